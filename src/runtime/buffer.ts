@@ -9,10 +9,11 @@
  * @module
  */
 
+import type { Device } from "../core/device.ts";
+
 /** One owned range of memory on one device. */
 export interface Buffer extends Disposable {
-  /** `"cpu"`, `"cuda:0"`, `"webgpu"`. */
-  readonly device: string;
+  readonly device: Device;
   /** Size in bytes, as asked for. Zero is allowed. */
   readonly byteLength: number;
   /** True after {@link Buffer.dispose}. */
@@ -37,7 +38,7 @@ export interface AllocatorStats {
 
 /** A source of buffers on one device. */
 export interface Allocator<B extends Buffer = Buffer> {
-  readonly device: string;
+  readonly device: Device;
   /**
    * Allocates `byteLength` bytes with undefined content.
    *

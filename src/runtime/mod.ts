@@ -5,3 +5,4 @@
  * @module
  */
 export * from "./buffer.ts";
+export * from "./disk_cache.ts";

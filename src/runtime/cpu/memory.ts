@@ -12,12 +12,13 @@
  * The FinalizationRegistry only keeps the statistics right for buffers nobody disposed.
  */
 
+import { cpu, type Device } from "../../core/device.ts";
 import { type Allocator, type AllocatorStats, type Buffer, checkByteLength, OutOfMemoryError } from "../buffer.ts";
 
 /** Alignment of every CPU buffer: a cache line, and the width of an AVX-512 register. */
 export const CPU_ALIGNMENT = 64;
 
-/** The typed array each dtype is seen through; bf16 has none of its own and shows its bits. */
+/** The typed array each dtype is seen through; bf16 shows its bits, complex64 pairs of floats. */
 export interface ViewOf {
   bool: Uint8Array<ArrayBuffer>;
   uint8: Uint8Array<ArrayBuffer>;
@@ -29,6 +30,8 @@ export interface ViewOf {
   bfloat16: Uint16Array<ArrayBuffer>;
   float32: Float32Array<ArrayBuffer>;
   float64: Float64Array<ArrayBuffer>;
+  uint32: Uint32Array<ArrayBuffer>;
+  complex64: Float32Array<ArrayBuffer>;
 }
 /** Name of a view, the same as the dtype's. */
 export type ViewName = keyof ViewOf;
@@ -50,6 +53,7 @@ class Views {
   bfloat16: Uint16Array<ArrayBuffer> | undefined;
   float32: Float32Array<ArrayBuffer> | undefined;
   float64: Float64Array<ArrayBuffer> | undefined;
+  uint32: Uint32Array<ArrayBuffer> | undefined;
   constructor(readonly storage: ArrayBuffer, readonly offset: number, readonly byteLength: number) {}
 }
 
@@ -92,7 +96,7 @@ export function addressOf(view: ArrayBufferView<ArrayBuffer>): number {
  * ```
  */
 export class CpuBuffer implements Buffer {
-  readonly device = "cpu";
+  readonly device: Device = cpu;
   readonly byteLength: number;
   #block: Block | undefined;
   #release: ((block: Block) => void) | undefined;
@@ -199,6 +203,15 @@ export class CpuBuffer implements Buffer {
     return v.float64 ??= new Float64Array(v.storage, v.offset, Math.floor(v.byteLength / 8));
   }
 
+  get uint32(): Uint32Array<ArrayBuffer> {
+    const v = this.#live().views;
+    return v.uint32 ??= new Uint32Array(v.storage, v.offset, Math.floor(v.byteLength / 4));
+  }
+  /** Real and imaginary parts in turn, two floats an element. */
+  get complex64(): Float32Array<ArrayBuffer> {
+    return this.float32;
+  }
+
   /** The view named after a dtype. */
   view<N extends ViewName>(name: N): ViewOf[N] {
     return this[name] as ViewOf[N];
@@ -247,7 +260,7 @@ export interface CpuAllocatorOptions {
 
 /** Caching allocator for CPU memory: size classes at most 12.5 % apart, one free list a class. */
 export class CpuAllocator implements Allocator<CpuBuffer> {
-  readonly device = "cpu";
+  readonly device: Device = cpu;
   readonly cacheLimit: number;
   readonly memoryLimit: number;
   readonly #free = new Map<number, Block[]>();

@@ -4,3 +4,4 @@
  * @module
  */
 export * from "./memory.ts";
+export * from "./toolchain.ts";
