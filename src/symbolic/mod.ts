@@ -10,3 +10,5 @@ export { sizeHint, substitute, substituteBool, Substitution, withoutSymbol } fro
 export * from "./print.ts";
 export { compareBool, compareExpr } from "./order.ts";
 export { ageInternTable, internedCount, sweepInternTable } from "./nodes.ts";
+export { parseBool, parseExpr, type SymbolTable, Tokens } from "./parse.ts";
+export * from "./sym_int.ts";
