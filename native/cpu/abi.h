@@ -5,8 +5,7 @@
 // (tessera_long / tessera_double read them). All slots are 8 bytes, so that JavaScript fills one array of 32-bit pairs
 // once and rewrites only what changed. A kernel keeps nothing of `args` after it returns.
 //
-// Every change to the layout of this file must raise TESSERA_ABI_VERSION: it is part of each cache key, and
-// `tessera_abi_version` is checked when a library that exports it is loaded.
+// Every change to the layout of this file must raise TESSERA_ABI_VERSION: it is part of each cache key.
 #ifndef TESSERA_ABI_H
 #define TESSERA_ABI_H
 
@@ -19,7 +18,8 @@ struct tessera_runtime {
   // Runs task(context, begin, end, worker) over disjoint ranges that cover [0, count), each at least `grain` long but for
   // the last, and returns when all are done. Called from inside a task, it runs inline on the same worker.
   void (*parallel_for)(void (*task)(void* context, long begin, long end, int worker), void* context, long count, long grain);
-  // 64-byte aligned memory of at least `bytes` bytes that belongs to `worker` until its next call with the same number.
+  // 64-byte aligned memory of at least `bytes` bytes that belongs to the calling thread, which passes its worker number
+  // (0 outside tasks), until its next call of scratch.
   // The content is undefined. Null when the system has no memory left.
   void* (*scratch)(int worker, long bytes);
 };

@@ -321,6 +321,8 @@ function joinDifference(
   rest: Expr,
 ): Expr | null {
   // rest * (x//k) with rest = -c*k: look for c*x among the other terms.
+  // A divisor of several terms multiplies out into several terms, none of which is this pattern alone.
+  if (k.kind === "add" && (k.terms.length > 1 || k.constant !== 0)) return null;
   const c = neg(floorDiv(rest, k));
   if (mul(c, k) !== neg(rest)) return null;
   const whole = mul(c, x);

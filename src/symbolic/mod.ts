@@ -12,3 +12,4 @@ export { compareBool, compareExpr } from "./order.ts";
 export { ageInternTable, internedCount, sweepInternTable } from "./nodes.ts";
 export { parseBool, parseExpr, type SymbolTable, Tokens } from "./parse.ts";
 export * from "./sym_int.ts";
+export * from "./shapes.ts";

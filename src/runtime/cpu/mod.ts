@@ -5,3 +5,7 @@
  */
 export * from "./memory.ts";
 export * from "./toolchain.ts";
+export * from "./compile_service.ts";
+export * from "./library.ts";
+export * from "./native_sources.ts";
+export * from "./thread_pool.ts";

@@ -1,0 +1,3 @@
+#ifndef TESSERA_VEC_H
+#define TESSERA_VEC_H
+#endif

@@ -1,0 +1,128 @@
+/**
+ * Settings read from the environment, once, and their programmatic twins.
+ *
+ * {@linkcode ENVIRONMENT} is the whole of Tessera's environment; the table in the documentation is generated from it.
+ * Nothing else reads environment variables. Without `--allow-env` the defaults hold.
+ */
+
+/** Every environment variable that Tessera reads, with its meaning. */
+export const ENVIRONMENT = {
+  TESSERA_CACHE_DIR: "folder of the on-disk cache (default: the user's cache folder, `tessera`)",
+  TESSERA_LOGS:
+    "comma-separated: guards, graph_breaks, recompiles, graph, aot_graphs, loops, fusion, tile, output_code, autotune, perf_hints; prints these to standard error",
+  TESSERA_TRACE: "folder that receives one folder a compile, with every stage as text, timings and a runnable repro.ts",
+  TESSERA_DISABLE:
+    "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify",
+  TESSERA_CUDA_PATH: "folder in which libcuda and nvrtc are looked for first",
+  CXX: "C++ compiler command (default: g++, c++ or clang++, whichever is found)",
+} as const;
+
+/** Artefacts that can be logged. */
+export type LogName =
+  | "guards"
+  | "graph_breaks"
+  | "recompiles"
+  | "graph"
+  | "aot_graphs"
+  | "loops"
+  | "fusion"
+  | "tile"
+  | "output_code"
+  | "autotune"
+  | "perf_hints";
+
+/** Stages that can be turned off. */
+export type StageName = "fusion" | "inlining" | "cache" | "cpp" | "templates" | "reuse" | "verify";
+
+const LOG_NAMES: readonly LogName[] = [
+  "guards",
+  "graph_breaks",
+  "recompiles",
+  "graph",
+  "aot_graphs",
+  "loops",
+  "fusion",
+  "tile",
+  "output_code",
+  "autotune",
+  "perf_hints",
+];
+const STAGE_NAMES: readonly StageName[] = ["fusion", "inlining", "cache", "cpp", "templates", "reuse", "verify"];
+
+/** The settings in force. */
+export interface Config {
+  logs: ReadonlySet<LogName>;
+  disabled: ReadonlySet<StageName>;
+  traceDir: string | null;
+  cacheDir: string | null;
+  /** Run every IR's verifier after every pass; on in tests. */
+  verify: boolean;
+}
+
+/** Reads an environment variable; null if unset, empty or not permitted. */
+export function readEnvironment(
+  name: keyof typeof ENVIRONMENT | "HOME" | "XDG_CACHE_HOME" | "LOCALAPPDATA",
+): string | null {
+  try {
+    const value = Deno.env.get(name);
+    return value === undefined || value === "" ? null : value;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return null;
+    throw error;
+  }
+}
+
+function parseList<T extends string>(name: keyof typeof ENVIRONMENT, known: readonly T[]): ReadonlySet<T> {
+  const text = readEnvironment(name);
+  const out = new Set<T>();
+  for (const part of (text ?? "").split(",").map((s) => s.trim()).filter((s) => s !== "")) {
+    const found = known.find((k) => k === part);
+    if (found === undefined) throw new RangeError(`${name}: "${part}" is not known: use some of ${known.join(", ")}`);
+    out.add(found);
+  }
+  return out;
+}
+
+function initial(): Config {
+  return {
+    logs: parseList("TESSERA_LOGS", LOG_NAMES),
+    disabled: parseList("TESSERA_DISABLE", STAGE_NAMES),
+    traceDir: readEnvironment("TESSERA_TRACE"),
+    cacheDir: readEnvironment("TESSERA_CACHE_DIR"),
+    verify: false,
+  };
+}
+
+let current: Config | null = null;
+
+/** The settings in force now. */
+export function config(): Config {
+  return current ??= initial();
+}
+
+/**
+ * Changes settings until the returned object is disposed.
+ *
+ * @example
+ * ```ts
+ * import { withConfig } from "@tessera/tessera";
+ * {
+ *   using _ = withConfig({ verify: true });
+ *   // every IR is verified in here
+ * }
+ * ```
+ */
+export function withConfig(changes: Partial<Config>): Disposable {
+  const before = config();
+  current = { ...before, ...changes };
+  return {
+    [Symbol.dispose](): void {
+      current = before;
+    },
+  };
+}
+
+/** Tells whether a stage is on. */
+export function isStageEnabled(stage: StageName): boolean {
+  return !config().disabled.has(stage);
+}

@@ -1,0 +1,6 @@
+/** Element types, devices, errors, settings and logging: the layer that imports nothing. */
+export * from "./config.ts";
+export * from "./device.ts";
+export * from "./dtype.ts";
+export * from "./errors.ts";
+export * from "./log.ts";

@@ -1,0 +1,101 @@
+/**
+ * Groups: what runs in one kernel. The scheduler makes them, the tiler consumes them.
+ *
+ * A group is a list of stages over one iteration space. Stages address memory by flat element index; a stage that loads the very
+ * element that an earlier stage of the group wrote at the same iteration gets the value, not the memory ({@linkcode LoopGroup.stored}
+ * says which buffers must reach memory at all). Invariants, checked by `verifyGroup`: stages are in dependency order; a pointwise stage of the
+ * outer space reads reductions only over the same outer index; no stage reads what another stage writes at a different index.
+ * Mirrors `FusedSchedulerNode` of TorchInductor.
+ */
+import type { DType } from "../core/mod.ts";
+import type { Node } from "../graph/mod.ts";
+import type { BufferRef, CombineOp, LoopVar, ReductionOp, ScanLoop, Value } from "../loops/mod.ts";
+import type { Expr } from "../symbolic/mod.ts";
+
+/** Writes `value` at `index`. `space` says whether it runs once an outer index or once an outer and reduced index. */
+export interface PointwiseStage {
+  readonly kind: "pointwise";
+  readonly space: "outer" | "inner";
+  readonly out: BufferRef;
+  readonly index: Expr;
+  readonly value: Value;
+}
+
+/** Combines `value` over the reduced axes and writes the result at `index`, which depends on outer axes only. */
+export interface ReductionStage {
+  readonly kind: "reduction";
+  readonly out: BufferRef;
+  readonly index: Expr;
+  readonly op: ReductionOp;
+  readonly value: Value;
+}
+
+/** Combines `value` into memory at a computed place. With `"set"`, iterations run in order. */
+export interface ScatterStage {
+  readonly kind: "scatter";
+  readonly space: "outer" | "inner";
+  readonly out: BufferRef;
+  readonly index: Expr;
+  readonly op: CombineOp;
+  readonly value: Value;
+}
+
+/** One stage of a loop group. */
+export type Stage = PointwiseStage | ReductionStage | ScatterStage;
+
+interface GroupBase {
+  /** Graph nodes whose computation is inside, for names, comments and profiles. */
+  readonly origins: readonly Node[];
+  /** Buffers written by the group that others (or the caller) read: these go to memory. */
+  readonly stored: ReadonlySet<BufferRef>;
+  /** Why the stages are together: sentences for `explain`. */
+  readonly reasons: readonly string[];
+}
+
+/** Pointwise computations and reductions over `axes` × `reduceAxes`, outermost first. */
+export interface LoopGroup extends GroupBase {
+  readonly kind: "loops";
+  readonly axes: readonly LoopVar[];
+  /** Empty where nothing is reduced. */
+  readonly reduceAxes: readonly LoopVar[];
+  readonly stages: readonly Stage[];
+}
+
+/** `result[batch, m, n] = Σ_k a · b`, followed by pointwise stages over batch, m, n. */
+export interface ContractionGroup extends GroupBase {
+  readonly kind: "contraction";
+  readonly batch: readonly LoopVar[];
+  readonly m: readonly LoopVar[];
+  readonly n: readonly LoopVar[];
+  readonly k: readonly LoopVar[];
+  readonly a: Value;
+  readonly b: Value;
+  readonly accumulate: DType;
+  /** What the sum is called in the epilogue: a load of this buffer at `resultIndex` is the accumulator. */
+  readonly result: BufferRef;
+  readonly resultIndex: Expr;
+  /** Pointwise stages in the `"outer"` space (batch, m, n). If `result` is in `stored`, its (cast) sum is stored too. */
+  readonly epilogue: readonly PointwiseStage[];
+}
+
+/** Inclusive prefix combinations of `value` along `scanAxis`, in order, written at `index`. */
+export interface ScanGroup extends GroupBase {
+  readonly kind: "scan";
+  readonly axes: readonly LoopVar[];
+  readonly scanAxis: LoopVar;
+  readonly op: ScanLoop["op"];
+  readonly value: Value;
+  readonly out: BufferRef;
+  readonly index: Expr;
+}
+
+/** An operator that runs on the host's memory (sorting, say): one graph node, contiguous inputs and outputs. */
+export interface HostGroup extends GroupBase {
+  readonly kind: "host";
+  readonly node: Node;
+  readonly inputs: readonly BufferRef[];
+  readonly outputs: readonly BufferRef[];
+}
+
+/** What runs in one kernel. */
+export type Group = LoopGroup | ContractionGroup | ScanGroup | HostGroup;

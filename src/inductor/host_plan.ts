@@ -1,0 +1,48 @@
+/**
+ * The host plan: how a compiled graph runs. The last IR, executed directly and written to disk by the packager.
+ *
+ * All intermediate buffers live in one arena per call, at offsets planned for reuse; outputs are allocated for the caller, who
+ * owns them. Buffers are slots: inputs first, then attributes, then outputs, then intermediates. Sizes and offsets are expressions over
+ * the graph's size symbols, numbers where the graph is static. Steps run in order.
+ */
+import type { BufferRef } from "../loops/mod.ts";
+import type { Expr, Sym } from "../symbolic/mod.ts";
+import type { Group } from "./groups.ts";
+
+/** Where a buffer's memory comes from. */
+export type Slot =
+  | { readonly kind: "input"; readonly buffer: BufferRef; readonly index: number }
+  | { readonly kind: "attribute"; readonly buffer: BufferRef; readonly index: number; readonly path: string }
+  | { readonly kind: "output"; readonly buffer: BufferRef; readonly bytes: Expr }
+  | { readonly kind: "arena"; readonly buffer: BufferRef; readonly offset: Expr; readonly bytes: Expr };
+
+/** One thing to do. */
+export interface LaunchStep {
+  readonly kind: "launch";
+  readonly group: Group;
+  /** Buffers the kernel touches, in the order of its parameters: read, then written. */
+  readonly reads: readonly BufferRef[];
+  readonly writes: readonly BufferRef[];
+}
+
+/** How one result of the graph is made from slots. */
+export type PlanResult =
+  | {
+    readonly kind: "tensor";
+    readonly buffer: BufferRef;
+    readonly shape: readonly Expr[];
+    readonly stride: readonly Expr[];
+    readonly offset: Expr;
+  }
+  | { readonly kind: "size"; readonly expr: Expr }
+  | { readonly kind: "constant"; readonly value: number | boolean | string | null };
+
+/** A compiled graph as data. */
+export interface HostPlan {
+  /** Size symbols, in the order in which their values are passed. */
+  readonly sizes: readonly Sym[];
+  readonly slots: readonly Slot[];
+  readonly arenaBytes: Expr;
+  readonly steps: readonly LaunchStep[];
+  readonly results: readonly PlanResult[];
+}

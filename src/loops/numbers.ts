@@ -1,0 +1,90 @@
+/**
+ * What primitives mean on JavaScript numbers: rounding to a dtype, wrap-around of integers, evaluation.
+ *
+ * Folds constants and runs the reference executor, so that every backend is compared with one definition. 64-bit integers are
+ * bigints where they leave the safe range.
+ */
+import {
+  bfloat16,
+  bool,
+  type DType,
+  float16,
+  float32,
+  int16,
+  int32,
+  int64,
+  int8,
+  InternalError,
+  uint32,
+  uint8,
+} from "../core/mod.ts";
+import { primitive, type PrimitiveName } from "./primitives.ts";
+
+const f32 = new Float32Array(1);
+const u32 = new Uint32Array(f32.buffer);
+
+/** Rounds to bfloat16, to nearest even. */
+export function roundToBfloat16(value: number): number {
+  f32[0] = value;
+  if (Number.isNaN(value)) return NaN;
+  const bits = u32[0] ?? 0;
+  u32[0] = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
+  return f32[0] ?? 0;
+}
+
+/** Rounds to the nearest number of a dtype; integers wrap around. A safe int64 is a number, others are bigints. */
+export function roundToDtype(value: number | bigint, dtype: DType): number | bigint {
+  switch (dtype) {
+    case float32:
+      return Math.fround(Number(value));
+    case float16:
+      return Math.f16round(Number(value));
+    case bfloat16:
+      return roundToBfloat16(Number(value));
+    case bool:
+      return Number(value) !== 0 ? 1 : 0;
+    case int32:
+      return Number(BigInt.asIntN(32, toBigInt(value)));
+    case int16:
+      return Number(BigInt.asIntN(16, toBigInt(value)));
+    case int8:
+      return Number(BigInt.asIntN(8, toBigInt(value)));
+    case uint8:
+      return Number(BigInt.asUintN(8, toBigInt(value)));
+    case uint32:
+      return Number(BigInt.asUintN(32, toBigInt(value)));
+    case int64: {
+      if (typeof value === "number" && Number.isSafeInteger(value)) return value === 0 ? 0 : value;
+      const wrapped = BigInt.asIntN(64, toBigInt(value));
+      const number = Number(wrapped);
+      return Number.isSafeInteger(number) ? number : wrapped;
+    }
+    default:
+      return Number(value);
+  }
+}
+
+function toBigInt(value: number | bigint): bigint {
+  if (typeof value === "bigint") return value;
+  return Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n;
+}
+
+/** Evaluates a primitive on numbers of `dtype` (the operands' dtype), rounding the result. */
+export function evaluatePrimitive(
+  op: PrimitiveName,
+  args: readonly (number | bigint)[],
+  dtype: DType,
+): number | bigint {
+  const def = primitive(op);
+  const [a = 0, b = 0, c = 0] = args;
+  if (op === "where") return Number(a) !== 0 ? b : c;
+  if (dtype.isIntegral && dtype !== bool && def.evaluateBigInt !== undefined) {
+    const exact = def.evaluateBigInt(toBigInt(a), toBigInt(b));
+    return def.result === "bool" ? Number(exact) : roundToDtype(exact, dtype);
+  }
+  if (typeof a === "bigint" || typeof b === "bigint") {
+    if (dtype !== int64) throw new InternalError(`${op}: a bigint operand of type ${dtype.name}`);
+  }
+  const result = def.evaluate(Number(a), Number(b), Number(c));
+  return def.result === "bool" ? result : roundToDtype(result, dtype);
+}

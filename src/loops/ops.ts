@@ -1,0 +1,287 @@
+/**
+ * Constructors of loop values: the vocabulary in which operators are defined.
+ *
+ * `ops.add(x, 1)` and friends build hash-consed {@linkcode Value}s, check dtypes, fold constants and drop what does
+ * nothing. Plain numbers become constants of the other operand's dtype. What an analysis or an emitter needs is got by walking the
+ * data ({@linkcode foldValue}); operator bodies never see a backend. Mirrors the `ops` namespace of TorchInductor.
+ */
+import { bool, type DType, float32, int32, int64, InternalError, uint32 } from "../core/mod.ts";
+import { constant as exprConstant, type Expr, newSym, type Sym, symbol } from "../symbolic/mod.ts";
+import { evaluatePrimitive, roundToDtype } from "./numbers.ts";
+import { intern } from "./intern.ts";
+import { primitive, type PrimitiveName } from "./primitives.ts";
+import type { BufferRef, ConstantValue, IndirectPayload, Value } from "./value.ts";
+
+/** An operand: a value, or a number that takes the dtype of the operand beside it. */
+export type Operand = Value | number;
+
+function constant(value: number | bigint | boolean, dtype: DType): Value {
+  const number = typeof value === "boolean" ? (value ? 1 : 0) : value;
+  const rounded = roundToDtype(number, dtype);
+  const key = Object.is(rounded, -0) ? "-0" : String(rounded);
+  return intern(`c${typeof rounded === "bigint" ? "n" : ""}${key}:${dtype.name}`, {
+    kind: "constant",
+    dtype,
+    value: rounded,
+  });
+}
+
+function index(expr: Expr | number, dtype: DType = int64): Value {
+  const e = typeof expr === "number" ? exprConstant(expr) : expr;
+  if (e.kind === "const") return constant(e.value, dtype);
+  return intern(`i${e.id}:${dtype.name}`, { kind: "index", dtype, expr: e });
+}
+
+function load(buffer: BufferRef, at: Expr): Value {
+  return intern(`l${buffer.id},${at.id}`, { kind: "load", dtype: buffer.dtype, buffer, index: at });
+}
+
+/** Converts; half-precision round trips inside one expression are dropped, as in PyTorch's compiler. */
+function cast(arg: Value, dtype: DType): Value {
+  if (arg.dtype === dtype) return arg;
+  if (arg.kind === "constant") return constant(castNumber(arg.value, arg.dtype, dtype), dtype);
+  if (arg.kind === "index" && !dtype.isFloat && dtype !== bool) return index(arg.expr, dtype);
+  if (arg.kind === "cast" && isWiderFloat(arg.arg.dtype, arg.dtype) && arg.arg.dtype === dtype) return arg.arg;
+  return intern(`t${arg.id}:${dtype.name}`, { kind: "cast", dtype, arg });
+}
+
+function isWiderFloat(wide: DType, narrow: DType): boolean {
+  return wide === float32 && narrow.isFloat && narrow.bytes === 2;
+}
+
+/** What a cast does to one number. */
+export function castNumber(value: number | bigint, from: DType, to: DType): number | bigint {
+  if (to === bool) return value !== 0 && value !== 0n ? 1 : 0;
+  if (from.isFloat && !to.isFloat && typeof value === "number") {
+    return roundToDtype(Number.isFinite(value) ? Math.trunc(value) : 0, to);
+  }
+  return roundToDtype(value, to);
+}
+
+function bitcast(arg: Value, dtype: DType): Value {
+  if (arg.dtype === dtype) return arg;
+  if (arg.dtype.bytes !== dtype.bytes) {
+    throw new InternalError(`bitcast of ${arg.dtype.name} to ${dtype.name}: widths differ`);
+  }
+  return intern(`b${arg.id}:${dtype.name}`, { kind: "bitcast", dtype, arg });
+}
+
+function masked(mask: Value, body: Value, other: number): Value {
+  if (mask.dtype !== bool) throw new InternalError(`masked: the mask is ${mask.dtype.name}, not bool`);
+  if (mask.kind === "constant") return mask.value !== 0 ? body : constant(other, body.dtype);
+  if (body.kind === "constant" && body.value === other) return body;
+  return intern(`m${mask.id},${body.id},${Object.is(other, -0) ? "-0" : other}`, {
+    kind: "masked",
+    dtype: body.dtype,
+    mask,
+    body,
+    other,
+  });
+}
+
+function philox(seed: Value, stream: Value, position: Value): Value {
+  const s = cast(seed, int64);
+  const t = cast(stream, int64);
+  const p = cast(position, int64);
+  return intern(`p${s.id},${t.id},${p.id}`, { kind: "philox", dtype: uint32, seed: s, stream: t, position: p });
+}
+
+const indirectSymbols = new Map<string, WeakRef<Sym>>();
+
+/**
+ * Uses a computed integer as an index. Negative values count from the end of a dimension of `size` elements.
+ * The result stands in index expressions like any symbol.
+ */
+function indirect(value: Value, size: Expr): Expr {
+  if (value.kind === "constant" && typeof value.value === "number" && value.value >= 0) {
+    return exprConstant(value.value);
+  }
+  if (value.kind === "index") return value.expr;
+  const key = `${value.id},${size.id}`;
+  let sym = indirectSymbols.get(key)?.deref();
+  if (sym === undefined) {
+    const payload: IndirectPayload = { value, size };
+    sym = newSym(`ind${value.id}`, { kind: "indirect", lower: 0, upper: Infinity, extent: size, payload });
+    indirectSymbols.set(key, new WeakRef(sym));
+  }
+  return symbol(sym);
+}
+
+/** The value behind an indirect symbol. */
+export function indirectPayload(sym: Sym): IndirectPayload {
+  if (sym.kind !== "indirect") throw new InternalError(`${sym.name} is not an indirect symbol`);
+  return sym.payload as IndirectPayload;
+}
+
+function isConstant(v: Value, number: number): boolean {
+  return v.kind === "constant" && Number(v.value) === number && !Object.is(v.value, -0);
+}
+
+/** Drops operations that change nothing; null if there is nothing to drop. Floats keep `x + 0`, which turns -0 into 0. */
+function simplify(op: PrimitiveName, args: readonly Value[]): Value | null {
+  const [a, b, c] = args;
+  if (a === undefined) return null;
+  switch (op) {
+    case "mul":
+      if (b !== undefined && isConstant(b, 1)) return a;
+      if (isConstant(a, 1)) return b ?? null;
+      return null;
+    case "add":
+      if (a.dtype.isFloat || b === undefined) return null;
+      return isConstant(b, 0) ? a : isConstant(a, 0) ? b : null;
+    case "sub":
+      return b !== undefined && isConstant(b, 0) ? a : null;
+    case "div":
+    case "truncDiv":
+      return b !== undefined && isConstant(b, 1) ? a : null;
+    case "floorDiv":
+      return b !== undefined && isConstant(b, 1) && !a.dtype.isFloat ? a : null;
+    case "where":
+      if (a.kind === "constant") return (a.value !== 0 ? b : c) ?? null;
+      return b === c ? b ?? null : null;
+    case "maximum":
+    case "minimum":
+    case "bitwiseAnd":
+    case "bitwiseOr":
+      return a === b ? a : null;
+    default:
+      return null;
+  }
+}
+
+function apply(op: PrimitiveName, args: readonly Value[]): Value {
+  const def = primitive(op);
+  const [a, b] = args;
+  if (args.length !== def.arity || a === undefined) {
+    throw new InternalError(`${op} takes ${def.arity} operands, got ${args.length}`);
+  }
+  const operands = op === "where" ? args.slice(1) : args;
+  const dtype = operands[0]?.dtype ?? a.dtype;
+  for (const other of operands) {
+    if (other.dtype !== dtype) {
+      throw new InternalError(`${op}: operands are ${args.map((x) => x.dtype.name).join(", ")}; cast first`);
+    }
+  }
+  if (op === "where" && a.dtype !== bool) throw new InternalError(`where: the condition is ${a.dtype.name}, not bool`);
+  const simple = simplify(op, args);
+  if (simple !== null) return simple;
+  const result = def.result === "bool" ? bool : dtype;
+  if (args.every((x): x is ConstantValue => x.kind === "constant") && op !== "nextafter") {
+    return constant(evaluatePrimitive(op, args.map((x) => x.value), dtype), result);
+  }
+  if (b !== undefined && b.id < a.id && COMMUTATIVE.has(op)) return apply(op, [b, a]);
+  return intern(`o${op}(${args.map((x) => x.id).join(",")})`, { kind: "pointwise", op, args, dtype: result });
+}
+
+const COMMUTATIVE: ReadonlySet<PrimitiveName> = new Set([
+  "add",
+  "mul",
+  "eq",
+  "ne",
+  "bitwiseAnd",
+  "bitwiseOr",
+  "bitwiseXor",
+]);
+
+function unify(a: Operand, b: Operand): [Value, Value] {
+  if (typeof a === "number") {
+    if (typeof b === "number") {
+      throw new InternalError("an operation on two plain numbers has no dtype: make one a constant");
+    }
+    return [constant(a, b.dtype), b];
+  }
+  return [a, typeof b === "number" ? constant(b, a.dtype) : b];
+}
+
+const unary = (op: PrimitiveName) => (a: Value): Value => apply(op, [a]);
+const binary = (op: PrimitiveName) => (a: Operand, b: Operand): Value => apply(op, unify(a, b));
+
+/** Uniform float32 in [0, 1) from 24 of 32 random bits. */
+function uniformFromBits(bits: Value): Value {
+  const high = cast(apply("shiftRight", [cast(bits, int64), constant(8, int64)]), int32);
+  return apply("mul", [cast(high, float32), constant(2 ** -24, float32)]);
+}
+
+/** Constructors of loop values. */
+export const ops = {
+  constant,
+  index,
+  load,
+  cast,
+  bitcast,
+  masked,
+  philox,
+  indirect,
+  apply,
+  uniformFromBits,
+  where: (condition: Value, a: Operand, b: Operand): Value => apply("where", [condition, ...unify(a, b)]),
+  neg: unary("neg"),
+  abs: unary("abs"),
+  sqrt: unary("sqrt"),
+  rsqrt: unary("rsqrt"),
+  reciprocal: unary("reciprocal"),
+  exp: unary("exp"),
+  exp2: unary("exp2"),
+  expm1: unary("expm1"),
+  log: unary("log"),
+  log2: unary("log2"),
+  log10: unary("log10"),
+  log1p: unary("log1p"),
+  sin: unary("sin"),
+  cos: unary("cos"),
+  tan: unary("tan"),
+  asin: unary("asin"),
+  acos: unary("acos"),
+  atan: unary("atan"),
+  sinh: unary("sinh"),
+  cosh: unary("cosh"),
+  tanh: unary("tanh"),
+  asinh: unary("asinh"),
+  acosh: unary("acosh"),
+  atanh: unary("atanh"),
+  sigmoid: unary("sigmoid"),
+  erf: unary("erf"),
+  erfc: unary("erfc"),
+  erfinv: unary("erfinv"),
+  lgamma: unary("lgamma"),
+  digamma: unary("digamma"),
+  floor: unary("floor"),
+  ceil: unary("ceil"),
+  trunc: unary("trunc"),
+  round: unary("round"),
+  isnan: unary("isnan"),
+  isinf: unary("isinf"),
+  signbit: unary("signbit"),
+  bitwiseNot: unary("bitwiseNot"),
+  add: binary("add"),
+  sub: binary("sub"),
+  mul: binary("mul"),
+  div: binary("div"),
+  truncDiv: binary("truncDiv"),
+  floorDiv: binary("floorDiv"),
+  floorMod: binary("floorMod"),
+  truncMod: binary("truncMod"),
+  pow: binary("pow"),
+  maximum: binary("maximum"),
+  minimum: binary("minimum"),
+  atan2: binary("atan2"),
+  hypot: binary("hypot"),
+  copysign: binary("copysign"),
+  nextafter: binary("nextafter"),
+  bitwiseAnd: binary("bitwiseAnd"),
+  bitwiseOr: binary("bitwiseOr"),
+  bitwiseXor: binary("bitwiseXor"),
+  shiftLeft: binary("shiftLeft"),
+  shiftRight: binary("shiftRight"),
+  eq: binary("eq"),
+  ne: binary("ne"),
+  lt: binary("lt"),
+  le: binary("le"),
+  gt: binary("gt"),
+  ge: binary("ge"),
+  /** Logical negation of a bool. */
+  not: (a: Value): Value => apply("eq", [a, constant(0, a.dtype)]),
+} as const;
+
+/** The vocabulary of operator bodies. */
+export type Ops = typeof ops;

@@ -1,0 +1,183 @@
+/**
+ * Families of definitions: pointwise operators, reductions, and the meta functions they share.
+ *
+ * A pointwise operator is its schema, a promotion rule and a body on values that have already been broadcast and cast to the
+ * computation type (float32 for half types); a reduction is its schema, an axis list and a body. Mirrors `make_pointwise`
+ * and `make_reduction` of TorchInductor and `TensorIterator` of ATen.
+ */
+import {
+  bool,
+  computeType,
+  type DType,
+  getDefaultDtype,
+  int64,
+  normalizeAxes,
+  type PromotionOperand,
+  resultType,
+} from "../core/mod.ts";
+import type { ArgsOf, TensorMeta } from "../graph/mod.ts";
+import { type LoopInput, type LoopNode, type Ops, ops, pointwise, type Value } from "../loops/mod.ts";
+import { broadcastShapes, constant, type Expr, exprOf, type Size } from "../symbolic/mod.ts";
+import { defineOp, type Definition, type MetaInput, type Operator, type TensorSpec } from "./define.ts";
+
+/**
+ * How the result's dtype follows from the operands'.
+ * `default`: promoted. `float`: promoted, integers become the default float. `bool`: the result is bool, computed in the promoted type.
+ * `integer`: promoted, floats are refused. `boolToInt`: promoted, bool becomes int64.
+ */
+export type Promotion = "default" | "float" | "bool" | "integer" | "boolToInt";
+
+/** What promotion needs to know of an operand. */
+export function promotionOperand(input: MetaInput): PromotionOperand {
+  return { dtype: input.dtype, rank: input.isScalar ? "scalar" : input.shape.length === 0 ? "zeroDim" : "tensor" };
+}
+
+/** Tells whether an argument of a definition is a tensor. */
+export function isMetaInput(value: unknown): value is MetaInput {
+  return typeof value === "object" && value !== null && "isScalar" in value;
+}
+
+function isLoopInput(value: unknown): value is LoopInput {
+  return typeof value === "object" && value !== null && "load" in value;
+}
+
+/** The type in which operands meet: promoted by `rule`. */
+export function promotedDtype(where: string, operands: readonly PromotionOperand[], rule: Promotion): DType {
+  const dtype = resultType(operands);
+  switch (rule) {
+    case "default":
+    case "bool":
+      return dtype;
+    case "float":
+      return dtype.isFloat || dtype.isComplex ? dtype : getDefaultDtype();
+    case "boolToInt":
+      return dtype === bool ? int64 : dtype;
+    case "integer":
+      if (!dtype.isIntegral) {
+        throw new TypeError(`${where}: needs integers or bool, got ${dtype.name}; convert with .to(int64) first`);
+      }
+      return dtype;
+    default:
+      return rule satisfies never;
+  }
+}
+
+/** Shape and dtype of a pointwise operator over all its tensor arguments. */
+export function pointwiseSpec(where: string, inputs: readonly MetaInput[], rule: Promotion): TensorSpec {
+  const shape = broadcastShapes(where, ...inputs.map((i) => i.shape));
+  const dtype = promotedDtype(where, inputs.map(promotionOperand), rule);
+  return { shape, dtype: rule === "bool" ? bool : dtype };
+}
+
+/** The element of `input` that broadcasting puts at `index`. */
+export function loadBroadcast(input: LoopInput, index: readonly Expr[]): Value {
+  const skip = index.length - input.shape.length;
+  return input.load(
+    input.shape.map((size, i) =>
+      size.kind === "const" && size.value === 1 ? constant(0) : index[skip + i] ?? constant(0)
+    ),
+  );
+}
+
+/** Shapes of loop results as expressions. */
+export function exprShape(shape: readonly Size[]): Expr[] {
+  return shape.map(exprOf);
+}
+
+/** A pointwise operator of any number of tensor arguments. */
+export interface PointwiseDefinition<S extends string> extends Pick<Definition<S>, "schema" | "doc" | "samples"> {
+  readonly promotion?: Promotion;
+  /** Names (in JavaScript) of the tensor arguments that take part in promotion; default all. */
+  readonly promote?: readonly string[];
+  readonly vjp?: NonNullable<Definition<S>["vjp"]>;
+  readonly inplace?: boolean;
+  readonly public?: boolean;
+  /** The body on values: tensor arguments broadcast and cast to `compute`, the others as they are. Yields `compute`, or bool under `bool`. */
+  readonly body: (ops: Ops, args: ArgsOf<S, Value>, compute: DType) => Value;
+  /** Extra checks of arguments. */
+  readonly check?: (args: ArgsOf<S, MetaInput>) => void;
+}
+
+/** Defines a pointwise operator. */
+export function definePointwise<const S extends string>(definition: PointwiseDefinition<S>): Operator {
+  const { schema, doc, samples, promotion = "default", body, check, promote, vjp, inplace, public: isPublic } =
+    definition;
+  const where = schema.slice(schema.indexOf("::") + 2).split(/[.(]/)[0] ?? schema;
+  const takesPart = (key: string): boolean => promote === undefined || promote.includes(key);
+  const common = {
+    schema,
+    doc,
+    samples,
+    meta: (args: ArgsOf<S, MetaInput>): TensorSpec => {
+      check?.(args);
+      const entries = Object.entries(args).filter((e): e is [string, MetaInput] => isMetaInput(e[1]));
+      const shape = broadcastShapes(where, ...entries.map(([, m]) => m.shape));
+      const operands = entries.filter(([key]) => takesPart(key)).map(([, m]) => promotionOperand(m));
+      const dtype = promotedDtype(where, operands, promotion);
+      return { shape, dtype: promotion === "bool" ? bool : dtype };
+    },
+    loop: (args: ArgsOf<S, LoopInput>, out: TensorMeta): LoopNode => {
+      const entries = Object.entries(args);
+      const inputs = entries.filter((e): e is [string, LoopInput] => isLoopInput(e[1]));
+      const compute = promotion === "bool"
+        ? computeType(promotedInputs(where, inputs.filter(([key]) => takesPart(key)).map(([, i]) => i)))
+        : computeType(out.dtype);
+      return pointwise(out.shape, (index) => {
+        const values = entries.map(([key, value]): [string, unknown] => {
+          if (!isLoopInput(value)) return [key, value];
+          const loaded = loadBroadcast(value, index);
+          return [key, takesPart(key) ? ops.cast(loaded, compute) : loaded];
+        });
+        return ops.cast(body(ops, Object.fromEntries(values) as ArgsOf<S, Value>, compute), out.dtype);
+      });
+    },
+    ...(vjp === undefined ? {} : { vjp }),
+    ...(inplace === undefined ? {} : { inplace }),
+    ...(isPublic === undefined ? {} : { public: isPublic }),
+  };
+  return defineOp(common as unknown as Definition<S>);
+}
+
+/** Promotion at loop level, where operands are loaders; a plain number's loader says so by `isScalar`. */
+function promotedInputs(where: string, inputs: readonly (LoopInput & { readonly isScalar?: boolean })[]): DType {
+  return promotedDtype(
+    where,
+    inputs.map((i) => ({
+      dtype: i.dtype,
+      rank: i.isScalar === true ? "scalar" : i.shape.length === 0 ? "zeroDim" : "tensor",
+    })),
+    "default",
+  );
+}
+
+/** Resolves the `dim` argument of a reduction: null or empty means all dimensions. */
+export function reductionAxes(where: string, dim: Size | readonly Size[] | null, rank: number): number[] {
+  const list = dim === null ? [] : typeof dim === "object" && "length" in dim ? dim.map(Number) : [Number(dim)];
+  if (list.length === 0) return Array.from({ length: rank }, (_, i) => i);
+  return normalizeAxes(list, rank, where).sort((a, b) => a - b);
+}
+
+/** Shape after reducing `axes`. */
+export function reducedShape(shape: readonly Size[], axes: readonly number[], keepdim: boolean): Size[] {
+  if (keepdim) return shape.map((size, i) => axes.includes(i) ? 1 : size);
+  return shape.filter((_, i) => !axes.includes(i));
+}
+
+/** Index into the operand of a reduction, from the index of the result and the reduced index. */
+export function reductionIndex(
+  rank: number,
+  axes: readonly number[],
+  keepdim: boolean,
+  index: readonly Expr[],
+  reduceIndex: readonly Expr[],
+): Expr[] {
+  let outer = 0;
+  let inner = 0;
+  return Array.from({ length: rank }, (_, i) => {
+    if (axes.includes(i)) {
+      if (keepdim) outer++;
+      return reduceIndex[inner++] ?? constant(0);
+    }
+    return index[outer++] ?? constant(0);
+  });
+}

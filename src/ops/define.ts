@@ -1,0 +1,231 @@
+/**
+ * One operator, one definition.
+ *
+ * `defineOp` turns a constant object into an {@linkcode Operator} and enters it into the table. A definition states the ATen schema, `meta`
+ * (shape, dtype, strides: the one source of error texts), its meaning as exactly one of `loop` (a loop body), `decompose` (written with other
+ * operators) or `host` (an algorithm on the host's memory: sorting, data-dependent shapes), `vjp`, and `samples` that generate
+ * its tests. Everything else derives: methods, eager kernels, lowering, export, documentation. Mirrors `native_functions.yaml`, `derivatives.yaml`,
+ * the decomposition tables and OpInfo of PyTorch, which spread one operator over six files.
+ */
+import { type Device, type DType, InternalError } from "../core/mod.ts";
+import { type ArgsOf, type OpTarget, parseSchema, type Schema, type TensorMeta } from "../graph/mod.ts";
+import type { LoopInput, LoopNode } from "../loops/mod.ts";
+import type { Size } from "../symbolic/mod.ts";
+import type { Functional } from "./functional.ts";
+import type { Sample, SampleGenerator } from "./samples.ts";
+import type { TensorValue } from "./value.ts";
+
+/** What `meta` says of a result; what is left out is contiguous, at offset 0, on the device of the first tensor argument. */
+export interface TensorSpec {
+  readonly shape: readonly Size[];
+  readonly dtype: DType;
+  readonly stride?: readonly Size[];
+  readonly storageOffset?: Size;
+  readonly device?: Device;
+}
+
+/** A tensor argument as `meta` sees it. */
+export interface MetaInput extends TensorMeta {
+  /** A plain number in the place of a tensor: takes part in promotion as a scalar. */
+  readonly isScalar: boolean;
+  readonly requiresGrad: boolean;
+}
+
+/** What `meta` returns: one for each result of the schema; a list for a result of type `Tensor[]`. */
+export type MetaResult = TensorSpec | readonly TensorSpec[];
+
+/** What a `vjp` may use beside the arguments. */
+export interface VjpContext {
+  /** The operator's results. */
+  readonly outs: readonly TensorValue[];
+  /** The first result. */
+  readonly out: TensorValue;
+  /** The gradient of the first result. */
+  readonly grad: TensorValue;
+  /** Gradients of all results; null where nothing downstream uses the result. */
+  readonly grads: readonly (TensorValue | null)[];
+  /** All operators as functions. */
+  readonly F: Functional;
+}
+
+/** Gradients by argument name, computed only where needed. For `Tensor[]` arguments, a list. */
+export type VjpResult = Readonly<
+  Record<string, () => TensorValue | null | readonly (TensorValue | null)[]>
+>;
+
+/** Typed access to host memory, for `host` operators. Row-major, contiguous, of exactly the tensor's elements. */
+export interface HostTensor extends TensorMeta {
+  /** Elements as numbers (bigints where an int64 is beyond 2^53 are rounded); a copy or a view. */
+  readonly data: HostArray;
+}
+
+/** Arrays that host operators read and write. bfloat16 arrives widened to float32. */
+export type HostArray =
+  | Uint8Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint32Array
+  | Float16Array
+  | Float32Array
+  | Float64Array;
+
+/** A result of a host operator; the shape may depend on the data. */
+export interface HostResult {
+  readonly shape: readonly number[];
+  readonly data: HostArray;
+}
+
+/** What all definitions have. */
+interface DefinitionBase<S extends string> {
+  /** ATen's schema text. */
+  readonly schema: S;
+  /** Shape, dtype and strides of the results. Throws TypeError or RangeError on bad arguments. */
+  readonly meta: (args: ArgsOf<S, MetaInput>) => MetaResult;
+  /** Gradients. Absent: a decomposition is differentiated through, anything else is not differentiable. */
+  readonly vjp?: (args: ArgsOf<S, TensorValue>, context: VjpContext) => VjpResult;
+  /** Results are views of the first tensor argument; `writeBack` puts a changed view back into its base. */
+  readonly view?: {
+    readonly writeBack: (args: ArgsOf<S, TensorValue>, changed: TensorValue, F: Functional) => TensorValue;
+  };
+  /** The name of the operator that this one is the in-place form of is derived: `true` also defines `name_`. */
+  readonly inplace?: boolean;
+  /** Depends on the random generator's state: never folded, never repeated. */
+  readonly random?: boolean;
+  /** Result shapes depend on data: eager only, a graph break under capture. */
+  readonly dataDependent?: boolean;
+  /** False keeps the operator off `Tensor` and `F` (internal forms). Default true. */
+  readonly public?: boolean;
+  /** One or two sentences for the documentation table and the method's docstring. */
+  readonly doc: string;
+  /** Inputs to try. */
+  readonly samples: (g: SampleGenerator) => readonly Sample[];
+}
+
+/** The three ways to say what an operator means. */
+export type Definition<S extends string> =
+  & DefinitionBase<S>
+  & (
+    | { readonly loop: (args: ArgsOf<S, LoopInput>, out: TensorMeta) => LoopNode }
+    | { readonly decompose: (args: ArgsOf<S, TensorValue>, F: Functional) => TensorValue | readonly TensorValue[] }
+    | { readonly host: (args: ArgsOf<S, HostTensor>, outs: readonly TensorMeta[]) => readonly HostResult[] }
+  );
+
+/** Arguments by their JavaScript names, with `T` for tensors. Each key of the schema is present. */
+export type NamedArgs<T> = Readonly<Record<string, ArgValue<T>>>;
+
+/** One argument. */
+export type ArgValue<T> =
+  | T
+  | Size
+  | bigint
+  | boolean
+  | string
+  | null
+  | DType
+  | Device
+  | readonly ArgValue<T>[];
+
+/** An operator of the table, with its argument types erased. */
+export interface Operator extends OpTarget {
+  readonly schema: Schema;
+  /** `aten.add.Tensor`. */
+  readonly target: string;
+  readonly doc: string;
+  readonly kind: "loop" | "decompose" | "host";
+  readonly meta: (args: NamedArgs<MetaInput>) => MetaResult;
+  readonly vjp: ((args: NamedArgs<TensorValue>, context: VjpContext) => VjpResult) | null;
+  readonly loop: ((args: NamedArgs<LoopInput>, out: TensorMeta) => LoopNode) | null;
+  readonly decompose: ((args: NamedArgs<TensorValue>, F: Functional) => TensorValue | readonly TensorValue[]) | null;
+  readonly host: ((args: NamedArgs<HostTensor>, outs: readonly TensorMeta[]) => readonly HostResult[]) | null;
+  readonly view: {
+    readonly writeBack: (args: NamedArgs<TensorValue>, changed: TensorValue, F: Functional) => TensorValue;
+  } | null;
+  /** For `add_`: the operator `add` whose result is written into `self`. Null for functional operators. */
+  readonly functional: Operator | null;
+  readonly isRandom: boolean;
+  readonly isDataDependent: boolean;
+  readonly isPublic: boolean;
+  readonly samples: (g: SampleGenerator) => readonly Sample[];
+}
+
+const table = new Map<string, Operator>();
+const byBaseName = new Map<string, Operator[]>();
+
+function register(op: Operator): Operator {
+  if (table.has(op.target)) throw new InternalError(`the operator ${op.target} is defined twice`);
+  table.set(op.target, op);
+  const base = byBaseName.get(op.schema.name);
+  if (base === undefined) byBaseName.set(op.schema.name, [op]);
+  else base.push(op);
+  return op;
+}
+
+/**
+ * Defines an operator and enters it into the table.
+ *
+ * @throws {InternalError} if the target is already defined; {TypeError} if the schema cannot be read.
+ */
+export function defineOp<const S extends string>(definition: Definition<S>): Operator {
+  const schema = parseSchema(definition.schema);
+  const kind = "loop" in definition ? "loop" : "decompose" in definition ? "decompose" : "host";
+  // The schema text is what connects the typed definition with the erased operator; nothing else casts.
+  const erased = definition as unknown as Partial<Operator> & { readonly meta: Operator["meta"] };
+  const op: Operator = register({
+    schema,
+    target: schema.target,
+    doc: definition.doc,
+    kind,
+    meta: erased.meta,
+    vjp: erased.vjp ?? null,
+    loop: erased.loop ?? null,
+    decompose: erased.decompose ?? null,
+    host: erased.host ?? null,
+    view: erased.view ?? null,
+    functional: null,
+    isRandom: definition.random ?? false,
+    isDataDependent: definition.dataDependent ?? false,
+    isPublic: definition.public ?? true,
+    samples: definition.samples,
+  });
+  if (definition.inplace === true) registerInplace(op);
+  return op;
+}
+
+/** Derives `add_` from `add`: the functional result, cast to self's dtype, is written into self. */
+function registerInplace(op: Operator): void {
+  const text = op.schema.text
+    .replace(`::${op.schema.name}`, `::${op.schema.name}_`)
+    .replace("(Tensor self", "(Tensor(a!) self")
+    .replace(/-> Tensor$/, "-> Tensor(a!)");
+  const schema = parseSchema(text);
+  register({ ...op, schema, target: schema.target, functional: op, vjp: null, view: null, samples: () => [] });
+}
+
+/** The operator of this target (`aten.add.Tensor`), or null. */
+export function findOp(target: string): Operator | null {
+  return table.get(target) ?? null;
+}
+
+/** The operator of this target. @throws {TypeError} if the table has none. */
+export function getOp(target: string): Operator {
+  const found = table.get(target);
+  if (found === undefined) throw new TypeError(`there is no operator ${target} in the table`);
+  return found;
+}
+
+/** All overloads of a base name, in order of definition. */
+export function overloadsOf(name: string): readonly Operator[] {
+  return byBaseName.get(name) ?? [];
+}
+
+/** All operators, in order of definition. */
+export function allOps(): Operator[] {
+  return [...table.values()];
+}
+
+/** Tells whether a call target of a graph is an operator of the table (and not, say, a user's function). */
+export function isOperator(target: OpTarget): target is Operator {
+  return "meta" in target && "kind" in target;
+}

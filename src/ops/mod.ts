@@ -1,0 +1,8 @@
+/** The operator table: importing this module defines every operator. */
+export * from "./define.ts";
+export * from "./samples.ts";
+export * from "./combinators.ts";
+export type { Functional, TensorMethods } from "./functional.ts";
+export type { TensorValue } from "./value.ts";
+import "./activation.ts";
+import "./matmul.ts";

@@ -1,0 +1,12 @@
+/**
+ * The C++ text of `native/cpu/`, imported as text so that it travels with the package and needs no file access.
+ */
+import abi from "../../../native/cpu/abi.h" with { type: "text" };
+import threadPool from "../../../native/cpu/thread_pool.cpp" with { type: "text" };
+import vec from "../../../native/cpu/vec.h" with { type: "text" };
+
+/** Headers that every translation unit may include by name. */
+export const NATIVE_HEADERS: Readonly<Record<"abi.h" | "vec.h", string>> = { "abi.h": abi, "vec.h": vec };
+
+/** Source of the thread pool. */
+export const THREAD_POOL_SOURCE: string = threadPool;
