@@ -75,8 +75,8 @@ interface IndexFile {
   readonly environment: Record<string, string>;
 }
 
-/** Temporary files and unreferenced objects older than this belong to writers that were killed. */
-const STALE_MS = 60 * 60 * 1000;
+/** Age after which a file goes: of killed writers (temporary files, unreferenced objects), and sources kept for inspection. */
+const STALE_MS = { tmp: 3_600_000, objects: 3_600_000, failed: 7 * 86_400_000 } as const;
 const HEX = /^[0-9a-f]{64}$/;
 
 /** SHA-256 in hex. */
@@ -129,6 +129,7 @@ export class DiskCache {
       this.directory = options.directory;
       this.temporary = false;
       this.#sweepStale("tmp");
+      this.#sweepStale("failed");
       return;
     }
     this.directory = temporaryDirectory();
@@ -316,8 +317,8 @@ export class DiskCache {
     return best === null ? "no entry" : `different ${best.sort().join(" and ")}`;
   }
 
-  #sweepStale(part: "tmp" | "objects", kept: ReadonlySet<string> = new Set()): void {
-    const limit = Date.now() - STALE_MS;
+  #sweepStale(part: keyof typeof STALE_MS, kept: ReadonlySet<string> = new Set()): void {
+    const limit = Date.now() - STALE_MS[part];
     for (const { path, info } of walk(`${this.directory}/${part}`)) {
       if (!kept.has(path) && (info.mtime?.getTime() ?? 0) < limit) removeIfThere(path);
     }

@@ -317,7 +317,7 @@ export class CompileService {
       return;
     }
     if (status !== 0) {
-      this.#fail(task, `the compiler ended with code ${status}:\n${readLog(task.base)}`);
+      this.#fail(task, `the compiler ended with code ${status}:\n${readLog(task)}`);
       return;
     }
     let path: string;
@@ -380,9 +380,10 @@ function readStatus(base: string): number | null {
   return Number(Deno.readTextFileSync(`${base}.status`));
 }
 
-function readLog(base: string): string {
+function readLog(task: Task): string {
   try {
-    return Deno.readTextFileSync(`${base}.log`).trim().slice(0, 8000);
+    const text = Deno.readTextFileSync(`${task.base}.log`).trim().slice(0, 16_000);
+    return text.replaceAll(`${task.base}.cpp`, `${task.request.name}.cpp`).slice(0, 8000);
   } catch {
     return "(it left no message)";
   }
