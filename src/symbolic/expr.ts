@@ -263,6 +263,8 @@ function recombine(terms: readonly Term[], constantPart: number): Expr | null {
     for (let at = 0; at < factors.length; at++) {
       const f = factors[at];
       if (f === undefined || (f.kind !== "mod" && f.kind !== "floorDiv")) continue;
+      // A quotient needs a multiple of its divisor before it: reject the common case without building anything.
+      if (f.kind === "floorDiv" && f.b.kind === "const" && term.coefficient % f.b.value !== 0) continue;
       const rest = scale(productOf(factors.filter((_, i) => i !== at)), term.coefficient);
       const joined = f.kind === "mod"
         ? joinRemainder(terms, constantPart, term, f.a, f.b, rest)
@@ -323,6 +325,7 @@ function joinDifference(
   // rest * (x//k) with rest = -c*k: look for c*x among the other terms.
   // A divisor of several terms multiplies out into several terms, none of which is this pattern alone.
   if (k.kind === "add" && (k.terms.length > 1 || k.constant !== 0)) return null;
+  if (k.kind === "symbol" && !factorsOf(term.factor).includes(k)) return null;
   const c = neg(floorDiv(rest, k));
   if (mul(c, k) !== neg(rest)) return null;
   const whole = mul(c, x);

@@ -7,7 +7,8 @@
  *
  * Memory: new nodes stand in a strong table, which keeps creation cheap. When that table is full, its entries move to a
  * table of `WeakRef`s, which is swept whenever it has doubled. So a node that somebody holds is always found again
- * (identity never splits), and what nobody holds is collectable: at most `STRONG_LIMIT` dead nodes plus the last sweep's.
+ * (identity never splits), and what nobody holds is collectable once the table ages: at most `STRONG_LIMIT` (some tens of
+ * megabytes) of dead nodes stay reachable. A `WeakRef` for every new node would cost four times the node itself (measured).
  */
 
 /** What a symbol stands for: a tensor size, a loop index, a value loaded from memory, or a size known only at run time. */
@@ -125,29 +126,33 @@ export type BoolExpr = BoolConst | RelationExpr | JunctionExpr;
 type Node = Expr | BoolExpr;
 type Draft<T> = { -readonly [K in keyof T]: T[K] };
 
-const STRONG_LIMIT = 1 << 16;
+const STRONG_LIMIT = 1 << 18;
 
 let nextId = 0;
 let strongCount = 0;
 let strong = new Map<number, Node | Node[]>();
-let weak = new Map<number, WeakRef<Node>[]>();
+let weak = new Map<number, WeakRef<Node> | WeakRef<Node>[]>();
 let weakCount = 0;
-let sweepAt = STRONG_LIMIT * 2;
+let sweepAt = STRONG_LIMIT;
 
 /** How many nodes the interning tables hold, for tests and diagnostics. */
 export function internedCount(): number {
   return strongCount + weakCount;
 }
 
+function addWeak(table: typeof weak, hash: number, ref: WeakRef<Node>): void {
+  const bucket = table.get(hash);
+  if (bucket === undefined) table.set(hash, ref);
+  else if (Array.isArray(bucket)) bucket.push(ref);
+  else table.set(hash, [bucket, ref]);
+  weakCount++;
+}
+
 /** Moves all entries to the weak table. Called when the strong table is full; exported for tests of memory. */
 export function ageInternTable(): void {
   for (const bucket of strong.values()) {
-    for (const node of Array.isArray(bucket) ? bucket : [bucket]) {
-      const refs = weak.get(node.hash);
-      if (refs === undefined) weak.set(node.hash, [new WeakRef(node)]);
-      else refs.push(new WeakRef(node));
-      weakCount++;
-    }
+    if (!Array.isArray(bucket)) addWeak(weak, bucket.hash, new WeakRef(bucket));
+    else for (const node of bucket) addWeak(weak, node.hash, new WeakRef(node));
   }
   strong = new Map();
   strongCount = 0;
@@ -156,15 +161,15 @@ export function ageInternTable(): void {
 
 /** Drops entries of collected nodes. */
 export function sweepInternTable(): void {
-  const live = new Map<number, WeakRef<Node>[]>();
+  const live: typeof weak = new Map();
   weakCount = 0;
-  for (const [hash, refs] of weak) {
-    const kept = refs.filter((ref) => ref.deref() !== undefined);
-    if (kept.length > 0) live.set(hash, kept);
-    weakCount += kept.length;
+  for (const [hash, bucket] of weak) {
+    for (const ref of Array.isArray(bucket) ? bucket : [bucket]) {
+      if (ref.deref() !== undefined) addWeak(live, hash, ref);
+    }
   }
   weak = live;
-  sweepAt = Math.max(STRONG_LIMIT * 2, weakCount * 2);
+  sweepAt = Math.max(STRONG_LIMIT, weakCount * 2);
 }
 
 function sameList(a: readonly Node[], b: readonly Node[]): boolean {
@@ -214,9 +219,13 @@ function sameNode(x: Node, y: Node): boolean {
 }
 
 function findWeak(draft: Node): Node | undefined {
-  const refs = weak.get(draft.hash);
-  if (refs === undefined) return undefined;
-  for (const ref of refs) {
+  const bucket = weak.get(draft.hash);
+  if (bucket === undefined) return undefined;
+  if (!Array.isArray(bucket)) {
+    const node = bucket.deref();
+    return node !== undefined && sameNode(draft, node) ? node : undefined;
+  }
+  for (const ref of bucket) {
     const node = ref.deref();
     if (node !== undefined && sameNode(draft, node)) return node;
   }

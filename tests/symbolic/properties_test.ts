@@ -117,17 +117,16 @@ Deno.test("substitution commutes with evaluation", () => {
 });
 
 Deno.test("affine coefficients reproduce differences", () => {
+  // Not over sizes: a smaller size would leave its indices out of range.
+  const movable = symbols.filter((sym) => sym.kind !== "size");
   fc.assert(
-    fc.property(trees, fc.constantFrom(...symbols), assignments, (tree, sym, env) => {
+    fc.property(trees, fc.constantFrom(...movable), assignments, (tree, sym, env) => {
       const e = tryBuild(tree);
       const stride = e === null ? null : S.coefficient(e, sym);
       if (e === null || stride === null) return;
-      const at = (value: number): number | null => tryNaive(tree, new Map(env).set(sym, value));
-      const x = env.get(sym) ?? 0;
-      const here = at(x), first = at(sym.kind === "size" ? 2 : 0);
-      if (here === null || first === null) return;
-      const slope = S.evaluate(stride, lookup(env));
-      assert.equal(here - first, slope * (x - (sym.kind === "size" ? 2 : 0)) + 0, S.toText(e));
+      const here = tryNaive(tree, env), origin = tryNaive(tree, new Map(env).set(sym, 0));
+      if (here === null || origin === null) return;
+      assert.equal(here - origin, S.evaluate(stride, lookup(env)) * (env.get(sym) ?? 0) + 0, S.toText(e));
     }),
     RUNS,
   );
