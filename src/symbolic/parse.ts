@@ -224,9 +224,10 @@ function tableOf(symbols: SymbolTable): ReadonlyMap<string, Sym> {
  *
  * @example
  * ```ts
+ * import assert from "node:assert/strict";
  * import { newSym, parseExpr, toText } from "./mod.ts";
  * const s = newSym("s0");
- * console.assert(toText(parseExpr("(s0*4 + 3)//4 + 1", [s])) === "s0 + 1");
+ * assert.ok(toText(parseExpr("(s0*4 + 3)//4 + 1", [s])) === "s0 + 1");
  * ```
  */
 export function parseExpr(text: string, symbols: SymbolTable): Expr {

@@ -170,9 +170,10 @@ const textDialect: Dialect = {
  *
  * @example
  * ```ts
+ * import assert from "node:assert/strict";
  * import { add, indexSymbol, mul, sizeSymbol, toText } from "./mod.ts";
  * const s = sizeSymbol("s0"), i = indexSymbol("i1", 8);
- * console.assert(toText(add(mul(s, 4), i)) === "s0*4 + i1");
+ * assert.ok(toText(add(mul(s, 4), i)) === "s0*4 + i1");
  * ```
  */
 export function toText(e: Expr | BoolExpr): string {

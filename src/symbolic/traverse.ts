@@ -15,9 +15,10 @@ export { constantTerm };
  *
  * @example
  * ```ts
+ * import assert from "node:assert/strict";
  * import { add, evaluate, mul, sizeSymbol } from "./mod.ts";
  * const s = sizeSymbol("s0");
- * console.assert(evaluate(add(mul(s, 4), 1), () => 5) === 21);
+ * assert.ok(evaluate(add(mul(s, 4), 1), () => 5) === 21);
  * ```
  */
 export function evaluate(e: Expr, env: (s: Sym) => number): number {

@@ -60,7 +60,7 @@ export const trees: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree; leaf: Tree; div
     tie("tree"),
   ),
   tree: fc.oneof(
-    { maxDepth: 5, depthSize: "small", withCrossShrink: true },
+    { maxDepth: 5, depthSize: "large", withCrossShrink: true },
     tie("leaf"),
     fc.record({ op: fc.constantFrom("+" as const, "-" as const, "*" as const), a: tie("tree"), b: tie("tree") }),
     fc.record({ op: fc.constantFrom("+" as const, "*" as const), a: tie("tree"), b: tie("leaf") }),
