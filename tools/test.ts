@@ -1,0 +1,31 @@
+/**
+ * Runs the whole test suite and ends with one line, `N passed, N failed`.
+ *
+ * Used by `deno task test` and by continuous integration. Arguments are handed to `deno test` (paths, `--filter`). Tests that need a
+ * tool that is absent report themselves as ignored, with the reason in their name.
+ */
+const paths = Deno.args.some((a) => !a.startsWith("-")) ? [] : ["tests/"];
+const command = new Deno.Command(Deno.execPath(), {
+  args: ["test", "-A", "--parallel", "--reporter=dot", ...Deno.args, ...paths],
+  cwd: new URL("../", import.meta.url),
+  env: { DENO_JOBS: String(navigator.hardwareConcurrency), NO_COLOR: "1" },
+  stdout: "piped",
+  stderr: "inherit",
+});
+const child = command.spawn();
+let tail = "";
+const decoder = new TextDecoder();
+for await (const chunk of child.stdout) {
+  const text = decoder.decode(chunk, { stream: true });
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+  tail = (tail + text).slice(-4000);
+}
+const { code } = await child.status;
+const match = [...tail.matchAll(/(\d+) passed[^|]*\| (\d+) failed(?:[^|]*\| (\d+) ignored)?/g)].at(-1);
+if (match === undefined) {
+  console.log(`0 passed, 1 failed`);
+  Deno.exit(code === 0 ? 1 : code);
+}
+const ignored = match[3] === undefined ? "" : `, ${match[3]} skipped`;
+console.log(`\n${match[1]} passed, ${match[2]} failed${ignored}`);
+Deno.exit(code);
