@@ -54,6 +54,7 @@ export function complaintsAbout(path: string, text: string): string[] {
   const from = layerOf(path);
   if (from < 0) return [`${path}: its folder is in no layer; add it to LAYERS`];
   for (const target of importsOf(path, text)) {
+    if (!target.startsWith("src/") && target !== "mod.ts") continue;
     const to = layerOf(target);
     if (to < 0) out.push(`${path} imports ${target}, which is in no layer`);
     else if (target === "mod.ts") out.push(`${path} imports mod.ts: import from the layer itself`);
