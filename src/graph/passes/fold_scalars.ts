@@ -1,0 +1,130 @@
+/**
+ * Folds arithmetic on constants that are the same everywhere: `full([2], 3) * 2` becomes `full([2], 6)`, and `x * 1`, `x / 1`, `x - 0` become `x`.
+ *
+ * Gradients begin with ones and are full of such products. Only exact identities are used: `x + 0` stays, because it turns -0
+ * into 0. Results round as the operators do (half types compute in float32). A node that the graph returns stays, so that no
+ * result becomes an alias of an input. Mirrors `constant_fold_uniform_value` of TorchInductor's joint graph passes.
+ */
+import { bfloat16, computeType, type DType, float16, float32 } from "../../core/mod.ts";
+import { isSymInt, sizeSame } from "../../symbolic/mod.ts";
+import { type Graph } from "../graph.ts";
+import {
+  type Argument,
+  type CallNode,
+  isNode,
+  isTensorMeta,
+  type Node,
+  type OpTarget,
+  type TensorMeta,
+} from "../node.ts";
+import { rewriteDeadCode } from "./dead_code.ts";
+
+/** Rounds to the nearest value of a floating point type, ties to even. */
+export function roundTo(value: number, dtype: DType): number {
+  const single = Math.fround(value);
+  if (dtype === float32) return single;
+  if (dtype === float16) return Math.f16round(single);
+  if (dtype !== bfloat16) return value;
+  if (!Number.isFinite(single)) return single;
+  const bits = new Uint32Array(new Float32Array([single]).buffer);
+  const word = bits[0] ?? 0;
+  bits[0] = (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
+  return new Float32Array(bits.buffer)[0] ?? 0;
+}
+
+type Arithmetic = (a: number, b: number, alpha: number) => number;
+
+const ARITHMETIC: Readonly<Record<string, Arithmetic>> = {
+  "aten.add.Tensor": (a, b, alpha) => a + alpha * b,
+  "aten.sub.Tensor": (a, b, alpha) => a - alpha * b,
+  "aten.mul.Tensor": (a, b) => a * b,
+  "aten.div.Tensor": (a, b) => a / b,
+};
+
+/** The one value of all elements of a floating point node, or null. */
+function uniformValue(argument: Argument, known: ReadonlyMap<Node, number>): number | null {
+  if (typeof argument === "number") return argument;
+  return isNode(argument) ? known.get(argument) ?? null : null;
+}
+
+function sameMeta(a: TensorMeta, b: TensorMeta): boolean {
+  const same = (x: TensorMeta["shape"], y: TensorMeta["shape"]): boolean =>
+    x.length === y.length && x.every((s, i) => sizeSame(s, y[i] ?? -1));
+  return a.dtype === b.dtype && a.device === b.device && same(a.shape, b.shape) && same(a.stride, b.stride);
+}
+
+/** The operand that the call leaves unchanged, or null. */
+function identityOperand(node: CallNode, known: ReadonlyMap<Node, number>): Node | null {
+  const [a = null, b = null, alpha = 1] = node.args;
+  const va = uniformValue(a, known);
+  const vb = uniformValue(b, known);
+  const keep = (x: Argument): Node | null =>
+    isNode(x) && isTensorMeta(x.value) && isTensorMeta(node.value) && sameMeta(x.value, node.value) ? x : null;
+  switch (node.target.schema.target) {
+    case "aten.mul.Tensor":
+      return vb === 1 ? keep(a) : va === 1 ? keep(b) : null;
+    case "aten.div.Tensor":
+      return vb === 1 ? keep(a) : null;
+    case "aten.sub.Tensor":
+      return Object.is(vb, 0) && alpha === 1 ? keep(a) : null;
+    default:
+      return null;
+  }
+}
+
+/**
+ * Folds in place; returns how many calls were replaced.
+ *
+ * @param full the operator `aten.full` (size, fillValue, dtype, device, …), with which folded constants are written; its first two arguments are size
+ * and value, and an argument named `dtype` and `device` are set if its schema has them.
+ */
+export function rewriteScalars(graph: Graph, full: OpTarget): number {
+  const known = new Map<Node, number>();
+  let count = 0;
+  for (const node of [...graph.nodes]) {
+    if (node.op !== "call" || !isTensorMeta(node.value) || !node.value.dtype.isFloat) continue;
+    const meta = node.value;
+    if (node.target.schema.target === full.schema.target) {
+      const value = node.args[1];
+      if (typeof value === "number") known.set(node, roundTo(value, meta.dtype));
+      continue;
+    }
+    const arithmetic = ARITHMETIC[node.target.schema.target];
+    if (arithmetic === undefined) continue;
+    const returned = [...node.users].some((u) => u.op === "output");
+    const same = identityOperand(node, known);
+    if (same !== null && !returned) {
+      const value = known.get(same);
+      graph.replaceAllUses(node, same);
+      if (value !== undefined) known.set(node, value);
+      count++;
+      continue;
+    }
+    const [a = null, b = null, alpha = 1] = node.args;
+    const va = uniformValue(a, known);
+    const vb = uniformValue(b, known);
+    if (va === null || vb === null || (!isNode(a) && !isNode(b)) || typeof alpha !== "number") continue;
+    const compute = computeType(meta.dtype);
+    const product = roundTo(alpha * roundTo(vb, compute), compute);
+    const scaled = alpha === 1 ? roundTo(vb, compute) : product;
+    const result = roundTo(roundTo(arithmetic(roundTo(va, compute), scaled, 1), compute), meta.dtype);
+    if (meta.shape.some((s) => isSymInt(s))) continue;
+    const args = full.schema.args.map((arg, i): Argument =>
+      i === 0
+        ? meta.shape
+        : i === 1
+        ? result
+        : arg.key === "dtype"
+        ? meta.dtype
+        : arg.key === "device"
+        ? meta.device
+        : arg.defaultValue
+    );
+    const folded = graph.insertBefore(node, () => graph.call(full, args, meta, node.location));
+    known.set(folded, result);
+    graph.replaceAllUses(node, folded);
+    count++;
+  }
+  if (count > 0) rewriteDeadCode(graph);
+  return count;
+}
