@@ -53,9 +53,9 @@ export interface CompileServiceOptions {
 /** How often a poll may look at the disk. */
 const POLL_INTERVAL_MS = 0.5;
 
-// $1 is the path all files start with; the rest is the command.
-const SCRIPT = 'base=$1; shift; "$@" >"$base.log" 2>&1; code=$?; printf %s "$code" >"$base.code"; ' +
-  'mv -f "$base.code" "$base.status"';
+// $1 is the path all files start with; the rest is the command. A compiler that is given up dies with its shell.
+const SCRIPT = 'base=$1; shift; "$@" >"$base.log" 2>&1 & child=$!; trap "kill $child" TERM; wait $child; code=$?; ' +
+  'printf %s "$code" >"$base.code"; mv -f "$base.code" "$base.status"';
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
@@ -309,7 +309,7 @@ export class CompileService {
       const limit = this.#options.timeoutMs ?? 300_000;
       if (performance.now() - task.started < limit) return;
       try {
-        task.child?.kill("SIGKILL");
+        task.child?.kill("SIGTERM");
       } catch {
         // Ended in this moment.
       }
