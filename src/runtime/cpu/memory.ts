@@ -36,9 +36,9 @@ export interface ViewOf {
 /** Name of a view, the same as the dtype's. */
 export type ViewName = keyof ViewOf;
 
-/** Bookkeeping that outlives the memory; must not reference it. */
+/** Bookkeeping that outlives the memory; must not reference it. Both are zero once the block was freed. */
 interface Account {
-  readonly capacity: number;
+  capacity: number;
   requested: number;
 }
 
@@ -78,10 +78,33 @@ export function hasFfi(): boolean {
   return ffi ??= typeof Deno.dlopen === "function" && Deno.permissions.querySync({ name: "ffi" }).state === "granted";
 }
 
+/** Where the C library lies: glibc, musl, macOS. */
+const LIBC_NAMES: readonly string[] = Deno.build.os === "darwin" ? ["libSystem.dylib"] : ["libc.so.6", "libc.so"];
+
+let readAddress: ((view: ArrayBufferView<ArrayBuffer>) => number) | undefined;
+
+/**
+ * `labs` returns the address that it is handed: one direct call in place of `Deno.UnsafePointer`'s two slow ones, which
+ * make up half the time of a fresh allocation.
+ */
+function findReadAddress(): (view: ArrayBufferView<ArrayBuffer>) => number {
+  for (const name of LIBC_NAMES) {
+    try {
+      const { symbols } = Deno.dlopen(name, { labs: { parameters: ["buffer"], result: "usize" } });
+      return (view) => Number(symbols.labs(view));
+    } catch {
+      // Not this C library.
+    }
+  }
+  return (view) => {
+    const pointer = Deno.UnsafePointer.of(view);
+    return pointer === null ? 0 : Number(Deno.UnsafePointer.value(pointer));
+  };
+}
+
 /** Address of the first byte of a view as a number; addresses of user space lie below 2^53. Needs FFI permission. */
 export function addressOf(view: ArrayBufferView<ArrayBuffer>): number {
-  const pointer = Deno.UnsafePointer.of(view);
-  return pointer === null ? 0 : Number(Deno.UnsafePointer.value(pointer));
+  return (readAddress ??= findReadAddress())(view);
 }
 
 /**
@@ -359,7 +382,7 @@ export class CpuAllocator implements Allocator<CpuBuffer> {
     }
     const account: Account = { capacity, requested };
     this.#reserved += capacity;
-    this.#collected.register(storage, account, account);
+    this.#collected.register(storage, account);
     return new Block(storage, offset, capacity, address, account, new Views(storage, offset, requested));
   }
 
@@ -379,7 +402,9 @@ export class CpuAllocator implements Allocator<CpuBuffer> {
   /** Frees at once: detaching drops the backing store now, where dropping the reference would wait for a collection. */
   #destroy(block: Block): void {
     this.#reserved -= block.capacity;
-    this.#collected.unregister(block.account);
+    // Cheaper than an unregister token, which would make every registration four times slower.
+    block.account.capacity = 0;
+    block.account.requested = 0;
     block.storage.transfer(0);
   }
 }
