@@ -26,6 +26,14 @@
 #if defined(__clang__)
 #define TESSERA_CLANG 1
 #endif
+#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
+#define TESSERA_FMA 1
+#endif
+#ifdef __has_builtin
+#define TESSERA_HAS(builtin) __has_builtin(builtin)
+#else
+#define TESSERA_HAS(builtin) 0
+#endif
 #define V static inline __attribute__((always_inline))
 
 typedef float vf32 __attribute__((vector_size(VW * 4)));
@@ -71,10 +79,8 @@ V vi32 vfirst(long n) { return viota() < (vi32){} + (int)(n < VW ? n : VW); }
 
 // ---- halves and conversions between f32 and f64, i32 and i64 ----
 
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
+#if TESSERA_HAS(__builtin_shufflevector)
 #define TESSERA_SHUFFLE 1
-#endif
 #endif
 
 #if TESSERA_SHUFFLE && VW == 16
@@ -124,17 +130,7 @@ V vi32 vto_i32(vf32 v) { return __builtin_convertvector(v, vi32); }
 
 // ---- fused multiply-add, square root, rounding ----
 
-#if TESSERA_CLANG
-V vf32 vfma(vf32 a, vf32 b, vf32 c) { return __builtin_elementwise_fma(a, b, c); }
-V vd vfma(vd a, vd b, vd c) { return __builtin_elementwise_fma(a, b, c); }
-V vf32 vsqrt(vf32 x) { return __builtin_elementwise_sqrt(x); }
-V vd vsqrt(vd x) { return __builtin_elementwise_sqrt(x); }
-V vf32 vfloor(vf32 x) { return __builtin_elementwise_floor(x); }
-V vf32 vceil(vf32 x) { return __builtin_elementwise_ceil(x); }
-V vf32 vtrunc(vf32 x) { return __builtin_elementwise_trunc(x); }
-V vf32 vround(vf32 x) { return __builtin_elementwise_roundeven(x); }
-V vd vtrunc(vd x) { return __builtin_elementwise_trunc(x); }
-#elif TESSERA_AVX512
+#if TESSERA_AVX512 && !TESSERA_CLANG
 V vf32 vfma(vf32 a, vf32 b, vf32 c) { return __builtin_ia32_vfmaddps512_mask(a, b, c, (unsigned short)-1, 4); }
 V vd vfma(vd a, vd b, vd c) { return __builtin_ia32_vfmaddpd512_mask(a, b, c, (unsigned char)-1, 4); }
 V vf32 vsqrt(vf32 x) { return __builtin_ia32_sqrtps512_mask(x, x, (unsigned short)-1, 4); }
@@ -144,7 +140,7 @@ V vf32 vceil(vf32 x) { return __builtin_ia32_rndscaleps_mask(x, 10, x, (unsigned
 V vf32 vtrunc(vf32 x) { return __builtin_ia32_rndscaleps_mask(x, 11, x, (unsigned short)-1, 4); }
 V vf32 vround(vf32 x) { return __builtin_ia32_rndscaleps_mask(x, 8, x, (unsigned short)-1, 4); }
 V vd vtrunc(vd x) { return __builtin_ia32_rndscalepd_mask(x, 11, x, (unsigned char)-1, 4); }
-#elif TESSERA_AVX2
+#elif TESSERA_AVX2 && !TESSERA_CLANG
 V vf32 vfma(vf32 a, vf32 b, vf32 c) { return __builtin_ia32_vfmaddps256(a, b, c); }
 V vd vfma(vd a, vd b, vd c) { return __builtin_ia32_vfmaddpd256(a, b, c); }
 V vf32 vsqrt(vf32 x) { return __builtin_ia32_sqrtps256(x); }
@@ -155,24 +151,42 @@ V vf32 vtrunc(vf32 x) { return __builtin_ia32_roundps256(x, 11); }
 V vf32 vround(vf32 x) { return __builtin_ia32_roundps256(x, 8); }
 V vd vtrunc(vd x) { return __builtin_ia32_roundpd256(x, 11); }
 #else
-// Lane by lane: GCC turns these into instructions where the processor has them. Without a fused multiply-add in
-// hardware the two roundings stay: a call of fmaf a lane would cost a hundred times more than its half ulp is worth.
+// Lane by lane, where the compiler has no builtin for whole vectors: optimisers make instructions of it where there are
+// some. Without a fused multiply-add in hardware the two roundings stay: a call of fmaf a lane would cost a hundred times
+// more than its half ulp is worth.
 #define TESSERA_LANES(type, name, call) \
   V type name(type x) { type r; for (int i = 0; i < (int)(sizeof(x) / sizeof(x[0])); i++) r[i] = call(x[i]); return r; }
-#ifdef __FP_FAST_FMAF
+#define TESSERA_WHOLE(type, name, call) V type name(type x) { return call(x); }
+#if TESSERA_HAS(__builtin_elementwise_fma)
+V vf32 vfma(vf32 a, vf32 b, vf32 c) { return __builtin_elementwise_fma(a, b, c); }
+V vd vfma(vd a, vd b, vd c) { return __builtin_elementwise_fma(a, b, c); }
+#elif TESSERA_FMA
 V vf32 vfma(vf32 a, vf32 b, vf32 c) { vf32 r; for (int i = 0; i < VW; i++) r[i] = __builtin_fmaf(a[i], b[i], c[i]); return r; }
 V vd vfma(vd a, vd b, vd c) { vd r; for (int i = 0; i < VH; i++) r[i] = __builtin_fma(a[i], b[i], c[i]); return r; }
 #else
 V vf32 vfma(vf32 a, vf32 b, vf32 c) { return a * b + c; }
 V vd vfma(vd a, vd b, vd c) { return a * b + c; }
 #endif
+#if TESSERA_HAS(__builtin_elementwise_sqrt)
+TESSERA_WHOLE(vf32, vsqrt, __builtin_elementwise_sqrt)
+TESSERA_WHOLE(vd, vsqrt, __builtin_elementwise_sqrt)
+#else
 TESSERA_LANES(vf32, vsqrt, __builtin_sqrtf)
 TESSERA_LANES(vd, vsqrt, __builtin_sqrt)
+#endif
+#if TESSERA_HAS(__builtin_elementwise_floor) && TESSERA_HAS(__builtin_elementwise_roundeven)
+TESSERA_WHOLE(vf32, vfloor, __builtin_elementwise_floor)
+TESSERA_WHOLE(vf32, vceil, __builtin_elementwise_ceil)
+TESSERA_WHOLE(vf32, vtrunc, __builtin_elementwise_trunc)
+TESSERA_WHOLE(vf32, vround, __builtin_elementwise_roundeven)
+TESSERA_WHOLE(vd, vtrunc, __builtin_elementwise_trunc)
+#else
 TESSERA_LANES(vf32, vfloor, __builtin_floorf)
 TESSERA_LANES(vf32, vceil, __builtin_ceilf)
 TESSERA_LANES(vf32, vtrunc, __builtin_truncf)
 TESSERA_LANES(vf32, vround, __builtin_rintf)
 TESSERA_LANES(vd, vtrunc, __builtin_trunc)
+#endif
 #endif
 
 // Any lane, all lanes of a mask.
@@ -527,7 +541,7 @@ V vd vd_asin(vd x) { return vd_atan2(x, vsqrt((1.0 - x) * (1.0 + x))); }
 V vd vd_acos(vd x) { return vd_atan2(vsqrt((1.0 - x) * (1.0 + x)), x); }
 
 // x = n pi/2 + r. Good while n times the second part of pi/2 is small: |x| up to 2^20 without, 2^28 with fused products.
-#ifdef __FP_FAST_FMA
+#if TESSERA_FMA
 #define TESSERA_TRIG_LIMIT 0x1p28f
 #define TESSERA_PIO2_1 0x1.921fb54442d18p+0
 #define TESSERA_PIO2_2 0x1.1a62633145c07p-54
@@ -620,8 +634,21 @@ TESSERA_UNARY(log10)
 struct vphilox_block { vu32 w[4]; };
 // Upper halves of the products of all lanes with m.
 V vu32 vmulhi(vu32 a, unsigned m) {
+#if TESSERA_AVX512 && !TESSERA_CLANG
+  typedef long long vll __attribute__((vector_size(64)));
+  vi32 b = (vi32){} + (int)m;
+  vul even = (vul)__builtin_ia32_pmuludq512_mask((vi32)a, b, (vll){}, -1);
+  vul odd = (vul)__builtin_ia32_pmuludq512_mask((vi32)((vul)a >> 32), b, (vll){}, -1);
+#elif TESSERA_AVX2 && !TESSERA_CLANG
+  vi32 b = (vi32){} + (int)m;
+  vul even = (vul)__builtin_ia32_pmuludq256((vi32)a, b), odd = (vul)__builtin_ia32_pmuludq256((vi32)((vul)a >> 32), b);
+#elif defined(__SSE2__) && VW == 4 && !TESSERA_CLANG
+  vi32 b = (vi32){} + (int)m;
+  vul even = (vul)__builtin_ia32_pmuludq128((vi32)a, b), odd = (vul)__builtin_ia32_pmuludq128((vi32)((vul)a >> 32), b);
+#else
   vul even = ((vul)a & 0xfffffffful) * (unsigned long)m;
   vul odd = ((vul)a >> 32) * (unsigned long)m;
+#endif
   return (vu32)((even >> 32) | (odd & 0xffffffff00000000ul));
 }
 V vphilox_block vphilox(vu32 c0, vu32 c1, vu32 c2, vu32 c3, unsigned k0, unsigned k1) {
