@@ -277,7 +277,10 @@ export class CpuBuffer implements Buffer {
 export interface CpuAllocatorOptions {
   /** Bytes that may wait in free lists; more is freed. Default: a quarter of the machine's memory, else 1 GiB. */
   readonly cacheLimit?: number;
-  /** Live plus cached bytes that may not be exceeded. Default: no limit but the machine's. */
+  /**
+   * Live plus cached bytes that may not be exceeded. Default: no limit but the machine's. Buffers that nobody disposed count
+   * until the event loop turns after their collection.
+   */
   readonly memoryLimit?: number;
 }
 
