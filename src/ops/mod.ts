@@ -6,3 +6,7 @@ export type { Functional, TensorMethods } from "./functional.ts";
 export type { TensorValue } from "./value.ts";
 import "./activation.ts";
 import "./matmul.ts";
+import "./einsum.ts";
+import "./convolution.ts";
+import "./convolution_backward.ts";
+import "./conv_forms.ts";
