@@ -11,14 +11,29 @@ import {
   type DType,
   getDefaultDtype,
   int64,
+  InternalError,
   normalizeAxes,
+  normalizeAxis,
   type PromotionOperand,
   resultType,
 } from "../core/mod.ts";
-import type { ArgsOf, TensorMeta } from "../graph/mod.ts";
+import type { ArgsOf, Scalar, TensorMeta } from "../graph/mod.ts";
 import { type LoopInput, type LoopNode, type Ops, ops, pointwise, type Value } from "../loops/mod.ts";
 import { broadcastShapes, constant, type Expr, exprOf, type Size } from "../symbolic/mod.ts";
-import { defineOp, type Definition, type MetaInput, type Operator, type TensorSpec } from "./define.ts";
+import {
+  defineOp,
+  type Definition,
+  type MetaInput,
+  type MetaResult,
+  type NamedArgs,
+  type Operator,
+  type TensorSpec,
+  type VjpContext,
+  type VjpResult,
+} from "./define.ts";
+import { elementwiseStride } from "./layout.ts";
+import { isScalar, scalarInput, scalarMeta } from "./scalars.ts";
+import type { TensorValue } from "./value.ts";
 
 /**
  * How the result's dtype follows from the operands'.
@@ -66,7 +81,7 @@ export function promotedDtype(where: string, operands: readonly PromotionOperand
 export function pointwiseSpec(where: string, inputs: readonly MetaInput[], rule: Promotion): TensorSpec {
   const shape = broadcastShapes(where, ...inputs.map((i) => i.shape));
   const dtype = promotedDtype(where, inputs.map(promotionOperand), rule);
-  return { shape, dtype: rule === "bool" ? bool : dtype };
+  return { shape, dtype: rule === "bool" ? bool : dtype, stride: elementwiseStride(shape, inputs) };
 }
 
 /** The element of `input` that broadcasting puts at `index`. */
@@ -86,42 +101,73 @@ export function exprShape(shape: readonly Size[]): Expr[] {
 
 /** A pointwise operator of any number of tensor arguments. */
 export interface PointwiseDefinition<S extends string> extends Pick<Definition<S>, "schema" | "doc" | "samples"> {
-  readonly promotion?: Promotion;
-  /** Names (in JavaScript) of the tensor arguments that take part in promotion; default all. */
+  /** Default `"default"`. A function where the rule depends on the arguments (a rounding mode, say). */
+  readonly promotion?: Promotion | ((args: ArgsOf<S, unknown>) => Promotion);
+  /**
+   * Names (in JavaScript) of the arguments that take part in promotion: tensors and scalars. Default: all tensors. Scalars that do
+   * not take part reach the body as they are.
+   */
   readonly promote?: readonly string[];
   readonly vjp?: NonNullable<Definition<S>["vjp"]>;
   readonly inplace?: boolean;
   readonly public?: boolean;
-  /** The body on values: tensor arguments broadcast and cast to `compute`, the others as they are. Yields `compute`, or bool under `bool`. */
+  /** The body on values: operands broadcast and cast to `compute`, other arguments as they are. Yields `compute`, or bool under `bool`. */
   readonly body: (ops: Ops, args: ArgsOf<S, Value>, compute: DType) => Value;
   /** Extra checks of arguments. */
   readonly check?: (args: ArgsOf<S, MetaInput>) => void;
+  /** The result's dtype where it is not what the rule says. */
+  readonly dtype?: (args: ArgsOf<S, MetaInput>) => DType;
+}
+
+function loopOperand(input: LoopInput & { readonly isScalar?: boolean }): PromotionOperand {
+  return {
+    dtype: input.dtype,
+    rank: input.isScalar === true ? "scalar" : input.shape.length === 0 ? "zeroDim" : "tensor",
+  };
+}
+
+/** The name of an operator as messages show it: `aten::add.Tensor(…)` is `add`. */
+export function operatorName(schema: string): string {
+  return schema.slice(schema.indexOf("::") + 2).split(/[.(]/)[0] ?? schema;
 }
 
 /** Defines a pointwise operator. */
 export function definePointwise<const S extends string>(definition: PointwiseDefinition<S>): Operator {
   const { schema, doc, samples, promotion = "default", body, check, promote, vjp, inplace, public: isPublic } =
     definition;
-  const where = schema.slice(schema.indexOf("::") + 2).split(/[.(]/)[0] ?? schema;
+  const where = operatorName(schema);
   const takesPart = (key: string): boolean => promote === undefined || promote.includes(key);
+  const ruleOf = (args: ArgsOf<S, unknown>): Promotion => typeof promotion === "string" ? promotion : promotion(args);
   const common = {
     schema,
     doc,
     samples,
     meta: (args: ArgsOf<S, MetaInput>): TensorSpec => {
       check?.(args);
-      const entries = Object.entries(args).filter((e): e is [string, MetaInput] => isMetaInput(e[1]));
-      const shape = broadcastShapes(where, ...entries.map(([, m]) => m.shape));
-      const operands = entries.filter(([key]) => takesPart(key)).map(([, m]) => promotionOperand(m));
-      const dtype = promotedDtype(where, operands, promotion);
-      return { shape, dtype: promotion === "bool" ? bool : dtype };
+      const rule = ruleOf(args);
+      const tensors: MetaInput[] = [];
+      const operands: PromotionOperand[] = [];
+      for (const [key, value] of Object.entries(args)) {
+        if (isMetaInput(value)) {
+          tensors.push(value);
+          if (takesPart(key)) operands.push(promotionOperand(value));
+        } else if (promote?.includes(key) === true && isScalar(value)) {
+          operands.push(promotionOperand(scalarMeta(value)));
+        }
+      }
+      const shape = broadcastShapes(where, ...tensors.map((t) => t.shape));
+      const dtype = promotedDtype(where, operands, rule);
+      const stride = elementwiseStride(shape, tensors);
+      return { shape, dtype: definition.dtype?.(args) ?? (rule === "bool" ? bool : dtype), stride };
     },
     loop: (args: ArgsOf<S, LoopInput>, out: TensorMeta): LoopNode => {
-      const entries = Object.entries(args);
-      const inputs = entries.filter((e): e is [string, LoopInput] => isLoopInput(e[1]));
-      const compute = promotion === "bool"
-        ? computeType(promotedInputs(where, inputs.filter(([key]) => takesPart(key)).map(([, i]) => i)))
-        : computeType(out.dtype);
+      const entries = Object.entries(args).map(([key, value]): [string, unknown] =>
+        promote?.includes(key) === true && isScalar(value) ? [key, scalarInput(value)] : [key, value]
+      );
+      const operands = entries.flatMap(([key, value]) =>
+        takesPart(key) && isLoopInput(value) ? [loopOperand(value)] : []
+      );
+      const compute = computeType(promotedDtype(where, operands, ruleOf(args)));
       return pointwise(out.shape, (index) => {
         const values = entries.map(([key, value]): [string, unknown] => {
           if (!isLoopInput(value)) return [key, value];
@@ -138,16 +184,51 @@ export function definePointwise<const S extends string>(definition: PointwiseDef
   return defineOp(common as unknown as Definition<S>);
 }
 
-/** Promotion at loop level, where operands are loaders; a plain number's loader says so by `isScalar`. */
-function promotedInputs(where: string, inputs: readonly (LoopInput & { readonly isScalar?: boolean })[]): DType {
-  return promotedDtype(
-    where,
-    inputs.map((i) => ({
-      dtype: i.dtype,
-      rank: i.isScalar === true ? "scalar" : i.shape.length === 0 ? "zeroDim" : "tensor",
-    })),
-    "default",
-  );
+/** How {@linkcode defineScalarOverload} differs from its tensor form. */
+export interface ScalarOverloadOptions {
+  readonly inplace?: boolean;
+  readonly public?: boolean;
+  /** Arguments that the tensor form has and this one lacks. */
+  readonly defaults?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Defines the overload of an operator whose tensor arguments are scalars (`aten::mul.Scalar` of `aten::mul.Tensor`): the same
+ * meta and body over wrapped numbers.
+ */
+export function defineScalarOverload(op: Operator, schema: string, options: ScalarOverloadOptions = {}): Operator {
+  const keys = op.schema.args.filter((a) => a.type === "Tensor" && !a.list).map((a) => a.key);
+  const wrap = (args: Readonly<Record<string, unknown>>, make: (value: Scalar) => unknown): Record<string, unknown> => {
+    const out: Record<string, unknown> = { ...options.defaults, ...args };
+    for (const key of keys) {
+      const value = out[key];
+      if (isScalar(value)) out[key] = make(value);
+    }
+    return out;
+  };
+  const { meta, loop, vjp } = op;
+  const definition = {
+    schema,
+    doc: op.doc,
+    meta: (args: NamedArgs<MetaInput>): MetaResult => meta(wrap(args, (v) => scalarMeta(v)) as NamedArgs<MetaInput>),
+    loop: (args: NamedArgs<LoopInput>, out: TensorMeta): LoopNode => {
+      if (loop === null) throw new InternalError(`${op.target} has no loop to derive ${schema} from`);
+      return loop(wrap(args, scalarInput) as NamedArgs<LoopInput>, out);
+    },
+    ...(vjp === null ? {} : {
+      vjp: (args: NamedArgs<TensorValue>, context: VjpContext): VjpResult =>
+        vjp({ ...options.defaults as NamedArgs<TensorValue>, ...args }, context),
+    }),
+    inplace: options.inplace ?? false,
+    public: options.public ?? true,
+    samples: () => [],
+  };
+  return defineOp(definition as unknown as Definition<string>);
+}
+
+/** An axis argument as a number within the rank; a symbolic one is fixed. @throws {RangeError} naming the operator. */
+export function axisOf(where: string, dim: Size, rank: number): number {
+  return normalizeAxis(Number(dim), rank, where);
 }
 
 /** Resolves the `dim` argument of a reduction: null or empty means all dimensions. */

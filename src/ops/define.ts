@@ -197,7 +197,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
 function registerInplace(op: Operator): void {
   const text = op.schema.text
     .replace(`::${op.schema.name}`, `::${op.schema.name}_`)
-    .replace("(Tensor self", "(Tensor(a!) self")
+    .replace(/\(Tensor (\w+)/, "(Tensor(a!) $1")
     .replace(/-> Tensor$/, "-> Tensor(a!)");
   const schema = parseSchema(text);
   register({ ...op, schema, target: schema.target, functional: op, vjp: null, view: null, samples: () => [] });

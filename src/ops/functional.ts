@@ -9,14 +9,53 @@ import type { TensorValue } from "./value.ts";
 
 /** Operators whose first argument is `self`, as methods. `T` is the tensor type. */
 export interface TensorMethods<T> {
+  /** Bits that are set in both. */
+  __and__(other: T | Scalar): T;
+  __and__(other: Scalar): T;
+  /** Bits moved towards the high end. */
+  __lshift__(other: T | Scalar): T;
+  __lshift__(other: Scalar): T;
+  /** Bits that are set in at least one. */
+  __or__(other: T | Scalar): T;
+  __or__(other: Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  __rshift__(other: T | Scalar): T;
+  __rshift__(other: Scalar): T;
+  /** Bits that are set in exactly one. */
+  __xor__(other: T | Scalar): T;
+  __xor__(other: Scalar): T;
+  /** The absolute value. */
+  abs(): T;
+  /** The absolute value. */
+  abs_(): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  acos(): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  acos_(): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  acosh(): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  acosh_(): T;
   /** self + alpha × other, broadcast. */
   add(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  add(other: Scalar, options?: { alpha?: Scalar }): T;
+  add(other: Scalar, alpha?: Scalar): T;
   /** self + alpha × other, broadcast. */
   add_(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  add_(other: Scalar, options?: { alpha?: Scalar }): T;
+  add_(other: Scalar, alpha?: Scalar): T;
   /** beta × self + alpha × the sum of the products of the batch. */
   addbmm(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the sum of the products of the batch. */
   addbmm_(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** self + value × tensor1 / tensor2, broadcast; floating point only. */
+  addcdiv(tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
+  /** self + value × tensor1 / tensor2, broadcast; floating point only. */
+  addcdiv_(tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
+  /** self + value × tensor1 × tensor2, broadcast. */
+  addcmul(tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
+  /** self + value × tensor1 × tensor2, broadcast. */
+  addcmul_(tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
   addmm(mat1: T | Scalar, mat2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
@@ -29,46 +68,598 @@ export interface TensorMethods<T> {
   addr(vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the outer product of two vectors. */
   addr_(vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  asin(): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  asin_(): T;
+  /** The inverse hyperbolic sine. */
+  asinh(): T;
+  /** The inverse hyperbolic sine. */
+  asinh_(): T;
+  /** The inverse tangent. */
+  atan(): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  atan2(other: T | Scalar): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  atan2_(other: T | Scalar): T;
+  /** The inverse tangent. */
+  atan_(): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  atanh(): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  atanh_(): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm_(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** Bits that are set in both. */
+  bitwiseAnd(other: T | Scalar): T;
+  bitwiseAnd(other: Scalar): T;
+  /** Bits that are set in both. */
+  bitwiseAnd_(other: T | Scalar): T;
+  bitwiseAnd_(other: Scalar): T;
+  /** Bits moved towards the high end. */
+  bitwiseLeftShift(other: T | Scalar): T;
+  bitwiseLeftShift(other: Scalar): T;
+  /** Bits moved towards the high end. */
+  bitwiseLeftShift_(other: T | Scalar): T;
+  bitwiseLeftShift_(other: Scalar): T;
+  /** All bits inverted; logical negation of bools. */
+  bitwiseNot(): T;
+  /** All bits inverted; logical negation of bools. */
+  bitwiseNot_(): T;
+  /** Bits that are set in at least one. */
+  bitwiseOr(other: T | Scalar): T;
+  bitwiseOr(other: Scalar): T;
+  /** Bits that are set in at least one. */
+  bitwiseOr_(other: T | Scalar): T;
+  bitwiseOr_(other: Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  bitwiseRightShift(other: T | Scalar): T;
+  bitwiseRightShift(other: Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  bitwiseRightShift_(other: T | Scalar): T;
+  bitwiseRightShift_(other: Scalar): T;
+  /** Bits that are set in exactly one. */
+  bitwiseXor(other: T | Scalar): T;
+  bitwiseXor(other: Scalar): T;
+  /** Bits that are set in exactly one. */
+  bitwiseXor_(other: T | Scalar): T;
+  bitwiseXor_(other: Scalar): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(mat2: T | Scalar): T;
+  /** The smallest integer not below self. */
+  ceil(): T;
+  /** The smallest integer not below self. */
+  ceil_(): T;
+  /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
+  celu(options?: { alpha?: Scalar }): T;
+  celu(alpha?: Scalar): T;
+  /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
+  celu_(options?: { alpha?: Scalar }): T;
+  celu_(alpha?: Scalar): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clamp(options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clamp(min?: Scalar | null, max?: Scalar | null): T;
+  clamp(options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clamp(min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** self, but not above max. */
+  clampMax(max: Scalar): T;
+  clampMax(max: T | Scalar): T;
+  /** self, but not above max. */
+  clampMax_(max: Scalar): T;
+  clampMax_(max: T | Scalar): T;
+  /** self, but not below min. */
+  clampMin(min: Scalar): T;
+  clampMin(min: T | Scalar): T;
+  /** self, but not below min. */
+  clampMin_(min: Scalar): T;
+  clampMin_(min: T | Scalar): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clamp_(options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clamp_(min?: Scalar | null, max?: Scalar | null): T;
+  clamp_(options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clamp_(min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** The absolute value of self with the sign of other, signed zeros included. */
+  copysign(other: T | Scalar): T;
+  copysign(other: Scalar): T;
+  /** The absolute value of self with the sign of other, signed zeros included. */
+  copysign_(other: T | Scalar): T;
+  copysign_(other: Scalar): T;
+  /** The cosine. */
+  cos(): T;
+  /** The cosine. */
+  cos_(): T;
+  /** The hyperbolic cosine. */
+  cosh(): T;
+  /** The hyperbolic cosine. */
+  cosh_(): T;
+  /** Degrees to radians. */
+  deg2rad(): T;
+  /** Degrees to radians. */
+  deg2rad_(): T;
+  /** The derivative of lgamma. Has no gradient itself. */
+  digamma(): T;
+  /** The derivative of lgamma. Has no gradient itself. */
+  digamma_(): T;
+  /** self / other, broadcast; integers become the default float. */
+  div(other: T | Scalar): T;
+  div(other: Scalar): T;
+  div(other: T | Scalar, options: { roundingMode: string | null }): T;
+  div(other: Scalar, options: { roundingMode: string | null }): T;
+  /** self / other, broadcast; integers become the default float. */
+  div_(other: T | Scalar): T;
+  div_(other: Scalar): T;
+  div_(other: T | Scalar, options: { roundingMode: string | null }): T;
+  div_(other: Scalar, options: { roundingMode: string | null }): T;
+  /** self / other, broadcast; integers become the default float. */
+  divide(other: T | Scalar): T;
+  divide(other: Scalar): T;
+  /** self / other, broadcast; integers become the default float. */
+  divide_(other: T | Scalar): T;
+  divide_(other: Scalar): T;
   /** The inner product of two vectors. */
   dot(tensor: T | Scalar): T;
+  /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
+  elu(options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
+  elu(alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
+  elu_(options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
+  elu_(alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** Whether self equals other, element by element. */
+  eq(other: T | Scalar): T;
+  eq(other: Scalar): T;
+  /** Whether self equals other, element by element. */
+  eq_(other: T | Scalar): T;
+  eq_(other: Scalar): T;
+  /** The error function. */
+  erf(): T;
+  /** The error function. */
+  erf_(): T;
+  /** 1 - erf(self), exact for large numbers. */
+  erfc(): T;
+  /** 1 - erf(self), exact for large numbers. */
+  erfc_(): T;
+  /** The inverse of erf. */
+  erfinv(): T;
+  /** The inverse of erf. */
+  erfinv_(): T;
+  /** e to the power of self. */
+  exp(): T;
+  /** 2 to the power of self. */
+  exp2(): T;
+  /** 2 to the power of self. */
+  exp2_(): T;
+  /** e to the power of self. */
+  exp_(): T;
+  /** exp(self) - 1, exact near 0. */
+  expm1(): T;
+  /** exp(self) - 1, exact near 0. */
+  expm1_(): T;
+  /** self without its fraction, rounded towards 0. */
+  fix(): T;
+  /** self without its fraction, rounded towards 0. */
+  fix_(): T;
+  /** The largest integer not above self. */
+  floor(): T;
+  /** self / other, rounded down; stays integer for integers. */
+  floorDivide(other: T | Scalar): T;
+  floorDivide(other: Scalar): T;
+  /** self / other, rounded down; stays integer for integers. */
+  floorDivide_(other: T | Scalar): T;
+  floorDivide_(other: Scalar): T;
+  /** The largest integer not above self. */
+  floor_(): T;
+  /** The larger of self and other; a NaN gives way to a number. */
+  fmax(other: T | Scalar): T;
+  /** The smaller of self and other; a NaN gives way to a number. */
+  fmin(other: T | Scalar): T;
+  /** The remainder of division rounded towards 0, with the sign of self: C's fmod. */
+  fmod(other: T | Scalar): T;
+  fmod(other: Scalar): T;
+  /** The remainder of division rounded towards 0, with the sign of self: C's fmod. */
+  fmod_(other: T | Scalar): T;
+  fmod_(other: Scalar): T;
+  /** The fraction: self - trunc(self). */
+  frac(): T;
+  /** The fraction: self - trunc(self). */
+  frac_(): T;
+  /** Whether self is at least other, element by element. */
+  ge(other: T | Scalar): T;
+  ge(other: Scalar): T;
+  /** Whether self is at least other, element by element. */
+  ge_(other: T | Scalar): T;
+  ge_(other: Scalar): T;
+  /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
+  gelu(options?: { approximate?: string }): T;
+  /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
+  gelu_(options?: { approximate?: string }): T;
+  /** The first half along dim, gated by the sigmoid of the second half. */
+  glu(options?: { dim?: Size }): T;
+  glu(dim?: Size): T;
+  /** Whether self is greater than other, element by element. */
+  greater(other: T | Scalar): T;
+  greater(other: Scalar): T;
+  /** Whether self is at least other, element by element. */
+  greaterEqual(other: T | Scalar): T;
+  greaterEqual(other: Scalar): T;
+  /** Whether self is at least other, element by element. */
+  greaterEqual_(other: T | Scalar): T;
+  greaterEqual_(other: Scalar): T;
+  /** Whether self is greater than other, element by element. */
+  greater_(other: T | Scalar): T;
+  greater_(other: Scalar): T;
+  /** Whether self is greater than other, element by element. */
+  gt(other: T | Scalar): T;
+  gt(other: Scalar): T;
+  /** Whether self is greater than other, element by element. */
+  gt_(other: T | Scalar): T;
+  gt_(other: Scalar): T;
+  /** x, but 0 within lambd of 0. */
+  hardshrink(options?: { lambd?: Scalar }): T;
+  hardshrink(lambd?: Scalar): T;
+  /** min(max(x + 3, 0), 6) / 6. */
+  hardsigmoid(): T;
+  /** min(max(x + 3, 0), 6) / 6. */
+  hardsigmoid_(): T;
+  /** x × min(max(x + 3, 0), 6) / 6. */
+  hardswish(): T;
+  /** x × min(max(x + 3, 0), 6) / 6. */
+  hardswish_(): T;
+  /** min(max(x, minVal), maxVal). */
+  hardtanh(options?: { minVal?: Scalar; maxVal?: Scalar }): T;
+  hardtanh(minVal?: Scalar, maxVal?: Scalar): T;
+  /** min(max(x, minVal), maxVal). */
+  hardtanh_(options?: { minVal?: Scalar; maxVal?: Scalar }): T;
+  hardtanh_(minVal?: Scalar, maxVal?: Scalar): T;
+  /** 0 where self is negative, 1 where it is positive, values where it is 0. */
+  heaviside(values: T | Scalar): T;
+  /** 0 where self is negative, 1 where it is positive, values where it is 0. */
+  heaviside_(values: T | Scalar): T;
+  /** The length of the vector (self, other). */
+  hypot(other: T | Scalar): T;
+  /** The length of the vector (self, other). */
+  hypot_(other: T | Scalar): T;
   /** Sums products over the last dimension of both tensors. */
   inner(other: T | Scalar): T;
+  /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
+  isclose(other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): T;
+  isclose(other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
+  /** Whether an element is neither infinite nor NaN. */
+  isfinite(): T;
+  /** Whether an element is infinite. */
+  isinf(): T;
+  /** Whether an element is NaN. */
+  isnan(): T;
+  /** Whether an element is -∞. */
+  isneginf(): T;
+  /** Whether an element is +∞. */
+  isposinf(): T;
+  /** Whether an element has no imaginary part: always, for real tensors. */
+  isreal(): T;
   /** The Kronecker product. */
   kron(other: T | Scalar): T;
+  /** Whether self is at most other, element by element. */
+  le(other: T | Scalar): T;
+  le(other: Scalar): T;
+  /** Whether self is at most other, element by element. */
+  le_(other: T | Scalar): T;
+  le_(other: Scalar): T;
+  /** x where it is positive, else negativeSlope × x. */
+  leakyRelu(options?: { negativeSlope?: Scalar }): T;
+  leakyRelu(negativeSlope?: Scalar): T;
+  /** x where it is positive, else negativeSlope × x. */
+  leakyRelu_(options?: { negativeSlope?: Scalar }): T;
+  leakyRelu_(negativeSlope?: Scalar): T;
+  /** self + weight × (end - self). */
+  lerp(end: T | Scalar, weight: Scalar): T;
+  lerp(end: T | Scalar, weight: T | Scalar): T;
+  /** self + weight × (end - self). */
+  lerp_(end: T | Scalar, weight: Scalar): T;
+  lerp_(end: T | Scalar, weight: T | Scalar): T;
+  /** Whether self is less than other, element by element. */
+  less(other: T | Scalar): T;
+  less(other: Scalar): T;
+  /** Whether self is at most other, element by element. */
+  lessEqual(other: T | Scalar): T;
+  lessEqual(other: Scalar): T;
+  /** Whether self is at most other, element by element. */
+  lessEqual_(other: T | Scalar): T;
+  lessEqual_(other: Scalar): T;
+  /** Whether self is less than other, element by element. */
+  less_(other: T | Scalar): T;
+  less_(other: Scalar): T;
+  /** The logarithm of the absolute value of the gamma function. */
+  lgamma(): T;
+  /** The logarithm of the absolute value of the gamma function. */
+  lgamma_(): T;
+  /** The natural logarithm. */
+  log(): T;
+  /** The logarithm to base 10. */
+  log10(): T;
+  /** The logarithm to base 10. */
+  log10_(): T;
+  /** log(1 + self), exact near 0. */
+  log1p(): T;
+  /** log(1 + self), exact near 0. */
+  log1p_(): T;
+  /** The logarithm to base 2. */
+  log2(): T;
+  /** The logarithm to base 2. */
+  log2_(): T;
+  /** log(sigmoid(x)), without overflow. */
+  logSigmoid(): T;
+  /** The natural logarithm. */
+  log_(): T;
+  /** log(exp(self) + exp(other)), without overflow. */
+  logaddexp(other: T | Scalar): T;
+  /** log2(2^self + 2^other), without overflow. */
+  logaddexp2(other: T | Scalar): T;
+  /** Whether both are not 0. */
+  logicalAnd(other: T | Scalar): T;
+  /** Whether both are not 0. */
+  logicalAnd_(other: T | Scalar): T;
+  /** Whether an element is 0. */
+  logicalNot(): T;
+  /** Whether an element is 0. */
+  logicalNot_(): T;
+  /** Whether at least one is not 0. */
+  logicalOr(other: T | Scalar): T;
+  /** Whether at least one is not 0. */
+  logicalOr_(other: T | Scalar): T;
+  /** Whether exactly one is not 0. */
+  logicalXor(other: T | Scalar): T;
+  /** Whether exactly one is not 0. */
+  logicalXor_(other: T | Scalar): T;
+  /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
+  logit(options?: { eps?: number | null }): T;
+  logit(eps?: number | null): T;
+  /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
+  logit_(options?: { eps?: number | null }): T;
+  logit_(eps?: number | null): T;
+  /** Whether self is less than other, element by element. */
+  lt(other: T | Scalar): T;
+  lt(other: Scalar): T;
+  /** Whether self is less than other, element by element. */
+  lt_(other: T | Scalar): T;
+  lt_(other: Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(other: T | Scalar): T;
+  /** The larger of self and other; NaN if either is. */
+  maximum(other: T | Scalar): T;
+  /** The smaller of self and other; NaN if either is. */
+  minimum(other: T | Scalar): T;
+  /** x × tanh(log(1 + exp(x))). */
+  mish(): T;
+  /** x × tanh(log(1 + exp(x))). */
+  mish_(): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(mat2: T | Scalar): T;
+  /** self × other, broadcast. */
+  mul(other: T | Scalar): T;
+  mul(other: Scalar): T;
+  /** self × other, broadcast. */
+  mul_(other: T | Scalar): T;
+  mul_(other: Scalar): T;
+  /** self × other, broadcast. */
+  multiply(other: T | Scalar): T;
+  multiply(other: Scalar): T;
+  /** self × other, broadcast. */
+  multiply_(other: T | Scalar): T;
+  multiply_(other: Scalar): T;
   /** A matrix times a vector. */
   mv(vec: T | Scalar): T;
+  /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
+  nanToNum(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
+  nanToNum(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
+  nanToNum_(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
+  nanToNum_(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** Whether self differs from other, element by element. */
+  ne(other: T | Scalar): T;
+  ne(other: Scalar): T;
+  /** Whether self differs from other, element by element. */
+  ne_(other: T | Scalar): T;
+  ne_(other: Scalar): T;
+  /** -self. */
+  neg(): T;
+  /** -self. */
+  neg_(): T;
+  /** Whether self differs from other, element by element. */
+  notEqual(other: T | Scalar): T;
+  notEqual(other: Scalar): T;
+  /** Whether self differs from other, element by element. */
+  notEqual_(other: T | Scalar): T;
+  notEqual_(other: Scalar): T;
   /** The outer product of two vectors. */
   outer(vec2: T | Scalar): T;
+  /** +self: the tensor itself. */
+  positive(): T;
+  /** +self: the tensor itself. */
+  positive_(): T;
+  /** self to the power of exponent. */
+  pow(exponent: Scalar): T;
+  pow(exponent: T | Scalar): T;
+  /** self to the power of exponent. */
+  pow_(exponent: Scalar): T;
+  pow_(exponent: T | Scalar): T;
+  /** x where it is positive, else weight × x, with one weight or one for each channel (dimension 1). */
+  prelu(weight: T | Scalar): T;
+  /** Radians to degrees. */
+  rad2deg(): T;
+  /** Radians to degrees. */
+  rad2deg_(): T;
+  /** 1 / self. */
+  reciprocal(): T;
+  /** 1 / self. */
+  reciprocal_(): T;
+  /** max(x, 0); NaN stays NaN. */
+  relu(): T;
+  /** min(max(x, 0), 6). */
+  relu6(): T;
+  /** min(max(x, 0), 6). */
+  relu6_(): T;
+  /** max(x, 0); NaN stays NaN. */
+  relu_(): T;
+  /** The remainder of division rounded down, with the sign of other: Python's `%`. */
+  remainder(other: T | Scalar): T;
+  remainder(other: Scalar): T;
+  /** The remainder of division rounded down, with the sign of other: Python's `%`. */
+  remainder_(other: T | Scalar): T;
+  remainder_(other: Scalar): T;
+  /** The nearest integer, halves to even. */
+  round(): T;
+  round(options: { decimals: Size }): T;
+  /** The nearest integer, halves to even. */
+  round_(): T;
+  round_(options: { decimals: Size }): T;
+  /** 1 / sqrt(self). */
+  rsqrt(): T;
+  /** 1 / sqrt(self). */
+  rsqrt_(): T;
+  /** other - alpha × self, broadcast. */
+  rsub(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  rsub(other: Scalar, options?: { alpha?: Scalar }): T;
+  rsub(other: Scalar, alpha?: Scalar): T;
+  /** ELU with the constants that keep mean 0 and variance 1. */
+  selu(): T;
+  /** ELU with the constants that keep mean 0 and variance 1. */
+  selu_(): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sgn(): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sgn_(): T;
   /** The logistic function, 1 / (1 + exp(-x)). */
   sigmoid(): T;
   /** The logistic function, 1 / (1 + exp(-x)). */
   sigmoid_(): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sign(): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sign_(): T;
+  /** Whether an element is negative, -0 included. */
+  signbit(): T;
+  /** x × sigmoid(x), also called swish. */
+  silu(): T;
+  /** x × sigmoid(x), also called swish. */
+  silu_(): T;
+  /** The sine. */
+  sin(): T;
+  /** The sine. */
+  sin_(): T;
+  /** sin(πx) / (πx), 1 at 0. */
+  sinc(): T;
+  /** sin(πx) / (πx), 1 at 0. */
+  sinc_(): T;
+  /** The hyperbolic sine. */
+  sinh(): T;
+  /** The hyperbolic sine. */
+  sinh_(): T;
+  /** log(1 + exp(beta × x)) / beta; x itself where beta × x exceeds the threshold. */
+  softplus(options?: { beta?: Scalar; threshold?: Scalar }): T;
+  softplus(beta?: Scalar, threshold?: Scalar): T;
+  /** x moved towards 0 by lambd; 0 within lambd of 0. */
+  softshrink(options?: { lambd?: Scalar }): T;
+  softshrink(lambd?: Scalar): T;
+  /** The square root; NaN for negative numbers. */
+  sqrt(): T;
+  /** The square root; NaN for negative numbers. */
+  sqrt_(): T;
+  /** self × self. */
+  square(): T;
+  /** self × self. */
+  square_(): T;
+  /** self - alpha × other, broadcast. */
+  sub(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  sub(other: Scalar, options?: { alpha?: Scalar }): T;
+  sub(other: Scalar, alpha?: Scalar): T;
+  /** self - alpha × other, broadcast. */
+  sub_(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  sub_(other: Scalar, options?: { alpha?: Scalar }): T;
+  sub_(other: Scalar, alpha?: Scalar): T;
+  /** The tangent. */
+  tan(): T;
+  /** The tangent. */
+  tan_(): T;
+  /** The hyperbolic tangent. */
+  tanh(): T;
+  /** The hyperbolic tangent. */
+  tanh_(): T;
   /** Sums products over the named dimensions of both tensors. */
   tensordot(other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
+  /** x where it is greater than the threshold, else value. */
+  threshold(threshold: Scalar, value: Scalar): T;
+  /** x where it is greater than the threshold, else value. */
+  threshold_(threshold: Scalar, value: Scalar): T;
+  /** self / other, broadcast; integers become the default float. */
+  trueDivide(other: T | Scalar): T;
+  trueDivide(other: Scalar): T;
+  /** self / other, broadcast; integers become the default float. */
+  trueDivide_(other: T | Scalar): T;
+  trueDivide_(other: Scalar): T;
+  /** self without its fraction, rounded towards 0. */
+  trunc(): T;
+  /** self without its fraction, rounded towards 0. */
+  trunc_(): T;
   /** The inner product of two real vectors. */
   vdot(other: T | Scalar): T;
+  /** self × log(other), 0 where self is 0. */
+  xlogy(other: T | Scalar): T;
+  xlogy(other: Scalar): T;
+  /** self × log(other), 0 where self is 0. */
+  xlogy_(other: T | Scalar): T;
+  xlogy_(other: Scalar): T;
 }
 
 /** All operators as functions, in snake_case turned to camelCase. */
 export interface Functional<T = TensorValue> {
+  /** Bits that are set in both. */
+  __and__(self: T | Scalar, other: T | Scalar): T;
+  __and__(self: T | Scalar, other: Scalar): T;
+  /** Bits moved towards the high end. */
+  __lshift__(self: T | Scalar, other: T | Scalar): T;
+  __lshift__(self: T | Scalar, other: Scalar): T;
+  /** Bits that are set in at least one. */
+  __or__(self: T | Scalar, other: T | Scalar): T;
+  __or__(self: T | Scalar, other: Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  __rshift__(self: T | Scalar, other: T | Scalar): T;
+  __rshift__(self: T | Scalar, other: Scalar): T;
+  /** Bits that are set in exactly one. */
+  __xor__(self: T | Scalar, other: T | Scalar): T;
+  __xor__(self: T | Scalar, other: Scalar): T;
+  /** The absolute value. */
+  abs(self: T | Scalar): T;
+  /** The absolute value. */
+  abs_(self: T | Scalar): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  acos(self: T | Scalar): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  acos_(self: T | Scalar): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  acosh(self: T | Scalar): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  acosh_(self: T | Scalar): T;
   /** self + alpha × other, broadcast. */
   add(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  add(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  add(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
   /** self + alpha × other, broadcast. */
   add_(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  add_(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  add_(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
   /** beta × self + alpha × the sum of the products of the batch. */
   addbmm(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the sum of the products of the batch. */
   addbmm_(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** self + value × tensor1 / tensor2, broadcast; floating point only. */
+  addcdiv(self: T | Scalar, tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
+  /** self + value × tensor1 / tensor2, broadcast; floating point only. */
+  addcdiv_(self: T | Scalar, tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
+  /** self + value × tensor1 × tensor2, broadcast. */
+  addcmul(self: T | Scalar, tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
+  /** self + value × tensor1 × tensor2, broadcast. */
+  addcmul_(self: T | Scalar, tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
   addmm(self: T | Scalar, mat1: T | Scalar, mat2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
@@ -81,6 +672,26 @@ export interface Functional<T = TensorValue> {
   addr(self: T | Scalar, vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the outer product of two vectors. */
   addr_(self: T | Scalar, vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  asin(self: T | Scalar): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  asin_(self: T | Scalar): T;
+  /** The inverse hyperbolic sine. */
+  asinh(self: T | Scalar): T;
+  /** The inverse hyperbolic sine. */
+  asinh_(self: T | Scalar): T;
+  /** The inverse tangent. */
+  atan(self: T | Scalar): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  atan2(self: T | Scalar, other: T | Scalar): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  atan2_(self: T | Scalar, other: T | Scalar): T;
+  /** The inverse tangent. */
+  atan_(self: T | Scalar): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  atanh(self: T | Scalar): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  atanh_(self: T | Scalar): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
@@ -88,8 +699,79 @@ export interface Functional<T = TensorValue> {
   /** x1 · W · x2 + bias for each output; weight is [out, in1, in2]. */
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, options?: { bias?: T | Scalar | null }): T;
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, bias?: T | Scalar | null): T;
+  /** Bits that are set in both. */
+  bitwiseAnd(self: T | Scalar, other: T | Scalar): T;
+  bitwiseAnd(self: T | Scalar, other: Scalar): T;
+  bitwiseAnd(self: Scalar, other: T | Scalar): T;
+  /** Bits that are set in both. */
+  bitwiseAnd_(self: T | Scalar, other: T | Scalar): T;
+  bitwiseAnd_(self: T | Scalar, other: Scalar): T;
+  /** Bits moved towards the high end. */
+  bitwiseLeftShift(self: T | Scalar, other: T | Scalar): T;
+  bitwiseLeftShift(self: T | Scalar, other: Scalar): T;
+  bitwiseLeftShift(self: Scalar, other: T | Scalar): T;
+  /** Bits moved towards the high end. */
+  bitwiseLeftShift_(self: T | Scalar, other: T | Scalar): T;
+  bitwiseLeftShift_(self: T | Scalar, other: Scalar): T;
+  /** All bits inverted; logical negation of bools. */
+  bitwiseNot(self: T | Scalar): T;
+  /** All bits inverted; logical negation of bools. */
+  bitwiseNot_(self: T | Scalar): T;
+  /** Bits that are set in at least one. */
+  bitwiseOr(self: T | Scalar, other: T | Scalar): T;
+  bitwiseOr(self: T | Scalar, other: Scalar): T;
+  bitwiseOr(self: Scalar, other: T | Scalar): T;
+  /** Bits that are set in at least one. */
+  bitwiseOr_(self: T | Scalar, other: T | Scalar): T;
+  bitwiseOr_(self: T | Scalar, other: Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  bitwiseRightShift(self: T | Scalar, other: T | Scalar): T;
+  bitwiseRightShift(self: T | Scalar, other: Scalar): T;
+  bitwiseRightShift(self: Scalar, other: T | Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  bitwiseRightShift_(self: T | Scalar, other: T | Scalar): T;
+  bitwiseRightShift_(self: T | Scalar, other: Scalar): T;
+  /** Bits that are set in exactly one. */
+  bitwiseXor(self: T | Scalar, other: T | Scalar): T;
+  bitwiseXor(self: T | Scalar, other: Scalar): T;
+  bitwiseXor(self: Scalar, other: T | Scalar): T;
+  /** Bits that are set in exactly one. */
+  bitwiseXor_(self: T | Scalar, other: T | Scalar): T;
+  bitwiseXor_(self: T | Scalar, other: Scalar): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(self: T | Scalar, mat2: T | Scalar): T;
+  /** The smallest integer not below self. */
+  ceil(self: T | Scalar): T;
+  /** The smallest integer not below self. */
+  ceil_(self: T | Scalar): T;
+  /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
+  celu(self: T | Scalar, options?: { alpha?: Scalar }): T;
+  celu(self: T | Scalar, alpha?: Scalar): T;
+  /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
+  celu_(self: T | Scalar, options?: { alpha?: Scalar }): T;
+  celu_(self: T | Scalar, alpha?: Scalar): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clamp(self: T | Scalar, options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clamp(self: T | Scalar, min?: Scalar | null, max?: Scalar | null): T;
+  clamp(self: T | Scalar, options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clamp(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** self, but not above max. */
+  clampMax(self: T | Scalar, max: Scalar): T;
+  clampMax(self: T | Scalar, max: T | Scalar): T;
+  /** self, but not above max. */
+  clampMax_(self: T | Scalar, max: Scalar): T;
+  clampMax_(self: T | Scalar, max: T | Scalar): T;
+  /** self, but not below min. */
+  clampMin(self: T | Scalar, min: Scalar): T;
+  clampMin(self: T | Scalar, min: T | Scalar): T;
+  /** self, but not below min. */
+  clampMin_(self: T | Scalar, min: Scalar): T;
+  clampMin_(self: T | Scalar, min: T | Scalar): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clamp_(self: T | Scalar, options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clamp_(self: T | Scalar, min?: Scalar | null, max?: Scalar | null): T;
+  clamp_(self: T | Scalar, options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clamp_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** Convolution without bias; padding is that before the first element, the output size says how far windows go. */
   conv(
     input: T | Scalar,
@@ -338,31 +1020,465 @@ export interface Functional<T = TensorValue> {
     groups: Size,
     outputMask: boolean | readonly boolean[],
   ): [T, T, T];
+  /** The absolute value of self with the sign of other, signed zeros included. */
+  copysign(self: T | Scalar, other: T | Scalar): T;
+  copysign(self: T | Scalar, other: Scalar): T;
+  /** The absolute value of self with the sign of other, signed zeros included. */
+  copysign_(self: T | Scalar, other: T | Scalar): T;
+  copysign_(self: T | Scalar, other: Scalar): T;
+  /** The cosine. */
+  cos(self: T | Scalar): T;
+  /** The cosine. */
+  cos_(self: T | Scalar): T;
+  /** The hyperbolic cosine. */
+  cosh(self: T | Scalar): T;
+  /** The hyperbolic cosine. */
+  cosh_(self: T | Scalar): T;
+  /** Degrees to radians. */
+  deg2rad(self: T | Scalar): T;
+  /** Degrees to radians. */
+  deg2rad_(self: T | Scalar): T;
+  /** The derivative of lgamma. Has no gradient itself. */
+  digamma(self: T | Scalar): T;
+  /** The derivative of lgamma. Has no gradient itself. */
+  digamma_(self: T | Scalar): T;
+  /** self / other, broadcast; integers become the default float. */
+  div(self: T | Scalar, other: T | Scalar): T;
+  div(self: T | Scalar, other: Scalar): T;
+  div(self: T | Scalar, other: T | Scalar, options: { roundingMode: string | null }): T;
+  div(self: T | Scalar, other: Scalar, options: { roundingMode: string | null }): T;
+  /** self / other, broadcast; integers become the default float. */
+  div_(self: T | Scalar, other: T | Scalar): T;
+  div_(self: T | Scalar, other: Scalar): T;
+  div_(self: T | Scalar, other: T | Scalar, options: { roundingMode: string | null }): T;
+  div_(self: T | Scalar, other: Scalar, options: { roundingMode: string | null }): T;
+  /** self / other, broadcast; integers become the default float. */
+  divide(self: T | Scalar, other: T | Scalar): T;
+  divide(self: T | Scalar, other: Scalar): T;
+  /** self / other, broadcast; integers become the default float. */
+  divide_(self: T | Scalar, other: T | Scalar): T;
+  divide_(self: T | Scalar, other: Scalar): T;
   /** The inner product of two vectors. */
   dot(self: T | Scalar, tensor: T | Scalar): T;
   /** Sums products of elements by Einstein's convention, e.g. "bij,bjk->bik"; pairs are joined from left to right. */
   einsum(equation: string, tensors: readonly T[], options?: { path?: readonly Size[] | null }): T;
+  /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
+  elu(self: T | Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
+  elu(self: T | Scalar, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
+  elu_(self: T | Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
+  elu_(self: T | Scalar, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** Whether self equals other, element by element. */
+  eq(self: T | Scalar, other: T | Scalar): T;
+  eq(self: T | Scalar, other: Scalar): T;
+  /** Whether self equals other, element by element. */
+  eq_(self: T | Scalar, other: T | Scalar): T;
+  eq_(self: T | Scalar, other: Scalar): T;
+  /** The error function. */
+  erf(self: T | Scalar): T;
+  /** The error function. */
+  erf_(self: T | Scalar): T;
+  /** 1 - erf(self), exact for large numbers. */
+  erfc(self: T | Scalar): T;
+  /** 1 - erf(self), exact for large numbers. */
+  erfc_(self: T | Scalar): T;
+  /** The inverse of erf. */
+  erfinv(self: T | Scalar): T;
+  /** The inverse of erf. */
+  erfinv_(self: T | Scalar): T;
+  /** e to the power of self. */
+  exp(self: T | Scalar): T;
+  /** 2 to the power of self. */
+  exp2(self: T | Scalar): T;
+  /** 2 to the power of self. */
+  exp2_(self: T | Scalar): T;
+  /** e to the power of self. */
+  exp_(self: T | Scalar): T;
+  /** exp(self) - 1, exact near 0. */
+  expm1(self: T | Scalar): T;
+  /** exp(self) - 1, exact near 0. */
+  expm1_(self: T | Scalar): T;
+  /** self without its fraction, rounded towards 0. */
+  fix(self: T | Scalar): T;
+  /** self without its fraction, rounded towards 0. */
+  fix_(self: T | Scalar): T;
+  /** The largest integer not above self. */
+  floor(self: T | Scalar): T;
+  /** self / other, rounded down; stays integer for integers. */
+  floorDivide(self: T | Scalar, other: T | Scalar): T;
+  floorDivide(self: T | Scalar, other: Scalar): T;
+  /** self / other, rounded down; stays integer for integers. */
+  floorDivide_(self: T | Scalar, other: T | Scalar): T;
+  floorDivide_(self: T | Scalar, other: Scalar): T;
+  /** The largest integer not above self. */
+  floor_(self: T | Scalar): T;
+  /** The larger of self and other; a NaN gives way to a number. */
+  fmax(self: T | Scalar, other: T | Scalar): T;
+  /** The smaller of self and other; a NaN gives way to a number. */
+  fmin(self: T | Scalar, other: T | Scalar): T;
+  /** The remainder of division rounded towards 0, with the sign of self: C's fmod. */
+  fmod(self: T | Scalar, other: T | Scalar): T;
+  fmod(self: T | Scalar, other: Scalar): T;
+  /** The remainder of division rounded towards 0, with the sign of self: C's fmod. */
+  fmod_(self: T | Scalar, other: T | Scalar): T;
+  fmod_(self: T | Scalar, other: Scalar): T;
+  /** The fraction: self - trunc(self). */
+  frac(self: T | Scalar): T;
+  /** The fraction: self - trunc(self). */
+  frac_(self: T | Scalar): T;
+  /** Whether self is at least other, element by element. */
+  ge(self: T | Scalar, other: T | Scalar): T;
+  ge(self: T | Scalar, other: Scalar): T;
+  /** Whether self is at least other, element by element. */
+  ge_(self: T | Scalar, other: T | Scalar): T;
+  ge_(self: T | Scalar, other: Scalar): T;
+  /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
+  gelu(self: T | Scalar, options?: { approximate?: string }): T;
+  /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
+  gelu_(self: T | Scalar, options?: { approximate?: string }): T;
+  /** The first half along dim, gated by the sigmoid of the second half. */
+  glu(self: T | Scalar, options?: { dim?: Size }): T;
+  glu(self: T | Scalar, dim?: Size): T;
+  /** Whether self is greater than other, element by element. */
+  greater(self: T | Scalar, other: T | Scalar): T;
+  greater(self: T | Scalar, other: Scalar): T;
+  /** Whether self is at least other, element by element. */
+  greaterEqual(self: T | Scalar, other: T | Scalar): T;
+  greaterEqual(self: T | Scalar, other: Scalar): T;
+  /** Whether self is at least other, element by element. */
+  greaterEqual_(self: T | Scalar, other: T | Scalar): T;
+  greaterEqual_(self: T | Scalar, other: Scalar): T;
+  /** Whether self is greater than other, element by element. */
+  greater_(self: T | Scalar, other: T | Scalar): T;
+  greater_(self: T | Scalar, other: Scalar): T;
+  /** Whether self is greater than other, element by element. */
+  gt(self: T | Scalar, other: T | Scalar): T;
+  gt(self: T | Scalar, other: Scalar): T;
+  /** Whether self is greater than other, element by element. */
+  gt_(self: T | Scalar, other: T | Scalar): T;
+  gt_(self: T | Scalar, other: Scalar): T;
+  /** x, but 0 within lambd of 0. */
+  hardshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
+  hardshrink(self: T | Scalar, lambd?: Scalar): T;
+  /** min(max(x + 3, 0), 6) / 6. */
+  hardsigmoid(self: T | Scalar): T;
+  /** min(max(x + 3, 0), 6) / 6. */
+  hardsigmoid_(self: T | Scalar): T;
+  /** x × min(max(x + 3, 0), 6) / 6. */
+  hardswish(self: T | Scalar): T;
+  /** x × min(max(x + 3, 0), 6) / 6. */
+  hardswish_(self: T | Scalar): T;
+  /** min(max(x, minVal), maxVal). */
+  hardtanh(self: T | Scalar, options?: { minVal?: Scalar; maxVal?: Scalar }): T;
+  hardtanh(self: T | Scalar, minVal?: Scalar, maxVal?: Scalar): T;
+  /** min(max(x, minVal), maxVal). */
+  hardtanh_(self: T | Scalar, options?: { minVal?: Scalar; maxVal?: Scalar }): T;
+  hardtanh_(self: T | Scalar, minVal?: Scalar, maxVal?: Scalar): T;
+  /** 0 where self is negative, 1 where it is positive, values where it is 0. */
+  heaviside(self: T | Scalar, values: T | Scalar): T;
+  /** 0 where self is negative, 1 where it is positive, values where it is 0. */
+  heaviside_(self: T | Scalar, values: T | Scalar): T;
+  /** The length of the vector (self, other). */
+  hypot(self: T | Scalar, other: T | Scalar): T;
+  /** The length of the vector (self, other). */
+  hypot_(self: T | Scalar, other: T | Scalar): T;
   /** Sums products over the last dimension of both tensors. */
   inner(self: T | Scalar, other: T | Scalar): T;
+  /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
+  isclose(self: T | Scalar, other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): T;
+  isclose(self: T | Scalar, other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
+  /** Whether an element is neither infinite nor NaN. */
+  isfinite(self: T | Scalar): T;
+  /** Whether an element is infinite. */
+  isinf(self: T | Scalar): T;
+  /** Whether an element is NaN. */
+  isnan(self: T | Scalar): T;
+  /** Whether an element is -∞. */
+  isneginf(self: T | Scalar): T;
+  /** Whether an element is +∞. */
+  isposinf(self: T | Scalar): T;
+  /** Whether an element has no imaginary part: always, for real tensors. */
+  isreal(self: T | Scalar): T;
   /** The Kronecker product. */
   kron(self: T | Scalar, other: T | Scalar): T;
+  /** Whether self is at most other, element by element. */
+  le(self: T | Scalar, other: T | Scalar): T;
+  le(self: T | Scalar, other: Scalar): T;
+  /** Whether self is at most other, element by element. */
+  le_(self: T | Scalar, other: T | Scalar): T;
+  le_(self: T | Scalar, other: Scalar): T;
+  /** x where it is positive, else negativeSlope × x. */
+  leakyRelu(self: T | Scalar, options?: { negativeSlope?: Scalar }): T;
+  leakyRelu(self: T | Scalar, negativeSlope?: Scalar): T;
+  /** x where it is positive, else negativeSlope × x. */
+  leakyRelu_(self: T | Scalar, options?: { negativeSlope?: Scalar }): T;
+  leakyRelu_(self: T | Scalar, negativeSlope?: Scalar): T;
+  /** self + weight × (end - self). */
+  lerp(self: T | Scalar, end: T | Scalar, weight: Scalar): T;
+  lerp(self: T | Scalar, end: T | Scalar, weight: T | Scalar): T;
+  /** self + weight × (end - self). */
+  lerp_(self: T | Scalar, end: T | Scalar, weight: Scalar): T;
+  lerp_(self: T | Scalar, end: T | Scalar, weight: T | Scalar): T;
+  /** Whether self is less than other, element by element. */
+  less(self: T | Scalar, other: T | Scalar): T;
+  less(self: T | Scalar, other: Scalar): T;
+  /** Whether self is at most other, element by element. */
+  lessEqual(self: T | Scalar, other: T | Scalar): T;
+  lessEqual(self: T | Scalar, other: Scalar): T;
+  /** Whether self is at most other, element by element. */
+  lessEqual_(self: T | Scalar, other: T | Scalar): T;
+  lessEqual_(self: T | Scalar, other: Scalar): T;
+  /** Whether self is less than other, element by element. */
+  less_(self: T | Scalar, other: T | Scalar): T;
+  less_(self: T | Scalar, other: Scalar): T;
+  /** The logarithm of the absolute value of the gamma function. */
+  lgamma(self: T | Scalar): T;
+  /** The logarithm of the absolute value of the gamma function. */
+  lgamma_(self: T | Scalar): T;
   /** input @ weightᵀ + bias: a fully connected layer. Weight is [out, in]. */
   linear(input: T | Scalar, weight: T | Scalar, options?: { bias?: T | Scalar | null }): T;
   linear(input: T | Scalar, weight: T | Scalar, bias?: T | Scalar | null): T;
+  /** The natural logarithm. */
+  log(self: T | Scalar): T;
+  /** The logarithm to base 10. */
+  log10(self: T | Scalar): T;
+  /** The logarithm to base 10. */
+  log10_(self: T | Scalar): T;
+  /** log(1 + self), exact near 0. */
+  log1p(self: T | Scalar): T;
+  /** log(1 + self), exact near 0. */
+  log1p_(self: T | Scalar): T;
+  /** The logarithm to base 2. */
+  log2(self: T | Scalar): T;
+  /** The logarithm to base 2. */
+  log2_(self: T | Scalar): T;
+  /** log(sigmoid(x)), without overflow. */
+  logSigmoid(self: T | Scalar): T;
+  /** The natural logarithm. */
+  log_(self: T | Scalar): T;
+  /** log(exp(self) + exp(other)), without overflow. */
+  logaddexp(self: T | Scalar, other: T | Scalar): T;
+  /** log2(2^self + 2^other), without overflow. */
+  logaddexp2(self: T | Scalar, other: T | Scalar): T;
+  /** Whether both are not 0. */
+  logicalAnd(self: T | Scalar, other: T | Scalar): T;
+  /** Whether both are not 0. */
+  logicalAnd_(self: T | Scalar, other: T | Scalar): T;
+  /** Whether an element is 0. */
+  logicalNot(self: T | Scalar): T;
+  /** Whether an element is 0. */
+  logicalNot_(self: T | Scalar): T;
+  /** Whether at least one is not 0. */
+  logicalOr(self: T | Scalar, other: T | Scalar): T;
+  /** Whether at least one is not 0. */
+  logicalOr_(self: T | Scalar, other: T | Scalar): T;
+  /** Whether exactly one is not 0. */
+  logicalXor(self: T | Scalar, other: T | Scalar): T;
+  /** Whether exactly one is not 0. */
+  logicalXor_(self: T | Scalar, other: T | Scalar): T;
+  /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
+  logit(self: T | Scalar, options?: { eps?: number | null }): T;
+  logit(self: T | Scalar, eps?: number | null): T;
+  /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
+  logit_(self: T | Scalar, options?: { eps?: number | null }): T;
+  logit_(self: T | Scalar, eps?: number | null): T;
+  /** Whether self is less than other, element by element. */
+  lt(self: T | Scalar, other: T | Scalar): T;
+  lt(self: T | Scalar, other: Scalar): T;
+  /** Whether self is less than other, element by element. */
+  lt_(self: T | Scalar, other: T | Scalar): T;
+  lt_(self: T | Scalar, other: Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(self: T | Scalar, other: T | Scalar): T;
+  /** The larger of self and other; NaN if either is. */
+  maximum(self: T | Scalar, other: T | Scalar): T;
+  /** The smaller of self and other; NaN if either is. */
+  minimum(self: T | Scalar, other: T | Scalar): T;
+  /** x × tanh(log(1 + exp(x))). */
+  mish(self: T | Scalar): T;
+  /** x × tanh(log(1 + exp(x))). */
+  mish_(self: T | Scalar): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(self: T | Scalar, mat2: T | Scalar): T;
+  /** self × other, broadcast. */
+  mul(self: T | Scalar, other: T | Scalar): T;
+  mul(self: T | Scalar, other: Scalar): T;
+  /** self × other, broadcast. */
+  mul_(self: T | Scalar, other: T | Scalar): T;
+  mul_(self: T | Scalar, other: Scalar): T;
+  /** self × other, broadcast. */
+  multiply(self: T | Scalar, other: T | Scalar): T;
+  multiply(self: T | Scalar, other: Scalar): T;
+  /** self × other, broadcast. */
+  multiply_(self: T | Scalar, other: T | Scalar): T;
+  multiply_(self: T | Scalar, other: Scalar): T;
   /** A matrix times a vector. */
   mv(self: T | Scalar, vec: T | Scalar): T;
+  /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
+  nanToNum(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
+  nanToNum(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
+  nanToNum_(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
+  nanToNum_(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** Whether self differs from other, element by element. */
+  ne(self: T | Scalar, other: T | Scalar): T;
+  ne(self: T | Scalar, other: Scalar): T;
+  /** Whether self differs from other, element by element. */
+  ne_(self: T | Scalar, other: T | Scalar): T;
+  ne_(self: T | Scalar, other: Scalar): T;
+  /** -self. */
+  neg(self: T | Scalar): T;
+  /** -self. */
+  neg_(self: T | Scalar): T;
+  /** Whether self differs from other, element by element. */
+  notEqual(self: T | Scalar, other: T | Scalar): T;
+  notEqual(self: T | Scalar, other: Scalar): T;
+  /** Whether self differs from other, element by element. */
+  notEqual_(self: T | Scalar, other: T | Scalar): T;
+  notEqual_(self: T | Scalar, other: Scalar): T;
   /** The outer product of two vectors. */
   outer(self: T | Scalar, vec2: T | Scalar): T;
+  /** +self: the tensor itself. */
+  positive(self: T | Scalar): T;
+  /** +self: the tensor itself. */
+  positive_(self: T | Scalar): T;
+  /** self to the power of exponent. */
+  pow(self: T | Scalar, exponent: Scalar): T;
+  pow(self: T | Scalar, exponent: T | Scalar): T;
+  pow(self: Scalar, exponent: T | Scalar): T;
+  /** self to the power of exponent. */
+  pow_(self: T | Scalar, exponent: Scalar): T;
+  pow_(self: T | Scalar, exponent: T | Scalar): T;
+  /** x where it is positive, else weight × x, with one weight or one for each channel (dimension 1). */
+  prelu(self: T | Scalar, weight: T | Scalar): T;
+  /** Radians to degrees. */
+  rad2deg(self: T | Scalar): T;
+  /** Radians to degrees. */
+  rad2deg_(self: T | Scalar): T;
+  /** 1 / self. */
+  reciprocal(self: T | Scalar): T;
+  /** 1 / self. */
+  reciprocal_(self: T | Scalar): T;
+  /** max(x, 0); NaN stays NaN. */
+  relu(self: T | Scalar): T;
+  /** min(max(x, 0), 6). */
+  relu6(self: T | Scalar): T;
+  /** min(max(x, 0), 6). */
+  relu6_(self: T | Scalar): T;
+  /** max(x, 0); NaN stays NaN. */
+  relu_(self: T | Scalar): T;
+  /** The remainder of division rounded down, with the sign of other: Python's `%`. */
+  remainder(self: T | Scalar, other: T | Scalar): T;
+  remainder(self: T | Scalar, other: Scalar): T;
+  /** The remainder of division rounded down, with the sign of other: Python's `%`. */
+  remainder_(self: T | Scalar, other: T | Scalar): T;
+  remainder_(self: T | Scalar, other: Scalar): T;
+  /** The nearest integer, halves to even. */
+  round(self: T | Scalar): T;
+  round(self: T | Scalar, options: { decimals: Size }): T;
+  /** The nearest integer, halves to even. */
+  round_(self: T | Scalar): T;
+  round_(self: T | Scalar, options: { decimals: Size }): T;
+  /** 1 / sqrt(self). */
+  rsqrt(self: T | Scalar): T;
+  /** 1 / sqrt(self). */
+  rsqrt_(self: T | Scalar): T;
+  /** other - alpha × self, broadcast. */
+  rsub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  rsub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  rsub(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** ELU with the constants that keep mean 0 and variance 1. */
+  selu(self: T | Scalar): T;
+  /** ELU with the constants that keep mean 0 and variance 1. */
+  selu_(self: T | Scalar): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sgn(self: T | Scalar): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sgn_(self: T | Scalar): T;
   /** The logistic function, 1 / (1 + exp(-x)). */
   sigmoid(self: T | Scalar): T;
   /** The logistic function, 1 / (1 + exp(-x)). */
   sigmoid_(self: T | Scalar): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sign(self: T | Scalar): T;
+  /** -1, 0 or 1 by the sign; 0 for NaN. */
+  sign_(self: T | Scalar): T;
+  /** Whether an element is negative, -0 included. */
+  signbit(self: T | Scalar): T;
+  /** x × sigmoid(x), also called swish. */
+  silu(self: T | Scalar): T;
+  /** x × sigmoid(x), also called swish. */
+  silu_(self: T | Scalar): T;
+  /** The sine. */
+  sin(self: T | Scalar): T;
+  /** The sine. */
+  sin_(self: T | Scalar): T;
+  /** sin(πx) / (πx), 1 at 0. */
+  sinc(self: T | Scalar): T;
+  /** sin(πx) / (πx), 1 at 0. */
+  sinc_(self: T | Scalar): T;
+  /** The hyperbolic sine. */
+  sinh(self: T | Scalar): T;
+  /** The hyperbolic sine. */
+  sinh_(self: T | Scalar): T;
+  /** log(1 + exp(beta × x)) / beta; x itself where beta × x exceeds the threshold. */
+  softplus(self: T | Scalar, options?: { beta?: Scalar; threshold?: Scalar }): T;
+  softplus(self: T | Scalar, beta?: Scalar, threshold?: Scalar): T;
+  /** x moved towards 0 by lambd; 0 within lambd of 0. */
+  softshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
+  softshrink(self: T | Scalar, lambd?: Scalar): T;
+  /** The square root; NaN for negative numbers. */
+  sqrt(self: T | Scalar): T;
+  /** The square root; NaN for negative numbers. */
+  sqrt_(self: T | Scalar): T;
+  /** self × self. */
+  square(self: T | Scalar): T;
+  /** self × self. */
+  square_(self: T | Scalar): T;
+  /** self - alpha × other, broadcast. */
+  sub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  sub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  sub(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** self - alpha × other, broadcast. */
+  sub_(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  sub_(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  sub_(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** The tangent. */
+  tan(self: T | Scalar): T;
+  /** The tangent. */
+  tan_(self: T | Scalar): T;
+  /** The hyperbolic tangent. */
+  tanh(self: T | Scalar): T;
+  /** The hyperbolic tangent. */
+  tanh_(self: T | Scalar): T;
   /** Sums products over the named dimensions of both tensors. */
   tensordot(self: T | Scalar, other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
+  /** x where it is greater than the threshold, else value. */
+  threshold(self: T | Scalar, threshold: Scalar, value: Scalar): T;
+  /** x where it is greater than the threshold, else value. */
+  threshold_(self: T | Scalar, threshold: Scalar, value: Scalar): T;
+  /** self / other, broadcast; integers become the default float. */
+  trueDivide(self: T | Scalar, other: T | Scalar): T;
+  trueDivide(self: T | Scalar, other: Scalar): T;
+  /** self / other, broadcast; integers become the default float. */
+  trueDivide_(self: T | Scalar, other: T | Scalar): T;
+  trueDivide_(self: T | Scalar, other: Scalar): T;
+  /** self without its fraction, rounded towards 0. */
+  trunc(self: T | Scalar): T;
+  /** self without its fraction, rounded towards 0. */
+  trunc_(self: T | Scalar): T;
   /** The inner product of two real vectors. */
   vdot(self: T | Scalar, other: T | Scalar): T;
+  /** self where the condition holds, else other, broadcast. */
+  where(condition: T | Scalar, self: T | Scalar, other: T | Scalar): T;
+  where(condition: T | Scalar, self: Scalar, other: T | Scalar): T;
+  where(condition: T | Scalar, self: T | Scalar, other: Scalar): T;
+  where(condition: T | Scalar, self: Scalar, other: Scalar): T;
+  /** self × log(other), 0 where self is 0. */
+  xlogy(self: T | Scalar, other: T | Scalar): T;
+  xlogy(self: Scalar, other: T | Scalar): T;
+  xlogy(self: T | Scalar, other: Scalar): T;
+  /** self × log(other), 0 where self is 0. */
+  xlogy_(self: T | Scalar, other: T | Scalar): T;
+  xlogy_(self: T | Scalar, other: Scalar): T;
 }
