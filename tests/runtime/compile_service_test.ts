@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { CompileError } from "../../src/core/errors.ts";
 import { DiskCache } from "../../src/runtime/disk_cache.ts";
 import { CompileService } from "../../src/runtime/cpu/compile_service.ts";
-import { Library } from "../../src/runtime/cpu/library.ts";
+import { KernelArguments, Library } from "../../src/runtime/cpu/library.ts";
 import { CpuAllocator } from "../../src/runtime/cpu/memory.ts";
 import { chooseIsa, probeToolchain, splitCommand } from "../../src/runtime/cpu/toolchain.ts";
 import { build, kernelArgs, nativeTest, serviceIn, withTempDir } from "./support.ts";
@@ -75,6 +75,32 @@ nativeTest("a kernel compiles, loads and runs; the second time the cache has it"
     assert.deepEqual(again.poll(), { state: "ready", path: job.waitSync() });
     assert.equal(again.timing?.missReason, null);
     assert.ok((again.timing?.queuedMs ?? Infinity) < 50);
+  });
+});
+
+nativeTest("KernelArguments carries integers and doubles by value and keeps its buffers alive", async () => {
+  await withTempDir((directory) => {
+    const source = `#include "abi.h"
+TESSERA_EXPORT void echo(void** a) {
+  *(long*)a[1] = tessera_long(a[2]);
+  *(double*)a[3] = tessera_double(a[4]) * 2;
+}`;
+    const echo = new Library(build(serviceIn(directory), "echo", source).waitSync()).kernel("echo");
+    const memory = new CpuAllocator();
+    const integer = memory.allocate(8);
+    const args = new KernelArguments(5);
+    args.setBuffer(1, integer);
+    args.setBuffer(3, memory.allocate(8));
+    for (const value of [0, 1, -1, -(2 ** 40) - 3, 2 ** 53 - 1, -(2 ** 31)]) {
+      args.setLong(2, value);
+      args.setDouble(4, value + 0.5);
+      // Garbage enough for several collections; the second buffer is held by the arguments only.
+      for (let i = 0; i < 2000; i++) memory.allocate(8).float32.fill(i);
+      echo(args.words);
+      assert.equal(integer.int64[0], BigInt(value));
+    }
+    args.release();
+    assert.deepEqual([...args.words.subarray(0, 4), ...args.words.subarray(6, 8)], [0, 0, 0, 0, 0, 0]);
   });
 });
 

@@ -51,9 +51,13 @@ export function build(service: CompileService, name: string, source: string): Co
   return job;
 }
 
-/** Address and number slots of a kernel's arguments. */
+const kept = new WeakMap<object, readonly unknown[]>();
+
+/** Address and number slots of a kernel's arguments. The buffers live as long as the array. */
 export function kernelArgs(
   ...slots: readonly (number | bigint | { readonly address: number })[]
 ): BigUint64Array<ArrayBuffer> {
-  return BigUint64Array.from(slots, (slot) => typeof slot === "object" ? BigInt(slot.address) : BigInt(slot));
+  const args = BigUint64Array.from(slots, (slot) => typeof slot === "object" ? BigInt(slot.address) : BigInt(slot));
+  kept.set(args, slots);
+  return args;
 }
