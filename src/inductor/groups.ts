@@ -5,6 +5,13 @@
  * element that an earlier stage of the group wrote at the same iteration gets the value, not the memory ({@linkcode LoopGroup.stored}
  * says which buffers must reach memory at all). Invariants, checked by `verifyGroup`: stages are in dependency order; a pointwise stage of the
  * outer space reads reductions only over the same outer index; no stage reads what another stage writes at a different index.
+ *
+ * Passes. The inner stages and reductions that need no reduction of the group form pass 0; what needs a reduction of pass p (through
+ * outer stages or directly) is in pass p + 1. Stages come in the order: outer stages that need no reduction, pass 0, outer stages that need
+ * pass 0, pass 1, and so on; so a code generator that walks the list opens one loop over `reduceAxes` a pass. An inner value is read in a
+ * later pass than its own only if it is in `stored` (the scheduler recomputes it otherwise, by substitution): no code generator has to keep a row.
+ * A zero extent stays an axis; axes of extent 1 are dropped. Axes are merged where every index allows it and ordered so that the innermost one
+ * has stride 1 in what is stored; a tiler may split and permute them again.
  * Mirrors `FusedSchedulerNode` of TorchInductor.
  */
 import type { DType } from "../core/mod.ts";
@@ -97,5 +104,15 @@ export interface HostGroup extends GroupBase {
   readonly outputs: readonly BufferRef[];
 }
 
+/**
+ * Independent loop groups of any sizes in one launch: the multi-tensor updates of optimisers. No member reads what another one writes, so
+ * members may run in any order or at once; a backend emits them as consecutive loops of one kernel (one parallel region), or as ranges of one grid.
+ * Members keep their own `origins`, `stored` and `reasons`; the group's are their unions.
+ */
+export interface ForeachGroup extends GroupBase {
+  readonly kind: "foreach";
+  readonly members: readonly LoopGroup[];
+}
+
 /** What runs in one kernel. */
-export type Group = LoopGroup | ContractionGroup | ScanGroup | HostGroup;
+export type Group = LoopGroup | ContractionGroup | ScanGroup | HostGroup | ForeachGroup;

@@ -1,0 +1,175 @@
+/**
+ * Iteration spaces: which index expressions a group has, renaming its symbols, dropping, merging and ordering its axes.
+ *
+ * Enters a loop group as lowering or fusion made it; leaves the same computation over fewer, better ordered axes. An axis pair (i, j) is
+ * merged where every index expression has `stride(i) = stride(j) · extent(j)`, so that one symbol k = i · extent(j) + j says the same. Order never
+ * changes where it means something (argmax positions, scatters that set). Mirrors `simplify_and_reorder` and `_simplify_loops` of TorchInductor.
+ */
+import { extentOf, foldValue, indirectPayload, type LoopVar, loopVar, ops, rewriteValues } from "../loops/mod.ts";
+import type { Value } from "../loops/mod.ts";
+import { coefficient, constant, dependsOn, type Expr, freeSymbols, mul, substitute } from "../symbolic/mod.ts";
+import { type Sym, symbol } from "../symbolic/mod.ts";
+import type { ContractionGroup, LoopGroup, ScanGroup, Stage } from "./groups.ts";
+import { withoutUnits } from "./lowered.ts";
+
+/** A number for an expression, for heuristics only. */
+export type Hint = (e: Expr) => number;
+
+/** Every index expression that the values contain, those of gathers' indices too, and sizes of gathered dimensions. */
+export function indexExpressions(values: readonly Value[]): Expr[] {
+  const out = new Set<Expr>();
+  const add = (e: Expr): void => {
+    out.add(e);
+    for (const sym of freeSymbols(e)) if (sym.kind === "indirect") out.add(indirectPayload(sym).size);
+  };
+  foldValue(values, (v) => {
+    if (v.kind === "load") add(v.index);
+    else if (v.kind === "index") add(v.expr);
+    return null;
+  });
+  return [...out];
+}
+
+/** All index expressions of stages. */
+export function stageExpressions(stages: readonly Stage[]): Expr[] {
+  return [...new Set([...stages.map((s) => s.index), ...indexExpressions(stages.map((s) => s.value))])];
+}
+
+/** Renames symbols in stages. */
+export function substituteStages(stages: readonly Stage[], symbols: ReadonlyMap<Sym, Expr>): Stage[] {
+  if (symbols.size === 0) return [...stages];
+  const values = rewriteValues(stages.map((s) => s.value), { symbols });
+  // A scatter's target may hold indirect symbols: they are rewritten with the value that stands at that place.
+  const carriers = rewriteValues(stages.map((s) => ops.index(s.index)), { symbols });
+  return stages.map((s, i): Stage => {
+    const carrier = carriers[i];
+    const index = carrier?.kind === "index" ? carrier.expr : substitute(s.index, symbols);
+    return { ...s, index, value: values[i] ?? s.value };
+  });
+}
+
+/** Runs of axes that may become one, as lists of consecutive symbols. */
+export function mergeRuns(axes: readonly LoopVar[], exprs: readonly Expr[]): LoopVar[][] {
+  const runs: LoopVar[][] = [];
+  for (const axis of axes) {
+    const run = runs.at(-1);
+    const previous = run?.at(-1);
+    if (run !== undefined && previous !== undefined && canMerge(previous, axis, exprs)) run.push(axis);
+    else runs.push([axis]);
+  }
+  return runs;
+}
+
+function canMerge(outer: LoopVar, inner: LoopVar, exprs: readonly Expr[]): boolean {
+  const extent = extentOf(inner);
+  if (isZero(extent) || isZero(extentOf(outer))) return false;
+  for (const e of exprs) {
+    const hasOuter = dependsOn(e, outer);
+    const hasInner = dependsOn(e, inner);
+    if (!hasOuter && !hasInner) continue;
+    if (!hasOuter || !hasInner) return false;
+    const a = coefficient(e, outer);
+    const b = coefficient(e, inner);
+    if (a === null || b === null || a !== mul(b, extent)) return false;
+    if (dependsOn(b, outer) || dependsOn(a, inner)) return false;
+  }
+  return true;
+}
+
+function isZero(e: Expr): boolean {
+  return e.kind === "const" && e.value === 0;
+}
+
+/** The substitution and the new axes that merging `runs` amounts to. */
+export function mergeAxes(runs: readonly LoopVar[][]): { readonly axes: LoopVar[]; readonly symbols: Map<Sym, Expr> } {
+  const symbols = new Map<Sym, Expr>();
+  const axes = runs.map((run) => {
+    const last = run.at(-1);
+    if (last === undefined || run.length === 1) return last as LoopVar;
+    const merged = loopVar(run.reduce((size, v) => mul(size, extentOf(v)), constant(1)), last.name.charAt(0));
+    for (const v of run) symbols.set(v, constant(0));
+    symbols.set(last, symbol(merged));
+    return merged;
+  });
+  return { axes, symbols };
+}
+
+/** Sorts axes so that the greatest stride comes first. Strides are taken from the first expression that tells both apart. */
+function orderByStride(axes: readonly LoopVar[], exprs: readonly Expr[], hint: Hint): LoopVar[] {
+  if (axes.length < 2) return [...axes];
+  const strides = exprs.map((e) => axes.map((v) => coefficient(e, v)));
+  const usable = strides.filter((row) => row.every((c) => c !== null)).map((row) =>
+    row.map((c) => Math.abs(hint(c as Expr)))
+  );
+  if (usable.length === 0) return [...axes];
+  const rank = axes.map((_, i) => i);
+  rank.sort((i, j) => {
+    for (const row of usable) {
+      const a = row[i] ?? 0;
+      const b = row[j] ?? 0;
+      if (a !== b && a !== 0 && b !== 0) return b - a;
+    }
+    return i - j;
+  });
+  // The comparison above need not be transitive over several expressions; keep the result only if it is a permutation by construction.
+  return rank.map((i) => axes[i] as LoopVar);
+}
+
+/** Tells whether the order of the reduced axes, or of all axes, has a meaning that must be kept. */
+export function hasOrderedReduction(stages: readonly Stage[]): boolean {
+  return stages.some((s) => s.kind === "reduction" && (s.op === "argmax" || s.op === "argmin"));
+}
+
+/** Drops unit axes, orders the axes by stride, merges what can be merged. */
+export function simplifyLoopGroup(group: LoopGroup, hint: Hint): LoopGroup {
+  let axes = withoutUnits(group.axes);
+  let reduceAxes = withoutUnits(group.reduceAxes);
+  const stores = group.stages.map((s) => s.index);
+  const exprs = stageExpressions(group.stages);
+  const ordered = group.stages.some((s) => s.kind === "scatter");
+  if (!ordered) axes = orderByStride(axes, [...stores, ...exprs], hint);
+  if (!ordered && !hasOrderedReduction(group.stages)) reduceAxes = orderByStride(reduceAxes, exprs, hint);
+  const outer = mergeAxes(mergeRuns(axes, exprs));
+  const inner = mergeAxes(mergeRuns(reduceAxes, exprs));
+  const symbols = new Map([...outer.symbols, ...inner.symbols]);
+  return {
+    ...group,
+    axes: outer.axes,
+    reduceAxes: inner.axes,
+    stages: substituteStages(group.stages, symbols),
+  };
+}
+
+/** Drops unit symbols and merges within each of batch, m, n and k. */
+export function simplifyContraction(group: ContractionGroup): ContractionGroup {
+  const exprs = [
+    ...indexExpressions([group.a, group.b, ...group.epilogue.map((s) => s.value)]),
+    group.resultIndex,
+    ...group.epilogue.map((s) => s.index),
+  ];
+  const symbols = new Map<Sym, Expr>();
+  const simplify = (vars: readonly LoopVar[]): LoopVar[] => {
+    const merged = mergeAxes(mergeRuns(withoutUnits(vars), exprs));
+    for (const [sym, e] of merged.symbols) symbols.set(sym, e);
+    return merged.axes;
+  };
+  const [batch, m, n, k] = [simplify(group.batch), simplify(group.m), simplify(group.n), simplify(group.k)];
+  const [a, b] = rewriteValues([group.a, group.b], { symbols });
+  return {
+    ...group,
+    batch,
+    m,
+    n,
+    k,
+    a: a ?? group.a,
+    b: b ?? group.b,
+    resultIndex: substitute(group.resultIndex, symbols),
+    epilogue: substituteStages(group.epilogue, symbols) as ContractionGroup["epilogue"],
+  };
+}
+
+/** Drops unit axes other than the scanned one. */
+export function simplifyScan(group: ScanGroup): ScanGroup {
+  const keep = group.axes.filter((v) => v === group.scanAxis || withoutUnits([v]).length === 1);
+  return { ...group, axes: keep };
+}

@@ -1,0 +1,525 @@
+/**
+ * Lowering: a functional graph becomes groups of one stage each, before any fusion.
+ *
+ * Each node's operator builds its loop from loaders of its inputs; loaders of what has not been stored inline. Pointwise results stay lazy
+ * until {@linkcode reasonToRealize} says otherwise or the caller wants them; views are index maps; reductions, contractions, scans,
+ * scatters and host operators are stored. Leaves: groups in execution order, whose buffers are objects, and how results are made of
+ * buffers. Mirrors `GraphLowering` and `ir.py` of TorchInductor.
+ */
+import { CompileError, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
+import type { Argument, CallNode, GetItemNode, Graph, Node, OutputNode, TensorMeta } from "../graph/mod.ts";
+import { isNode, isTensorMeta } from "../graph/mod.ts";
+import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
+import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
+import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
+import { add, constant, type Expr, exprOf, isSymInt, mul } from "../symbolic/mod.ts";
+import { denseLayout, newBuffer, product, sameStrides, shapeOf, sizeHints } from "./buffers.ts";
+import type { Group, LoopGroup, Stage } from "./groups.ts";
+import type { PlanResult } from "./host_plan.ts";
+import { scalarInput, TrackedInput } from "./loop_inputs.ts";
+import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
+import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
+import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
+import { unrollReduction } from "./unroll.ts";
+
+/** A lowered graph. */
+export interface Lowering {
+  /** One stage each, in execution order. */
+  readonly groups: readonly Group[];
+  /** One for each placeholder; null where it is a number. */
+  readonly inputs: readonly (BufferRef | null)[];
+  readonly attributes: readonly { readonly path: string; readonly buffer: BufferRef }[];
+  /** Where inputs and attributes lie in their buffers, in the same order. */
+  readonly inputLayouts: readonly (InMemory | null)[];
+  readonly attributeLayouts: readonly InMemory[];
+  readonly results: readonly PlanResult[];
+  readonly hint: Hint;
+  /** Why buffers exist: sentences for `explain`. */
+  readonly realized: ReadonlyMap<BufferRef, string>;
+  /** Kernels that running each operator by itself would take. */
+  readonly operators: number;
+}
+
+/** What a node has become: one tensor, several, or a number. */
+type LoweredValue = LoweredTensor | readonly LoweredTensor[] | null;
+
+/** More inputs than this and a concatenation writes slices, even if one user could inline it. */
+const MAX_MASKED_CAT = 4;
+
+/**
+ * Lowers a functional graph.
+ *
+ * @throws {CompileError} for operators that have to be decomposed, functionalised or run outside of compiled graphs, naming them.
+ */
+export function lowerGraph(graph: Graph): Lowering {
+  return new GraphLowering(graph).run();
+}
+
+class GraphLowering {
+  readonly #graph: Graph;
+  readonly #hint: Hint;
+  readonly #groups: Group[] = [];
+  readonly #values = new Map<Node, LoweredValue>();
+  readonly #users = new Map<Node, number>();
+  readonly #realized = new Map<BufferRef, string>();
+  readonly #inline = isStageEnabled("inlining");
+  #operators = 0;
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    this.#hint = sizeHints(graph);
+  }
+
+  run(): Lowering {
+    const inputs: (InMemory | null)[] = [];
+    const attributes: { path: string; memory: InMemory }[] = [];
+    let results: readonly PlanResult[] = [];
+    for (const node of this.#graph.nodes) {
+      switch (node.op) {
+        case "placeholder":
+          inputs.push(this.#lowerInput(node));
+          break;
+        case "getAttr": {
+          const memory = this.#lowerInput(node);
+          if (memory === null) throw new InternalError(`the attribute ${node.path} is not a tensor`);
+          attributes.push({ path: node.path, memory });
+          break;
+        }
+        case "call":
+          this.#lowerCall(node);
+          break;
+        case "getItem":
+          this.#values.set(node, this.#lowerGetItem(node));
+          break;
+        case "output":
+          results = this.#lowerOutput(node);
+          break;
+        default:
+          node satisfies never;
+      }
+    }
+    log("loops", () => `${this.#groups.length} groups before fusion`);
+    return {
+      groups: this.#groups,
+      inputs: inputs.map((memory) => memory?.buffer ?? null),
+      attributes: attributes.map(({ path, memory }) => ({ path, buffer: memory.buffer })),
+      inputLayouts: inputs,
+      attributeLayouts: attributes.map(({ memory }) => memory),
+      results,
+      hint: this.#hint,
+      realized: this.#realized,
+      operators: this.#operators,
+    };
+  }
+
+  #lowerInput(node: Node): InMemory | null {
+    const meta = node.value;
+    if (!isTensorMeta(meta)) {
+      this.#values.set(node, null);
+      return null;
+    }
+    const layout: Layout = {
+      shape: shapeOf(meta),
+      stride: meta.stride.map(exprOf),
+      offset: exprOf(meta.storageOffset),
+    };
+    const memory: InMemory = { kind: "memory", buffer: newBuffer(node.name, meta.dtype, storageSize(layout)), layout };
+    this.#values.set(node, new LoweredTensor(node, layout.shape, meta.dtype, memory));
+    return memory;
+  }
+
+  #lowerGetItem(node: GetItemNode): LoweredValue {
+    const source = this.#values.get(node.source);
+    if (Array.isArray(source)) return expectDefined((source as readonly LoweredTensor[])[node.index], node.name);
+    if (node.index === 0 && source instanceof LoweredTensor) return source;
+    throw new InternalError(`${node.name} takes result ${node.index} of ${node.source.name}, which has none`);
+  }
+
+  #lowerCall(node: CallNode): void {
+    const op = node.target;
+    if (!isOperator(op)) {
+      throw new CompileError(`${op.schema.target} is not in the operator table: cannot lower ${node.name}`);
+    }
+    if (op.functional !== null) {
+      throw new CompileError(
+        `${op.target} writes to its argument: functionalise the graph before it is lowered (${node.name})`,
+      );
+    }
+    if (op.kind === "decompose") {
+      throw new CompileError(
+        `${op.target} has only a decomposition: expand it before the graph is lowered (${node.name})`,
+      );
+    }
+    if (op.isDataDependent) {
+      throw new CompileError(
+        `${op.target} has a result whose shape depends on data: it runs between graphs (${node.name})`,
+      );
+    }
+    if (op.view === null) this.#operators++;
+    if (!isTensorMeta(node.value) && !Array.isArray(node.value)) {
+      this.#values.set(node, null); // a size: its value is on the node
+    } else if (op.kind === "host") {
+      this.#values.set(node, this.#lowerHost(node, op));
+    } else if (isTensorMeta(node.value)) {
+      this.#values.set(node, this.#lowerLoop(node, op, node.value));
+    } else throw new InternalError(`${op.target} has a loop and several results (${node.name})`);
+  }
+
+  #lowerLoop(node: CallNode, op: Operator, meta: TensorMeta): LoweredTensor {
+    if (op.schema.name === "cat") {
+      const joined = this.#lowerCat(node, meta);
+      if (joined !== null) return joined;
+    }
+    const build = expectDefined(op.loop, `${op.target}: its loop`);
+    const inputs: TrackedInput[] = [];
+    const attempt = (): LoopNode => {
+      inputs.length = 0;
+      return build(this.#namedArgs(node, op, inputs), meta);
+    };
+    let loop = attempt();
+    if (this.#storeCostlyInputs(loop, inputs)) loop = attempt();
+    return this.#lowerLoopNode(node, meta, loop, inputs);
+  }
+
+  /** Stores inputs that the loop would recompute too often; true if there were any. */
+  #storeCostlyInputs(loop: LoopNode, inputs: readonly TrackedInput[]): boolean {
+    let stored = false;
+    for (const { tensor, places } of inputs) {
+      if (tensor.isInMemory || loop.kind === "view") continue;
+      const cost = tensor.cost;
+      const reason = loop.kind === "contraction" && places > 0
+        ? reasonToRealizeOperand(cost)
+        : !this.#inline && places > 0
+        ? "inlining is turned off"
+        : reasonToRealizeStencil(cost, places);
+      if (reason === null) continue;
+      this.#realize(tensor.base, reason);
+      stored = true;
+    }
+    return stored;
+  }
+
+  #lowerLoopNode(node: CallNode, meta: TensorMeta, loop: LoopNode, inputs: readonly TrackedInput[]): LoweredTensor {
+    const origins = new Set<Node>([node]);
+    for (const { tensor } of inputs) for (const origin of tensor.origins) origins.add(origin);
+    switch (loop.kind) {
+      case "pointwise":
+        return this.#lazy(node, meta, loop.vars, loop.value, origins);
+      case "view": {
+        if (!(loop.input instanceof TrackedInput)) {
+          throw new InternalError(`${node.name}: a view of what is no argument`);
+        }
+        const state = { kind: "view", base: loop.input.tensor, vars: loop.vars, index: loop.index } as const;
+        return new LoweredTensor(node, shapeOf(meta), loop.dtype, state);
+      }
+      case "reduction": {
+        const value = unrollReduction(loop, this.#usersOf(node));
+        if (value !== null) return this.#lazy(node, meta, loop.vars, value, origins);
+        return this.#lowerReduction(node, meta, loop, origins);
+      }
+      case "scan":
+        return this.#lowerScan(node, meta, loop, origins);
+      case "scatter":
+        return this.#lowerScatter(node, meta, loop, origins);
+      case "contraction":
+        return this.#lowerContraction(node, meta, loop, origins);
+      default:
+        return loop satisfies never;
+    }
+  }
+
+  #lazy(
+    node: Node,
+    meta: TensorMeta,
+    vars: readonly LoopVar[],
+    value: Value,
+    origins: ReadonlySet<Node>,
+  ): LoweredTensor {
+    const cast = ops.cast(value, meta.dtype);
+    const state = { kind: "lazy", vars, value: cast, cost: costOf(cast) } as const;
+    const tensor = new LoweredTensor(node, shapeOf(meta), meta.dtype, state, origins);
+    const reason = this.#inline ? reasonToRealize(state.cost, this.#usersOf(node)) : null;
+    if (reason !== null) this.#realize(tensor, reason);
+    return tensor;
+  }
+
+  /** Users of a tensor; views hand on to theirs. */
+  #usersOf(node: Node): number {
+    const known = this.#users.get(node);
+    if (known !== undefined) return known;
+    let users = 0;
+    for (const user of node.users) {
+      const isView = user.op === "call" && isOperator(user.target) && user.target.view !== null;
+      users += isView ? Math.max(1, this.#usersOf(user)) : 1;
+    }
+    this.#users.set(node, users);
+    return users;
+  }
+
+  // Storing.
+
+  #newTensor(node: Node, meta: TensorMeta, reason: string): { buffer: BufferRef; layout: Layout } {
+    const layout = denseLayout(meta, this.#hint);
+    const buffer = newBuffer(node.name, meta.dtype, product(layout.shape));
+    this.#realized.set(buffer, reason);
+    return { buffer, layout };
+  }
+
+  #push(origins: ReadonlySet<Node>, axes: readonly LoopVar[], reduceAxes: readonly LoopVar[], stage: Stage): void {
+    const group: LoopGroup = {
+      kind: "loops",
+      origins: [...origins].sort((a, b) => a.id - b.id),
+      stored: new Set([stage.out]),
+      reasons: [],
+      axes,
+      reduceAxes,
+      stages: [stage],
+    };
+    this.#groups.push(simplifyLoopGroup(group, this.#hint));
+  }
+
+  /** Stores a lazy tensor, in its description's layout. */
+  #realize(tensor: LoweredTensor, reason: string): void {
+    const meta = tensor.node.value;
+    if (!isTensorMeta(meta)) throw new InternalError(`${tensor.node.name} is not a tensor`);
+    const { buffer, layout } = this.#newTensor(tensor.node, meta, reason);
+    const { vars, value } = tensor.asLoop();
+    const origins = new Set([...tensor.origins, tensor.node]);
+    const index = flatIndex(layout, asIndex(vars));
+    this.#push(origins, vars, [], { kind: "pointwise", space: "outer", out: buffer, index, value });
+    tensor.setRealized(buffer, layout);
+  }
+
+  #inMemory(node: Node, buffer: BufferRef, layout: Layout): LoweredTensor {
+    return new LoweredTensor(node, layout.shape, buffer.dtype, { kind: "memory", buffer, layout });
+  }
+
+  #lowerReduction(node: Node, meta: TensorMeta, loop: ReductionLoop, origins: ReadonlySet<Node>): LoweredTensor {
+    const { buffer, layout } = this.#newTensor(node, meta, "reductions are stored");
+    const index = flatIndex(layout, asIndex(loop.vars));
+    const { op, value } = loop;
+    this.#push(origins, loop.vars, loop.reduceVars, { kind: "reduction", out: buffer, index, op, value });
+    return this.#inMemory(node, buffer, layout);
+  }
+
+  #lowerScan(node: Node, meta: TensorMeta, loop: ScanLoop, origins: ReadonlySet<Node>): LoweredTensor {
+    const scanAxis = expectDefined(loop.vars[loop.axis], `${node.name}: the scanned axis`);
+    if (isConst(extentOf(scanAxis), 1)) return this.#lazy(node, meta, loop.vars, loop.value, origins);
+    const { buffer, layout } = this.#newTensor(node, meta, "scans are stored");
+    const group: Group = {
+      kind: "scan",
+      origins: [...origins],
+      stored: new Set([buffer]),
+      reasons: [],
+      axes: loop.vars,
+      scanAxis,
+      op: loop.op,
+      value: loop.value,
+      out: buffer,
+      index: flatIndex(layout, asIndex(loop.vars)),
+    };
+    this.#groups.push(simplifyScan(group));
+    return this.#inMemory(node, buffer, layout);
+  }
+
+  /** A copy of the base, then the updates into it. */
+  #lowerScatter(node: Node, meta: TensorMeta, loop: ScatterLoop, origins: ReadonlySet<Node>): LoweredTensor {
+    const { buffer, layout } = this.#newTensor(node, meta, "scatters write to memory");
+    const vars = layout.shape.map((size) => loopVar(size));
+    const at = asIndex(vars);
+    const value = ops.cast(loop.base.load(at), meta.dtype);
+    const index = flatIndex(layout, at);
+    this.#push(origins, vars, [], { kind: "pointwise", space: "outer", out: buffer, index, value });
+    this.#push(origins, loop.vars, [], {
+      kind: "scatter",
+      space: "outer",
+      out: buffer,
+      index: flatIndex(layout, loop.target),
+      op: loop.op,
+      value: ops.cast(loop.value, meta.dtype),
+    });
+    return this.#inMemory(node, buffer, layout);
+  }
+
+  #lowerContraction(node: Node, meta: TensorMeta, loop: ContractionLoop, origins: ReadonlySet<Node>): LoweredTensor {
+    const { buffer, layout } = this.#newTensor(node, meta, "contractions are stored");
+    this.#groups.push(simplifyContraction({
+      kind: "contraction",
+      origins: [...origins].sort((a, b) => a.id - b.id),
+      stored: new Set([buffer]),
+      reasons: [],
+      batch: loop.batch,
+      m: loop.m,
+      n: loop.n,
+      k: loop.k,
+      a: loop.a,
+      b: loop.b,
+      accumulate: loop.accumulate,
+      result: buffer,
+      resultIndex: flatIndex(layout, loop.out),
+      epilogue: [],
+    }));
+    return this.#inMemory(node, buffer, layout);
+  }
+
+  #lowerHost(node: CallNode, op: Operator): LoweredValue {
+    const tensors: TrackedInput[] = [];
+    this.#namedArgs(node, op, tensors);
+    const inputs = tensors.map(({ tensor }) => this.#contiguous(tensor));
+    const metas = (Array.isArray(node.value) ? node.value : [node.value]) as readonly TensorMeta[];
+    const outs = metas.map((meta, i): LoweredTensor => {
+      const shape = shapeOf(meta);
+      const layout: Layout = { shape, stride: rowMajorStride(shape), offset: constant(0) };
+      const buffer = newBuffer(metas.length === 1 ? node.name : `${node.name}_${i}`, meta.dtype, product(shape));
+      this.#realized.set(buffer, "host operators write to memory");
+      return this.#inMemory(node, buffer, layout);
+    });
+    const outputs = outs.map((t) => expectDefined(t.inMemory(), node.name).buffer);
+    this.#groups.push({ kind: "host", origins: [node], stored: new Set(outputs), reasons: [], node, inputs, outputs });
+    return Array.isArray(node.value) ? outs : outs[0] ?? null;
+  }
+
+  /** A buffer that holds exactly the tensor's elements in row-major order. */
+  #contiguous(tensor: LoweredTensor): BufferRef {
+    const found = tensor.inMemory();
+    const stride = rowMajorStride(tensor.shape);
+    if (
+      found !== null && isConst(found.layout.offset, 0) && sameStrides(found.layout, stride) &&
+      found.buffer.numel === product(tensor.shape)
+    ) return found.buffer;
+    const layout: Layout = { shape: tensor.shape, stride, offset: constant(0) };
+    return this.#copy(tensor, layout, "a host operator reads it in row-major order");
+  }
+
+  #copy(tensor: LoweredTensor, layout: Layout, reason: string): BufferRef {
+    const buffer = newBuffer(tensor.node.name, tensor.dtype, product(layout.shape));
+    this.#realized.set(buffer, reason);
+    const vars = layout.shape.map((size) => loopVar(size));
+    const at = asIndex(vars);
+    const origins = new Set([...tensor.origins, tensor.node]);
+    const value = tensor.load(at);
+    this.#push(origins, vars, [], {
+      kind: "pointwise",
+      space: "outer",
+      out: buffer,
+      index: flatIndex(layout, at),
+      value,
+    });
+    return buffer;
+  }
+
+  /**
+   * A concatenation as stores into slices of one buffer, each from its own producer; null if one user is to inline it as masked loads
+   * instead, which moves fewer bytes.
+   */
+  #lowerCat(node: CallNode, meta: TensorMeta): LoweredTensor | null {
+    const list = node.args[0];
+    const dim = node.args[1];
+    if (!Array.isArray(list) || typeof dim !== "number") return null;
+    const users = [...node.users];
+    const tensors = (list as readonly Argument[]).map((a) => isNode(a) ? this.#tensorOf(a) : null);
+    if (tensors.some((t) => t === null || t.shape.length !== meta.shape.length)) return null;
+    const stays = users.length === 1 && users[0]?.op === "call" && this.#inline;
+    if (stays && tensors.length <= MAX_MASKED_CAT) return null;
+    const axis = dim < 0 ? dim + meta.shape.length : dim;
+    const { buffer, layout } = this.#newTensor(node, meta, "a concatenation whose inputs are written in place");
+    let start = constant(0);
+    for (const tensor of tensors) {
+      if (tensor === null) continue;
+      const size = tensor.shape[axis] ?? constant(0);
+      if (!isConst(product(tensor.shape), 0)) {
+        const vars = tensor.shape.map((s) => loopVar(s));
+        const at = asIndex(vars);
+        const index = flatIndex(layout, at.map((e, d) => d === axis ? add(e, start) : e));
+        const value = ops.cast(tensor.load(at), meta.dtype);
+        const origins = new Set([...tensor.origins, node]);
+        this.#push(origins, vars, [], { kind: "pointwise", space: "outer", out: buffer, index, value });
+      }
+      start = add(start, size);
+    }
+    return this.#inMemory(node, buffer, layout);
+  }
+
+  // Arguments.
+
+  #tensorOf(node: Node): LoweredTensor | null {
+    const value = this.#values.get(node);
+    return value instanceof LoweredTensor ? value : null;
+  }
+
+  #namedArgs(node: CallNode, op: Operator, inputs: TrackedInput[]): NamedArgs<LoopInput> {
+    const out: Record<string, ArgValue<LoopInput>> = {};
+    op.schema.args.forEach((arg, i) => {
+      const given = node.args[i];
+      if (given === undefined) throw new InternalError(`${node.name}: the argument ${arg.key} is missing`);
+      out[arg.key] = this.#argument(node, given, arg.type === "Tensor", inputs);
+    });
+    return out;
+  }
+
+  #argument(node: Node, given: Argument, isTensor: boolean, inputs: TrackedInput[]): ArgValue<LoopInput> {
+    if (Array.isArray(given)) {
+      return (given as readonly Argument[]).map((item) => this.#argument(node, item, isTensor, inputs));
+    }
+    if (isNode(given)) {
+      const tensor = this.#tensorOf(given);
+      if (tensor !== null) {
+        const input = new TrackedInput(tensor);
+        inputs.push(input);
+        return input;
+      }
+      const value = given.value;
+      if (typeof value === "number" || typeof value === "boolean" || isSymInt(value)) {
+        return isTensor ? scalarInput(value) : value;
+      }
+      throw new InternalError(`${node.name}: ${given.name} is neither a tensor nor a number`);
+    }
+    if (
+      isTensor &&
+      (typeof given === "number" || typeof given === "bigint" || typeof given === "boolean" || isSymInt(given))
+    ) {
+      return scalarInput(given);
+    }
+    return given as ArgValue<LoopInput>;
+  }
+
+  // Results.
+
+  #lowerOutput(node: OutputNode): PlanResult[] {
+    return node.results.map((result): PlanResult => {
+      if (isNode(result)) {
+        const tensor = this.#tensorOf(result);
+        if (tensor !== null && isTensorMeta(result.value)) return this.#tensorResult(tensor, result.value);
+        const value = result.value;
+        if (isSymInt(value)) return { kind: "size", expr: value.expr };
+        if (typeof value === "number" || typeof value === "boolean" || value === null) {
+          return { kind: "constant", value };
+        }
+        throw new InternalError(`the graph returns ${result.name}, which is no tensor and no number`);
+      }
+      if (isSymInt(result)) return { kind: "size", expr: result.expr };
+      if (result === null || typeof result === "number" || typeof result === "boolean" || typeof result === "string") {
+        return { kind: "constant", value: result };
+      }
+      throw new InternalError("the graph returns a list: flatten the results before lowering");
+    });
+  }
+
+  #tensorResult(tensor: LoweredTensor, meta: TensorMeta): PlanResult {
+    const stride = meta.stride.map(exprOf);
+    if (!tensor.isInMemory) this.#realize(tensor.base, "the graph returns it, or a view of it");
+    const found = tensor.inMemory();
+    if (found !== null && sameStrides(found.layout, stride)) {
+      return { kind: "tensor", buffer: found.buffer, ...found.layout, stride };
+    }
+    const layout = denseLayout(meta, this.#hint);
+    const buffer = this.#copy(tensor, layout, "the graph returns it with other strides");
+    return { kind: "tensor", buffer, ...layout };
+  }
+}
+
+/** Elements from the buffer's start to the tensor's last one. */
+function storageSize(layout: Layout): Expr {
+  if (layout.shape.some((s) => isConst(s, 0))) return layout.offset;
+  return add(layout.offset, 1, ...layout.shape.map((size, d) => mul(add(size, -1), layout.stride[d] ?? constant(0))));
+}

@@ -1,0 +1,78 @@
+/**
+ * The cost model: elements and bytes that kernels move, kernels, peak memory.
+ *
+ * A kernel counts each distinct element of a buffer once, read or written: an access counts the product of the extents that its index
+ * varies over, and all accesses of one buffer together at most the buffer. A value that a kernel computes and uses itself moves
+ * nothing unless it is stored. The same measure as `metrics.num_bytes_accessed` of TorchInductor.
+ */
+import type { BufferRef } from "../loops/mod.ts";
+import type { Access } from "./dependencies.ts";
+import { accessesOf, accessNumel } from "./dependencies.ts";
+import type { Group } from "./groups.ts";
+import type { Hint } from "./loop_space.ts";
+
+/** What one kernel, or all of them, move. */
+export interface Traffic {
+  readonly elementsRead: number;
+  readonly elementsWritten: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+/** Counters of a compiled graph. */
+export interface PlanCounters {
+  /** Launches a call. */
+  readonly kernels: number;
+  /** Launches if every operator ran by itself. */
+  readonly kernelsUnfused: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Elements read plus elements written. */
+  readonly elementsMoved: number;
+  /** Arena and outputs together. */
+  readonly peakBytes: number;
+}
+
+function count(accesses: readonly Access[], hint: Hint): Map<BufferRef, number> {
+  const out = new Map<BufferRef, number>();
+  const seen = new Set<string>();
+  for (const a of accesses) {
+    const key = `${a.buffer.id},${a.index?.id ?? "all"}`;
+    if (seen.has(key)) continue;
+    seen.add(key);
+    const most = hint(a.buffer.numel);
+    out.set(a.buffer, Math.min(most, (out.get(a.buffer) ?? 0) + hint(accessNumel(a))));
+  }
+  return out;
+}
+
+/** What one launch of a group moves. */
+export function trafficOf(group: Group, hint: Hint): Traffic {
+  const { reads, writes } = accessesOf(group);
+  let elementsRead = 0;
+  let elementsWritten = 0;
+  let bytesRead = 0;
+  let bytesWritten = 0;
+  for (const [buffer, elements] of count(reads, hint)) {
+    elementsRead += elements;
+    bytesRead += elements * buffer.dtype.bytes;
+  }
+  for (const [buffer, elements] of count(writes.filter((w) => group.stored.has(w.buffer)), hint)) {
+    elementsWritten += elements;
+    bytesWritten += elements * buffer.dtype.bytes;
+  }
+  return { elementsRead, elementsWritten, bytesRead, bytesWritten };
+}
+
+/** The sum over all groups. */
+export function totalTraffic(groups: readonly Group[], hint: Hint): Traffic {
+  let [elementsRead, elementsWritten, bytesRead, bytesWritten] = [0, 0, 0, 0];
+  for (const group of groups) {
+    const t = trafficOf(group, hint);
+    elementsRead += t.elementsRead;
+    elementsWritten += t.elementsWritten;
+    bytesRead += t.bytesRead;
+    bytesWritten += t.bytesWritten;
+  }
+  return { elementsRead, elementsWritten, bytesRead, bytesWritten };
+}

@@ -1,0 +1,53 @@
+/**
+ * When a lazy tensor goes to memory: the heuristics of TorchInductor's tutorial, as pure functions of counts.
+ *
+ * Inlining trades memory traffic for recomputation. A value with many reads, or one that several users would each compute again, is
+ * stored instead; the scheduler may still fuse producer and consumers into one kernel, where the store costs nothing if nobody else reads it.
+ */
+import type { ValueCost } from "./lowered.ts";
+
+/** More distinct reads than this and the value is stored, however few users it has. */
+export const MAX_READS = 8;
+/** With several users: more reads than this and the value is stored. */
+export const MAX_READS_SHARED = 4;
+/** With several users: more operations than this and the value is stored. */
+export const MAX_OPERATIONS_SHARED = 30;
+/** With several users: heavier than this many additions and the value is stored (random bits, long special functions). */
+export const MAX_WEIGHT_SHARED = 48;
+/** More operations than this and the value is stored, so that bodies stay small and lowering stays linear. */
+export const MAX_OPERATIONS = 96;
+/** A contraction loads its operands more than once: what is heavier than this is computed beforehand. */
+export const MAX_PROLOGUE_WEIGHT = 4;
+/** A contraction's operand may combine this many reads. */
+export const MAX_PROLOGUE_READS = 2;
+/** An operator that loads an input at this many places recomputes it as often. */
+export const MAX_STENCIL_WORK = 8;
+/** A reduction over at most this many elements may become pointwise. */
+export const MAX_UNROLLED = 8;
+
+/** Why a lazy value with this many users should be stored, or null if it should stay lazy. */
+export function reasonToRealize(cost: ValueCost, users: number): string | null {
+  if (cost.reads > MAX_READS) return `it reads ${cost.reads} places (more than ${MAX_READS})`;
+  if (cost.operations > MAX_OPERATIONS) return `it takes ${cost.operations} operations (more than ${MAX_OPERATIONS})`;
+  if (users < 2) return null;
+  if (cost.reads > MAX_READS_SHARED) return `${users} users would each repeat its ${cost.reads} reads`;
+  if (cost.operations > MAX_OPERATIONS_SHARED) {
+    return `${users} users would each repeat its ${cost.operations} operations`;
+  }
+  if (cost.weight > MAX_WEIGHT_SHARED) return `${users} users would each repeat work worth ${cost.weight} additions`;
+  return null;
+}
+
+/** Why an operand of a contraction should be stored first, or null if it can be computed while it is packed. */
+export function reasonToRealizeOperand(cost: ValueCost): string | null {
+  if (cost.weight > MAX_PROLOGUE_WEIGHT) return `a contraction would repeat work worth ${cost.weight} additions`;
+  if (cost.reads > MAX_PROLOGUE_READS) return `a contraction would repeat its ${cost.reads} reads`;
+  return null;
+}
+
+/** Why an input that is loaded at `places` indices by one operator should be stored first, or null. */
+export function reasonToRealizeStencil(cost: ValueCost, places: number): string | null {
+  if (places < 2 || cost.operations === 0) return null;
+  const work = places * Math.max(cost.weight, cost.operations);
+  return work > MAX_STENCIL_WORK ? `one operator loads it at ${places} places` : null;
+}
