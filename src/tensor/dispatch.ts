@@ -1,0 +1,458 @@
+/**
+ * The way of one operator call: arguments, mode, tape, then the mode or the eager backend.
+ *
+ * Enters: an operator of the table and its arguments. Leaves: its results, with storage sharing, versions and `gradFn` set. The order of steps is
+ * that of `mode.ts`; recording is the engine's (`engine.ts`), computing the backend's (`backend.ts`). Mirrors ATen's dispatcher with
+ * its Autograd, Python and backend keys, ADInplaceOrView included.
+ */
+import { bool, cpu, type Device, type DType, dtypeOfScalar, int64, InternalError } from "../core/mod.ts";
+import type { TensorMeta } from "../graph/mod.ts";
+import {
+  type ArgValue,
+  type Functional,
+  type MetaInput,
+  type NamedArgs,
+  type Operator,
+  type TensorSpec,
+  type TensorValue,
+} from "../ops/mod.ts";
+import { contiguousStride, isSymInt, sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
+import { normalizeNamed } from "./arguments.ts";
+import { eagerBackend } from "./backend.ts";
+import { autogradEngine, isGradEnabled, noGrad } from "./engine.ts";
+import { runHost } from "./host.ts";
+import { deviceMemory, hostFromRaw, rawFromHost } from "./memory.ts";
+import { activeMode, type DispatchMode, type OpResult, suspendMode } from "./mode.ts";
+import { readElements, spanOf, writeElements } from "./read.ts";
+import { allocateStorage, Storage, Tensor } from "./tensor.ts";
+
+export { tracked } from "./mode.ts";
+
+/** What dispatch wants to know of an operator, found once. */
+interface OpInfo {
+  /** Keys of tensor arguments, lists marked. */
+  readonly tensors: readonly { readonly key: string; readonly list: boolean }[];
+  /** Yields an array. */
+  readonly many: boolean;
+  /** The key of the argument that is written, for in-place operators. */
+  readonly written: string | null;
+  /** Results take no part in differentiation whatever the arguments are. */
+  readonly cutsHistory: boolean;
+}
+
+const infos = new WeakMap<Operator, OpInfo>();
+
+function opInfo(op: Operator): OpInfo {
+  let info = infos.get(op);
+  if (info === undefined) {
+    const { args, returns, name } = op.schema;
+    info = {
+      tensors: args.filter((a) => a.type === "Tensor").map((a) => ({ key: a.key, list: a.list })),
+      many: returns.length > 1 || returns[0]?.list === true,
+      written: op.functional !== null || (args[0]?.mutated === true && op.kind !== "decompose")
+        ? args[0]?.key ?? null
+        : null,
+      cutsHistory: name === "detach" || /_like$|^new_/.test(name),
+    };
+    infos.set(op, info);
+  }
+  return info;
+}
+
+/** Keys of an operator's tensor arguments. */
+export function tensorArguments(op: Operator): readonly { readonly key: string; readonly list: boolean }[] {
+  return opInfo(op).tensors;
+}
+
+/** Calls `visit` with every tensor among the arguments. */
+export function forEachTensor(op: Operator, args: NamedArgs<Tensor>, visit: (t: Tensor) => void): void {
+  for (const { key, list } of opInfo(op).tensors) {
+    const v = args[key];
+    if (!list) {
+      if (v instanceof Tensor) visit(v);
+    } else if (Array.isArray(v)) {
+      for (const item of v) if (item instanceof Tensor) visit(item);
+    }
+  }
+}
+
+/** The arguments with every tensor, or plain number in a Tensor slot, replaced; the same object if nothing changes. */
+export function mapTensorArgs<T>(
+  op: Operator,
+  args: NamedArgs<Tensor>,
+  tensorTo: (t: Tensor) => T,
+  numberTo?: (n: number | bigint | boolean | Size) => T,
+): NamedArgs<T | Tensor> {
+  let out: Record<string, ArgValue<T | Tensor>> | null = null;
+  const one = (v: ArgValue<Tensor>): ArgValue<T | Tensor> => {
+    if (v instanceof Tensor) return tensorTo(v);
+    if (numberTo !== undefined && isPlainNumber(v)) return numberTo(v);
+    return v;
+  };
+  for (const { key, list } of opInfo(op).tensors) {
+    const v = args[key];
+    if (v === null || v === undefined) continue;
+    const mapped = list && Array.isArray(v) ? v.map((item: ArgValue<Tensor>) => one(item)) : one(v);
+    if (mapped !== v) (out ??= { ...args })[key] = mapped;
+  }
+  return out ?? args;
+}
+
+function isPlainNumber(v: unknown): v is number | bigint | boolean | Size {
+  return typeof v === "number" || typeof v === "bigint" || typeof v === "boolean" || isSymInt(v);
+}
+
+/** A plain number as `meta` sees it. */
+class ScalarMeta implements MetaInput {
+  readonly shape: readonly Size[] = [];
+  readonly stride: readonly Size[] = [];
+  readonly storageOffset: Size = 0;
+  readonly device: Device = cpu;
+  readonly isScalar = true;
+  readonly requiresGrad = false;
+  readonly ndim = 0;
+  readonly numel = 1;
+  constructor(readonly value: number | bigint | boolean | Size, readonly dtype: DType) {}
+}
+
+/** The dtype of a plain number: bool, int64, or the default float. */
+export function dtypeOfNumber(value: number | bigint | boolean | Size): DType {
+  return isSymInt(value) ? int64 : dtypeOfScalar(value);
+}
+
+/** Shapes, strides and dtypes of an operator's results. Numbers in Tensor slots are scalars. */
+export function inferSpecs(op: Operator, args: NamedArgs<Tensor>): readonly TensorSpec[] {
+  const metaArgs = mapTensorArgs<MetaInput>(
+    op,
+    args,
+    (t) => t,
+    (n) => new ScalarMeta(n, dtypeOfNumber(n)),
+  ) as NamedArgs<MetaInput>;
+  const specs = op.meta(metaArgs);
+  return "shape" in specs ? [specs] : specs;
+}
+
+/** Complete descriptions of an operator's results, as `meta` gives them. */
+export function inferMeta(op: Operator, args: NamedArgs<Tensor>): TensorMeta[] {
+  const device = commonDevice(op, args);
+  const base = op.view === null ? null : firstTensor(op, args);
+  return inferSpecs(op, args).map((spec) => ({
+    shape: spec.shape,
+    stride: spec.stride ?? contiguousStride(spec.shape),
+    storageOffset: spec.storageOffset ?? (base === null ? 0 : base.storageOffset),
+    dtype: spec.dtype,
+    device: spec.device ?? device,
+  }));
+}
+
+function firstTensor(op: Operator, args: NamedArgs<Tensor>): Tensor | null {
+  for (const { key, list } of opInfo(op).tensors) {
+    const v = args[key];
+    if (!list && v instanceof Tensor) return v;
+    if (list && Array.isArray(v)) { for (const item of v) if (item instanceof Tensor) return item; }
+  }
+  return null;
+}
+
+/** The device all tensor arguments share. @throws {TypeError} if they are on several. */
+function commonDevice(op: Operator, args: NamedArgs<Tensor>): Device {
+  let found: Device | null = null;
+  for (const { key, list } of opInfo(op).tensors) {
+    const v = args[key];
+    if (!list) {
+      if (v instanceof Tensor && v.device !== found) found = sameDevice(op, found, v.device);
+    } else if (Array.isArray(v)) {
+      for (const item of v) {
+        if (item instanceof Tensor && item.device !== found) found = sameDevice(op, found, item.device);
+      }
+    }
+  }
+  return found ?? cpu;
+}
+
+function sameDevice(op: Operator, found: Device | null, next: Device): Device {
+  if (found === null) return next;
+  throw new TypeError(
+    `${op.schema.name}: tensors are on ${found} and ${next}; move them to one device with .to("${found}")`,
+  );
+}
+
+/** A tensor without data. Under capture and in shape inference. */
+export function fakeTensor(meta: TensorMeta): Tensor {
+  return new Tensor({ ...meta, storage: new Storage(null) });
+}
+
+/** A dense tensor with undefined content. */
+export function emptyTensor(shape: readonly Size[], stride: readonly Size[], dtype: DType, device: Device): Tensor {
+  if (device.type === "meta") return new Tensor({ shape, stride, dtype, device, storage: new Storage(null) });
+  const span = spanOf(shape as readonly number[], stride as readonly number[]);
+  return new Tensor({ shape, stride, dtype, device, storage: allocateStorage(device, span * dtype.bytes) });
+}
+
+/**
+ * Calls an operator with named arguments; what is left out takes the schema's default.
+ *
+ * @throws {TypeError} for arguments that do not fit the schema, and what the operator's `meta` throws.
+ */
+export function dispatch(op: Operator, args: Readonly<Record<string, unknown>>): OpResult {
+  return dispatchComplete(op, normalizeNamed(op, args));
+}
+
+/** As {@linkcode dispatch}, for arguments that are complete and checked. */
+export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResult {
+  const mode = activeMode();
+  const args = mode === null
+    ? given
+    : suspendMode(mode, () => mapTensorArgs(op, given, (t) => mode.wrapInput(t)) as NamedArgs<Tensor>);
+  const info = opInfo(op);
+  const wantsGrad = isGradEnabled() && autogradEngine() !== null && !info.cutsHistory && anyRequiresGrad(info, args);
+  if (info.written !== null) return runInPlace(op, args, mode, info.written, wantsGrad);
+  if (op.decompose !== null && (wantsGrad ? op.vjp === null : mode === null && runsDecomposed(op, args))) {
+    return decompose(op, args);
+  }
+  const result = mode === null ? runEager(op, args, info) : suspendMode(mode, () => mode.dispatch(op, args));
+  if (op.view !== null) markViews(op, args, result, info);
+  if (wantsGrad) autogradEngine()?.record(op, args, result);
+  return result;
+}
+
+function anyRequiresGrad(info: OpInfo, args: NamedArgs<Tensor>): boolean {
+  for (const { key, list } of info.tensors) {
+    const v = args[key];
+    if (!list) {
+      if (v instanceof Tensor && (v.autograd !== null || v.viewOf !== null) && v.requiresGrad) return true;
+    } else if (Array.isArray(v)) {
+      for (const item of v) if (item instanceof Tensor && item.requiresGrad) return true;
+    }
+  }
+  return false;
+}
+
+function runsDecomposed(op: Operator, args: NamedArgs<Tensor>): boolean {
+  const first = firstTensor(op, args);
+  if (first !== null && !first.isDense) return true;
+  const backend = eagerBackend(first?.device ?? cpu);
+  return backend.takesWhole?.(op) !== true;
+}
+
+/** All operators as functions; set by `methods.ts`, which needs this module. */
+let functional: Functional<Tensor> | null = null;
+
+/** Gives decompositions and gradient rules their `F`. */
+export function setFunctional(f: Functional<Tensor>): void {
+  functional = f;
+}
+
+/** All operators as functions, as gradient rules receive them. */
+export function functionalForRules(): Functional {
+  if (functional === null) throw new InternalError("operators are not installed: import src/tensor/mod.ts");
+  return functional as unknown as Functional;
+}
+
+/** A 0-dim tensor that stands for a plain number; the operators it is given to see the number again. */
+export function wrapNumber(value: number | bigint | boolean | Size): Tensor {
+  const t = new Tensor({ shape: [], stride: [], dtype: dtypeOfNumber(value), device: cpu, storage: new Storage(null) });
+  t.wrapped = value;
+  return t;
+}
+
+/** Runs an operator's decomposition on the given arguments. */
+export function decompose(op: Operator, args: NamedArgs<Tensor>): OpResult {
+  if (op.decompose === null) throw new InternalError(`${op.target} has no decomposition`);
+  const wrapped = mapTensorArgs(op, args, (t) => t, wrapNumber) as unknown as NamedArgs<TensorValue>;
+  return op.decompose(wrapped, functionalForRules()) as unknown as OpResult;
+}
+
+/** Arguments as gradient rules see them: numbers in Tensor slots are tensors. */
+export function ruleArguments(op: Operator, args: NamedArgs<Tensor>): NamedArgs<Tensor> {
+  return mapTensorArgs(op, args, (t) => t, wrapNumber) as NamedArgs<Tensor>;
+}
+
+function markViews(op: Operator, args: NamedArgs<Tensor>, result: OpResult, info: OpInfo): void {
+  const base = firstTensor(op, args);
+  if (base === null) return;
+  const outs = result instanceof Tensor ? [result] : result;
+  for (let index = 0; index < outs.length; index++) {
+    const out = outs[index];
+    if (out === undefined || out === base) continue;
+    out.storage = base.storage;
+    if (!info.cutsHistory) out.viewOf = { base, op, args, index };
+  }
+}
+
+function runEager(op: Operator, args: NamedArgs<Tensor>, info: OpInfo): OpResult {
+  const device = commonDevice(op, args);
+  const first = firstTensor(op, args);
+  const fake = first !== null && !first.isDense;
+  if (op.kind === "host" && !fake) {
+    const outs = runHost(op, args, device);
+    return info.many ? outs : outs[0] as Tensor;
+  }
+  const specs = inferSpecs(op, args);
+  const outs = new Array<Tensor>(specs.length);
+  for (let i = 0; i < specs.length; i++) {
+    const spec = specs[i] as TensorSpec;
+    const stride = spec.stride ?? contiguousStride(spec.shape);
+    if (op.view !== null && first !== null) {
+      outs[i] = new Tensor({
+        shape: spec.shape,
+        stride,
+        storageOffset: spec.storageOffset ?? first.storageOffset,
+        dtype: spec.dtype,
+        device: first.device,
+        storage: first.storage,
+      });
+    } else if (fake) {
+      const { shape, dtype } = spec;
+      outs[i] = new Tensor({ shape, stride, dtype, device: spec.device ?? device, storage: new Storage(null) });
+    } else outs[i] = emptyTensor(spec.shape, stride, spec.dtype, spec.device ?? device);
+  }
+  if (op.view === null && !fake) compute(op, args, outs, device);
+  return info.many ? outs : outs[0] as Tensor;
+}
+
+/** Fills `outs`; arguments on another device than the results are moved there first. */
+function compute(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[], device: Device): void {
+  const target = outs[0]?.device ?? device;
+  if (target.type === "meta") return;
+  if (op.kind === "decompose" && op.decompose === null) throw new InternalError(`${op.target} means nothing`);
+  const here = target === device
+    ? args
+    : mapTensorArgs(op, args, (t) => t.device === target ? t : moveTo(t, target)) as NamedArgs<Tensor>;
+  eagerBackend(target).execute(op, here, outs);
+}
+
+/** A copy of a tensor on another device, contiguous. */
+export function moveTo(t: Tensor, device: Device): Tensor {
+  deviceMemory(device);
+  const out = emptyTensor(t.shape, contiguousStride(t.shape), t.dtype, device);
+  writeElements(out, readElements(t));
+  return out;
+}
+
+/** Copies elements of `source` (same shape) into `target`, converting the dtype. */
+export function copyElements(target: Tensor, source: Tensor): void {
+  const raw = readElements(source);
+  writeElements(
+    target,
+    source.dtype === target.dtype ? raw : rawFromHost(target.dtype, hostFromRaw(source.dtype, raw)),
+  );
+}
+
+const CATEGORY = { bool: 0, uint: 1, int: 1, float: 2, complex: 3 } as const;
+
+function runInPlace(
+  op: Operator,
+  args: NamedArgs<Tensor>,
+  mode: DispatchMode | null,
+  key: string,
+  wantsGrad: boolean,
+): Tensor {
+  const self = args[key];
+  const fn = op.functional ?? op;
+  const where = op.schema.name;
+  if (!(self instanceof Tensor)) throw new TypeError(`${where}: needs a tensor to write to, got a number`);
+  if (isGradEnabled()) checkWritable(where, self);
+  const [spec] = inferSpecs(fn, args);
+  if (spec === undefined) throw new InternalError(`${op.target}: no result to write`);
+  if (!sameShape(spec.shape, self.shape)) {
+    throw new TypeError(
+      `${where}: the result has shape ${shapeToText(spec.shape)} and cannot be written into a tensor of shape ${
+        shapeToText(self.shape)
+      }; use ${where.replace(/_$/, "")} and keep its result`,
+    );
+  }
+  if (CATEGORY[spec.dtype.kind] > CATEGORY[self.dtype.kind] && self.dtype !== bool && spec.dtype !== bool) {
+    throw new TypeError(
+      `${where}: the result is ${spec.dtype.name} and cannot be written into a ${self.dtype.name} tensor; convert it with .to(${spec.dtype.name}) first`,
+    );
+  }
+  if (wantsGrad && fn.vjp === null && fn.decompose !== null) {
+    const result = dispatchComplete(fn, args) as Tensor;
+    return copyOperator()(self, result);
+  }
+  const engine = autogradEngine();
+  const after = wantsGrad && engine !== null && self.dtype.isFloat ? engine.beforeWrite(fn, args, self) : null;
+  if (mode !== null) suspendMode(mode, () => mode.dispatch(op, args));
+  else if (self.isDense) writeEager(fn, args, self, spec, where);
+  self.storage.version++;
+  after?.();
+  return self;
+}
+
+function checkWritable(where: string, self: Tensor): void {
+  if (!self.requiresGrad) return;
+  let root = self;
+  while (root.viewOf !== null) root = root.viewOf.base;
+  if (root.isLeaf && root.requiresGrad) {
+    throw new TypeError(
+      `${where}: ${
+        root === self ? "a leaf tensor" : "a view of a leaf tensor"
+      } that requires a gradient cannot be written in place; do it inside noGrad(), or use ${where.replace(/_$/, "")}`,
+    );
+  }
+}
+
+let copyInPlace: ((self: Tensor, source: Tensor) => Tensor) | null = null;
+
+/** Sets how a result is copied into a tensor so that it is recorded; `methods.ts` does. */
+export function setCopyOperator(f: (self: Tensor, source: Tensor) => Tensor): void {
+  copyInPlace = f;
+}
+
+function copyOperator(): (self: Tensor, source: Tensor) => Tensor {
+  if (copyInPlace === null) throw new InternalError("operators are not installed: import src/tensor/mod.ts");
+  return copyInPlace;
+}
+
+function writeEager(fn: Operator, args: NamedArgs<Tensor>, self: Tensor, spec: TensorSpec, where: string): void {
+  for (let i = 0; i < self.ndim; i++) {
+    if (self.stride[i] === 0 && Number(self.shape[i]) > 1) {
+      throw new TypeError(
+        `${where}: several elements of the tensor of shape ${
+          shapeToText(self.shape)
+        } share memory (it was expanded); write to its clone()`,
+      );
+    }
+  }
+  const device = commonDeviceOfWrite(fn, args, self);
+  if (device && fn.kind === "loop" && spec.dtype === self.dtype && !overlaps(fn, args, self)) {
+    if (eagerBackend(self.device).executeInPlace?.(fn, args, self) === true) return;
+  }
+  const result = noGrad(() => device ? runFunctional(fn, args) : runFunctional(fn, onDevice(fn, args, self.device)));
+  copyElements(self, result);
+}
+
+function runFunctional(fn: Operator, args: NamedArgs<Tensor>): Tensor {
+  const result = fn.kind === "decompose" ? decompose(fn, args) : runEager(fn, args, opInfo(fn));
+  return (result instanceof Tensor ? result : result[0]) as Tensor;
+}
+
+/** True if all tensors are where self is; `copy_` alone may bring them from elsewhere. */
+function commonDeviceOfWrite(fn: Operator, args: NamedArgs<Tensor>, self: Tensor): boolean {
+  if (!fn.schema.name.startsWith("copy")) {
+    commonDevice(fn, args);
+    return true;
+  }
+  let same = true;
+  forEachTensor(fn, args, (t) => {
+    if (t.device !== self.device) same = false;
+  });
+  return same;
+}
+
+function onDevice(fn: Operator, args: NamedArgs<Tensor>, device: Device): NamedArgs<Tensor> {
+  return mapTensorArgs(fn, args, (t) => t.device === device ? t : moveTo(t, device)) as NamedArgs<Tensor>;
+}
+
+/** Tells whether another argument shares self's memory at another geometry. */
+function overlaps(fn: Operator, args: NamedArgs<Tensor>, self: Tensor): boolean {
+  let bad = false;
+  forEachTensor(fn, args, (t) => {
+    if (t === self || t.storage !== self.storage) return;
+    const same = t.storageOffset === self.storageOffset && t.ndim === self.ndim &&
+      t.shape.every((s, i) => s === self.shape[i] && t.stride[i] === self.stride[i]);
+    if (!same) bad = true;
+  });
+  return bad;
+}

@@ -1,0 +1,59 @@
+/**
+ * Installs the operators of the table as methods of `Tensor` and as functions of {@linkcode F}.
+ *
+ * One JavaScript function per base name resolves overloads. Names that `Tensor` defines itself stay. Call
+ * {@linkcode installOperators} again after operators were defined later; it only adds.
+ */
+import { camelCase } from "../graph/mod.ts";
+import { allOps, findOp, type Functional } from "../ops/mod.ts";
+import { type Callable, callable, resolveCall } from "./arguments.ts";
+import { dispatch, dispatchComplete, setCopyOperator, setFunctional } from "./dispatch.ts";
+import { InternalError } from "../core/mod.ts";
+import type { OpResult } from "./mode.ts";
+import { Tensor } from "./tensor.ts";
+
+type AnyFunction = (...args: readonly unknown[]) => OpResult;
+
+const functions: Record<string, AnyFunction> = {};
+
+/** All operators as functions: `F.add(x, 1, { alpha: 2 })`. */
+export const F: Functional<Tensor> = functions as unknown as Functional<Tensor>;
+
+function target(name: string): Callable {
+  const found = callable(name);
+  if (found === null) throw new InternalError(`the operator ${name} has left the table`);
+  return found;
+}
+
+/** Makes every public operator of the table a method and a function. */
+export function installOperators(): void {
+  const prototype = Tensor.prototype as unknown as Record<string, unknown>;
+  for (const op of allOps()) {
+    const base = op.schema.name;
+    const name = camelCase(base);
+    if (functions[name] !== undefined) continue;
+    // Rules and decompositions may use internal forms too, so `F` has all; methods are the public ones.
+    functions[name] = (...args) => {
+      const call = resolveCall(target(base), args);
+      return dispatchComplete(call.op, call.args);
+    };
+    const first = op.schema.args[0];
+    if (first?.name !== "self" || first.type !== "Tensor" || first.list || Object.hasOwn(prototype, name)) continue;
+    Object.defineProperty(prototype, name, {
+      configurable: true,
+      writable: true,
+      value: function (this: Tensor, ...args: readonly unknown[]): OpResult {
+        const call = resolveCall(target(base), [this, ...args]);
+        return dispatchComplete(call.op, call.args);
+      },
+    });
+  }
+}
+
+setFunctional(F);
+setCopyOperator((self, source) => {
+  const op = findOp("aten.copy_.default");
+  if (op === null) throw new InternalError("the table has no aten.copy_.default");
+  return dispatch(op, { self, src: source }) as Tensor;
+});
+installOperators();

@@ -1,0 +1,20 @@
+/**
+ * Tensors: creation, operators as methods and functions, eager execution, modes.
+ *
+ * @module
+ */
+export * from "./arguments.ts";
+export * from "./backend.ts";
+export * from "./create.ts";
+export * from "./dispatch.ts";
+export * from "./engine.ts";
+export * from "./fake.ts";
+export * from "./indexing.ts";
+export * from "./memory.ts";
+export * from "./methods.ts";
+export * from "./mode.ts";
+export * from "./print.ts";
+export * from "./random.ts";
+export * from "./read.ts";
+export * from "./reference.ts";
+export * from "./tensor.ts";

@@ -1,0 +1,100 @@
+/**
+ * Random numbers: generators and the functions that draw from them.
+ *
+ * A generator's state is a tensor int64[2] = [seed, offset]. Each draw is a pure function of the state and the element's position (Philox), then
+ * the offset advances, in place. Under capture the state is a tensor like any other, so compiled and eager draw the same numbers.
+ */
+import { cpu, device as toDevice, getDefaultDtype, int64 } from "../core/mod.ts";
+import { getOp } from "../ops/mod.ts";
+import type { Size } from "../symbolic/mod.ts";
+import { type TensorOptions } from "./create.ts";
+import { dispatch, emptyTensor } from "./dispatch.ts";
+import { noGrad } from "./engine.ts";
+import { withoutModes } from "./mode.ts";
+import { readElements, writeElements } from "./read.ts";
+import type { Tensor } from "./tensor.ts";
+
+function stateTensor(seed: number | bigint): Tensor {
+  const t = emptyTensor([2], [1], int64, cpu);
+  writeElements(t, new BigInt64Array([BigInt.asIntN(64, BigInt(seed)), 0n]));
+  return t;
+}
+
+/** A stream of random numbers. */
+export class Generator {
+  /** int64[2] on the CPU: seed and offset. Draws advance the offset in place. */
+  readonly state: Tensor;
+
+  /** @throws {RangeError} if the seed is a fraction. */
+  constructor(seed: number | bigint = 0) {
+    if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
+      throw new RangeError(`Generator: the seed must be a safe integer or a bigint, got ${seed}`);
+    }
+    this.state = stateTensor(seed);
+  }
+
+  /** Starts the stream of `seed` from its beginning. */
+  manualSeed(seed: number | bigint): this {
+    withoutModes(() => {
+      writeElements(this.state, new BigInt64Array([BigInt.asIntN(64, BigInt(seed)), 0n]));
+      this.state.storage.version++;
+    });
+    return this;
+  }
+
+  /** The seed. */
+  get seed(): bigint {
+    return BigInt(readElements(this.state)[0] ?? 0n);
+  }
+}
+
+const defaults = new Generator(BigInt(Math.floor(Math.random() * 2 ** 52)));
+
+/** The generator used where none is given. */
+export function defaultGenerator(): Generator {
+  return defaults;
+}
+
+/** Seeds the default generator, so that what follows is reproducible. */
+export function manualSeed(seed: number | bigint): Generator {
+  return defaults.manualSeed(seed);
+}
+
+/** Options of random creation functions. */
+export interface RandomOptions extends TensorOptions {
+  readonly generator?: Generator;
+}
+
+/** Draws with a functional operator of the state, then advances the state. */
+export function draw(target: string, args: Readonly<Record<string, unknown>>, options: RandomOptions): Tensor {
+  const { state } = options.generator ?? defaults;
+  const out = dispatch(getOp(target), { state, ...args }) as Tensor;
+  noGrad(() => dispatch(getOp("tessera.advance_rng_.default"), { state }));
+  const device = options.device === undefined ? cpu : toDevice(options.device);
+  const placed = device === cpu ? out : out.to(device);
+  if (options.requiresGrad === true) placed.requiresGrad = true;
+  return placed;
+}
+
+/** Uniform numbers in [0, 1). */
+export function rand(size: readonly Size[], options: RandomOptions = {}): Tensor {
+  return draw("tessera.philox_uniform.default", { size, dtype: options.dtype ?? getDefaultDtype() }, options);
+}
+
+/** Numbers of the standard normal distribution. */
+export function randn(size: readonly Size[], options: RandomOptions = {}): Tensor {
+  return draw("tessera.philox_normal.default", { size, dtype: options.dtype ?? getDefaultDtype() }, options);
+}
+
+/** Integers in [low, high). @throws {RangeError} if the range is empty. */
+export function randint(low: number, high: number, size: readonly Size[], options: RandomOptions = {}): Tensor {
+  if (!(low < high)) throw new RangeError(`randint: the range [${low}, ${high}) is empty`);
+  return draw("tessera.philox_randint.default", { low, high, size, dtype: options.dtype ?? int64 }, options);
+}
+
+/** A random order of 0 … n-1, int64. */
+export function randperm(n: number, options: RandomOptions = {}): Tensor {
+  const keys = rand([n], { ...(options.generator === undefined ? {} : { generator: options.generator }) });
+  const order = keys.argsort();
+  return options.dtype === undefined || options.dtype === int64 ? order : order.to(options.dtype);
+}

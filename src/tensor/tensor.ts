@@ -1,0 +1,363 @@
+/**
+ * The tensor: a shape, strides and a dtype over memory that views share.
+ *
+ * One class for all kinds. Its payload says what stands behind it: `dense` memory, `fake` (a description only), or `traced` (a node of a graph
+ * that is being captured). Operators are methods installed from the operator table (`methods.ts`); their types come from the generated
+ * `TensorMethods`. Metadata never changes after construction; data change through in-place operators, which count in the
+ * storage's version. Mirrors `torch.Tensor` and `c10::TensorImpl`.
+ */
+import { type Device, type DType, int64, InternalError } from "../core/mod.ts";
+import type { Node } from "../graph/mod.ts";
+import type { ArgValue, HostArray, NamedArgs, Operator, TensorMethods } from "../ops/mod.ts";
+import type { Buffer } from "../runtime/mod.ts";
+import { contiguousStride, isContiguous, numelOf, type Size } from "../symbolic/mod.ts";
+import { autogradEngine, type AutogradMeta, type BackwardOptions, type GradFn, type GradHook } from "./engine.ts";
+import { deviceMemory, hostFromRaw } from "./memory.ts";
+import { activeMode, suspendMode } from "./mode.ts";
+import { readElements, readElementsAsync } from "./read.ts";
+import { assignIndexed, type Index, indexTensor } from "./indexing.ts";
+import { printTensor } from "./print.ts";
+
+/** Memory, or the idea of memory, that a tensor shares with its views. */
+export class Storage {
+  /** Null for fake and traced tensors. */
+  readonly buffer: Buffer | null;
+  /** Counts writes. */
+  version = 0;
+  /** Counts writes that changed the differentiation history of the base; views compare it. */
+  history = 0;
+
+  constructor(buffer: Buffer | null) {
+    this.buffer = buffer;
+  }
+}
+
+/** What stands behind a tensor. */
+export type Payload =
+  | { readonly kind: "dense"; readonly buffer: Buffer }
+  | { readonly kind: "fake" }
+  | { readonly kind: "traced"; readonly node: Node };
+
+/** From what a view was made. */
+export interface ViewOrigin {
+  readonly base: Tensor;
+  readonly op: Operator;
+  readonly args: NamedArgs<Tensor>;
+  /** Which result of the operator. */
+  readonly index: number;
+}
+
+/** What a tensor is made of. */
+export interface TensorInit {
+  readonly shape: readonly Size[];
+  /** Default contiguous. */
+  readonly stride?: readonly Size[];
+  readonly storageOffset?: Size;
+  readonly dtype: DType;
+  readonly device: Device;
+  readonly storage: Storage;
+  /** The node of a traced tensor. */
+  readonly node?: Node | null;
+}
+
+/** Elements of a tensor as nested arrays. */
+export type NestedArray = number | bigint | boolean | readonly NestedArray[];
+
+// deno-lint-ignore no-empty-interface
+export interface Tensor extends TensorMethods<Tensor> {}
+
+/**
+ * An n-dimensional array.
+ *
+ * @example
+ * ```ts
+ * import { tensor } from "@tessera/tessera";
+ * const x = tensor([[1, 2], [3, 4]]);
+ * console.log(x.shape, x.add(1).toArray());
+ * ```
+ */
+export class Tensor {
+  readonly shape: readonly Size[];
+  readonly stride: readonly Size[];
+  readonly storageOffset: Size;
+  readonly dtype: DType;
+  readonly device: Device;
+  /** Shared with views. Set by dispatch. @internal */
+  storage: Storage;
+  /** The node of the graph under capture that yields this tensor; the tracer may move it. @internal */
+  node: Node | null;
+  /** @internal */
+  autograd: AutogradMeta | null = null;
+  /** @internal */
+  viewOf: ViewOrigin | null = null;
+  /** The plain number that this 0-dim tensor stands for in a gradient rule or decomposition. @internal */
+  wrapped: number | bigint | boolean | Size | null = null;
+  /** Whether a module owns the tensor as something to train; twins of a tensor take it over. */
+  isParameter = false;
+  #numel = -1;
+
+  /** Made by creation functions and operators; `init` is trusted. */
+  constructor(init: TensorInit) {
+    this.shape = init.shape;
+    this.stride = init.stride ?? contiguousStride(init.shape);
+    this.storageOffset = init.storageOffset ?? 0;
+    this.dtype = init.dtype;
+    this.device = init.device;
+    this.storage = init.storage;
+    this.node = init.node ?? null;
+  }
+
+  /** For `meta`: a tensor is no plain number. @internal */
+  get isScalar(): boolean {
+    return this.wrapped !== null;
+  }
+
+  /** What stands behind the tensor. */
+  get payload(): Payload {
+    if (this.node !== null) return { kind: "traced", node: this.node };
+    const buffer = this.storage.buffer;
+    return buffer === null ? { kind: "fake" } : { kind: "dense", buffer };
+  }
+
+  /** Whether there is memory behind the tensor. */
+  get isDense(): boolean {
+    return this.storage.buffer !== null;
+  }
+
+  /** Number of dimensions. */
+  get ndim(): number {
+    return this.shape.length;
+  }
+
+  /** Number of elements. With symbolic sizes this guards; `numelOf(t.shape)` does not. */
+  get numel(): number {
+    if (this.#numel < 0) this.#numel = Number(numelOf(this.shape));
+    return this.#numel;
+  }
+
+  /** Whether the elements lie in row-major order without gaps. */
+  get isContiguous(): boolean {
+    return isContiguous(this.shape, this.stride);
+  }
+
+  /** How often the memory was written in place. */
+  get version(): number {
+    return this.storage.version;
+  }
+
+  /** Whether operators on this tensor are recorded for `backward()`. Set it on leaves only. */
+  get requiresGrad(): boolean {
+    const meta = this.autograd;
+    if (this.viewOf !== null && meta?.historyAt !== this.storage.history) {
+      return autogradEngine()?.gradFnOf(this) != null || (this.autograd?.requiresGrad ?? false);
+    }
+    return meta !== null && meta.requiresGrad;
+  }
+
+  set requiresGrad(value: boolean) {
+    if (value && !this.dtype.isFloat && !this.dtype.isComplex) {
+      throw new TypeError(
+        `requiresGrad: only floating point tensors can have gradients, this one is ${this.dtype.name}`,
+      );
+    }
+    if (!this.isLeaf) {
+      if (value) return;
+      throw new TypeError("requiresGrad: cannot be turned off on a result of recorded operators; use detach()");
+    }
+    if (value || this.autograd !== null) autogradMeta(this).requiresGrad = value;
+  }
+
+  /** Sets {@linkcode requiresGrad} and returns the tensor. */
+  requiresGrad_(value: boolean = true): this {
+    this.requiresGrad = value;
+    return this;
+  }
+
+  /** The step that made the tensor; null for leaves. */
+  get gradFn(): GradFn | null {
+    if (this.autograd === null && this.viewOf === null) return null;
+    return autogradEngine()?.gradFnOf(this) ?? null;
+  }
+
+  /** Whether the tensor was made by the user and not by recorded operators. */
+  get isLeaf(): boolean {
+    return this.gradFn === null;
+  }
+
+  /** The gradient that `backward()` accumulated; null before. */
+  get grad(): Tensor | null {
+    return gradOwner(this).autograd?.grad ?? null;
+  }
+
+  set grad(value: Tensor | null) {
+    const owner = gradOwner(this);
+    if (value === null) {
+      if (owner.autograd !== null) owner.autograd.grad = null;
+      return;
+    }
+    if (value.dtype !== this.dtype || value.ndim !== this.ndim) {
+      throw new TypeError(
+        `grad: assigned a ${value.dtype.name} tensor of shape [${
+          value.shape.join(", ")
+        }] to a ${this.dtype.name} tensor of shape [${this.shape.join(", ")}]; they must be the same`,
+      );
+    }
+    const mode = activeMode();
+    autogradMeta(owner).grad = mode === null ? value : suspendMode(mode, () => mode.wrapInput(value));
+  }
+
+  /**
+   * Differentiates this tensor with respect to the leaves that require a gradient, and adds the gradients to their `.grad`.
+   *
+   * @param gradient The gradient of the loss with respect to this tensor; may be left out if it has one element.
+   * @throws {TypeError} if nothing was recorded, or the tensor has several elements and no gradient is given.
+   */
+  backward(gradient: Tensor | null = null, options: BackwardOptions = {}): void {
+    const engine = autogradEngine();
+    if (engine === null) throw new TypeError('backward: import "src/autograd/mod.ts" (or the package\'s mod.ts) first');
+    engine.backward(this, gradient, options);
+  }
+
+  /** Calls `hook` with the gradient of this tensor when it is computed; what it returns replaces the gradient. */
+  registerHook(hook: GradHook): Disposable {
+    const engine = autogradEngine();
+    if (engine === null) throw new TypeError('registerHook: import "src/autograd/mod.ts" first');
+    return engine.registerHook(this, hook);
+  }
+
+  /** Keeps `.grad` on a tensor that is not a leaf, too. */
+  retainGrad(): void {
+    if (!this.requiresGrad) throw new TypeError("retainGrad: the tensor does not require a gradient");
+    if (!this.isLeaf) autogradMeta(this).retainsGrad = true;
+  }
+
+  /** A copy of the elements in row-major order, as a typed array: BigInt64Array for int64, Float32Array for bfloat16. */
+  async data(): Promise<HostArray> {
+    const t = readable(this, "data()");
+    return hostFromRaw(t.dtype, await readElementsAsync(t));
+  }
+
+  /** As {@linkcode data}, at once, where the device allows it. */
+  dataSync(): HostArray {
+    const t = readable(this, "dataSync()");
+    return hostFromRaw(t.dtype, readElements(t));
+  }
+
+  /**
+   * The one element as a number; bool gives 0 or 1.
+   *
+   * @throws {TypeError} if there is not exactly one element; {RangeError} for an int64 that no number can hold.
+   */
+  item(): number {
+    const t = readable(this, "item()");
+    if (t.numel !== 1) {
+      throw new TypeError(`item: needs one element, the shape is [${this.shape.join(", ")}]; reduce or index it first`);
+    }
+    const value = hostFromRaw(t.dtype, readElements(t))[0] ?? 0;
+    const number = Number(value);
+    if (t.dtype === int64 && !Number.isSafeInteger(number)) {
+      throw new RangeError(`item: ${value} has no exact number; read it with dataSync()`);
+    }
+    return number;
+  }
+
+  /** The elements as nested arrays: numbers, booleans, or bigints where an int64 needs one. A number for 0 dimensions. */
+  toArray(): NestedArray {
+    const t = readable(this, "toArray()");
+    const flat = hostFromRaw(t.dtype, readElements(t));
+    let at = 0;
+    const element = (): NestedArray => {
+      const v = flat[at++] ?? 0;
+      if (t.dtype.kind === "bool") return v !== 0;
+      return typeof v === "bigint" && Number.isSafeInteger(Number(v)) ? Number(v) : v;
+    };
+    const build = (d: number): NestedArray =>
+      d === t.ndim ? element() : Array.from({ length: Number(t.shape[d]) }, () => build(d + 1));
+    return build(0);
+  }
+
+  /**
+   * Indexes: integers drop a dimension, `slice(start, end, step)` keeps it, `null` adds one, `ellipsis` skips as many as needed, tensors of integers or
+   * bool gather. Plain indices give views.
+   */
+  at(...index: readonly Index[]): Tensor {
+    return indexTensor(this, index);
+  }
+
+  /** Writes `value`, broadcast, into `this.at(...index)`. */
+  assign(index: readonly Index[] | Index, value: Tensor | number | bigint | boolean): this {
+    assignIndexed(this, Array.isArray(index) ? index : [index as Index], value);
+    return this;
+  }
+
+  /** A 0-dim tensor coerces to its number; in a template it prints. */
+  [Symbol.toPrimitive](hint: string): number | string {
+    if (hint === "string") return this.toString();
+    return this.item();
+  }
+
+  /** Gives the memory back at once. Views of it cannot be used any more either. */
+  [Symbol.dispose](): void {
+    this.storage.buffer?.dispose();
+  }
+
+  /** Gives the memory back at once, see `Symbol.dispose`. */
+  dispose(): void {
+    this[Symbol.dispose]();
+  }
+
+  /** As PyTorch prints tensors. */
+  toString(): string {
+    return printTensor(this);
+  }
+
+  [Symbol.for("Deno.customInspect")](): string {
+    return printTensor(this);
+  }
+}
+
+/** The tensor's part in differentiation, made if it has none. */
+export function autogradMeta(t: Tensor): AutogradMeta {
+  return t.autograd ??= {
+    requiresGrad: false,
+    grad: null,
+    gradFn: null,
+    outputIndex: 0,
+    accumulator: null,
+    retainsGrad: false,
+    hooks: null,
+    historyAt: t.storage.history,
+  };
+}
+
+function gradOwner(t: Tensor): Tensor {
+  const mode = activeMode();
+  return mode === null ? t : suspendMode(mode, () => mode.gradOwner(t));
+}
+
+/** The tensor whose data can be read for `t`. */
+function readable(t: Tensor, reason: string): Tensor {
+  const mode = activeMode();
+  if (mode !== null) return suspendMode(mode, () => mode.materialize(t, reason));
+  if (t.wrapped !== null) throw new InternalError("a wrapped number was read");
+  if (t.node !== null) {
+    throw new TypeError(
+      `${reason}: this tensor belongs to a capture that has ended; return it from the function instead`,
+    );
+  }
+  if (!t.isDense) throw new TypeError(`${reason}: this tensor has no data, only shape and dtype (fake or meta)`);
+  return t;
+}
+
+/** Tells whether a value is a tensor. */
+export function isTensor(value: unknown): value is Tensor {
+  return value instanceof Tensor;
+}
+
+/** Memory for `numel` elements (uninitialised). */
+export function allocateStorage(device: Device, byteLength: number): Storage {
+  return new Storage(deviceMemory(device).allocate(device, byteLength));
+}
+
+/** Arguments of operators, with tensors. */
+export type TensorArg = ArgValue<Tensor>;
