@@ -24,6 +24,10 @@ export interface TensorMethods<T> {
   /** Bits that are set in exactly one. */
   __xor__(other: T | Scalar): T;
   __xor__(other: Scalar): T;
+  /** Means over windows that divide the last 2 dimensions into output_size parts. */
+  _adaptiveAvgPool2d(outputSize: Size | readonly Size[]): T;
+  /** Means over windows that divide the last 3 dimensions into output_size parts. */
+  _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
   /** The absolute value. */
   abs(): T;
   /** The absolute value. */
@@ -36,6 +40,18 @@ export interface TensorMethods<T> {
   acosh(): T;
   /** The inverse hyperbolic cosine; NaN below 1. */
   acosh_(): T;
+  /** Means over windows that divide the last dimension into output_size parts. */
+  adaptiveAvgPool1d(outputSize: Size | readonly Size[]): T;
+  /** Means over windows that divide the last 2 dimensions into output_size parts. */
+  adaptiveAvgPool2d(outputSize: Size | readonly Size[]): T;
+  /** Means over windows that divide the last 3 dimensions into output_size parts. */
+  adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
+  /** Maxima over windows that divide the last dimension into output_size parts, and their flat positions. */
+  adaptiveMaxPool1d(outputSize: Size | readonly Size[]): [T, T];
+  /** Maxima over windows that divide the last 2 dimensions into output_size parts, and their flat positions. */
+  adaptiveMaxPool2d(outputSize: Size | readonly Size[]): [T, T];
+  /** Maxima over windows that divide the last 3 dimensions into output_size parts, and their flat positions. */
+  adaptiveMaxPool3d(outputSize: Size | readonly Size[]): [T, T];
   /** self + alpha × other, broadcast. */
   add(other: T | Scalar, options?: { alpha?: Scalar }): T;
   add(other: Scalar, options?: { alpha?: Scalar }): T;
@@ -88,6 +104,61 @@ export interface TensorMethods<T> {
   atanh(): T;
   /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
   atanh_(): T;
+  /** The mean of each window over the last dimension; the stride defaults to the kernel size. */
+  avgPool1d(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      ceilMode?: boolean;
+      countIncludePad?: boolean;
+    },
+  ): T;
+  avgPool1d(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    ceilMode?: boolean,
+    countIncludePad?: boolean,
+  ): T;
+  /** The mean of each window over the last 2 dimensions; the stride defaults to the kernel size. */
+  avgPool2d(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      ceilMode?: boolean;
+      countIncludePad?: boolean;
+      divisorOverride?: Size | null;
+    },
+  ): T;
+  avgPool2d(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    ceilMode?: boolean,
+    countIncludePad?: boolean,
+    divisorOverride?: Size | null,
+  ): T;
+  /** The mean of each window over the last 3 dimensions; the stride defaults to the kernel size. */
+  avgPool3d(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      ceilMode?: boolean;
+      countIncludePad?: boolean;
+      divisorOverride?: Size | null;
+    },
+  ): T;
+  avgPool3d(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    ceilMode?: boolean,
+    countIncludePad?: boolean,
+    divisorOverride?: Size | null,
+  ): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
@@ -425,6 +496,117 @@ export interface TensorMethods<T> {
   lt_(other: Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(other: T | Scalar): T;
+  /** The maximum of each window over the last dimension; the stride defaults to the kernel size. */
+  maxPool1d(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): T;
+  maxPool1d(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): T;
+  /** max_pool1d, and the flat position of each maximum in its plane. */
+  maxPool1dWithIndices(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): [T, T];
+  maxPool1dWithIndices(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): [T, T];
+  /** The maximum of each window over the last 2 dimensions; the stride defaults to the kernel size. */
+  maxPool2d(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): T;
+  maxPool2d(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): T;
+  /** max_pool2d, and the flat position of each maximum in its plane. */
+  maxPool2dWithIndices(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): [T, T];
+  maxPool2dWithIndices(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): [T, T];
+  /** The maximum of each window over the last 3 dimensions; the stride defaults to the kernel size. */
+  maxPool3d(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): T;
+  maxPool3d(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): T;
+  /** max_pool3d, and the flat position of each maximum in its plane. */
+  maxPool3dWithIndices(
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): [T, T];
+  maxPool3dWithIndices(
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): [T, T];
+  /** Puts values at the flat positions that max pooling gave; zeros elsewhere. */
+  maxUnpool2d(indices: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** Puts values at the flat positions that max pooling gave; zeros elsewhere. */
+  maxUnpool3d(
+    indices: T | Scalar,
+    outputSize: Size | readonly Size[],
+    stride: Size | readonly Size[],
+    padding: Size | readonly Size[],
+  ): T;
   /** The larger of self and other; NaN if either is. */
   maximum(other: T | Scalar): T;
   /** The smaller of self and other; NaN if either is. */
@@ -628,6 +810,10 @@ export interface Functional<T = TensorValue> {
   /** Bits that are set in exactly one. */
   __xor__(self: T | Scalar, other: T | Scalar): T;
   __xor__(self: T | Scalar, other: Scalar): T;
+  /** Means over windows that divide the last 2 dimensions into output_size parts. */
+  _adaptiveAvgPool2d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** Means over windows that divide the last 3 dimensions into output_size parts. */
+  _adaptiveAvgPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
   /** The absolute value. */
   abs(self: T | Scalar): T;
   /** The absolute value. */
@@ -640,6 +826,26 @@ export interface Functional<T = TensorValue> {
   acosh(self: T | Scalar): T;
   /** The inverse hyperbolic cosine; NaN below 1. */
   acosh_(self: T | Scalar): T;
+  /** Means over windows that divide the last dimensions into output_size overlapping parts. */
+  adaptiveAvgPool(input: T | Scalar, outputSize: readonly Size[]): T;
+  /** Means over windows that divide the last dimension into output_size parts. */
+  adaptiveAvgPool1d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** Means over windows that divide the last 2 dimensions into output_size parts. */
+  adaptiveAvgPool2d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** Means over windows that divide the last 3 dimensions into output_size parts. */
+  adaptiveAvgPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** The gradient of adaptive average pooling. */
+  adaptiveAvgPoolInputGrad(grad: T | Scalar, inputSize: readonly Size[]): T;
+  /** Maxima over windows that divide the last dimension into output_size parts, and their flat positions. */
+  adaptiveMaxPool1d(self: T | Scalar, outputSize: Size | readonly Size[]): [T, T];
+  /** Maxima over windows that divide the last 2 dimensions into output_size parts, and their flat positions. */
+  adaptiveMaxPool2d(self: T | Scalar, outputSize: Size | readonly Size[]): [T, T];
+  /** Maxima over windows that divide the last 3 dimensions into output_size parts, and their flat positions. */
+  adaptiveMaxPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): [T, T];
+  /** Turns taps of adaptive windows into flat positions of the input plane. */
+  adaptiveMaxPoolTapIndices(taps: T | Scalar, inputSize: readonly Size[], outputSize: readonly Size[]): T;
+  /** Which element of its window each adaptive maximum is, within the largest window. */
+  adaptiveMaxPoolTaps(input: T | Scalar, outputSize: readonly Size[]): T;
   /** self + alpha × other, broadcast. */
   add(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   add(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
@@ -692,6 +898,110 @@ export interface Functional<T = TensorValue> {
   atanh(self: T | Scalar): T;
   /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
   atanh_(self: T | Scalar): T;
+  /** The mean of each window over the last dimensions. */
+  avgPool(
+    input: T | Scalar,
+    kernelSize: readonly Size[],
+    stride: readonly Size[],
+    padding: readonly Size[],
+    ceilMode: boolean,
+    countIncludePad: boolean,
+    divisorOverride: Size | null,
+  ): T;
+  /** The mean of each window over the last dimension; the stride defaults to the kernel size. */
+  avgPool1d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      ceilMode?: boolean;
+      countIncludePad?: boolean;
+    },
+  ): T;
+  avgPool1d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    ceilMode?: boolean,
+    countIncludePad?: boolean,
+  ): T;
+  /** The mean of each window over the last 2 dimensions; the stride defaults to the kernel size. */
+  avgPool2d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      ceilMode?: boolean;
+      countIncludePad?: boolean;
+      divisorOverride?: Size | null;
+    },
+  ): T;
+  avgPool2d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    ceilMode?: boolean,
+    countIncludePad?: boolean,
+    divisorOverride?: Size | null,
+  ): T;
+  /** The gradient of avg_pool2d. */
+  avgPool2dBackward(
+    gradOutput: T | Scalar,
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    ceilMode: boolean,
+    countIncludePad: boolean,
+    divisorOverride: Size | null,
+  ): T;
+  /** The mean of each window over the last 3 dimensions; the stride defaults to the kernel size. */
+  avgPool3d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      ceilMode?: boolean;
+      countIncludePad?: boolean;
+      divisorOverride?: Size | null;
+    },
+  ): T;
+  avgPool3d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    ceilMode?: boolean,
+    countIncludePad?: boolean,
+    divisorOverride?: Size | null,
+  ): T;
+  /** The gradient of avg_pool3d. */
+  avgPool3dBackward(
+    gradOutput: T | Scalar,
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    ceilMode: boolean,
+    countIncludePad: boolean,
+    divisorOverride: Size | null,
+  ): T;
+  /** The gradient of average pooling: each input element gathers from the windows that hold it. */
+  avgPoolInputGrad(
+    grad: T | Scalar,
+    inputSize: readonly Size[],
+    kernelSize: readonly Size[],
+    stride: readonly Size[],
+    padding: readonly Size[],
+    ceilMode: boolean,
+    countIncludePad: boolean,
+    divisorOverride: Size | null,
+  ): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
@@ -1290,6 +1600,189 @@ export interface Functional<T = TensorValue> {
   lt_(self: T | Scalar, other: Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(self: T | Scalar, other: T | Scalar): T;
+  /** The maximum of each window over the last dimensions. */
+  maxPool(
+    input: T | Scalar,
+    kernelSize: readonly Size[],
+    stride: readonly Size[],
+    padding: readonly Size[],
+    dilation: readonly Size[],
+    ceilMode: boolean,
+  ): T;
+  /** The maximum of each window over the last dimension; the stride defaults to the kernel size. */
+  maxPool1d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): T;
+  maxPool1d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): T;
+  /** max_pool1d, and the flat position of each maximum in its plane. */
+  maxPool1dWithIndices(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): [T, T];
+  maxPool1dWithIndices(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): [T, T];
+  /** The maximum of each window over the last 2 dimensions; the stride defaults to the kernel size. */
+  maxPool2d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): T;
+  maxPool2d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): T;
+  /** max_pool2d, and the flat position of each maximum in its plane. */
+  maxPool2dWithIndices(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): [T, T];
+  maxPool2dWithIndices(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): [T, T];
+  /** The gradient of max_pool2d_with_indices. */
+  maxPool2dWithIndicesBackward(
+    gradOutput: T | Scalar,
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    dilation: Size | readonly Size[],
+    ceilMode: boolean,
+    indices: T | Scalar,
+  ): T;
+  /** The maximum of each window over the last 3 dimensions; the stride defaults to the kernel size. */
+  maxPool3d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): T;
+  maxPool3d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): T;
+  /** max_pool3d, and the flat position of each maximum in its plane. */
+  maxPool3dWithIndices(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    options?: {
+      stride?: Size | readonly Size[];
+      padding?: Size | readonly Size[];
+      dilation?: Size | readonly Size[];
+      ceilMode?: boolean;
+    },
+  ): [T, T];
+  maxPool3dWithIndices(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride?: Size | readonly Size[],
+    padding?: Size | readonly Size[],
+    dilation?: Size | readonly Size[],
+    ceilMode?: boolean,
+  ): [T, T];
+  /** The gradient of max_pool3d_with_indices. */
+  maxPool3dWithIndicesBackward(
+    gradOutput: T | Scalar,
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    stride: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    dilation: Size | readonly Size[],
+    ceilMode: boolean,
+    indices: T | Scalar,
+  ): T;
+  /** The gradient of max pooling: each input element gathers from the windows that it won. */
+  maxPoolInputGrad(
+    grad: T | Scalar,
+    taps: T | Scalar,
+    inputSize: readonly Size[],
+    kernelSize: readonly Size[],
+    stride: readonly Size[],
+    padding: readonly Size[],
+    dilation: readonly Size[],
+  ): T;
+  /** Turns taps of windows into flat positions of the input plane, as ATen counts them. */
+  maxPoolTapIndices(
+    taps: T | Scalar,
+    inputSize: readonly Size[],
+    kernelSize: readonly Size[],
+    stride: readonly Size[],
+    padding: readonly Size[],
+    dilation: readonly Size[],
+  ): T;
+  /** Which element of its window each maximum is, counted in row-major order within the window. */
+  maxPoolTaps(
+    input: T | Scalar,
+    kernelSize: readonly Size[],
+    stride: readonly Size[],
+    padding: readonly Size[],
+    dilation: readonly Size[],
+    ceilMode: boolean,
+  ): T;
+  /** Puts values at the flat positions that max pooling gave; zeros elsewhere. */
+  maxUnpool2d(self: T | Scalar, indices: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** Puts values at the flat positions that max pooling gave; zeros elsewhere. */
+  maxUnpool3d(
+    self: T | Scalar,
+    indices: T | Scalar,
+    outputSize: Size | readonly Size[],
+    stride: Size | readonly Size[],
+    padding: Size | readonly Size[],
+  ): T;
   /** The larger of self and other; NaN if either is. */
   maximum(self: T | Scalar, other: T | Scalar): T;
   /** The smaller of self and other; NaN if either is. */

@@ -16,3 +16,7 @@ import "./einsum.ts";
 import "./convolution.ts";
 import "./convolution_backward.ts";
 import "./conv_forms.ts";
+import "./max_pool.ts";
+import "./pooling.ts";
+import "./avg_pool.ts";
+import "./pooling_forms.ts";
