@@ -18,8 +18,17 @@ import { readElements, readElementsAsync } from "./read.ts";
 import { assignIndexed, type Index, indexTensor } from "./indexing.ts";
 import { printTensor } from "./print.ts";
 
+let nextStorage = 0;
+
+/** The id that the next storage gets: what is older was there before. */
+export function storageClock(): number {
+  return nextStorage;
+}
+
 /** Memory, or the idea of memory, that a tensor shares with its views. */
 export class Storage {
+  /** Increases with each storage made. */
+  readonly id: number = nextStorage++;
   /** Null for fake and traced tensors. */
   readonly buffer: Buffer | null;
   /** Counts writes. */
@@ -63,7 +72,6 @@ export interface TensorInit {
 /** Elements of a tensor as nested arrays. */
 export type NestedArray = number | bigint | boolean | readonly NestedArray[];
 
-// deno-lint-ignore no-empty-interface
 export interface Tensor extends TensorMethods<Tensor> {}
 
 /**
@@ -148,8 +156,11 @@ export class Tensor {
   /** Whether operators on this tensor are recorded for `backward()`. Set it on leaves only. */
   get requiresGrad(): boolean {
     const meta = this.autograd;
-    if (this.viewOf !== null && meta?.historyAt !== this.storage.history) {
-      return autogradEngine()?.gradFnOf(this) != null || (this.autograd?.requiresGrad ?? false);
+    if (
+      this.viewOf !== null && (meta === null ? this.storage.history !== 0 : meta.historyAt !== this.storage.history)
+    ) {
+      autogradEngine()?.gradFnOf(this);
+      return this.autograd?.requiresGrad ?? false;
     }
     return meta !== null && meta.requiresGrad;
   }

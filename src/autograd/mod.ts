@@ -1,0 +1,11 @@
+/**
+ * Automatic differentiation: the tape, functional transforms, custom functions, gradient checking. Importing it installs the tape.
+ *
+ * @module
+ */
+export { enableGrad, isGradEnabled, noGrad } from "../tensor/mod.ts";
+export * from "./custom.ts";
+export { gradOf, type GradOptions, recordFunction } from "./engine.ts";
+export * from "./gradcheck.ts";
+export { type Edge, edgeOf, type TapeNode } from "./node.ts";
+export * from "./transform.ts";

@@ -1,0 +1,277 @@
+/**
+ * Steps of the tape: what made a tensor, and how a gradient goes back through it.
+ *
+ * An {@linkcode OpNode} is a recorded operator with its arguments; its gradient is the operator's `vjp`, which is written with tensor operators and so
+ * can be recorded itself. An {@linkcode AccumulateNode} is the end of a path: a leaf. Saved tensors remember the version they had: a tensor written since
+ * is replaced by one that has its shape and no data, and whose use says what happened. Mirrors `torch::autograd::Node` and `SavedVariable`.
+ */
+import { InternalError } from "../core/mod.ts";
+import type { NamedArgs, Operator, TensorValue, VjpContext } from "../ops/mod.ts";
+import { sameShape, shapeToText } from "../symbolic/mod.ts";
+import {
+  autogradEngine,
+  autogradMeta,
+  F,
+  fakeTensor,
+  functionalForRules,
+  type GradFn,
+  type GradHook,
+  mapTensorArgs,
+  ruleArguments,
+  type Tensor,
+  Tensor as TensorClass,
+  tensorArguments,
+} from "../tensor/mod.ts";
+
+/** Where a gradient goes: a result of a step. */
+export interface Edge {
+  readonly node: TapeNode;
+  readonly index: number;
+}
+
+let nextId = 0;
+
+/** A step of the tape. Later steps have greater ids, so that descending order is a valid order of the backward pass. */
+export abstract class TapeNode implements GradFn {
+  readonly id: number = nextId++;
+  abstract readonly name: string;
+  /** Where the gradients of the inputs go; null where none is needed. */
+  readonly edges: readonly (Edge | null)[];
+  /** Hooks by result. */
+  hooks: Map<number, Set<GradHook>> | null = null;
+
+  constructor(edges: readonly (Edge | null)[]) {
+    this.edges = edges;
+  }
+
+  /** Gradients of the inputs from those of the results; computes those that `needed` asks for. */
+  abstract apply(grads: readonly (Tensor | null)[], needed: readonly boolean[]): readonly (Tensor | null)[];
+
+  /** The result whose `.grad` is kept, if it is retained. */
+  retained(_index: number): Tensor | null {
+    return null;
+  }
+
+  /** Forgets what was saved. */
+  release(): void {}
+
+  addHook(index: number, hook: GradHook): Disposable {
+    const all = this.hooks ??= new Map<number, Set<GradHook>>();
+    const set = all.get(index) ?? new Set();
+    set.add(hook);
+    all.set(index, set);
+    return { [Symbol.dispose]: () => void set.delete(hook) };
+  }
+}
+
+/** The step to which a tensor's gradient goes, or null if it needs none. */
+export function edgeOf(t: Tensor): Edge | null {
+  if (!t.requiresGrad) return null;
+  const fn = autogradEngine()?.gradFnOf(t) ?? null;
+  const meta = autogradMeta(t);
+  if (fn !== null) return { node: fn as TapeNode, index: meta.outputIndex };
+  const leaf = meta.accumulator as AccumulateNode | null;
+  if (leaf !== null) return { node: leaf, index: 0 };
+  const made = new AccumulateNode(t);
+  meta.accumulator = made;
+  return { node: made, index: 0 };
+}
+
+/** The end of a path: adds to the `.grad` of a leaf. */
+export class AccumulateNode extends TapeNode {
+  readonly name = "AccumulateGrad";
+
+  constructor(readonly leaf: Tensor) {
+    super([]);
+  }
+
+  apply(): readonly (Tensor | null)[] {
+    throw new InternalError("a leaf has no inputs");
+  }
+
+  /** Adds a gradient. `owned` says that nobody else holds it. */
+  accumulate(grad: Tensor, owned: boolean, createGraph: boolean): void {
+    const { leaf } = this;
+    const g = fitGradient(grad, leaf, this.name);
+    const before = leaf.grad;
+    if (before === null) leaf.grad = createGraph || (owned && g === grad) ? g : g.clone();
+    else if (createGraph) leaf.grad = before.add(g);
+    else before.add_(g);
+  }
+}
+
+/** A gradient in the shape and dtype of the tensor it belongs to. */
+export function fitGradient(grad: Tensor, like: Tensor, name: string): Tensor {
+  let g = grad;
+  if (!sameShape(g.shape, like.shape)) {
+    if (g.ndim < like.ndim) {
+      throw new InternalError(
+        `${name}: the gradient has shape ${shapeToText(g.shape)} for a tensor of shape ${shapeToText(like.shape)}`,
+      );
+    }
+    g = g.sumToSize(like.shape);
+  }
+  return g.dtype === like.dtype ? g : g.to(like.dtype);
+}
+
+/** A tensor in the place of one that was written after it was saved: a description whose use is an error. */
+function staleTensor(t: Tensor, node: string, saved: number): Tensor {
+  const stale = fakeTensor(t);
+  return new Proxy(stale, {
+    get(target, key): unknown {
+      if (key === "storage" || key === "node" || key === "isDense" || key === "autograd" || key === "viewOf") {
+        throw new TypeError(
+          `backward: ${node} needs a tensor of shape ${
+            shapeToText(t.shape)
+          } that was written in place since: it is at version ${t.version}, ` +
+            `expected ${saved}. Write to a clone(), or use the out-of-place form of the operator`,
+        );
+      }
+      return Reflect.get(target, key, target);
+    },
+  });
+}
+
+function pascal(name: string): string {
+  return name.replace(/(?:^|_+)([a-z0-9])/g, (_, c: string) => c.toUpperCase());
+}
+
+/** A recorded operator. */
+export class OpNode extends TapeNode {
+  readonly name: string;
+  readonly op: Operator;
+  #args: NamedArgs<Tensor> | null;
+  #outs: readonly Tensor[] | null;
+  /** Versions of tensor arguments in order, then of the results. */
+  readonly #versions: readonly number[];
+  /** The tensor arguments, flattened, with their key and place in a list. */
+  readonly #inputs: readonly { readonly key: string; readonly at: number | null; readonly tensor: Tensor }[];
+
+  constructor(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[]) {
+    const inputs: { key: string; at: number | null; tensor: Tensor }[] = [];
+    for (const { key, list } of tensorArguments(op)) {
+      const v = args[key];
+      if (v instanceof TensorClass) inputs.push({ key, at: null, tensor: v });
+      else if (list && Array.isArray(v)) {
+        v.forEach((item: unknown, at: number) => {
+          if (item instanceof TensorClass) inputs.push({ key, at, tensor: item });
+        });
+      }
+    }
+    super(inputs.map((i) => edgeOf(i.tensor)));
+    this.op = op;
+    this.name = `${pascal(op.schema.name)}Backward0`;
+    this.#inputs = inputs;
+    this.#args = args;
+    this.#outs = outs;
+    this.#versions = [...inputs.map((i) => i.tensor.version), ...outs.map((o) => o.version)];
+  }
+
+  /** Takes the versions of results anew: the operator wrote in place. */
+  override retained(index: number): Tensor | null {
+    const out = this.#outs?.[index];
+    return out !== undefined && out.autograd?.retainsGrad === true && out.autograd.gradFn === this ? out : null;
+  }
+
+  override release(): void {
+    this.#args = null;
+    this.#outs = null;
+  }
+
+  apply(grads: readonly (Tensor | null)[], needed: readonly boolean[]): readonly (Tensor | null)[] {
+    const { op, name } = this;
+    if (this.#args === null || this.#outs === null) {
+      throw new TypeError(
+        `backward: ${name} was already walked and its saved tensors freed; pass { retainGraph: true } to the first backward()`,
+      );
+    }
+    if (op.vjp === null) throw new TypeError(`backward: the operator ${op.target} has no gradient rule`);
+    const versions = new Map<Tensor, number>();
+    this.#inputs.forEach((input, i) => versions.set(input.tensor, this.#versions[i] ?? 0));
+    const fresh = (t: Tensor): Tensor => {
+      const saved = versions.get(t);
+      return saved === undefined || saved === t.version ? t : staleTensor(t, name, saved);
+    };
+    const args = ruleArguments(op, mapTensorArgs(op, this.#args, fresh) as NamedArgs<Tensor>);
+    const outs = this.#outs.map((out, i) => {
+      const saved = this.#versions[this.#inputs.length + i] ?? 0;
+      return saved === out.version ? out : staleTensor(out, name, saved);
+    });
+    const result = op.vjp(args as unknown as NamedArgs<TensorValue>, vjpContext(outs, grads));
+    const done = new Map<string, unknown>();
+    return this.#inputs.map(({ key, at, tensor }, i) => {
+      if (needed[i] !== true) return null;
+      const rule = result[key];
+      if (rule === undefined) return null;
+      let value = done.get(key);
+      if (value === undefined) done.set(key, value = rule());
+      const g = (at !== null && Array.isArray(value) ? value[at] : value) as Tensor | null | undefined;
+      return g === null || g === undefined ? null : fitGradient(g, tensor, name);
+    });
+  }
+}
+
+function vjpContext(outs: readonly Tensor[], grads: readonly (Tensor | null)[]): VjpContext {
+  let first: Tensor | null = grads[0] ?? null;
+  return {
+    outs: outs as unknown as readonly TensorValue[],
+    out: outs[0] as unknown as TensorValue,
+    get grad(): TensorValue {
+      const like = outs[0];
+      if (first === null && like !== undefined) first = F.zerosLike(like);
+      return first as unknown as TensorValue;
+    },
+    grads: grads as unknown as readonly (TensorValue | null)[],
+    F: functionalForRules(),
+  };
+}
+
+/** A step whose gradient is a given function: custom functions, compiled calls. */
+export class FunctionNode extends TapeNode {
+  readonly name: string;
+  readonly #inputs: readonly Tensor[];
+  readonly #outs: readonly Tensor[];
+  #backward: ((grads: readonly (Tensor | null)[], needed: readonly boolean[]) => readonly (Tensor | null)[]) | null;
+
+  constructor(
+    name: string,
+    inputs: readonly Tensor[],
+    outs: readonly Tensor[],
+    backward: (grads: readonly (Tensor | null)[], needed: readonly boolean[]) => readonly (Tensor | null)[],
+  ) {
+    super(inputs.map(edgeOf));
+    this.name = name;
+    this.#inputs = inputs;
+    this.#outs = outs;
+    this.#backward = backward;
+  }
+
+  override retained(index: number): Tensor | null {
+    const out = this.#outs[index];
+    return out !== undefined && out.autograd?.retainsGrad === true && out.autograd.gradFn === this ? out : null;
+  }
+
+  override release(): void {
+    this.#backward = null;
+  }
+
+  apply(grads: readonly (Tensor | null)[], needed: readonly boolean[]): readonly (Tensor | null)[] {
+    if (this.#backward === null) {
+      throw new TypeError(
+        `backward: ${this.name} was already walked and its saved tensors freed; pass { retainGraph: true } to the first backward()`,
+      );
+    }
+    const result = this.#backward(grads, needed);
+    if (result.length !== this.#inputs.length) {
+      throw new TypeError(
+        `${this.name}: backward gave ${result.length} gradients for ${this.#inputs.length} tensor inputs; give one for each, or null`,
+      );
+    }
+    return result.map((g, i) => {
+      const input = this.#inputs[i];
+      return g === null || g === undefined || input === undefined || needed[i] !== true
+        ? null
+        : fitGradient(g, input, this.name);
+    });
+  }
+}
