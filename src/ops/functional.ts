@@ -28,6 +28,12 @@ export interface TensorMethods<T> {
   _adaptiveAvgPool2d(outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
+  /** x - log(sum(exp(x))) along a dimension. */
+  _logSoftmax(dim: Size, halfToFloat: boolean): T;
+  /** exp(x) / sum(exp(x)) along a dimension. */
+  _softmax(dim: Size, halfToFloat: boolean): T;
+  /** The same elements in another shape, of a tensor that nothing else uses. */
+  _unsafeView(size: readonly Size[]): T;
   /** The absolute value. */
   abs(): T;
   /** The absolute value. */
@@ -84,6 +90,21 @@ export interface TensorMethods<T> {
   addr(vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the outer product of two vectors. */
   addr_(vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  adjoint(): T;
+  /** A view of everything. */
+  alias(): T;
+  /** A view of self's storage with any shape, strides and offset. */
+  asStrided(size: readonly Size[], stride: readonly Size[], options?: { storageOffset?: Size | null }): T;
+  asStrided(size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
+  /** self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage. */
+  asStridedScatter(
+    src: T | Scalar,
+    size: readonly Size[],
+    stride: readonly Size[],
+    options?: { storageOffset?: Size | null },
+  ): T;
+  asStridedScatter(src: T | Scalar, size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
   /** The inverse sine; NaN outside [-1, 1]. */
   asin(): T;
   /** The inverse sine; NaN outside [-1, 1]. */
@@ -163,6 +184,20 @@ export interface TensorMethods<T> {
   baddbmm(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm_(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** Cross entropy of probabilities with binary targets. */
+  binaryCrossEntropy(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size }): T;
+  binaryCrossEntropy(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size): T;
+  /** Cross entropy of sigmoid(self) with binary targets, computed from the logits. */
+  binaryCrossEntropyWithLogits(
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; posWeight?: T | Scalar | null; reduction?: Size },
+  ): T;
+  binaryCrossEntropyWithLogits(
+    target: T | Scalar,
+    weight?: T | Scalar | null,
+    posWeight?: T | Scalar | null,
+    reduction?: Size,
+  ): T;
   /** Bits that are set in both. */
   bitwiseAnd(other: T | Scalar): T;
   bitwiseAnd(other: Scalar): T;
@@ -199,6 +234,8 @@ export interface TensorMethods<T> {
   bitwiseXor_(other: Scalar): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(mat2: T | Scalar): T;
+  /** self expanded to a shape that it broadcasts to. */
+  broadcastTo(size: readonly Size[]): T;
   /** The smallest integer not below self. */
   ceil(): T;
   /** The smallest integer not below self. */
@@ -209,6 +246,9 @@ export interface TensorMethods<T> {
   /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
   celu_(options?: { alpha?: Scalar }): T;
   celu_(alpha?: Scalar): T;
+  /** At most chunks pieces of equal size along dim; the last may be shorter. */
+  chunk(chunks: Size, options?: { dim?: Size }): T[];
+  chunk(chunks: Size, dim?: Size): T[];
   /** self, but not below min nor above max; a bound that is null does not bound. */
   clamp(options?: { min?: Scalar | null; max?: Scalar | null }): T;
   clamp(min?: Scalar | null, max?: Scalar | null): T;
@@ -245,10 +285,30 @@ export interface TensorMethods<T> {
   cosh(): T;
   /** The hyperbolic cosine. */
   cosh_(): T;
+  /** Cross entropy of softmax(self) along the classes [N, C, …] with classes [N, …] or probabilities [N, C, …]. */
+  crossEntropyLoss(
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size; labelSmoothing?: number },
+  ): T;
+  crossEntropyLoss(
+    target: T | Scalar,
+    weight?: T | Scalar | null,
+    reduction?: Size,
+    ignoreIndex?: Size,
+    labelSmoothing?: number,
+  ): T;
   /** Degrees to radians. */
   deg2rad(): T;
   /** Degrees to radians. */
   deg2rad_(): T;
+  /** A view through which no gradient flows. */
+  detach(): T;
+  /** The diagonal of two dimensions as last dimension; offset moves it up (positive) or down. */
+  diagonal(options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagonal(offset?: Size, dim1?: Size, dim2?: Size): T;
+  /** self with src in the place of diagonal(offset, dim1, dim2). */
+  diagonalScatter(src: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagonalScatter(src: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
   /** The derivative of lgamma. Has no gradient itself. */
   digamma(): T;
   /** The derivative of lgamma. Has no gradient itself. */
@@ -271,6 +331,9 @@ export interface TensorMethods<T> {
   divide_(other: Scalar): T;
   /** The inner product of two vectors. */
   dot(tensor: T | Scalar): T;
+  /** Equal pieces along one dimension. */
+  dsplit(sections: Size): T[];
+  dsplit(indices: readonly Size[]): T[];
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu(options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu(alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
@@ -303,6 +366,10 @@ export interface TensorMethods<T> {
   exp2_(): T;
   /** e to the power of self. */
   exp_(): T;
+  /** A view in which dimensions of size 1 repeat to the given size, without copying; -1 keeps a size. */
+  expand(size: readonly Size[], options?: { implicit?: boolean }): T;
+  /** self expanded to the shape of other. */
+  expandAs(other: T | Scalar): T;
   /** exp(self) - 1, exact near 0. */
   expm1(): T;
   /** exp(self) - 1, exact near 0. */
@@ -311,6 +378,9 @@ export interface TensorMethods<T> {
   fix(): T;
   /** self without its fraction, rounded towards 0. */
   fix_(): T;
+  /** Dimensions startDim to endDim joined to one: a view where that is possible, else a copy. */
+  flatten(options?: { startDim?: Size; endDim?: Size }): T;
+  flatten(startDim?: Size, endDim?: Size): T;
   /** The largest integer not above self. */
   floor(): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -387,6 +457,12 @@ export interface TensorMethods<T> {
   heaviside(values: T | Scalar): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
   heaviside_(values: T | Scalar): T;
+  /** Equal pieces along one dimension. */
+  hsplit(sections: Size): T[];
+  hsplit(indices: readonly Size[]): T[];
+  /** Half the square where the difference is below delta, linear beyond. */
+  huberLoss(target: T | Scalar, options?: { reduction?: Size; delta?: number }): T;
+  huberLoss(target: T | Scalar, reduction?: Size, delta?: number): T;
   /** The length of the vector (self, other). */
   hypot(other: T | Scalar): T;
   /** The length of the vector (self, other). */
@@ -408,8 +484,14 @@ export interface TensorMethods<T> {
   isposinf(): T;
   /** Whether an element has no imaginary part: always, for real tensors. */
   isreal(): T;
+  /** target · (log(target) - self), where self holds logarithms of probabilities. */
+  klDiv(target: T | Scalar, options?: { reduction?: Size; logTarget?: boolean }): T;
+  klDiv(target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
   /** The Kronecker product. */
   kron(other: T | Scalar): T;
+  /** The absolute difference, averaged unless asked otherwise. */
+  l1Loss(target: T | Scalar, options?: { reduction?: Size }): T;
+  l1Loss(target: T | Scalar, reduction?: Size): T;
   /** Whether self is at most other, element by element. */
   le(other: T | Scalar): T;
   le(other: Scalar): T;
@@ -460,6 +542,9 @@ export interface TensorMethods<T> {
   log2_(): T;
   /** log(sigmoid(x)), without overflow. */
   logSigmoid(): T;
+  /** The logarithm of softmax, without its overflow. */
+  logSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
+  logSoftmax(dim: Size, dtype?: DType | null): T;
   /** The natural logarithm. */
   log_(): T;
   /** log(exp(self) + exp(other)), without overflow. */
@@ -494,8 +579,14 @@ export interface TensorMethods<T> {
   /** Whether self is less than other, element by element. */
   lt_(other: T | Scalar): T;
   lt_(other: Scalar): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  mH(): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  mT(): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(other: T | Scalar): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  matrixH(): T;
   /** The maximum of each window over the last dimension; the stride defaults to the kernel size. */
   maxPool1d(
     kernelSize: Size | readonly Size[],
@@ -617,6 +708,15 @@ export interface TensorMethods<T> {
   mish_(): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(mat2: T | Scalar): T;
+  /** A view with dimensions moved to other positions; the others keep their order. */
+  moveaxis(source: readonly Size[], destination: readonly Size[]): T;
+  moveaxis(source: Size, destination: Size): T;
+  /** A view with dimensions moved to other positions; the others keep their order. */
+  movedim(source: readonly Size[], destination: readonly Size[]): T;
+  movedim(source: Size, destination: Size): T;
+  /** The squared difference, averaged unless asked otherwise. */
+  mseLoss(target: T | Scalar, options?: { reduction?: Size }): T;
+  mseLoss(target: T | Scalar, reduction?: Size): T;
   /** self × other, broadcast. */
   mul(other: T | Scalar): T;
   mul(other: Scalar): T;
@@ -637,6 +737,8 @@ export interface TensorMethods<T> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** length elements of dimension dim from start on. */
+  narrow(dim: Size, start: Size, length: Size): T;
   /** Whether self differs from other, element by element. */
   ne(other: T | Scalar): T;
   ne(other: Scalar): T;
@@ -647,14 +749,29 @@ export interface TensorMethods<T> {
   neg(): T;
   /** -self. */
   neg_(): T;
+  /** nll_loss_nd for input [N, C] or [C]. */
+  nllLoss(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
+  nllLoss(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** nll_loss_nd for images, [N, C, H, W]. */
+  nllLoss2d(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
+  nllLoss2d(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** nll_loss and the total weight that a mean divides by. */
+  nllLossForward(target: T | Scalar, weight: T | Scalar | null, reduction: Size, ignoreIndex: Size): [T, T];
+  /** Minus the log-probability of the target class; input [N, C, …] holds logarithms of probabilities. */
+  nllLossNd(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
+  nllLossNd(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
   /** Whether self differs from other, element by element. */
   notEqual(other: T | Scalar): T;
   notEqual(other: Scalar): T;
   /** Whether self differs from other, element by element. */
   notEqual_(other: T | Scalar): T;
   notEqual_(other: Scalar): T;
+  /** A view with all dimensions in reverse order: PyTorch's x.T. */
+  numpyT(): T;
   /** The outer product of two vectors. */
   outer(vec2: T | Scalar): T;
+  /** A view whose dimension i is dimension dims[i] of self. */
+  permute(dims: readonly Size[]): T;
   /** +self: the tensor itself. */
   positive(): T;
   /** +self: the tensor itself. */
@@ -671,6 +788,8 @@ export interface TensorMethods<T> {
   rad2deg(): T;
   /** Radians to degrees. */
   rad2deg_(): T;
+  /** All elements in one dimension: a view where that is possible, else a copy. */
+  ravel(): T;
   /** 1 / self. */
   reciprocal(): T;
   /** 1 / self. */
@@ -689,6 +808,10 @@ export interface TensorMethods<T> {
   /** The remainder of division rounded down, with the sign of other: Python's `%`. */
   remainder_(other: T | Scalar): T;
   remainder_(other: Scalar): T;
+  /** The same elements in another shape: a view where that is possible, else a copy; one size may be -1. */
+  reshape(shape: readonly Size[]): T;
+  /** The same elements in the shape of other. */
+  reshapeAs(other: T | Scalar): T;
   /** The nearest integer, halves to even. */
   round(): T;
   round(options: { decimals: Size }): T;
@@ -703,6 +826,10 @@ export interface TensorMethods<T> {
   rsub(other: T | Scalar, options?: { alpha?: Scalar }): T;
   rsub(other: Scalar, options?: { alpha?: Scalar }): T;
   rsub(other: Scalar, alpha?: Scalar): T;
+  /** The part of self at one index of dimension dim, without that dimension. */
+  select(dim: Size, index: Size): T;
+  /** self with src in the place of select(dim, index). */
+  selectScatter(src: T | Scalar, dim: Size, index: Size): T;
   /** ELU with the constants that keep mean 0 and variance 1. */
   selu(): T;
   /** ELU with the constants that keep mean 0 and variance 1. */
@@ -737,12 +864,32 @@ export interface TensorMethods<T> {
   sinh(): T;
   /** The hyperbolic sine. */
   sinh_(): T;
+  /** Elements start to end (exclusive) of dimension dim, every step-th; positions clamp as in Python. */
+  slice(options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
+  slice(dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
+  /** self with src in the place of slice(dim, start, end, step). */
+  sliceScatter(src: T | Scalar, options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
+  sliceScatter(src: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
+  /** Quadratic where the difference is below beta, linear beyond. */
+  smoothL1Loss(target: T | Scalar, options?: { reduction?: Size; beta?: number }): T;
+  smoothL1Loss(target: T | Scalar, reduction?: Size, beta?: number): T;
+  /** exp(x) / sum(exp(x)) along a dimension: non-negative numbers that sum to 1. */
+  softmax(dim: Size, options?: { dtype?: DType | null }): T;
+  softmax(dim: Size, dtype?: DType | null): T;
   /** log(1 + exp(beta × x)) / beta; x itself where beta × x exceeds the threshold. */
   softplus(options?: { beta?: Scalar; threshold?: Scalar }): T;
   softplus(beta?: Scalar, threshold?: Scalar): T;
   /** x moved towards 0 by lambd; 0 within lambd of 0. */
   softshrink(options?: { lambd?: Scalar }): T;
   softshrink(lambd?: Scalar): T;
+  /** Pieces of splitSize elements along dim; the last may be shorter. */
+  split(splitSize: Size, options?: { dim?: Size }): T[];
+  split(splitSize: Size, dim?: Size): T[];
+  split(splitSize: readonly Size[], options?: { dim?: Size }): T[];
+  split(splitSize: readonly Size[], dim?: Size): T[];
+  /** Pieces of the given sizes along dim. */
+  splitWithSizes(splitSizes: readonly Size[], options?: { dim?: Size }): T[];
+  splitWithSizes(splitSizes: readonly Size[], dim?: Size): T[];
   /** The square root; NaN for negative numbers. */
   sqrt(): T;
   /** The square root; NaN for negative numbers. */
@@ -751,6 +898,10 @@ export interface TensorMethods<T> {
   square(): T;
   /** self × self. */
   square_(): T;
+  /** A view without dimensions of size 1: all of them, or those named if they are 1. */
+  squeeze(): T;
+  squeeze(dim: Size): T;
+  squeeze(dim: readonly Size[]): T;
   /** self - alpha × other, broadcast. */
   sub(other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub(other: Scalar, options?: { alpha?: Scalar }): T;
@@ -759,6 +910,12 @@ export interface TensorMethods<T> {
   sub_(other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub_(other: Scalar, options?: { alpha?: Scalar }): T;
   sub_(other: Scalar, alpha?: Scalar): T;
+  /** A view with dimensions axis0 and axis1 exchanged. */
+  swapaxes(axis0: Size, axis1: Size): T;
+  /** A view with dimensions dim0 and dim1 exchanged. */
+  swapdims(dim0: Size, dim1: Size): T;
+  /** A matrix transposed; vectors and 0-dim tensors stay as they are. */
+  t(): T;
   /** The tangent. */
   tan(): T;
   /** The tangent. */
@@ -767,12 +924,19 @@ export interface TensorMethods<T> {
   tanh(): T;
   /** The hyperbolic tangent. */
   tanh_(): T;
+  /** Exactly sections pieces along dim, the first ones larger by one if they cannot be equal. */
+  tensorSplit(sections: Size, options?: { dim?: Size }): T[];
+  tensorSplit(sections: Size, dim?: Size): T[];
+  tensorSplit(indices: readonly Size[], options?: { dim?: Size }): T[];
+  tensorSplit(indices: readonly Size[], dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
   /** x where it is greater than the threshold, else value. */
   threshold(threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
   threshold_(threshold: Scalar, value: Scalar): T;
+  /** A view with dimensions dim0 and dim1 exchanged. */
+  transpose(dim0: Size, dim1: Size): T;
   /** self / other, broadcast; integers become the default float. */
   trueDivide(other: T | Scalar): T;
   trueDivide(other: Scalar): T;
@@ -783,8 +947,35 @@ export interface TensorMethods<T> {
   trunc(): T;
   /** self without its fraction, rounded towards 0. */
   trunc_(): T;
+  /** All slices along dim, without that dimension. */
+  unbind(options?: { dim?: Size }): T[];
+  unbind(dim?: Size): T[];
+  /** Dimension dim split into several; one size may be -1. */
+  unflatten(dim: Size, sizes: readonly Size[]): T;
+  /** All windows of size elements along a dimension, step apart; the window becomes the last dimension. */
+  unfold(dimension: Size, size: Size, step: Size): T;
+  /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
+  unfoldScatter(src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** At most chunks pieces of equal size along dim; the last may be shorter. */
+  unsafeChunk(chunks: Size, options?: { dim?: Size }): T[];
+  unsafeChunk(chunks: Size, dim?: Size): T[];
+  /** Pieces of splitSize elements along dim; the last may be shorter. */
+  unsafeSplit(splitSize: Size, options?: { dim?: Size }): T[];
+  unsafeSplit(splitSize: Size, dim?: Size): T[];
+  /** Pieces of the given sizes along dim. */
+  unsafeSplitWithSizes(splitSizes: readonly Size[], options?: { dim?: Size }): T[];
+  unsafeSplitWithSizes(splitSizes: readonly Size[], dim?: Size): T[];
+  /** A view with a new dimension of size 1 before position dim. */
+  unsqueeze(dim: Size): T;
   /** The inner product of two real vectors. */
   vdot(other: T | Scalar): T;
+  /** The same elements in another shape, without a copy; one size may be -1. */
+  view(size: readonly Size[]): T;
+  /** The same elements in the shape of other. */
+  viewAs(other: T | Scalar): T;
+  /** Equal pieces along one dimension. */
+  vsplit(sections: Size): T[];
+  vsplit(indices: readonly Size[]): T[];
   /** self × log(other), 0 where self is 0. */
   xlogy(other: T | Scalar): T;
   xlogy(other: Scalar): T;
@@ -814,6 +1005,16 @@ export interface Functional<T = TensorValue> {
   _adaptiveAvgPool2d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** x - log(sum(exp(x))) along a dimension. */
+  _logSoftmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
+  /** The gradient of log_softmax, from its result. */
+  _logSoftmaxBackwardData(gradOutput: T | Scalar, output: T | Scalar, dim: Size, inputDtype: DType): T;
+  /** exp(x) / sum(exp(x)) along a dimension. */
+  _softmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
+  /** The gradient of softmax, from its result. */
+  _softmaxBackwardData(gradOutput: T | Scalar, output: T | Scalar, dim: Size, inputDtype: DType): T;
+  /** The same elements in another shape, of a tensor that nothing else uses. */
+  _unsafeView(self: T | Scalar, size: readonly Size[]): T;
   /** The absolute value. */
   abs(self: T | Scalar): T;
   /** The absolute value. */
@@ -878,6 +1079,41 @@ export interface Functional<T = TensorValue> {
   addr(self: T | Scalar, vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the outer product of two vectors. */
   addr_(self: T | Scalar, vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  adjoint(self: T | Scalar): T;
+  /** A view of everything. */
+  alias(self: T | Scalar): T;
+  /** A view of self's storage with any shape, strides and offset. */
+  asStrided(
+    self: T | Scalar,
+    size: readonly Size[],
+    stride: readonly Size[],
+    options?: { storageOffset?: Size | null },
+  ): T;
+  asStrided(self: T | Scalar, size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
+  /** The gradient of as_strided over contiguous storage: elements that share memory add up. */
+  asStridedBackward(
+    gradOutput: T | Scalar,
+    inputSizes: readonly Size[],
+    size: readonly Size[],
+    stride: readonly Size[],
+    storageOffset: Size,
+  ): T;
+  /** self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage. */
+  asStridedScatter(
+    self: T | Scalar,
+    src: T | Scalar,
+    size: readonly Size[],
+    stride: readonly Size[],
+    options?: { storageOffset?: Size | null },
+  ): T;
+  asStridedScatter(
+    self: T | Scalar,
+    src: T | Scalar,
+    size: readonly Size[],
+    stride: readonly Size[],
+    storageOffset?: Size | null,
+  ): T;
   /** The inverse sine; NaN outside [-1, 1]. */
   asin(self: T | Scalar): T;
   /** The inverse sine; NaN outside [-1, 1]. */
@@ -1009,6 +1245,28 @@ export interface Functional<T = TensorValue> {
   /** x1 · W · x2 + bias for each output; weight is [out, in1, in2]. */
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, options?: { bias?: T | Scalar | null }): T;
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, bias?: T | Scalar | null): T;
+  /** Cross entropy of probabilities with binary targets. */
+  binaryCrossEntropy(
+    self: T | Scalar,
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; reduction?: Size },
+  ): T;
+  binaryCrossEntropy(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size): T;
+  /** -(t·log(x) + (1 - t)·log(1 - x)), logarithms bounded by -100. */
+  binaryCrossEntropyTerms(input: T | Scalar, target: T | Scalar): T;
+  /** Cross entropy of sigmoid(self) with binary targets, computed from the logits. */
+  binaryCrossEntropyWithLogits(
+    self: T | Scalar,
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; posWeight?: T | Scalar | null; reduction?: Size },
+  ): T;
+  binaryCrossEntropyWithLogits(
+    self: T | Scalar,
+    target: T | Scalar,
+    weight?: T | Scalar | null,
+    posWeight?: T | Scalar | null,
+    reduction?: Size,
+  ): T;
   /** Bits that are set in both. */
   bitwiseAnd(self: T | Scalar, other: T | Scalar): T;
   bitwiseAnd(self: T | Scalar, other: Scalar): T;
@@ -1050,6 +1308,8 @@ export interface Functional<T = TensorValue> {
   bitwiseXor_(self: T | Scalar, other: Scalar): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(self: T | Scalar, mat2: T | Scalar): T;
+  /** self expanded to a shape that it broadcasts to. */
+  broadcastTo(self: T | Scalar, size: readonly Size[]): T;
   /** The smallest integer not below self. */
   ceil(self: T | Scalar): T;
   /** The smallest integer not below self. */
@@ -1060,6 +1320,9 @@ export interface Functional<T = TensorValue> {
   /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
   celu_(self: T | Scalar, options?: { alpha?: Scalar }): T;
   celu_(self: T | Scalar, alpha?: Scalar): T;
+  /** At most chunks pieces of equal size along dim; the last may be shorter. */
+  chunk(self: T | Scalar, chunks: Size, options?: { dim?: Size }): T[];
+  chunk(self: T | Scalar, chunks: Size, dim?: Size): T[];
   /** self, but not below min nor above max; a bound that is null does not bound. */
   clamp(self: T | Scalar, options?: { min?: Scalar | null; max?: Scalar | null }): T;
   clamp(self: T | Scalar, min?: Scalar | null, max?: Scalar | null): T;
@@ -1344,10 +1607,34 @@ export interface Functional<T = TensorValue> {
   cosh(self: T | Scalar): T;
   /** The hyperbolic cosine. */
   cosh_(self: T | Scalar): T;
+  /** Cross entropy of softmax(self) along the classes [N, C, …] with classes [N, …] or probabilities [N, C, …]. */
+  crossEntropyLoss(
+    self: T | Scalar,
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size; labelSmoothing?: number },
+  ): T;
+  crossEntropyLoss(
+    self: T | Scalar,
+    target: T | Scalar,
+    weight?: T | Scalar | null,
+    reduction?: Size,
+    ignoreIndex?: Size,
+    labelSmoothing?: number,
+  ): T;
   /** Degrees to radians. */
   deg2rad(self: T | Scalar): T;
   /** Degrees to radians. */
   deg2rad_(self: T | Scalar): T;
+  /** A view through which no gradient flows. */
+  detach(self: T | Scalar): T;
+  /** The diagonal of two dimensions as last dimension; offset moves it up (positive) or down. */
+  diagonal(self: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagonal(self: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
+  /** Zeros with gradOutput in the place of diagonal(offset, dim1, dim2). */
+  diagonalBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], offset: Size, dim1: Size, dim2: Size): T;
+  /** self with src in the place of diagonal(offset, dim1, dim2). */
+  diagonalScatter(self: T | Scalar, src: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagonalScatter(self: T | Scalar, src: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
   /** The derivative of lgamma. Has no gradient itself. */
   digamma(self: T | Scalar): T;
   /** The derivative of lgamma. Has no gradient itself. */
@@ -1370,6 +1657,9 @@ export interface Functional<T = TensorValue> {
   divide_(self: T | Scalar, other: Scalar): T;
   /** The inner product of two vectors. */
   dot(self: T | Scalar, tensor: T | Scalar): T;
+  /** Equal pieces along one dimension. */
+  dsplit(self: T | Scalar, sections: Size): T[];
+  dsplit(self: T | Scalar, indices: readonly Size[]): T[];
   /** Sums products of elements by Einstein's convention, e.g. "bij,bjk->bik"; pairs are joined from left to right. */
   einsum(equation: string, tensors: readonly T[], options?: { path?: readonly Size[] | null }): T;
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
@@ -1404,6 +1694,10 @@ export interface Functional<T = TensorValue> {
   exp2_(self: T | Scalar): T;
   /** e to the power of self. */
   exp_(self: T | Scalar): T;
+  /** A view in which dimensions of size 1 repeat to the given size, without copying; -1 keeps a size. */
+  expand(self: T | Scalar, size: readonly Size[], options?: { implicit?: boolean }): T;
+  /** self expanded to the shape of other. */
+  expandAs(self: T | Scalar, other: T | Scalar): T;
   /** exp(self) - 1, exact near 0. */
   expm1(self: T | Scalar): T;
   /** exp(self) - 1, exact near 0. */
@@ -1412,6 +1706,9 @@ export interface Functional<T = TensorValue> {
   fix(self: T | Scalar): T;
   /** self without its fraction, rounded towards 0. */
   fix_(self: T | Scalar): T;
+  /** Dimensions startDim to endDim joined to one: a view where that is possible, else a copy. */
+  flatten(self: T | Scalar, options?: { startDim?: Size; endDim?: Size }): T;
+  flatten(self: T | Scalar, startDim?: Size, endDim?: Size): T;
   /** The largest integer not above self. */
   floor(self: T | Scalar): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -1488,6 +1785,12 @@ export interface Functional<T = TensorValue> {
   heaviside(self: T | Scalar, values: T | Scalar): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
   heaviside_(self: T | Scalar, values: T | Scalar): T;
+  /** Equal pieces along one dimension. */
+  hsplit(self: T | Scalar, sections: Size): T[];
+  hsplit(self: T | Scalar, indices: readonly Size[]): T[];
+  /** Half the square where the difference is below delta, linear beyond. */
+  huberLoss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; delta?: number }): T;
+  huberLoss(self: T | Scalar, target: T | Scalar, reduction?: Size, delta?: number): T;
   /** The length of the vector (self, other). */
   hypot(self: T | Scalar, other: T | Scalar): T;
   /** The length of the vector (self, other). */
@@ -1509,8 +1812,14 @@ export interface Functional<T = TensorValue> {
   isposinf(self: T | Scalar): T;
   /** Whether an element has no imaginary part: always, for real tensors. */
   isreal(self: T | Scalar): T;
+  /** target · (log(target) - self), where self holds logarithms of probabilities. */
+  klDiv(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; logTarget?: boolean }): T;
+  klDiv(self: T | Scalar, target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
   /** The Kronecker product. */
   kron(self: T | Scalar, other: T | Scalar): T;
+  /** The absolute difference, averaged unless asked otherwise. */
+  l1Loss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size }): T;
+  l1Loss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
   /** Whether self is at most other, element by element. */
   le(self: T | Scalar, other: T | Scalar): T;
   le(self: T | Scalar, other: Scalar): T;
@@ -1564,6 +1873,9 @@ export interface Functional<T = TensorValue> {
   log2_(self: T | Scalar): T;
   /** log(sigmoid(x)), without overflow. */
   logSigmoid(self: T | Scalar): T;
+  /** The logarithm of softmax, without its overflow. */
+  logSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  logSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
   /** The natural logarithm. */
   log_(self: T | Scalar): T;
   /** log(exp(self) + exp(other)), without overflow. */
@@ -1598,8 +1910,14 @@ export interface Functional<T = TensorValue> {
   /** Whether self is less than other, element by element. */
   lt_(self: T | Scalar, other: T | Scalar): T;
   lt_(self: T | Scalar, other: Scalar): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  mH(self: T | Scalar): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  mT(self: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(self: T | Scalar, other: T | Scalar): T;
+  /** A view with the last two dimensions exchanged: matrices transposed. */
+  matrixH(self: T | Scalar): T;
   /** The maximum of each window over the last dimensions. */
   maxPool(
     input: T | Scalar,
@@ -1793,6 +2111,15 @@ export interface Functional<T = TensorValue> {
   mish_(self: T | Scalar): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(self: T | Scalar, mat2: T | Scalar): T;
+  /** A view with dimensions moved to other positions; the others keep their order. */
+  moveaxis(self: T | Scalar, source: readonly Size[], destination: readonly Size[]): T;
+  moveaxis(self: T | Scalar, source: Size, destination: Size): T;
+  /** A view with dimensions moved to other positions; the others keep their order. */
+  movedim(self: T | Scalar, source: readonly Size[], destination: readonly Size[]): T;
+  movedim(self: T | Scalar, source: Size, destination: Size): T;
+  /** The squared difference, averaged unless asked otherwise. */
+  mseLoss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size }): T;
+  mseLoss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
   /** self × other, broadcast. */
   mul(self: T | Scalar, other: T | Scalar): T;
   mul(self: T | Scalar, other: Scalar): T;
@@ -1813,6 +2140,8 @@ export interface Functional<T = TensorValue> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** length elements of dimension dim from start on. */
+  narrow(self: T | Scalar, dim: Size, start: Size, length: Size): T;
   /** Whether self differs from other, element by element. */
   ne(self: T | Scalar, other: T | Scalar): T;
   ne(self: T | Scalar, other: Scalar): T;
@@ -1823,14 +2152,63 @@ export interface Functional<T = TensorValue> {
   neg(self: T | Scalar): T;
   /** -self. */
   neg_(self: T | Scalar): T;
+  /** nll_loss_nd for input [N, C] or [C]. */
+  nllLoss(
+    self: T | Scalar,
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size },
+  ): T;
+  nllLoss(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** nll_loss_nd for images, [N, C, H, W]. */
+  nllLoss2d(
+    self: T | Scalar,
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size },
+  ): T;
+  nllLoss2d(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** The gradient of nll_loss_forward. */
+  nllLossBackward(
+    gradOutput: T | Scalar,
+    self: T | Scalar,
+    target: T | Scalar,
+    weight: T | Scalar | null,
+    reduction: Size,
+    ignoreIndex: Size,
+    totalWeight: T | Scalar,
+  ): T;
+  /** nll_loss and the total weight that a mean divides by. */
+  nllLossForward(
+    self: T | Scalar,
+    target: T | Scalar,
+    weight: T | Scalar | null,
+    reduction: Size,
+    ignoreIndex: Size,
+  ): [T, T];
+  /** Minus the log-probability of the target class; input [N, C, …] holds logarithms of probabilities. */
+  nllLossNd(
+    self: T | Scalar,
+    target: T | Scalar,
+    options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size },
+  ): T;
+  nllLossNd(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
   /** Whether self differs from other, element by element. */
   notEqual(self: T | Scalar, other: T | Scalar): T;
   notEqual(self: T | Scalar, other: Scalar): T;
   /** Whether self differs from other, element by element. */
   notEqual_(self: T | Scalar, other: T | Scalar): T;
   notEqual_(self: T | Scalar, other: Scalar): T;
+  /** A view with all dimensions in reverse order: PyTorch's x.T. */
+  numpyT(self: T | Scalar): T;
   /** The outer product of two vectors. */
   outer(self: T | Scalar, vec2: T | Scalar): T;
+  /** A view whose dimension i is dimension dims[i] of self. */
+  permute(self: T | Scalar, dims: readonly Size[]): T;
+  /** The element of the target's class at each position; 0 where the target is ignored. */
+  pickClass(input: T | Scalar, target: T | Scalar, ignoreIndex: Size): T;
+  /** Puts each gradient at its target's class, zeros elsewhere. */
+  pickClassGrad(grad: T | Scalar, target: T | Scalar, classes: Size, ignoreIndex: Size): T;
+  /** The weight of each target's class; 0 where the target is ignored. */
+  pickWeight(weight: T | Scalar, target: T | Scalar, ignoreIndex: Size): T;
   /** +self: the tensor itself. */
   positive(self: T | Scalar): T;
   /** +self: the tensor itself. */
@@ -1848,6 +2226,8 @@ export interface Functional<T = TensorValue> {
   rad2deg(self: T | Scalar): T;
   /** Radians to degrees. */
   rad2deg_(self: T | Scalar): T;
+  /** All elements in one dimension: a view where that is possible, else a copy. */
+  ravel(self: T | Scalar): T;
   /** 1 / self. */
   reciprocal(self: T | Scalar): T;
   /** 1 / self. */
@@ -1866,6 +2246,10 @@ export interface Functional<T = TensorValue> {
   /** The remainder of division rounded down, with the sign of other: Python's `%`. */
   remainder_(self: T | Scalar, other: T | Scalar): T;
   remainder_(self: T | Scalar, other: Scalar): T;
+  /** The same elements in another shape: a view where that is possible, else a copy; one size may be -1. */
+  reshape(self: T | Scalar, shape: readonly Size[]): T;
+  /** The same elements in the shape of other. */
+  reshapeAs(self: T | Scalar, other: T | Scalar): T;
   /** The nearest integer, halves to even. */
   round(self: T | Scalar): T;
   round(self: T | Scalar, options: { decimals: Size }): T;
@@ -1880,6 +2264,12 @@ export interface Functional<T = TensorValue> {
   rsub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   rsub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
   rsub(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** The part of self at one index of dimension dim, without that dimension. */
+  select(self: T | Scalar, dim: Size, index: Size): T;
+  /** Zeros with gradOutput in the place of select(dim, index). */
+  selectBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], dim: Size, index: Size): T;
+  /** self with src in the place of select(dim, index). */
+  selectScatter(self: T | Scalar, src: T | Scalar, dim: Size, index: Size): T;
   /** ELU with the constants that keep mean 0 and variance 1. */
   selu(self: T | Scalar): T;
   /** ELU with the constants that keep mean 0 and variance 1. */
@@ -1914,12 +2304,40 @@ export interface Functional<T = TensorValue> {
   sinh(self: T | Scalar): T;
   /** The hyperbolic sine. */
   sinh_(self: T | Scalar): T;
+  /** Elements start to end (exclusive) of dimension dim, every step-th; positions clamp as in Python. */
+  slice(self: T | Scalar, options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
+  slice(self: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
+  /** Zeros with gradOutput in the place of slice(dim, start, end, step). */
+  sliceBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], dim: Size, start: Size, end: Size, step: Size): T;
+  /** self with src in the place of slice(dim, start, end, step). */
+  sliceScatter(
+    self: T | Scalar,
+    src: T | Scalar,
+    options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size },
+  ): T;
+  sliceScatter(self: T | Scalar, src: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
+  /** Quadratic where the difference is below beta, linear beyond. */
+  smoothL1Loss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; beta?: number }): T;
+  smoothL1Loss(self: T | Scalar, target: T | Scalar, reduction?: Size, beta?: number): T;
+  /** exp(x) / sum(exp(x)) along a dimension: non-negative numbers that sum to 1. */
+  softmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  softmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
   /** log(1 + exp(beta × x)) / beta; x itself where beta × x exceeds the threshold. */
   softplus(self: T | Scalar, options?: { beta?: Scalar; threshold?: Scalar }): T;
   softplus(self: T | Scalar, beta?: Scalar, threshold?: Scalar): T;
+  /** log(1 + exp(-x)), without overflow. */
+  softplusOfNegative(input: T | Scalar): T;
   /** x moved towards 0 by lambd; 0 within lambd of 0. */
   softshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
   softshrink(self: T | Scalar, lambd?: Scalar): T;
+  /** Pieces of splitSize elements along dim; the last may be shorter. */
+  split(self: T | Scalar, splitSize: Size, options?: { dim?: Size }): T[];
+  split(self: T | Scalar, splitSize: Size, dim?: Size): T[];
+  split(self: T | Scalar, splitSize: readonly Size[], options?: { dim?: Size }): T[];
+  split(self: T | Scalar, splitSize: readonly Size[], dim?: Size): T[];
+  /** Pieces of the given sizes along dim. */
+  splitWithSizes(self: T | Scalar, splitSizes: readonly Size[], options?: { dim?: Size }): T[];
+  splitWithSizes(self: T | Scalar, splitSizes: readonly Size[], dim?: Size): T[];
   /** The square root; NaN for negative numbers. */
   sqrt(self: T | Scalar): T;
   /** The square root; NaN for negative numbers. */
@@ -1928,6 +2346,10 @@ export interface Functional<T = TensorValue> {
   square(self: T | Scalar): T;
   /** self × self. */
   square_(self: T | Scalar): T;
+  /** A view without dimensions of size 1: all of them, or those named if they are 1. */
+  squeeze(self: T | Scalar): T;
+  squeeze(self: T | Scalar, dim: Size): T;
+  squeeze(self: T | Scalar, dim: readonly Size[]): T;
   /** self - alpha × other, broadcast. */
   sub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
@@ -1936,6 +2358,12 @@ export interface Functional<T = TensorValue> {
   sub_(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub_(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
   sub_(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** A view with dimensions axis0 and axis1 exchanged. */
+  swapaxes(self: T | Scalar, axis0: Size, axis1: Size): T;
+  /** A view with dimensions dim0 and dim1 exchanged. */
+  swapdims(self: T | Scalar, dim0: Size, dim1: Size): T;
+  /** A matrix transposed; vectors and 0-dim tensors stay as they are. */
+  t(self: T | Scalar): T;
   /** The tangent. */
   tan(self: T | Scalar): T;
   /** The tangent. */
@@ -1944,12 +2372,19 @@ export interface Functional<T = TensorValue> {
   tanh(self: T | Scalar): T;
   /** The hyperbolic tangent. */
   tanh_(self: T | Scalar): T;
+  /** Exactly sections pieces along dim, the first ones larger by one if they cannot be equal. */
+  tensorSplit(self: T | Scalar, sections: Size, options?: { dim?: Size }): T[];
+  tensorSplit(self: T | Scalar, sections: Size, dim?: Size): T[];
+  tensorSplit(self: T | Scalar, indices: readonly Size[], options?: { dim?: Size }): T[];
+  tensorSplit(self: T | Scalar, indices: readonly Size[], dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(self: T | Scalar, other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
   /** x where it is greater than the threshold, else value. */
   threshold(self: T | Scalar, threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
   threshold_(self: T | Scalar, threshold: Scalar, value: Scalar): T;
+  /** A view with dimensions dim0 and dim1 exchanged. */
+  transpose(self: T | Scalar, dim0: Size, dim1: Size): T;
   /** self / other, broadcast; integers become the default float. */
   trueDivide(self: T | Scalar, other: T | Scalar): T;
   trueDivide(self: T | Scalar, other: Scalar): T;
@@ -1960,8 +2395,37 @@ export interface Functional<T = TensorValue> {
   trunc(self: T | Scalar): T;
   /** self without its fraction, rounded towards 0. */
   trunc_(self: T | Scalar): T;
+  /** All slices along dim, without that dimension. */
+  unbind(self: T | Scalar, options?: { dim?: Size }): T[];
+  unbind(self: T | Scalar, dim?: Size): T[];
+  /** Dimension dim split into several; one size may be -1. */
+  unflatten(self: T | Scalar, dim: Size, sizes: readonly Size[]): T;
+  /** All windows of size elements along a dimension, step apart; the window becomes the last dimension. */
+  unfold(self: T | Scalar, dimension: Size, size: Size, step: Size): T;
+  /** The gradient of unfold: each element sums the windows that hold it. */
+  unfoldBackward(gradIn: T | Scalar, inputSizes: readonly Size[], dim: Size, size: Size, step: Size): T;
+  /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
+  unfoldScatter(self: T | Scalar, src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** At most chunks pieces of equal size along dim; the last may be shorter. */
+  unsafeChunk(self: T | Scalar, chunks: Size, options?: { dim?: Size }): T[];
+  unsafeChunk(self: T | Scalar, chunks: Size, dim?: Size): T[];
+  /** Pieces of splitSize elements along dim; the last may be shorter. */
+  unsafeSplit(self: T | Scalar, splitSize: Size, options?: { dim?: Size }): T[];
+  unsafeSplit(self: T | Scalar, splitSize: Size, dim?: Size): T[];
+  /** Pieces of the given sizes along dim. */
+  unsafeSplitWithSizes(self: T | Scalar, splitSizes: readonly Size[], options?: { dim?: Size }): T[];
+  unsafeSplitWithSizes(self: T | Scalar, splitSizes: readonly Size[], dim?: Size): T[];
+  /** A view with a new dimension of size 1 before position dim. */
+  unsqueeze(self: T | Scalar, dim: Size): T;
   /** The inner product of two real vectors. */
   vdot(self: T | Scalar, other: T | Scalar): T;
+  /** The same elements in another shape, without a copy; one size may be -1. */
+  view(self: T | Scalar, size: readonly Size[]): T;
+  /** The same elements in the shape of other. */
+  viewAs(self: T | Scalar, other: T | Scalar): T;
+  /** Equal pieces along one dimension. */
+  vsplit(self: T | Scalar, sections: Size): T[];
+  vsplit(self: T | Scalar, indices: readonly Size[]): T[];
   /** self where the condition holds, else other, broadcast. */
   where(condition: T | Scalar, self: T | Scalar, other: T | Scalar): T;
   where(condition: T | Scalar, self: Scalar, other: T | Scalar): T;
