@@ -1,0 +1,14 @@
+/**
+ * `nn.functional`: layers as functions of their inputs and parameters, in PyTorch's words.
+ *
+ * @module
+ */
+export * from "./activation.ts";
+export * from "./attention.ts";
+export * from "./convolution.ts";
+export * from "./dropout.ts";
+export * from "./image.ts";
+export * from "./loss.ts";
+export * from "./normalization.ts";
+export * from "./pooling.ts";
+export { oneHot } from "./one_hot.ts";
