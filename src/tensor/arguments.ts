@@ -92,7 +92,11 @@ function convertOne(arg: SchemaArg, v: unknown): ArgValue<Tensor> {
 }
 
 function convert(arg: SchemaArg, v: unknown): ArgValue<Tensor> {
-  if (v === undefined) return arg.defaultValue;
+  if (v === undefined) {
+    const { defaultValue } = arg;
+    if (!arg.list || defaultValue === null || Array.isArray(defaultValue)) return defaultValue;
+    return new Array<ArgValue<Tensor>>(arg.listLength ?? 1).fill(defaultValue as ArgValue<Tensor>);
+  }
   if (v === null) return null;
   if (!arg.list) return convertOne(arg, v);
   if (Array.isArray(v)) {
