@@ -1005,10 +1005,67 @@ export interface Functional<T = TensorValue> {
   _adaptiveAvgPool2d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** Batch normalisation in training; the last result is an empty reserve. */
+  _batchNormWithUpdate(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    runningMean: T | Scalar,
+    runningVar: T | Scalar,
+    momentum: number,
+    eps: number,
+  ): [T, T, T, T];
+  /** rms_norm with its reciprocal root mean square. */
+  _fusedRmsNorm(
+    input: T | Scalar,
+    normalizedShape: readonly Size[],
+    weight: T | Scalar | null,
+    eps: number | null,
+  ): [T, T];
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of log_softmax, from its result. */
   _logSoftmaxBackwardData(gradOutput: T | Scalar, output: T | Scalar, dim: Size, inputDtype: DType): T;
+  /** Batch normalisation that updates the running statistics in place when training. */
+  _nativeBatchNormLegit(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    runningMean: T | Scalar,
+    runningVar: T | Scalar,
+    training: boolean,
+    momentum: number,
+    eps: number,
+  ): [T, T, T];
+  _nativeBatchNormLegit(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    training: boolean,
+    momentum: number,
+    eps: number,
+  ): [T, T, T];
+  /** Batch normalisation that returns the new running statistics. */
+  _nativeBatchNormLegitFunctional(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    runningMean: T | Scalar,
+    runningVar: T | Scalar,
+    training: boolean,
+    momentum: number,
+    eps: number,
+  ): [T, T, T, T, T];
+  /** Batch normalisation by the running statistics. */
+  _nativeBatchNormLegitNoTraining(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    runningMean: T | Scalar,
+    runningVar: T | Scalar,
+    momentum: number,
+    eps: number,
+  ): [T, T, T];
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of softmax, from its result. */
@@ -1242,6 +1299,20 @@ export interface Functional<T = TensorValue> {
   baddbmm(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm_(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** Normalises each channel over the batch, or by running statistics; updates these when training. */
+  batchNorm(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    runningMean: T | Scalar | null,
+    runningVar: T | Scalar | null,
+    training: boolean,
+    momentum: number,
+    eps: number,
+    cudnnEnabled: boolean,
+  ): T;
+  /** Batch normalisation by the batch's statistics; also their mean, reciprocal deviation and variance, [C]. */
+  batchNormTrain(input: T | Scalar, weight: T | Scalar | null, bias: T | Scalar | null, eps: number): [T, T, T, T];
   /** x1 · W · x2 + bias for each output; weight is [out, in1, in2]. */
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, options?: { bias?: T | Scalar | null }): T;
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, bias?: T | Scalar | null): T;
@@ -1758,6 +1829,20 @@ export interface Functional<T = TensorValue> {
   /** Whether self is greater than other, element by element. */
   greater_(self: T | Scalar, other: T | Scalar): T;
   greater_(self: T | Scalar, other: Scalar): T;
+  /** Normalises each group of channels of each sample. */
+  groupNorm(
+    input: T | Scalar,
+    numGroups: Size,
+    options?: { weight?: T | Scalar | null; bias?: T | Scalar | null; eps?: number; cudnnEnabled?: boolean },
+  ): T;
+  groupNorm(
+    input: T | Scalar,
+    numGroups: Size,
+    weight?: T | Scalar | null,
+    bias?: T | Scalar | null,
+    eps?: number,
+    cudnnEnabled?: boolean,
+  ): T;
   /** Whether self is greater than other, element by element. */
   gt(self: T | Scalar, other: T | Scalar): T;
   gt(self: T | Scalar, other: Scalar): T;
@@ -1797,6 +1882,18 @@ export interface Functional<T = TensorValue> {
   hypot_(self: T | Scalar, other: T | Scalar): T;
   /** Sums products over the last dimension of both tensors. */
   inner(self: T | Scalar, other: T | Scalar): T;
+  /** Normalises each channel of each sample, or by running statistics. */
+  instanceNorm(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    runningMean: T | Scalar | null,
+    runningVar: T | Scalar | null,
+    useInputStats: boolean,
+    momentum: number,
+    eps: number,
+    cudnnEnabled: boolean,
+  ): T;
   /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
   isclose(self: T | Scalar, other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): T;
   isclose(self: T | Scalar, other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
@@ -1820,6 +1917,20 @@ export interface Functional<T = TensorValue> {
   /** The absolute difference, averaged unless asked otherwise. */
   l1Loss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size }): T;
   l1Loss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
+  /** (x - mean) / sqrt(variance + eps) · weight + bias over the last dimensions. */
+  layerNorm(
+    input: T | Scalar,
+    normalizedShape: readonly Size[],
+    options?: { weight?: T | Scalar | null; bias?: T | Scalar | null; eps?: number; cudnnEnable?: boolean },
+  ): T;
+  layerNorm(
+    input: T | Scalar,
+    normalizedShape: readonly Size[],
+    weight?: T | Scalar | null,
+    bias?: T | Scalar | null,
+    eps?: number,
+    cudnnEnable?: boolean,
+  ): T;
   /** Whether self is at most other, element by element. */
   le(self: T | Scalar, other: T | Scalar): T;
   le(self: T | Scalar, other: Scalar): T;
@@ -2142,6 +2253,60 @@ export interface Functional<T = TensorValue> {
   nanToNum_(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
   /** length elements of dimension dim from start on. */
   narrow(self: T | Scalar, dim: Size, start: Size, length: Size): T;
+  /** Batch normalisation with its statistics; updates the running ones when training. */
+  nativeBatchNorm(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    runningMean: T | Scalar | null,
+    runningVar: T | Scalar | null,
+    training: boolean,
+    momentum: number,
+    eps: number,
+  ): [T, T, T];
+  /** Gradients of native_batch_norm by input, weight and bias. */
+  nativeBatchNormBackward(
+    gradOut: T | Scalar,
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    runningMean: T | Scalar | null,
+    runningVar: T | Scalar | null,
+    saveMean: T | Scalar | null,
+    saveInvstd: T | Scalar | null,
+    train: boolean,
+    eps: number,
+    outputMask: boolean | readonly boolean[],
+  ): [T, T, T];
+  /** group_norm with its mean and reciprocal standard deviation, [N, groups]. */
+  nativeGroupNorm(
+    input: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    N: Size,
+    C: Size,
+    HxW: Size,
+    group: Size,
+    eps: number,
+  ): [T, T, T];
+  /** layer_norm with its mean and reciprocal standard deviation. */
+  nativeLayerNorm(
+    input: T | Scalar,
+    normalizedShape: readonly Size[],
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    eps: number,
+  ): [T, T, T];
+  /** Gradients of native_layer_norm by input, weight and bias. */
+  nativeLayerNormBackward(
+    gradOut: T | Scalar,
+    input: T | Scalar,
+    normalizedShape: readonly Size[],
+    mean: T | Scalar,
+    rstd: T | Scalar,
+    weight: T | Scalar | null,
+    bias: T | Scalar | null,
+    outputMask: boolean | readonly boolean[],
+  ): [T, T, T];
   /** Whether self differs from other, element by element. */
   ne(self: T | Scalar, other: T | Scalar): T;
   ne(self: T | Scalar, other: Scalar): T;
@@ -2250,6 +2415,13 @@ export interface Functional<T = TensorValue> {
   reshape(self: T | Scalar, shape: readonly Size[]): T;
   /** The same elements in the shape of other. */
   reshapeAs(self: T | Scalar, other: T | Scalar): T;
+  /** x / sqrt(mean(x²) + eps) · weight over the last dimensions; eps defaults to the dtype's. */
+  rmsNorm(
+    input: T | Scalar,
+    normalizedShape: readonly Size[],
+    options?: { weight?: T | Scalar | null; eps?: number | null },
+  ): T;
+  rmsNorm(input: T | Scalar, normalizedShape: readonly Size[], weight?: T | Scalar | null, eps?: number | null): T;
   /** The nearest integer, halves to even. */
   round(self: T | Scalar): T;
   round(self: T | Scalar, options: { decimals: Size }): T;

@@ -28,3 +28,5 @@ import "./pooling_forms.ts";
 import "./softmax.ts";
 import "./loss.ts";
 import "./cross_entropy.ts";
+import "./normalization.ts";
+import "./batch_norm.ts";
