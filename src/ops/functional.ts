@@ -32,6 +32,17 @@ export interface TensorMethods<T> {
   _logSoftmax(dim: Size, halfToFloat: boolean): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(dim: Size, halfToFloat: boolean): T;
+  /** A copy in another dtype, on another device, or in another memory format. Floats become integers by truncation. */
+  _toCopy(
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      nonBlocking?: boolean;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(size: readonly Size[]): T;
   /** The absolute value. */
@@ -94,6 +105,32 @@ export interface TensorMethods<T> {
   adjoint(): T;
   /** A view of everything. */
   alias(): T;
+  /** Whether all elements are not 0. */
+  all(): T;
+  all(dim: Size, options?: { keepdim?: boolean }): T;
+  all(dim: Size, keepdim?: boolean): T;
+  all(options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
+  all(dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
+  amax(options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
+  amax(dim?: Size | readonly Size[], keepdim?: boolean): T;
+  /** The smallest element over dimensions; NaN if there is one. Equals share the gradient. */
+  amin(options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
+  amin(dim?: Size | readonly Size[], keepdim?: boolean): T;
+  /** The smallest and the largest element. */
+  aminmax(options?: { dim?: Size | null; keepdim?: boolean }): [T, T];
+  /** Whether any element is not 0. */
+  any(): T;
+  any(dim: Size, options?: { keepdim?: boolean }): T;
+  any(dim: Size, keepdim?: boolean): T;
+  any(options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
+  any(dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** The index of the largest element along dim, the first of equals; of the flattened tensor if dim is null. */
+  argmax(options?: { dim?: Size | null; keepdim?: boolean }): T;
+  argmax(dim?: Size | null, keepdim?: boolean): T;
+  /** The index of the smallest element along dim, the first of equals; of the flattened tensor if dim is null. */
+  argmin(options?: { dim?: Size | null; keepdim?: boolean }): T;
+  argmin(dim?: Size | null, keepdim?: boolean): T;
   /** A view of self's storage with any shape, strides and offset. */
   asStrided(size: readonly Size[], stride: readonly Size[], options?: { storageOffset?: Size | null }): T;
   asStrided(size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
@@ -271,6 +308,16 @@ export interface TensorMethods<T> {
   clamp_(min?: Scalar | null, max?: Scalar | null): T;
   clamp_(options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
   clamp_(min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
+  clone(options?: { memoryFormat?: string | null }): T;
+  /** self if its elements lie in order, else a copy in which they do. */
+  contiguous(options?: { memoryFormat?: string }): T;
+  /** src, broadcast to the shape of self and cast to its dtype. */
+  copy(src: T | Scalar, options?: { nonBlocking?: boolean }): T;
+  copy(src: T | Scalar, nonBlocking?: boolean): T;
+  /** src, broadcast to the shape of self and cast to its dtype. */
+  copy_(src: T | Scalar, options?: { nonBlocking?: boolean }): T;
+  copy_(src: T | Scalar, nonBlocking?: boolean): T;
   /** The absolute value of self with the sign of other, signed zeros included. */
   copysign(other: T | Scalar): T;
   copysign(other: Scalar): T;
@@ -285,6 +332,10 @@ export interface TensorMethods<T> {
   cosh(): T;
   /** The hyperbolic cosine. */
   cosh_(): T;
+  /** How many elements are not 0. */
+  countNonzero(options?: { dim?: Size | null }): T;
+  countNonzero(dim?: Size | null): T;
+  countNonzero(dim: readonly Size[]): T;
   /** Cross entropy of softmax(self) along the classes [N, C, …] with classes [N, …] or probabilities [N, C, …]. */
   crossEntropyLoss(
     target: T | Scalar,
@@ -297,6 +348,14 @@ export interface TensorMethods<T> {
     ignoreIndex?: Size,
     labelSmoothing?: number,
   ): T;
+  /** Running products along dim; integers multiply in int64. */
+  cumprod(dim: Size, options?: { dtype?: DType | null }): T;
+  /** Running products along dim; integers multiply in int64. */
+  cumprod_(dim: Size, options?: { dtype?: DType | null }): T;
+  /** Running sums along dim; integers sum up in int64. */
+  cumsum(dim: Size, options?: { dtype?: DType | null }): T;
+  /** Running sums along dim; integers sum up in int64. */
+  cumsum_(dim: Size, options?: { dtype?: DType | null }): T;
   /** Degrees to radians. */
   deg2rad(): T;
   /** Degrees to radians. */
@@ -340,6 +399,16 @@ export interface TensorMethods<T> {
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu_(options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu_(alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** A new tensor like self; its elements are 0. */
+  emptyLike(
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** Whether self equals other, element by element. */
   eq(other: T | Scalar): T;
   eq(other: Scalar): T;
@@ -374,6 +443,12 @@ export interface TensorMethods<T> {
   expm1(): T;
   /** exp(self) - 1, exact near 0. */
   expm1_(): T;
+  /** A tensor like self in which every element is value. */
+  fill(value: Scalar): T;
+  fill(value: T | Scalar): T;
+  /** A tensor like self in which every element is value. */
+  fill_(value: Scalar): T;
+  fill_(value: T | Scalar): T;
   /** self without its fraction, rounded towards 0. */
   fix(): T;
   /** self without its fraction, rounded towards 0. */
@@ -405,6 +480,17 @@ export interface TensorMethods<T> {
   frac(): T;
   /** The fraction: self - trunc(self). */
   frac_(): T;
+  /** fillValue in the shape and dtype of self. */
+  fullLike(
+    fillValue: Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** Whether self is at least other, element by element. */
   ge(other: T | Scalar): T;
   ge(other: Scalar): T;
@@ -526,6 +612,20 @@ export interface TensorMethods<T> {
   lgamma(): T;
   /** The logarithm of the absolute value of the gamma function. */
   lgamma_(): T;
+  /** A fresh copy of a constant of the program. */
+  liftFresh(): T;
+  /** A fresh copy of a constant of the program. */
+  liftFreshCopy(): T;
+  /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
+  linalgVectorNorm(
+    options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgVectorNorm(
+    ord?: Scalar,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
   /** The natural logarithm. */
   log(): T;
   /** The logarithm to base 10. */
@@ -551,6 +651,8 @@ export interface TensorMethods<T> {
   logaddexp(other: T | Scalar): T;
   /** log2(2^self + 2^other), without overflow. */
   logaddexp2(other: T | Scalar): T;
+  /** log of the running sums of exp(self) along dim, without overflow. */
+  logcumsumexp(dim: Size): T;
   /** Whether both are not 0. */
   logicalAnd(other: T | Scalar): T;
   /** Whether both are not 0. */
@@ -573,6 +675,9 @@ export interface TensorMethods<T> {
   /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
   logit_(options?: { eps?: number | null }): T;
   logit_(eps?: number | null): T;
+  /** log(Σ exp(self)) over dimensions, without overflow. */
+  logsumexp(dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  logsumexp(dim: Size | readonly Size[], keepdim?: boolean): T;
   /** Whether self is less than other, element by element. */
   lt(other: T | Scalar): T;
   lt(other: Scalar): T;
@@ -583,10 +688,21 @@ export interface TensorMethods<T> {
   mH(): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   mT(): T;
+  /** value where the mask holds, else self. */
+  maskedFill(mask: T | Scalar, value: Scalar): T;
+  maskedFill(mask: T | Scalar, value: T | Scalar): T;
+  /** value where the mask holds, else self. */
+  maskedFill_(mask: T | Scalar, value: Scalar): T;
+  maskedFill_(mask: T | Scalar, value: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(other: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   matrixH(): T;
+  /** The largest element; NaN if there is one. Equals share the gradient. */
+  max(): T;
+  max(dim: Size, options?: { keepdim?: boolean }): [T, T];
+  max(dim: Size, keepdim?: boolean): [T, T];
+  max(other: T | Scalar): T;
   /** The maximum of each window over the last dimension; the stride defaults to the kernel size. */
   maxPool1d(
     kernelSize: Size | readonly Size[],
@@ -700,6 +816,15 @@ export interface TensorMethods<T> {
   ): T;
   /** The larger of self and other; NaN if either is. */
   maximum(other: T | Scalar): T;
+  /** The mean of all elements. */
+  mean(options?: { dtype?: DType | null }): T;
+  mean(dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;
+  mean(dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The smallest element; NaN if there is one. Equals share the gradient. */
+  min(): T;
+  min(dim: Size, options?: { keepdim?: boolean }): [T, T];
+  min(dim: Size, keepdim?: boolean): [T, T];
+  min(other: T | Scalar): T;
   /** The smaller of self and other; NaN if either is. */
   minimum(other: T | Scalar): T;
   /** x × tanh(log(1 + exp(x))). */
@@ -737,6 +862,9 @@ export interface TensorMethods<T> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** The sum over dimensions, NaN counted as 0. */
+  nansum(options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null }): T;
+  nansum(dim?: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** length elements of dimension dim from start on. */
   narrow(dim: Size, start: Size, length: Size): T;
   /** Whether self differs from other, element by element. */
@@ -749,6 +877,27 @@ export interface TensorMethods<T> {
   neg(): T;
   /** -self. */
   neg_(): T;
+  /** empty of the given size, in the dtype and on the device of self. */
+  newEmpty(
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** fillValue in the given size, in the dtype and on the device of self. */
+  newFull(
+    size: readonly Size[],
+    fillValue: Scalar,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** ones of the given size, in the dtype and on the device of self. */
+  newOnes(
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** zeros of the given size, in the dtype and on the device of self. */
+  newZeros(
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** nll_loss_nd for input [N, C] or [C]. */
   nllLoss(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
   nllLoss(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
@@ -760,6 +909,12 @@ export interface TensorMethods<T> {
   /** Minus the log-probability of the target class; input [N, C, …] holds logarithms of probabilities. */
   nllLossNd(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
   nllLossNd(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
+  norm(options?: { p?: Scalar }): T;
+  norm(p?: Scalar): T;
+  norm(p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  norm(p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
+  norm(p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
   /** Whether self differs from other, element by element. */
   notEqual(other: T | Scalar): T;
   notEqual(other: Scalar): T;
@@ -768,6 +923,19 @@ export interface TensorMethods<T> {
   notEqual_(other: Scalar): T;
   /** A view with all dimensions in reverse order: PyTorch's x.T. */
   numpyT(): T;
+  /** A new last dimension with a 1 at the class that self names. numClasses must be given: it decides the shape. */
+  oneHot(options?: { numClasses?: Size }): T;
+  oneHot(numClasses?: Size): T;
+  /** ones in the shape and dtype of self. */
+  onesLike(
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** The outer product of two vectors. */
   outer(vec2: T | Scalar): T;
   /** A view whose dimension i is dimension dims[i] of self. */
@@ -784,6 +952,10 @@ export interface TensorMethods<T> {
   pow_(exponent: T | Scalar): T;
   /** x where it is positive, else weight × x, with one weight or one for each channel (dimension 1). */
   prelu(weight: T | Scalar): T;
+  /** The product of all elements. */
+  prod(options?: { dtype?: DType | null }): T;
+  prod(dim: Size, options?: { keepdim?: boolean; dtype?: DType | null }): T;
+  prod(dim: Size, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** Radians to degrees. */
   rad2deg(): T;
   /** Radians to degrees. */
@@ -902,6 +1074,20 @@ export interface TensorMethods<T> {
   squeeze(): T;
   squeeze(dim: Size): T;
   squeeze(dim: readonly Size[]): T;
+  /** The standard deviation over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
+  std(options?: { unbiased?: boolean }): T;
+  std(unbiased?: boolean): T;
+  std(dim: Size | readonly Size[] | null, options?: { unbiased?: boolean; keepdim?: boolean }): T;
+  std(dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): T;
+  std(options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean }): T;
+  std(dim?: Size | readonly Size[] | null, options?: { correction?: Scalar | null; keepdim?: boolean }): T;
+  /** The standard deviation and the mean over dimensions. */
+  stdMean(options?: { unbiased?: boolean }): [T, T];
+  stdMean(unbiased?: boolean): [T, T];
+  stdMean(dim: Size | readonly Size[] | null, options?: { unbiased?: boolean; keepdim?: boolean }): [T, T];
+  stdMean(dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): [T, T];
+  stdMean(options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean }): [T, T];
+  stdMean(dim?: Size | readonly Size[] | null, options?: { correction?: Scalar | null; keepdim?: boolean }): [T, T];
   /** self - alpha × other, broadcast. */
   sub(other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub(other: Scalar, options?: { alpha?: Scalar }): T;
@@ -910,6 +1096,12 @@ export interface TensorMethods<T> {
   sub_(other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub_(other: Scalar, options?: { alpha?: Scalar }): T;
   sub_(other: Scalar, alpha?: Scalar): T;
+  /** The sum of all elements; integers sum up in int64. */
+  sum(options?: { dtype?: DType | null }): T;
+  sum(dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;
+  sum(dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** self summed over the dimensions along which a tensor of the given size was broadcast to it: undoes broadcasting. */
+  sumToSize(size: readonly Size[]): T;
   /** A view with dimensions axis0 and axis1 exchanged. */
   swapaxes(axis0: Size, axis1: Size): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
@@ -935,8 +1127,42 @@ export interface TensorMethods<T> {
   threshold(threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
   threshold_(threshold: Scalar, value: Scalar): T;
+  /** self in another dtype; self itself where it has that dtype and copy is false. */
+  to(dtype: DType, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null }): T;
+  to(dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  to(
+    device: DeviceLike,
+    dtype: DType,
+    options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null },
+  ): T;
+  to(device: DeviceLike, dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  to(
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      nonBlocking?: boolean;
+      copy?: boolean;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  to(other: T | Scalar, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null }): T;
+  to(other: T | Scalar, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
   transpose(dim0: Size, dim1: Size): T;
+  /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  tril(options?: { diagonal?: Size }): T;
+  tril(diagonal?: Size): T;
+  /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  tril_(options?: { diagonal?: Size }): T;
+  tril_(diagonal?: Size): T;
+  /** The upper triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  triu(options?: { diagonal?: Size }): T;
+  triu(diagonal?: Size): T;
+  /** The upper triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  triu_(options?: { diagonal?: Size }): T;
+  triu_(diagonal?: Size): T;
   /** self / other, broadcast; integers become the default float. */
   trueDivide(other: T | Scalar): T;
   trueDivide(other: Scalar): T;
@@ -947,6 +1173,8 @@ export interface TensorMethods<T> {
   trunc(): T;
   /** self without its fraction, rounded towards 0. */
   trunc_(): T;
+  /** self in the dtype and on the device of other. */
+  typeAs(other: T | Scalar): T;
   /** All slices along dim, without that dimension. */
   unbind(options?: { dim?: Size }): T[];
   unbind(dim?: Size): T[];
@@ -967,6 +1195,20 @@ export interface TensorMethods<T> {
   unsafeSplitWithSizes(splitSizes: readonly Size[], dim?: Size): T[];
   /** A view with a new dimension of size 1 before position dim. */
   unsqueeze(dim: Size): T;
+  /** The variance over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
+  var(options?: { unbiased?: boolean }): T;
+  var(unbiased?: boolean): T;
+  var(dim: Size | readonly Size[] | null, options?: { unbiased?: boolean; keepdim?: boolean }): T;
+  var(dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): T;
+  var(options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean }): T;
+  var(dim?: Size | readonly Size[] | null, options?: { correction?: Scalar | null; keepdim?: boolean }): T;
+  /** The variance and the mean over dimensions. */
+  varMean(options?: { unbiased?: boolean }): [T, T];
+  varMean(unbiased?: boolean): [T, T];
+  varMean(dim: Size | readonly Size[] | null, options?: { unbiased?: boolean; keepdim?: boolean }): [T, T];
+  varMean(dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): [T, T];
+  varMean(options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean }): [T, T];
+  varMean(dim?: Size | readonly Size[] | null, options?: { correction?: Scalar | null; keepdim?: boolean }): [T, T];
   /** The inner product of two real vectors. */
   vdot(other: T | Scalar): T;
   /** The same elements in another shape, without a copy; one size may be -1. */
@@ -982,6 +1224,20 @@ export interface TensorMethods<T> {
   /** self × log(other), 0 where self is 0. */
   xlogy_(other: T | Scalar): T;
   xlogy_(other: Scalar): T;
+  /** A tensor like self in which every element is 0. */
+  zero(): T;
+  /** A tensor like self in which every element is 0. */
+  zero_(): T;
+  /** zeros in the shape and dtype of self. */
+  zerosLike(
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
 }
 
 /** All operators as functions, in snake_case turned to camelCase. */
@@ -1070,6 +1326,18 @@ export interface Functional<T = TensorValue> {
   _softmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of softmax, from its result. */
   _softmaxBackwardData(gradOutput: T | Scalar, output: T | Scalar, dim: Size, inputDtype: DType): T;
+  /** A copy in another dtype, on another device, or in another memory format. Floats become integers by truncation. */
+  _toCopy(
+    self: T | Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      nonBlocking?: boolean;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(self: T | Scalar, size: readonly Size[]): T;
   /** The absolute value. */
@@ -1140,6 +1408,59 @@ export interface Functional<T = TensorValue> {
   adjoint(self: T | Scalar): T;
   /** A view of everything. */
   alias(self: T | Scalar): T;
+  /** Whether all elements are not 0. */
+  all(self: T | Scalar): T;
+  all(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): T;
+  all(self: T | Scalar, dim: Size, keepdim?: boolean): T;
+  all(self: T | Scalar, options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
+  all(self: T | Scalar, dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
+  amax(self: T | Scalar, options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
+  amax(self: T | Scalar, dim?: Size | readonly Size[], keepdim?: boolean): T;
+  /** The smallest element over dimensions; NaN if there is one. Equals share the gradient. */
+  amin(self: T | Scalar, options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
+  amin(self: T | Scalar, dim?: Size | readonly Size[], keepdim?: boolean): T;
+  /** The smallest and the largest element. */
+  aminmax(self: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean }): [T, T];
+  /** Whether any element is not 0. */
+  any(self: T | Scalar): T;
+  any(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): T;
+  any(self: T | Scalar, dim: Size, keepdim?: boolean): T;
+  any(self: T | Scalar, options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
+  any(self: T | Scalar, dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** The integers from 0 to end (exclusive). */
+  arange(
+    end: Scalar,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  arange(
+    start: Scalar,
+    end: Scalar,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  arange(
+    start: Scalar,
+    end: Scalar,
+    options?: {
+      step?: Scalar;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  arange(
+    start: Scalar,
+    end: Scalar,
+    step?: Scalar,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** The index of the largest element along dim, the first of equals; of the flattened tensor if dim is null. */
+  argmax(self: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean }): T;
+  argmax(self: T | Scalar, dim?: Size | null, keepdim?: boolean): T;
+  /** The index of the smallest element along dim, the first of equals; of the flattened tensor if dim is null. */
+  argmin(self: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean }): T;
+  argmin(self: T | Scalar, dim?: Size | null, keepdim?: boolean): T;
   /** A view of self's storage with any shape, strides and offset. */
   asStrided(
     self: T | Scalar,
@@ -1416,6 +1737,10 @@ export interface Functional<T = TensorValue> {
   clamp_(self: T | Scalar, min?: Scalar | null, max?: Scalar | null): T;
   clamp_(self: T | Scalar, options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
   clamp_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
+  clone(self: T | Scalar, options?: { memoryFormat?: string | null }): T;
+  /** self if its elements lie in order, else a copy in which they do. */
+  contiguous(self: T | Scalar, options?: { memoryFormat?: string }): T;
   /** Convolution without bias; padding is that before the first element, the output size says how far windows go. */
   conv(
     input: T | Scalar,
@@ -1664,6 +1989,12 @@ export interface Functional<T = TensorValue> {
     groups: Size,
     outputMask: boolean | readonly boolean[],
   ): [T, T, T];
+  /** src, broadcast to the shape of self and cast to its dtype. */
+  copy(self: T | Scalar, src: T | Scalar, options?: { nonBlocking?: boolean }): T;
+  copy(self: T | Scalar, src: T | Scalar, nonBlocking?: boolean): T;
+  /** src, broadcast to the shape of self and cast to its dtype. */
+  copy_(self: T | Scalar, src: T | Scalar, options?: { nonBlocking?: boolean }): T;
+  copy_(self: T | Scalar, src: T | Scalar, nonBlocking?: boolean): T;
   /** The absolute value of self with the sign of other, signed zeros included. */
   copysign(self: T | Scalar, other: T | Scalar): T;
   copysign(self: T | Scalar, other: Scalar): T;
@@ -1678,6 +2009,10 @@ export interface Functional<T = TensorValue> {
   cosh(self: T | Scalar): T;
   /** The hyperbolic cosine. */
   cosh_(self: T | Scalar): T;
+  /** How many elements are not 0. */
+  countNonzero(self: T | Scalar, options?: { dim?: Size | null }): T;
+  countNonzero(self: T | Scalar, dim?: Size | null): T;
+  countNonzero(self: T | Scalar, dim: readonly Size[]): T;
   /** Cross entropy of softmax(self) along the classes [N, C, …] with classes [N, …] or probabilities [N, C, …]. */
   crossEntropyLoss(
     self: T | Scalar,
@@ -1692,6 +2027,14 @@ export interface Functional<T = TensorValue> {
     ignoreIndex?: Size,
     labelSmoothing?: number,
   ): T;
+  /** Running products along dim; integers multiply in int64. */
+  cumprod(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  /** Running products along dim; integers multiply in int64. */
+  cumprod_(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  /** Running sums along dim; integers sum up in int64. */
+  cumsum(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  /** Running sums along dim; integers sum up in int64. */
+  cumsum_(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   /** Degrees to radians. */
   deg2rad(self: T | Scalar): T;
   /** Degrees to radians. */
@@ -1739,6 +2082,34 @@ export interface Functional<T = TensorValue> {
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu_(self: T | Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu_(self: T | Scalar, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** A new tensor; its elements are 0, so that programs that read them behave the same every time. */
+  empty(
+    size: readonly Size[],
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  /** A new tensor like self; its elements are 0. */
+  emptyLike(
+    self: T | Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  /** A new tensor with the given strides; its elements are 0. */
+  emptyStrided(
+    size: readonly Size[],
+    stride: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** Whether self equals other, element by element. */
   eq(self: T | Scalar, other: T | Scalar): T;
   eq(self: T | Scalar, other: Scalar): T;
@@ -1773,6 +2144,22 @@ export interface Functional<T = TensorValue> {
   expm1(self: T | Scalar): T;
   /** exp(self) - 1, exact near 0. */
   expm1_(self: T | Scalar): T;
+  /** A matrix with ones on its diagonal, zeros elsewhere. */
+  eye(
+    n: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  eye(
+    n: Size,
+    m: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** A tensor like self in which every element is value. */
+  fill(self: T | Scalar, value: Scalar): T;
+  fill(self: T | Scalar, value: T | Scalar): T;
+  /** A tensor like self in which every element is value. */
+  fill_(self: T | Scalar, value: Scalar): T;
+  fill_(self: T | Scalar, value: T | Scalar): T;
   /** self without its fraction, rounded towards 0. */
   fix(self: T | Scalar): T;
   /** self without its fraction, rounded towards 0. */
@@ -1804,6 +2191,24 @@ export interface Functional<T = TensorValue> {
   frac(self: T | Scalar): T;
   /** The fraction: self - trunc(self). */
   frac_(self: T | Scalar): T;
+  /** A tensor in which every element is fillValue. */
+  full(
+    size: readonly Size[],
+    fillValue: Scalar,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** fillValue in the shape and dtype of self. */
+  fullLike(
+    self: T | Scalar,
+    fillValue: Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** Whether self is at least other, element by element. */
   ge(self: T | Scalar, other: T | Scalar): T;
   ge(self: T | Scalar, other: Scalar): T;
@@ -1965,9 +2370,32 @@ export interface Functional<T = TensorValue> {
   lgamma(self: T | Scalar): T;
   /** The logarithm of the absolute value of the gamma function. */
   lgamma_(self: T | Scalar): T;
+  /** A fresh copy of a constant of the program. */
+  liftFresh(self: T | Scalar): T;
+  /** A fresh copy of a constant of the program. */
+  liftFreshCopy(self: T | Scalar): T;
+  /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
+  linalgVectorNorm(
+    self: T | Scalar,
+    options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgVectorNorm(
+    self: T | Scalar,
+    ord?: Scalar,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
   /** input @ weightᵀ + bias: a fully connected layer. Weight is [out, in]. */
   linear(input: T | Scalar, weight: T | Scalar, options?: { bias?: T | Scalar | null }): T;
   linear(input: T | Scalar, weight: T | Scalar, bias?: T | Scalar | null): T;
+  /** steps numbers from start to end (inclusive), equally spaced. */
+  linspace(
+    start: Scalar,
+    end: Scalar,
+    steps: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** The natural logarithm. */
   log(self: T | Scalar): T;
   /** The logarithm to base 10. */
@@ -1993,6 +2421,8 @@ export interface Functional<T = TensorValue> {
   logaddexp(self: T | Scalar, other: T | Scalar): T;
   /** log2(2^self + 2^other), without overflow. */
   logaddexp2(self: T | Scalar, other: T | Scalar): T;
+  /** log of the running sums of exp(self) along dim, without overflow. */
+  logcumsumexp(self: T | Scalar, dim: Size): T;
   /** Whether both are not 0. */
   logicalAnd(self: T | Scalar, other: T | Scalar): T;
   /** Whether both are not 0. */
@@ -2015,6 +2445,9 @@ export interface Functional<T = TensorValue> {
   /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
   logit_(self: T | Scalar, options?: { eps?: number | null }): T;
   logit_(self: T | Scalar, eps?: number | null): T;
+  /** log(Σ exp(self)) over dimensions, without overflow. */
+  logsumexp(self: T | Scalar, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  logsumexp(self: T | Scalar, dim: Size | readonly Size[], keepdim?: boolean): T;
   /** Whether self is less than other, element by element. */
   lt(self: T | Scalar, other: T | Scalar): T;
   lt(self: T | Scalar, other: Scalar): T;
@@ -2025,10 +2458,21 @@ export interface Functional<T = TensorValue> {
   mH(self: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   mT(self: T | Scalar): T;
+  /** value where the mask holds, else self. */
+  maskedFill(self: T | Scalar, mask: T | Scalar, value: Scalar): T;
+  maskedFill(self: T | Scalar, mask: T | Scalar, value: T | Scalar): T;
+  /** value where the mask holds, else self. */
+  maskedFill_(self: T | Scalar, mask: T | Scalar, value: Scalar): T;
+  maskedFill_(self: T | Scalar, mask: T | Scalar, value: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(self: T | Scalar, other: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   matrixH(self: T | Scalar): T;
+  /** The largest element; NaN if there is one. Equals share the gradient. */
+  max(self: T | Scalar): T;
+  max(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
+  max(self: T | Scalar, dim: Size, keepdim?: boolean): [T, T];
+  max(self: T | Scalar, other: T | Scalar): T;
   /** The maximum of each window over the last dimensions. */
   maxPool(
     input: T | Scalar,
@@ -2214,6 +2658,15 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** The larger of self and other; NaN if either is. */
   maximum(self: T | Scalar, other: T | Scalar): T;
+  /** The mean of all elements. */
+  mean(self: T | Scalar, options?: { dtype?: DType | null }): T;
+  mean(self: T | Scalar, dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;
+  mean(self: T | Scalar, dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The smallest element; NaN if there is one. Equals share the gradient. */
+  min(self: T | Scalar): T;
+  min(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
+  min(self: T | Scalar, dim: Size, keepdim?: boolean): [T, T];
+  min(self: T | Scalar, other: T | Scalar): T;
   /** The smaller of self and other; NaN if either is. */
   minimum(self: T | Scalar, other: T | Scalar): T;
   /** x × tanh(log(1 + exp(x))). */
@@ -2251,6 +2704,17 @@ export interface Functional<T = TensorValue> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** The sum over dimensions, NaN counted as 0. */
+  nansum(
+    self: T | Scalar,
+    options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  nansum(
+    self: T | Scalar,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
   /** length elements of dimension dim from start on. */
   narrow(self: T | Scalar, dim: Size, start: Size, length: Size): T;
   /** Batch normalisation with its statistics; updates the running ones when training. */
@@ -2317,6 +2781,31 @@ export interface Functional<T = TensorValue> {
   neg(self: T | Scalar): T;
   /** -self. */
   neg_(self: T | Scalar): T;
+  /** empty of the given size, in the dtype and on the device of self. */
+  newEmpty(
+    self: T | Scalar,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** fillValue in the given size, in the dtype and on the device of self. */
+  newFull(
+    self: T | Scalar,
+    size: readonly Size[],
+    fillValue: Scalar,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** ones of the given size, in the dtype and on the device of self. */
+  newOnes(
+    self: T | Scalar,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** zeros of the given size, in the dtype and on the device of self. */
+  newZeros(
+    self: T | Scalar,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** nll_loss_nd for input [N, C] or [C]. */
   nllLoss(
     self: T | Scalar,
@@ -2356,6 +2845,12 @@ export interface Functional<T = TensorValue> {
     options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size },
   ): T;
   nllLossNd(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
+  norm(self: T | Scalar, options?: { p?: Scalar }): T;
+  norm(self: T | Scalar, p?: Scalar): T;
+  norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
+  norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
   /** Whether self differs from other, element by element. */
   notEqual(self: T | Scalar, other: T | Scalar): T;
   notEqual(self: T | Scalar, other: Scalar): T;
@@ -2364,6 +2859,25 @@ export interface Functional<T = TensorValue> {
   notEqual_(self: T | Scalar, other: Scalar): T;
   /** A view with all dimensions in reverse order: PyTorch's x.T. */
   numpyT(self: T | Scalar): T;
+  /** A new last dimension with a 1 at the class that self names. numClasses must be given: it decides the shape. */
+  oneHot(self: T | Scalar, options?: { numClasses?: Size }): T;
+  oneHot(self: T | Scalar, numClasses?: Size): T;
+  /** A tensor of ones. */
+  ones(
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** ones in the shape and dtype of self. */
+  onesLike(
+    self: T | Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** The outer product of two vectors. */
   outer(self: T | Scalar, vec2: T | Scalar): T;
   /** A view whose dimension i is dimension dims[i] of self. */
@@ -2387,6 +2901,10 @@ export interface Functional<T = TensorValue> {
   pow_(self: T | Scalar, exponent: T | Scalar): T;
   /** x where it is positive, else weight × x, with one weight or one for each channel (dimension 1). */
   prelu(self: T | Scalar, weight: T | Scalar): T;
+  /** The product of all elements. */
+  prod(self: T | Scalar, options?: { dtype?: DType | null }): T;
+  prod(self: T | Scalar, dim: Size, options?: { keepdim?: boolean; dtype?: DType | null }): T;
+  prod(self: T | Scalar, dim: Size, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** Radians to degrees. */
   rad2deg(self: T | Scalar): T;
   /** Radians to degrees. */
@@ -2436,6 +2954,11 @@ export interface Functional<T = TensorValue> {
   rsub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   rsub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
   rsub(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** A 0-dim tensor of one number, in the default float unless dtype says otherwise. */
+  scalarTensor(
+    s: Scalar,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** The part of self at one index of dimension dim, without that dimension. */
   select(self: T | Scalar, dim: Size, index: Size): T;
   /** Zeros with gradOutput in the place of select(dim, index). */
@@ -2522,6 +3045,38 @@ export interface Functional<T = TensorValue> {
   squeeze(self: T | Scalar): T;
   squeeze(self: T | Scalar, dim: Size): T;
   squeeze(self: T | Scalar, dim: readonly Size[]): T;
+  /** The standard deviation over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
+  std(self: T | Scalar, options?: { unbiased?: boolean }): T;
+  std(self: T | Scalar, unbiased?: boolean): T;
+  std(self: T | Scalar, dim: Size | readonly Size[] | null, options?: { unbiased?: boolean; keepdim?: boolean }): T;
+  std(self: T | Scalar, dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): T;
+  std(
+    self: T | Scalar,
+    options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean },
+  ): T;
+  std(
+    self: T | Scalar,
+    dim?: Size | readonly Size[] | null,
+    options?: { correction?: Scalar | null; keepdim?: boolean },
+  ): T;
+  /** The standard deviation and the mean over dimensions. */
+  stdMean(self: T | Scalar, options?: { unbiased?: boolean }): [T, T];
+  stdMean(self: T | Scalar, unbiased?: boolean): [T, T];
+  stdMean(
+    self: T | Scalar,
+    dim: Size | readonly Size[] | null,
+    options?: { unbiased?: boolean; keepdim?: boolean },
+  ): [T, T];
+  stdMean(self: T | Scalar, dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): [T, T];
+  stdMean(
+    self: T | Scalar,
+    options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean },
+  ): [T, T];
+  stdMean(
+    self: T | Scalar,
+    dim?: Size | readonly Size[] | null,
+    options?: { correction?: Scalar | null; keepdim?: boolean },
+  ): [T, T];
   /** self - alpha × other, broadcast. */
   sub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
@@ -2530,6 +3085,12 @@ export interface Functional<T = TensorValue> {
   sub_(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub_(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
   sub_(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** The sum of all elements; integers sum up in int64. */
+  sum(self: T | Scalar, options?: { dtype?: DType | null }): T;
+  sum(self: T | Scalar, dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;
+  sum(self: T | Scalar, dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** self summed over the dimensions along which a tensor of the given size was broadcast to it: undoes broadcasting. */
+  sumToSize(self: T | Scalar, size: readonly Size[]): T;
   /** A view with dimensions axis0 and axis1 exchanged. */
   swapaxes(self: T | Scalar, axis0: Size, axis1: Size): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
@@ -2555,8 +3116,59 @@ export interface Functional<T = TensorValue> {
   threshold(self: T | Scalar, threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
   threshold_(self: T | Scalar, threshold: Scalar, value: Scalar): T;
+  /** self in another dtype; self itself where it has that dtype and copy is false. */
+  to(
+    self: T | Scalar,
+    dtype: DType,
+    options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null },
+  ): T;
+  to(self: T | Scalar, dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  to(
+    self: T | Scalar,
+    device: DeviceLike,
+    dtype: DType,
+    options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null },
+  ): T;
+  to(
+    self: T | Scalar,
+    device: DeviceLike,
+    dtype: DType,
+    nonBlocking?: boolean,
+    copy?: boolean,
+    memoryFormat?: string | null,
+  ): T;
+  to(
+    self: T | Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      nonBlocking?: boolean;
+      copy?: boolean;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  to(
+    self: T | Scalar,
+    other: T | Scalar,
+    options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null },
+  ): T;
+  to(self: T | Scalar, other: T | Scalar, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
   transpose(self: T | Scalar, dim0: Size, dim1: Size): T;
+  /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  tril(self: T | Scalar, options?: { diagonal?: Size }): T;
+  tril(self: T | Scalar, diagonal?: Size): T;
+  /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  tril_(self: T | Scalar, options?: { diagonal?: Size }): T;
+  tril_(self: T | Scalar, diagonal?: Size): T;
+  /** The upper triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  triu(self: T | Scalar, options?: { diagonal?: Size }): T;
+  triu(self: T | Scalar, diagonal?: Size): T;
+  /** The upper triangle of matrices, zeros elsewhere; diagonal moves the border up. */
+  triu_(self: T | Scalar, options?: { diagonal?: Size }): T;
+  triu_(self: T | Scalar, diagonal?: Size): T;
   /** self / other, broadcast; integers become the default float. */
   trueDivide(self: T | Scalar, other: T | Scalar): T;
   trueDivide(self: T | Scalar, other: Scalar): T;
@@ -2567,6 +3179,8 @@ export interface Functional<T = TensorValue> {
   trunc(self: T | Scalar): T;
   /** self without its fraction, rounded towards 0. */
   trunc_(self: T | Scalar): T;
+  /** self in the dtype and on the device of other. */
+  typeAs(self: T | Scalar, other: T | Scalar): T;
   /** All slices along dim, without that dimension. */
   unbind(self: T | Scalar, options?: { dim?: Size }): T[];
   unbind(self: T | Scalar, dim?: Size): T[];
@@ -2589,6 +3203,38 @@ export interface Functional<T = TensorValue> {
   unsafeSplitWithSizes(self: T | Scalar, splitSizes: readonly Size[], dim?: Size): T[];
   /** A view with a new dimension of size 1 before position dim. */
   unsqueeze(self: T | Scalar, dim: Size): T;
+  /** The variance over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
+  var(self: T | Scalar, options?: { unbiased?: boolean }): T;
+  var(self: T | Scalar, unbiased?: boolean): T;
+  var(self: T | Scalar, dim: Size | readonly Size[] | null, options?: { unbiased?: boolean; keepdim?: boolean }): T;
+  var(self: T | Scalar, dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): T;
+  var(
+    self: T | Scalar,
+    options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean },
+  ): T;
+  var(
+    self: T | Scalar,
+    dim?: Size | readonly Size[] | null,
+    options?: { correction?: Scalar | null; keepdim?: boolean },
+  ): T;
+  /** The variance and the mean over dimensions. */
+  varMean(self: T | Scalar, options?: { unbiased?: boolean }): [T, T];
+  varMean(self: T | Scalar, unbiased?: boolean): [T, T];
+  varMean(
+    self: T | Scalar,
+    dim: Size | readonly Size[] | null,
+    options?: { unbiased?: boolean; keepdim?: boolean },
+  ): [T, T];
+  varMean(self: T | Scalar, dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): [T, T];
+  varMean(
+    self: T | Scalar,
+    options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean },
+  ): [T, T];
+  varMean(
+    self: T | Scalar,
+    dim?: Size | readonly Size[] | null,
+    options?: { correction?: Scalar | null; keepdim?: boolean },
+  ): [T, T];
   /** The inner product of two real vectors. */
   vdot(self: T | Scalar, other: T | Scalar): T;
   /** The same elements in another shape, without a copy; one size may be -1. */
@@ -2610,4 +3256,24 @@ export interface Functional<T = TensorValue> {
   /** self × log(other), 0 where self is 0. */
   xlogy_(self: T | Scalar, other: T | Scalar): T;
   xlogy_(self: T | Scalar, other: Scalar): T;
+  /** A tensor like self in which every element is 0. */
+  zero(self: T | Scalar): T;
+  /** A tensor like self in which every element is 0. */
+  zero_(self: T | Scalar): T;
+  /** A tensor of zeros. */
+  zeros(
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** zeros in the shape and dtype of self. */
+  zerosLike(
+    self: T | Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
 }
