@@ -4,6 +4,7 @@
  * The passes of the front half of the compiler, in a straight list. What leaves is everything that code generators need; with verification on, every
  * group and the plan are checked. Mirrors `compile_fx_inner` up to code generation.
  */
+import { config } from "../core/mod.ts";
 import type { Graph } from "../graph/mod.ts";
 import type { Group } from "./groups.ts";
 import type { HostPlan } from "./host_plan.ts";
@@ -11,6 +12,7 @@ import { lowerGraph } from "./lower.ts";
 import { type PlanCounters, totalTraffic } from "./metrics.ts";
 import { type Donations, planHost } from "./plan_host.ts";
 import { scheduleGroups, type SchedulerOptions } from "./scheduler.ts";
+import { verifyPlan } from "./verify.ts";
 
 /** Options of {@linkcode compileGraphToPlan}. */
 export interface PlanOptions extends SchedulerOptions {
@@ -34,6 +36,7 @@ export function compileGraphToPlan(graph: Graph, options: PlanOptions = {}): Com
   const lowering = lowerGraph(graph);
   const groups = scheduleGroups(lowering, options);
   const plan = planHost(groups, lowering, options.donate === undefined ? {} : { donate: options.donate });
+  if (config().verify) verifyPlan(plan);
   const traffic = totalTraffic(groups, lowering.hint);
   let peakBytes = lowering.hint(plan.arenaBytes);
   for (const slot of plan.slots) if (slot.kind === "output") peakBytes += lowering.hint(slot.bytes);

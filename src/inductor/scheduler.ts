@@ -1,16 +1,45 @@
 /**
- * The scheduler: drops groups that nobody needs, fuses, orders, and settles what reaches memory.
+ * The scheduler: drops groups that nobody needs, fuses greedily by what is saved, orders, and settles what reaches memory.
+ *
+ * Candidates come from buffers only: each producer with its readers, each reader with the next few readers of the same buffer; so their
+ * number is linear in the size of the graph. The most profitable legal fusion that the backend does not veto happens first, and its result
+ * is a candidate again. Every decision is a sentence. Mirrors `Scheduler.fuse_nodes` of TorchInductor.
  */
+import { isStageEnabled, log } from "../core/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { readBuffers, scatteredBuffers, writtenBuffers } from "./dependencies.ts";
+import { foreachGroups } from "./foreach.ts";
+import { canFuse, fuseGroups, type FusionPlan, type FusionScore, scoreFusion } from "./fusion.ts";
+import { FusionGraph, type FusionNode, MinHeap } from "./fusion_graph.ts";
 import type { Group } from "./groups.ts";
+import { type Hint, simplifyContraction, simplifyLoopGroup } from "./loop_space.ts";
 import type { Lowering } from "./lower.ts";
+import { groupName } from "./print.ts";
+import { settleGroup } from "./stage_order.ts";
 
-/** What a backend may say about fusions. */
+/** One decision about two groups, for `explain`. */
+export interface FusionDecision {
+  readonly first: string;
+  readonly second: string;
+  readonly fused: boolean;
+  readonly reason: string;
+  readonly savedBytes: number;
+}
+
+/** What a backend or a caller may say about fusions. */
 export interface SchedulerOptions {
   /** Refuses a legal, profitable fusion, with a reason; null lets it happen. */
   readonly veto?: (merged: Group) => string | null;
+  /** Receives every decision, rejections too. */
+  readonly explain?: (decision: FusionDecision) => void;
+  /** Combine independent small pointwise kernels into one launch. Default true. */
+  readonly foreach?: boolean;
 }
+
+/** Readers after a group, of a buffer that both read, that are tried as partners. */
+const NEIGHBOURS = 3;
+/** Groups further apart than this in launch order are not fused for shared reads: their results would live long. */
+const MAX_DISTANCE = 96;
 
 /** Buffers that the caller sees. */
 function resultBuffers(lowering: Lowering): Set<BufferRef> {
@@ -30,7 +59,161 @@ export function dropDeadGroups(groups: readonly Group[], results: ReadonlySet<Bu
   return kept.reverse();
 }
 
-/** Schedules lowered groups. */
-export function scheduleGroups(lowering: Lowering, _options: SchedulerOptions = {}): Group[] {
-  return dropDeadGroups(lowering.groups, resultBuffers(lowering));
+interface Candidate {
+  readonly a: FusionNode;
+  readonly b: FusionNode;
+  readonly plan: FusionPlan;
+  readonly score: FusionScore;
+}
+
+class Fuser {
+  readonly #graph: FusionGraph;
+  readonly #results: ReadonlySet<BufferRef>;
+  readonly #hint: Hint;
+  readonly #options: SchedulerOptions;
+  readonly #queue = new MinHeap<Candidate>((x, y) =>
+    y.score.savedBytes - x.score.savedBytes || y.score.nearness - x.score.nearness || x.a.id - y.a.id || x.b.id - y.b.id
+  );
+  readonly #tried = new Set<string>();
+
+  constructor(groups: readonly Group[], results: ReadonlySet<BufferRef>, hint: Hint, options: SchedulerOptions) {
+    this.#graph = new FusionGraph(groups);
+    this.#results = results;
+    this.#hint = hint;
+    this.#options = options;
+  }
+
+  run(): Group[] {
+    for (const node of this.#graph.nodes) this.#offerPartners(node);
+    for (let next = this.#queue.pop(); next !== undefined; next = this.#queue.pop()) {
+      const { a, b, plan, score } = next;
+      if (!a.isAlive || !b.isAlive) continue;
+      const cycle = this.#graph.cycleReason(a, b);
+      if (cycle !== null) {
+        this.#decide(a, b, false, cycle, score.savedBytes);
+        continue;
+      }
+      const reason = reasonText(a, b, plan, score);
+      const group = fuseGroups(a.group, b.group, plan, reason);
+      const veto = this.#options.veto?.(group) ?? null;
+      if (veto !== null) {
+        this.#decide(a, b, false, `the backend declines: ${veto}`, score.savedBytes);
+        continue;
+      }
+      this.#decide(a, b, true, reason, score.savedBytes);
+      this.#offerPartners(this.#graph.merge(a, b, group));
+    }
+    return this.#graph.inOrder().map((node) => node.group);
+  }
+
+  #decide(a: FusionNode, b: FusionNode, fused: boolean, reason: string, savedBytes: number): void {
+    const describe = (): FusionDecision => ({
+      first: groupName(a.group),
+      second: groupName(b.group),
+      fused,
+      reason,
+      savedBytes,
+    });
+    this.#options.explain?.(describe());
+    log("fusion", () => {
+      const d = describe();
+      return `${d.first} + ${d.second}: ${fused ? "fused" : "not fused"}: ${reason}`;
+    });
+  }
+
+  #offerPartners(node: FusionNode): void {
+    for (const buffer of writtenBuffers(node.group)) {
+      for (const reader of this.#graph.readersOf(buffer)) this.#offer(node, reader, true);
+    }
+    for (const buffer of readBuffers(node.group)) {
+      for (const writer of this.#graph.writersOf(buffer)) this.#offer(writer, node, true);
+      this.#offerNeighbours(node, buffer);
+    }
+  }
+
+  /** Partners for shared reads: the nearest readers in launch order. */
+  #offerNeighbours(node: FusionNode, buffer: BufferRef): void {
+    const readers = this.#graph.readersOf(buffer);
+    if (readers.size < 2) return;
+    const near: FusionNode[] = [];
+    for (const other of readers) {
+      if (other === node || distanceOf(other, node) > MAX_DISTANCE) continue;
+      near.push(other);
+    }
+    near.sort((x, y) => distanceOf(x, node) - distanceOf(y, node) || x.id - y.id);
+    for (const other of near.slice(0, NEIGHBOURS)) this.#offer(other, node, false);
+  }
+
+  #offer(x: FusionNode, y: FusionNode, isProducer: boolean): void {
+    if (x === y || !x.isAlive || !y.isAlive) return;
+    const isOrdered = isProducer || x.users.has(y) || (!y.users.has(x) && x.first <= y.first);
+    const [a, b] = isOrdered ? [x, y] : [y, x];
+    const key = `${a.id},${b.id}`;
+    if (this.#tried.has(key)) return;
+    this.#tried.add(key);
+    const answer = canFuse(a.group, b.group, this.#hint);
+    if (!answer.ok) {
+      this.#decide(a, b, false, answer.reason, 0);
+      return;
+    }
+    const isOnlyReader = (buffer: BufferRef): boolean => {
+      if (this.#results.has(buffer)) return false;
+      const readers = this.#graph.readersOf(buffer);
+      return readers.size === 1 && readers.has(b);
+    };
+    const score = scoreFusion(answer, this.#hint, distanceOf(a, b), isOnlyReader);
+    if (score.savedBytes <= 0) {
+      this.#decide(a, b, false, "it would save no memory traffic", 0);
+      return;
+    }
+    this.#queue.push({ a, b, plan: answer, score });
+  }
+}
+
+function distanceOf(a: FusionNode, b: FusionNode): number {
+  return Math.max(0, Math.max(a.first, b.first) - Math.min(a.last, b.last));
+}
+
+function reasonText(a: FusionNode, b: FusionNode, plan: FusionPlan, score: FusionScore): string {
+  const [x, y] = [groupName(a.group), groupName(b.group)];
+  const buffers = (plan.forwarded.length > 0 ? plan.forwarded : plan.shared).map((r) => r.buffer.label);
+  const names = [...new Set(buffers)].slice(0, 4).join(", ");
+  switch (plan.kind) {
+    case "vertical":
+      return `${y} uses ${names} where ${x} computes it: saves ${score.savedBytes} bytes`;
+    case "horizontal":
+      return `${x} and ${y} read ${names} in the same order: saves ${score.savedBytes} bytes`;
+    case "epilogue":
+      return `${y} finishes ${names} while the contraction has it in registers: saves ${score.savedBytes} bytes`;
+    default:
+      return plan.kind satisfies never;
+  }
+}
+
+/** Buffers that must be in memory: read by another group than the one that writes them, or seen by the caller. */
+function storedBuffers(groups: readonly Group[], results: ReadonlySet<BufferRef>): Set<BufferRef> {
+  const stored = new Set(results);
+  for (const group of groups) {
+    for (const b of readBuffers(group)) stored.add(b);
+    for (const b of scatteredBuffers(group)) stored.add(b);
+    if (group.kind === "host") { for (const b of group.outputs) stored.add(b); }
+  }
+  return stored;
+}
+
+function simplify(group: Group, hint: Hint): Group {
+  if (group.kind === "loops") return simplifyLoopGroup(group, hint);
+  return group.kind === "contraction" ? simplifyContraction(group) : group;
+}
+
+/** Schedules lowered groups: what is left are the kernels, in launch order. */
+export function scheduleGroups(lowering: Lowering, options: SchedulerOptions = {}): Group[] {
+  const results = resultBuffers(lowering);
+  const { hint } = lowering;
+  let groups = dropDeadGroups(lowering.groups, results);
+  const isOn = isStageEnabled("fusion");
+  if (isOn) groups = new Fuser(groups, results, hint, options).run();
+  const stored = storedBuffers(groups, results);
+  groups = groups.map((g) => simplify(settleGroup(g, stored), hint));
+  return isOn && options.foreach !== false ? foreachGroups(groups) : groups;
 }

@@ -3,5 +3,7 @@ export * from "./loop_node.ts";
 export * from "./numbers.ts";
 export * from "./ops.ts";
 export * from "./primitives.ts";
+export * from "./print.ts";
 export * from "./value.ts";
+export * from "./verify.ts";
 export * from "./walk.ts";

@@ -7,8 +7,8 @@ import { type ArgValue, getOp, type MetaInput, type NamedArgs, type TensorSpec }
 import { contiguousStride, isSymInt, type Size } from "../../src/symbolic/mod.ts";
 
 /** The description of a contiguous tensor. */
-export function metaOf(shape: readonly Size[], dtype: DType = float32, stride?: readonly Size[]): TensorMeta {
-  return { shape, stride: stride ?? contiguousStride(shape), storageOffset: 0, dtype, device: cpu };
+export function metaOf(shape: readonly Size[], dtype: DType = float32, stride: readonly Size[] = contiguousStride(shape)): TensorMeta {
+  return { shape, stride, storageOffset: 0, dtype, device: cpu };
 }
 
 /** Makes nodes of one graph. */
@@ -17,7 +17,7 @@ export class GraphBuilder {
   #inputs = 0;
 
   /** An input. */
-  input(shape: readonly Size[], dtype: DType = float32, stride?: readonly Size[]): Node {
+  input(shape: readonly Size[], dtype: DType = float32, stride: readonly Size[] = contiguousStride(shape)): Node {
     return this.graph.placeholder(`in${this.#inputs++}`, metaOf(shape, dtype, stride));
   }
 

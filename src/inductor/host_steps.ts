@@ -1,0 +1,77 @@
+/**
+ * Steps of a plan that run on the host: operators that are algorithms rather than loops (sorting, say).
+ *
+ * The group's buffers are contiguous; the operator's own function reads typed arrays and its results are written into the outputs.
+ */
+import { bfloat16, InternalError } from "../core/mod.ts";
+import { type Argument, isNode, isTensorMeta, type Node, type TensorMeta } from "../graph/mod.ts";
+import { type ArgValue, type HostTensor, isOperator, type NamedArgs } from "../ops/mod.ts";
+import type { CpuBuffer } from "../runtime/cpu/memory.ts";
+import { contiguousStride, exprOf, evaluate, type Size, type Sym } from "../symbolic/mod.ts";
+import { bfloat16ToBits, hostFromRaw, rawOver } from "../tensor/mod.ts";
+import type { HostRunner } from "./codegen/js/emit_module.ts";
+
+function metasOf(node: Node): TensorMeta[] {
+  const value = node.value;
+  if (isTensorMeta(value)) return [value];
+  if (Array.isArray(value)) return value.filter(isTensorMeta);
+  throw new InternalError(`${node.name} yields no tensor`);
+}
+
+/** Makes the step that runs a host group. */
+export const hostRunner: HostRunner = (group, slotOf, sizeSyms = []) => {
+  const node = group.node;
+  if (node.op !== "call" || !isOperator(node.target) || node.target.host === null) {
+    throw new InternalError(`${node.name} is no host operator`);
+  }
+  const op = node.target;
+  const host = node.target.host;
+  const inputSlots = new Map<Node, number>();
+  const nodes: Node[] = [];
+  const collect = (arg: Argument): void => {
+    if (isNode(arg)) { if (!nodes.includes(arg)) nodes.push(arg); }
+    else if (Array.isArray(arg)) for (const a of arg as readonly Argument[]) collect(a);
+  };
+  node.args.forEach(collect);
+  nodes.forEach((n, i) => {
+    const buffer = group.inputs[i];
+    if (buffer !== undefined) inputSlots.set(n, slotOf(buffer));
+  });
+  const outSlots = group.outputs.map(slotOf);
+  const position = new Map<Sym, number>(sizeSyms.map((s, i) => [s, i]));
+  return (buffers, sizes) => {
+    const concrete = (meta: TensorMeta): TensorMeta => {
+      const shape = meta.shape.map((s: Size) => evaluate(exprOf(s), (sym) => sizes[position.get(sym) ?? -1] ?? NaN));
+      return { ...meta, shape, stride: contiguousStride(shape), storageOffset: 0 };
+    };
+    const read = (meta: TensorMeta, buffer: CpuBuffer): HostTensor => {
+      const shaped = concrete(meta);
+      const numel = shaped.shape.reduce<number>((n, s) => n * Number(s), 1);
+      const raw = rawOver(meta.dtype, buffer.uint8.subarray(0, numel * meta.dtype.bytes));
+      return { ...shaped, data: hostFromRaw(meta.dtype, raw) };
+    };
+    const convert = (arg: Argument): ArgValue<HostTensor> => {
+      if (isNode(arg)) {
+        const slot = inputSlots.get(arg);
+        if (!isTensorMeta(arg.value) || slot === undefined) throw new InternalError(`${arg.name} reached a host operator without memory`);
+        return read(arg.value, buffers[slot] as CpuBuffer);
+      }
+      return Array.isArray(arg) ? (arg as readonly Argument[]).map(convert) : arg as ArgValue<HostTensor>;
+    };
+    const args: Record<string, ArgValue<HostTensor>> = {};
+    op.schema.args.forEach((schema, i) => {
+      args[schema.key] = convert(node.args[i] ?? null);
+    });
+    const metas = metasOf(node).map(concrete);
+    const results = host(args as NamedArgs<HostTensor>, metas);
+    results.forEach((result, i) => {
+      const slot = outSlots[i];
+      const meta = metas[i];
+      if (slot === undefined || meta === undefined) return;
+      const buffer = buffers[slot] as CpuBuffer;
+      const target = rawOver(meta.dtype, buffer.uint8.subarray(0, result.data.length * meta.dtype.bytes));
+      if (meta.dtype === bfloat16) for (let k = 0; k < result.data.length; k++) target[k] = bfloat16ToBits(Number(result.data[k]));
+      else for (let k = 0; k < result.data.length; k++) target[k] = result.data[k] as never;
+    });
+  };
+};
