@@ -1,7 +1,8 @@
+// deno-lint-ignore-file no-console -- a program that reports to its user
 /**
  * Runs operator vectors on the reference executor and compares values, shapes, dtypes, strides and gradients.
  *
- * `deno run -A tests/conformance/run.ts --vectors FOLDER [--filter REGEXP] [--failures N] [--missing] [--strides] [--json]`
+ * `deno run -A tests/conformance/run.ts --vectors FOLDER [--filter REGEXP] [--failures N] [--missing] [--strides] [--stack] [--json]`
  *
  * Prints counts for each operator that has failures, then the sums. Exit code 1 if a value or gradient differs.
  */
@@ -52,6 +53,7 @@ function runCase(vectors: Vectors, c: VectorCase): Outcome {
   try {
     outs = noGrad(call);
   } catch (error) {
+    if (flags.stack) console.error(error);
     return failed(error instanceof Error ? `${error.name}: ${error.message.split("\n")[0]}` : String(error));
   }
   if (outs.length !== c.outputs.length) return failed(`${outs.length} results, expected ${c.outputs.length}`);
@@ -75,6 +77,7 @@ function runCase(vectors: Vectors, c: VectorCase): Outcome {
     const wrong = checkGradients(vectors, c, inputs, call);
     return { kind: "passed", reason: wrong ?? "", strides, gradient: wrong === null ? "passed" : "failed" };
   } catch (error) {
+    if (flags.stack) console.error(error);
     const reason = error instanceof Error ? `${error.name}: ${error.message.split("\n")[0]}` : String(error);
     return { kind: "passed", reason, strides, gradient: "failed" };
   }
@@ -120,6 +123,7 @@ const { values: flags } = parseArgs({
     missing: { type: "boolean", default: false },
     strides: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
+    stack: { type: "boolean", default: false },
   },
 });
 if (flags.vectors === undefined) {
