@@ -553,6 +553,36 @@ export interface TensorMethods<T> {
   hypot(other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(other: T | Scalar): T;
+  /** self with alpha times slices of source added at the positions of index along dim. */
+  indexAdd(dim: Size, index: T | Scalar, source: T | Scalar, options?: { alpha?: Scalar }): T;
+  /** self with alpha times slices of source added at the positions of index along dim. */
+  indexAdd_(dim: Size, index: T | Scalar, source: T | Scalar, options?: { alpha?: Scalar }): T;
+  /** self with slices of source written at the positions of index along dim. */
+  indexCopy(dim: Size, index: T | Scalar, source: T | Scalar): T;
+  /** self with slices of source written at the positions of index along dim. */
+  indexCopy_(dim: Size, index: T | Scalar, source: T | Scalar): T;
+  /** self with a number written at the positions of index along dim. */
+  indexFill(dim: Size, index: T | Scalar, value: Scalar): T;
+  indexFill(dim: Size, index: T | Scalar, value: T | Scalar): T;
+  /** self with a number written at the positions of index along dim. */
+  indexFill_(dim: Size, index: T | Scalar, value: Scalar): T;
+  indexFill_(dim: Size, index: T | Scalar, value: T | Scalar): T;
+  /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
+  indexPut(indices: readonly (T | null)[], values: T | Scalar, options?: { accumulate?: boolean }): T;
+  indexPut(indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
+  /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
+  indexPut_(indices: readonly (T | null)[], values: T | Scalar, options?: { accumulate?: boolean }): T;
+  indexPut_(indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
+  /** Combines slices of source into self by prod, mean, amax or amin. */
+  indexReduce(dim: Size, index: T | Scalar, source: T | Scalar, reduce: string, options?: { includeSelf?: boolean }): T;
+  /** Combines slices of source into self by prod, mean, amax or amin. */
+  indexReduce_(
+    dim: Size,
+    index: T | Scalar,
+    source: T | Scalar,
+    reduce: string,
+    options?: { includeSelf?: boolean },
+  ): T;
   /** Sums products over the last dimension of both tensors. */
   inner(other: T | Scalar): T;
   /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
@@ -956,6 +986,12 @@ export interface TensorMethods<T> {
   prod(options?: { dtype?: DType | null }): T;
   prod(dim: Size, options?: { keepdim?: boolean; dtype?: DType | null }): T;
   prod(dim: Size, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** self with elements of source written (or added) at flat positions. */
+  put(index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
+  put(index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
+  /** self with elements of source written (or added) at flat positions. */
+  put_(index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
+  put_(index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
   /** Radians to degrees. */
   rad2deg(): T;
   /** Radians to degrees. */
@@ -998,6 +1034,22 @@ export interface TensorMethods<T> {
   rsub(other: T | Scalar, options?: { alpha?: Scalar }): T;
   rsub(other: Scalar, options?: { alpha?: Scalar }): T;
   rsub(other: Scalar, alpha?: Scalar): T;
+  /** self with a number written at the positions that index names along dim. */
+  scatter(dim: Size, index: T | Scalar, value: Scalar): T;
+  scatter(dim: Size, index: T | Scalar, src: T | Scalar): T;
+  scatter(dim: Size, index: T | Scalar, src: T | Scalar, options: { reduce: string }): T;
+  scatter(dim: Size, index: T | Scalar, value: Scalar, options: { reduce: string }): T;
+  /** self with elements of src added at the positions that index names along dim. */
+  scatterAdd(dim: Size, index: T | Scalar, src: T | Scalar): T;
+  /** self with elements of src added at the positions that index names along dim. */
+  scatterAdd_(dim: Size, index: T | Scalar, src: T | Scalar): T;
+  /** Combines elements of src into self by sum, prod, mean, amax or amin; without include_self from nothing. */
+  scatterReduce(dim: Size, index: T | Scalar, src: T | Scalar, reduce: string, options?: { includeSelf?: boolean }): T;
+  /** Combines elements of src into self by sum, prod, mean, amax or amin; without include_self from nothing. */
+  scatterReduce_(dim: Size, index: T | Scalar, src: T | Scalar, reduce: string, options?: { includeSelf?: boolean }): T;
+  /** self with a number written at the positions that index names along dim. */
+  scatter_(dim: Size, index: T | Scalar, value: Scalar): T;
+  scatter_(dim: Size, index: T | Scalar, src: T | Scalar): T;
   /** The part of self at one index of dimension dim, without that dimension. */
   select(dim: Size, index: Size): T;
   /** self with src in the place of select(dim, index). */
@@ -2082,6 +2134,35 @@ export interface Functional<T = TensorValue> {
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu_(self: T | Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu_(self: T | Scalar, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** Rows of a table, [rows, width], by index; rows at padding_idx get no gradient. */
+  embedding(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    options?: { paddingIdx?: Size; scaleGradByFreq?: boolean; sparse?: boolean },
+  ): T;
+  embedding(weight: T | Scalar, indices: T | Scalar, paddingIdx?: Size, scaleGradByFreq?: boolean, sparse?: boolean): T;
+  /** Sums (mode 0), means (1) or maxima (2) of bags of rows; also the bag of each index, the sizes, the winners. */
+  embeddingBag(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    offsets: T | Scalar,
+    scaleGradByFreq: boolean,
+    mode: Size,
+    sparse: boolean,
+    perSampleWeights: T | Scalar | null,
+    includeLastOffset: boolean,
+    paddingIdx: Size | null,
+  ): [T, T, T, T];
+  /** The gradient of embedding by its table. */
+  embeddingDenseBackward(
+    gradOutput: T | Scalar,
+    indices: T | Scalar,
+    numWeights: Size,
+    paddingIdx: Size,
+    scaleGradByFreq: boolean,
+  ): T;
+  /** Adds rows into a table of zeros at their indices, except those at padding_idx. */
+  embeddingGrad(grad: T | Scalar, indices: T | Scalar, numWeights: Size, paddingIdx: Size): T;
   /** A new tensor; its elements are 0, so that programs that read them behave the same every time. */
   empty(
     size: readonly Size[],
@@ -2285,6 +2366,51 @@ export interface Functional<T = TensorValue> {
   hypot(self: T | Scalar, other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(self: T | Scalar, other: T | Scalar): T;
+  /** self with alpha times slices of source added at the positions of index along dim. */
+  indexAdd(self: T | Scalar, dim: Size, index: T | Scalar, source: T | Scalar, options?: { alpha?: Scalar }): T;
+  /** self with alpha times slices of source added at the positions of index along dim. */
+  indexAdd_(self: T | Scalar, dim: Size, index: T | Scalar, source: T | Scalar, options?: { alpha?: Scalar }): T;
+  /** self with slices of source written at the positions of index along dim. */
+  indexCopy(self: T | Scalar, dim: Size, index: T | Scalar, source: T | Scalar): T;
+  /** self with slices of source written at the positions of index along dim. */
+  indexCopy_(self: T | Scalar, dim: Size, index: T | Scalar, source: T | Scalar): T;
+  /** self with a number written at the positions of index along dim. */
+  indexFill(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
+  indexFill(self: T | Scalar, dim: Size, index: T | Scalar, value: T | Scalar): T;
+  /** self with a number written at the positions of index along dim. */
+  indexFill_(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
+  indexFill_(self: T | Scalar, dim: Size, index: T | Scalar, value: T | Scalar): T;
+  /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
+  indexPut(self: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, options?: { accumulate?: boolean }): T;
+  indexPut(self: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
+  /** index_put with integer indices only. */
+  indexPutInto(input: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, accumulate: boolean): T;
+  /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
+  indexPut_(
+    self: T | Scalar,
+    indices: readonly (T | null)[],
+    values: T | Scalar,
+    options?: { accumulate?: boolean },
+  ): T;
+  indexPut_(self: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
+  /** Combines slices of source into self by prod, mean, amax or amin. */
+  indexReduce(
+    self: T | Scalar,
+    dim: Size,
+    index: T | Scalar,
+    source: T | Scalar,
+    reduce: string,
+    options?: { includeSelf?: boolean },
+  ): T;
+  /** Combines slices of source into self by prod, mean, amax or amin. */
+  indexReduce_(
+    self: T | Scalar,
+    dim: Size,
+    index: T | Scalar,
+    source: T | Scalar,
+    reduce: string,
+    options?: { includeSelf?: boolean },
+  ): T;
   /** Sums products over the last dimension of both tensors. */
   inner(self: T | Scalar, other: T | Scalar): T;
   /** Normalises each channel of each sample, or by running statistics. */
@@ -2905,6 +3031,12 @@ export interface Functional<T = TensorValue> {
   prod(self: T | Scalar, options?: { dtype?: DType | null }): T;
   prod(self: T | Scalar, dim: Size, options?: { keepdim?: boolean; dtype?: DType | null }): T;
   prod(self: T | Scalar, dim: Size, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** self with elements of source written (or added) at flat positions. */
+  put(self: T | Scalar, index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
+  put(self: T | Scalar, index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
+  /** self with elements of source written (or added) at flat positions. */
+  put_(self: T | Scalar, index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
+  put_(self: T | Scalar, index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
   /** Radians to degrees. */
   rad2deg(self: T | Scalar): T;
   /** Radians to degrees. */
@@ -2959,6 +3091,38 @@ export interface Functional<T = TensorValue> {
     s: Scalar,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** self with a number written at the positions that index names along dim. */
+  scatter(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
+  scatter(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar): T;
+  scatter(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar, options: { reduce: string }): T;
+  scatter(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar, options: { reduce: string }): T;
+  /** self with elements of src added at the positions that index names along dim. */
+  scatterAdd(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar): T;
+  /** self with elements of src added at the positions that index names along dim. */
+  scatterAdd_(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar): T;
+  /** Combines elements of src into input by sum, prod, amax or amin; without gradient. */
+  scatterCombine(input: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar, reduce: string): T;
+  /** Combines elements of src into self by sum, prod, mean, amax or amin; without include_self from nothing. */
+  scatterReduce(
+    self: T | Scalar,
+    dim: Size,
+    index: T | Scalar,
+    src: T | Scalar,
+    reduce: string,
+    options?: { includeSelf?: boolean },
+  ): T;
+  /** Combines elements of src into self by sum, prod, mean, amax or amin; without include_self from nothing. */
+  scatterReduce_(
+    self: T | Scalar,
+    dim: Size,
+    index: T | Scalar,
+    src: T | Scalar,
+    reduce: string,
+    options?: { includeSelf?: boolean },
+  ): T;
+  /** self with a number written at the positions that index names along dim. */
+  scatter_(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
+  scatter_(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar): T;
   /** The part of self at one index of dimension dim, without that dimension. */
   select(self: T | Scalar, dim: Size, index: Size): T;
   /** Zeros with gradOutput in the place of select(dim, index). */

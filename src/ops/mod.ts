@@ -35,3 +35,6 @@ import "./loss.ts";
 import "./cross_entropy.ts";
 import "./normalization.ts";
 import "./batch_norm.ts";
+import "./embedding.ts";
+import "./scatter.ts";
+import "./index_put.ts";
