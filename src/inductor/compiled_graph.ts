@@ -7,12 +7,12 @@
  */
 import { cpu, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
 import { type Graph, isTensorMeta } from "../graph/mod.ts";
-import { CpuBuffer, cpuAllocator } from "../runtime/cpu/memory.ts";
+import { cpuAllocator, CpuBuffer } from "../runtime/cpu/memory.ts";
 import type { Executable } from "../runtime/kernel.ts";
 import { evaluate, type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
 import { cpuBuffer, Storage, Tensor } from "../tensor/mod.ts";
 import { emitJsModule, type JsModule } from "./codegen/js/emit_module.ts";
-import { compileGraphToPlan, type CompiledPlan, type PlanOptions } from "./compile_plan.ts";
+import { type CompiledPlan, compileGraphToPlan, type PlanOptions } from "./compile_plan.ts";
 import { CppTier } from "./cpp_tier.ts";
 import type { HostPlan, PlanResult } from "./host_plan.ts";
 import { hostRunner } from "./host_steps.ts";
@@ -68,7 +68,9 @@ interface ResultMaker {
   readonly stride: readonly SizeFunction[];
   readonly offset: SizeFunction;
   /** Known shape, stride and offset of a static graph. */
-  readonly fixed: { readonly shape: readonly number[]; readonly stride: readonly number[]; readonly offset: number } | null;
+  readonly fixed:
+    | { readonly shape: readonly number[]; readonly stride: readonly number[]; readonly offset: number }
+    | null;
 }
 
 /** A functional graph, compiled. */
@@ -87,7 +89,13 @@ export class CompiledGraph {
   readonly #sizes: number[];
   readonly #buffers: (CpuBuffer | undefined)[];
   readonly #storages: (Storage | null)[];
-  readonly #inputSlots: readonly { readonly slot: number; readonly index: number; readonly attribute: boolean; readonly offset: number; readonly bytes: number }[];
+  readonly #inputSlots: readonly {
+    readonly slot: number;
+    readonly index: number;
+    readonly attribute: boolean;
+    readonly offset: number;
+    readonly bytes: number;
+  }[];
   readonly #outputSlots: readonly { readonly slot: number; readonly bytes: SizeFunction }[];
   readonly #donatedSlots: readonly { readonly slot: number; readonly of: number }[];
   readonly #results: readonly ResultMaker[];
@@ -101,7 +109,7 @@ export class CompiledGraph {
     this.compiled = compileGraphToPlan(graph, options);
     const plan = this.compiled.plan;
     this.#plan = plan;
-    this.jsModule = emitJsModule(plan, hostRunner);
+    this.jsModule = emitJsModule(plan, hostRunner(plan));
     log("output_code", () => `${this.name} (JavaScript)\n${this.jsModule.source}`);
     const position = new Map(plan.sizes.map((sym, i) => [sym, i]));
     const sizeFunction = (e: Expr): SizeFunction => {
@@ -119,10 +127,20 @@ export class CompiledGraph {
       if (slot.kind !== "input" && slot.kind !== "attribute") return [];
       const value = (slot.kind === "input" ? placeholders : attributes)[slot.index]?.value;
       const offset = isTensorMeta(value) ? Number(value.storageOffset) : 0;
-      return [{ slot: i, index: slot.index, attribute: slot.kind === "attribute", offset, bytes: slot.buffer.dtype.bytes }];
+      return [{
+        slot: i,
+        index: slot.index,
+        attribute: slot.kind === "attribute",
+        offset,
+        bytes: slot.buffer.dtype.bytes,
+      }];
     });
-    this.#outputSlots = plan.slots.flatMap((slot, i) => slot.kind === "output" ? [{ slot: i, bytes: sizeFunction(slot.bytes) }] : []);
-    this.#donatedSlots = plan.slots.flatMap((slot, i) => slot.kind === "donated" ? [{ slot: i, of: slotOf.get(slot.of) ?? -1 }] : []);
+    this.#outputSlots = plan.slots.flatMap((slot, i) =>
+      slot.kind === "output" ? [{ slot: i, bytes: sizeFunction(slot.bytes) }] : []
+    );
+    this.#donatedSlots = plan.slots.flatMap((slot, i) =>
+      slot.kind === "donated" ? [{ slot: i, of: slotOf.get(slot.of) ?? -1 }] : []
+    );
     const isDonated = new Set(this.#donatedSlots.map((d) => d.slot));
     this.#results = plan.results.map((result): ResultMaker => {
       if (result.kind !== "tensor") {
@@ -206,7 +224,9 @@ export class CompiledGraph {
     const sizes = this.#sizes;
     if (result.kind === "size") return maker.offset(sizes);
     const storage = this.#storages[slot];
-    if (storage === null || storage === undefined) throw new InternalError(`${result.buffer.label} is a result but has no storage`);
+    if (storage === null || storage === undefined) {
+      throw new InternalError(`${result.buffer.label} is a result but has no storage`);
+    }
     const entry = this.#plan.slots[slot];
     const shape = fixed?.shape ?? maker.shape.map((f) => f(sizes));
     const stride = fixed?.stride ?? maker.stride.map((f) => f(sizes));

@@ -7,9 +7,13 @@ import { bfloat16, InternalError } from "../core/mod.ts";
 import { type Argument, isNode, isTensorMeta, type Node, type TensorMeta } from "../graph/mod.ts";
 import { type ArgValue, type HostTensor, isOperator, type NamedArgs } from "../ops/mod.ts";
 import type { CpuBuffer } from "../runtime/cpu/memory.ts";
-import { contiguousStride, exprOf, evaluate, type Size, type Sym } from "../symbolic/mod.ts";
+import { contiguousStride, evaluate, exprOf, type Size, type Sym } from "../symbolic/mod.ts";
 import { bfloat16ToBits, hostFromRaw, rawOver } from "../tensor/mod.ts";
+import type { BufferRef } from "../loops/mod.ts";
+import type { HostStep } from "../runtime/js/executable.ts";
 import type { HostRunner } from "./codegen/js/emit_module.ts";
+import type { HostGroup } from "./groups.ts";
+import type { HostPlan } from "./host_plan.ts";
 
 function metasOf(node: Node): TensorMeta[] {
   const value = node.value;
@@ -18,8 +22,12 @@ function metasOf(node: Node): TensorMeta[] {
   throw new InternalError(`${node.name} yields no tensor`);
 }
 
-/** Makes the step that runs a host group. */
-export const hostRunner: HostRunner = (group, slotOf, sizeSyms = []) => {
+/** Makes the steps that run a plan's host groups. */
+export function hostRunner(plan: HostPlan): HostRunner {
+  return (group, slotOf) => hostStep(group, slotOf, plan.sizes);
+}
+
+function hostStep(group: HostGroup, slotOf: (buffer: BufferRef) => number, sizeSyms: readonly Sym[]): HostStep {
   const node = group.node;
   if (node.op !== "call" || !isOperator(node.target) || node.target.host === null) {
     throw new InternalError(`${node.name} is no host operator`);
@@ -30,7 +38,7 @@ export const hostRunner: HostRunner = (group, slotOf, sizeSyms = []) => {
   const nodes: Node[] = [];
   const collect = (arg: Argument): void => {
     if (isNode(arg)) { if (!nodes.includes(arg)) nodes.push(arg); }
-    else if (Array.isArray(arg)) for (const a of arg as readonly Argument[]) collect(a);
+    else if (Array.isArray(arg)) { for (const a of arg as readonly Argument[]) collect(a); }
   };
   node.args.forEach(collect);
   nodes.forEach((n, i) => {
@@ -53,7 +61,9 @@ export const hostRunner: HostRunner = (group, slotOf, sizeSyms = []) => {
     const convert = (arg: Argument): ArgValue<HostTensor> => {
       if (isNode(arg)) {
         const slot = inputSlots.get(arg);
-        if (!isTensorMeta(arg.value) || slot === undefined) throw new InternalError(`${arg.name} reached a host operator without memory`);
+        if (!isTensorMeta(arg.value) || slot === undefined) {
+          throw new InternalError(`${arg.name} reached a host operator without memory`);
+        }
         return read(arg.value, buffers[slot] as CpuBuffer);
       }
       return Array.isArray(arg) ? (arg as readonly Argument[]).map(convert) : arg as ArgValue<HostTensor>;
@@ -70,8 +80,9 @@ export const hostRunner: HostRunner = (group, slotOf, sizeSyms = []) => {
       if (slot === undefined || meta === undefined) return;
       const buffer = buffers[slot] as CpuBuffer;
       const target = rawOver(meta.dtype, buffer.uint8.subarray(0, result.data.length * meta.dtype.bytes));
-      if (meta.dtype === bfloat16) for (let k = 0; k < result.data.length; k++) target[k] = bfloat16ToBits(Number(result.data[k]));
-      else for (let k = 0; k < result.data.length; k++) target[k] = result.data[k] as never;
+      if (meta.dtype === bfloat16) {
+        for (let k = 0; k < result.data.length; k++) target[k] = bfloat16ToBits(Number(result.data[k]));
+      } else for (let k = 0; k < result.data.length; k++) target[k] = result.data[k] as never;
     });
   };
-};
+}
