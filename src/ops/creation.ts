@@ -1,0 +1,300 @@
+/**
+ * Tensors from nothing: constants, ranges, identity, triangles, one-hot rows.
+ *
+ * Each is a pointwise loop over the index, so it fuses with what uses it and need never exist in memory. Without `dtype` a number decides
+ * as PyTorch does: integers make int64, others the default float. Mirrors `TensorFactories.cpp` and `RangeFactories.cpp` of ATen.
+ */
+import { cpu, type Device, type DType, float32, float64, getDefaultDtype, int64 } from "../core/mod.ts";
+import type { Scalar, TensorMeta } from "../graph/mod.ts";
+import { type LoopNode, ops, pointwise } from "../loops/mod.ts";
+import { add, constant, exprOf, isSymInt, mul, shapeToText, type Size, sub } from "../symbolic/mod.ts";
+import { sizeCeilDiv, sizeLt, sizeSub } from "../symbolic/mod.ts";
+import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { formatStride } from "./layout.ts";
+import type { SampleGenerator } from "./samples.ts";
+import { scalarDtype, scalarNumber, scalarValue } from "./scalars.ts";
+
+const OPTIONS = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None";
+
+interface Options {
+  readonly dtype: DType | null;
+  readonly device: Device | null;
+}
+
+function fresh(where: string, size: readonly Size[], options: Options, dtype: DType): TensorSpec {
+  for (const s of size) {
+    if (sizeLt(s, 0)) throw new RangeError(`${where}: a size cannot be negative, got ${shapeToText(size)}`);
+  }
+  return { shape: size, dtype: options.dtype ?? dtype, device: options.device ?? cpu };
+}
+
+function constantLoop(value: Scalar, out: TensorMeta): LoopNode {
+  return pointwise(out.shape, () => scalarValue(value, out.dtype));
+}
+
+defineOp({
+  schema: `aten::full(SymInt[] size, Scalar fill_value, *, ${OPTIONS}) -> Tensor`,
+  doc: "A tensor in which every element is fillValue.",
+  meta: ({ size, fillValue, dtype, device }) => fresh("full", size, { dtype, device }, scalarDtype(fillValue)),
+  loop: ({ fillValue }, out) => constantLoop(fillValue, out),
+  samples: (g) => [
+    { args: { size: [2, 3], fillValue: 2, dtype: g.dtype } },
+    { name: "number decides", args: { size: [2], fillValue: 1.5 } },
+    { name: "0-dim", args: { size: [], fillValue: true } },
+  ],
+});
+
+const CONSTANTS = [["zeros", 0], ["ones", 1]] as const;
+
+for (const [name, value] of CONSTANTS) {
+  defineOp({
+    schema: `aten::${name}(SymInt[] size, *, ${OPTIONS}) -> Tensor`,
+    doc: `A tensor of ${name}.`,
+    meta: ({ size, dtype, device }) => fresh(name, size, { dtype, device }, getDefaultDtype()),
+    loop: (_, out) => constantLoop(value, out),
+    samples: (
+      g: SampleGenerator,
+    ) => [{ args: { size: [2, 3], dtype: g.dtype } }, { name: "empty", args: { size: [0] } }],
+  });
+}
+
+defineOp({
+  schema: `aten::empty.memory_format(SymInt[] size, *, ${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
+  doc: "A new tensor; its elements are 0, so that programs that read them behave the same every time.",
+  meta: ({ size, dtype, device, memoryFormat }) => {
+    const spec = fresh("empty", size, { dtype, device }, getDefaultDtype());
+    const format = memoryFormat === null ? "contiguous_format" : memoryFormat;
+    return { ...spec, stride: formatStride("empty", { shape: size, stride: [] }, format) };
+  },
+  loop: (_, out) => constantLoop(0, out),
+  samples: (g) => [{ args: { size: [2, 3], dtype: g.dtype } }],
+});
+
+defineOp({
+  schema: `aten::empty_strided(SymInt[] size, SymInt[] stride, *, ${OPTIONS}) -> Tensor`,
+  doc: "A new tensor with the given strides; its elements are 0.",
+  meta: ({ size, stride, dtype, device }) => ({
+    ...fresh("empty_strided", size, { dtype, device }, getDefaultDtype()),
+    stride,
+  }),
+  loop: (_, out) => constantLoop(0, out),
+  samples: (g) => [{ args: { size: [2, 3], stride: [1, 2], dtype: g.dtype } }],
+});
+
+function likeSpec(where: string, self: MetaInput, options: Options, memoryFormat: string | null): TensorSpec {
+  return {
+    shape: self.shape,
+    dtype: options.dtype ?? self.dtype,
+    device: options.device ?? self.device,
+    stride: formatStride(where, self, memoryFormat),
+  };
+}
+
+for (const [name, value] of [...CONSTANTS, ["empty", 0]] as const) {
+  defineOp({
+    schema: `aten::${name}_like(Tensor self, *, ${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
+    doc: name === "empty" ? "A new tensor like self; its elements are 0." : `${name} in the shape and dtype of self.`,
+    meta: ({ self, dtype, device, memoryFormat }) => likeSpec(`${name}_like`, self, { dtype, device }, memoryFormat),
+    loop: (_, out) => constantLoop(value, out),
+    vjp: () => ({ self: () => null }),
+    samples: (g: SampleGenerator) => [
+      { args: { self: g.tensor([2, 3], { permuted: [1, 0] }) }, differentiate: false },
+      { name: "dtype", args: { self: g.tensor([2, 3]), dtype: int64 }, differentiate: false },
+    ],
+  });
+  defineOp({
+    schema: `aten::new_${name}(Tensor self, SymInt[] size, *, ${OPTIONS}) -> Tensor`,
+    doc: `${name} of the given size, in the dtype and on the device of self.`,
+    meta: ({ self, size, dtype, device }) =>
+      fresh(`new_${name}`, size, { dtype: dtype ?? self.dtype, device: device ?? self.device }, self.dtype),
+    loop: (_, out) => constantLoop(value, out),
+    vjp: () => ({ self: () => null }),
+    samples: (g: SampleGenerator) => [{ args: { self: g.tensor([2]), size: [2, 3] }, differentiate: false }],
+  });
+}
+
+defineOp({
+  schema: `aten::full_like(Tensor self, Scalar fill_value, *, ${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
+  doc: "fillValue in the shape and dtype of self.",
+  meta: ({ self, dtype, device, memoryFormat }) => likeSpec("full_like", self, { dtype, device }, memoryFormat),
+  loop: ({ fillValue }, out) => constantLoop(fillValue, out),
+  vjp: () => ({ self: () => null }),
+  samples: (g) => [{ args: { self: g.tensor([2, 3]), fillValue: 2 }, differentiate: false }],
+});
+
+defineOp({
+  schema: `aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, *, ${OPTIONS}) -> Tensor`,
+  doc: "fillValue in the given size, in the dtype and on the device of self.",
+  meta: ({ self, size, dtype, device }) =>
+    fresh("new_full", size, { dtype: dtype ?? self.dtype, device: device ?? self.device }, self.dtype),
+  loop: ({ fillValue }, out) => constantLoop(fillValue, out),
+  vjp: () => ({ self: () => null }),
+  samples: (g) => [{ args: { self: g.tensor([2]), size: [2, 3], fillValue: 2 }, differentiate: false }],
+});
+
+defineOp({
+  schema: `aten::scalar_tensor(Scalar s, *, ${OPTIONS}) -> Tensor`,
+  doc: "A 0-dim tensor of one number, in the default float unless dtype says otherwise.",
+  meta: ({ dtype, device }) => fresh("scalar_tensor", [], { dtype, device }, getDefaultDtype()),
+  loop: ({ s }, out) => constantLoop(s, out),
+  samples: (g) => [{ args: { s: 2, dtype: g.dtype } }],
+});
+
+function isInteger(value: Scalar): boolean {
+  return isSymInt(value) || typeof value === "boolean" || typeof value === "bigint" || Number.isInteger(value);
+}
+
+function asSize(value: Scalar): Size {
+  return isSymInt(value) ? value : Number(value);
+}
+
+/** Number of elements of a range. */
+function rangeLength(start: Scalar, end: Scalar, step: Scalar): Size {
+  const by = scalarNumber(step);
+  if (by === 0 || Number.isNaN(by)) throw new RangeError(`arange: step is ${by}; it must not be 0`);
+  if ([start, end, step].every(isInteger)) {
+    const from = asSize(start);
+    const to = asSize(end);
+    if (by > 0 ? sizeLt(to, from) : sizeLt(from, to)) {
+      throw new RangeError(
+        `arange: from ${from} to ${to} with step ${by} leads away from the end: change the sign of step`,
+      );
+    }
+    return by > 0 ? sizeCeilDiv(sizeSub(to, from), by) : sizeCeilDiv(sizeSub(from, to), -by);
+  }
+  const span = (scalarNumber(end) - scalarNumber(start)) / by;
+  if (!Number.isFinite(span) || span < 0) {
+    throw new RangeError(`arange: from ${start} to ${end} with step ${by} is no finite range`);
+  }
+  return Math.ceil(span);
+}
+
+function rangeSpec(start: Scalar, end: Scalar, step: Scalar, options: Options): TensorSpec {
+  const dtype = [start, end, step].every(isInteger) ? int64 : getDefaultDtype();
+  return fresh("arange", [rangeLength(start, end, step)], options, dtype);
+}
+
+function rangeLoop(start: Scalar, step: Scalar, out: TensorMeta): LoopNode {
+  return pointwise(out.shape, ([i = constant(0)]) => {
+    if (isInteger(start) && isInteger(step)) {
+      return ops.cast(ops.index(add(exprOf(asSize(start)), mul(i, exprOf(asSize(step))))), out.dtype);
+    }
+    const compute = out.dtype.isFloat ? out.dtype === float64 ? float64 : float32 : float64;
+    const offset = ops.mul(ops.cast(ops.index(i), compute), scalarValue(step, compute));
+    return ops.cast(ops.add(scalarValue(start, compute), offset), out.dtype);
+  });
+}
+
+defineOp({
+  schema: `aten::arange(Scalar end, *, ${OPTIONS}) -> Tensor`,
+  doc: "The integers from 0 to end (exclusive).",
+  meta: ({ end, dtype, device }) => rangeSpec(0, end, 1, { dtype, device }),
+  loop: (_, out) => rangeLoop(0, 1, out),
+  samples: (g) => [{ args: { end: 5, dtype: g.dtype } }, { name: "fraction", args: { end: 2.5 } }],
+});
+
+defineOp({
+  schema: `aten::arange.start(Scalar start, Scalar end, *, ${OPTIONS}) -> Tensor`,
+  doc: "The numbers from start to end (exclusive), 1 apart.",
+  meta: ({ start, end, dtype, device }) => rangeSpec(start, end, 1, { dtype, device }),
+  loop: ({ start }, out) => rangeLoop(start, 1, out),
+  samples: (g) => [{ args: { start: 2, end: 7, dtype: g.dtype } }, { name: "fraction", args: { start: 0.5, end: 3 } }],
+});
+
+defineOp({
+  schema: `aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, *, ${OPTIONS}) -> Tensor`,
+  doc: "The numbers from start to end (exclusive), step apart.",
+  meta: ({ start, end, step, dtype, device }) => rangeSpec(start, end, step, { dtype, device }),
+  loop: ({ start, step }, out) => rangeLoop(start, step, out),
+  samples: (g) => [
+    { args: { start: 0, end: 10, step: 3, dtype: g.dtype } },
+    { name: "down", args: { start: 5, end: 0, step: -2 } },
+    { name: "fraction", args: { start: 0, end: 1, step: 0.25 } },
+  ],
+});
+
+defineOp({
+  schema: `aten::linspace(Scalar start, Scalar end, int steps, *, ${OPTIONS}) -> Tensor`,
+  doc: "steps numbers from start to end (inclusive), equally spaced.",
+  meta: ({ steps, dtype, device }) => fresh("linspace", [steps], { dtype, device }, getDefaultDtype()),
+  loop: ({ start, end, steps }, out) => {
+    const compute = out.dtype.isFloat && out.dtype !== float64 ? float32 : float64;
+    const count = Number(steps);
+    const by = count > 1 ? (scalarNumber(end) - scalarNumber(start)) / (count - 1) : 0;
+    // Counting from the nearer end makes both ends exact.
+    return pointwise(out.shape, ([i = constant(0)]) => {
+      const from = ops.add(ops.mul(ops.cast(ops.index(i), compute), by), scalarNumber(start));
+      const back = ops.cast(ops.index(sub(count - 1, i)), compute);
+      const to = ops.sub(scalarNumber(end), ops.mul(back, by));
+      return ops.cast(ops.where(ops.lt(ops.index(i), Math.floor(count / 2)), from, count === 1 ? from : to), out.dtype);
+    });
+  },
+  samples: (g) => [
+    { args: { start: 0, end: 1, steps: 5, dtype: g.dtype.isFloat ? g.dtype : null } },
+    { name: "one", args: { start: 2, end: 9, steps: 1 } },
+    { name: "down", args: { start: 3, end: -3, steps: 4 } },
+  ],
+});
+
+for (const [schema, square] of [["aten::eye(SymInt n", true], ["aten::eye.m(SymInt n, SymInt m", false]] as const) {
+  defineOp({
+    schema: `${schema}, *, ${OPTIONS}) -> Tensor`,
+    doc: "A matrix with ones on its diagonal, zeros elsewhere.",
+    meta: (args) => fresh("eye", [args.n, "m" in args ? args.m : args.n], args, getDefaultDtype()),
+    loop: (_, out) =>
+      pointwise(
+        out.shape,
+        ([row = constant(0), column = constant(0)]) => ops.cast(ops.eq(ops.index(row), ops.index(column)), out.dtype),
+      ),
+    samples: (g: SampleGenerator) => [{ args: square ? { n: 3, dtype: g.dtype } : { n: 2, m: 4, dtype: g.dtype } }],
+  });
+}
+
+for (const [name, lower] of [["tril", true], ["triu", false]] as const) {
+  defineOp({
+    schema: `aten::${name}(Tensor self, int diagonal=0) -> Tensor`,
+    doc: `The ${lower ? "lower" : "upper"} triangle of matrices, zeros elsewhere; diagonal moves the border up.`,
+    inplace: true,
+    meta: ({ self }) => {
+      if (self.shape.length < 2) {
+        throw new TypeError(`${name}: needs matrices, at least 2 dimensions, got ${shapeToText(self.shape)}`);
+      }
+      return { shape: self.shape, dtype: self.dtype };
+    },
+    loop: ({ self, diagonal }, out) =>
+      pointwise(out.shape, (index) => {
+        const row = index[index.length - 2] ?? constant(0);
+        const column = index[index.length - 1] ?? constant(0);
+        const distance = ops.index(sub(column, row));
+        const border = ops.index(exprOf(diagonal));
+        const keep = lower ? ops.le(distance, border) : ops.ge(distance, border);
+        return ops.where(keep, self.load(index), 0);
+      }),
+    vjp: ({ diagonal }, { grad }) => ({ self: () => lower ? grad.tril(diagonal) : grad.triu(diagonal) }),
+    samples: (g: SampleGenerator) => [
+      { args: { self: g.tensor([3, 4]) } },
+      { name: "diagonal", args: { self: g.tensor([2, 4, 3], { permuted: [0, 2, 1] }), diagonal: -1 } },
+      { name: "above", args: { self: g.tensor([3, 4]), diagonal: 2 } },
+    ],
+  });
+}
+
+defineOp({
+  schema: "aten::one_hot(Tensor self, int num_classes=-1) -> Tensor",
+  doc: "A new last dimension with a 1 at the class that self names. numClasses must be given: it decides the shape.",
+  meta: ({ self, numClasses }) => {
+    if (self.dtype !== int64) {
+      throw new TypeError(`one_hot: needs int64 classes, got ${self.dtype.name}; use .to(int64)`);
+    }
+    if (sizeLt(numClasses, 1)) {
+      throw new RangeError(`one_hot: numClasses is ${numClasses}; give the number of classes, which decides the shape`);
+    }
+    return { shape: [...self.shape, numClasses], dtype: int64 };
+  },
+  loop: ({ self }, out) =>
+    pointwise(out.shape, (index) => {
+      const last = index[index.length - 1] ?? constant(0);
+      return ops.cast(ops.eq(self.load(index.slice(0, -1)), ops.index(last)), int64);
+    }),
+  samples: (g) => [{ args: { self: g.indices([2, 3], 4), numClasses: 5 } }],
+});
