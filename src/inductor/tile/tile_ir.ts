@@ -1,13 +1,13 @@
 /**
  * The tile IR: Triton's programming model as data, one kernel a value.
  *
- * A kernel is a grid of program instances; an instance computes blocks. Dimensions of blocks are named {@linkcode Axis} objects rather than positions:
- * a value has the set of axes that it varies over, broadcasting is implied, `reduce` removes an axis, `dot` contracts one. A block size of 1
- * makes an axis a plain loop index, so that the same kernel is scalar code (JavaScript), SIMD code (the block is a vector) or a thread
- * block's work (CUDA, WGSL). Index arithmetic is symbolic over axis symbols, so that emitters see strides and contiguity; where a block
+ * A kernel is a grid of program instances; an instance computes blocks. Dimensions of blocks are named {@linkcode Axis} objects rather than
+ * positions: a value has the set of axes that it varies over, broadcasting is implied, `finish` removes an axis, `dot` contracts one. A block
+ * size of 1 makes an axis a plain loop index, so that the same kernel is scalar code (JavaScript), SIMD code (the block is a vector) or a
+ * thread block's work (CUDA, WGSL). Index arithmetic is symbolic over axis symbols, so that emitters see strides and contiguity; where a block
  * leaves its axis's extent, emitters mask. Accumulators are explicit and carried by `for` loops. Invariants: `verifyTileKernel`.
  */
-import type { Device, DType } from "../../core/mod.ts";
+import type { DType } from "../../core/mod.ts";
 import type { BufferRef, CombineOp, PrimitiveName } from "../../loops/mod.ts";
 import type { Expr, Sym } from "../../symbolic/mod.ts";
 
@@ -31,22 +31,31 @@ export interface TileValue {
 }
 
 /** How an accumulator combines. */
-export type TileReduceOp = "sum" | "prod" | "max" | "min" | "any" | "argmax" | "argmin";
+export type TileReduceOp = "sum" | "prod" | "max" | "min" | "any" | "argmax" | "argmin" | "logaddexp";
 
 /** A statement. `out` is defined by it; operands are defined before it, in its block or an enclosing one. */
 export type TileStatement =
   | { readonly kind: "constant"; readonly out: TileValue; readonly value: number | bigint }
   /** An integer expression over axis, size and bound symbols, as a number. */
   | { readonly kind: "index"; readonly out: TileValue; readonly expr: Expr }
-  /** Makes a symbol stand for a computed integer in later index expressions (a gather). Negative values count from `size`. */
-  | { readonly kind: "bind"; readonly symbol: Sym; readonly value: TileValue; readonly size: Expr }
+  /**
+   * Makes a symbol stand for a computed integer in later index expressions (a gather). Negative values count from the end of `size`; a
+   * value outside of the dimension (where `mask` holds) is an error that the kernel reports.
+   */
+  | {
+    readonly kind: "bind";
+    readonly symbol: Sym;
+    readonly value: TileValue;
+    readonly size: Expr;
+    readonly mask: TileValue | null;
+  }
   | {
     readonly kind: "load";
     readonly out: TileValue;
     readonly buffer: BufferRef;
     readonly index: Expr;
+    /** Where it does not hold, memory is not touched and the value is 0. */
     readonly mask: TileValue | null;
-    readonly other: number;
   }
   | {
     readonly kind: "store";
@@ -55,8 +64,9 @@ export type TileStatement =
     readonly value: TileValue;
     readonly mask: TileValue | null;
   }
+  /** Combines a value into memory. Instances that may meet at one place run in order (`TileKernel.parallel` is false). */
   | {
-    readonly kind: "atomic";
+    readonly kind: "combine";
     readonly op: CombineOp;
     readonly buffer: BufferRef;
     readonly index: Expr;
@@ -78,15 +88,7 @@ export type TileStatement =
     readonly stream: TileValue;
     readonly position: TileValue;
   }
-  /** Combines a block along an axis into a block without it. */
-  | {
-    readonly kind: "reduce";
-    readonly out: TileValue;
-    readonly op: TileReduceOp;
-    readonly arg: TileValue;
-    readonly axis: Axis;
-  }
-  /** An accumulator with its neutral element (for argmax/argmin a value and an index are carried). */
+  /** An accumulator with its neutral element (for argmax/argmin a value and a position are carried). */
   | { readonly kind: "accumulator"; readonly out: TileValue; readonly op: TileReduceOp }
   /** Combines a block into an accumulator; for argmax/argmin `position` is the element's linear position. */
   | {
@@ -96,32 +98,72 @@ export type TileStatement =
     readonly value: TileValue;
     readonly position: Expr | null;
   }
-  /** `accumulator[m, n] += Σ_k a[m, k] · b[k, n]`. */
+  /** `accumulator[m, n] += a[m] · b[n]` for the current position of `contract`, blocks of it summed. */
   | {
     readonly kind: "dot";
     readonly accumulator: TileValue;
     readonly a: TileValue;
     readonly b: TileValue;
-    readonly contract: Axis;
+    readonly contract: Axis | null;
   }
-  /** The accumulator's value after its loop: for blocks over a loop axis, combined along it. */
+  /** The accumulator's value: combined along its loop axes' blocks. Inside of its loop, the value so far. */
   | { readonly kind: "finish"; readonly out: TileValue; readonly accumulator: TileValue; readonly op: TileReduceOp }
-  /** Walks loop axes, outermost first, in steps of their blocks. */
-  | { readonly kind: "for"; readonly axes: readonly Axis[]; readonly body: readonly TileStatement[] };
+  /**
+   * Walks a loop axis in steps of its block. `split`: workers may share the iterations, each with accumulators of its own that are
+   * combined at the end, in order; without it an instance walks alone.
+   */
+  | {
+    readonly kind: "for";
+    readonly axis: Axis;
+    readonly split: boolean;
+    readonly body: readonly TileStatement[];
+  };
 
-/** A kernel. */
-export interface TileKernel {
-  /** A valid identifier, unique within a module. */
+/** What all kernels have. */
+export interface KernelBase {
+  /** A valid identifier for people, made of operator names. Emitters number their functions themselves. */
   readonly name: string;
-  readonly device: Device;
-  /** Parameters: buffers in the order of the launch, then sizes. */
+  /** Parameters: buffers that are read, then buffers that are written, then sizes. */
   readonly reads: readonly BufferRef[];
   readonly writes: readonly BufferRef[];
   readonly sizes: readonly Sym[];
+  /** What the kernel computes and why its parts are together. */
+  readonly comment: string;
+}
+
+/** A kernel in tiles. */
+export interface TileKernel extends KernelBase {
+  readonly kind: "tile";
   /** All axes, grid axes first, outermost first. */
   readonly axes: readonly Axis[];
   readonly body: readonly TileStatement[];
-  /** The grid's instances may run at once; false where order matters (a scatter with `set`). */
-  readonly parallel: boolean;
-  readonly comment: string;
+  /** How many leading grid axes may be divided among workers; instances along the others run in order. */
+  readonly parallelAxes: number;
 }
+
+/** Statements that compute a value: what a template calls at the places it chooses. */
+export interface TileProgram {
+  readonly body: readonly TileStatement[];
+  readonly value: TileValue;
+}
+
+/**
+ * A contraction that a template computes: `acc[batch, m, n] = Σ_k a · b`, then the epilogue over batch, m and n. The programs of `a` and `b` yield one
+ * element at the axes' symbols, all of block 1; the template decides about blocks.
+ */
+export interface ContractionKernel extends KernelBase {
+  readonly kind: "contraction";
+  readonly batch: readonly Axis[];
+  readonly m: readonly Axis[];
+  readonly n: readonly Axis[];
+  readonly k: readonly Axis[];
+  readonly a: TileProgram;
+  readonly b: TileProgram;
+  readonly accumulate: DType;
+  /** Stands for the sum in the epilogue. */
+  readonly accumulator: TileValue;
+  readonly epilogue: readonly TileStatement[];
+}
+
+/** What runs as one launch. */
+export type Kernel = TileKernel | ContractionKernel;

@@ -39,6 +39,101 @@ function zeros(n: number): Numbers {
   return new Array(n).fill(0);
 }
 
+const floats = [float16, bfloat16, float32, float64];
+const ints = [uint8, int8, int16, int32, int64];
+const integerOps = new Set<PrimitiveName>([
+  "neg",
+  "abs",
+  "add",
+  "sub",
+  "mul",
+  "maximum",
+  "minimum",
+  "truncDiv",
+  "floorDiv",
+  "floorMod",
+  "truncMod",
+  "pow",
+  "bitwiseNot",
+  "bitwiseAnd",
+  "bitwiseOr",
+  "bitwiseXor",
+  "shiftLeft",
+  "shiftRight",
+  "eq",
+  "ne",
+  "lt",
+  "le",
+  "gt",
+  "ge",
+  "where",
+]);
+const boolOps = new Set<PrimitiveName>([
+  "add",
+  "mul",
+  "maximum",
+  "minimum",
+  "bitwiseNot",
+  "bitwiseAnd",
+  "bitwiseOr",
+  "bitwiseXor",
+  "eq",
+  "ne",
+  "lt",
+  "le",
+  "gt",
+  "ge",
+  "where",
+]);
+const notFloat = new Set<PrimitiveName>([
+  "bitwiseNot",
+  "bitwiseAnd",
+  "bitwiseOr",
+  "bitwiseXor",
+  "shiftLeft",
+  "shiftRight",
+]);
+
+function primitiveCase(op: PrimitiveName, dtype: DType, seed: number): Case {
+  const next = randomSource(seed);
+  const n = 53;
+  const compute = dtype === float16 || dtype === bfloat16 ? float32 : dtype;
+  const inputs = Array.from({ length: 3 }, (_, i) => buffer(`x${i}`, dtype, n));
+  const v = loopVar(n);
+  const numbers = inputs.map(() => randomNumbers(n, dtype, next));
+  const special = dtype.isFloat ? [NaN, Infinity, -Infinity, -0, 0, 1, -1, 0.5, 2.5, 3.5, -2.5] : [0, 1, 2];
+  if (op !== "erfinv") {
+    numbers.forEach((list, i) => special.forEach((s, j) => list[(j * (i + 1)) % n] = dtype === bool ? s & 1 : s));
+  }
+  if (["acos", "asin", "atanh", "erfinv"].includes(op)) {
+    numbers[0] = (numbers[0] ?? []).map((x) => Math.fround(Number(x) / 4 || 0));
+  }
+  const loads = inputs.map((b): Value => ops.cast(ops.load(b, symbol(v)), compute));
+  const [x, y, z] = loads as [Value, Value, Value];
+  const arity = PRIMITIVES[op].arity;
+  const value = op === "where" ? ops.where(ops.cast(x, bool), y, z) : ops.apply(op, arity === 1 ? [x] : [x, y]);
+  const out = buffer("out", PRIMITIVES[op].result === "bool" ? bool : dtype, n);
+  const data = new Map<BufferRef, Numbers>(inputs.map((b, i) => [b, numbers[i] ?? []]));
+  data.set(out, zeros(n));
+  const stage: Stage = {
+    kind: "pointwise",
+    space: "outer",
+    out,
+    index: symbol(v),
+    value: ops.cast(value, out.dtype),
+  };
+  const loose: Partial<Record<PrimitiveName, number>> = { lgamma: 2e-5, digamma: 2e-5, erfinv: 1e-5, pow: 4e-6 };
+  return {
+    groups: [loops([v], [], [stage], [out])],
+    data,
+    outputs: [out],
+    tolerance: {
+      relative: dtype === float64 ? 1e-12 : loose[op] ?? 4e-6,
+      absolute: dtype === float64 ? 1e-13 : dtype.bytes === 2 ? 1e-3 : 2e-6,
+    },
+  };
+}
+
 for (const tier of TIERS) {
   const test = (name: string, fn: () => void): void =>
     Deno.test({ name: `${tier.name}: ${name}`, ignore: tier.ignore, fn });
@@ -59,101 +154,6 @@ for (const tier of TIERS) {
       check({ groups: [group], data, outputs: [out] }, tier, `${h}x${w}`);
     }
   });
-
-  const floats = [float16, bfloat16, float32, float64];
-  const ints = [uint8, int8, int16, int32, int64];
-  const integerOps = new Set<PrimitiveName>([
-    "neg",
-    "abs",
-    "add",
-    "sub",
-    "mul",
-    "maximum",
-    "minimum",
-    "truncDiv",
-    "floorDiv",
-    "floorMod",
-    "truncMod",
-    "pow",
-    "bitwiseNot",
-    "bitwiseAnd",
-    "bitwiseOr",
-    "bitwiseXor",
-    "shiftLeft",
-    "shiftRight",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "where",
-  ]);
-  const boolOps = new Set<PrimitiveName>([
-    "add",
-    "mul",
-    "maximum",
-    "minimum",
-    "bitwiseNot",
-    "bitwiseAnd",
-    "bitwiseOr",
-    "bitwiseXor",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "where",
-  ]);
-  const notFloat = new Set<PrimitiveName>([
-    "bitwiseNot",
-    "bitwiseAnd",
-    "bitwiseOr",
-    "bitwiseXor",
-    "shiftLeft",
-    "shiftRight",
-  ]);
-
-  function primitiveCase(op: PrimitiveName, dtype: DType, seed: number): Case {
-    const next = randomSource(seed);
-    const n = 53;
-    const compute = dtype === float16 || dtype === bfloat16 ? float32 : dtype;
-    const inputs = Array.from({ length: 3 }, (_, i) => buffer(`x${i}`, dtype, n));
-    const v = loopVar(n);
-    const numbers = inputs.map(() => randomNumbers(n, dtype, next));
-    const special = dtype.isFloat ? [NaN, Infinity, -Infinity, -0, 0, 1, -1, 0.5, 2.5, 3.5, -2.5] : [0, 1, 2];
-    if (op !== "erfinv") {
-      numbers.forEach((list, i) => special.forEach((s, j) => list[(j * (i + 1)) % n] = dtype === bool ? s & 1 : s));
-    }
-    if (["acos", "asin", "atanh", "erfinv"].includes(op)) {
-      numbers[0] = (numbers[0] ?? []).map((x) => Math.fround(Number(x) / 4 || 0));
-    }
-    const loads = inputs.map((b): Value => ops.cast(ops.load(b, symbol(v)), compute));
-    const [x, y, z] = loads as [Value, Value, Value];
-    const arity = PRIMITIVES[op].arity;
-    const value = op === "where" ? ops.where(ops.cast(x, bool), y, z) : ops.apply(op, arity === 1 ? [x] : [x, y]);
-    const out = buffer("out", PRIMITIVES[op].result === "bool" ? bool : dtype, n);
-    const data = new Map<BufferRef, Numbers>(inputs.map((b, i) => [b, numbers[i] ?? []]));
-    data.set(out, zeros(n));
-    const stage: Stage = {
-      kind: "pointwise",
-      space: "outer",
-      out,
-      index: symbol(v),
-      value: ops.cast(value, out.dtype),
-    };
-    const loose: Partial<Record<PrimitiveName, number>> = { lgamma: 2e-5, digamma: 2e-5, erfinv: 1e-5, pow: 4e-6 };
-    return {
-      groups: [loops([v], [], [stage], [out])],
-      data,
-      outputs: [out],
-      tolerance: {
-        relative: dtype === float64 ? 1e-12 : loose[op] ?? 4e-6,
-        absolute: dtype === float64 ? 1e-13 : dtype.bytes === 2 ? 1e-3 : 2e-6,
-      },
-    };
-  }
 
   for (const dtype of [...floats, ...ints, bool]) {
     test(`every primitive on ${dtype.name}`, () => {

@@ -64,10 +64,10 @@ for (const tier of TIERS) {
   });
 
   const sizes: [string, ConvSizes][] = [
-    ["pad 1", { n: 2, ci: 3, co: 20, h: 9, w: 11, kernel: 3, padding: 1, stride: 1 }],
-    ["no pad", { n: 3, ci: 5, co: 33, h: 13, w: 13, kernel: 3, padding: 0, stride: 1 }],
+    ["pad 1", { n: 2, ci: 3, co: 10, h: 9, w: 11, kernel: 3, padding: 1, stride: 1 }],
+    ["no pad", { n: 2, ci: 5, co: 33, h: 9, w: 9, kernel: 3, padding: 0, stride: 1 }],
     ["stride 2", { n: 2, ci: 4, co: 17, h: 15, w: 14, kernel: 3, padding: 1, stride: 2 }],
-    ["one channel", { n: 4, ci: 1, co: 32, h: 12, w: 12, kernel: 5, padding: 0, stride: 1 }],
+    ["one channel", { n: 2, ci: 1, co: 32, h: 10, w: 10, kernel: 5, padding: 0, stride: 1 }],
     ["1x1", { n: 2, ci: 16, co: 24, h: 7, w: 7, kernel: 1, padding: 0, stride: 1 }],
   ];
   test("convolutions forward, by weight, by input, depthwise", () => {

@@ -1,0 +1,124 @@
+/**
+ * A host plan as one JavaScript module.
+ *
+ * Each distinct kernel is one function (kernels that differ only in their buffers share it); `run` takes typed arrays out of the slots' buffers
+ * and calls the functions in the order of the plan. The text is built from counters alone. A small kernel is ready in well under a millisecond.
+ */
+import { InternalError } from "../../../core/mod.ts";
+import { type HostStep, type JsEntry, JsExecutable } from "../../../runtime/js/executable.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
+import type { Group, HostGroup } from "../../groups.ts";
+import type { HostPlan } from "../../host_plan.ts";
+import { lowerGroup } from "../../tile/lower_group.ts";
+import { JS_TARGET } from "../../tile/target.ts";
+import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
+import { verifyWhenAsked } from "../../tile/verify.ts";
+import { sizeFunction, slotNumbers, slotSources } from "../slots.ts";
+import { emitJsContraction } from "./emit_contraction.ts";
+import { JsFunction, type JsFunctionText } from "./emit_kernel.ts";
+import { JS_HELPERS, type JsHelper } from "./helpers.ts";
+
+/** Runs a group that has no kernel. Given by whoever knows the operators. */
+export type HostRunner = (group: HostGroup, slotOf: (buffer: BufferRef) => number) => HostStep;
+
+/** A module's text and how to make it run. */
+export interface JsModule {
+  readonly source: string;
+  /** How many distinct functions the module has. */
+  readonly functions: number;
+  /** How many calls `run` makes. */
+  readonly launches: number;
+  /** Compiles the text. */
+  instantiate(): JsExecutable;
+}
+
+/** The kernels of a plan, step by step; `null` stands for a host group. */
+export function lowerPlan(plan: HostPlan): (readonly Kernel[] | HostGroup)[] {
+  return plan.steps.map(({ group }) => group.kind === "host" ? group : lowerGroup(group, JS_TARGET));
+}
+
+function emitTile(kernel: TileKernel, use: (name: JsHelper) => string): JsFunctionText {
+  const f = new JsFunction(kernel, [kernel.body], kernel.axes, use);
+  const grid = kernel.axes.filter((axis) => axis.role === "grid");
+  for (const axis of grid) f.openAxis(axis);
+  f.statements(kernel.body);
+  for (const _ of grid) f.scopes.close();
+  return f.finish();
+}
+
+/** The text of one kernel's function. */
+export function emitJsKernel(kernel: Kernel, use: (name: JsHelper) => string): JsFunctionText {
+  return kernel.kind === "tile" ? emitTile(kernel, use) : emitJsContraction(kernel, use);
+}
+
+/**
+ * Emits a whole plan.
+ *
+ * @param runHost how to run groups without kernels; needed only if the plan has any
+ */
+export function emitJsModule(plan: HostPlan, runHost?: HostRunner): JsModule {
+  const helpers = new Set<JsHelper>();
+  const use = (name: JsHelper): string => {
+    helpers.add(name);
+    return name;
+  };
+  const slotOf = slotNumbers(plan);
+  const slot = (buffer: BufferRef): number => {
+    const found = slotOf.get(buffer);
+    if (found === undefined) throw new InternalError(`${buffer.label} has no slot in the plan`);
+    return found;
+  };
+  const sizeAt = new Map(plan.sizes.map((sym, i) => [sym, i]));
+  const functions = new Map<string, string>();
+  const texts: string[] = [];
+  const views = new Map<string, string>();
+  const calls: string[] = [];
+  const host: HostStep[] = [];
+  const step = (group: Group): void => {
+    if (group.kind === "host") {
+      if (runHost === undefined) throw new InternalError("the plan has a host step, but nobody to run it");
+      calls.push(`  host[${host.length}](b, s);`);
+      host.push(runHost(group, slot));
+      return;
+    }
+    for (const kernel of lowerGroup(group, JS_TARGET)) {
+      verifyWhenAsked(kernel);
+      const { head, body, parameters } = emitJsKernel(kernel, use);
+      const text = `(${head}) {\n${body}\n}`;
+      let name = functions.get(text);
+      if (name === undefined) {
+        name = `k${functions.size}`;
+        functions.set(text, name);
+        texts.push(`function ${name}${text}`);
+      }
+      const args = parameters.map(({ buffer, view }) => {
+        const key = `b[${slot(buffer)}].${view}`;
+        let known = views.get(key);
+        if (known === undefined) views.set(key, known = `q${views.size}`);
+        return known;
+      });
+      for (const sym of kernel.sizes) args.push(`s[${sizeAt.get(sym) ?? -1}]`);
+      calls.push(`  ${name}(${args.join(", ")});`);
+    }
+  };
+  for (const { group } of plan.steps) step(group);
+  const names = [...helpers].sort();
+  const source = [
+    '"use strict";',
+    ...(names.length > 0 ? [`const { ${names.join(", ")} } = h;`] : []),
+    ...texts,
+    "return function run(b, s, host) {",
+    ...[...views].map(([key, name]) => `  const ${name} = ${key};`),
+    ...calls,
+    "};",
+  ].join("\n");
+  return {
+    source,
+    functions: functions.size,
+    launches: calls.length,
+    instantiate: () => {
+      const make = new Function("h", source) as (h: typeof JS_HELPERS) => JsEntry;
+      return new JsExecutable(make(JS_HELPERS), slotSources(plan), sizeFunction(plan, plan.arenaBytes), host);
+    },
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * Cuts the axes of a loop group for a device: which is a vector, in which order they run, which run at once.
+ *
+ * Scalar targets only reorder (the axis along which most accesses are contiguous runs innermost). Vector targets give one axis a block of several
+ * registers: the last reduced axis for reductions along rows, an outer axis for reductions along columns.
+ */
+import type { LoopVar } from "../../loops/mod.ts";
+import { dependsOn } from "../../symbolic/mod.ts";
+import type { ScatterStage, Stage } from "../groups.ts";
+import { type Access, exprsOf, extent, guess, guessProduct, isInjective, motion, vectorScore } from "./axes.ts";
+import { type LoopSpace, workOf } from "./lower_loops.ts";
+import type { TileTarget } from "./target.ts";
+import type { Axis } from "./tile_ir.ts";
+
+/** Reductions over at least this many elements, with fewer results than workers, are shared by the workers. */
+const SPLIT_ELEMENTS = 32768;
+
+/** The axes of a kernel. */
+export interface Cut {
+  readonly grid: readonly Axis[];
+  readonly loops: readonly Axis[];
+  readonly parallelAxes: number;
+  /** The outermost reduced axis is shared by workers. */
+  readonly split: boolean;
+}
+
+/** Decides. */
+export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
+  const scatters = space.stages.filter((s): s is ScatterStage => s.kind === "scatter");
+  const accesses = accessesOf(space);
+  const vector = target.vectorLanes > 1 ? chooseVector(space, scatters, accesses, target.vectorLanes) : null;
+  const block = vector === null ? 1 : blockOf(space, vector, target.vectorLanes);
+  const axis = (v: LoopVar, role: Axis["role"]): Axis => ({
+    symbol: v,
+    extent: extent(v),
+    block: v === vector ? block : 1,
+    role,
+  });
+  const injective = space.axes.filter((v) => scatters.every((s) => isInjective(s.index, v)));
+  const order = scatters.length > 0
+    ? [...injective, ...space.axes.filter((v) => !injective.includes(v))]
+    : innermostLast(space.axes, vector ?? bestInnermost(space, accesses));
+  const loops = innermostLast(space.reduceAxes, vector);
+  const grid = order.map((v) => axis(v, "grid"));
+  const instances = grid.reduce((n, a) => n * Math.ceil(guess(a.extent) / a.block), 1);
+  return {
+    grid,
+    loops: loops.map((v) => axis(v, "loop")),
+    parallelAxes: scatters.length > 0 ? injective.length : grid.length,
+    split: target.workers > 1 && scatters.length === 0 && loops.length > 0 && instances < target.workers &&
+      instances * block * guessProduct(space.reduceAxes) >= SPLIT_ELEMENTS,
+  };
+}
+
+function innermostLast(vars: readonly LoopVar[], last: LoopVar | null): readonly LoopVar[] {
+  return last === null || !vars.includes(last) ? vars : [...vars.filter((v) => v !== last), last];
+}
+
+function isStored(space: LoopSpace, stage: Stage): boolean {
+  return stage.kind === "scatter" || space.stored.has(stage.out);
+}
+
+/** Accesses in the innermost loops: the others do not count there. */
+function accessesOf(space: LoopSpace): Access[] {
+  const all: Access[] = exprsOf(space.stages.map((s) => s.value)).loads;
+  for (const stage of space.stages) {
+    if (isStored(space, stage)) all.push({ buffer: stage.out, index: stage.index, write: true });
+  }
+  if (space.reduceAxes.length === 0) return all;
+  const inner = all.filter(({ index }) =>
+    space.reduceAxes.some((v) => dependsOn(index, v) || motion(index, v) === "irregular")
+  );
+  return inner.length > 0 ? inner : all;
+}
+
+/** The axis that should run innermost in scalar code, if that is clearly better than the last one. */
+function bestInnermost(space: LoopSpace, accesses: readonly Access[]): LoopVar | null {
+  const last = space.axes[space.axes.length - 1];
+  if (last === undefined || space.reduceAxes.length > 0) return null;
+  let best = last;
+  let score = vectorScore(accesses, last) * 1.2;
+  for (const v of space.axes) {
+    const own = guess(extent(v)) < 4 ? 0 : vectorScore(accesses, v);
+    if (own > score) {
+      best = v;
+      score = own;
+    }
+  }
+  return best;
+}
+
+/** The axis to vectorise, or null where scalar code is as good. */
+function chooseVector(
+  space: LoopSpace,
+  scatters: readonly ScatterStage[],
+  accesses: readonly Access[],
+  lanes: number,
+): LoopVar | null {
+  let best: LoopVar | null = null;
+  let bestScore = 0;
+  const consider = (v: LoopVar, factor: number): void => {
+    if (scatters.some((s) => !isInjective(s.index, v))) return;
+    const size = guess(extent(v));
+    const blocks = Math.ceil(size / lanes);
+    // Lanes that idle in the tail cost as much as the others.
+    const score = vectorScore(accesses, v) * factor * size / (blocks * lanes);
+    if (score > bestScore) {
+      best = v;
+      bestScore = score;
+    }
+  };
+  // In order from the innermost: a tie goes to the inner axis.
+  for (const v of [...space.reduceAxes].reverse()) consider(v, Math.min(1, 0.6 + 0.1 * guess(extent(v)) / lanes));
+  for (const v of [...space.axes].reverse()) consider(v, 1);
+  return bestScore > 1.2 / lanes ? best : null;
+}
+
+/** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators. */
+function blockOf(space: LoopSpace, vector: LoopVar, lanes: number): number {
+  if (!space.stages.some((s) => s.kind === "reduction")) return lanes;
+  const work = workOf(space.stages.map((s) => s.value));
+  const size = guess(extent(vector));
+  const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
+  for (let unroll = most; unroll > 1; unroll /= 2) if (size >= unroll * lanes) return unroll * lanes;
+  return lanes;
+}

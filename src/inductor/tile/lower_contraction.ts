@@ -1,0 +1,147 @@
+/**
+ * Contraction groups to kernels: large ones to the blocked template, small and thin ones to plain loops around a `dot`.
+ */
+import type { LoopVar } from "../../loops/mod.ts";
+import { dependsOn, type Expr } from "../../symbolic/mod.ts";
+import type { ContractionGroup } from "../groups.ts";
+import { type Access, exprsOf, extent, guess, guessProduct, vectorScore } from "./axes.ts";
+import { Builder } from "./builder.ts";
+import { forwardStages } from "./lower_loops.ts";
+import { commentOf, nameOf, parametersOf } from "./parameters.ts";
+import type { TileTarget } from "./target.ts";
+import type { Axis, ContractionKernel, Kernel, TileProgram } from "./tile_ir.ts";
+
+/** Lowers a contraction. */
+export function lowerContraction(group: ContractionGroup, target: TileTarget): Kernel {
+  return usesTemplate(group, target) ? templateKernel(group) : loopKernel(group, target);
+}
+
+/** Packing pays where every element of the operands is used several times. */
+function usesTemplate(group: ContractionGroup, target: TileTarget): boolean {
+  const m = guessProduct(group.m);
+  const n = guessProduct(group.n);
+  const k = guessProduct(group.k);
+  return m >= 4 && n >= 4 && k >= 4 && m * n * k >= target.templateFlops;
+}
+
+function axis(v: LoopVar, role: Axis["role"], block = 1): Axis {
+  return { symbol: v, extent: extent(v), block, role };
+}
+
+function templateKernel(group: ContractionGroup): ContractionKernel {
+  const batch = group.batch.map((v) => axis(v, "grid"));
+  const m = group.m.map((v) => axis(v, "grid"));
+  const n = group.n.map((v) => axis(v, "grid"));
+  const k = group.k.map((v) => axis(v, "loop"));
+  const axes = [...batch, ...m, ...n, ...k];
+  const program = (value: ContractionGroup["a"]): TileProgram => {
+    const builder = new Builder(axes);
+    const out = builder.cast(builder.value(value), group.accumulate);
+    return { body: builder.finish(), value: out };
+  };
+  const a = program(group.a);
+  const b = program(group.b);
+  const builder = new Builder(axes);
+  const accumulator = builder.external(group.accumulate, []);
+  emitEpilogue(builder, group, accumulator);
+  const epilogue = builder.finish();
+  return {
+    kind: "contraction",
+    name: nameOf(group, "contract"),
+    ...parametersOf([a.body, b.body, epilogue], axes),
+    batch,
+    m,
+    n,
+    k,
+    a,
+    b,
+    accumulate: group.accumulate,
+    accumulator,
+    epilogue,
+    comment: commentOf(group),
+  };
+}
+
+function emitEpilogue(builder: Builder, group: ContractionGroup, accumulator: Parameters<Builder["cast"]>[0]): void {
+  const result = builder.cast(accumulator, group.result.dtype);
+  // Rounding the sum to a half type and widening it again is left out, as everywhere.
+  builder.forward(group.result, group.resultIndex, accumulator);
+  const stages = forwardStages(group.epilogue);
+  const values = stages.map((s) => builder.value(s.value));
+  if (group.stored.has(group.result)) builder.store(group.result, group.resultIndex, result);
+  stages.forEach((stage, i) => {
+    const value = values[i];
+    if (value !== undefined && group.stored.has(stage.out)) builder.store(stage.out, stage.index, value);
+  });
+}
+
+/** Loops around a multiplication: thin products, few elements, depthwise convolutions. */
+function loopKernel(group: ContractionGroup, target: TileTarget): Kernel {
+  const outer = [...group.batch, ...group.m, ...group.n];
+  const inner = exprsOf([group.a, group.b]).loads;
+  const vector = chooseVector(group, outer, inner, target.vectorLanes);
+  const isVector = (v: LoopVar): boolean => v === vector?.axis;
+  const ordered = [...outer.filter((v) => !isVector(v)), ...outer.filter(isVector)];
+  const orderedK = [...group.k.filter((v) => !isVector(v)), ...group.k.filter(isVector)];
+  const grid = ordered.map((v) => axis(v, "grid", isVector(v) ? vector?.block : 1));
+  const loops = orderedK.map((v) => axis(v, "loop", isVector(v) ? vector?.block : 1));
+  const axes = [...grid, ...loops];
+  const builder = new Builder(axes);
+  const varying = new Set(builder.axesOf([...exprsOf([group.a, group.b]).exprs]));
+  for (const loop of loops) if (loop.block > 1) varying.add(loop);
+  const accumulator = builder.accumulator("sum", group.accumulate, axes.filter((a) => varying.has(a)));
+  const instances = grid.reduce((count, a) => count * Math.ceil(guess(a.extent) / a.block), 1);
+  const split = target.workers > 1 && instances < target.workers && guessProduct(group.k) >= 32768;
+  loops.forEach((loop, i) => builder.open(loop, split && i === 0));
+  const a = builder.value(group.a);
+  const b = builder.value(group.b);
+  builder.dot(accumulator, a, b, loops[loops.length - 1] ?? null);
+  for (const _ of loops) builder.close();
+  emitEpilogue(builder, group, builder.read(accumulator, "sum", group.accumulate));
+  const body = builder.finish();
+  return {
+    kind: "tile",
+    name: nameOf(group, "contract"),
+    ...parametersOf([body], axes),
+    axes,
+    body,
+    parallelAxes: grid.length,
+    comment: commentOf(group),
+  };
+}
+
+function chooseVector(
+  group: ContractionGroup,
+  outer: readonly LoopVar[],
+  inner: readonly Access[],
+  lanes: number,
+): { readonly axis: LoopVar; readonly block: number } | null {
+  if (lanes === 1) return null;
+  const stores = group.epilogue.filter((s) => group.stored.has(s.out)).map((s): Access => ({
+    buffer: s.out,
+    index: s.index,
+    write: true,
+  }));
+  if (group.stored.has(group.result)) stores.push({ buffer: group.result, index: group.resultIndex, write: true });
+  const steps = guessProduct(group.k);
+  let best: LoopVar | null = null;
+  let bestScore = 1.2 / lanes;
+  const consider = (v: LoopVar, accesses: readonly Access[], factor: number): void => {
+    const size = guess(extent(v));
+    const score = vectorScore(accesses, v) * factor * size / (Math.ceil(size / lanes) * lanes);
+    if (score > bestScore) {
+      best = v;
+      bestScore = score;
+    }
+  };
+  for (const v of [...group.k].reverse()) consider(v, inner, Math.min(1, 0.6 + 0.1 * guess(extent(v)) / lanes));
+  const rare = steps >= 8 ? [] : stores;
+  for (const v of [...outer].reverse()) {
+    const uses = inner.some(({ index }: { index: Expr }) => dependsOn(index, v));
+    consider(v, [...inner, ...rare], uses ? 1 : 0.5);
+  }
+  if (best === null) return null;
+  const size = guess(extent(best));
+  const block = size >= 4 * lanes ? 4 * lanes : size >= 2 * lanes ? 2 * lanes : lanes;
+  return { axis: best, block };
+}
