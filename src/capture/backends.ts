@@ -1,0 +1,142 @@
+/**
+ * Backends: what turns a captured graph into something that runs.
+ *
+ * A backend is a function of a {@linkcode GraphModule} and example inputs. The graph may write to its inputs and attributes in place, and so must what the
+ * backend returns. `"eager"` is here; others are registered by the layers that have them. Mirrors `torch._dynamo.backends.registry`.
+ */
+import { type Graph, Interpreter, isTensorMeta, type Node, type RunArgument } from "../graph/mod.ts";
+import { isOperator, type NamedArgs } from "../ops/mod.ts";
+import { evaluate, isSymInt, type Sym, type SymInt } from "../symbolic/mod.ts";
+import { dispatchComplete, enableGrad, noGrad, type OpResult, Tensor } from "../tensor/mod.ts";
+import { InternalError } from "../core/mod.ts";
+
+/** A captured graph with the tensors that it holds. */
+export interface GraphModule {
+  readonly graph: Graph;
+  /** The tensors behind getAttr nodes, by path. They stay the same; their data may change between calls. */
+  readonly attributes: ReadonlyMap<string, Tensor>;
+  /** Calls that the tape recorded; the others ran without gradients. */
+  readonly recorded: ReadonlySet<Node>;
+  /** For each result, whether the caller may differentiate it. */
+  readonly differentiable: readonly boolean[];
+}
+
+/** A result of a compiled graph: a tensor, or a size. */
+export type GraphResult = Tensor | number | boolean | string | null;
+
+/** Runs a compiled graph: inputs in placeholder order, results in order of the output. */
+export interface CompiledFunction {
+  (inputs: readonly Tensor[]): readonly GraphResult[];
+  /** Resolves when the fastest tier is in place; absent if there is only one. */
+  ready?(): Promise<void>;
+}
+
+/** What the caller of `compile` asked of the backend. */
+export interface BackendContext {
+  readonly mode: CompileMode;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** How much compile time the caller wants to give. */
+export type CompileMode = "default" | "reduce-overhead" | "max-autotune" | "aot";
+
+/** Compiles a graph. `exampleInputs` are the real tensors of this call. */
+export type CompilerBackend = (
+  module: GraphModule,
+  exampleInputs: readonly Tensor[],
+  context: BackendContext,
+) => CompiledFunction;
+
+const backends = new Map<string, CompilerBackend>();
+
+/**
+ * Makes a backend known by name.
+ *
+ * @throws {RangeError} if the name is taken by another backend.
+ */
+export function registerBackend(name: string, backend: CompilerBackend): void {
+  const before = backends.get(name);
+  if (before !== undefined && before !== backend) throw new RangeError(`registerBackend: "${name}" is taken`);
+  backends.set(name, backend);
+}
+
+/** The backend of this name. @throws {RangeError} listing the known ones. */
+export function findBackend(name: string): CompilerBackend {
+  const found = backends.get(name);
+  if (found === undefined) {
+    throw new RangeError(
+      `compile: there is no backend "${name}": use one of ${listBackends().join(", ")}, or a function`,
+    );
+  }
+  return found;
+}
+
+/** Names of the known backends. */
+export function listBackends(): string[] {
+  return [...backends.keys()];
+}
+
+/** A value of a run: tensors, sizes, and plain data. */
+export type RunValue = Tensor | number;
+
+/** Calls an operator of a graph through dispatch. */
+export function callOperator(
+  target: Node & { readonly op: "call" },
+  args: readonly RunArgument<RunValue>[],
+  size: (value: SymInt) => number | SymInt = (v) => v,
+): OpResult {
+  const op = target.target;
+  if (!isOperator(op)) throw new InternalError(`${op.schema.target} is not in the operator table`);
+  const named: Record<string, unknown> = {};
+  op.schema.args.forEach((arg, i) => named[arg.key] = mapSizes(args[i], size));
+  return dispatchComplete(op, named as NamedArgs<Tensor>);
+}
+
+function mapSizes(value: unknown, size: (v: SymInt) => number | SymInt): unknown {
+  if (Array.isArray(value)) return value.map((v) => mapSizes(v, size));
+  return isSymInt(value) ? size(value) : value;
+}
+
+/** Reads the values of a graph's size symbols from its inputs. */
+export function sizeReader(graph: Graph): (inputs: readonly RunValue[]) => (s: Sym) => number {
+  const places: { readonly sym: Sym; readonly input: number; readonly dim: number }[] = [];
+  graph.placeholders.forEach((node, input) => {
+    if (!isTensorMeta(node.value)) return;
+    node.value.shape.forEach((size, dim) => {
+      if (!isSymInt(size) || size.expr.kind !== "symbol") return;
+      const sym = size.expr.symbol;
+      if (!places.some((p) => p.sym === sym)) places.push({ sym, input, dim });
+    });
+  });
+  return (inputs) => {
+    const values = new Map<Sym, number>();
+    for (const { sym, input, dim } of places) {
+      const t = inputs[input];
+      values.set(sym, t instanceof Tensor ? Number(t.shape[dim]) : Number(t));
+    }
+    return (s) => {
+      const value = values.get(s);
+      if (value === undefined) throw new InternalError(`the size ${s.name} comes from no input`);
+      return value;
+    };
+  };
+}
+
+/** Runs the captured graph operator by operator: what capture costs, and nothing else. */
+export function eagerBackend(module: GraphModule): CompiledFunction {
+  const { graph, attributes, recorded } = module;
+  const records = module.differentiable.includes(true);
+  const readSizes = sizeReader(graph);
+  return (inputs) => {
+    const values = readSizes(inputs);
+    const size = (s: SymInt): number => evaluate(s.expr, values);
+    const interpreter = new Interpreter<RunValue>(graph, (_, args, node) => {
+      const run = (): OpResult => callOperator(node, args, size);
+      return records && recorded.has(node) ? enableGrad(run) : run();
+    });
+    const results = noGrad(() => interpreter.run(inputs, attributes));
+    return results.map((r) => isSymInt(r) ? size(r) : r as GraphResult);
+  };
+}
+
+registerBackend("eager", eagerBackend);

@@ -1,0 +1,37 @@
+/**
+ * Checks: what a trace relied on, as data. A check stands at a source and compiles to one condition of the guard function, and to the
+ * sentence that says why a call was not served.
+ */
+import type { Device, DType } from "../core/mod.ts";
+import type { Expr } from "../symbolic/mod.ts";
+import type { Source } from "./source.ts";
+
+/** What a trace knows of a tensor that enters at each call. */
+export interface TensorCheck {
+  readonly kind: "tensor";
+  readonly dtype: DType;
+  readonly device: Device;
+  readonly requiresGrad: boolean;
+  /** One expression a dimension: a constant, or a size symbol. */
+  readonly shape: readonly Expr[];
+  /** Null where the stride does not matter (dimensions of size 1). */
+  readonly stride: readonly (Expr | null)[];
+}
+
+/** One thing that must hold of the value at a source. */
+export type Check =
+  | TensorCheck
+  /** `===` with a value of the trace; `NaN` equals itself. */
+  | { readonly kind: "identical"; readonly value: unknown }
+  /** The very tensor or object that another source yields. */
+  | { readonly kind: "same"; readonly other: Source }
+  | { readonly kind: "prototype"; readonly prototype: object | null }
+  | { readonly kind: "length"; readonly length: number }
+  /** The own string keys, in order. */
+  | { readonly kind: "keys"; readonly keys: readonly string[] }
+  | { readonly kind: "has"; readonly key: string | symbol; readonly present: boolean }
+  /** `size` of a Map or Set. */
+  | { readonly kind: "size"; readonly size: number }
+  /** A Map's or Set's `has(key)`. */
+  | { readonly kind: "member"; readonly key: unknown; readonly present: boolean }
+  | { readonly kind: "requiresGrad"; readonly value: boolean };

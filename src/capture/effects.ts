@@ -1,0 +1,101 @@
+/**
+ * Side effects: what a traced function did to the world beside its tensors, replayed after each compiled call.
+ *
+ * Writes to objects, arrays, Maps and Sets behind proxies, and to `.grad` and `requiresGrad` of real tensors, become a list of {@linkcode Effect}s over templates. Writes to the
+ * data of tensors are in the graph itself.
+ */
+import { autogradMeta, type Tensor } from "../tensor/mod.ts";
+import { DELETED, type ProxyRecord } from "./objects.ts";
+import { build, type Template, type TemplateMaker } from "./templates.ts";
+import type { LiftedTensor, Tracer } from "./tracer.ts";
+
+/** One write to replay. */
+export type Effect =
+  | { readonly kind: "set"; readonly target: Template; readonly key: string | symbol; readonly value: Template }
+  | { readonly kind: "delete"; readonly target: Template; readonly key: string | symbol }
+  /** Replaces the content of a Map or Set, given as entries or items. */
+  | { readonly kind: "fill"; readonly target: Template; readonly content: Template }
+  | { readonly kind: "grad"; readonly target: Template; readonly value: Template }
+  | { readonly kind: "requiresGrad"; readonly target: Template; readonly value: boolean };
+
+/** The effects of a trace, in the order in which they are replayed. */
+export function collectEffects(tracer: Tracer, maker: TemplateMaker): Effect[] {
+  const out: Effect[] = [];
+  for (const record of tracer.written) collectWrites(record, maker, out);
+  for (const lifted of tracer.lifted) collectGradient(lifted, tracer, maker, out);
+  return out;
+}
+
+function collectWrites(record: ProxyRecord, maker: TemplateMaker, out: Effect[]): void {
+  const target = maker.source(record.source, record.real);
+  for (const [key, value] of record.overlay) {
+    if (value === DELETED) {
+      // Elements cut off by a shorter length go with the length.
+      if (!(Array.isArray(record.real) && record.overlay.has("length"))) out.push({ kind: "delete", target, key });
+    } else out.push({ kind: "set", target, key, value: maker.make(value) });
+  }
+  if (record.collection !== null) {
+    const copy = record.collection instanceof Map ? new Map(record.collection) : new Set(record.collection);
+    out.push({ kind: "fill", target, content: maker.make(copy) });
+  }
+}
+
+function targetOf(lifted: LiftedTensor, maker: TemplateMaker): Template {
+  return lifted.source === null || lifted.kind === "attribute"
+    ? { kind: "value", value: lifted.real }
+    : maker.source(lifted.source, lifted.real);
+}
+
+function collectGradient(lifted: LiftedTensor, tracer: Tracer, maker: TemplateMaker, out: Effect[]): void {
+  const { twin, real } = lifted;
+  const meta = twin.autograd;
+  if (meta !== null && meta.gradFn === null && meta.requiresGrad !== real.requiresGrad) {
+    out.push({ kind: "requiresGrad", target: targetOf(lifted, maker), value: meta.requiresGrad });
+  }
+  if (lifted.grad === null) return;
+  const after = meta?.grad ?? null;
+  if (after === lifted.grad.twin) return;
+  if (after !== null && !real.isLeaf && real.autograd?.retainsGrad !== true) {
+    tracer.breakGraph(
+      "backward() reaches a tensor whose history began outside of the compiled function",
+      "compute the loss inside as well, or call backward() outside",
+    );
+  }
+  const value: Template = after === null ? { kind: "value", value: null } : maker.make(after);
+  out.push({ kind: "grad", target: targetOf(lifted, maker), value });
+}
+
+/** Replays effects with the results of one call. */
+export function replay(effects: readonly Effect[], results: readonly unknown[], values: readonly unknown[]): void {
+  const made = new Map<number, object>();
+  for (const effect of effects) {
+    const target = build(effect.target, results, values, made) as object;
+    switch (effect.kind) {
+      case "set":
+        Reflect.set(target, effect.key, build(effect.value, results, values, made));
+        break;
+      case "delete":
+        Reflect.deleteProperty(target, effect.key);
+        break;
+      case "fill": {
+        const content = build(effect.content, results, values, made);
+        (target as Map<unknown, unknown>).clear();
+        if (content instanceof Map) { for (const [k, v] of content) (target as Map<unknown, unknown>).set(k, v); }
+        else for (const item of content as Set<unknown>) (target as Set<unknown>).add(item);
+        break;
+      }
+      case "grad": {
+        const value = build(effect.value, results, values, made) as Tensor | null;
+        const tensor = target as Tensor;
+        // As the property does, without asking a mode for the owner.
+        if (value !== null || tensor.autograd !== null) autogradMeta(tensor).grad = value;
+        break;
+      }
+      case "requiresGrad":
+        (target as Tensor).requiresGrad = effect.value;
+        break;
+      default:
+        effect satisfies never;
+    }
+  }
+}

@@ -1,0 +1,344 @@
+/**
+ * Guards as code: all checks of a trace become one JavaScript function.
+ *
+ * Enters: the source tree of a trace, its size conditions, and the sources whose values the call needs. Leaves: a function of (arguments, this, values)
+ * that returns -1 and fills `values`, or the number of the check that failed, and a sentence for each check. Every source is read once; checks stand in the order
+ * arguments, known objects, stated captures, closures, so that the cheap and most often failing ones come first. Text comes from
+ * this file and from JSON literals only; every other value is an entry of a table. Mirrors `torch._dynamo.guards`.
+ */
+import { getDefaultDtype } from "../core/mod.ts";
+import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
+import { isGradEnabled, Tensor } from "../tensor/mod.ts";
+import type { Check, TensorCheck } from "./checks.ts";
+import { lookUp, readScopes, type ScopeSnapshot } from "./scopes.ts";
+import type { ShapeGuard } from "./shape_env.ts";
+import type { Source } from "./source.ts";
+
+/** Returns -1 and fills `values`, or the number of the failing check. */
+export type GuardFunction = (args: readonly unknown[], self: unknown, values: unknown[]) => number;
+
+/** A compiled guard. */
+export interface CompiledGuard {
+  readonly run: GuardFunction;
+  /** What each check demands, by number. */
+  readonly sentences: readonly string[];
+  readonly text: string;
+}
+
+/** What is compiled. */
+export interface GuardInput {
+  readonly roots: readonly Source[];
+  readonly shapeGuards: readonly ShapeGuard[];
+  /** Sources whose values the call needs, in order. */
+  readonly wanted: readonly Source[];
+  readonly argumentCount: number;
+  /** The real captures of this call. */
+  readonly captures: (() => Readonly<Record<string, unknown>>) | null;
+  /** Inputs that may not share memory with those behind them. */
+  readonly apart: readonly {
+    readonly source: Source;
+    readonly others: readonly Source[];
+    readonly storages: ReadonlySet<unknown>;
+  }[];
+}
+
+/** What generated code may call. */
+interface Helpers {
+  readonly T: typeof Tensor;
+  readonly proto: (value: unknown) => object | null;
+  readonly is: (a: unknown, b: unknown) => boolean;
+  readonly keys: (value: object, expected: readonly string[]) => boolean;
+  readonly has: (value: object, key: string | symbol) => boolean;
+  readonly nth: (value: Iterable<unknown>, index: number) => unknown;
+  // deno-lint-ignore ban-types
+  readonly scopes: (fn: Function) => ScopeSnapshot[];
+  readonly variable: (scopes: ScopeSnapshot[], name: string) => unknown;
+  readonly gradEnabled: () => boolean;
+  readonly defaultDtype: () => unknown;
+}
+
+const HELPERS: Helpers = {
+  T: Tensor,
+  proto: (value) => typeof value === "object" && value !== null ? Object.getPrototypeOf(value) : HELPERS.T,
+  is: Object.is,
+  keys: (value, expected) => {
+    const own = Object.keys(value);
+    return own.length === expected.length && own.every((k, i) => k === expected[i]);
+  },
+  has: (value, key) => key in value,
+  nth: (value, index) => {
+    const iterator = value instanceof Map ? value.keys() : value[Symbol.iterator]();
+    for (let i = 0; i < index; i++) iterator.next();
+    return iterator.next().value;
+  },
+  scopes: readScopes,
+  variable: (scopes, name) => lookUp(scopes, name)?.value,
+  gradEnabled: isGradEnabled,
+  defaultDtype: getDefaultDtype,
+};
+
+const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
+
+class Emitter {
+  readonly #lines: string[] = [];
+  readonly #late: string[] = [];
+  readonly constants: unknown[] = [];
+  readonly sentences: string[] = [];
+  readonly #names = new Map<Source, string>();
+  readonly #scopes = new Map<unknown, string>();
+  readonly #sizes = new Map<Sym, string>();
+  #next = 0;
+
+  #constant(value: unknown): string {
+    let at = this.constants.indexOf(value);
+    if (at < 0) at = this.constants.push(value) - 1;
+    return `c[${at}]`;
+  }
+
+  #literal(value: unknown): string {
+    switch (typeof value) {
+      case "string":
+        return JSON.stringify(value);
+      case "number":
+      case "boolean":
+      case "undefined":
+        return String(value);
+      default:
+        return value === null ? "null" : this.#constant(value);
+    }
+  }
+
+  /** Fails with the next number where `condition` (a text) is true. */
+  #fail(condition: string, sentence: string, late = false): void {
+    const line = `if (${condition}) return ${this.sentences.length};`;
+    this.sentences.push(sentence);
+    (late ? this.#late : this.#lines).push(line);
+  }
+
+  #define(text: string): string {
+    const name = `v${this.#next++}`;
+    this.#lines.push(`const ${name} = ${text};`);
+    return name;
+  }
+
+  #read(source: Source, base: string): string {
+    const { key } = source;
+    switch (key.kind) {
+      case "arguments":
+        return "a";
+      case "argument":
+        return `a[${key.index}]`;
+      case "this":
+        return "t";
+      case "constant":
+        return this.#constant(key.value);
+      case "capture":
+        return `k[${JSON.stringify(key.name)}]`;
+      case "binding": {
+        let scopes = this.#scopes.get(key.fn);
+        if (scopes === undefined) {
+          scopes = this.#define(`h.scopes(${this.#constant(key.fn)})`);
+          this.#scopes.set(key.fn, scopes);
+        }
+        return `h.variable(${scopes}, ${JSON.stringify(key.name)})`;
+      }
+      case "property":
+        if (typeof key.key === "symbol") return `${base}[${this.#constant(key.key)}]`;
+        return /^(0|[1-9]\d*)$/.test(key.key) ? `${base}[${key.key}]` : `${base}[${JSON.stringify(key.key)}]`;
+      case "mapValue":
+        return `${base}.get(${this.#literal(key.key)})`;
+      case "item":
+        return `h.nth(${base}, ${key.index})`;
+      case "grad":
+        return `(${base}.autograd === null ? null : ${base}.autograd.grad)`;
+      default:
+        return key satisfies never;
+    }
+  }
+
+  /** The name under which a source's value stands; emits its read and its checks, then those below it. */
+  source(source: Source, base: string): void {
+    const name = this.#define(this.#read(source, base));
+    this.#names.set(source, name);
+    for (const check of source.checks) this.#check(source, name, check);
+    for (const child of source.children) this.source(child, name);
+  }
+
+  nameOf(source: Source): string {
+    const found = this.#names.get(source);
+    if (found !== undefined) return found;
+    const base = source.parent === null ? "" : this.nameOf(source.parent);
+    const name = this.#define(this.#read(source, base));
+    this.#names.set(source, name);
+    return name;
+  }
+
+  #check(source: Source, v: string, check: Check): void {
+    const { value } = check as { readonly value?: unknown };
+    switch (check.kind) {
+      case "identical": {
+        const plain = typeof value === "number" && (Number.isNaN(value) || value === 0);
+        const condition = plain
+          ? `!h.is(${v}, ${Object.is(value, -0) ? "-0" : value})`
+          : `${v} !== ${this.#literal(value)}`;
+        this.#fail(condition, `${source} is no longer ${describe(value)}`);
+        break;
+      }
+      case "same":
+        this.#late.push(`// ${source} and ${check.other}`.replaceAll("\n", " "));
+        this.#fail(`${v} !== ${this.nameOf(check.other)}`, `${source} and ${check.other} are no longer the same`, true);
+        break;
+      case "prototype": {
+        const type = check.prototype?.constructor?.name ?? "null";
+        this.#fail(`h.proto(${v}) !== ${this.#literal(check.prototype)}`, `${source} is no longer a plain ${type}`);
+        break;
+      }
+      case "length":
+        this.#fail(`${v}.length !== ${check.length}`, `${source}.length was ${check.length}`);
+        break;
+      case "keys":
+        this.#fail(
+          `!h.keys(${v}, ${this.#constant(check.keys)})`,
+          `the keys of ${source} were ${check.keys.join(", ")}`,
+        );
+        break;
+      case "has":
+        this.#fail(
+          `h.has(${v}, ${this.#literal(check.key)}) !== ${check.present}`,
+          `${source} ${check.present ? "had" : "did not have"} the property ${String(check.key)}`,
+        );
+        break;
+      case "size":
+        this.#fail(`${v}.size !== ${check.size}`, `${source}.size was ${check.size}`);
+        break;
+      case "member":
+        this.#fail(
+          `${v}.has(${this.#literal(check.key)}) !== ${check.present}`,
+          `${source} ${check.present ? "had" : "did not have"} the entry ${describe(check.key)}`,
+        );
+        break;
+      case "requiresGrad":
+        this.#fail(`${v}.requiresGrad !== ${check.value}`, `${source}.requiresGrad was ${check.value}`);
+        break;
+      case "tensor":
+        this.#tensor(source, v, check);
+        break;
+      default:
+        check satisfies never;
+    }
+  }
+
+  #tensor(source: Source, v: string, check: TensorCheck): void {
+    const { dtype, device } = check;
+    this.#fail(`!(${v} instanceof h.T)`, `${source} was a tensor`);
+    this.#fail(`${v}.dtype !== ${this.#constant(dtype)}`, `${source}.dtype was ${dtype.name}`);
+    const shape = this.#define(`${v}.shape`);
+    this.#fail(`${shape}.length !== ${check.shape.length}`, `${source} had ${check.shape.length} dimensions`);
+    check.shape.forEach((size, d) => this.#size(size, `${shape}[${d}]`, `${source}.shape[${d}]`));
+    const stride = check.stride.some((s) => s !== null) ? this.#define(`${v}.stride`) : "";
+    const conditions = check.stride.flatMap((s, d) => s === null ? [] : [`${stride}[${d}] !== ${this.#expression(s)}`]);
+    const strides = check.stride.map((s) => s === null ? "any" : toText(s)).join(", ");
+    if (conditions.length > 0) {
+      this.#late.push("");
+      this.#fail(conditions.join(" || "), `${source}.stride was [${strides}]`, true);
+    }
+    this.#fail(`${v}.device !== ${this.#constant(device)}`, `${source}.device was ${device}`);
+    this.#fail(`${v}.requiresGrad !== ${check.requiresGrad}`, `${source}.requiresGrad was ${check.requiresGrad}`);
+  }
+
+  #size(size: Expr, read: string, place: string): void {
+    if (size.kind !== "symbol") {
+      this.#fail(`${read} !== ${this.#expression(size)}`, `${place} was ${toText(size)}`);
+      return;
+    }
+    const sym = size.symbol;
+    const known = this.#sizes.get(sym);
+    if (known !== undefined) {
+      this.#fail(`${read} !== ${known}`, `${place} was the same size ${sym.name} as another`);
+      return;
+    }
+    const name = this.#define(read);
+    this.#sizes.set(sym, name);
+    if (sym.lower > 0) this.#fail(`${name} < ${sym.lower}`, `${place} was at least ${sym.lower}`);
+    if (Number.isFinite(sym.upper)) this.#fail(`${name} > ${sym.upper}`, `${place} was at most ${sym.upper}`);
+  }
+
+  #dialect(): ReturnType<typeof javascriptDialect> {
+    return javascriptDialect({ symbol: (s) => this.#sizes.get(s) ?? "NaN" });
+  }
+
+  #expression(e: Expr): string {
+    return e.kind === "const" ? String(e.value) : `(${printExpr(e, this.#dialect())})`;
+  }
+
+  shapeGuard(guard: ShapeGuard): void {
+    const at = guard.location === null ? "" : ` (${guard.location.file}:${guard.location.line})`;
+    this.#fail(
+      `!(${printBool(guard.condition, this.#dialect())})`,
+      `${toText(guard.condition)} held, from ${guard.reason}${at}`,
+      true,
+    );
+  }
+
+  apart(source: Source, others: readonly Source[], storages: ReadonlySet<unknown>): void {
+    const v = this.nameOf(source);
+    for (const other of others) {
+      const w = this.nameOf(other);
+      this.#fail(
+        `${v} !== ${w} && ${v}.storage === ${w}.storage`,
+        `${source} and ${other} did not share memory`,
+        true,
+      );
+    }
+    if (storages.size > 0) {
+      this.#fail(
+        `${this.#constant(storages)}.has(${v}.storage)`,
+        `${source} shared no memory with what is written`,
+        true,
+      );
+    }
+  }
+
+  /** Global state and the number of arguments. */
+  prologue(argumentCount: number, hasCaptures: boolean): void {
+    this.#fail(`a.length !== ${argumentCount}`, `the function was called with ${argumentCount} arguments`);
+    const enabled = isGradEnabled();
+    this.#fail(`h.gradEnabled() !== ${enabled}`, `gradients were ${enabled ? "on" : "off"}`);
+    const dtype = getDefaultDtype();
+    this.#fail(`h.defaultDtype() !== ${this.#constant(dtype)}`, `the default dtype was ${dtype.name}`);
+    if (hasCaptures) this.#lines.push("const k = captures();");
+  }
+
+  finish(wanted: readonly Source[]): string {
+    const fill = wanted.map((s, i) => `values[${i}] = ${this.nameOf(s)};`);
+    return [...this.#lines, ...this.#late.filter((l) => l !== ""), ...fill, "return -1;"].map((l) => `  ${l}`).join(
+      "\n",
+    );
+  }
+}
+
+/** Compiles the checks of a trace. */
+export function compileGuards(input: GuardInput): CompiledGuard {
+  const emitter = new Emitter();
+  emitter.prologue(input.argumentCount, input.captures !== null);
+  const rank = (s: Source): number => ROOT_ORDER.indexOf(s.key.kind);
+  const roots = [...input.roots].sort((a, b) => rank(a) - rank(b));
+  for (const root of roots) emitter.source(root, "");
+  for (const guard of input.shapeGuards) emitter.shapeGuard(guard);
+  for (const { source, others, storages } of input.apart) emitter.apart(source, others, storages);
+  const body = emitter.finish(input.wanted);
+  const text = `return function guard(a, t, values) {\n${body}\n};`;
+  const make = new Function("c", "h", "captures", text) as (
+    c: readonly unknown[],
+    h: Helpers,
+    captures: GuardInput["captures"],
+  ) => GuardFunction;
+  return { run: make(emitter.constants, HELPERS, input.captures), sentences: emitter.sentences, text };
+}
+
+function describe(value: unknown): string {
+  if (value instanceof Tensor) return `the same tensor`;
+  if (typeof value === "function") return `the function ${value.name || "(anonymous)"}`;
+  if (typeof value === "object" && value !== null) return "the same object";
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}

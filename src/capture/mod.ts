@@ -1,0 +1,20 @@
+/**
+ * Capture: `compile()`, its backends, dynamic sizes, and what explains them.
+ *
+ * @module
+ */
+export * from "./backends.ts";
+export {
+  compile,
+  type Compiled,
+  type CompileOptions,
+  entryCount,
+  explain,
+  type Explanation,
+  reset,
+} from "./compile.ts";
+export { markDynamic, markStatic } from "./dynamic.ts";
+export { GraphBreak } from "./graph_break.ts";
+export { registerLibrary } from "./library.ts";
+export { canReadScopes } from "./scopes.ts";
+export { type DimRange, ShapeEnv, type ShapeGuard } from "./shape_env.ts";

@@ -1,0 +1,96 @@
+/**
+ * The shape environment of one trace: which sizes are symbols, what they are now, and what was assumed of them.
+ *
+ * Symbols stand for dimensions of inputs; equal sizes share a symbol, whose equality the guards then check (duck sizing). A condition is
+ * decided with the sizes at hand and recorded; asking again, or asking what follows from the symbols' ranges, records nothing. 0 and 1 never become symbols.
+ * Mirrors `torch.fx.experimental.symbolic_shapes.ShapeEnv`.
+ */
+import type { SourceLocation } from "../graph/mod.ts";
+import {
+  type BoolExpr,
+  eq,
+  evaluate,
+  evaluateBool,
+  type Expr,
+  newSym,
+  not,
+  type ShapeEnvLike,
+  type Sym,
+  symbol,
+  SymInt,
+  toText,
+} from "../symbolic/mod.ts";
+import { userLocation } from "./graph_break.ts";
+
+/** A condition that the trace relied on. */
+export interface ShapeGuard {
+  readonly condition: BoolExpr;
+  readonly reason: string;
+  readonly location: SourceLocation | null;
+}
+
+/** Range that a caller promises for a dimension, inclusive. */
+export interface DimRange {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** Symbols and guards of one trace. */
+export class ShapeEnv implements ShapeEnvLike {
+  readonly #hints = new Map<Sym, number>();
+  readonly #byHint = new Map<number, Sym>();
+  readonly #guards = new Map<BoolExpr, ShapeGuard>();
+
+  /** The symbols, in order of creation. */
+  get symbols(): readonly Sym[] {
+    return [...this.#hints.keys()];
+  }
+
+  /** What was assumed. */
+  get guards(): readonly ShapeGuard[] {
+    return [...this.#guards.values()];
+  }
+
+  /** A size that is `hint` in this trace. Without a range of its own it shares the symbol of an equal size. */
+  createSize(hint: number, range: DimRange = {}): SymInt {
+    const ranged = range.min !== undefined || range.max !== undefined;
+    let sym = ranged ? undefined : this.#byHint.get(hint);
+    if (sym === undefined) {
+      const lower = Math.max(range.min ?? 2, 0);
+      sym = newSym(`s${this.#hints.size}`, { kind: "size", lower, upper: range.max ?? Infinity });
+      this.#hints.set(sym, hint);
+      if (!ranged) this.#byHint.set(hint, sym);
+    }
+    return new SymInt(symbol(sym), this);
+  }
+
+  /** The value of an expression in this trace. */
+  hint(e: Expr): number {
+    return evaluate(e, (s) => this.#hintOf(s));
+  }
+
+  evaluateBool(e: BoolExpr, reason: string): boolean {
+    if (e.kind === "bool") return e.value;
+    const answer = evaluateBool(e, (s) => this.#hintOf(s));
+    const condition = answer ? e : not(e);
+    if (!this.#guards.has(condition)) {
+      this.#guards.set(condition, { condition, reason, location: userLocation() });
+    }
+    return answer;
+  }
+
+  evaluateInt(e: Expr, reason: string): number {
+    const value = this.hint(e);
+    const condition = eq(e, value);
+    if (condition.kind !== "bool" && !this.#guards.has(condition)) {
+      this.#guards.set(condition, { condition, reason, location: userLocation() });
+    }
+    return value;
+  }
+
+  #hintOf(s: Sym): number {
+    const hint = this.#hints.get(s);
+    if (hint === undefined) throw new RangeError(`the size ${toText(symbol(s))} belongs to another capture`);
+    return hint;
+  }
+}

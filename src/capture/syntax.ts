@@ -1,0 +1,419 @@
+/**
+ * What the text of a function says about it: its kind, its free names, which of them it assigns, and whether its text can stand alone.
+ *
+ * Enters: a function's own text (types are already stripped at run time). Leaves: a {@linkcode FunctionSyntax}. Scoping follows ECMAScript: `var` and
+ * functions belong to the function, `let`, `const` and classes to the block, parameters to a scope of their own. A direct `eval` or
+ * `with` makes names unknowable, so such a function counts as opaque.
+ */
+import { type AnyNode, type Function as FunctionNode, type Node, parse, type Pattern, type Program } from "acorn";
+
+/** What the text of one function says. */
+export interface FunctionSyntax {
+  readonly kind: "arrow" | "function" | "method" | "class" | "native" | "unreadable";
+  /** An expression that evaluates to the function when its free names are in scope. */
+  readonly expression: string;
+  /** Names that it reads or writes and does not declare, in order of first occurrence. */
+  readonly free: readonly string[];
+  /** Free names that it (or a function inside it) assigns. */
+  readonly assigned: ReadonlySet<string>;
+  /** Uses `#private` names, so it only works on real instances of its class. */
+  readonly usesPrivate: boolean;
+  /** Uses `super`, `new.target` or direct eval, so it cannot be rebuilt outside its place. */
+  readonly isTied: boolean;
+  readonly isAsync: boolean;
+  readonly isGenerator: boolean;
+  /** An arrow that mentions `this` or `arguments` of the code around it. */
+  readonly usesOuterThis: boolean;
+}
+
+const NOTHING = {
+  free: [],
+  assigned: new Set<string>(),
+  usesPrivate: false,
+  isTied: true,
+  isAsync: false,
+  isGenerator: false,
+  usesOuterThis: false,
+} as const;
+
+/** Tells whether a value looks like a syntax node. */
+export function isSyntaxNode(value: unknown): value is AnyNode {
+  return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
+}
+
+/** Calls `visit` for the direct children of a node, in the order of the text. */
+export function forEachChild(node: Node, visit: (child: AnyNode) => void): void {
+  for (const value of Object.values(node)) {
+    if (Array.isArray(value)) { for (const item of value) if (isSyntaxNode(item)) visit(item); }
+    else if (isSyntaxNode(value)) visit(value);
+  }
+}
+
+/** The names that a pattern declares. */
+export function boundNames(pattern: Pattern): string[] {
+  switch (pattern.type) {
+    case "Identifier":
+      return [pattern.name];
+    case "ObjectPattern":
+      return pattern.properties.flatMap((p) => boundNames(p.type === "RestElement" ? p.argument : p.value));
+    case "ArrayPattern":
+      return pattern.elements.flatMap((e) => e === null ? [] : boundNames(e));
+    case "RestElement":
+      return boundNames(pattern.argument);
+    case "AssignmentPattern":
+      return boundNames(pattern.left);
+    case "MemberExpression":
+      return [];
+    default:
+      return pattern satisfies never;
+  }
+}
+
+/** One lexical scope: the names declared in it. */
+class Scope {
+  readonly names = new Set<string>();
+  constructor(readonly parent: Scope | null, readonly isFunction: boolean) {}
+
+  declares(name: string): boolean {
+    let scope: Scope | null = this as Scope;
+    for (; scope !== null; scope = scope.parent) if (scope.names.has(name)) return true;
+    return false;
+  }
+}
+
+function isFunctionNode(node: AnyNode): node is FunctionNode & AnyNode {
+  return node.type === "FunctionDeclaration" || node.type === "FunctionExpression" ||
+    node.type === "ArrowFunctionExpression";
+}
+
+/** Hoists `var` and function declarations into a function's scope, block declarations into a block's. */
+function declare(nodes: readonly Node[], scope: Scope, top: boolean): void {
+  for (const statement of nodes as readonly AnyNode[]) {
+    if (statement.type === "VariableDeclaration" && statement.kind !== "var") {
+      for (const d of statement.declarations) for (const name of boundNames(d.id)) scope.names.add(name);
+    } else if (statement.type === "FunctionDeclaration" || statement.type === "ClassDeclaration") {
+      if (statement.id !== null) scope.names.add(statement.id.name);
+    }
+    if (top) hoistVars(statement, scope);
+  }
+}
+
+function hoistVars(node: AnyNode, scope: Scope): void {
+  if (node.type === "VariableDeclaration" && node.kind === "var") {
+    for (const d of node.declarations) for (const name of boundNames(d.id)) scope.names.add(name);
+  }
+  if (isFunctionNode(node) || node.type === "ClassDeclaration" || node.type === "ClassExpression") return;
+  forEachChild(node, (child) => hoistVars(child, scope));
+}
+
+/** Finds the free names below a node. */
+class FreeNames {
+  readonly free = new Set<string>();
+  readonly assigned = new Set<string>();
+  usesPrivate = false;
+  isTied = false;
+  usesOuterThis = false;
+  /** How many functions with an own `this` are around the current node. */
+  #thisDepth = 0;
+  #superDepth = 0;
+
+  #use(name: string, scope: Scope): void {
+    if (name === "arguments" && this.#thisDepth > 0) return;
+    if (name === "arguments") this.usesOuterThis = true;
+    else if (!scope.declares(name)) this.free.add(name);
+  }
+
+  #assign(pattern: AnyNode, scope: Scope): void {
+    if (pattern.type === "MemberExpression") return;
+    for (const name of boundNames(pattern as Pattern)) if (!scope.declares(name)) this.assigned.add(name);
+  }
+
+  visit(node: AnyNode, scope: Scope): void {
+    switch (node.type) {
+      case "Identifier":
+        return this.#use(node.name, scope);
+      case "PrivateIdentifier":
+        this.usesPrivate = true;
+        return;
+      case "ThisExpression":
+        if (this.#thisDepth === 0) this.usesOuterThis = true;
+        return;
+      case "Super":
+        if (this.#superDepth === 0) this.isTied = true;
+        return;
+      case "MetaProperty":
+        if (node.meta.name === "new" && this.#thisDepth === 0) this.isTied = true;
+        if (node.meta.name === "import") this.isTied = true;
+        return;
+      case "CallExpression":
+        if (node.callee.type === "Identifier" && node.callee.name === "eval") this.isTied = true;
+        break;
+      case "WithStatement":
+        this.isTied = true;
+        break;
+      case "AssignmentExpression":
+        this.#assign(node.left, scope);
+        break;
+      case "UpdateExpression":
+        this.#assign(node.argument, scope);
+        break;
+      case "ForInStatement":
+      case "ForOfStatement": {
+        const inner = new Scope(scope, false);
+        if (node.left.type === "VariableDeclaration") declare([node.left], inner, false);
+        else this.#assign(node.left, scope);
+        return this.#children(node, inner);
+      }
+      case "ForStatement": {
+        const inner = new Scope(scope, false);
+        if (node.init?.type === "VariableDeclaration") declare([node.init], inner, false);
+        return this.#children(node, inner);
+      }
+      case "BlockStatement":
+      case "StaticBlock": {
+        const inner = new Scope(scope, node.type === "StaticBlock");
+        declare(node.body, inner, node.type === "StaticBlock");
+        return this.#children(node, inner);
+      }
+      case "SwitchStatement": {
+        this.visit(node.discriminant, scope);
+        const inner = new Scope(scope, false);
+        for (const c of node.cases) declare(c.consequent, inner, false);
+        for (const c of node.cases) this.visit(c, inner);
+        return;
+      }
+      case "CatchClause": {
+        const inner = new Scope(scope, false);
+        if ((node.param ?? null) !== null && node.param) {
+          for (const name of boundNames(node.param)) inner.names.add(name);
+        }
+        return this.#children(node, inner);
+      }
+      case "FunctionDeclaration":
+      case "FunctionExpression":
+      case "ArrowFunctionExpression":
+        return this.function(node, scope);
+      case "ClassDeclaration":
+      case "ClassExpression":
+        return this.#class(node, scope);
+      case "MemberExpression":
+        this.visit(node.object, scope);
+        if (node.computed || node.property.type === "PrivateIdentifier") this.visit(node.property, scope);
+        return;
+      case "Property":
+        if (node.computed) this.visit(node.key, scope);
+        if (node.kind !== "init" || node.method) return this.#method(node.value, scope);
+        return this.visit(node.value, scope);
+      case "LabeledStatement":
+        return this.visit(node.body, scope);
+      case "BreakStatement":
+      case "ContinueStatement":
+        return;
+      default:
+        break;
+    }
+    this.#children(node, scope);
+  }
+
+  #children(node: AnyNode, scope: Scope): void {
+    forEachChild(node, (child) => this.visit(child, scope));
+  }
+
+  #method(node: AnyNode, scope: Scope): void {
+    this.#superDepth++;
+    this.visit(node, scope);
+    this.#superDepth--;
+  }
+
+  #class(node: AnyNode & { type: "ClassDeclaration" | "ClassExpression" }, scope: Scope): void {
+    const inner = new Scope(scope, false);
+    if (node.id) inner.names.add(node.id.name);
+    if (node.superClass) this.visit(node.superClass, scope);
+    for (const member of node.body.body) {
+      if (member.type === "StaticBlock") {
+        this.#thisDepth++;
+        this.#method(member, inner);
+        this.#thisDepth--;
+        continue;
+      }
+      if (member.computed || member.key.type === "PrivateIdentifier") this.visit(member.key, inner);
+      if (!member.value) continue;
+      if (member.type === "MethodDefinition") this.#method(member.value, inner);
+      else {
+        // Field initialisers have their own `this`.
+        this.#thisDepth++;
+        this.#method(member.value, inner);
+        this.#thisDepth--;
+      }
+    }
+  }
+
+  function(node: FunctionNode, scope: Scope): void {
+    const own = new Scope(scope, true);
+    if (node.type === "FunctionExpression" && node.id) own.names.add(node.id.name);
+    for (const param of node.params) for (const name of boundNames(param)) own.names.add(name);
+    const hasThis = node.type !== "ArrowFunctionExpression";
+    if (hasThis) this.#thisDepth++;
+    for (const param of node.params) this.visit(param, own);
+    if (node.body.type === "BlockStatement") {
+      const body = new Scope(own, true);
+      declare(node.body.body, body, true);
+      for (const statement of node.body.body) this.visit(statement, body);
+    } else this.visit(node.body, own);
+    if (hasThis) this.#thisDepth--;
+  }
+}
+
+function parseText(text: string): Program | null {
+  try {
+    return parse(text, { ecmaVersion: "latest", sourceType: "module", allowSuperOutsideMethod: true });
+  } catch (error) {
+    if (error instanceof SyntaxError) return null;
+    throw error;
+  }
+}
+
+function expressionOf(program: Program): AnyNode | null {
+  const statement = program.body[0];
+  return statement?.type === "ExpressionStatement" ? statement.expression as AnyNode : null;
+}
+
+const known = new WeakMap<object, FunctionSyntax>();
+
+/** Reads a function's text. The answer is remembered for the function. */
+// deno-lint-ignore ban-types
+export function functionSyntax(fn: Function): FunctionSyntax {
+  let found = known.get(fn);
+  if (found === undefined) {
+    found = readSyntax(Function.prototype.toString.call(fn));
+    known.set(fn, found);
+  }
+  return found;
+}
+
+/** Reads the text of a function. */
+export function readSyntax(text: string): FunctionSyntax {
+  if (/\{\s*\[native code\]\s*\}\s*$/.test(text)) return { kind: "native", expression: "", ...NOTHING };
+  if (/^class\b/.test(text)) return readClass(text);
+  const plain = parseText(`(${text})`);
+  const node = plain === null ? null : expressionOf(plain);
+  if (node !== null && isFunctionNode(node)) {
+    return analyse(node, node.type === "ArrowFunctionExpression" ? "arrow" : "function", `(${text})`);
+  }
+  return readMethod(text);
+}
+
+function readClass(text: string): FunctionSyntax {
+  const program = parseText(`(${text})`);
+  const node = program === null ? null : expressionOf(program);
+  if (node === null) return { kind: "unreadable", expression: "", ...NOTHING };
+  return { ...analyse(node, "class", `(${text})`), isTied: true };
+}
+
+/** Methods, getters and setters: their text only parses inside a class or an object. */
+function readMethod(text: string): FunctionSyntax {
+  const unreadable: FunctionSyntax = { kind: "unreadable", expression: "", ...NOTHING };
+  const body = text.replace(/^static\s+(?!\()/, "");
+  const inClass = parseText(`(class { ${body} })`) ?? parseText(`(class extends Object { ${body} })`);
+  const cls = inClass === null ? null : expressionOf(inClass);
+  const member = cls?.type === "ClassExpression" ? cls.body.body[0] : undefined;
+  // A private name that only the surrounding class declares does not parse alone.
+  if (member?.type !== "MethodDefinition") {
+    return /#[A-Za-z_$]/.test(body) ? { ...unreadable, usesPrivate: true } : unreadable;
+  }
+  const found = new FreeNames();
+  found.visit(member.value as AnyNode, new Scope(null, true));
+  const usesPrivate = found.usesPrivate || member.key.type === "PrivateIdentifier";
+  const access = member.kind === "get" ? "get" : member.kind === "set" ? "set" : null;
+  const object = access === null
+    ? `Object.values(Object.getOwnPropertyDescriptors({ ${body} }))[0].value`
+    : `Object.values(Object.getOwnPropertyDescriptors({ ${body} }))[0].${access}`;
+  return {
+    kind: "method",
+    expression: object,
+    free: [...found.free],
+    assigned: found.assigned,
+    usesPrivate,
+    isTied: found.isTied || usesPrivate || member.computed,
+    isAsync: member.value.async,
+    isGenerator: member.value.generator,
+    usesOuterThis: false,
+  };
+}
+
+function analyse(node: AnyNode, kind: "arrow" | "function" | "class", expression: string): FunctionSyntax {
+  const found = new FreeNames();
+  found.visit(node, new Scope(null, true));
+  return {
+    kind,
+    expression,
+    free: [...found.free],
+    assigned: found.assigned,
+    usesPrivate: found.usesPrivate,
+    isTied: found.isTied,
+    isAsync: isFunctionNode(node) && node.async,
+    isGenerator: isFunctionNode(node) && node.generator,
+    usesOuterThis: found.usesOuterThis,
+  };
+}
+
+/**
+ * Tells which of `names` are assigned anywhere in a program outside their declarations, and which are declared once, in a way that can be
+ * followed. Used on the text around a function: a name that is declared once in the whole file and never assigned is constant.
+ */
+export function constantNames(source: string, names: ReadonlySet<string>): ReadonlySet<string> | null {
+  const program = parseText(source);
+  if (program === null) return null;
+  const declarations = new Map<string, number>();
+  const assigned = new Set<string>();
+  const add = (name: string): void => {
+    if (names.has(name)) declarations.set(name, (declarations.get(name) ?? 0) + 1);
+  };
+  const walk = (node: AnyNode): void => {
+    switch (node.type) {
+      case "VariableDeclaration":
+        for (const d of node.declarations) {
+          for (const name of boundNames(d.id)) {
+            add(name);
+            // Declared without a value: some assignment, perhaps in a loop, must give it one.
+            if (!d.init && node.kind !== "const") assigned.add(name);
+          }
+        }
+        break;
+      case "FunctionDeclaration":
+      case "FunctionExpression":
+      case "ArrowFunctionExpression":
+        if (node.type === "FunctionDeclaration" && node.id !== null) add(node.id.name);
+        for (const p of node.params) for (const name of boundNames(p)) add(name);
+        break;
+      case "ClassDeclaration":
+        if (node.id !== null) add(node.id.name);
+        break;
+      case "ImportDeclaration":
+        for (const s of node.specifiers) add(s.local.name);
+        break;
+      case "AssignmentExpression":
+        if (node.left.type !== "MemberExpression") { for (const name of boundNames(node.left)) assigned.add(name); }
+        break;
+      case "UpdateExpression":
+        if (node.argument.type === "Identifier") assigned.add(node.argument.name);
+        break;
+      case "ForInStatement":
+      case "ForOfStatement":
+        if (node.left.type !== "VariableDeclaration" && node.left.type !== "MemberExpression") {
+          for (const name of boundNames(node.left)) assigned.add(name);
+        } else if (node.left.type === "VariableDeclaration") {
+          // Each round makes a new binding; a closure keeps its own.
+          for (const d of node.left.declarations) {
+            for (const name of boundNames(d.id)) if (node.left.kind === "var") assigned.add(name);
+          }
+        }
+        break;
+      default:
+        break;
+    }
+    forEachChild(node, walk);
+  };
+  walk(program as AnyNode);
+  return new Set([...names].filter((name) => (declarations.get(name) ?? 0) >= 1 && !assigned.has(name)));
+}

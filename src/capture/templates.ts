@@ -1,0 +1,225 @@
+/**
+ * Templates: how values that a function returned or stored are made again after a compiled call.
+ *
+ * Enters: what the traced function left behind (twins, proxies, fresh containers). Leaves: a {@linkcode Template} over results of the graph and over
+ * sources, and `build`, which makes the value from one call's results. Objects that were shared or cyclic are so again.
+ */
+import type { Argument, Graph, Node } from "../graph/mod.ts";
+import { getOp } from "../ops/mod.ts";
+import { isSymInt } from "../symbolic/mod.ts";
+import { isDType, Tensor } from "../tensor/mod.ts";
+import { isLibraryFunction } from "./library.ts";
+import type { Source } from "./source.ts";
+import type { Tracer } from "./tracer.ts";
+import { functionSyntax } from "./syntax.ts";
+
+/** A value to be made at each call. `id` tells objects that occur more than once. */
+export type Template =
+  | { readonly kind: "value"; readonly value: unknown }
+  /** The nth result of the graph. */
+  | { readonly kind: "result"; readonly index: number }
+  /** The nth wanted value, read from its source by the guards. */
+  | { readonly kind: "source"; readonly index: number }
+  | { readonly kind: "array"; readonly id: number; readonly items: readonly Template[] }
+  | {
+    readonly kind: "object";
+    readonly id: number;
+    readonly prototype: object | null;
+    readonly entries: readonly (readonly [string | symbol, Template])[];
+  }
+  | { readonly kind: "map"; readonly id: number; readonly entries: readonly (readonly [Template, Template])[] }
+  | { readonly kind: "set"; readonly id: number; readonly items: readonly Template[] };
+
+/** Collects what templates need: results of the graph and wanted sources. */
+export class TemplateMaker {
+  /** What the graph returns. */
+  readonly results: Argument[] = [];
+  /** The tensors behind `results`, null for sizes. */
+  readonly tensors: (Tensor | null)[] = [];
+  readonly #tracer: Tracer;
+  readonly #graph: Graph;
+  readonly #wanted: Source[];
+  readonly #seen = new Map<object, Template & { id: number }>();
+  #nextId = 0;
+
+  /** `wanted` is extended by the sources that templates read. */
+  constructor(tracer: Tracer, wanted: Source[]) {
+    this.#tracer = tracer;
+    this.#graph = tracer.graph;
+    this.#wanted = wanted;
+  }
+
+  /** The template of a value that the trace left behind. */
+  make(value: unknown): Template {
+    if (isSymInt(value)) return this.#result(value, null);
+    if (value instanceof Tensor) return this.#tensor(value);
+    if (typeof value === "function") return this.#function(value);
+    if (typeof value !== "object" || value === null || isDType(value)) return { kind: "value", value };
+    const record = this.#tracer.recordOf(value);
+    if (record !== null) return this.source(record.source, record.real);
+    const seen = this.#seen.get(value);
+    if (seen !== undefined) return seen;
+    return this.#container(value);
+  }
+
+  /** The value at a source: known now if the source is a constant, else read by the guards. */
+  source(source: Source, real: object): Template {
+    if (source.key.kind === "constant") return { kind: "value", value: real };
+    let index = this.#wanted.indexOf(source);
+    if (index < 0) index = this.#wanted.push(source) - 1;
+    return { kind: "source", index };
+  }
+
+  #result(argument: Argument, tensor: Tensor | null): Template {
+    const found = this.results.findIndex((r, i) => r === argument && this.tensors[i] === tensor);
+    if (found >= 0) return { kind: "result", index: found };
+    this.tensors.push(tensor);
+    return { kind: "result", index: this.results.push(argument) - 1 };
+  }
+
+  #tensor(t: Tensor): Template {
+    const tracer = this.#tracer;
+    const lifted = tracer.liftedOf(t);
+    if (lifted !== null) {
+      if (tracer.isFresh(lifted.real)) return this.#copy(lifted.node, t);
+      if (lifted.source === null || lifted.kind === "attribute") return { kind: "value", value: lifted.real };
+      return this.source(lifted.source, lifted.real);
+    }
+    if (tracer.owns(t) && t.node !== null) return this.#result(t.node, t);
+    // A real tensor that no operator touched.
+    if (!tracer.isFresh(t)) return { kind: "value", value: t };
+    const made = tracer.lift(t, null);
+    return this.#copy(made.node, made.twin);
+  }
+
+  /** A tensor made from plain data: every call returns one of its own. */
+  #copy(node: Node, t: Tensor): Template {
+    const op = getOp("aten.clone.default");
+    const args = op.schema.args.map((_, i): Argument => i === 0 ? node : null);
+    return this.#result(this.#graph.call(op, args, node.value), t);
+  }
+
+  // deno-lint-ignore ban-types
+  #function(fn: Function): Template {
+    if (isLibraryFunction(fn) || functionSyntax(fn).kind === "native" || functionSyntax(fn).kind === "class") {
+      return { kind: "value", value: fn };
+    }
+    const real = this.#tracer.realFunction(fn);
+    if (real !== null) return { kind: "value", value: real };
+    return this.#tracer.breakGraph(
+      `the function returns or stores a function that it made (${fn.name || "anonymous"})`,
+      "make it outside of the compiled function",
+    );
+  }
+
+  #container(value: object): Template {
+    const id = this.#nextId++;
+    const prototype = Reflect.getPrototypeOf(value);
+    const remember = <T extends Template & { id: number }>(t: T): T => {
+      this.#seen.set(value, t);
+      return t;
+    };
+    if (Array.isArray(value)) {
+      const items: Template[] = [];
+      const out = remember({ kind: "array", id, items });
+      for (const item of value) items.push(this.make(item));
+      return out;
+    }
+    if (value instanceof Map) {
+      const entries: (readonly [Template, Template])[] = [];
+      const out = remember({ kind: "map", id, entries });
+      for (const [k, v] of value) entries.push([this.make(k), this.make(v)]);
+      return out;
+    }
+    if (value instanceof Set) {
+      const items: Template[] = [];
+      const out = remember({ kind: "set", id, items });
+      for (const item of value) items.push(this.make(item));
+      return out;
+    }
+    this.#refuseUnmakeable(value, prototype);
+    const entries: (readonly [string | symbol, Template])[] = [];
+    const out = remember({ kind: "object", id, prototype, entries });
+    for (const key of Reflect.ownKeys(value)) {
+      const descriptor = Reflect.getOwnPropertyDescriptor(value, key);
+      if (descriptor?.get !== undefined || descriptor?.set !== undefined) {
+        this.#tracer.breakGraph(
+          "the function returns an object with a getter of its own",
+          "return plain data, or an instance of a class",
+        );
+      }
+      entries.push([key, this.make(descriptor?.value)]);
+    }
+    return out;
+  }
+
+  /** Objects with state that own properties do not show. */
+  #refuseUnmakeable(value: object, prototype: object | null): void {
+    const type = prototype?.constructor?.name ?? "Object";
+    const constructor: unknown = prototype?.constructor;
+    const hidden = typeof constructor === "function" && prototype !== Object.prototype &&
+      (functionSyntax(constructor).kind === "native" || functionSyntax(constructor).usesPrivate);
+    if (hidden || value instanceof Promise) {
+      this.#tracer.breakGraph(
+        value instanceof Promise
+          ? "an asynchronous function was called"
+          : `the function makes a ${type}, whose state cannot be copied`,
+        value instanceof Promise ? "compile the synchronous part of it" : "make it outside of the compiled function",
+      );
+    }
+  }
+}
+
+/** Makes the value of a template from the results of one call. */
+export function build(
+  template: Template,
+  results: readonly unknown[],
+  values: readonly unknown[],
+  made: Map<number, object> = new Map(),
+): unknown {
+  switch (template.kind) {
+    case "value":
+      return template.value;
+    case "result":
+      return results[template.index];
+    case "source":
+      return values[template.index];
+    default:
+      break;
+  }
+  const known = made.get(template.id);
+  if (known !== undefined) return known;
+  switch (template.kind) {
+    case "array": {
+      const out: unknown[] = [];
+      made.set(template.id, out);
+      for (const item of template.items) out.push(build(item, results, values, made));
+      return out;
+    }
+    case "object": {
+      const out = Object.create(template.prototype) as object;
+      made.set(template.id, out);
+      for (const [key, item] of template.entries) {
+        const value = build(item, results, values, made);
+        Object.defineProperty(out, key, { value, writable: true, enumerable: true, configurable: true });
+      }
+      return out;
+    }
+    case "map": {
+      const out = new Map<unknown, unknown>();
+      made.set(template.id, out);
+      for (const [k, v] of template.entries) {
+        out.set(build(k, results, values, made), build(v, results, values, made));
+      }
+      return out;
+    }
+    case "set": {
+      const out = new Set<unknown>();
+      made.set(template.id, out);
+      for (const item of template.items) out.add(build(item, results, values, made));
+      return out;
+    }
+    default:
+      return template satisfies never;
+  }
+}

@@ -1,0 +1,280 @@
+/**
+ * One capture: from a call with real arguments to a graph, guards and a way to run both.
+ *
+ * Runs the function on twins and proxies, turns what it returned and changed into templates, cleans and checks the graph, hands it to the backend, and compiles the
+ * guards (last, because a backend may still ask sizes). If anything throws, the world is as it was before.
+ */
+import { config, InternalError, log } from "../core/mod.ts";
+import { graphToText, type Node, rewriteDeadCode, verifyGraph } from "../graph/mod.ts";
+import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode } from "../tensor/mod.ts";
+import { edgeOf, type TapeNode } from "../autograd/mod.ts";
+import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
+import { Closures } from "./closures.ts";
+import type { SizeMemory } from "./dynamic.ts";
+import { collectEffects, type Effect, replay } from "./effects.ts";
+import { GraphBreak } from "./graph_break.ts";
+import { type CompiledGuard, compileGuards, type GuardInput } from "./guard_code.ts";
+import { ShapeEnv } from "./shape_env.ts";
+import type { Source } from "./source.ts";
+import { build, type Template, TemplateMaker } from "./templates.ts";
+import { type LiftedTensor, type Remark, Tracer } from "./tracer.ts";
+
+/** A captured and compiled form of a function, valid while its guards hold. */
+export interface Entry {
+  readonly guard: CompiledGuard;
+  /** How many values the guards fetch for a call. */
+  readonly valueCount: number;
+  readonly compiled: CompiledFunction;
+  /** Runs the call whose values the guards have fetched. */
+  readonly run: (values: readonly unknown[]) => unknown;
+  readonly module: GraphModule;
+  readonly effects: readonly Effect[];
+  readonly remarks: readonly Remark[];
+}
+
+/** What one capture needs. */
+export interface TraceRequest {
+  // deno-lint-ignore ban-types
+  readonly fn: Function;
+  readonly self: unknown;
+  readonly args: readonly unknown[];
+  readonly memory: SizeMemory;
+  readonly file: string | null;
+  readonly captures: (() => Readonly<Record<string, unknown>>) | null;
+}
+
+/** What a trace left behind, before a backend has seen it. */
+export interface Trace {
+  readonly tracer: Tracer;
+  readonly module: GraphModule;
+  readonly inputs: readonly LiftedTensor[];
+  readonly output: Template;
+  readonly effects: readonly Effect[];
+  /** Sources whose values a call needs: inputs first. */
+  readonly wanted: readonly Source[];
+  readonly apart: GuardInput["apart"];
+}
+
+/**
+ * Runs the function symbolically.
+ *
+ * @throws {GraphBreak} where it cannot be captured, and whatever the function throws.
+ */
+export function traceFunction(request: TraceRequest): Trace {
+  const { memory } = request;
+  const tracer = new Tracer(new ShapeEnv(), {
+    sizesOf: (source, t, env) => memory.sizesOf(source, t, env),
+    variesAt: (source) => memory.varies(source),
+    noteTensor: (source, t) => memory.noteTensor(source, t),
+  });
+  const closures = new Closures(tracer, request);
+  tracer.setFunctionWrapper((fn) => closures.prepare(fn));
+  const gradEnabled = isGradEnabled();
+  let result: unknown;
+  try {
+    result = withMode(tracer, () => {
+      const stated = request.captures?.() ?? null;
+      const fn = closures.prepare(request.fn, stated);
+      const self = request.self === undefined
+        ? undefined
+        : tracer.wrap(request.self, tracer.sources.root({ kind: "this" }));
+      const args = request.args.map((arg, index) => tracer.wrap(arg, tracer.sources.root({ kind: "argument", index })));
+      return Reflect.apply(fn, self, args);
+    });
+  } catch (error) {
+    // What broke first is the reason; errors after it may be its consequence.
+    throw tracer.graphBreak ?? error;
+  } finally {
+    setGradEnabled(gradEnabled);
+  }
+  if (tracer.graphBreak !== null) throw tracer.graphBreak;
+  return finish(tracer, result);
+}
+
+function finish(tracer: Tracer, result: unknown): Trace {
+  const extra: Source[] = [];
+  const maker = new TemplateMaker(tracer, extra);
+  const output = maker.make(result);
+  const effects = collectEffects(tracer, maker);
+  const { graph } = tracer;
+  graph.setOutput(maker.results);
+  rewriteDeadCode(graph);
+  if (config().verify) verifyGraph(graph);
+  const lifted = tracer.lifted;
+  const attributes = new Map<string, Tensor>();
+  const byNode = new Map<Node, LiftedTensor>(lifted.map((l) => [l.node, l]));
+  for (const node of graph.attributes) {
+    const real = byNode.get(node)?.real;
+    if (real === undefined) throw new InternalError(`nothing stands behind the attribute ${node.path}`);
+    attributes.set(node.path, real);
+  }
+  const inputs = graph.placeholders.map((node) => {
+    const found = byNode.get(node);
+    if (found === undefined || found.source === null) throw new InternalError(`the input ${node.name} has no source`);
+    return found;
+  });
+  const inputSources = inputs.map((i) => i.source as Source);
+  const differentiable = maker.tensors.map((t) => t !== null && t.requiresGrad && !isConsumed(t));
+  const module: GraphModule = { graph, attributes, recorded: tracer.recorded, differentiable };
+  return {
+    tracer,
+    module,
+    inputs,
+    // Templates count extra sources from 0; the values of a call begin with the inputs.
+    output: shiftSources(output, inputs.length),
+    effects: effects.map((e) => shiftEffect(e, inputs.length)),
+    wanted: [...inputSources, ...extra],
+    apart: apartFrom(lifted),
+  };
+}
+
+/** Whether `backward()` has walked the history of a tensor and freed it. */
+function isConsumed(t: Tensor): boolean {
+  const edge = edgeOf(t);
+  if (edge === null) return false;
+  const seen = new Set<TapeNode>();
+  const stack = [edge.node];
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    if (node.isReleased) return true;
+    for (const next of node.edges) if (next !== null) stack.push(next.node);
+  }
+  return false;
+}
+
+/**
+ * Inputs that must keep apart from what is written: the graph was captured with these as separate memory.
+ *
+ * @throws {GraphBreak} if they overlap in this very call.
+ */
+function apartFrom(lifted: readonly LiftedTensor[]): GuardInput["apart"] {
+  const written = lifted.filter((l) => l.twin.storage.version > 0);
+  if (written.length === 0) return [];
+  for (const w of written) {
+    const other = lifted.find((l) => l !== w && l.real.storage === w.real.storage);
+    if (other !== undefined) {
+      throw new GraphBreak(
+        `${w.source ?? "a tensor"} is written in place and shares memory with ${other.source ?? "another tensor"}`,
+        "pass one of them and make the other from it inside of the compiled function",
+        null,
+      );
+    }
+  }
+  const fixed = new Set<Storage>(written.filter((w) => w.kind === "attribute").map((w) => w.real.storage));
+  const writtenInputs = written.filter((w) => w.kind === "input");
+  const inputs = lifted.filter((l) => l.kind === "input");
+  return inputs.map((l) => ({
+    source: l.source as Source,
+    others: writtenInputs.filter((w) => w !== l).map((w) => w.source as Source),
+    storages: l.twin.storage.version > 0
+      ? new Set<Storage>(lifted.filter((o) => o.kind === "attribute").map((o) => o.real.storage))
+      : fixed,
+  }));
+}
+
+function shiftSources(t: Template, by: number): Template {
+  const seen = new Map<Template, Template>();
+  const shift = (x: Template): Template => {
+    const known = seen.get(x);
+    if (known !== undefined) return known;
+    switch (x.kind) {
+      case "value":
+      case "result":
+        return x;
+      case "source":
+        return { kind: "source", index: x.index + by };
+      case "array":
+      case "set": {
+        const items: Template[] = [];
+        const out: Template = { ...x, items };
+        seen.set(x, out);
+        items.push(...x.items.map(shift));
+        return out;
+      }
+      case "object": {
+        const entries: (readonly [string | symbol, Template])[] = [];
+        const out: Template = { ...x, entries };
+        seen.set(x, out);
+        entries.push(...x.entries.map(([k, v]) => [k, shift(v)] as const));
+        return out;
+      }
+      case "map": {
+        const entries: (readonly [Template, Template])[] = [];
+        const out: Template = { ...x, entries };
+        seen.set(x, out);
+        entries.push(...x.entries.map(([k, v]) => [shift(k), shift(v)] as const));
+        return out;
+      }
+      default:
+        return x satisfies never;
+    }
+  };
+  return by === 0 ? t : shift(t);
+}
+
+function shiftEffect(e: Effect, by: number): Effect {
+  const target = shiftSources(e.target, by);
+  switch (e.kind) {
+    case "set":
+    case "grad":
+      return { ...e, target, value: shiftSources(e.value, by) };
+    case "fill":
+      return { ...e, target, content: shiftSources(e.content, by) };
+    case "delete":
+    case "requiresGrad":
+      return { ...e, target };
+    default:
+      return e satisfies never;
+  }
+}
+
+/** Compiles a trace with a backend, and its guards. */
+export function compileTrace(
+  trace: Trace,
+  request: TraceRequest,
+  backend: CompilerBackend,
+  context: BackendContext,
+): Entry {
+  const { tracer, module, inputs, output, effects } = trace;
+  log("graph", () => graphToText(module.graph, { locations: true }));
+  const compiled = backend(module, inputs.map((i) => i.real), context);
+  const guard = compileGuards({
+    roots: tracer.sources.roots,
+    shapeGuards: tracer.env.guards,
+    wanted: trace.wanted,
+    argumentCount: request.args.length,
+    captures: request.captures,
+    apart: trace.apart,
+  });
+  log("guards", () => guard.sentences.map((s, i) => `${i}: ${s}`).join("\n") + `\n${guard.text}`);
+  return {
+    guard,
+    valueCount: trace.wanted.length,
+    compiled,
+    run: runner(compiled, inputs.length, output, effects),
+    module,
+    effects,
+    remarks: tracer.remarks,
+  };
+}
+
+/** The way from the values of a call to its result. */
+function runner(
+  compiled: CompiledFunction,
+  inputCount: number,
+  output: Template,
+  effects: readonly Effect[],
+): (values: readonly unknown[]) => unknown {
+  const inputsOf = (values: readonly unknown[]): readonly Tensor[] =>
+    (values.length === inputCount ? values : values.slice(0, inputCount)) as readonly Tensor[];
+  if (effects.length === 0 && output.kind === "result") {
+    const { index } = output;
+    return (values) => compiled(inputsOf(values))[index];
+  }
+  return (values) => {
+    const results = compiled(inputsOf(values));
+    if (effects.length > 0) replay(effects, results, values);
+    return build(output, results, values);
+  };
+}

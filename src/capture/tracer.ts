@@ -1,0 +1,450 @@
+/**
+ * The tracer: runs a function once and writes down the graph of what it did to tensors.
+ *
+ * It is a dispatch mode. Real tensors become twins whose node is an input or an attribute of the graph; operators on twins append calls. Values that the
+ * function reads from its arguments, its closure and known objects go through {@linkcode Tracer.wrap}, which leaves checks at their sources. Nothing
+ * real is written while tracing, so a trace that throws leaves no mark. Mirrors `torch._dynamo`'s OutputGraph with FX's proxy tensors.
+ */
+import { InternalError } from "../core/mod.ts";
+import { type Argument, type CallNode, Graph, isNode, type Node, type TensorMeta } from "../graph/mod.ts";
+import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
+import { exprOf, isSymInt, type Size } from "../symbolic/mod.ts";
+import {
+  autogradMeta,
+  type DispatchMode,
+  inferMeta,
+  isDType,
+  isGradEnabled,
+  isTensor,
+  type OpResult,
+  Storage,
+  storageClock,
+  Tensor,
+} from "../tensor/mod.ts";
+import { isCollection, proxyCollection } from "./collections.ts";
+import type { InputSizes } from "./dynamic.ts";
+import { GraphBreak, userLocation } from "./graph_break.ts";
+import { isLibraryFunction, isLibraryInstance, isLibraryNamespace } from "./library.ts";
+import { proxyObject, type ProxyRecord, type Tracing } from "./objects.ts";
+import type { ShapeEnv } from "./shape_env.ts";
+import { type Source, SourceTree } from "./source.ts";
+
+/** A real tensor that entered the trace, and what stands for it. */
+export interface LiftedTensor {
+  readonly real: Tensor;
+  readonly twin: Tensor;
+  readonly node: Node;
+  /** Null for tensors found by identity alone, as constants made in the function. */
+  readonly source: Source | null;
+  /** An attribute is the same tensor at each call; an input is fetched from its source. */
+  readonly kind: "input" | "attribute";
+  /** The real `.grad` at the start, once it was asked for. */
+  grad: { readonly twin: Tensor | null } | null;
+}
+
+/** What a tracer asks of the function cache. */
+export interface TracePolicy {
+  /** Sizes of an input tensor: numbers where they are static. */
+  sizesOf(source: Source, t: Tensor, env: ShapeEnv): InputSizes;
+  /** Whether the tensor at this source was another one before, so that it must be an input. */
+  variesAt(source: Source): boolean;
+  /** Remembers which tensor stood at a source. */
+  noteTensor(source: Source, t: Tensor): void;
+}
+
+/** How functions found by the trace are called. */
+// deno-lint-ignore ban-types
+export type FunctionWrapper = (fn: Function) => unknown;
+
+/** A remark for `explain`: what capture could not see or guard. */
+export interface Remark {
+  readonly message: string;
+}
+
+/** One trace. */
+export class Tracer implements DispatchMode, Tracing {
+  readonly name = "capture";
+  readonly graph: Graph = new Graph();
+  readonly sources: SourceTree = new SourceTree();
+  readonly env: ShapeEnv;
+  /** Calls that were made while the tape was recording. */
+  readonly recorded: Set<Node> = new Set();
+  readonly remarks: Remark[] = [];
+  /** Proxied objects that were written to. */
+  readonly written: Set<ProxyRecord> = new Set();
+  /** The first break, even if the function caught it. */
+  graphBreak: GraphBreak | null = null;
+  readonly #policy: TracePolicy;
+  readonly #lifted = new Map<Tensor, LiftedTensor>();
+  readonly #byTwin = new Map<Tensor, LiftedTensor>();
+  readonly #byStorage = new Map<Storage, Storage>();
+  readonly #proxies = new Map<object, object>();
+  readonly #records = new Map<object, ProxyRecord>();
+  readonly #functions = new Map<unknown, unknown>();
+  #wrapFunction: FunctionWrapper = (fn) => fn;
+  readonly #owned = new WeakSet<Tensor>();
+  #firstCall: CallNode | null = null;
+  readonly #start = storageClock();
+
+  constructor(env: ShapeEnv, policy: TracePolicy) {
+    this.env = env;
+    this.#policy = policy;
+  }
+
+  /** Sets how functions that the trace reads are prepared. */
+  setFunctionWrapper(wrap: FunctionWrapper): void {
+    this.#wrapFunction = wrap;
+  }
+
+  /** The tensors that entered, in order. */
+  get lifted(): readonly LiftedTensor[] {
+    return [...this.#lifted.values()];
+  }
+
+  /** The lifted tensor that a twin stands for. */
+  liftedOf(twin: Tensor): LiftedTensor | null {
+    return this.#byTwin.get(twin) ?? null;
+  }
+
+  /** The record behind a proxy of this trace. */
+  recordOf(proxy: object): ProxyRecord | null {
+    return this.#records.get(proxy) ?? null;
+  }
+
+  /** Throws a break and remembers it. */
+  breakGraph(reason: string, remedy: string): never {
+    const error = new GraphBreak(reason, remedy);
+    this.graphBreak ??= error;
+    throw error;
+  }
+
+  /** Notes once what capture cannot see. */
+  remark(message: string): void {
+    if (!this.remarks.some((r) => r.message === message)) this.remarks.push({ message });
+  }
+
+  // --- Values from sources ---
+
+  /** What the program sees for the value found at `source`; leaves the checks that make it valid again. */
+  wrap(value: unknown, source: Source): unknown {
+    if (typeof value === "object" && value !== null) return this.#wrapObject(value, source);
+    source.check({ kind: "identical", value });
+    return typeof value === "function" ? this.function(value) : value;
+  }
+
+  #wrapObject(value: object, source: Source): unknown {
+    if (this.#records.has(value)) return value;
+    if (isTensor(value)) return this.#byTwin.has(value) || this.owns(value) ? value : this.lift(value, source).twin;
+    if (isDType(value) || isSymInt(value) || isPlainConstant(value) || isLibraryNamespace(value)) {
+      source.check({ kind: "identical", value });
+      return value;
+    }
+    const known = this.#proxies.get(value);
+    if (known !== undefined) {
+      const first = this.#records.get(known)?.source;
+      if (first !== undefined && first !== source) source.check({ kind: "same", other: first });
+      return known;
+    }
+    if (source.key.kind !== "constant") {
+      source.check({ kind: "prototype", prototype: Reflect.getPrototypeOf(value) });
+    }
+    if (isOpaque(value)) return this.#wrapOpaque(value, source);
+    return isCollection(value) ? proxyCollection(value, source, this) : proxyObject(value, source, this);
+  }
+
+  /** Objects whose content lives in engine slots: any use of them would freeze what they hold now. */
+  #wrapOpaque(value: object, source: Source): object {
+    const kind = Object.prototype.toString.call(value).slice(8, -1);
+    const refuse = (): never =>
+      this.breakGraph(
+        `the function uses ${source}, a ${kind}, whose content cannot be guarded`,
+        "pass tensors, numbers or plain objects into the compiled function, or do this outside of it",
+      );
+    source.check({ kind: "identical", value });
+    const proxy = new Proxy(value, { get: refuse, set: refuse, has: refuse, ownKeys: refuse });
+    this.register(proxy, { real: value, source, overlay: new Map(), collection: null });
+    return proxy;
+  }
+
+  /** What the program sees for a function. */
+  // deno-lint-ignore ban-types
+  function(fn: Function): unknown {
+    let seen = this.#functions.get(fn);
+    if (seen === undefined) {
+      seen = isLibraryFunction(fn) ? fn : this.#wrapFunction(fn);
+      this.#functions.set(fn, seen);
+    }
+    return seen;
+  }
+
+  /** The real function that a prepared one stands for, or null. */
+  // deno-lint-ignore ban-types
+  realFunction(fn: Function): unknown {
+    for (const [real, seen] of this.#functions) if (seen === fn || real === fn) return real;
+    return null;
+  }
+
+  unwrap(value: unknown): unknown {
+    if (value instanceof Tensor) return this.#byTwin.get(value)?.real ?? value;
+    if (typeof value === "object" && value !== null) return this.#records.get(value)?.real ?? value;
+    return value;
+  }
+
+  privateReceiver(object: object, name: string): object {
+    if (isLibraryInstance(object)) return object;
+    const type = Reflect.getPrototypeOf(object)?.constructor?.name ?? "object";
+    return this.breakGraph(
+      `${type}.${name} uses private (#) state, which capture can neither guard nor replay`,
+      "keep what the compiled function needs in public properties, or call it outside",
+    );
+  }
+
+  register(proxy: object, record: ProxyRecord): void {
+    this.#records.set(proxy, record);
+    this.#proxies.set(record.real, proxy);
+  }
+
+  noteWrite(record: ProxyRecord): void {
+    this.written.add(record);
+  }
+
+  // --- Tensors ---
+
+  /** Tells whether a tensor was made by this trace. */
+  owns(t: Tensor): boolean {
+    return this.#owned.has(t);
+  }
+
+  /** Gives a real tensor its place in the graph. */
+  lift(real: Tensor, source: Source | null): LiftedTensor {
+    const known = this.#lifted.get(real);
+    if (known !== undefined) {
+      if (source !== null && source !== known.source) this.#checkAgain(known, source);
+      return known;
+    }
+    if (real.node !== null) {
+      throw new TypeError("capture: a tensor of another capture is used; return it from that function instead");
+    }
+    if (source !== null && source.key.kind !== "grad") this.#policy.noteTensor(source, real);
+    const isInput = source !== null && this.#isInput(real, source);
+    const requiresGrad = real.requiresGrad;
+    let node: Node;
+    if (isInput && source !== null) {
+      const { shape, stride } = this.#policy.sizesOf(source, real, this.env);
+      source.check({
+        kind: "tensor",
+        dtype: real.dtype,
+        device: real.device,
+        requiresGrad,
+        shape: shape.map(exprOf),
+        stride: stride.map((s, i) => shape[i] === 1 ? null : exprOf(s)),
+      });
+      const meta: TensorMeta = { shape, stride, storageOffset: 0, dtype: real.dtype, device: real.device };
+      node = this.#early(() => this.graph.placeholder(nameOf(source), meta));
+    } else {
+      if (source !== null) {
+        source.check({ kind: "identical", value: real });
+        source.check({ kind: "requiresGrad", value: requiresGrad });
+      }
+      const { shape, stride, dtype, device } = real;
+      const path = this.#attributePath(source);
+      node = this.#early(() => this.graph.getAttr(path, { shape, stride, storageOffset: 0, dtype, device }));
+    }
+    const twin = this.#twin(real, node);
+    const lifted: LiftedTensor = { real, twin, node, source, kind: isInput ? "input" : "attribute", grad: null };
+    this.#lifted.set(real, lifted);
+    this.#byTwin.set(twin, lifted);
+    return lifted;
+  }
+
+  #checkAgain(known: LiftedTensor, source: Source): void {
+    if (known.kind === "attribute") source.check({ kind: "identical", value: known.real });
+    else if (known.source !== null) source.check({ kind: "same", other: known.source });
+  }
+
+  /** Inputs are tensors that callers hand over; what objects hold is the same tensor at each call, until it is not. */
+  #isInput(real: Tensor, source: Source): boolean {
+    if (this.#policy.variesAt(source) || source.key.kind === "grad") return true;
+    if (real.isParameter) return false;
+    for (let at: Source | null = source; at !== null; at = at.parent) {
+      if (at.key.kind === "constant") return false;
+      const prototype = at.checks.find((c) => c.kind === "prototype");
+      if (at !== source && prototype !== undefined && !isPlainPrototype(prototype.prototype)) return false;
+    }
+    return true;
+  }
+
+  #attributePath(source: Source | null): string {
+    const wanted = source?.toString() ?? "constant";
+    const taken = new Set(this.graph.attributes.map((a) => a.path));
+    let path = wanted;
+    for (let i = 1; taken.has(path); i++) path = `${wanted}_${i}`;
+    return path;
+  }
+
+  #twin(real: Tensor, node: Node): Tensor {
+    const meta = node.value as TensorMeta;
+    let storage = this.#byStorage.get(real.storage);
+    if (storage === undefined) this.#byStorage.set(real.storage, storage = new Storage(null));
+    const twin = new Tensor({ ...meta, storage, node });
+    if (real.requiresGrad) autogradMeta(twin).requiresGrad = true;
+    twin.isParameter = real.isParameter;
+    this.#owned.add(twin);
+    return twin;
+  }
+
+  /** Places inputs and attributes before the first call. */
+  #early<N extends Node>(make: () => N): N {
+    return this.#firstCall === null ? make() : this.graph.insertBefore(this.#firstCall, make);
+  }
+
+  /** A tensor made inside the function from plain data: each call needs a fresh one, so the graph copies it. */
+  isFresh(t: Tensor): boolean {
+    return t.storage.id >= this.#start;
+  }
+
+  // --- DispatchMode ---
+
+  wrapInput(t: Tensor): Tensor {
+    if (t.wrapped !== null || this.#byTwin.has(t) || this.owns(t)) return t;
+    return this.lift(t, null).twin;
+  }
+
+  dispatch(op: Operator, args: NamedArgs<Tensor>): OpResult {
+    if (op.isDataDependent) {
+      this.breakGraph(
+        `${op.schema.name}: the shape of its result depends on data`,
+        "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
+      );
+    }
+    const call = op.schema.args.map((arg) => this.#argument(args[arg.key] ?? null));
+    const location = userLocation();
+    const mutated = op.schema.args.find((a) => a.mutated);
+    if (mutated !== undefined) {
+      const self = args[mutated.key];
+      if (!(self instanceof Tensor)) throw new InternalError(`${op.target}: nothing to write to`);
+      this.#refuseFreshWrite(self);
+      this.#record(this.graph.call(op, call, metaOf(self), location));
+      return self;
+    }
+    const metas = inferMeta(op, args);
+    const { returns } = op.schema;
+    const many = returns.length > 1 || returns[0]?.list === true;
+    const first = metas[0];
+    if (first === undefined) throw new InternalError(`${op.target}: meta gave no result`);
+    const node = this.#record(this.graph.call(op, call, many ? metas : first, location));
+    const outs = metas.map((meta, i) => {
+      const own = many ? this.graph.getItem(node, i, meta) : node;
+      const out = new Tensor({ ...meta, storage: new Storage(null), node: own });
+      this.#owned.add(out);
+      return out;
+    });
+    return many ? outs : outs[0] as Tensor;
+  }
+
+  #record(node: CallNode): CallNode {
+    this.#firstCall ??= node;
+    if (isGradEnabled()) this.recorded.add(node);
+    return node;
+  }
+
+  /** Writing to a constant of the trace would change it for later calls. */
+  #refuseFreshWrite(self: Tensor): void {
+    let root = self;
+    while (root.viewOf !== null) root = root.viewOf.base;
+    const lifted = this.#byTwin.get(root);
+    if (lifted === undefined || lifted.source !== null || !this.isFresh(lifted.real)) return;
+    this.breakGraph(
+      "a tensor that the function makes from plain data is written in place",
+      "make it with zeros(), full() or clone() first",
+    );
+  }
+
+  #argument(value: ArgValue<Tensor>): Argument {
+    if (value instanceof Tensor) {
+      if (value.wrapped !== null) return value.wrapped;
+      if (value.node === null || !this.owns(value)) throw new InternalError("a tensor without a node met the tracer");
+      return value.node;
+    }
+    if (Array.isArray(value)) return value.map((v: ArgValue<Tensor>) => this.#argument(v));
+    return value as Argument;
+  }
+
+  gradOwner(t: Tensor): Tensor {
+    if (this.owns(t) && !this.#byTwin.has(t)) return t;
+    const lifted = this.#byTwin.get(t) ?? this.lift(t, null);
+    if (lifted.grad === null) {
+      const source = lifted.source ?? this.#constantSource(lifted.real);
+      const real = lifted.real.autograd?.grad ?? null;
+      const at = source.child({ kind: "grad" });
+      if (real === null) at.check({ kind: "identical", value: null });
+      const twin = real === null ? null : this.lift(real, at).twin;
+      lifted.grad = { twin };
+      if (twin !== null) autogradMeta(lifted.twin).grad = twin;
+    }
+    return lifted.twin;
+  }
+
+  #constantSource(t: Tensor): Source {
+    return this.sources.root({ kind: "constant", value: t, name: `tensor${shapeName(t.shape)}` });
+  }
+
+  materialize(t: Tensor, reason: string): Tensor {
+    const lifted = this.#byTwin.get(t);
+    const real = lifted?.real ?? (t.node === null && t.isDense ? t : null);
+    // Data that the function itself wrote down are constants.
+    if (real !== null && this.isFresh(real) && (lifted === undefined || lifted.source === null)) return real;
+    return this.breakGraph(
+      `${reason} takes data out of the graph`,
+      "keep the value a tensor (where(), masks, 0-dim tensors), or read it outside of the compiled function",
+    );
+  }
+
+  trackRead(object: object, key: PropertyKey, value: unknown): unknown {
+    const record = this.#records.get(object);
+    // Read through a proxy: its trap has checked the value already.
+    if (record !== undefined) return value;
+    if (this.#byTwin.has(object as Tensor)) return value;
+    const name = Reflect.getPrototypeOf(object)?.constructor?.name ?? "object";
+    const root = this.sources.root({ kind: "constant", value: object, name });
+    return this.wrap(value, root.child({ kind: "property", key: typeof key === "number" ? String(key) : key }));
+  }
+}
+
+/** A description of a tensor, without the tensor. */
+export function metaOf(t: Tensor): TensorMeta {
+  const { shape, stride, storageOffset, dtype, device } = t;
+  return { shape, stride, storageOffset, dtype, device };
+}
+
+function shapeName(shape: readonly Size[]): string {
+  return `[${shape.map(String).join(",")}]`;
+}
+
+function nameOf(source: Source): string {
+  const text = source.toString();
+  return text.replace(/^args\[(\d+)\]/, "arg$1").replace(/[^A-Za-z0-9_]+/g, "_");
+}
+
+/** Tells whether a prototype is that of plain data. */
+export function isPlainPrototype(prototype: object | null): boolean {
+  return prototype === null || prototype === Object.prototype || prototype === Array.prototype ||
+    prototype === Map.prototype || prototype === Set.prototype;
+}
+
+/** Frozen records of plain values (a device, say) cannot change: their identity says all. */
+function isPlainConstant(value: object): boolean {
+  if (!Object.isFrozen(value) || isNode(value)) return false;
+  return Object.values(value).every((v) => typeof v !== "object" || v === null);
+}
+
+/** Objects that keep their content where a Proxy cannot look. */
+function isOpaque(value: object): boolean {
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return true;
+  if (value instanceof Date || value instanceof RegExp || value instanceof Promise) return true;
+  return value instanceof WeakRef || Symbol.asyncIterator in value || isRunningIterator(value);
+}
+
+function isRunningIterator(value: object): boolean {
+  return value instanceof Iterator || (Symbol.iterator in value && "next" in value && typeof value.next === "function");
+}
