@@ -55,6 +55,19 @@ export abstract class TapeNode implements GradFn {
   /** Forgets what was saved. */
   release(): void {}
 
+  /** Whether what was saved has been forgotten, so that the step cannot be walked again. */
+  get isReleased(): boolean {
+    return false;
+  }
+
+  toString(): string {
+    return `<${this.name}>`;
+  }
+
+  [Symbol.for("Deno.customInspect")](): string {
+    return `<${this.name}>`;
+  }
+
   addHook(index: number, hook: GradHook): Disposable {
     const all = this.hooks ??= new Map<number, Set<GradHook>>();
     const set = all.get(index) ?? new Set();
@@ -167,7 +180,6 @@ export class OpNode extends TapeNode {
     this.#versions = [...inputs.map((i) => i.tensor.version), ...outs.map((o) => o.version)];
   }
 
-  /** Takes the versions of results anew: the operator wrote in place. */
   override retained(index: number): Tensor | null {
     const out = this.#outs?.[index];
     return out !== undefined && out.autograd?.retainsGrad === true && out.autograd.gradFn === this ? out : null;
@@ -176,6 +188,10 @@ export class OpNode extends TapeNode {
   override release(): void {
     this.#args = null;
     this.#outs = null;
+  }
+
+  override get isReleased(): boolean {
+    return this.#args === null;
   }
 
   apply(grads: readonly (Tensor | null)[], needed: readonly boolean[]): readonly (Tensor | null)[] {
@@ -253,6 +269,10 @@ export class FunctionNode extends TapeNode {
 
   override release(): void {
     this.#backward = null;
+  }
+
+  override get isReleased(): boolean {
+    return this.#backward === null;
   }
 
   apply(grads: readonly (Tensor | null)[], needed: readonly boolean[]): readonly (Tensor | null)[] {

@@ -36,6 +36,8 @@ interface OpInfo {
   readonly many: boolean;
   /** The key of the argument that is written, for in-place operators. */
   readonly written: string | null;
+  /** A decomposed operator whose result may be an argument itself. */
+  readonly mayAlias: boolean;
   /** Results take no part in differentiation whatever the arguments are. */
   readonly cutsHistory: boolean;
 }
@@ -52,6 +54,7 @@ function opInfo(op: Operator): OpInfo {
       written: op.functional !== null || (args[0]?.mutated === true && op.kind !== "decompose")
         ? args[0]?.key ?? null
         : null,
+      mayAlias: op.decompose !== null && op.vjp === null && returns.some((r) => r.alias !== null),
       cutsHistory: name === "detach" || /_like$|^new_/.test(name),
     };
     infos.set(op, info);
@@ -207,13 +210,29 @@ export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResu
   const info = opInfo(op);
   const wantsGrad = isGradEnabled() && autogradEngine() !== null && !info.cutsHistory && anyRequiresGrad(info, args);
   if (info.written !== null) return runInPlace(op, args, mode, info.written, wantsGrad);
-  if (op.decompose !== null && (wantsGrad ? op.vjp === null : mode === null && runsDecomposed(op, args))) {
-    return decompose(op, args);
+  // An operator that may return its argument (contiguous, to) is decomposed before a mode sees it: whether it aliases must be the
+  // same captured and eager.
+  if (op.decompose !== null) {
+    if ((wantsGrad && op.vjp === null) || info.mayAlias) return decompose(op, args);
+    if (mode === null && runsDecomposed(op, args)) {
+      if (!wantsGrad) return decompose(op, args);
+      const result = noGrad(() => notAnArgument(op, args, decompose(op, args)));
+      autogradEngine()?.record(op, args, result);
+      return result;
+    }
   }
   const result = mode === null ? runEager(op, args, info) : suspendMode(mode, () => mode.dispatch(op, args));
   if (op.view !== null) markViews(op, args, result, info);
   if (wantsGrad) autogradEngine()?.record(op, args, result);
   return result;
+}
+
+/** Results that are an argument itself, as another tensor over the same memory, so that each has its own history. */
+function notAnArgument(op: Operator, args: NamedArgs<Tensor>, result: OpResult): OpResult {
+  const inputs = new Set<Tensor>();
+  forEachTensor(op, args, (t) => void inputs.add(t));
+  const own = (t: Tensor): Tensor => inputs.has(t) ? new Tensor(t) : t;
+  return result instanceof Tensor ? own(result) : result.map(own);
 }
 
 function anyRequiresGrad(info: OpInfo, args: NamedArgs<Tensor>): boolean {

@@ -224,8 +224,11 @@ function checkSample(
   if (!op.isRandom) {
     const slack = options.slack * (1 + (sample.tolerance ?? 0) * 1e5);
     compareResults("executed", noGrad(() => flat(execute(op, cloneArgs(op, args)))), plain, slack);
-    const strided = noGrad(() => flat(execute(op, mapTensorArgs(op, args, spread) as NamedArgs<Tensor>)));
-    compareResults("with strided inputs", strided, plain, slack);
+    // as_strided addresses memory, so other strides are another question.
+    if (!op.schema.name.startsWith("as_strided")) {
+      const strided = noGrad(() => flat(execute(op, mapTensorArgs(op, args, spread) as NamedArgs<Tensor>)));
+      compareResults("with strided inputs", strided, plain, slack);
+    }
   }
   if (!options.semantics) return;
   if (!op.isDataDependent) checkMeta(op, args, noGrad(() => flat(dispatchComplete(op, cloneArgs(op, args)))));
