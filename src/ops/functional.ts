@@ -30,6 +30,11 @@ export interface TensorMethods<T> {
   _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(dim: Size, halfToFloat: boolean): T;
+  /** self with copies of itself around it. */
+  _padCircular(pad: readonly Size[]): T;
+  /** softmax whose rows of nothing but -inf are zeros. */
+  _safeSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
+  _safeSoftmax(dim: Size, dtype?: DType | null): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(dim: Size, halfToFloat: boolean): T;
   /** A copy in another dtype, on another device, or in another memory format. Floats become integers by truncation. */
@@ -43,6 +48,9 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** The distinct elements in ascending order; on demand which of them each element is, and how often each occurs. */
+  _unique2(options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [T, T, T];
+  _unique2(sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(size: readonly Size[]): T;
   /** The absolute value. */
@@ -105,6 +113,8 @@ export interface TensorMethods<T> {
   adjoint(): T;
   /** A view of everything. */
   alias(): T;
+  /** A copy of what alias() shows. */
+  aliasCopy(): T;
   /** Whether all elements are not 0. */
   all(): T;
   all(dim: Size, options?: { keepdim?: boolean }): T;
@@ -131,9 +141,16 @@ export interface TensorMethods<T> {
   /** The index of the smallest element along dim, the first of equals; of the flattened tensor if dim is null. */
   argmin(options?: { dim?: Size | null; keepdim?: boolean }): T;
   argmin(dim?: Size | null, keepdim?: boolean): T;
+  /** The positions that sort a dimension. */
+  argsort(options?: { dim?: Size; descending?: boolean }): T;
+  argsort(dim?: Size, descending?: boolean): T;
+  argsort(options: { stable: boolean; dim?: Size; descending?: boolean }): T;
   /** A view of self's storage with any shape, strides and offset. */
   asStrided(size: readonly Size[], stride: readonly Size[], options?: { storageOffset?: Size | null }): T;
   asStrided(size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
+  /** A copy of what as_strided() shows. */
+  asStridedCopy(size: readonly Size[], stride: readonly Size[], options?: { storageOffset?: Size | null }): T;
+  asStridedCopy(size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
   /** self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage. */
   asStridedScatter(
     src: T | Scalar,
@@ -273,6 +290,8 @@ export interface TensorMethods<T> {
   bmm(mat2: T | Scalar): T;
   /** self expanded to a shape that it broadcasts to. */
   broadcastTo(size: readonly Size[]): T;
+  /** The bucket of each value, between sorted boundaries. */
+  bucketize(boundaries: T | Scalar, options?: { outInt32?: boolean; right?: boolean }): T;
   /** The smallest integer not below self. */
   ceil(): T;
   /** The smallest integer not below self. */
@@ -310,6 +329,9 @@ export interface TensorMethods<T> {
   clamp_(min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(options?: { memoryFormat?: string | null }): T;
+  /** self with value around it; negative padding crops. */
+  constantPadNd(pad: readonly Size[], options?: { value?: Scalar }): T;
+  constantPadNd(pad: readonly Size[], value?: Scalar): T;
   /** self if its elements lie in order, else a copy in which they do. */
   contiguous(options?: { memoryFormat?: string }): T;
   /** src, broadcast to the shape of self and cast to its dtype. */
@@ -362,12 +384,20 @@ export interface TensorMethods<T> {
   deg2rad_(): T;
   /** A view through which no gradient flows. */
   detach(): T;
+  /** A copy of what detach() shows. */
+  detachCopy(): T;
   /** The diagonal of two dimensions as last dimension; offset moves it up (positive) or down. */
   diagonal(options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
   diagonal(offset?: Size, dim1?: Size, dim2?: Size): T;
+  /** A copy of what diagonal() shows. */
+  diagonalCopy(options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagonalCopy(offset?: Size, dim1?: Size, dim2?: Size): T;
   /** self with src in the place of diagonal(offset, dim1, dim2). */
   diagonalScatter(src: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
   diagonalScatter(src: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
+  /** The n-th difference of neighbours along dim, with other tensors put before and after first. */
+  diff(options?: { n?: Size; dim?: Size; prepend?: T | Scalar | null; append?: T | Scalar | null }): T;
+  diff(n?: Size, dim?: Size, prepend?: T | Scalar | null, append?: T | Scalar | null): T;
   /** The derivative of lgamma. Has no gradient itself. */
   digamma(): T;
   /** The derivative of lgamma. Has no gradient itself. */
@@ -439,6 +469,8 @@ export interface TensorMethods<T> {
   expand(size: readonly Size[], options?: { implicit?: boolean }): T;
   /** self expanded to the shape of other. */
   expandAs(other: T | Scalar): T;
+  /** A copy of what expand() shows. */
+  expandCopy(size: readonly Size[], options?: { implicit?: boolean }): T;
   /** exp(self) - 1, exact near 0. */
   expm1(): T;
   /** exp(self) - 1, exact near 0. */
@@ -456,6 +488,12 @@ export interface TensorMethods<T> {
   /** Dimensions startDim to endDim joined to one: a view where that is possible, else a copy. */
   flatten(options?: { startDim?: Size; endDim?: Size }): T;
   flatten(startDim?: Size, endDim?: Size): T;
+  /** A copy with dimensions in reverse order. */
+  flip(dims: readonly Size[]): T;
+  /** A copy with dimension 1 in reverse order. */
+  fliplr(): T;
+  /** A copy with dimension 0 in reverse order. */
+  flipud(): T;
   /** The largest integer not above self. */
   floor(): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -491,6 +529,8 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** At each place of index, the element of self at the same place but with the position along dim that index names. */
+  gather(dim: Size, index: T | Scalar, options?: { sparseGrad?: boolean }): T;
   /** Whether self is at least other, element by element. */
   ge(other: T | Scalar): T;
   ge(other: Scalar): T;
@@ -553,6 +593,8 @@ export interface TensorMethods<T> {
   hypot(other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(other: T | Scalar): T;
+  /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
+  index(indices: readonly (T | null)[]): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
   indexAdd(dim: Size, index: T | Scalar, source: T | Scalar, options?: { alpha?: Scalar }): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
@@ -567,6 +609,8 @@ export interface TensorMethods<T> {
   /** self with a number written at the positions of index along dim. */
   indexFill_(dim: Size, index: T | Scalar, value: Scalar): T;
   indexFill_(dim: Size, index: T | Scalar, value: T | Scalar): T;
+  /** index() by integers only. */
+  indexPositions(indices: readonly (T | null)[]): T;
   /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
   indexPut(indices: readonly (T | null)[], values: T | Scalar, options?: { accumulate?: boolean }): T;
   indexPut(indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
@@ -583,6 +627,8 @@ export interface TensorMethods<T> {
     reduce: string,
     options?: { includeSelf?: boolean },
   ): T;
+  /** The slices of self along dim that index names, in its order. */
+  indexSelect(dim: Size, index: T | Scalar): T;
   /** Sums products over the last dimension of both tensors. */
   inner(other: T | Scalar): T;
   /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
@@ -605,6 +651,9 @@ export interface TensorMethods<T> {
   klDiv(target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
   /** The Kronecker product. */
   kron(other: T | Scalar): T;
+  /** The k-th smallest element along a dimension (1 is the smallest), and its position. */
+  kthvalue(k: Size, options?: { dim?: Size; keepdim?: boolean }): [T, T];
+  kthvalue(k: Size, dim?: Size, keepdim?: boolean): [T, T];
   /** The absolute difference, averaged unless asked otherwise. */
   l1Loss(target: T | Scalar, options?: { reduction?: Size }): T;
   l1Loss(target: T | Scalar, reduction?: Size): T;
@@ -724,6 +773,8 @@ export interface TensorMethods<T> {
   /** value where the mask holds, else self. */
   maskedFill_(mask: T | Scalar, value: Scalar): T;
   maskedFill_(mask: T | Scalar, value: T | Scalar): T;
+  /** The elements where a mask holds, as a vector; both broadcast. */
+  maskedSelect(mask: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(other: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
@@ -850,6 +901,10 @@ export interface TensorMethods<T> {
   mean(options?: { dtype?: DType | null }): T;
   mean(dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;
   mean(dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The lower median along a dimension and its position; NaN if there is one. */
+  median(dim: Size, options?: { keepdim?: boolean }): [T, T];
+  median(dim: Size, keepdim?: boolean): [T, T];
+  median(): T;
   /** The smallest element; NaN if there is one. Equals share the gradient. */
   min(): T;
   min(dim: Size, options?: { keepdim?: boolean }): [T, T];
@@ -863,6 +918,9 @@ export interface TensorMethods<T> {
   mish_(): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(mat2: T | Scalar): T;
+  /** The most frequent element along a dimension (the smallest of several) and a position of it. */
+  mode(options?: { dim?: Size; keepdim?: boolean }): [T, T];
+  mode(dim?: Size, keepdim?: boolean): [T, T];
   /** A view with dimensions moved to other positions; the others keep their order. */
   moveaxis(source: readonly Size[], destination: readonly Size[]): T;
   moveaxis(source: Size, destination: Size): T;
@@ -872,6 +930,8 @@ export interface TensorMethods<T> {
   /** The squared difference, averaged unless asked otherwise. */
   mseLoss(target: T | Scalar, options?: { reduction?: Size }): T;
   mseLoss(target: T | Scalar, reduction?: Size): T;
+  /** Sorts along the first dimension. */
+  msort(): T;
   /** self × other, broadcast. */
   mul(other: T | Scalar): T;
   mul(other: Scalar): T;
@@ -892,11 +952,17 @@ export interface TensorMethods<T> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** The lower median along a dimension and its position, without NaN. */
+  nanmedian(dim: Size, options?: { keepdim?: boolean }): [T, T];
+  nanmedian(dim: Size, keepdim?: boolean): [T, T];
+  nanmedian(): T;
   /** The sum over dimensions, NaN counted as 0. */
   nansum(options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null }): T;
   nansum(dim?: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** length elements of dimension dim from start on. */
   narrow(dim: Size, start: Size, length: Size): T;
+  /** A copy of what narrow() shows. */
+  narrowCopy(dim: Size, start: Size, length: Size): T;
   /** Whether self differs from other, element by element. */
   ne(other: T | Scalar): T;
   ne(other: Scalar): T;
@@ -939,6 +1005,8 @@ export interface TensorMethods<T> {
   /** Minus the log-probability of the target class; input [N, C, …] holds logarithms of probabilities. */
   nllLossNd(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
   nllLossNd(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** The positions of elements that are not 0, [number, dimensions], in row-major order. */
+  nonzero(): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   norm(options?: { p?: Scalar }): T;
   norm(p?: Scalar): T;
@@ -968,8 +1036,13 @@ export interface TensorMethods<T> {
   ): T;
   /** The outer product of two vectors. */
   outer(vec2: T | Scalar): T;
+  /** self padded by mode: "constant" (with value), "reflect", "replicate" or "circular". */
+  pad(pad: readonly Size[], options?: { mode?: string; value?: number | null }): T;
+  pad(pad: readonly Size[], mode?: string, value?: number | null): T;
   /** A view whose dimension i is dimension dims[i] of self. */
   permute(dims: readonly Size[]): T;
+  /** A copy of what permute() shows. */
+  permuteCopy(dims: readonly Size[]): T;
   /** +self: the tensor itself. */
   positive(): T;
   /** +self: the tensor itself. */
@@ -1002,6 +1075,12 @@ export interface TensorMethods<T> {
   reciprocal(): T;
   /** 1 / self. */
   reciprocal_(): T;
+  /** self with its mirror image around it, the edge not repeated. */
+  reflectionPad1d(padding: Size | readonly Size[]): T;
+  /** self with its mirror image around it, the edge not repeated. */
+  reflectionPad2d(padding: Size | readonly Size[]): T;
+  /** self with its mirror image around it, the edge not repeated. */
+  reflectionPad3d(padding: Size | readonly Size[]): T;
   /** max(x, 0); NaN stays NaN. */
   relu(): T;
   /** min(max(x, 0), 6). */
@@ -1016,10 +1095,26 @@ export interface TensorMethods<T> {
   /** The remainder of division rounded down, with the sign of other: Python's `%`. */
   remainder_(other: T | Scalar): T;
   remainder_(other: Scalar): T;
+  /** self copied repeats[i] times along dimension i; extra repeats add dimensions in front. */
+  repeat(repeats: readonly Size[]): T;
+  /** self with its edge repeated around it. */
+  replicationPad1d(padding: Size | readonly Size[]): T;
+  /** self with its edge repeated around it. */
+  replicationPad2d(padding: Size | readonly Size[]): T;
+  /** self with its edge repeated around it. */
+  replicationPad3d(padding: Size | readonly Size[]): T;
   /** The same elements in another shape: a view where that is possible, else a copy; one size may be -1. */
   reshape(shape: readonly Size[]): T;
   /** The same elements in the shape of other. */
   reshapeAs(other: T | Scalar): T;
+  /** A copy whose elements moved by shifts along dims, around the end; without dims the flattened tensor rolls. */
+  roll(shifts: Size | readonly Size[], options?: { dims?: Size | readonly Size[] }): T;
+  roll(shifts: Size | readonly Size[], dims?: Size | readonly Size[]): T;
+  /** roll() with one shift for each named dimension. */
+  rollDims(shifts: readonly Size[], dims: readonly Size[]): T;
+  /** A copy turned by k quarter turns in the plane of two dimensions, from the first towards the second. */
+  rot90(options?: { k?: Size; dims?: readonly Size[] }): T;
+  rot90(k?: Size, dims?: readonly Size[]): T;
   /** The nearest integer, halves to even. */
   round(): T;
   round(options: { decimals: Size }): T;
@@ -1052,6 +1147,8 @@ export interface TensorMethods<T> {
   scatter_(dim: Size, index: T | Scalar, src: T | Scalar): T;
   /** The part of self at one index of dimension dim, without that dimension. */
   select(dim: Size, index: Size): T;
+  /** A copy of what select() shows. */
+  selectCopy(dim: Size, index: Size): T;
   /** self with src in the place of select(dim, index). */
   selectScatter(src: T | Scalar, dim: Size, index: Size): T;
   /** ELU with the constants that keep mean 0 and variance 1. */
@@ -1091,6 +1188,9 @@ export interface TensorMethods<T> {
   /** Elements start to end (exclusive) of dimension dim, every step-th; positions clamp as in Python. */
   slice(options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
   slice(dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
+  /** A copy of what slice() shows. */
+  sliceCopy(options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
+  sliceCopy(dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
   /** self with src in the place of slice(dim, start, end, step). */
   sliceScatter(src: T | Scalar, options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
   sliceScatter(src: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
@@ -1106,14 +1206,26 @@ export interface TensorMethods<T> {
   /** x moved towards 0 by lambd; 0 within lambd of 0. */
   softshrink(options?: { lambd?: Scalar }): T;
   softshrink(lambd?: Scalar): T;
+  /** Sorts along a dimension; also the positions that the elements had. */
+  sort(options?: { dim?: Size; descending?: boolean }): [T, T];
+  sort(dim?: Size, descending?: boolean): [T, T];
+  sort(options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(splitSize: Size, options?: { dim?: Size }): T[];
   split(splitSize: Size, dim?: Size): T[];
   split(splitSize: readonly Size[], options?: { dim?: Size }): T[];
   split(splitSize: readonly Size[], dim?: Size): T[];
+  /** A copy of what split() shows. */
+  splitCopy(splitSize: Size, options?: { dim?: Size }): T[];
+  splitCopy(splitSize: Size, dim?: Size): T[];
+  splitCopy(splitSize: readonly Size[], options?: { dim?: Size }): T[];
+  splitCopy(splitSize: readonly Size[], dim?: Size): T[];
   /** Pieces of the given sizes along dim. */
   splitWithSizes(splitSizes: readonly Size[], options?: { dim?: Size }): T[];
   splitWithSizes(splitSizes: readonly Size[], dim?: Size): T[];
+  /** A copy of what split_with_sizes() shows. */
+  splitWithSizesCopy(splitSizes: readonly Size[], options?: { dim?: Size }): T[];
+  splitWithSizesCopy(splitSizes: readonly Size[], dim?: Size): T[];
   /** The square root; NaN for negative numbers. */
   sqrt(): T;
   /** The square root; NaN for negative numbers. */
@@ -1126,6 +1238,10 @@ export interface TensorMethods<T> {
   squeeze(): T;
   squeeze(dim: Size): T;
   squeeze(dim: readonly Size[]): T;
+  /** A copy of what squeeze() shows. */
+  squeezeCopy(): T;
+  squeezeCopy(dim: Size): T;
+  squeezeCopy(dim: readonly Size[]): T;
   /** The standard deviation over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
   std(options?: { unbiased?: boolean }): T;
   std(unbiased?: boolean): T;
@@ -1160,6 +1276,13 @@ export interface TensorMethods<T> {
   swapdims(dim0: Size, dim1: Size): T;
   /** A matrix transposed; vectors and 0-dim tensors stay as they are. */
   t(): T;
+  /** A copy of what t() shows. */
+  tCopy(): T;
+  /** The elements of the flattened self that index names. */
+  take(index: T | Scalar): T;
+  /** gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null. */
+  takeAlongDim(indices: T | Scalar, options?: { dim?: Size | null }): T;
+  takeAlongDim(indices: T | Scalar, dim?: Size | null): T;
   /** The tangent. */
   tan(): T;
   /** The tangent. */
@@ -1179,6 +1302,8 @@ export interface TensorMethods<T> {
   threshold(threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
   threshold_(threshold: Scalar, value: Scalar): T;
+  /** repeat(), with missing repeats in front counted as 1. */
+  tile(dims: readonly Size[]): T;
   /** self in another dtype; self itself where it has that dtype and copy is false. */
   to(dtype: DType, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null }): T;
   to(dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
@@ -1201,8 +1326,13 @@ export interface TensorMethods<T> {
   ): T;
   to(other: T | Scalar, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null }): T;
   to(other: T | Scalar, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  /** The k largest (or smallest) elements along a dimension, in order, and their positions. */
+  topk(k: Size, options?: { dim?: Size; largest?: boolean; sorted?: boolean }): [T, T];
+  topk(k: Size, dim?: Size, largest?: boolean, sorted?: boolean): [T, T];
   /** A view with dimensions dim0 and dim1 exchanged. */
   transpose(dim0: Size, dim1: Size): T;
+  /** A copy of what transpose() shows. */
+  transposeCopy(dim0: Size, dim1: Size): T;
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril(options?: { diagonal?: Size }): T;
   tril(diagonal?: Size): T;
@@ -1230,12 +1360,23 @@ export interface TensorMethods<T> {
   /** All slices along dim, without that dimension. */
   unbind(options?: { dim?: Size }): T[];
   unbind(dim?: Size): T[];
+  /** A copy of what unbind() shows. */
+  unbindCopy(options?: { dim?: Size }): T[];
+  unbindCopy(dim?: Size): T[];
   /** Dimension dim split into several; one size may be -1. */
   unflatten(dim: Size, sizes: readonly Size[]): T;
   /** All windows of size elements along a dimension, step apart; the window becomes the last dimension. */
   unfold(dimension: Size, size: Size, step: Size): T;
+  /** A copy of what unfold() shows. */
+  unfoldCopy(dimension: Size, size: Size, step: Size): T;
   /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
   unfoldScatter(src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** Drops elements (or slices along dim) that equal the one before. */
+  uniqueConsecutive(options?: { returnInverse?: boolean; returnCounts?: boolean; dim?: Size | null }): [T, T, T];
+  uniqueConsecutive(returnInverse?: boolean, returnCounts?: boolean, dim?: Size | null): [T, T, T];
+  /** The distinct slices along a dimension, in lexicographic order. */
+  uniqueDim(dim: Size, options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [T, T, T];
+  uniqueDim(dim: Size, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   unsafeChunk(chunks: Size, options?: { dim?: Size }): T[];
   unsafeChunk(chunks: Size, dim?: Size): T[];
@@ -1247,6 +1388,8 @@ export interface TensorMethods<T> {
   unsafeSplitWithSizes(splitSizes: readonly Size[], dim?: Size): T[];
   /** A view with a new dimension of size 1 before position dim. */
   unsqueeze(dim: Size): T;
+  /** A copy of what unsqueeze() shows. */
+  unsqueezeCopy(dim: Size): T;
   /** The variance over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
   var(options?: { unbiased?: boolean }): T;
   var(unbiased?: boolean): T;
@@ -1267,6 +1410,8 @@ export interface TensorMethods<T> {
   view(size: readonly Size[]): T;
   /** The same elements in the shape of other. */
   viewAs(other: T | Scalar): T;
+  /** A copy of what view() shows. */
+  viewCopy(size: readonly Size[]): T;
   /** Equal pieces along one dimension. */
   vsplit(sections: Size): T[];
   vsplit(indices: readonly Size[]): T[];
@@ -1374,6 +1519,11 @@ export interface Functional<T = TensorValue> {
     momentum: number,
     eps: number,
   ): [T, T, T];
+  /** self with copies of itself around it. */
+  _padCircular(self: T | Scalar, pad: readonly Size[]): T;
+  /** softmax whose rows of nothing but -inf are zeros. */
+  _safeSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  _safeSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of softmax, from its result. */
@@ -1390,6 +1540,12 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** The distinct elements in ascending order; on demand which of them each element is, and how often each occurs. */
+  _unique2(
+    self: T | Scalar,
+    options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean },
+  ): [T, T, T];
+  _unique2(self: T | Scalar, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(self: T | Scalar, size: readonly Size[]): T;
   /** The absolute value. */
@@ -1458,8 +1614,16 @@ export interface Functional<T = TensorValue> {
   addr_(self: T | Scalar, vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   adjoint(self: T | Scalar): T;
+  /** The state of a generator after `by` draws; `advance_rng_` writes it into the state. */
+  advanceRng(state: T | Scalar, options?: { by?: Size }): T;
+  advanceRng(state: T | Scalar, by?: Size): T;
+  /** The state of a generator after `by` draws; `advance_rng_` writes it into the state. */
+  advanceRng_(state: T | Scalar, options?: { by?: Size }): T;
+  advanceRng_(state: T | Scalar, by?: Size): T;
   /** A view of everything. */
   alias(self: T | Scalar): T;
+  /** A copy of what alias() shows. */
+  aliasCopy(self: T | Scalar): T;
   /** Whether all elements are not 0. */
   all(self: T | Scalar): T;
   all(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): T;
@@ -1513,6 +1677,10 @@ export interface Functional<T = TensorValue> {
   /** The index of the smallest element along dim, the first of equals; of the flattened tensor if dim is null. */
   argmin(self: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean }): T;
   argmin(self: T | Scalar, dim?: Size | null, keepdim?: boolean): T;
+  /** The positions that sort a dimension. */
+  argsort(self: T | Scalar, options?: { dim?: Size; descending?: boolean }): T;
+  argsort(self: T | Scalar, dim?: Size, descending?: boolean): T;
+  argsort(self: T | Scalar, options: { stable: boolean; dim?: Size; descending?: boolean }): T;
   /** A view of self's storage with any shape, strides and offset. */
   asStrided(
     self: T | Scalar,
@@ -1529,6 +1697,14 @@ export interface Functional<T = TensorValue> {
     stride: readonly Size[],
     storageOffset: Size,
   ): T;
+  /** A copy of what as_strided() shows. */
+  asStridedCopy(
+    self: T | Scalar,
+    size: readonly Size[],
+    stride: readonly Size[],
+    options?: { storageOffset?: Size | null },
+  ): T;
+  asStridedCopy(self: T | Scalar, size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
   /** self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage. */
   asStridedScatter(
     self: T | Scalar,
@@ -1564,6 +1740,15 @@ export interface Functional<T = TensorValue> {
   atanh(self: T | Scalar): T;
   /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
   atanh_(self: T | Scalar): T;
+  /** softmax(query · keyᵀ · scale + mask) · value. */
+  attention(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    attnMask: T | Scalar | null,
+    isCausal: boolean,
+    scale: number,
+  ): T;
   /** The mean of each window over the last dimensions. */
   avgPool(
     input: T | Scalar,
@@ -1754,6 +1939,13 @@ export interface Functional<T = TensorValue> {
   bmm(self: T | Scalar, mat2: T | Scalar): T;
   /** self expanded to a shape that it broadcasts to. */
   broadcastTo(self: T | Scalar, size: readonly Size[]): T;
+  /** The bucket of each value, between sorted boundaries. */
+  bucketize(self: T | Scalar, boundaries: T | Scalar, options?: { outInt32?: boolean; right?: boolean }): T;
+  /** Tensors one after the other along an existing dimension, promoted to one dtype. */
+  cat(tensors: readonly T[], options?: { dim?: Size }): T;
+  cat(tensors: readonly T[], dim?: Size): T;
+  /** Keeps elements at or below the diagonal of the last two dimensions and writes a number elsewhere. */
+  causalFill(input: T | Scalar, value: number): T;
   /** The smallest integer not below self. */
   ceil(self: T | Scalar): T;
   /** The smallest integer not below self. */
@@ -1791,6 +1983,15 @@ export interface Functional<T = TensorValue> {
   clamp_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(self: T | Scalar, options?: { memoryFormat?: string | null }): T;
+  /** Tensors one after the other along an existing dimension, promoted to one dtype. */
+  concat(tensors: readonly T[], options?: { dim?: Size }): T;
+  concat(tensors: readonly T[], dim?: Size): T;
+  /** Tensors one after the other along an existing dimension, promoted to one dtype. */
+  concatenate(tensors: readonly T[], options?: { dim?: Size }): T;
+  concatenate(tensors: readonly T[], dim?: Size): T;
+  /** self with value around it; negative padding crops. */
+  constantPadNd(self: T | Scalar, pad: readonly Size[], options?: { value?: Scalar }): T;
+  constantPadNd(self: T | Scalar, pad: readonly Size[], value?: Scalar): T;
   /** self if its elements lie in order, else a copy in which they do. */
   contiguous(self: T | Scalar, options?: { memoryFormat?: string }): T;
   /** Convolution without bias; padding is that before the first element, the output size says how far windows go. */
@@ -2093,14 +2294,25 @@ export interface Functional<T = TensorValue> {
   deg2rad_(self: T | Scalar): T;
   /** A view through which no gradient flows. */
   detach(self: T | Scalar): T;
+  /** A copy of what detach() shows. */
+  detachCopy(self: T | Scalar): T;
   /** The diagonal of two dimensions as last dimension; offset moves it up (positive) or down. */
   diagonal(self: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
   diagonal(self: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
   /** Zeros with gradOutput in the place of diagonal(offset, dim1, dim2). */
   diagonalBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], offset: Size, dim1: Size, dim2: Size): T;
+  /** A copy of what diagonal() shows. */
+  diagonalCopy(self: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagonalCopy(self: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
   /** self with src in the place of diagonal(offset, dim1, dim2). */
   diagonalScatter(self: T | Scalar, src: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
   diagonalScatter(self: T | Scalar, src: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
+  /** The n-th difference of neighbours along dim, with other tensors put before and after first. */
+  diff(
+    self: T | Scalar,
+    options?: { n?: Size; dim?: Size; prepend?: T | Scalar | null; append?: T | Scalar | null },
+  ): T;
+  diff(self: T | Scalar, n?: Size, dim?: Size, prepend?: T | Scalar | null, append?: T | Scalar | null): T;
   /** The derivative of lgamma. Has no gradient itself. */
   digamma(self: T | Scalar): T;
   /** The derivative of lgamma. Has no gradient itself. */
@@ -2123,6 +2335,8 @@ export interface Functional<T = TensorValue> {
   divide_(self: T | Scalar, other: Scalar): T;
   /** The inner product of two vectors. */
   dot(self: T | Scalar, tensor: T | Scalar): T;
+  /** input with elements set to 0 with probability p and the others divided by 1 - p. */
+  dropoutWithState(input: T | Scalar, state: T | Scalar, p: number): T;
   /** Equal pieces along one dimension. */
   dsplit(self: T | Scalar, sections: Size): T[];
   dsplit(self: T | Scalar, indices: readonly Size[]): T[];
@@ -2221,6 +2435,8 @@ export interface Functional<T = TensorValue> {
   expand(self: T | Scalar, size: readonly Size[], options?: { implicit?: boolean }): T;
   /** self expanded to the shape of other. */
   expandAs(self: T | Scalar, other: T | Scalar): T;
+  /** A copy of what expand() shows. */
+  expandCopy(self: T | Scalar, size: readonly Size[], options?: { implicit?: boolean }): T;
   /** exp(self) - 1, exact near 0. */
   expm1(self: T | Scalar): T;
   /** exp(self) - 1, exact near 0. */
@@ -2248,6 +2464,12 @@ export interface Functional<T = TensorValue> {
   /** Dimensions startDim to endDim joined to one: a view where that is possible, else a copy. */
   flatten(self: T | Scalar, options?: { startDim?: Size; endDim?: Size }): T;
   flatten(self: T | Scalar, startDim?: Size, endDim?: Size): T;
+  /** A copy with dimensions in reverse order. */
+  flip(self: T | Scalar, dims: readonly Size[]): T;
+  /** A copy with dimension 1 in reverse order. */
+  fliplr(self: T | Scalar): T;
+  /** A copy with dimension 0 in reverse order. */
+  flipud(self: T | Scalar): T;
   /** The largest integer not above self. */
   floor(self: T | Scalar): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -2290,6 +2512,8 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** At each place of index, the element of self at the same place but with the position along dim that index names. */
+  gather(self: T | Scalar, dim: Size, index: T | Scalar, options?: { sparseGrad?: boolean }): T;
   /** Whether self is at least other, element by element. */
   ge(self: T | Scalar, other: T | Scalar): T;
   ge(self: T | Scalar, other: Scalar): T;
@@ -2366,6 +2590,8 @@ export interface Functional<T = TensorValue> {
   hypot(self: T | Scalar, other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(self: T | Scalar, other: T | Scalar): T;
+  /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
+  index(self: T | Scalar, indices: readonly (T | null)[]): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
   indexAdd(self: T | Scalar, dim: Size, index: T | Scalar, source: T | Scalar, options?: { alpha?: Scalar }): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
@@ -2380,6 +2606,8 @@ export interface Functional<T = TensorValue> {
   /** self with a number written at the positions of index along dim. */
   indexFill_(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
   indexFill_(self: T | Scalar, dim: Size, index: T | Scalar, value: T | Scalar): T;
+  /** index() by integers only. */
+  indexPositions(self: T | Scalar, indices: readonly (T | null)[]): T;
   /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
   indexPut(self: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, options?: { accumulate?: boolean }): T;
   indexPut(self: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
@@ -2411,6 +2639,8 @@ export interface Functional<T = TensorValue> {
     reduce: string,
     options?: { includeSelf?: boolean },
   ): T;
+  /** The slices of self along dim that index names, in its order. */
+  indexSelect(self: T | Scalar, dim: Size, index: T | Scalar): T;
   /** Sums products over the last dimension of both tensors. */
   inner(self: T | Scalar, other: T | Scalar): T;
   /** Normalises each channel of each sample, or by running statistics. */
@@ -2445,6 +2675,9 @@ export interface Functional<T = TensorValue> {
   klDiv(self: T | Scalar, target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
   /** The Kronecker product. */
   kron(self: T | Scalar, other: T | Scalar): T;
+  /** The k-th smallest element along a dimension (1 is the smallest), and its position. */
+  kthvalue(self: T | Scalar, k: Size, options?: { dim?: Size; keepdim?: boolean }): [T, T];
+  kthvalue(self: T | Scalar, k: Size, dim?: Size, keepdim?: boolean): [T, T];
   /** The absolute difference, averaged unless asked otherwise. */
   l1Loss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size }): T;
   l1Loss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
@@ -2590,6 +2823,8 @@ export interface Functional<T = TensorValue> {
   /** value where the mask holds, else self. */
   maskedFill_(self: T | Scalar, mask: T | Scalar, value: Scalar): T;
   maskedFill_(self: T | Scalar, mask: T | Scalar, value: T | Scalar): T;
+  /** The elements where a mask holds, as a vector; both broadcast. */
+  maskedSelect(self: T | Scalar, mask: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(self: T | Scalar, other: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
@@ -2788,6 +3023,10 @@ export interface Functional<T = TensorValue> {
   mean(self: T | Scalar, options?: { dtype?: DType | null }): T;
   mean(self: T | Scalar, dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;
   mean(self: T | Scalar, dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The lower median along a dimension and its position; NaN if there is one. */
+  median(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
+  median(self: T | Scalar, dim: Size, keepdim?: boolean): [T, T];
+  median(self: T | Scalar): T;
   /** The smallest element; NaN if there is one. Equals share the gradient. */
   min(self: T | Scalar): T;
   min(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
@@ -2801,6 +3040,9 @@ export interface Functional<T = TensorValue> {
   mish_(self: T | Scalar): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(self: T | Scalar, mat2: T | Scalar): T;
+  /** The most frequent element along a dimension (the smallest of several) and a position of it. */
+  mode(self: T | Scalar, options?: { dim?: Size; keepdim?: boolean }): [T, T];
+  mode(self: T | Scalar, dim?: Size, keepdim?: boolean): [T, T];
   /** A view with dimensions moved to other positions; the others keep their order. */
   moveaxis(self: T | Scalar, source: readonly Size[], destination: readonly Size[]): T;
   moveaxis(self: T | Scalar, source: Size, destination: Size): T;
@@ -2810,12 +3052,16 @@ export interface Functional<T = TensorValue> {
   /** The squared difference, averaged unless asked otherwise. */
   mseLoss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size }): T;
   mseLoss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
+  /** Sorts along the first dimension. */
+  msort(self: T | Scalar): T;
   /** self × other, broadcast. */
   mul(self: T | Scalar, other: T | Scalar): T;
   mul(self: T | Scalar, other: Scalar): T;
   /** self × other, broadcast. */
   mul_(self: T | Scalar, other: T | Scalar): T;
   mul_(self: T | Scalar, other: Scalar): T;
+  /** Draws classes from rows of unnormalised probabilities by given uniform numbers in [0, 1). */
+  multinomialFrom(probabilities: T | Scalar, uniform: T | Scalar, numSamples: Size, replacement: boolean): T;
   /** self × other, broadcast. */
   multiply(self: T | Scalar, other: T | Scalar): T;
   multiply(self: T | Scalar, other: Scalar): T;
@@ -2830,6 +3076,10 @@ export interface Functional<T = TensorValue> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** The lower median along a dimension and its position, without NaN. */
+  nanmedian(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
+  nanmedian(self: T | Scalar, dim: Size, keepdim?: boolean): [T, T];
+  nanmedian(self: T | Scalar): T;
   /** The sum over dimensions, NaN counted as 0. */
   nansum(
     self: T | Scalar,
@@ -2843,6 +3093,8 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** length elements of dimension dim from start on. */
   narrow(self: T | Scalar, dim: Size, start: Size, length: Size): T;
+  /** A copy of what narrow() shows. */
+  narrowCopy(self: T | Scalar, dim: Size, start: Size, length: Size): T;
   /** Batch normalisation with its statistics; updates the running ones when training. */
   nativeBatchNorm(
     input: T | Scalar,
@@ -2867,6 +3119,8 @@ export interface Functional<T = TensorValue> {
     eps: number,
     outputMask: boolean | readonly boolean[],
   ): [T, T, T];
+  /** Dropout and the mask of the elements that were kept. */
+  nativeDropoutWithState(input: T | Scalar, state: T | Scalar, p: number): [T, T];
   /** group_norm with its mean and reciprocal standard deviation, [N, groups]. */
   nativeGroupNorm(
     input: T | Scalar,
@@ -2971,6 +3225,8 @@ export interface Functional<T = TensorValue> {
     options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size },
   ): T;
   nllLossNd(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
+  /** The positions of elements that are not 0, [number, dimensions], in row-major order. */
+  nonzero(self: T | Scalar): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   norm(self: T | Scalar, options?: { p?: Scalar }): T;
   norm(self: T | Scalar, p?: Scalar): T;
@@ -3006,8 +3262,37 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** The outer product of two vectors. */
   outer(self: T | Scalar, vec2: T | Scalar): T;
+  /** self padded by mode: "constant" (with value), "reflect", "replicate" or "circular". */
+  pad(self: T | Scalar, pad: readonly Size[], options?: { mode?: string; value?: number | null }): T;
+  pad(self: T | Scalar, pad: readonly Size[], mode?: string, value?: number | null): T;
+  /** The gradient of padding: what each input element shows in the padded tensor, added up. */
+  padBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], pad: readonly Size[], mode: string): T;
   /** A view whose dimension i is dimension dims[i] of self. */
   permute(self: T | Scalar, dims: readonly Size[]): T;
+  /** A copy of what permute() shows. */
+  permuteCopy(self: T | Scalar, dims: readonly Size[]): T;
+  /** 1 with the probability that probs gives at each element, else 0, a function of the generator's state. */
+  philoxBernoulli(state: T | Scalar, probs: T | Scalar): T;
+  /** Numbers of the standard normal distribution (Box-Muller), a function of the generator's state. */
+  philoxNormal(
+    state: T | Scalar,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; device?: DeviceLike | null },
+  ): T;
+  /** Integers in [low, high), a function of the generator's state. */
+  philoxRandint(
+    state: T | Scalar,
+    low: Size,
+    high: Size,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; device?: DeviceLike | null },
+  ): T;
+  /** Uniform numbers in [0, 1), a function of the generator's state. */
+  philoxUniform(
+    state: T | Scalar,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; device?: DeviceLike | null },
+  ): T;
   /** The element of the target's class at each position; 0 where the target is ignored. */
   pickClass(input: T | Scalar, target: T | Scalar, ignoreIndex: Size): T;
   /** Puts each gradient at its target's class, zeros elsewhere. */
@@ -3047,6 +3332,12 @@ export interface Functional<T = TensorValue> {
   reciprocal(self: T | Scalar): T;
   /** 1 / self. */
   reciprocal_(self: T | Scalar): T;
+  /** self with its mirror image around it, the edge not repeated. */
+  reflectionPad1d(self: T | Scalar, padding: Size | readonly Size[]): T;
+  /** self with its mirror image around it, the edge not repeated. */
+  reflectionPad2d(self: T | Scalar, padding: Size | readonly Size[]): T;
+  /** self with its mirror image around it, the edge not repeated. */
+  reflectionPad3d(self: T | Scalar, padding: Size | readonly Size[]): T;
   /** max(x, 0); NaN stays NaN. */
   relu(self: T | Scalar): T;
   /** min(max(x, 0), 6). */
@@ -3061,6 +3352,14 @@ export interface Functional<T = TensorValue> {
   /** The remainder of division rounded down, with the sign of other: Python's `%`. */
   remainder_(self: T | Scalar, other: T | Scalar): T;
   remainder_(self: T | Scalar, other: Scalar): T;
+  /** self copied repeats[i] times along dimension i; extra repeats add dimensions in front. */
+  repeat(self: T | Scalar, repeats: readonly Size[]): T;
+  /** self with its edge repeated around it. */
+  replicationPad1d(self: T | Scalar, padding: Size | readonly Size[]): T;
+  /** self with its edge repeated around it. */
+  replicationPad2d(self: T | Scalar, padding: Size | readonly Size[]): T;
+  /** self with its edge repeated around it. */
+  replicationPad3d(self: T | Scalar, padding: Size | readonly Size[]): T;
   /** The same elements in another shape: a view where that is possible, else a copy; one size may be -1. */
   reshape(self: T | Scalar, shape: readonly Size[]): T;
   /** The same elements in the shape of other. */
@@ -3072,6 +3371,14 @@ export interface Functional<T = TensorValue> {
     options?: { weight?: T | Scalar | null; eps?: number | null },
   ): T;
   rmsNorm(input: T | Scalar, normalizedShape: readonly Size[], weight?: T | Scalar | null, eps?: number | null): T;
+  /** A copy whose elements moved by shifts along dims, around the end; without dims the flattened tensor rolls. */
+  roll(self: T | Scalar, shifts: Size | readonly Size[], options?: { dims?: Size | readonly Size[] }): T;
+  roll(self: T | Scalar, shifts: Size | readonly Size[], dims?: Size | readonly Size[]): T;
+  /** roll() with one shift for each named dimension. */
+  rollDims(self: T | Scalar, shifts: readonly Size[], dims: readonly Size[]): T;
+  /** A copy turned by k quarter turns in the plane of two dimensions, from the first towards the second. */
+  rot90(self: T | Scalar, options?: { k?: Size; dims?: readonly Size[] }): T;
+  rot90(self: T | Scalar, k?: Size, dims?: readonly Size[]): T;
   /** The nearest integer, halves to even. */
   round(self: T | Scalar): T;
   round(self: T | Scalar, options: { decimals: Size }): T;
@@ -3090,6 +3397,28 @@ export interface Functional<T = TensorValue> {
   scalarTensor(
     s: Scalar,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** softmax(query · keyᵀ / √width + mask) · value; a bool mask keeps what is true. */
+  scaledDotProductAttention(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    options?: {
+      attnMask?: T | Scalar | null;
+      dropoutP?: number;
+      isCausal?: boolean;
+      scale?: number | null;
+      enableGqa?: boolean;
+    },
+  ): T;
+  scaledDotProductAttention(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    attnMask?: T | Scalar | null,
+    dropoutP?: number,
+    isCausal?: boolean,
+    options?: { scale?: number | null; enableGqa?: boolean },
   ): T;
   /** self with a number written at the positions that index names along dim. */
   scatter(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
@@ -3123,10 +3452,23 @@ export interface Functional<T = TensorValue> {
   /** self with a number written at the positions that index names along dim. */
   scatter_(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
   scatter_(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar): T;
+  /** Where values would have to be inserted into sorted rows to keep them sorted. */
+  searchsorted(
+    sortedSequence: T | Scalar,
+    self: T | Scalar,
+    options?: { outInt32?: boolean; right?: boolean; side?: string | null; sorter?: T | Scalar | null },
+  ): T;
+  searchsorted(
+    sortedSequence: T | Scalar,
+    self: Scalar,
+    options?: { outInt32?: boolean; right?: boolean; side?: string | null; sorter?: T | Scalar | null },
+  ): T;
   /** The part of self at one index of dimension dim, without that dimension. */
   select(self: T | Scalar, dim: Size, index: Size): T;
   /** Zeros with gradOutput in the place of select(dim, index). */
   selectBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], dim: Size, index: Size): T;
+  /** A copy of what select() shows. */
+  selectCopy(self: T | Scalar, dim: Size, index: Size): T;
   /** self with src in the place of select(dim, index). */
   selectScatter(self: T | Scalar, src: T | Scalar, dim: Size, index: Size): T;
   /** ELU with the constants that keep mean 0 and variance 1. */
@@ -3168,6 +3510,9 @@ export interface Functional<T = TensorValue> {
   slice(self: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
   /** Zeros with gradOutput in the place of slice(dim, start, end, step). */
   sliceBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], dim: Size, start: Size, end: Size, step: Size): T;
+  /** A copy of what slice() shows. */
+  sliceCopy(self: T | Scalar, options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
+  sliceCopy(self: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
   /** self with src in the place of slice(dim, start, end, step). */
   sliceScatter(
     self: T | Scalar,
@@ -3189,14 +3534,26 @@ export interface Functional<T = TensorValue> {
   /** x moved towards 0 by lambd; 0 within lambd of 0. */
   softshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
   softshrink(self: T | Scalar, lambd?: Scalar): T;
+  /** Sorts along a dimension; also the positions that the elements had. */
+  sort(self: T | Scalar, options?: { dim?: Size; descending?: boolean }): [T, T];
+  sort(self: T | Scalar, dim?: Size, descending?: boolean): [T, T];
+  sort(self: T | Scalar, options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(self: T | Scalar, splitSize: Size, options?: { dim?: Size }): T[];
   split(self: T | Scalar, splitSize: Size, dim?: Size): T[];
   split(self: T | Scalar, splitSize: readonly Size[], options?: { dim?: Size }): T[];
   split(self: T | Scalar, splitSize: readonly Size[], dim?: Size): T[];
+  /** A copy of what split() shows. */
+  splitCopy(self: T | Scalar, splitSize: Size, options?: { dim?: Size }): T[];
+  splitCopy(self: T | Scalar, splitSize: Size, dim?: Size): T[];
+  splitCopy(self: T | Scalar, splitSize: readonly Size[], options?: { dim?: Size }): T[];
+  splitCopy(self: T | Scalar, splitSize: readonly Size[], dim?: Size): T[];
   /** Pieces of the given sizes along dim. */
   splitWithSizes(self: T | Scalar, splitSizes: readonly Size[], options?: { dim?: Size }): T[];
   splitWithSizes(self: T | Scalar, splitSizes: readonly Size[], dim?: Size): T[];
+  /** A copy of what split_with_sizes() shows. */
+  splitWithSizesCopy(self: T | Scalar, splitSizes: readonly Size[], options?: { dim?: Size }): T[];
+  splitWithSizesCopy(self: T | Scalar, splitSizes: readonly Size[], dim?: Size): T[];
   /** The square root; NaN for negative numbers. */
   sqrt(self: T | Scalar): T;
   /** The square root; NaN for negative numbers. */
@@ -3209,6 +3566,13 @@ export interface Functional<T = TensorValue> {
   squeeze(self: T | Scalar): T;
   squeeze(self: T | Scalar, dim: Size): T;
   squeeze(self: T | Scalar, dim: readonly Size[]): T;
+  /** A copy of what squeeze() shows. */
+  squeezeCopy(self: T | Scalar): T;
+  squeezeCopy(self: T | Scalar, dim: Size): T;
+  squeezeCopy(self: T | Scalar, dim: readonly Size[]): T;
+  /** Tensors of one shape one after the other along a new dimension. */
+  stack(tensors: readonly T[], options?: { dim?: Size }): T;
+  stack(tensors: readonly T[], dim?: Size): T;
   /** The standard deviation over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
   std(self: T | Scalar, options?: { unbiased?: boolean }): T;
   std(self: T | Scalar, unbiased?: boolean): T;
@@ -3261,6 +3625,13 @@ export interface Functional<T = TensorValue> {
   swapdims(self: T | Scalar, dim0: Size, dim1: Size): T;
   /** A matrix transposed; vectors and 0-dim tensors stay as they are. */
   t(self: T | Scalar): T;
+  /** A copy of what t() shows. */
+  tCopy(self: T | Scalar): T;
+  /** The elements of the flattened self that index names. */
+  take(self: T | Scalar, index: T | Scalar): T;
+  /** gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null. */
+  takeAlongDim(self: T | Scalar, indices: T | Scalar, options?: { dim?: Size | null }): T;
+  takeAlongDim(self: T | Scalar, indices: T | Scalar, dim?: Size | null): T;
   /** The tangent. */
   tan(self: T | Scalar): T;
   /** The tangent. */
@@ -3280,6 +3651,8 @@ export interface Functional<T = TensorValue> {
   threshold(self: T | Scalar, threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
   threshold_(self: T | Scalar, threshold: Scalar, value: Scalar): T;
+  /** repeat(), with missing repeats in front counted as 1. */
+  tile(self: T | Scalar, dims: readonly Size[]): T;
   /** self in another dtype; self itself where it has that dtype and copy is false. */
   to(
     self: T | Scalar,
@@ -3319,8 +3692,13 @@ export interface Functional<T = TensorValue> {
     options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null },
   ): T;
   to(self: T | Scalar, other: T | Scalar, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  /** The k largest (or smallest) elements along a dimension, in order, and their positions. */
+  topk(self: T | Scalar, k: Size, options?: { dim?: Size; largest?: boolean; sorted?: boolean }): [T, T];
+  topk(self: T | Scalar, k: Size, dim?: Size, largest?: boolean, sorted?: boolean): [T, T];
   /** A view with dimensions dim0 and dim1 exchanged. */
   transpose(self: T | Scalar, dim0: Size, dim1: Size): T;
+  /** A copy of what transpose() shows. */
+  transposeCopy(self: T | Scalar, dim0: Size, dim1: Size): T;
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril(self: T | Scalar, options?: { diagonal?: Size }): T;
   tril(self: T | Scalar, diagonal?: Size): T;
@@ -3348,14 +3726,32 @@ export interface Functional<T = TensorValue> {
   /** All slices along dim, without that dimension. */
   unbind(self: T | Scalar, options?: { dim?: Size }): T[];
   unbind(self: T | Scalar, dim?: Size): T[];
+  /** A copy of what unbind() shows. */
+  unbindCopy(self: T | Scalar, options?: { dim?: Size }): T[];
+  unbindCopy(self: T | Scalar, dim?: Size): T[];
   /** Dimension dim split into several; one size may be -1. */
   unflatten(self: T | Scalar, dim: Size, sizes: readonly Size[]): T;
   /** All windows of size elements along a dimension, step apart; the window becomes the last dimension. */
   unfold(self: T | Scalar, dimension: Size, size: Size, step: Size): T;
   /** The gradient of unfold: each element sums the windows that hold it. */
   unfoldBackward(gradIn: T | Scalar, inputSizes: readonly Size[], dim: Size, size: Size, step: Size): T;
+  /** A copy of what unfold() shows. */
+  unfoldCopy(self: T | Scalar, dimension: Size, size: Size, step: Size): T;
   /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
   unfoldScatter(self: T | Scalar, src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** Drops elements (or slices along dim) that equal the one before. */
+  uniqueConsecutive(
+    self: T | Scalar,
+    options?: { returnInverse?: boolean; returnCounts?: boolean; dim?: Size | null },
+  ): [T, T, T];
+  uniqueConsecutive(self: T | Scalar, returnInverse?: boolean, returnCounts?: boolean, dim?: Size | null): [T, T, T];
+  /** The distinct slices along a dimension, in lexicographic order. */
+  uniqueDim(
+    self: T | Scalar,
+    dim: Size,
+    options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean },
+  ): [T, T, T];
+  uniqueDim(self: T | Scalar, dim: Size, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   unsafeChunk(self: T | Scalar, chunks: Size, options?: { dim?: Size }): T[];
   unsafeChunk(self: T | Scalar, chunks: Size, dim?: Size): T[];
@@ -3367,6 +3763,8 @@ export interface Functional<T = TensorValue> {
   unsafeSplitWithSizes(self: T | Scalar, splitSizes: readonly Size[], dim?: Size): T[];
   /** A view with a new dimension of size 1 before position dim. */
   unsqueeze(self: T | Scalar, dim: Size): T;
+  /** A copy of what unsqueeze() shows. */
+  unsqueezeCopy(self: T | Scalar, dim: Size): T;
   /** The variance over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
   var(self: T | Scalar, options?: { unbiased?: boolean }): T;
   var(self: T | Scalar, unbiased?: boolean): T;
@@ -3405,6 +3803,8 @@ export interface Functional<T = TensorValue> {
   view(self: T | Scalar, size: readonly Size[]): T;
   /** The same elements in the shape of other. */
   viewAs(self: T | Scalar, other: T | Scalar): T;
+  /** A copy of what view() shows. */
+  viewCopy(self: T | Scalar, size: readonly Size[]): T;
   /** Equal pieces along one dimension. */
   vsplit(self: T | Scalar, sections: Size): T[];
   vsplit(self: T | Scalar, indices: readonly Size[]): T[];
