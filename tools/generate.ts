@@ -102,6 +102,12 @@ function interfaceBody(tensor: string, methods: boolean): string {
         list.push(list.length === 0 ? `  /** ${op.doc.replaceAll("*/", "")} */\n  ${line}` : `  ${line}`);
       }
     }
+    // PyTorch's binding takes a device alone, though no schema of ATen does.
+    if (name === "to" && !list.some((l) => l.includes("(device: DeviceLike)"))) {
+      list.push(
+        methods ? `  to(device: DeviceLike): ${tensor};` : `  to(self: ${tensor}, device: DeviceLike): ${tensor};`,
+      );
+    }
     lines.set(name, list);
   }
   return [...lines.entries()].sort(([a], [b]) => a < b ? -1 : 1).map(([, l]) => l.join("\n")).join("\n");

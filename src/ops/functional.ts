@@ -1307,6 +1307,7 @@ export interface TensorMethods<T> {
   /** self in another dtype; self itself where it has that dtype and copy is false. */
   to(dtype: DType, options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null }): T;
   to(dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  to(device: DeviceLike): T;
   to(
     device: DeviceLike,
     dtype: DType,
@@ -3660,6 +3661,7 @@ export interface Functional<T = TensorValue> {
     options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null },
   ): T;
   to(self: T | Scalar, dtype: DType, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  to(self: T, device: DeviceLike): T;
   to(
     self: T | Scalar,
     device: DeviceLike,
@@ -3674,6 +3676,7 @@ export interface Functional<T = TensorValue> {
     copy?: boolean,
     memoryFormat?: string | null,
   ): T;
+  to(self: T, device: DeviceLike): T;
   to(
     self: T | Scalar,
     options?: {
@@ -3686,12 +3689,14 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  to(self: T, device: DeviceLike): T;
   to(
     self: T | Scalar,
     other: T | Scalar,
     options?: { nonBlocking?: boolean; copy?: boolean; memoryFormat?: string | null },
   ): T;
   to(self: T | Scalar, other: T | Scalar, nonBlocking?: boolean, copy?: boolean, memoryFormat?: string | null): T;
+  to(self: T, device: DeviceLike): T;
   /** The k largest (or smallest) elements along a dimension, in order, and their positions. */
   topk(self: T | Scalar, k: Size, options?: { dim?: Size; largest?: boolean; sorted?: boolean }): [T, T];
   topk(self: T | Scalar, k: Size, dim?: Size, largest?: boolean, sorted?: boolean): [T, T];

@@ -22,6 +22,11 @@ function isDevice(value: unknown): value is Device {
   return typeof value === "object" && value !== null && "type" in value && "index" in value && Object.isFrozen(value);
 }
 
+/** Tells whether a value names a device. */
+export function isDeviceLike(value: unknown): value is Device | string {
+  return typeof value === "string" || isDevice(value);
+}
+
 /** A last argument with named arguments: a plain object that is nothing else. */
 function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;

@@ -6,7 +6,7 @@
  */
 import { camelCase } from "../graph/mod.ts";
 import { allOps, findOp, type Functional } from "../ops/mod.ts";
-import { type Callable, callable, resolveCall } from "./arguments.ts";
+import { type Callable, callable, isDeviceLike, resolveCall } from "./arguments.ts";
 import { dispatch, dispatchComplete, setCopyOperator, setFunctional } from "./dispatch.ts";
 import { InternalError } from "../core/mod.ts";
 import type { OpResult } from "./mode.ts";
@@ -18,6 +18,13 @@ const functions: Record<string, AnyFunction> = {};
 
 /** All operators as functions: `F.add(x, 1, { alpha: 2 })`. */
 export const F: Functional<Tensor> = functions as unknown as Functional<Tensor>;
+
+/** `to("cuda")`: a device alone, which ATen's schemas do not have. */
+function withDeviceNamed(name: string, args: readonly unknown[]): readonly unknown[] {
+  const [self, device, ...rest] = args;
+  if (name !== "to" || rest.length > 0 || !isDeviceLike(device)) return args;
+  return [self, { device }];
+}
 
 function target(name: string): Callable {
   const found = callable(name);
@@ -34,7 +41,7 @@ export function installOperators(): void {
     if (functions[name] !== undefined) continue;
     // Rules and decompositions may use internal forms too, so `F` has all; methods are the public ones.
     functions[name] = (...args) => {
-      const call = resolveCall(target(base), args);
+      const call = resolveCall(target(base), base === "to" ? withDeviceNamed(base, args) : args);
       return dispatchComplete(call.op, call.args);
     };
     const first = op.schema.args[0];
@@ -43,7 +50,10 @@ export function installOperators(): void {
       configurable: true,
       writable: true,
       value: function (this: Tensor, ...args: readonly unknown[]): OpResult {
-        const call = resolveCall(target(base), [this, ...args]);
+        const call = resolveCall(
+          target(base),
+          base === "to" ? withDeviceNamed(base, [this, ...args]) : [this, ...args],
+        );
         return dispatchComplete(call.op, call.args);
       },
     });
