@@ -6,3 +6,6 @@
 export * from "./src/core/mod.ts";
 export * from "./src/tensor/public.ts";
 export * from "./src/autograd/mod.ts";
+export * as nn from "./src/nn/mod.ts";
+export * as optim from "./src/optim/mod.ts";
+export * as data from "./src/data/mod.ts";
