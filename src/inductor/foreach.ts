@@ -1,8 +1,8 @@
 /**
  * Multi-tensor launches: independent pointwise kernels of any sizes become one.
  *
- * Members are kernels without a reduction whose results no other kernel reads (updates of parameters and optimiser state, mostly):
- * nothing can depend on them, so putting them together at the place of the last one closes no cycle. What one launch costs is then paid once for all
+ * Members are kernels without a reduction whose results no other kernel reads (updates of parameters and optimiser state, mostly), or that
+ * write nothing but parts of one buffer (a concatenation): none can depend on another, so putting them together at the place of the last one closes no cycle. What one launch costs is then paid once for all
  * parameters of a model. Mirrors `ForeachKernelSchedulerNode` of TorchInductor.
  */
 import type { BufferRef } from "../loops/mod.ts";
@@ -11,36 +11,86 @@ import type { ForeachGroup, Group, LoopGroup } from "./groups.ts";
 
 /** Kernels in one launch at most: keeps parameter lists within what devices take. */
 export const MAX_MEMBERS = 64;
+/** Stages in one launch at most: keeps its source small. */
+const MAX_MEMBER_STAGES = 160;
 
-function combine(members: readonly LoopGroup[]): ForeachGroup {
+function combine(members: readonly LoopGroup[], reason: string): ForeachGroup {
   return {
     kind: "foreach",
     origins: [...new Set(members.flatMap((m) => m.origins))].sort((x, y) => x.id - y.id),
     stored: new Set(members.flatMap((m) => [...m.stored])),
-    reasons: [`${members.length} independent pointwise kernels whose results no other kernel reads share one launch`],
+    reasons: [`${members.length} ${reason}`],
     members,
+  };
+}
+
+/** What independent kernels have in common: the key of their launch, and a sentence. Null for kernels that stay alone. */
+type Family = (group: LoopGroup) => { readonly key: unknown; readonly reason: string } | null;
+
+const SINKS = "sinks";
+
+function familyOf(groups: readonly Group[]): Family {
+  const readers = new Set<BufferRef>();
+  const writers = new Map<BufferRef, number>();
+  for (const group of groups) {
+    for (const b of readBuffers(group)) readers.add(b);
+    for (const b of writtenBuffers(group)) writers.set(b, (writers.get(b) ?? 0) + 1);
+  }
+  return (group) => {
+    if (group.reduceAxes.length > 0 || group.stages.some((s) => s.kind !== "pointwise")) return null;
+    const written = writtenBuffers(group);
+    const [only] = written;
+    if (written.every((b) => !readers.has(b))) {
+      return {
+        key: SINKS,
+        reason: "independent pointwise kernels whose results no other kernel reads share one launch",
+      };
+    }
+    // Whoever reads the buffer needs all its writers, so none of them can need another.
+    if (written.length === 1 && only !== undefined && (writers.get(only) ?? 0) > 1) {
+      return { key: only, reason: `kernels that write parts of ${only.label} share one launch` };
+    }
+    return null;
   };
 }
 
 /** Combines kernels. Groups come and leave in launch order. */
 export function foreachGroups(groups: readonly Group[]): Group[] {
-  const readers = new Map<BufferRef, number>();
-  for (const group of groups) for (const b of readBuffers(group)) readers.set(b, (readers.get(b) ?? 0) + 1);
-  const isMember = (group: Group): group is LoopGroup =>
-    group.kind === "loops" && group.reduceAxes.length === 0 && group.stages.every((s) => s.kind === "pointwise") &&
-    writtenBuffers(group).every((b) => !readers.has(b));
-  const members = groups.filter(isMember);
-  if (members.length < 2) return [...groups];
-  const batches: LoopGroup[][] = [];
-  for (let at = 0; at < members.length; at += MAX_MEMBERS) batches.push(members.slice(at, at + MAX_MEMBERS));
-  const place = new Map<Group, Group>();
-  for (const batch of batches) {
-    const last = batch.at(-1);
-    if (last !== undefined) place.set(last, batch.length === 1 ? last : combine(batch));
+  const family = familyOf(groups);
+  const families = new Map<unknown, { reason: string; members: LoopGroup[] }>();
+  for (const group of groups) {
+    if (group.kind !== "loops") continue;
+    const found = family(group);
+    if (found === null) continue;
+    const entry = families.get(found.key);
+    if (entry === undefined) families.set(found.key, { reason: found.reason, members: [group] });
+    else entry.members.push(group);
+  }
+  const replaced = new Map<Group, Group | null>();
+  for (const { reason, members } of families.values()) {
+    for (const batch of batchesOf(members)) {
+      const last = batch.at(-1);
+      if (last === undefined || batch.length < 2) continue;
+      for (const member of batch) replaced.set(member, null);
+      replaced.set(last, combine(batch, reason));
+    }
   }
   return groups.flatMap((group) => {
-    const combined = place.get(group);
-    if (combined !== undefined) return [combined];
-    return isMember(group) ? [] : [group];
+    const made = replaced.get(group);
+    return made === undefined ? [group] : made === null ? [] : [made];
   });
+}
+
+function batchesOf(members: readonly LoopGroup[]): LoopGroup[][] {
+  const batches: LoopGroup[][] = [];
+  let stages = Infinity;
+  for (const member of members) {
+    const batch = batches.at(-1);
+    stages += member.stages.length;
+    if (batch === undefined || batch.length === MAX_MEMBERS || stages > MAX_MEMBER_STAGES) {
+      batches.push([member]);
+      stages = member.stages.length;
+    } else batch.push(member);
+  }
+  return batches;
 }

@@ -16,6 +16,8 @@ import { partitionByUse, type Space, type Unification, unifySpaces } from "./uni
 
 /** More stages than this are not put into one kernel. */
 export const MAX_STAGES = 64;
+/** More buffers than this are not walked side by side for shared reads alone: memory systems follow only so many streams. */
+export const MAX_STREAMS = 32;
 
 /** How two groups become one. */
 export interface FusionPlan {
@@ -97,7 +99,7 @@ function canFuseLoops(a: LoopGroup, b: LoopGroup, hint: Hint): FusionAnswer {
     }
     const kind = found.forwarded.length > 0 ? "vertical" : "horizontal";
     if (kind === "horizontal") {
-      const problem = stridedStore(a, b, unified);
+      const problem = tooManyStreams(a, b) ?? stridedStore(a, b, unified);
       if (problem !== null) {
         reason ||= problem;
         continue;
@@ -181,6 +183,15 @@ function put<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
   const set = map.get(key);
   if (set === undefined) map.set(key, new Set([value]));
   else set.add(value);
+}
+
+function tooManyStreams(a: LoopGroup, b: LoopGroup): string | null {
+  const buffers = new Set<BufferRef>();
+  for (const group of [a, b]) {
+    const { reads, writes } = accessesOf(group);
+    for (const access of [...reads, ...writes]) buffers.add(access.buffer);
+  }
+  return buffers.size > MAX_STREAMS ? `the kernel would walk ${buffers.size} buffers at once` : null;
 }
 
 /** Why fusing for shared reads alone would hurt: a store that ran along memory would jump. */

@@ -8,7 +8,7 @@
  */
 import { CompileError, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
 import type { Argument, CallNode, GetItemNode, Graph, Node, OutputNode, TensorMeta } from "../graph/mod.ts";
-import { isNode, isTensorMeta } from "../graph/mod.ts";
+import { inputsOf, isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
 import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
@@ -159,7 +159,7 @@ class GraphLowering {
     if (!isTensorMeta(node.value) && !Array.isArray(node.value)) {
       this.#values.set(node, null); // a size: its value is on the node
     } else if (op.kind === "host") {
-      this.#values.set(node, this.#lowerHost(node, op));
+      this.#values.set(node, this.#lowerHost(node));
     } else if (isTensorMeta(node.value)) {
       this.#values.set(node, this.#lowerLoop(node, op, node.value));
     } else throw new InternalError(`${op.target} has a loop and several results (${node.name})`);
@@ -362,10 +362,12 @@ class GraphLowering {
     return this.#inMemory(node, buffer, layout);
   }
 
-  #lowerHost(node: CallNode, op: Operator): LoweredValue {
-    const tensors: TrackedInput[] = [];
-    this.#namedArgs(node, op, tensors);
-    const inputs = tensors.map(({ tensor }) => this.#contiguous(tensor));
+  #lowerHost(node: CallNode): LoweredValue {
+    const inputs: BufferRef[] = [];
+    for (const source of new Set(inputsOf(node))) {
+      const tensor = this.#tensorOf(source);
+      if (tensor !== null) inputs.push(this.#contiguous(tensor));
+    }
     const metas = (Array.isArray(node.value) ? node.value : [node.value]) as readonly TensorMeta[];
     const outs = metas.map((meta, i): LoweredTensor => {
       const shape = shapeOf(meta);
