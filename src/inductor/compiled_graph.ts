@@ -251,7 +251,8 @@ export class CompiledGraph {
 /** The memory of a tensor from the element that the plan calls number 0. */
 function bufferAt(t: Tensor, offset: number, bytes: number): CpuBuffer {
   const whole = cpuBuffer(t.storage.buffer ?? fail(t));
-  const delta = (Number(t.storageOffset) - offset) * bytes;
+  // An empty tensor may start behind the end of its memory.
+  const delta = Math.min((Number(t.storageOffset) - offset) * bytes, whole.byteLength);
   if (delta === 0) return whole;
   return CpuBuffer.wrap(new Uint8Array(whole.pin().storage, whole.byteOffset + delta, whole.byteLength - delta));
 }

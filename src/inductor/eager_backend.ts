@@ -102,7 +102,8 @@ function fail(op: Operator): never {
 
 function bufferOf(t: Tensor): CpuBuffer {
   const whole = cpuBuffer(t.storage.buffer ?? failMemory(t));
-  const start = Number(t.storageOffset) * t.dtype.bytes;
+  // An empty tensor may start behind the end of its memory.
+  const start = Math.min(Number(t.storageOffset) * t.dtype.bytes, whole.byteLength);
   if (start === 0) return whole;
   return Cpu.wrap(new Uint8Array(whole.pin().storage, whole.byteOffset + start, whole.byteLength - start));
 }
