@@ -353,7 +353,7 @@ defineOp({
   },
   samples: (g) => [
     sample(g, [1, 2, 5, 5], [3, 2, 3, 3], { stride: [2, 2], padding: [1, 1] }),
-    sample(g, [1, 4, 5], [2, 3, 3], { transposed: true, stride: [2], outputPadding: [1], groups: 2 }),
+    sample(g, [1, 4, 5], [4, 3, 3], { transposed: true, stride: [2], outputPadding: [1], groups: 2 }),
   ],
 });
 

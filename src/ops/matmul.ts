@@ -5,8 +5,9 @@
  * one node of the tape and its bias becomes the epilogue of the product. Mirrors ATen's LinearAlgebra and the
  * decompositions of TorchInductor (`tuned_mm`, `tuned_bmm`, `tuned_addmm`).
  */
-import { computeType, type DType } from "../core/mod.ts";
+import { computeType, type DType, promoteTypes } from "../core/mod.ts";
 import { contraction, ops, reduction } from "../loops/mod.ts";
+import type { Scalar } from "../graph/mod.ts";
 import { broadcastShapes, shapeToText, type Size, sizeEq, sizeProd } from "../symbolic/mod.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, type TensorSpec } from "./define.ts";
@@ -57,17 +58,19 @@ export function matmulShape(where: string, a: readonly Size[], b: readonly Size[
   return [...batch, ...rows, ...columns];
 }
 
-/** `beta * self + alpha * product`, without what 0 and 1 make superfluous: beta 0 ignores even NaN in self. */
-function affine(
-  self: TensorValue,
-  product: TensorValue,
-  beta: number | bigint | boolean | object,
-  alpha: number | bigint | boolean | object,
-): TensorValue {
-  const scaled = Number(alpha) === 1 ? product : product.mul(Number(alpha));
-  const b = Number(beta);
-  if (b === 0) return scaled;
-  return b === 1 ? scaled.add(self) : scaled.add(self.mul(b));
+/**
+ * `beta * self + alpha * product`, without what 0 and 1 make superfluous: beta 0 ignores even NaN in self. Half types are computed in
+ * float32; with integers the factors are truncated.
+ */
+function affine(self: TensorValue, product: TensorValue, beta: Scalar, alpha: Scalar): TensorValue {
+  const factor = (x: Scalar): number => self.dtype.isFloat ? Number(x) : Math.trunc(Number(x));
+  const a = factor(alpha), b = factor(beta);
+  const compute = computeType(product.dtype);
+  const x = product.to(compute);
+  const scaled = a === 1 ? x : x.mul(a);
+  if (b === 0) return scaled.to(product.dtype);
+  const base = self.to(compute);
+  return scaled.add(b === 1 ? base : base.mul(b)).to(product.dtype);
 }
 
 defineOp({
@@ -104,7 +107,7 @@ defineOp({
   }),
   samples: (g) => [
     { args: { self: g.tensor([3, 4]), mat2: g.tensor([4, 5]) } },
-    { name: "transposed", args: { self: g.tensor([4, 3], { permuted: [1, 0] }), mat2: g.tensor([4, 2]) } },
+    { name: "transposed", args: { self: g.tensor([3, 4], { permuted: [1, 0] }), mat2: g.tensor([4, 2]) } },
     { name: "empty inner dimension", args: { self: g.tensor([3, 0]), mat2: g.tensor([0, 5]) } },
   ],
 });
