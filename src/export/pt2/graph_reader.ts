@@ -1,0 +1,560 @@
+/**
+ * Serialised graph → Graph.
+ *
+ * Enters: checked graph data. Leaves: nodes of the operator table with complete arguments, in the file's order. Arithmetic on sizes becomes symbolic
+ * expressions inside arguments and needs no nodes; regions that only set a mode (no_grad, autocast, nested calls) are dissolved into
+ * their graph, autocast by explicit casts; assertions become constraints. Calls that nothing can run are kept as unsupported ones and collected.
+ * Invariant: each name is defined once, before its first use, so what a file says cannot form a cycle. Mirrors `GraphModuleDeserializer`.
+ */
+import type { Device } from "../../core/mod.ts";
+import {
+  type Argument,
+  type CallNode,
+  Graph,
+  isNode,
+  isTensorMeta,
+  type Node,
+  type NodeValue,
+  type OpTarget,
+  type TensorMeta,
+} from "../../graph/mod.ts";
+import { findOp, type Operator } from "../../ops/mod.ts";
+import {
+  asBool,
+  type BoolExpr,
+  constant,
+  type Expr,
+  freeSymbols,
+  isSymInt,
+  type Size,
+  type Sym,
+  where,
+} from "../../symbolic/mod.ts";
+import { quoteName } from "../zip/archive.ts";
+import { argumentOf, NoCounterpart, type Scope } from "./arguments.ts";
+import { autocastArguments } from "./autocast.ts";
+import type { JsonCursor } from "./json.ts";
+import type { Problems } from "./problems.ts";
+import type { ArgumentData, DeviceData, GraphData, NodeData, SymValue, TensorMetaData } from "./schema.ts";
+import type { Constraint, ProgramShapes } from "./shape_env.ts";
+import { COND_ON_TENSOR, CONTROL_GRAPHS, controlKind, controlTarget, ITEM, unsupportedTarget } from "./targets.ts";
+import { deviceOf, dtypeCodeName, dtypeOfCode, locationOf } from "./types.ts";
+import type { DType } from "../../core/mod.ts";
+
+/** What all graphs of one program share. */
+export interface ReadContext {
+  readonly shapes: ProgramShapes;
+  readonly problems: Problems;
+  /** Conditions that calls check. */
+  readonly constraints: Constraint[];
+  /** Full stack traces of nodes. */
+  readonly stackTraces: Map<Node, string>;
+  /** Where tensors are put instead of where the file says; null for as the file says. */
+  readonly device: Device | null;
+}
+
+/** What a name stands for: an argument, or one result of a node that is only picked when it is used. */
+type Named = { readonly argument: Argument } | {
+  readonly source: CallNode;
+  readonly path: readonly number[];
+  readonly value: NodeValue;
+};
+
+/** One result of a call: the name to define, if any, and what it is. */
+interface Result {
+  readonly data: ArgumentData;
+  readonly path: readonly number[];
+}
+
+/** Operators that hand on their input: they only mean something to autograd or to the exporter. */
+const IDENTITIES: ReadonlySet<string> = new Set(["detach_", "lift_fresh", "lift", "alias", "detach"]);
+
+/** Reads one graph, or a region of one. */
+export class GraphReader implements Scope {
+  readonly graph: Graph;
+  readonly #data: GraphData;
+  readonly #context: ReadContext;
+  readonly #named = new Map<string, Named>();
+  readonly #metas = new Map<string, NodeValue>();
+  /** Inside an autocast region, its dtype. */
+  readonly #autocast: DType | null;
+
+  /** @param graph Where nodes go: a new graph, or the one into which this one is dissolved. */
+  constructor(data: GraphData, context: ReadContext, graph: Graph = new Graph(), autocast: DType | null = null) {
+    this.#data = data;
+    this.#context = context;
+    this.graph = graph;
+    this.#autocast = autocast;
+  }
+
+  /** Gives a name its meaning. @throws {FormatError} if it has one. */
+  define(name: string, argument: Argument, at: JsonCursor = this.#data.cursor): void {
+    this.#define(name, { argument }, at);
+  }
+
+  #define(name: string, meaning: Named, at: JsonCursor): void {
+    if (this.#named.has(name)) at.fail(`the name ${quoteName(name)} is defined twice`);
+    this.#named.set(name, meaning);
+  }
+
+  /** What the file says of a tensor; null (and a problem) where Tessera has no such tensors. */
+  metaOf(name: string, at: JsonCursor = this.#data.cursor): NodeValue {
+    const known = this.#metas.get(name);
+    if (known !== undefined) return known;
+    const data = this.#data.tensorValues.get(name);
+    if (data === undefined) return at.fail(`tensor_values has no entry for ${quoteName(name)}`);
+    const meta = this.#tensorMeta(data, name);
+    this.#metas.set(name, meta);
+    return meta;
+  }
+
+  #tensorMeta(data: TensorMetaData, name: string): TensorMeta | null {
+    const dtype = dtypeOfCode(data.dtype);
+    const device = this.device(data.device);
+    const missing = dtype === null
+      ? `there are no tensors of ${dtypeCodeName(data.dtype)}`
+      : device === null
+      ? `there is no device ${data.device.type.slice(0, 20)}`
+      : null;
+    if (dtype === null || device === null) {
+      this.#context.problems.add(`tensor ${quoteName(name)}`, missing ?? "", null, null);
+      return null;
+    }
+    return {
+      shape: data.sizes.map((s) => this.#size(s)),
+      stride: data.strides.map((s) => this.#size(s)),
+      storageOffset: this.#size(data.storageOffset),
+      dtype,
+      device,
+    };
+  }
+
+  #expr(value: SymValue<number>): Expr {
+    if (typeof value === "number") return constant(value);
+    return this.#context.shapes.parse(value.text, typeof value.hint === "number" ? value.hint : null);
+  }
+
+  #size(value: SymValue<number>): Size {
+    return typeof value === "number" ? value : this.#context.shapes.size(this.#expr(value));
+  }
+
+  // Scope: what names mean.
+
+  tensor(name: string): Argument {
+    const found = this.#named.get(name);
+    if (found === undefined) return this.#undefined("tensor", name);
+    if ("argument" in found) return found.argument;
+    let node: Node = found.source;
+    let value = found.source.value;
+    for (const index of found.path) {
+      value = Array.isArray(value) ? value[index] ?? null : null;
+      node = this.graph.getItem(node, index, value);
+    }
+    this.#named.set(name, { argument: node });
+    return node;
+  }
+
+  symInt(name: string): Argument {
+    const value = this.#data.symIntValues.get(name);
+    if (value === undefined) {
+      return this.#named.has(name) ? this.tensor(name) : this.#undefined("size", name);
+    }
+    if (typeof value === "number") return value;
+    if (typeof value === "bigint") return Number(value);
+    return this.#size(value);
+  }
+
+  symBool(name: string): Argument {
+    const cond = this.#condition(name);
+    if (cond.kind === "bool") return cond.value;
+    return this.#context.shapes.size(where(cond, 1, 0));
+  }
+
+  symFloat(name: string): Argument {
+    const value = this.#data.symFloatValues.get(name);
+    if (value === undefined) return this.#undefined("number", name);
+    if (typeof value === "number") return value;
+    let expr: Expr;
+    try {
+      expr = this.#expr(value);
+    } catch {
+      throw new NoCounterpart(`the number ${quoteName(value.text)} depends on sizes in a way that is not supported`);
+    }
+    if ([...freeSymbols(expr)].some((s) => /^z[uf]/.test(s.name))) {
+      throw new NoCounterpart("numbers that are read out of float tensors are not supported");
+    }
+    return this.#context.shapes.size(expr);
+  }
+
+  device(data: DeviceData): Device | null {
+    const found = deviceOf(data);
+    return found === null || found.type === "meta" ? found : this.#context.device ?? found;
+  }
+
+  #condition(name: string): BoolExpr {
+    const value = this.#data.symBoolValues.get(name);
+    if (value === undefined) return this.#undefined("condition", name);
+    return typeof value === "boolean" ? asBool(value) : this.#context.shapes.parseBool(value.text);
+  }
+
+  /** Set while a node is read, so that errors about names say where. */
+  #at: JsonCursor | null = null;
+
+  #undefined(what: string, name: string): never {
+    return (this.#at ?? this.#data.cursor).fail(
+      `the ${what} ${quoteName(name)} is used before anything defines it (a cycle, or a missing node)`,
+    );
+  }
+
+  // Nodes.
+
+  /** Reads all nodes. */
+  readNodes(): void {
+    for (const node of this.#data.nodes) {
+      this.#at = node.cursor;
+      this.#readNode(node);
+    }
+    this.#at = null;
+  }
+
+  /** The graph's results as arguments. */
+  results(): Argument[] {
+    return this.#data.outputs.map((data, i) => {
+      this.#at = this.#data.cursor.get("outputs").items()[i] ?? null;
+      try {
+        return argumentOf(data, null, this);
+      } catch (error) {
+        if (error instanceof NoCounterpart) return (this.#at ?? this.#data.cursor).fail(error.message);
+        throw error;
+      }
+    });
+  }
+
+  #readNode(node: NodeData): void {
+    const { target } = node;
+    if (!target.startsWith("torch.ops.")) {
+      // `_operator.add`, `math.trunc`, `torch.sym_max`: their results stand in the tables of symbolic values.
+      if (!isSymbolic(node.outputs)) this.#unsupported(node, "not an operator that is known");
+      return;
+    }
+    const name = target.slice("torch.ops.".length);
+    if (name.startsWith("higher_order.")) return this.#readHigherOrder(node, name.slice("higher_order.".length));
+    switch (name) {
+      case "aten._assert_scalar.default":
+        return this.#readAssertion(node);
+      case "aten.sym_constrain_range.default":
+      case "aten.sym_constrain_range_for_size.default":
+        return this.#readRange(node);
+      case "aten._assert_tensor_metadata.default":
+        return this.#readMetadataAssertion(node);
+      case "aten.item.default":
+      case "aten._local_scalar_dense.default":
+        return this.#readItem(node);
+      default:
+    }
+    if (/^aten\.sym_\w+\.\w+$/.test(name) && isSymbolic(node.outputs)) return;
+    const op = findOp(name);
+    if (op !== null) return this.#readCall(node, op);
+    const base = /^aten\.(\w+)\.default$/.exec(name)?.[1] ?? "";
+    if (IDENTITIES.has(base)) return this.#alias(node);
+    const clone = findOp("aten.clone.default");
+    if (base === "lift_fresh_copy" && clone !== null) return this.#readCall(node, clone);
+    this.#unsupported(node, "not in the operator table");
+  }
+
+  #alias(node: NodeData): void {
+    const [input] = node.inputs, [output] = node.outputs;
+    if (input?.arg.kind !== "tensor" || output?.kind !== "tensor") {
+      return this.#unsupported(node, "unexpected arguments");
+    }
+    this.define(output.name, this.tensor(input.arg.name), node.cursor);
+  }
+
+  /** Arguments in schema order, with defaults. @throws {NoCounterpart} */
+  #arguments(node: NodeData, op: Operator): Argument[] {
+    const given = new Map(node.inputs.map((input) => [input.name, input.arg]));
+    const args = op.schema.args.map((arg): Argument => {
+      const data = given.get(arg.name);
+      given.delete(arg.name);
+      if (data !== undefined && !(arg.type === "Generator")) return argumentOf(data, arg, this);
+      if (!arg.hasDefault && !arg.optional) throw new NoCounterpart(`its argument ${arg.name} is missing`);
+      return arg.defaultValue;
+    });
+    for (const [name, data] of given) {
+      // What the table leaves out (pin_memory, say) may be given as long as it says nothing.
+      if (data.kind === "none" || (data.kind === "bool" && !data.value)) continue;
+      throw new NoCounterpart(`its argument ${quoteName(name)} is not in the operator table's schema`);
+    }
+    return args;
+  }
+
+  #readCall(node: NodeData, op: Operator): void {
+    let args: Argument[];
+    try {
+      args = this.#arguments(node, op);
+    } catch (error) {
+      if (error instanceof NoCounterpart) return this.#unsupported(node, error.message);
+      throw error;
+    }
+    const results = resultsOf(node.outputs);
+    const { returns } = op.schema;
+    const single = returns.length === 1 && returns[0]?.list === false;
+    if (single && (results.length !== 1 || node.outputs[0]?.kind === "tensors")) {
+      return this.#unsupported(node, `has ${results.length} results where the operator table's schema has one`);
+    }
+    if (returns.length > 1 && returns.length !== node.outputs.length) {
+      return this.#unsupported(node, `has ${node.outputs.length} results where the schema has ${returns.length}`);
+    }
+    const values = node.outputs.map((data) => this.#resultValue(data));
+    const value: NodeValue = single ? values[0] ?? null : returns.length === 1 ? values[0] ?? [] : values;
+    if (this.#autocast !== null) args = autocastArguments(this.graph, op, args, value, this.#autocast);
+    const call = this.#call(node, this.#effectful(op, value), args, value);
+    if (single) {
+      const [output] = node.outputs;
+      if (output?.kind === "tensor") this.define(output.name, call, node.cursor);
+      return;
+    }
+    // A list result is one output that names them all, several results are several outputs.
+    const list = returns.length === 1;
+    for (const { data, path } of results) {
+      if (data.kind === "tensor") {
+        this.#define(data.name, { source: call, path: list ? path.slice(1) : path, value: null }, node.cursor);
+      }
+    }
+  }
+
+  /** An operator whose result sizes depend on data gives symbols their values, so it must stay even if its results are not read. */
+  #effectful(op: Operator, value: NodeValue): OpTarget {
+    return op.isDataDependent && mentionsUnbacked(value) ? { ...op, hasEffects: true } as OpTarget : op;
+  }
+
+  #resultValue(data: ArgumentData): NodeValue {
+    switch (data.kind) {
+      case "tensor":
+        return this.#data.tensorValues.has(data.name) ? this.metaOf(data.name) : null;
+      case "tensors":
+        return data.names.map((name) => this.#data.tensorValues.has(name) ? this.metaOf(name) : null);
+      case "symInt": {
+        const value = "name" in data.value ? this.symInt(data.value.name) : Number(data.value.value);
+        return typeof value === "number" || isSymInt(value) ? value : null;
+      }
+      default:
+        return null;
+    }
+  }
+
+  #call(node: NodeData, target: OpTarget, args: readonly Argument[], value: NodeValue): CallNode {
+    const call = this.graph.call(target, args, value, locationOf(node.stackTrace));
+    if (node.stackTrace !== null) this.#context.stackTraces.set(call, node.stackTrace);
+    return call;
+  }
+
+  /** Keeps a call that cannot run, with the tensors it reads and the names it defines. */
+  #unsupported(node: NodeData, reason: string): void {
+    const target = node.target.replace(/^torch\.ops\./, "").slice(0, 200);
+    this.#context.problems.add(target, reason, locationOf(node.stackTrace), node.stackTrace);
+    const inputs: Argument[] = [];
+    for (const { arg } of node.inputs) {
+      if (arg.kind === "tensor") inputs.push(this.tensor(arg.name));
+      else if (arg.kind === "tensors") inputs.push(...arg.names.map((name) => this.tensor(name)));
+      else if (arg.kind === "optionalTensors") {
+        for (const name of arg.names) if (name !== null) inputs.push(this.tensor(name));
+      }
+    }
+    const results = resultsOf(node.outputs);
+    const values = results.map(({ data }) => this.#resultValue(data));
+    const call = this.#call(node, unsupportedTarget(target, reason, results.length), [inputs.filter(isNode)], values);
+    results.forEach(({ data }, i) => {
+      if (data.kind === "tensor") this.#define(data.name, { source: call, path: [i], value: null }, node.cursor);
+    });
+  }
+
+  // Calls that are not the operator table's.
+
+  #readItem(node: NodeData): void {
+    const [input] = node.inputs, [output] = node.outputs;
+    if (input?.arg.kind !== "tensor" || output === undefined) return this.#unsupported(node, "unexpected arguments");
+    let value: NodeValue = null;
+    if (output.kind === "symInt" && "name" in output.value) {
+      const size = this.symInt(output.value.name);
+      value = isSymInt(size) ? size : null;
+    } else if (output.kind === "symBool" && "name" in output.value) {
+      // The file says `Eq(u0, 1)`; what the run gives is u0.
+      const [sym, second] = freeSymbols(this.#condition(output.value.name));
+      if (sym !== undefined && second === undefined) value = this.#context.shapes.sizeOfSymbol(sym);
+    }
+    if (!isSymInt(value)) {
+      return this.#unsupported(node, "numbers that are read out of float tensors are not supported");
+    }
+    this.#call(node, ITEM, [this.tensor(input.arg.name)], value);
+  }
+
+  #readAssertion(node: NodeData): void {
+    const [subject, message] = node.inputs;
+    const text = message?.arg.kind === "string" ? message.arg.value : "an assertion of the exported program";
+    if (subject?.arg.kind === "bool") {
+      this.#context.constraints.push({ cond: asBool(subject.arg.value), text });
+    } else if (subject?.arg.kind === "symBool") {
+      const { value } = subject.arg;
+      const cond = "name" in value ? this.#condition(value.name) : asBool(value.value);
+      this.#context.constraints.push({ cond, text });
+    } else this.#unsupported(node, "asserts something that is no condition on sizes");
+  }
+
+  #readRange(node: NodeData): void {
+    const by = new Map(node.inputs.map(({ name, arg }) => [name, arg]));
+    const subject = by.get("size") ?? node.inputs[0]?.arg;
+    const size = subject?.kind === "symInt" && "name" in subject.value ? this.symInt(subject.value.name) : null;
+    if (!isSymInt(size)) return;
+    for (const [key, least] of [["min", true], ["max", false]] as const) {
+      const data = by.get(key);
+      if (data?.kind !== "int" || typeof data.value !== "number") continue;
+      this.#context.constraints.push(this.#context.shapes.boundOf(size.expr, data.value, least));
+    }
+  }
+
+  #readMetadataAssertion(node: NodeData): void {
+    const [subject] = node.inputs;
+    const dtype = node.inputs.find((i) => i.name === "dtype")?.arg;
+    if (subject?.arg.kind !== "tensor" || dtype?.kind !== "scalarType") return;
+    const meta = this.metaOf(subject.arg.name, node.cursor);
+    const wanted = dtypeOfCode(dtype.value);
+    if (isTensorMeta(meta) && meta.dtype !== wanted) {
+      node.cursor.fail(
+        `asserts that ${quoteName(subject.arg.name)} is ${dtypeCodeName(dtype.value)}, it is ${meta.dtype.name}`,
+      );
+    }
+  }
+
+  #readHigherOrder(node: NodeData, name: string): void {
+    const args = node.inputs.map((i) => i.arg);
+    const graphs = args.flatMap((arg) => arg.kind === "graph" ? [arg.graph] : []);
+    const at = args.findIndex((arg) => arg.kind === "graph");
+    const operands = args.slice(at + 1).filter((arg) => arg.kind !== "graph");
+    const [first] = graphs;
+    try {
+      switch (name) {
+        case "wrap_with_set_grad_enabled":
+        case "wrap":
+          if (first === undefined) break;
+          return this.#dissolve(node, first, operands, this.#autocast);
+        case "invoke_subgraph":
+          if (first === undefined) break;
+          // The first operand is the region's name.
+          return this.#dissolve(node, first, operands.slice(1), this.#autocast);
+        case "hints_wrapper": {
+          const [list] = operands;
+          if (first === undefined || list?.kind !== "tensors") break;
+          return this.#dissolve(
+            node,
+            first,
+            list.names.map((n) => ({ kind: "tensor", name: n }) as const),
+            this.#autocast,
+          );
+        }
+        case "wrap_with_autocast": {
+          const [, dtype, enabled] = args;
+          if (first === undefined || enabled?.kind !== "bool") break;
+          const into = dtype?.kind === "scalarType" ? dtypeOfCode(dtype.value) : null;
+          if (enabled.value && into === null) {
+            return this.#unsupported(node, "autocast to a dtype that is not supported");
+          }
+          return this.#dissolve(node, first, operands, enabled.value ? into : null);
+        }
+        default: {
+          const kind = controlKind(name);
+          if (kind === null || graphs.length !== CONTROL_GRAPHS[kind]) break;
+          return this.#readControl(node, kind, graphs, args.filter((arg) => arg.kind !== "graph"));
+        }
+      }
+    } catch (error) {
+      if (error instanceof NoCounterpart) return this.#unsupported(node, error.message);
+      throw error;
+    }
+    this.#unsupported(node, "this higher-order operator is not supported");
+  }
+
+  /** Reads a region's nodes into this graph. */
+  #dissolve(node: NodeData, region: GraphData, operands: readonly ArgumentData[], autocast: DType | null): void {
+    if (region.inputs.length !== operands.length) {
+      node.cursor.fail(`its graph takes ${region.inputs.length} inputs, it is given ${operands.length}`);
+    }
+    const inner = new GraphReader(region, this.#context, this.graph, autocast);
+    region.inputs.forEach((input, i) => {
+      const operand = operands[i];
+      if (input.kind !== "tensor" || operand === undefined) return;
+      inner.define(input.name, argumentOf(operand, null, this), region.cursor);
+    });
+    inner.readNodes();
+    const results = inner.results();
+    const outputs = resultsOf(node.outputs);
+    if (outputs.length !== results.length) {
+      node.cursor.fail(`its graph yields ${results.length} results, it has ${outputs.length}`);
+    }
+    outputs.forEach(({ data }, i) => {
+      const result = results[i] ?? null;
+      if (data.kind === "tensor") this.define(data.name, result, node.cursor);
+    });
+  }
+
+  #readControl(
+    node: NodeData,
+    kind: Exclude<ReturnType<typeof controlKind>, null>,
+    graphs: readonly GraphData[],
+    operands: readonly ArgumentData[],
+  ): void {
+    const args = operands.map((data) => argumentOf(data, null, this));
+    const wanted = controlTarget(kind, []).schema.args.length;
+    if (args.length !== wanted) node.cursor.fail(`${kind} takes ${wanted} operands, has ${args.length}`);
+    const bodies = graphs.map((data) => readSubGraph(data, this.#context));
+    const [pred] = args;
+    const onTensor = kind === "cond" && isNode(pred);
+    const target = controlTarget(kind, bodies, onTensor ? COND_ON_TENSOR : undefined);
+    const outputs = resultsOf(node.outputs);
+    const values = outputs.map(({ data }) => this.#resultValue(data));
+    const call = this.#call(node, target, args, values);
+    outputs.forEach(({ data }, i) => {
+      if (data.kind === "tensor") this.#define(data.name, { source: call, path: [i], value: null }, node.cursor);
+    });
+  }
+}
+
+/** Whether all results of a node are symbolic numbers, which stand in tables of the file. */
+function isSymbolic(outputs: readonly ArgumentData[]): boolean {
+  return outputs.length > 0 && outputs.every((o) => /^sym(Int|Float|Bool)$|^(int|float|bool)$/.test(o.kind));
+}
+
+/** The results that outputs name, lists opened. */
+function resultsOf(outputs: readonly ArgumentData[]): Result[] {
+  return outputs.flatMap((data, i): Result[] =>
+    data.kind === "tensors"
+      ? data.names.map((name, j) => ({ data: { kind: "tensor", name }, path: [i, j] }))
+      : [{ data, path: [i] }]
+  );
+}
+
+function mentionsUnbacked(value: NodeValue): boolean {
+  if (isSymInt(value)) return [...freeSymbols(value.expr)].some((s: Sym) => s.kind === "unbacked");
+  if (isTensorMeta(value)) return value.shape.some((s) => mentionsUnbacked(s));
+  return Array.isArray(value) && value.some((v: NodeValue) => mentionsUnbacked(v));
+}
+
+/** Reads the graph of a higher-order operator: all its inputs are placeholders. */
+export function readSubGraph(data: GraphData, context: ReadContext): Graph {
+  const reader = new GraphReader(data, context);
+  data.inputs.forEach((input, i) => {
+    if (input.kind === "tensor") {
+      reader.define(input.name, reader.graph.placeholder(input.name, reader.metaOf(input.name)));
+    } else if (input.kind === "symInt" && "name" in input.value) {
+      const value = reader.symInt(input.value.name);
+      const placeholder = reader.graph.placeholder(
+        input.value.name,
+        isSymInt(value) || typeof value === "number" ? value : null,
+      );
+      reader.define(input.value.name, placeholder);
+    } else reader.graph.placeholder(`input_${i}`, null);
+  });
+  reader.readNodes();
+  reader.graph.setOutput(reader.results());
+  return reader.graph;
+}
