@@ -5,18 +5,7 @@
  * variable, computed by the evaluators of `loops/numbers.ts` and rounded to its dtype, so this is the definition of primitives made executable and
  * shares no code with the real emitters. Sums of floats accumulate in float64. int64 values are numbers where that is exact, else bigints.
  */
-import {
-  bfloat16,
-  bool,
-  computeType,
-  type DType,
-  float16,
-  float32,
-  float64,
-  int64,
-  InternalError,
-  uint32,
-} from "../core/mod.ts";
+import { bfloat16, bool, computeType, type DType, float32, float64, int64, InternalError } from "../core/mod.ts";
 import {
   asIndex,
   type BufferRef,
@@ -27,6 +16,7 @@ import {
   indirectPayload,
   type LoopNode,
   type LoopVar,
+  pointwise,
   primitive,
   type PrimitiveName,
   roundToBfloat16,
@@ -366,8 +356,6 @@ function writeLoop(w: Writer, loop: LoopNode, stride: readonly number[]): void {
   }
 }
 
-import { pointwise } from "../loops/mod.ts";
-
 function pointwiseCopy(loop: LoopNode & { readonly kind: "scatter" }): LoopNode & { readonly kind: "pointwise" } {
   return pointwise(loop.base.shape, (index) => loop.base.load(index));
 }
@@ -458,6 +446,3 @@ function writeReduction(w: Writer, loop: LoopNode & { readonly kind: "reduction"
   }
   w.close(loop.vars.length);
 }
-
-void float16;
-void uint32;

@@ -1,7 +1,7 @@
 /**
  * Prints tensors as PyTorch does: four decimals, one scientific notation for all if needed, edges only above 1000 elements.
  */
-import { bool, float32, getDefaultDtype, int64 } from "../core/mod.ts";
+import { bool, getDefaultDtype, int64 } from "../core/mod.ts";
 import { shapeToText } from "../symbolic/mod.ts";
 import { hostFromRaw } from "./memory.ts";
 import { withoutModes } from "./mode.ts";
@@ -46,7 +46,7 @@ function formatter(t: Tensor, shown: readonly (number | bigint)[]): (v: number |
     };
   }
   const width = Math.max(0, ...shown.map((v) => format(v).length));
-  return t.dtype === bool ? (v) => format(v).padStart(width) : (v) => format(v).padStart(width);
+  return (v) => format(v).padStart(width);
 }
 
 function suffix(t: Tensor): string {
@@ -107,5 +107,3 @@ function body(t: Tensor): string {
   };
   return build(0, 0, "tensor(".length);
 }
-
-void float32;
