@@ -3,10 +3,10 @@
  *
  * `tessera::attention` is the operator that templates match. Its gradient recomputes the probabilities from the inputs and uses
  * sum(dP · P) = sum(dO · O), so that only inputs and result are kept, as in FlashAttention (Dao et al., 2022). Scores are
- * softmaxed in float32. Rows that see no key give zeros. Dropout, which must be the same in both directions, is composed of ordinary
+ * softmaxed in float32. Rows that see no key give zeros. Attention with dropout, which must be the same in both directions, is composed of ordinary
  * operators. Mirrors ATen's attention.cpp (`_scaled_dot_product_attention_math`).
  */
-import { bool, computeType, normalizeAxis } from "../core/mod.ts";
+import { bool, computeType, int64, normalizeAxis } from "../core/mod.ts";
 import { ops, pointwise } from "../loops/mod.ts";
 import { asExpr, broadcastShapes, shapeToText, type Size, sizeEq, sizeFloorDiv, sizeMod } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
@@ -101,7 +101,8 @@ defineOp({
 /** Scaled and masked scores, in float32 for half types. */
 function scoresOf(args: Inputs<TensorValue>, isCausal: boolean, scale: number, F: Functional): TensorValue {
   const { query, key, attnMask } = args;
-  let scores = query.mul(scale).matmul(key.transpose(-2, -1)).to(computeType(query.dtype));
+  const compute = computeType(query.dtype);
+  let scores = query.to(compute).matmul(key.to(compute).transpose(-2, -1)).mul(scale);
   if (isCausal) scores = F.causalFill(scores, -Infinity);
   if (attnMask === null) return scores;
   return attnMask.dtype === bool ? scores.maskedFill(attnMask.logicalNot(), -Infinity) : scores.add(attnMask);
@@ -121,13 +122,13 @@ defineOp({
     const compute = computeType(query.dtype);
     const probabilities = (): TensorValue => scoresOf(args, isCausal, scale, F)._safeSoftmax(-1);
     const scoreGrad = (): TensorValue => {
-      const byP = grad.matmul(value.transpose(-2, -1)).to(compute);
+      const byP = grad.to(compute).matmul(value.to(compute).transpose(-2, -1));
       const rows = grad.to(compute).mul(out.to(compute)).sum([-1], true);
       return probabilities().mul(byP.sub(rows));
     };
     return {
       query: () => scoreGrad().to(query.dtype).matmul(key).mul(scale).sumToSize(query.shape),
-      key: () => scoreGrad().to(key.dtype).transpose(-2, -1).matmul(query.mul(scale)).sumToSize(key.shape),
+      key: () => scoreGrad().to(key.dtype).transpose(-2, -1).matmul(query).mul(scale).sumToSize(key.shape),
       value: () => probabilities().to(value.dtype).transpose(-2, -1).matmul(grad).sumToSize(value.shape),
       attnMask: () =>
         attnMask === null || attnMask.dtype === bool ? null : scoreGrad().sumToSize(attnMask.shape).to(attnMask.dtype),
@@ -194,9 +195,12 @@ defineOp({
         value = repeatHeads(value, groups);
       }
     }
-    if (dropoutP === 0) return F.attention(query, key, value, attnMask, isCausal, scale);
-    const p = scoresOf({ query, key, value, attnMask }, isCausal, scale, F)._safeSoftmax(-1);
-    return F.dropout(p, dropoutP, true).to(query.dtype).matmul(value);
+    if (dropoutP > 0) {
+      throw new TypeError(
+        `scaled_dot_product_attention: dropout_p ${dropoutP} needs the state of a generator: use attention_with_dropout, or 0`,
+      );
+    }
+    return F.attention(query, key, value, attnMask, isCausal, scale);
   },
   samples: (g) => [
     {
@@ -220,6 +224,33 @@ defineOp({
         isCausal: true,
         enableGqa: true,
         scale: 1,
+      },
+    },
+  ],
+});
+
+defineOp({
+  schema:
+    "tessera::attention_with_dropout(Tensor query, Tensor key, Tensor value, Tensor? attn_mask, Tensor state, float dropout_p, bool is_causal, float scale) -> Tensor",
+  doc: "attention whose probabilities are dropped by numbers from a generator's state.",
+  random: true,
+  meta: ({ query, key, value, attnMask }) =>
+    attentionSpec("attention_with_dropout", { query, key, value, attnMask }, false),
+  decompose: ({ query, key, value, attnMask, state, dropoutP, isCausal, scale }, F) => {
+    const p = scoresOf({ query, key, value, attnMask }, isCausal, scale, F)._safeSoftmax(-1);
+    return F.dropoutWithState(p, state, dropoutP).to(query.dtype).matmul(value);
+  },
+  samples: (g) => [
+    {
+      args: {
+        query: g.tensor([2, 3, 4]),
+        key: g.tensor([2, 5, 4]),
+        value: g.tensor([2, 5, 2]),
+        attnMask: null,
+        state: g.tensor([2], { dtype: int64, values: [7, 0], requiresGrad: false }),
+        dropoutP: 0.5,
+        isCausal: false,
+        scale: 0.5,
       },
     },
   ],

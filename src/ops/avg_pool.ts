@@ -87,7 +87,8 @@ defineOp({
       const by = ops.index(divisor(w, args, spatial, sizes), compute);
       return compute.isFloat ? ops.div(value, by) : ops.truncDiv(value, by);
     };
-    if (product(w.kernel) > UNROLL_LIMIT) {
+    // Integers round once, after the sum.
+    if (product(w.kernel) > UNROLL_LIMIT && compute.isFloat) {
       return reduction("sum", out.shape, w.kernel, (index, tap) => divide(load(index, tap), index), out.dtype);
     }
     return pointwise(out.shape, (index) => {

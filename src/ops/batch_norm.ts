@@ -9,13 +9,15 @@ import { computeType, uint8 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeEq, sizeProd, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
-import { normalizeOver, normInputGrad, perChannel, scaleAndShift, toCompute } from "./normalization.ts";
+import { normalizeOver, normInputGrad, perChannel, scaleAndShift, statDtype, toCompute } from "./normalization.ts";
 import type { SampleArg, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
 
 /** Checks channels and dtype. */
 function checkBatchNorm(where: string, input: MetaInput, perChannelInputs: readonly (MetaInput | null)[]): void {
   const channels = input.shape[1];
+  // PyTorch lets an empty vector pass.
+  if (input.shape.length === 1 && input.shape[0] === 0) return;
   if (channels === undefined) {
     throw new TypeError(`${where}: needs at least 2 dimensions [N, C, …], got ${shapeToText(input.shape)}`);
   }
@@ -38,8 +40,8 @@ function otherDims(rank: number): number[] {
   return Array.from({ length: rank }, (_, d) => d).filter((d) => d !== 1);
 }
 
-function statSpec(input: MetaInput): TensorSpec {
-  return { shape: [input.shape[1] ?? 1], dtype: computeType(input.dtype) };
+function statSpec(input: MetaInput, weight: MetaInput | null): TensorSpec {
+  return { shape: [input.shape[1] ?? 1], dtype: statDtype(input, weight) };
 }
 
 function sameSpec(input: MetaInput): TensorSpec {
@@ -55,6 +57,7 @@ function inference(
   variance: TensorValue,
   eps: number,
 ): TensorValue {
+  if (input.ndim < 2) return input.clone();
   const inverse = toCompute(variance).add(eps).rsqrt();
   const scale = weight === null ? inverse : inverse.mul(weight);
   const offset = toCompute(mean).mul(scale).neg();
@@ -120,11 +123,18 @@ defineOp({
   doc: "Batch normalisation by the batch's statistics; also their mean, reciprocal deviation and variance, [C].",
   meta: ({ input, weight, bias }) => {
     checkBatchNorm("batch_norm", input, [weight, bias]);
-    const stats = statSpec(input);
-    return [sameSpec(input), stats, stats, stats];
+    const stats = statSpec(input, weight);
+    return [sameSpec(input), stats, stats, { shape: stats.shape, dtype: computeType(input.dtype) }];
   },
   decompose: ({ input, weight, bias, eps }) => {
-    const { mean, rstd, variance, scaled } = normalizeOver(toCompute(input), otherDims(input.ndim), eps);
+    const x = toCompute(input);
+    const stats = normalizeOver(x, otherDims(input.ndim), eps);
+    const { variance } = stats;
+    // Statistics that are kept in half precision are used as they are kept.
+    const kept = statDtype(input, weight);
+    const mean = stats.mean.to(kept), rstd = stats.rstd.to(kept);
+    const isExact = kept === x.dtype;
+    const scaled = isExact ? stats.scaled : x.sub(mean.to(x.dtype)).mul(rstd.to(x.dtype));
     const w = weight === null ? null : perChannel(weight, input.ndim);
     const b = bias === null ? null : perChannel(bias, input.ndim);
     const out = scaleAndShift(scaled, w, b).to(input.dtype);
@@ -135,7 +145,8 @@ defineOp({
     const [, mean, rstd] = outs;
     if (mean === undefined || rstd === undefined) return {};
     const [out = null, ofMean = null, ofRstd = null, variance = null] = grads;
-    const g = batchNormGrads(input, weight, mean, rstd, { out, mean: ofMean, rstd: ofRstd, variance });
+    const all = { out, mean: ofMean, rstd: ofRstd, variance };
+    const g = batchNormGrads(input, weight, toCompute(mean), toCompute(rstd), all);
     return {
       input: g.input,
       weight: () => weight === null ? null : g.weight()?.to(weight.dtype) ?? null,
@@ -167,12 +178,12 @@ defineOp({
   doc: "Batch normalisation that returns the new running statistics.",
   meta: ({ input, weight, bias, runningMean, runningVar, training }) => {
     checkBatchNorm("batch_norm", input, [weight, bias, runningMean, runningVar]);
-    const stats = training ? statSpec(input) : { shape: [0], dtype: computeType(input.dtype) };
+    const stats = training ? statSpec(input, weight) : { shape: [0], dtype: statDtype(input, weight) };
     return [sameSpec(input), stats, stats, sameSpec(runningMean), sameSpec(runningVar)];
   },
   decompose: ({ input, weight, bias, runningMean, runningVar, training, momentum, eps }, F) => {
     if (!training) {
-      const none = toCompute(runningMean).newEmpty([0]);
+      const none = input.detach().newEmpty([0], { dtype: statDtype(input, weight) });
       const out = inference(input, weight, bias, runningMean, runningVar, eps);
       return [out, none, none, runningMean.clone(), runningVar.clone()];
     }
@@ -203,7 +214,7 @@ function trainOrInfer(
     if (runningMean === null || runningVar === null) {
       throw new TypeError("batch_norm: inference needs running_mean and running_var; pass them, or training = true");
     }
-    const none = toCompute(runningMean).newEmpty([0]);
+    const none = input.detach().newEmpty([0], { dtype: statDtype(input, weight) });
     return [inference(input, weight, bias, runningMean, runningVar, eps), none, none];
   }
   const [out, mean, rstd, variance] = F.batchNormTrain(input, weight, bias, eps);
@@ -227,7 +238,7 @@ function batchNormSpecs(
 ): [TensorSpec, TensorSpec, TensorSpec] {
   const { input, weight, bias, runningMean, runningVar, training } = args;
   checkBatchNorm("batch_norm", input, [weight, bias, runningMean, runningVar]);
-  const stats = training ? statSpec(input) : { shape: [0], dtype: computeType(input.dtype) };
+  const stats = training ? statSpec(input, weight) : { shape: [0], dtype: statDtype(input, weight) };
   return [sameSpec(input), stats, stats];
 }
 
@@ -317,12 +328,17 @@ defineOp({
         `native_batch_norm_backward: needs ${train ? "save_mean and save_invstd" : "running_mean and running_var"}`,
       );
     }
-    const stats = weight === null ? statSpec(input) : sameSpec(weight);
+    const stats = weight === null ? statSpec(input, null) : sameSpec(weight);
     return [sameSpec(input), stats, stats];
   },
   decompose: ({ gradOut, input, weight, runningMean, runningVar, saveMean, saveInvstd, train, eps }) => {
-    const mean = train ? saveMean : runningMean === null ? null : toCompute(runningMean);
-    const rstd = train ? saveInvstd : runningVar === null ? null : toCompute(runningVar).add(eps).rsqrt();
+    const givenMean = train ? saveMean : runningMean;
+    const mean = givenMean === null ? null : toCompute(givenMean);
+    const rstd = train
+      ? (saveInvstd === null ? null : toCompute(saveInvstd))
+      : runningVar === null
+      ? null
+      : toCompute(runningVar).add(eps).rsqrt();
     if (mean === null || rstd === null) throw new TypeError("native_batch_norm_backward: statistics are missing");
     const g = batchNormGrads(input, weight, mean, rstd, { out: gradOut, mean: null, rstd: null, variance: null });
     const scale = weight === null ? rstd : rstd.mul(weight);

@@ -7,7 +7,7 @@
  */
 import type { Size } from "../symbolic/mod.ts";
 import { broadcastShapes, shapeToText, sizeEq, sizeIsOne, sizeMul, sizeProd } from "../symbolic/mod.ts";
-import { normalizeAxes } from "../core/mod.ts";
+import { computeType, normalizeAxes } from "../core/mod.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp } from "./define.ts";
 import { checkSameDtype } from "./matmul.ts";
@@ -300,9 +300,12 @@ defineOp({
     const [o = 1, i = 1, j = 1] = weight.shape;
     const lead = input1.shape.slice(0, -1);
     const rows = sizeProd(lead);
-    const left = input1.reshape([rows, i]).mm(weight.permute([1, 0, 2]).reshape([i, sizeMul(o, j)]));
-    const out = left.reshape([rows, o, j]).mul(input2.reshape([rows, 1, j])).sum([2]);
-    return (bias === null ? out : out.add(bias)).reshape([...lead, o]);
+    const compute = computeType(input1.dtype);
+    const left = input1.to(compute).reshape([rows, i]).mm(
+      weight.to(compute).permute([1, 0, 2]).reshape([i, sizeMul(o, j)]),
+    );
+    const out = left.reshape([rows, o, j]).mul(input2.to(compute).reshape([rows, 1, j])).sum([2]);
+    return (bias === null ? out : out.add(bias)).to(input1.dtype).reshape([...lead, o]);
   },
   samples: (g) => [
     { args: { input1: g.tensor([2, 3]), input2: g.tensor([2, 4]), weight: g.tensor([5, 3, 4]), bias: g.tensor([5]) } },

@@ -1375,7 +1375,7 @@ export interface TensorMethods<T> {
   /** Drops elements (or slices along dim) that equal the one before. */
   uniqueConsecutive(options?: { returnInverse?: boolean; returnCounts?: boolean; dim?: Size | null }): [T, T, T];
   uniqueConsecutive(returnInverse?: boolean, returnCounts?: boolean, dim?: Size | null): [T, T, T];
-  /** The distinct slices along a dimension, in lexicographic order. */
+  /** The distinct slices along a dimension, in lexicographic order, with inverse and counts whether asked for or not. */
   uniqueDim(dim: Size, options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [T, T, T];
   uniqueDim(dim: Size, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
@@ -1747,6 +1747,17 @@ export interface Functional<T = TensorValue> {
     key: T | Scalar,
     value: T | Scalar,
     attnMask: T | Scalar | null,
+    isCausal: boolean,
+    scale: number,
+  ): T;
+  /** attention whose probabilities are dropped by numbers from a generator's state. */
+  attentionWithDropout(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    attnMask: T | Scalar | null,
+    state: T | Scalar,
+    dropoutP: number,
     isCausal: boolean,
     scale: number,
   ): T;
@@ -3750,7 +3761,7 @@ export interface Functional<T = TensorValue> {
     options?: { returnInverse?: boolean; returnCounts?: boolean; dim?: Size | null },
   ): [T, T, T];
   uniqueConsecutive(self: T | Scalar, returnInverse?: boolean, returnCounts?: boolean, dim?: Size | null): [T, T, T];
-  /** The distinct slices along a dimension, in lexicographic order. */
+  /** The distinct slices along a dimension, in lexicographic order, with inverse and counts whether asked for or not. */
   uniqueDim(
     self: T | Scalar,
     dim: Size,

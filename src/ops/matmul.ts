@@ -410,7 +410,11 @@ defineOp({
     broadcastShapes("addr", shape, self.shape);
     return { shape, dtype: promotedDtype("addr", [self, vec1, vec2].map(promotionOperand), "default") };
   },
-  decompose: ({ self, vec1, vec2, beta, alpha }) => affine(self, vec1.unsqueeze(1).mul(vec2.unsqueeze(0)), beta, alpha),
+  decompose: ({ self, vec1, vec2, beta, alpha }) => {
+    const dtype = promoteTypes(promoteTypes(self.dtype, vec1.dtype), vec2.dtype);
+    const compute = computeType(dtype);
+    return affine(self, vec1.to(compute).unsqueeze(1).mul(vec2.to(compute).unsqueeze(0)), beta, alpha).to(dtype);
+  },
   samples: (g) => [{ args: { self: g.tensor([3, 4]), vec1: g.tensor([3]), vec2: g.tensor([4]), beta: 2, alpha: 3 } }],
 });
 

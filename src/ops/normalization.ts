@@ -5,7 +5,7 @@
  * expression, so that either direction fuses to one kernel. Means and reciprocal deviations are results, as in ATen's `native_*`
  * operators, and their gradients are respected. Mirrors ATen's layer_norm.cpp and group_norm.cpp.
  */
-import { computeType, type DType } from "../core/mod.ts";
+import { computeType, type Device, type DType } from "../core/mod.ts";
 import { sameShape, shapeToText, type Size, sizeEq, sizeFloorDiv, sizeMod, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { TensorValue } from "./value.ts";
@@ -76,6 +76,21 @@ export function normInputGrad(
 /** Sums over `dims`; as it is if there are none. */
 export function sumDims(x: TensorValue, dims: readonly number[]): TensorValue {
   return dims.length === 0 ? x : x.sum(dims);
+}
+
+/**
+ * The dtype of statistics that are returned: that of the computation, except on the CPU, where PyTorch keeps those of half
+ * precision with half parameters in half precision.
+ */
+export function statDtype(input: StatInput, weight: { readonly dtype: DType } | null): DType {
+  const isHalf = input.device.type === "cpu" && (weight === null || weight.dtype === input.dtype);
+  return isHalf ? input.dtype : computeType(input.dtype);
+}
+
+/** What decides the dtype of statistics. */
+export interface StatInput {
+  readonly dtype: DType;
+  readonly device: Device;
 }
 
 /** Casts to the type of computation. */
@@ -161,19 +176,21 @@ defineOp({
   doc: "layer_norm with its mean and reciprocal standard deviation.",
   meta: ({ input, normalizedShape, weight, bias }) => {
     checkNormalized("layer_norm", input, normalizedShape, [weight, bias]);
-    const stats = { shape: statShape(input.shape, normalizedShape.length), dtype: computeType(input.dtype) };
+    const stats = { shape: statShape(input.shape, normalizedShape.length), dtype: statDtype(input, weight) };
     return [{ shape: input.shape, dtype: input.dtype }, stats, stats];
   },
   decompose: ({ input, normalizedShape, weight, bias, eps }) => {
     const dims = range(input.ndim - normalizedShape.length, input.ndim);
     const { mean, rstd, scaled } = normalizeOver(toCompute(input), dims, eps);
-    return [scaleAndShift(scaled, weight, bias).to(input.dtype), mean, rstd];
+    const dtype = statDtype(input, weight);
+    return [scaleAndShift(scaled, weight, bias).to(input.dtype), mean.to(dtype), rstd.to(dtype)];
   },
   vjp: ({ input, normalizedShape, weight, bias }, { outs, grads }) => {
     const [, mean, rstd] = outs;
     const [grad = null, ofMean = null, ofRstd = null] = grads;
     if (mean === undefined || rstd === undefined) return {};
-    const g = layerNormGrads({ input, weight, mean, rstd, rank: normalizedShape.length }, grad, ofMean, ofRstd);
+    const stats = { mean: toCompute(mean), rstd: toCompute(rstd) };
+    const g = layerNormGrads({ input, weight, ...stats, rank: normalizedShape.length }, grad, ofMean, ofRstd);
     return {
       input: g.input,
       weight: () => weight === null ? null : g.weight(),
@@ -195,7 +212,8 @@ defineOp({
     return [{ shape: input.shape, dtype: input.dtype }, parameter, parameter];
   },
   decompose: ({ gradOut, input, normalizedShape, mean, rstd, weight }) => {
-    const g = layerNormGrads({ input, weight, mean, rstd, rank: normalizedShape.length }, gradOut, null, null);
+    const stats = { mean: toCompute(mean), rstd: toCompute(rstd) };
+    const g = layerNormGrads({ input, weight, ...stats, rank: normalizedShape.length }, gradOut, null, null);
     const byWeight = g.weight() ?? gradOut, byBias = g.bias() ?? gradOut;
     return [g.input(), byWeight.to(input.dtype), byBias.to(input.dtype)];
   },
@@ -319,7 +337,7 @@ defineOp({
   doc: "group_norm with its mean and reciprocal standard deviation, [N, groups].",
   meta: ({ input, weight, bias, group }) => {
     checkGroups("group_norm", input, Number(group), [weight, bias]);
-    const stats = { shape: [input.shape[0] ?? 1, Number(group)], dtype: computeType(input.dtype) };
+    const stats = { shape: [input.shape[0] ?? 1, Number(group)], dtype: statDtype(input, weight) };
     return [{ shape: input.shape, dtype: input.dtype }, stats, stats];
   },
   decompose: ({ input, weight, bias, group, eps }) => {
@@ -327,15 +345,17 @@ defineOp({
     const { mean, rstd, scaled } = normalizeOver(x, [2], eps);
     const w = weight === null ? null : perChannel(weight, input.ndim);
     const b = bias === null ? null : perChannel(bias, input.ndim);
-    return [scaleAndShift(scaled.reshape(input.shape), w, b).to(input.dtype), mean.squeeze(2), rstd.squeeze(2)];
+    const dtype = statDtype(input, weight);
+    const out = scaleAndShift(scaled.reshape(input.shape), w, b).to(input.dtype);
+    return [out, mean.squeeze(2).to(dtype), rstd.squeeze(2).to(dtype)];
   },
   vjp: ({ input, weight, bias, group }, { outs, grads }) => {
     const [, mean, rstd] = outs;
     const [grad = null, ofMean = null, ofRstd = null] = grads;
     if (mean === undefined || rstd === undefined) return {};
     const shape = groupedShape(input.shape, Number(group));
-    const r = rstd.unsqueeze(2);
-    const scaled = (): TensorValue => toCompute(input).reshape(shape).sub(mean.unsqueeze(2)).mul(r);
+    const r = toCompute(rstd).unsqueeze(2);
+    const scaled = (): TensorValue => toCompute(input).reshape(shape).sub(toCompute(mean).unsqueeze(2)).mul(r);
     const others = input.shape.map((_, d) => d).filter((d) => d !== 1);
     return {
       input: () => {

@@ -140,8 +140,9 @@ defineOp({
 });
 
 /** What leaves a combination unchanged, for a dtype. */
-function identityOf(reduce: string, self: TensorValue): number {
+function identityOf(reduce: string, self: TensorValue): number | bigint {
   if (reduce === "prod") return 1;
+  if (self.dtype === int64 && reduce.startsWith("am")) return reduce === "amax" ? -(2n ** 63n) : 2n ** 63n - 1n;
   if (reduce === "amax") return self.dtype.isFloat ? -Infinity : self.dtype.min;
   if (reduce === "amin") return self.dtype.isFloat ? Infinity : self.dtype.max;
   return 0;

@@ -175,21 +175,22 @@ function sliceItems(self: HostTensor, axis: number): {
 defineOp({
   schema:
     "aten::unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) -> (Tensor, Tensor, Tensor)",
-  doc: "The distinct slices along a dimension, in lexicographic order.",
+  doc:
+    "The distinct slices along a dimension, in lexicographic order, with inverse and counts whether asked for or not.",
   dataDependent: true,
   meta: ({ self, dim }) => {
     const axis = normalizeAxis(Number(dim), self.shape.length, "unique_dim");
     const index = { shape: [self.shape[axis] ?? 1], dtype: int64 };
     return [{ shape: self.shape, dtype: self.dtype }, index, index];
   },
-  host: ({ self, dim, returnInverse, returnCounts }) => {
+  host: ({ self, dim }) => {
     const items = sliceItems(self, normalizeAxis(Number(dim), self.shape.length, "unique_dim"));
     const order = Array.from({ length: items.n }, (_, i) => i).sort((a, b) => items.compare(a, b) || a - b);
     const { first, inverse, counts } = groupRuns(items.n, order, items.compare);
     return [
       items.take(first),
-      optional(returnInverse, inverse, [items.n]),
-      optional(returnCounts, counts, [counts.length]),
+      { shape: [items.n], data: inverse },
+      { shape: [counts.length], data: counts },
     ];
   },
   samples: (g) => [
@@ -210,12 +211,14 @@ defineOp({
   doc: "Drops elements (or slices along dim) that equal the one before.",
   dataDependent: true,
   meta: ({ self, dim }) => {
-    if (dim === null) return uniqueSpecs(self);
+    if (dim === null || self.shape.length === 1) return uniqueSpecs(self);
     const axis = normalizeAxis(Number(dim), self.shape.length, "unique_consecutive");
     const index = { shape: [self.shape[axis] ?? 1], dtype: int64 };
     return [{ shape: self.shape, dtype: self.dtype }, index, index];
   },
-  host: ({ self, dim, returnInverse, returnCounts }) => {
+  host: ({ self, dim: given, returnInverse, returnCounts }) => {
+    // A vector has no other slices than its elements.
+    const dim = self.shape.length === 1 ? null : given;
     const items = dim === null
       ? { ...elementOrder(self), take: (p: readonly number[]) => picked(self, p) }
       : sliceItems(self, normalizeAxis(Number(dim), self.shape.length, "unique_consecutive"));
@@ -223,8 +226,8 @@ defineOp({
     const { first, inverse, counts } = groupRuns(items.n, order, items.compare);
     return [
       items.take(first),
-      optional(returnInverse, inverse, dim === null ? hostShape(self) : [items.n]),
-      optional(returnCounts, counts, [counts.length]),
+      optional(returnInverse || dim !== null, inverse, dim === null ? hostShape(self) : [items.n]),
+      optional(returnCounts || dim !== null, counts, [counts.length]),
     ];
   },
   samples: (g) => [
