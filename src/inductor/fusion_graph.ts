@@ -1,10 +1,11 @@
 /**
  * The graph of groups while they are fused: who needs whom, who touches which buffer, and whether a fusion would close a cycle.
  *
- * Every group carries the span of launch positions that it came from. A group can depend on another one only if its span reaches beyond the
- * other's start, which prunes the search for cycles; the search also has a budget, and gives up on the fusion rather than on time.
+ * The graph keeps a topological order at all times. So a path between two groups can only lead through groups between them, which bounds the
+ * search for cycles; a merge moves what the later one needs before it and what needs the earlier one behind it, within that stretch (the
+ * algorithm of Pearce and Kelly). Searches have a budget, and give up on the fusion rather than on time.
  */
-import { expectDefined } from "../core/mod.ts";
+import { expectDefined, InternalError } from "../core/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { readBuffers, scatteredBuffers, writtenBuffers } from "./dependencies.ts";
 import type { Group } from "./groups.ts";
@@ -17,6 +18,8 @@ export interface FusionNode {
   readonly last: number;
   readonly needs: Set<FusionNode>;
   readonly users: Set<FusionNode>;
+  /** Position in the graph's order: greater than that of everything it needs. */
+  order: number;
   isAlive: boolean;
 }
 
@@ -33,7 +36,7 @@ export class FusionGraph {
   /** `groups` come in an order that respects dependencies. */
   constructor(groups: readonly Group[]) {
     groups.forEach((group, at) => {
-      const node = this.#add(group, at, at);
+      const node = this.#add(group, at, at, at);
       const needed = [...readBuffers(group), ...scatteredBuffers(group)];
       for (const buffer of needed) {
         for (const writer of this.#writers.get(buffer) ?? []) if (writer !== node) link(writer, node);
@@ -57,7 +60,7 @@ export class FusionGraph {
     return this.#readers.get(buffer) ?? new Set();
   }
 
-  #add(group: Group, first: number, last: number): FusionNode {
+  #add(group: Group, first: number, last: number, order: number): FusionNode {
     const node: FusionNode = {
       id: this.#nextId++,
       group,
@@ -65,6 +68,7 @@ export class FusionGraph {
       last,
       needs: new Set(),
       users: new Set(),
+      order,
       isAlive: true,
     };
     this.#nodes.add(node);
@@ -86,36 +90,35 @@ export class FusionGraph {
    * a third group.
    */
   cycleReason(a: FusionNode, b: FusionNode): string | null {
-    for (const [from, to] of [[a, b], [b, a]] as const) {
-      const found = this.#hasDetour(from, to);
-      if (found === null) return "too many groups lie between them to rule out a cycle";
-      if (found) return "another kernel between them needs the first and is needed by the second";
-    }
+    const stretch = this.#stretch(a, b);
+    if (stretch === null) return "too many groups lie between them to rule out a cycle";
+    if (stretch.isCycle) return "another kernel between them needs the first and is needed by the second";
     return null;
   }
 
-  /** Tells whether a path leads from `from` to `to` through a third group; null if the budget ran out. */
-  #hasDetour(from: FusionNode, to: FusionNode): boolean | null {
-    const seen = new Set<FusionNode>([to]);
-    const stack = [...to.needs].filter((n) => n !== from);
-    let budget = SEARCH_BUDGET;
-    while (stack.length > 0) {
-      const node = stack.pop();
-      if (node === undefined || seen.has(node)) continue;
-      seen.add(node);
-      if (node.last < from.first) continue;
-      if (budget-- === 0) return null;
-      for (const need of node.needs) {
-        if (need === from) return true;
-        if (!seen.has(need)) stack.push(need);
-      }
-    }
-    return false;
+  /** What lies between two groups: what the later one needs, what needs the earlier one. Null if the budget ran out. */
+  #stretch(a: FusionNode, b: FusionNode): Stretch | null {
+    const [early, late] = a.order < b.order ? [a, b] : [b, a];
+    const before = reach(late, early, (n) => n.needs, (n) => n.order > early.order);
+    if (before === null) return null;
+    if (before === "met") return { isCycle: true, before: [], after: [] };
+    const after = reach(early, late, (n) => n.users, (n) => n.order < late.order);
+    if (after === null) return null;
+    return { isCycle: after === "met", before, after: after === "met" ? [] : after };
   }
 
-  /** Replaces both by their fusion. */
+  /** Replaces both by their fusion. There must be no path between them through a third group. */
   merge(a: FusionNode, b: FusionNode, group: Group): FusionNode {
-    const merged = this.#add(group, Math.min(a.first, b.first), Math.max(a.last, b.last));
+    const stretch = this.#stretch(a, b);
+    if (stretch === null || stretch.isCycle) throw new InternalError("fusion would close a cycle");
+    const byOrder = (x: FusionNode, y: FusionNode): number => x.order - y.order;
+    const before = stretch.before.sort(byOrder);
+    const after = stretch.after.sort(byOrder);
+    const slots = [...before, ...after, a, b].map((n) => n.order).sort((x, y) => x - y);
+    before.forEach((node, i) => node.order = slots[i] ?? node.order);
+    after.forEach((node, i) => node.order = slots[slots.length - after.length + i] ?? node.order);
+    const order = expectDefined(slots[before.length], "the place of a merged group");
+    const merged = this.#add(group, Math.min(a.first, b.first), Math.max(a.last, b.last), order);
     for (const old of [a, b]) {
       old.isAlive = false;
       this.#nodes.delete(old);
@@ -133,25 +136,47 @@ export class FusionGraph {
     return merged;
   }
 
-  /** All groups in an order that respects dependencies and otherwise stays near the original one. */
+  /** All groups in the graph's order. */
   inOrder(): FusionNode[] {
-    const waiting = new Map<FusionNode, number>();
-    const ready = new MinHeap<FusionNode>((x, y) => x.first - y.first);
-    for (const node of this.#nodes) {
-      waiting.set(node, node.needs.size);
-      if (node.needs.size === 0) ready.push(node);
-    }
-    const out: FusionNode[] = [];
-    for (let node = ready.pop(); node !== undefined; node = ready.pop()) {
-      out.push(node);
-      for (const user of node.users) {
-        const left = expectDefined(waiting.get(user), "a user's count") - 1;
-        waiting.set(user, left);
-        if (left === 0) ready.push(user);
+    const out = this.nodes.sort((x, y) => x.order - y.order);
+    for (const node of out) {
+      for (const need of node.needs) {
+        if (need.order >= node.order) throw new InternalError("the order of groups is broken");
       }
     }
     return out;
   }
+}
+
+interface Stretch {
+  readonly isCycle: boolean;
+  readonly before: FusionNode[];
+  readonly after: FusionNode[];
+}
+
+/** What `start` reaches by `next` among groups that are `inside`; "met" if a path of more than one step leads to `goal`. */
+function reach(
+  start: FusionNode,
+  goal: FusionNode,
+  next: (node: FusionNode) => ReadonlySet<FusionNode>,
+  inside: (node: FusionNode) => boolean,
+): FusionNode[] | "met" | null {
+  const seen = new Set<FusionNode>();
+  const stack: FusionNode[] = [start];
+  while (stack.length > 0) {
+    const node = stack.pop() as FusionNode;
+    for (const other of next(node)) {
+      if (other === goal) {
+        if (node !== start) return "met";
+        continue;
+      }
+      if (seen.has(other) || !inside(other)) continue;
+      if (seen.size === SEARCH_BUDGET) return null;
+      seen.add(other);
+      stack.push(other);
+    }
+  }
+  return [...seen];
 }
 
 function link(from: FusionNode, to: FusionNode): void {

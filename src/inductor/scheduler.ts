@@ -146,7 +146,7 @@ class Fuser {
 
   #offer(x: FusionNode, y: FusionNode, isProducer: boolean): void {
     if (x === y || !x.isAlive || !y.isAlive) return;
-    const isOrdered = isProducer || x.users.has(y) || (!y.users.has(x) && x.first <= y.first);
+    const isOrdered = isProducer || x.users.has(y) || (!y.users.has(x) && x.order <= y.order);
     const [a, b] = isOrdered ? [x, y] : [y, x];
     const key = `${a.id},${b.id}`;
     if (this.#tried.has(key)) return;
