@@ -24,9 +24,12 @@ export interface GraphModule {
 /** A result of a compiled graph: a tensor, or a size. */
 export type GraphResult = Tensor | number | boolean | string | null;
 
+/** An input of a compiled graph: a tensor, or a size. */
+export type GraphInput = Tensor | number;
+
 /** Runs a compiled graph: inputs in placeholder order, results in order of the output. */
 export interface CompiledFunction {
-  (inputs: readonly Tensor[]): readonly GraphResult[];
+  (inputs: readonly GraphInput[]): readonly GraphResult[];
   /** Resolves when the fastest tier is in place; absent if there is only one. */
   ready?(): Promise<void>;
 }
@@ -76,8 +79,8 @@ export function listBackends(): string[] {
   return [...backends.keys()];
 }
 
-/** A value of a run: tensors, sizes, and plain data. */
-export type RunValue = Tensor | number;
+/** A value of a run: a tensor or a size. */
+export type RunValue = GraphInput;
 
 /** Calls an operator of a graph through dispatch. */
 export function callOperator(
@@ -101,6 +104,9 @@ function mapSizes(value: unknown, size: (v: SymInt) => number | SymInt): unknown
 export function sizeReader(graph: Graph): (inputs: readonly RunValue[]) => (s: Sym) => number {
   const places: { readonly sym: Sym; readonly input: number; readonly dim: number }[] = [];
   graph.placeholders.forEach((node, input) => {
+    if (isSymInt(node.value) && node.value.expr.kind === "symbol") {
+      places.push({ sym: node.value.expr.symbol, input, dim: -1 });
+    }
     if (!isTensorMeta(node.value)) return;
     node.value.shape.forEach((size, dim) => {
       if (!isSymInt(size) || size.expr.kind !== "symbol") return;

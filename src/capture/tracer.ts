@@ -11,6 +11,7 @@ import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
 import { exprOf, isSymInt, type Size } from "../symbolic/mod.ts";
 import {
   autogradMeta,
+  decompose,
   type DispatchMode,
   inferMeta,
   isDType,
@@ -20,6 +21,7 @@ import {
   Storage,
   storageClock,
   Tensor,
+  withMode,
 } from "../tensor/mod.ts";
 import { isCollection, proxyCollection } from "./collections.ts";
 import type { InputSizes } from "./dynamic.ts";
@@ -317,6 +319,10 @@ export class Tracer implements DispatchMode, Tracing {
         "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
       );
     }
+    if (op.decompose !== null && op.view === null && mayAlias(op) && op.vjp === null) {
+      // What such an operator returns may be (a view of) its argument; its parts say which.
+      return withMode(this, () => decompose(op, args));
+    }
     const call = op.schema.args.map((arg) => this.#argument(args[arg.key] ?? null));
     const location = userLocation();
     const mutated = op.schema.args.find((a) => a.mutated);
@@ -409,6 +415,11 @@ export class Tracer implements DispatchMode, Tracing {
     const root = this.sources.root({ kind: "constant", value: object, name });
     return this.wrap(value, root.child({ kind: "property", key: typeof key === "number" ? String(key) : key }));
   }
+}
+
+/** Results may share memory with an argument that is not written. */
+function mayAlias(op: Operator): boolean {
+  return op.schema.args.some((a) => a.alias !== null && !a.mutated);
 }
 
 /** A description of a tensor, without the tensor. */

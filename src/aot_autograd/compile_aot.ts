@@ -1,0 +1,156 @@
+/**
+ * AOTAutograd as a backend maker: functional compilers for forward and backward become a backend for `compile()`.
+ *
+ * Enters: a captured graph. If somebody may differentiate its results, it becomes a joint graph, which is cut in two and compiled twice; else one functional
+ * graph is compiled. Leaves: a function that behaves like the captured graph, writes, views and gradients included. Mirrors `aot_module_simplified`.
+ */
+import {
+  type BackendContext,
+  type CompiledFunction,
+  type CompilerBackend,
+  type GraphInput,
+  type GraphModule,
+  type GraphResult,
+  sizeReader,
+} from "../capture/mod.ts";
+import { config, log } from "../core/mod.ts";
+import { type Graph, graphToText, verifyGraph } from "../graph/mod.ts";
+import { evaluate } from "../symbolic/mod.ts";
+import { isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
+import type { Origin } from "./functionalize.ts";
+import { functionalProgram, jointProgram, type WriteBack } from "./joint_graph.ts";
+import { partitionJoint } from "./partition.ts";
+import type { KeepWhole } from "./recorder.ts";
+import { assemble, type CompiledProgram, originReader, recordCall, writeBack } from "./runtime.ts";
+
+/** A functional graph for a compiler, and what it may do with its inputs. */
+export interface CompileRequest {
+  readonly graph: Graph;
+  /** The tensors behind getAttr nodes, by path. */
+  readonly attributes: ReadonlyMap<string, Tensor>;
+  /** Results that are copied into inputs or attributes afterwards; a compiler may write them there itself and say so in `donated`. */
+  readonly writes: readonly WriteBack[];
+  readonly kind: "inference" | "forward" | "backward";
+  readonly context: BackendContext;
+}
+
+/** Compiles a functional graph. */
+export type ProgramCompiler = (request: CompileRequest) => CompiledProgram;
+
+/** What {@linkcode aotBackend} is made of. */
+export interface AotOptions {
+  readonly forward: ProgramCompiler;
+  /** Default `forward`. */
+  readonly backward?: ProgramCompiler;
+  /** Operators with a decomposition that the compilers take whole. Default none. */
+  readonly keepWhole?: KeepWhole;
+}
+
+/**
+ * Makes a backend from compilers of functional graphs.
+ *
+ * @example
+ * ```ts
+ * import { aotBackend, compile, interpretProgram, randn, type Tensor } from "@tessera/tessera";
+ * const backend = aotBackend({ forward: interpretProgram });
+ * const f = compile((x: Tensor) => x.mul(x).sum(), { backend });
+ * const x = randn([3]).requiresGrad_();
+ * f(x).backward();
+ * ```
+ */
+export function aotBackend(options: AotOptions): CompilerBackend {
+  const { forward, backward = forward, keepWhole = () => false } = options;
+  return (module, exampleInputs, context) => {
+    const requiresGrad = (origin: Origin): boolean =>
+      (origin.kind === "input" ? exampleInputs[origin.index] : module.attributes.get(origin.path))?.requiresGrad ===
+        true;
+    if (!module.differentiable.includes(true)) return compileInference(module, forward, keepWhole, context);
+    return compileTraining(module, requiresGrad, forward, backward, keepWhole, context);
+  };
+}
+
+function checked(graph: Graph, title: string): void {
+  if (config().verify) verifyGraph(graph);
+  log("aot_graphs", () => `${title}\n${graphToText(graph)}`);
+}
+
+function readyOf(...programs: readonly CompiledProgram[]): () => Promise<void> {
+  return async () => {
+    await Promise.all(programs.map((p) => p.ready?.()));
+  };
+}
+
+function compileInference(
+  module: GraphModule,
+  compiler: ProgramCompiler,
+  keeps: KeepWhole,
+  context: BackendContext,
+): CompiledFunction {
+  const program = functionalProgram(module, keeps);
+  checked(program.graph, "inference graph");
+  const { graph, attributes, writes, recipes } = program;
+  const compiled = compiler({ graph, attributes, writes, kind: "inference", context });
+  const read = originReader(module.attributes);
+  const readSizes = sizeReader(graph);
+  // The common case: results as they come, nothing written.
+  const plain = writes.length === 0 && recipes.every((r, i) => r.kind === "result" && r.index === i);
+  const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
+    const results = compiled(inputs);
+    if (plain) return results;
+    writeBack(program, compiled.donated, read, inputs, results);
+    return assemble(recipes, results, read, inputs, readSizes(inputs));
+  };
+  return Object.assign(run, { ready: readyOf(compiled) });
+}
+
+function compileTraining(
+  module: GraphModule,
+  requiresGrad: (origin: Origin) => boolean,
+  forwardCompiler: ProgramCompiler,
+  backwardCompiler: ProgramCompiler,
+  keeps: KeepWhole,
+  context: BackendContext,
+): CompiledFunction {
+  const joint = jointProgram(module, requiresGrad, keeps);
+  checked(joint.graph, "joint graph");
+  const parts = partitionJoint(joint);
+  checked(parts.forward, "forward graph");
+  checked(parts.backward, "backward graph");
+  const { attributes, writes, recipes, forwardResults } = joint;
+  const attributesOf = (graph: Graph): ReadonlyMap<string, Tensor> => {
+    const paths = new Set(graph.attributes.map((a) => a.path));
+    return new Map([...attributes].filter(([path]) => paths.has(path)));
+  };
+  const forward = forwardCompiler({
+    graph: parts.forward,
+    attributes: attributesOf(parts.forward),
+    writes,
+    kind: "forward",
+    context,
+  });
+  const backward = backwardCompiler({
+    graph: parts.backward,
+    attributes: attributesOf(parts.backward),
+    writes: [],
+    kind: "backward",
+    context,
+  });
+  const read = originReader(attributes);
+  const readSizes = sizeReader(parts.forward);
+  const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
+    const results = noGrad(() => forward(inputs));
+    writeBack(joint, forward.donated, read, inputs, results);
+    const sizes = readSizes(inputs);
+    if (isGradEnabled()) {
+      const outs = joint.differentiable.map((i) => results[i] as Tensor);
+      recordCall(joint.leaves.map((origin) => read(origin, inputs)), {
+        compiled: backward,
+        saved: results.slice(forwardResults) as GraphInput[],
+        sizes: parts.sizes.map((s) => evaluate(s.expr, sizes)),
+        outs,
+      });
+    }
+    return assemble(recipes, results, read, inputs, sizes);
+  };
+  return Object.assign(run, { ready: readyOf(forward, backward) });
+}

@@ -1,0 +1,24 @@
+/**
+ * Backends that interpret functional graphs: `"aot_eager"` checks functionalisation, joint graphs and the cut without a compiler behind them.
+ */
+import { callOperator, type GraphResult, registerBackend, type RunValue, sizeReader } from "../capture/mod.ts";
+import { Interpreter } from "../graph/mod.ts";
+import { evaluate, isSymInt, type SymInt } from "../symbolic/mod.ts";
+import { noGrad } from "../tensor/mod.ts";
+import { aotBackend, type CompileRequest } from "./compile_aot.ts";
+import type { CompiledProgram } from "./runtime.ts";
+
+/** Runs a functional graph operator by operator through dispatch. */
+export function interpretProgram(request: CompileRequest): CompiledProgram {
+  const { graph, attributes } = request;
+  const readSizes = sizeReader(graph);
+  return (inputs) => {
+    const values = readSizes(inputs);
+    const size = (s: SymInt): number => evaluate(s.expr, values);
+    const interpreter = new Interpreter<RunValue>(graph, (_, args, node) => callOperator(node, args, size));
+    const results = noGrad(() => interpreter.run(inputs, attributes));
+    return results.map((r) => isSymInt(r) ? size(r) : r as GraphResult);
+  };
+}
+
+registerBackend("aot_eager", aotBackend({ forward: interpretProgram }));

@@ -1,0 +1,126 @@
+/**
+ * Records operators on traced tensors into a functional graph.
+ *
+ * A dispatch mode for making one graph from another: inputs are declared, operators append calls, operators that a backend does not keep whole are replaced by their
+ * decompositions on the way. Nothing may write: whoever records has functionalised before. Mirrors `make_fx`.
+ */
+import { CompileError, InternalError } from "../core/mod.ts";
+import { type Argument, Graph, type Node, type SourceLocation, type TensorMeta } from "../graph/mod.ts";
+import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
+import type { SymInt } from "../symbolic/mod.ts";
+import {
+  autogradMeta,
+  decompose,
+  type DispatchMode,
+  inferMeta,
+  noGrad,
+  type OpResult,
+  Storage,
+  Tensor,
+  withMode,
+} from "../tensor/mod.ts";
+
+/** Tells which operators with a decomposition stay whole. */
+export type KeepWhole = (op: Operator) => boolean;
+
+/** A mode that writes down what it is asked to run. */
+export class GraphRecorder implements DispatchMode {
+  readonly name = "graph recorder";
+  readonly graph: Graph = new Graph();
+  /** The user's line for calls that are recorded now. */
+  location: SourceLocation | null = null;
+  readonly #keeps: KeepWhole;
+  readonly #owned = new WeakSet<Tensor>();
+  readonly #constants = new Map<Tensor, Tensor>();
+  readonly #paths = new Map<string, Tensor>();
+
+  constructor(keeps: KeepWhole = () => false) {
+    this.#keeps = keeps;
+  }
+
+  /** Real tensors that decompositions and gradient rules brought in, by path. */
+  get constants(): ReadonlyMap<string, Tensor> {
+    return this.#paths;
+  }
+
+  /** A traced tensor for a node. */
+  tensor(node: Node, meta: TensorMeta, requiresGrad = false): Tensor {
+    const { shape, stride, storageOffset, dtype, device } = meta;
+    const t = new Tensor({ shape, stride, storageOffset, dtype, device, storage: new Storage(null), node });
+    if (requiresGrad) autogradMeta(t).requiresGrad = true;
+    this.#owned.add(t);
+    return t;
+  }
+
+  /** Declares an input. */
+  placeholder(name: string, meta: TensorMeta, requiresGrad = false): Tensor {
+    return this.tensor(this.graph.placeholder(name, meta), meta, requiresGrad);
+  }
+
+  /** Declares a size that is passed as a number. */
+  sizeInput(name: string, size: SymInt): Node {
+    return this.graph.placeholder(name, size);
+  }
+
+  /** Declares an attribute. */
+  attribute(path: string, meta: TensorMeta, requiresGrad = false): Tensor {
+    return this.tensor(this.graph.getAttr(path, meta), meta, requiresGrad);
+  }
+
+  /** The node of a tensor of this recorder. */
+  nodeOf(t: Tensor): Node {
+    if (t.node === null || !this.#owned.has(t)) throw new InternalError("a tensor of another graph met the recorder");
+    return t.node;
+  }
+
+  wrapInput(t: Tensor): Tensor {
+    if (t.wrapped !== null || this.#owned.has(t)) return t;
+    if (!t.isDense) throw new InternalError("a tensor without data of another graph met the recorder");
+    let twin = this.#constants.get(t);
+    if (twin === undefined) {
+      const path = `constant_${this.#constants.size}`;
+      const { shape, stride, dtype, device } = t;
+      twin = this.attribute(path, { shape, stride, storageOffset: 0, dtype, device });
+      this.#constants.set(t, twin);
+      this.#paths.set(path, t);
+    }
+    return twin;
+  }
+
+  dispatch(op: Operator, args: NamedArgs<Tensor>): OpResult {
+    if (op.schema.args.some((a) => a.mutated)) {
+      throw new CompileError(`${op.target} writes to its argument inside of a decomposition or gradient rule`);
+    }
+    if (op.decompose !== null && !this.#keeps(op)) {
+      // Recorded for the tape, if at all, as the operator itself.
+      return noGrad(() => withMode(this, () => decompose(op, args)));
+    }
+    const metas = inferMeta(op, args);
+    const first = metas[0];
+    if (first === undefined) throw new InternalError(`${op.target}: meta gave no result`);
+    const { returns } = op.schema;
+    const many = returns.length > 1 || returns[0]?.list === true;
+    const call = op.schema.args.map((arg) => this.#argument(args[arg.key] ?? null));
+    const node = this.graph.call(op, call, many ? metas : first, this.location);
+    const outs = metas.map((meta, i) => this.tensor(many ? this.graph.getItem(node, i, meta) : node, meta));
+    return many ? outs : outs[0] as Tensor;
+  }
+
+  #argument(value: ArgValue<Tensor>): Argument {
+    if (value instanceof Tensor) return value.wrapped !== null ? value.wrapped : this.nodeOf(value);
+    if (Array.isArray(value)) return value.map((v: ArgValue<Tensor>) => this.#argument(v));
+    return value as Argument;
+  }
+
+  gradOwner(t: Tensor): Tensor {
+    return t;
+  }
+
+  materialize(_: Tensor, reason: string): Tensor {
+    throw new CompileError(`${reason}: a decomposition or gradient rule reads data, which a graph cannot`);
+  }
+
+  trackRead(_object: object, _key: PropertyKey, value: unknown): unknown {
+    return value;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * The run-time side of AOTAutograd: calls compiled functional graphs so that the caller sees what eager would have done.
+ *
+ * Written inputs get their final values, results that are views share memory again, and a call whose results can be differentiated is one step of the caller's
+ * tape, whose backward is the compiled backward graph. Mirrors `runtime_wrappers.py` of AOTAutograd.
+ */
+import { recordFunction } from "../autograd/mod.ts";
+import type { CompiledFunction, GraphInput, GraphResult } from "../capture/mod.ts";
+import { InternalError } from "../core/mod.ts";
+import { evaluate, isSymInt, sameShape, type Sym } from "../symbolic/mod.ts";
+import { enableGrad, isGradEnabled, noGrad, Tensor, zeros } from "../tensor/mod.ts";
+import { applyView, type Origin, type ViewStep } from "./functionalize.ts";
+import type { FunctionalProgram, ResultRecipe } from "./joint_graph.ts";
+
+/** A compiled functional graph. */
+export interface CompiledProgram extends CompiledFunction {
+  /** Results that the compiled graph has put into the memory of what they are written back to. */
+  readonly donated?: ReadonlySet<number>;
+}
+
+/** Looks up the real tensors of one call. */
+export type OriginReader = (origin: Origin, inputs: readonly GraphInput[]) => Tensor;
+
+/** Reads origins: inputs of the call, attributes of the program. */
+export function originReader(attributes: ReadonlyMap<string, Tensor>): OriginReader {
+  return (origin, inputs) => {
+    const found = origin.kind === "input" ? inputs[origin.index] : attributes.get(origin.path);
+    if (!(found instanceof Tensor)) throw new InternalError("a written or aliased input is missing");
+    return found;
+  };
+}
+
+/** Copies final values into what the program writes. */
+export function writeBack(
+  program: FunctionalProgram,
+  donated: ReadonlySet<number> | undefined,
+  read: OriginReader,
+  inputs: readonly GraphInput[],
+  results: readonly GraphResult[],
+): void {
+  for (const { origin, result } of program.writes) {
+    const target = read(origin, inputs);
+    if (donated?.has(result) === true) {
+      target.storage.version++;
+      continue;
+    }
+    const value = results[result];
+    if (!(value instanceof Tensor)) throw new InternalError("a written value is not a tensor");
+    noGrad(() => target.copy_(value));
+  }
+}
+
+function concreteStep(step: ViewStep, sizes: ((s: Sym) => number) | null): ViewStep {
+  const value = (v: unknown): unknown => {
+    if (Array.isArray(v)) return v.map(value);
+    if (!isSymInt(v)) return v;
+    if (sizes === null) throw new InternalError("a symbolic view in a static graph");
+    return evaluate(v.expr, sizes);
+  };
+  const args = Object.fromEntries(Object.entries(step.args).map(([k, v]) => [k, value(v)]));
+  return { ...step, args: args as ViewStep["args"] };
+}
+
+/** Makes the captured results from those of the functional graph. */
+export function assemble(
+  recipes: readonly ResultRecipe[],
+  results: readonly GraphResult[],
+  read: OriginReader,
+  inputs: readonly GraphInput[],
+  sizes: ((s: Sym) => number) | null,
+): GraphResult[] {
+  return recipes.map((recipe): GraphResult => {
+    switch (recipe.kind) {
+      case "value":
+        return recipe.value;
+      case "result":
+        return results[recipe.index] ?? null;
+      case "alias": {
+        const base = recipe.of.kind === "result" ? results[recipe.of.index] : read(recipe.of, inputs);
+        if (!(base instanceof Tensor)) throw new InternalError("an aliased result is not a tensor");
+        const show = (): Tensor => recipe.steps.reduce((t, step) => applyView(concreteStep(step, sizes), t), base);
+        return recipe.taped ? enableGrad(show) : noGrad(show);
+      }
+      default:
+        return recipe satisfies never;
+    }
+  });
+}
+
+/** What a differentiable call keeps for its backward. */
+export interface BackwardCall {
+  readonly compiled: CompiledProgram;
+  readonly saved: readonly GraphInput[];
+  readonly sizes: readonly number[];
+  /** The differentiable results, whose gradients are the tangents. */
+  readonly outs: readonly Tensor[];
+}
+
+/** A tangent in the geometry for which the backward was compiled: contiguous. */
+function tangentFor(out: Tensor, grad: Tensor | null): Tensor {
+  if (grad === null) return noGrad(() => zeros(out.shape, { dtype: out.dtype, device: out.device }));
+  if (!sameShape(grad.shape, out.shape)) throw new InternalError("a gradient has another shape than its result");
+  return noGrad(() => grad.contiguous());
+}
+
+/** Makes the results of a call one step of the tape. */
+export function recordCall(leaves: readonly Tensor[], call: BackwardCall): void {
+  const tensors = call.saved.filter((s): s is Tensor => s instanceof Tensor);
+  const versions = tensors.map((t) => t.version);
+  recordFunction("CompiledFunctionBackward", leaves, call.outs, (grads) => {
+    if (isGradEnabled()) {
+      throw new TypeError(
+        "backward: the backward of a compiled function cannot be differentiated itself; put the inner gradient into the compiled function, or run it eagerly",
+      );
+    }
+    tensors.forEach((t, i) => {
+      if (t.version === versions[i]) return;
+      throw new TypeError(
+        `backward: a tensor of shape [${
+          t.shape.join(", ")
+        }] that a compiled function kept for its backward was written in place since ` +
+          `(it is at version ${t.version}, expected ${versions[i]}); write after backward(), or to a clone()`,
+      );
+    });
+    const tangents = call.outs.map((out, i) => tangentFor(out, grads[i] ?? null));
+    const results = call.compiled([...call.saved, ...call.sizes, ...tangents]);
+    return results.map((r) => r instanceof Tensor ? r : null);
+  });
+}
