@@ -15,7 +15,7 @@ import { unravel } from "./view_slice.ts";
 import type { TensorValue } from "./value.ts";
 
 function checkIndex(where: string, argument: string, dtype: DType): void {
-  if (!dtype.isIntegral || dtype === bool || dtype === uint8) {
+  if (!dtype.isIntegral || dtype === bool) {
     throw new TypeError(`${where}: ${argument} must hold integers, got ${dtype.name}; convert with .to(int64)`);
   }
 }

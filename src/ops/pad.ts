@@ -93,8 +93,12 @@ function sourceOf(mode: PadMode, i: Expr, before: Size, after: Size, size: Expr)
   switch (mode) {
     case "replicate":
       return max(0, min(at, last));
-    case "circular":
-      return mod(at, size);
+    case "circular": {
+      // What is cropped does not come around.
+      const cropped = isAtMostZero(before) ? sub(0, exprOf(before)) : constant(0);
+      const left = isAtMostZero(after) ? add(size, exprOf(after)) : size;
+      return add(cropped, mod(sub(at, cropped), sub(left, cropped)));
+    }
     case "reflect": {
       // |at| mirrors at the front, last - |last - at| at the back; absolute values as maxima.
       const front = isAtMostZero(before) ? at : max(at, sub(0, at));

@@ -337,6 +337,7 @@ defineOp({
   meta: ({ self, n, dim, prepend, append }) => {
     if (self.shape.length === 0) throw new TypeError("diff: needs at least 1 dimension, got a 0-dim tensor");
     const axis = axisOf("diff", dim, self.shape.length);
+    if (n === 0) return { shape: self.shape, dtype: self.dtype };
     const all = [prepend, self, append].filter((t) => t !== null);
     const whole = all.length === 1 ? self.shape[axis] ?? 1 : catSpec(all, axis).shape[axis] ?? 1;
     const count = sizeLt(whole, n) ? 0 : sizeSub(whole, n);
@@ -344,6 +345,7 @@ defineOp({
   },
   decompose: ({ self, n, dim, prepend, append }, F) => {
     const axis = axisOf("diff", dim, self.ndim);
+    if (n === 0) return self.clone();
     const all = [prepend, self, append].filter((t) => t !== null);
     let x = all.length === 1 ? self : F.cat(all, axis);
     for (let k = 0; k < Number(n); k++) {

@@ -385,9 +385,14 @@ defineOp({
     "self summed over the dimensions along which a tensor of the given size was broadcast to it: undoes broadcasting.",
   meta: ({ self, size }) => {
     summedAxes(self.shape, size);
-    return { shape: size, dtype: sameShape(self.shape, size) ? self.dtype : sumDtype(self.dtype, {}) };
+    return {
+      shape: size,
+      dtype: size.length > 0 && sameShape(self.shape, size) ? self.dtype : sumDtype(self.dtype, {}),
+    };
   },
   decompose: ({ self, size }) => {
+    // PyTorch sums whatever it is asked to bring to no dimensions, so that bool becomes int64 even from 0-dim.
+    if (size.length === 0) return self.sum();
     if (sameShape(self.shape, size)) return self;
     const axes = summedAxes(self.shape, size);
     if (axes.length === self.ndim - size.length) return self.sum(axes, false);

@@ -265,7 +265,7 @@ defineOp({
     });
   },
   vjp: ({ self, dimension, size, step }, { grad, F }) => ({
-    self: () => F.unfoldBackward(grad, self.shape, dimension, size, step),
+    self: () => self.ndim === 0 ? grad.sum() : F.unfoldBackward(grad, self.shape, dimension, size, step),
   }),
   view: {
     writeBack: ({ self, dimension, size, step }, changed, F) => F.unfoldScatter(self, changed, dimension, size, step),
