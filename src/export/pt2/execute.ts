@@ -1,0 +1,190 @@
+/**
+ * Runs an exported graph node by node through the tensors' dispatch.
+ *
+ * Enters: a graph, its attributes, values of its symbols. Leaves: its results. Symbolic sizes in arguments become numbers as their symbols are known;
+ * symbols that stand for data (`item()`, `nonzero()`) get their value when the node that yields it has run. Under a dispatch mode (capture, fake
+ * tensors) the same run is recorded instead of computed.
+ */
+import { InternalError } from "../../core/mod.ts";
+import {
+  type Argument,
+  type CallNode,
+  type Graph,
+  Interpreter,
+  isTensorMeta,
+  type NodeValue,
+  type PlaceholderNode,
+  type RunArgument,
+} from "../../graph/mod.ts";
+import { getOp, isOperator } from "../../ops/mod.ts";
+import { isSymInt } from "../../symbolic/mod.ts";
+import { dispatch } from "../../tensor/dispatch.ts";
+import { Tensor } from "../../tensor/tensor.ts";
+import type { Bindings } from "./bindings.ts";
+import { type ControlTarget, isControl, isItem } from "./targets.ts";
+
+/** What flows through a graph. */
+export type RunValue = Tensor | number | bigint | boolean | string | null;
+
+type Attributes = ReadonlyMap<string, RunValue>;
+
+/** Steps after which a `while_loop` is taken for endless. */
+const MAX_STEPS = 100_000_000;
+
+function tensorOf(value: unknown, place: string): Tensor {
+  if (value instanceof Tensor) return value;
+  throw new TypeError(`${place}: needs a tensor, got ${typeof value}`);
+}
+
+function valuesOf(value: unknown): readonly RunValue[] {
+  if (!Array.isArray(value)) throw new InternalError("a list of operands was expected");
+  return value as readonly RunValue[];
+}
+
+function isTrue(value: unknown): boolean {
+  return value instanceof Tensor ? value.item() !== 0 : Boolean(value);
+}
+
+/** An interpreter over tensors and plain values. */
+class ProgramInterpreter extends Interpreter<RunValue> {
+  readonly #bindings: Bindings;
+  readonly #attributes: Attributes;
+
+  constructor(graph: Graph, bindings: Bindings, attributes: Attributes) {
+    super(graph, () => {
+      throw new InternalError("calls are run by runCall");
+    });
+    this.#bindings = bindings;
+    this.#attributes = attributes;
+  }
+
+  override argument(argument: Argument): RunArgument<RunValue> {
+    return isSymInt(argument) ? this.#bindings.value(argument) : super.argument(argument);
+  }
+
+  override runPlaceholder(node: PlaceholderNode): RunValue {
+    return super.runPlaceholder(node);
+  }
+
+  override runCall(node: CallNode): RunValue | readonly RunValue[] | void {
+    const args = node.args.map((a) => this.argument(a));
+    const result = this.#compute(node, args);
+    this.#bind(node.value, result, node.name);
+    return result;
+  }
+
+  #compute(node: CallNode, args: readonly unknown[]): RunValue | readonly RunValue[] {
+    const { target } = node;
+    if (isOperator(target)) {
+      const named = Object.fromEntries(target.schema.args.map((arg, i) => [arg.key, args[i]]));
+      try {
+        return dispatch(target, named);
+      } catch (error) {
+        throw atLocation(error, node);
+      }
+    }
+    if (isItem(target)) return tensorOf(args[0], "item").item();
+    if (isControl(target)) return this.#control(target, args);
+    throw new InternalError(`${target.schema.target} cannot be run`);
+  }
+
+  /** Gives symbols that this node's value is the first to name their values. */
+  #bind(meta: NodeValue, result: unknown, place: string): void {
+    if (isTensorMeta(meta)) {
+      if (meta.shape.some((s) => isSymInt(s) && !this.#bindings.knows(s.expr))) {
+        this.#bindings.require(meta, result, place);
+        this.#bindings.settle();
+      }
+    } else if (isSymInt(meta)) {
+      if (this.#bindings.knows(meta.expr)) return;
+      this.#bindings.require(meta, result, place);
+      this.#bindings.settle();
+    } else if (Array.isArray(meta) && Array.isArray(result)) {
+      meta.forEach((m: NodeValue, i) => this.#bind(m, result[i], place));
+    }
+  }
+
+  #run(graph: Graph, inputs: readonly RunValue[]): readonly RunValue[] {
+    return runGraph(graph, inputs, this.#bindings.nested(), this.#attributes);
+  }
+
+  #control(target: ControlTarget, args: readonly unknown[]): readonly RunValue[] {
+    const [first, second] = target.graphs;
+    if (first === undefined) throw new InternalError(`${target.control} has no graph`);
+    switch (target.control) {
+      case "cond": {
+        const branch = isTrue(args[0]) ? first : second ?? first;
+        return this.#run(branch, valuesOf(args[1]));
+      }
+      case "while_loop": {
+        let carried = valuesOf(args[0]);
+        const additional = valuesOf(args[1]);
+        for (let step = 0; isTrue(this.#run(first, [...carried, ...additional])[0]); step++) {
+          if (step >= MAX_STEPS) throw new RangeError(`while_loop: no end after ${MAX_STEPS} steps`);
+          carried = this.#run(second ?? first, [...carried, ...additional]);
+        }
+        return carried;
+      }
+      case "map_impl": {
+        const [xs = [], additional = []] = args.map(valuesOf);
+        const rows = steps(xs).map((row) => this.#run(first, [...row, ...additional]));
+        return stacked(rows);
+      }
+      case "scan": {
+        const [init = [], xs = [], additional = []] = args.map(valuesOf);
+        let carried = init;
+        const rows = steps(xs).map((row) => {
+          const results = this.#run(first, [...carried, ...row, ...additional]);
+          carried = results.slice(0, init.length);
+          return results.slice(init.length);
+        });
+        return [...carried, ...stacked(rows)];
+      }
+      default:
+        return target.control satisfies never;
+    }
+  }
+}
+
+/** The slices of tensors along their first dimension. */
+function steps(xs: readonly RunValue[]): RunValue[][] {
+  const tensors = xs.map((x) => tensorOf(x, "map or scan"));
+  const count = Number(tensors[0]?.shape[0] ?? 0);
+  if (count === 0) throw new RangeError("map or scan over no elements: the shapes of its results are not known");
+  const select = getOp("aten.select.int");
+  return Array.from(
+    { length: count },
+    (_, index) => tensors.map((self) => dispatch(select, { self, dim: 0, index }) as Tensor),
+  );
+}
+
+function stacked(rows: readonly (readonly RunValue[])[]): RunValue[] {
+  const stack = getOp("aten.stack.default");
+  return (rows[0] ?? []).map((_, i) =>
+    dispatch(stack, { tensors: rows.map((row) => tensorOf(row[i], "map or scan")), dim: 0 }) as Tensor
+  );
+}
+
+/** The error with the line of the user's source that the node comes from. */
+function atLocation(error: unknown, node: CallNode): unknown {
+  if (!(error instanceof Error) || node.location === null) return error;
+  const at = `(${node.target.schema.target} at ${node.location.file}:${node.location.line})`;
+  if (!error.message.includes(at)) error.message += ` ${at}`;
+  return error;
+}
+
+/** Runs a graph: checks inputs against placeholders, then computes. Results are in the order of the graph's output. */
+export function runGraph(
+  graph: Graph,
+  inputs: readonly RunValue[],
+  bindings: Bindings,
+  attributes: Attributes,
+): readonly RunValue[] {
+  const { placeholders } = graph;
+  if (placeholders.length !== inputs.length) {
+    throw new TypeError(`the program takes ${placeholders.length} inputs, got ${inputs.length}`);
+  }
+  placeholders.forEach((node, i) => bindings.require(node.value, inputs[i], `input ${node.name}`));
+  bindings.settle();
+  return new ProgramInterpreter(graph, bindings, attributes).run(inputs, attributes) as readonly RunValue[];
+}
