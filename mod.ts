@@ -9,3 +9,6 @@ export * from "./src/autograd/mod.ts";
 export * as nn from "./src/nn/mod.ts";
 export * as optim from "./src/optim/mod.ts";
 export * as data from "./src/data/mod.ts";
+export * from "./src/capture/mod.ts";
+export { aotBackend, type CompiledProgram, type CompileRequest, interpretProgram } from "./src/aot_autograd/mod.ts";
+export { CompiledGraph, onCompile } from "./src/inductor/mod.ts";

@@ -1,0 +1,10 @@
+/**
+ * TorchInductor: functional graphs to fused kernels, host plans and running code.
+ *
+ * @module
+ */
+export { compileProgram, installInductor } from "./backend.ts";
+export { CompiledGraph, type CompiledGraphOptions, type GraphValue, type TierPolicy } from "./compiled_graph.ts";
+export { type CompiledPlan, compileGraphToPlan } from "./compile_plan.ts";
+export { InductorEagerBackend } from "./eager_backend.ts";
+export { type CompileRecord, onCompile } from "./observe.ts";
