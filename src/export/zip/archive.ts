@@ -2,16 +2,16 @@
  * A zip file as named byte ranges of a mapped file.
  *
  * Enters: a path. Leaves: views of single entries, without a copy where they are stored (as PyTorch stores weights), inflated
- * within bounds where they are compressed. The central directory is read by zip.js, strictly; this file adds what a reader of
+ * within bounds where they are compressed. The central directory is read by yauzl; this file adds what a reader of
  * files from strangers needs: no two entries share a name or a byte, sizes and ratios are bounded before anything is inflated, and
  * every entry is checked against its CRC when it is first read.
  */
-import { configure, type Entry, Uint8ArrayReader, ZipReader } from "@zip.js/zip.js";
+// @ts-types="npm:@types/yauzl@^2.10.3"
+import { type Entry, fromBuffer, type ZipFile } from "yauzl";
+import { Buffer } from "node:buffer";
 import { crc32, inflateRawSync } from "node:zlib";
 import { CpuBuffer } from "../../runtime/cpu/memory.ts";
 import { mapFile } from "../../runtime/cpu/mapped_file.ts";
-
-configure({ useWebWorkers: false });
 
 const LOCAL_HEADER = 0x04034b50;
 const LOCAL_HEADER_BYTES = 30;
@@ -97,13 +97,9 @@ export class ZipArchive {
     const members = new Map<string, Member>();
     let count = 0;
     try {
-      const reader = new ZipReader(new Uint8ArrayReader(bytes), {
-        strictness: "balanced",
-        filenameValidation: "balanced",
-      });
-      for await (const entry of reader.getEntriesGenerator()) {
+      for await (const entry of entriesOf(bytes)) {
         if (++count > bounds.entries) throw new FormatError(`more than ${bounds.entries} entries`);
-        if (entry.directory) continue;
+        if (entry.fileName.endsWith("/")) continue;
         const member = memberOf(entry, bytes.length, bounds);
         if (members.has(member.name)) throw new FormatError(`the entry ${quoteName(member.name)} occurs twice`);
         members.set(member.name, member);
@@ -206,16 +202,39 @@ export class ZipArchive {
   }
 }
 
+/** The entries of the central directory, one at a time. */
+async function* entriesOf(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Entry> {
+  const file = await new Promise<ZipFile>((resolve, reject) => {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    fromBuffer(buffer, { lazyEntries: true }, (error, opened) => error === null ? resolve(opened) : reject(error));
+  });
+  for (;;) {
+    const entry = await new Promise<Entry | null>((resolve, reject) => {
+      const done = (act: () => void): void => {
+        file.removeAllListeners();
+        act();
+      };
+      file.once("entry", (next: Entry) => done(() => resolve(next)));
+      file.once("end", () => done(() => resolve(null)));
+      file.once("error", (error: Error) => done(() => reject(error)));
+      file.readEntry();
+    });
+    if (entry === null) return;
+    yield entry;
+  }
+}
+
 function hex(crc: number): string {
   return `0x${crc.toString(16).padStart(8, "0")}`;
 }
 
 function memberOf(entry: Entry, fileSize: number, limits: Required<ZipLimits>): Member {
-  const { filename: name, offset, compressedSize: packedSize, uncompressedSize: size, compressionMethod } = entry;
+  const { fileName: name, compressedSize: packedSize, uncompressedSize: size, compressionMethod } = entry;
+  const offset = entry.relativeOffsetOfLocalHeader;
   const where = `entry ${quoteName(name)}`;
   // deno-lint-ignore no-control-regex
   if (/[\x00-\x1f\x7f\\]/.test(name)) throw new FormatError(`${where}: its name has control characters or backslashes`);
-  if (entry.encrypted) throw new FormatError(`${where} is encrypted`);
+  if ((entry.generalPurposeBitFlag & 1) !== 0) throw new FormatError(`${where} is encrypted`);
   if (compressionMethod !== STORED && compressionMethod !== DEFLATED) {
     throw new FormatError(`${where}: compression method ${compressionMethod} is not supported; use stored or deflate`);
   }
@@ -233,7 +252,7 @@ function memberOf(entry: Entry, fileSize: number, limits: Required<ZipLimits>): 
   if (compressed && size > 2 ** 20 + packedSize * limits.ratio) {
     throw new FormatError(`${where} is compressed more than ${limits.ratio} to 1, which only zip bombs are`);
   }
-  return { name, offset, packedSize, size, compressed, crc: (entry.signature ?? 0) >>> 0 };
+  return { name, offset, packedSize, size, compressed, crc: entry.crc32 >>> 0 };
 }
 
 /** Entries that share bytes are how a small file claims a large content. */
