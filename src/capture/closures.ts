@@ -143,6 +143,7 @@ export class Closures {
       value: at?.value,
       kind: constant.has(name) || isImport(at?.value) ? "constant" : "binding",
     }));
+    for (const { name, value } of own) if (isTensor(value)) this.#tracer.nameTensor(value, name);
     return [...given, ...own];
   }
 

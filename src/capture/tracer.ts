@@ -8,7 +8,7 @@
 import { InternalError } from "../core/mod.ts";
 import { type Argument, type CallNode, Graph, isNode, type Node, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
-import { exprOf, isSymInt, type Size } from "../symbolic/mod.ts";
+import { exprOf, isSymInt } from "../symbolic/mod.ts";
 import {
   autogradMeta,
   decompose,
@@ -85,6 +85,7 @@ export class Tracer implements DispatchMode, Tracing {
   readonly #functions = new Map<unknown, unknown>();
   #wrapFunction: FunctionWrapper = (fn) => fn;
   readonly #owned = new WeakSet<Tensor>();
+  readonly #names = new Map<Tensor, string>();
   #firstCall: CallNode | null = null;
   readonly #start = storageClock();
 
@@ -96,6 +97,11 @@ export class Tracer implements DispatchMode, Tracing {
   /** Sets how functions that the trace reads are prepared. */
   setFunctionWrapper(wrap: FunctionWrapper): void {
     this.#wrapFunction = wrap;
+  }
+
+  /** Gives a tensor that is found by identity the name of its variable. */
+  nameTensor(t: Tensor, name: string): void {
+    if (!this.#names.has(t)) this.#names.set(t, name);
   }
 
   /** The tensors that entered, in order. */
@@ -218,16 +224,20 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   /** Gives a real tensor its place in the graph. */
-  lift(real: Tensor, source: Source | null): LiftedTensor {
+  lift(real: Tensor, from: Source | null): LiftedTensor {
     const known = this.#lifted.get(real);
     if (known !== undefined) {
-      if (source !== null && source !== known.source) this.#checkAgain(known, source);
+      if (from !== null && from !== known.source) this.#checkAgain(known, from);
       return known;
     }
+    // A tensor that was there before is known by its identity; what the function made itself has no source.
+    const source = from ?? (this.isFresh(real) ? null : this.#constantSource(real));
     if (real.node !== null) {
       throw new TypeError("capture: a tensor of another capture is used; return it from that function instead");
     }
-    if (source !== null && source.key.kind !== "grad") this.#policy.noteTensor(source, real);
+    if (source !== null && source.key.kind !== "grad" && source.key.kind !== "constant") {
+      this.#policy.noteTensor(source, real);
+    }
     const isInput = source !== null && this.#isInput(real, source);
     const requiresGrad = real.requiresGrad;
     let node: Node;
@@ -245,7 +255,7 @@ export class Tracer implements DispatchMode, Tracing {
       node = this.#early(() => this.graph.placeholder(nameOf(source), meta));
     } else {
       if (source !== null) {
-        source.check({ kind: "identical", value: real });
+        if (source.key.kind !== "constant") source.check({ kind: "identical", value: real });
         source.check({ kind: "requiresGrad", value: requiresGrad });
       }
       const { shape, stride, dtype, device } = real;
@@ -392,7 +402,7 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   #constantSource(t: Tensor): Source {
-    return this.sources.root({ kind: "constant", value: t, name: `tensor${shapeName(t.shape)}` });
+    return this.sources.root({ kind: "constant", value: t, name: this.#names.get(t) ?? "constant" });
   }
 
   materialize(t: Tensor, reason: string): Tensor {
@@ -426,10 +436,6 @@ function mayAlias(op: Operator): boolean {
 export function metaOf(t: Tensor): TensorMeta {
   const { shape, stride, storageOffset, dtype, device } = t;
   return { shape, stride, storageOffset, dtype, device };
-}
-
-function shapeName(shape: readonly Size[]): string {
-  return `[${shape.map(String).join(",")}]`;
 }
 
 function nameOf(source: Source): string {

@@ -35,11 +35,46 @@ export function roundTo(value: number, dtype: DType): number {
 type Arithmetic = (a: number, b: number, alpha: number) => number;
 
 const ARITHMETIC: Readonly<Record<string, Arithmetic>> = {
-  "aten.add.Tensor": (a, b, alpha) => a + alpha * b,
-  "aten.sub.Tensor": (a, b, alpha) => a - alpha * b,
-  "aten.mul.Tensor": (a, b) => a * b,
-  "aten.div.Tensor": (a, b) => a / b,
+  add: (a, b, alpha) => a + alpha * b,
+  sub: (a, b, alpha) => a - alpha * b,
+  mul: (a, b) => a * b,
+  div: (a, b) => a / b,
 };
+
+/** The arithmetic of a call, or null: overloads with a number in the second place behave as with a tensor. */
+function arithmeticOf(target: OpTarget): Arithmetic | null {
+  const { namespace, name, overload } = target.schema;
+  const plain = namespace === "aten" && (overload === "Tensor" || overload === "Scalar");
+  return plain ? ARITHMETIC[name] ?? null : null;
+}
+
+/** The number that a creation operator fills its result with, or null. */
+function filledWith(node: CallNode): number | null {
+  const { namespace, name, args } = node.target.schema;
+  if (namespace !== "aten") return null;
+  switch (name) {
+    case "zeros":
+    case "zeros_like":
+      return 0;
+    case "ones":
+    case "ones_like":
+      return 1;
+    case "full":
+    case "full_like": {
+      const value = node.args[args.findIndex((a) => a.key === "fillValue")];
+      return typeof value === "number" ? value : null;
+    }
+    default:
+      return null;
+  }
+}
+
+/** A view of equal elements shows the same element. */
+function viewedValue(node: CallNode, known: ReadonlyMap<Node, number>): number | null {
+  const at = node.target.schema.args.findIndex((a) => a.alias !== null && !a.mutated && !a.list);
+  const viewed = node.args[at] ?? null;
+  return isNode(viewed) ? known.get(viewed) ?? null : null;
+}
 
 /** The one value of all elements of a floating point node, or null. */
 function uniformValue(argument: Argument, known: ReadonlyMap<Node, number>): number | null {
@@ -60,12 +95,12 @@ function identityOperand(node: CallNode, known: ReadonlyMap<Node, number>): Node
   const vb = uniformValue(b, known);
   const keep = (x: Argument): Node | null =>
     isNode(x) && isTensorMeta(x.value) && isTensorMeta(node.value) && sameMeta(x.value, node.value) ? x : null;
-  switch (node.target.schema.target) {
-    case "aten.mul.Tensor":
+  switch (arithmeticOf(node.target) === null ? "" : node.target.schema.name) {
+    case "mul":
       return vb === 1 ? keep(a) : va === 1 ? keep(b) : null;
-    case "aten.div.Tensor":
+    case "div":
       return vb === 1 ? keep(a) : null;
-    case "aten.sub.Tensor":
+    case "sub":
       return Object.is(vb, 0) && alpha === 1 ? keep(a) : null;
     default:
       return null;
@@ -84,13 +119,13 @@ export function rewriteScalars(graph: Graph, full: OpTarget): number {
   for (const node of [...graph.nodes]) {
     if (node.op !== "call" || !isTensorMeta(node.value) || !node.value.dtype.isFloat) continue;
     const meta = node.value;
-    if (node.target.schema.target === full.schema.target) {
-      const value = node.args[1];
-      if (typeof value === "number") known.set(node, roundTo(value, meta.dtype));
+    const made = filledWith(node) ?? viewedValue(node, known);
+    if (made !== null) {
+      known.set(node, roundTo(made, meta.dtype));
       continue;
     }
-    const arithmetic = ARITHMETIC[node.target.schema.target];
-    if (arithmetic === undefined) continue;
+    const arithmetic = arithmeticOf(node.target);
+    if (arithmetic === null) continue;
     const returned = [...node.users].some((u) => u.op === "output");
     const same = identityOperand(node, known);
     if (same !== null && !returned) {
@@ -105,8 +140,7 @@ export function rewriteScalars(graph: Graph, full: OpTarget): number {
     const vb = uniformValue(b, known);
     if (va === null || vb === null || (!isNode(a) && !isNode(b)) || typeof alpha !== "number") continue;
     const compute = computeType(meta.dtype);
-    const product = roundTo(alpha * roundTo(vb, compute), compute);
-    const scaled = alpha === 1 ? roundTo(vb, compute) : product;
+    const scaled = alpha === 1 ? roundTo(vb, compute) : roundTo(alpha * roundTo(vb, compute), compute);
     const result = roundTo(roundTo(arithmetic(roundTo(va, compute), scaled, 1), compute), meta.dtype);
     if (meta.shape.some((s) => isSymInt(s))) continue;
     const args = full.schema.args.map((arg, i): Argument =>
