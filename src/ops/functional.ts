@@ -53,6 +53,26 @@ export interface TensorMethods<T> {
   _unique2(sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(size: readonly Size[]): T;
+  /** The nearest element, by pixel centres of the last dimension. */
+  _upsampleNearestExact1d(outputSize: Size | readonly Size[], options?: { scales?: number | null }): T;
+  _upsampleNearestExact1d(outputSize: Size | readonly Size[], scales?: number | null): T;
+  /** The nearest element, by pixel centres of the last 2 dimensions. */
+  _upsampleNearestExact2d(
+    outputSize: Size | readonly Size[],
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleNearestExact2d(outputSize: Size | readonly Size[], scalesH?: number | null, scalesW?: number | null): T;
+  /** The nearest element, by pixel centres of the last 3 dimensions. */
+  _upsampleNearestExact3d(
+    outputSize: Size | readonly Size[],
+    options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleNearestExact3d(
+    outputSize: Size | readonly Size[],
+    scalesD?: number | null,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
   /** The absolute value. */
   abs(): T;
   /** The absolute value. */
@@ -302,6 +322,8 @@ export interface TensorMethods<T> {
   /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
   celu_(options?: { alpha?: Scalar }): T;
   celu_(alpha?: Scalar): T;
+  /** Interleaves groups of channels. */
+  channelShuffle(groups: Size): T;
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   chunk(chunks: Size, options?: { dim?: Size }): T[];
   chunk(chunks: Size, dim?: Size): T[];
@@ -1043,6 +1065,10 @@ export interface TensorMethods<T> {
   permute(dims: readonly Size[]): T;
   /** A copy of what permute() shows. */
   permuteCopy(dims: readonly Size[]): T;
+  /** [..., C·r², H, W] to [..., C, H·r, W·r]. */
+  pixelShuffle(upscaleFactor: Size): T;
+  /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
+  pixelUnshuffle(downscaleFactor: Size): T;
   /** +self: the tensor itself. */
   positive(): T;
   /** +self: the tensor itself. */
@@ -1391,6 +1417,66 @@ export interface TensorMethods<T> {
   unsqueeze(dim: Size): T;
   /** A copy of what unsqueeze() shows. */
   unsqueezeCopy(dim: Size): T;
+  /** Bicubic interpolation of the last 2 dimensions. */
+  upsampleBicubic2d(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleBicubic2d(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  /** Bilinear interpolation of the last 2 dimensions. */
+  upsampleBilinear2d(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleBilinear2d(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  /** Linear interpolation of the last dimension. */
+  upsampleLinear1d(outputSize: Size | readonly Size[], alignCorners: boolean, options?: { scales?: number | null }): T;
+  upsampleLinear1d(outputSize: Size | readonly Size[], alignCorners: boolean, scales?: number | null): T;
+  /** The nearest element, by rounding positions down of the last dimension. */
+  upsampleNearest1d(outputSize: Size | readonly Size[], options?: { scales?: number | null }): T;
+  upsampleNearest1d(outputSize: Size | readonly Size[], scales?: number | null): T;
+  /** The nearest element, by rounding positions down of the last 2 dimensions. */
+  upsampleNearest2d(
+    outputSize: Size | readonly Size[],
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleNearest2d(outputSize: Size | readonly Size[], scalesH?: number | null, scalesW?: number | null): T;
+  /** The nearest element, by rounding positions down of the last 3 dimensions. */
+  upsampleNearest3d(
+    outputSize: Size | readonly Size[],
+    options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleNearest3d(
+    outputSize: Size | readonly Size[],
+    scalesD?: number | null,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  /** Trilinear interpolation of the last 3 dimensions. */
+  upsampleTrilinear3d(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleTrilinear3d(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesD?: number | null,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
   /** The variance over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
   var(options?: { unbiased?: boolean }): T;
   var(unbiased?: boolean): T;
@@ -1549,6 +1635,53 @@ export interface Functional<T = TensorValue> {
   _unique2(self: T | Scalar, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(self: T | Scalar, size: readonly Size[]): T;
+  /** The nearest element, by pixel centres of the last dimension. */
+  _upsampleNearestExact1d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    options?: { scales?: number | null },
+  ): T;
+  _upsampleNearestExact1d(self: T | Scalar, outputSize: Size | readonly Size[], scales?: number | null): T;
+  _upsampleNearestExact1d(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    scaleFactors: readonly number[] | null,
+  ): T;
+  /** The nearest element, by pixel centres of the last 2 dimensions. */
+  _upsampleNearestExact2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleNearestExact2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  _upsampleNearestExact2d(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    scaleFactors: readonly number[] | null,
+  ): T;
+  /** The nearest element, by pixel centres of the last 3 dimensions. */
+  _upsampleNearestExact3d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleNearestExact3d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    scalesD?: number | null,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  _upsampleNearestExact3d(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    scaleFactors: readonly number[] | null,
+  ): T;
   /** The absolute value. */
   abs(self: T | Scalar): T;
   /** The absolute value. */
@@ -1968,6 +2101,8 @@ export interface Functional<T = TensorValue> {
   /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
   celu_(self: T | Scalar, options?: { alpha?: Scalar }): T;
   celu_(self: T | Scalar, alpha?: Scalar): T;
+  /** Interleaves groups of channels. */
+  channelShuffle(self: T | Scalar, groups: Size): T;
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   chunk(self: T | Scalar, chunks: Size, options?: { dim?: Size }): T[];
   chunk(self: T | Scalar, chunks: Size, dim?: Size): T[];
@@ -2551,6 +2686,30 @@ export interface Functional<T = TensorValue> {
   /** Whether self is greater than other, element by element. */
   greater_(self: T | Scalar, other: T | Scalar): T;
   greater_(self: T | Scalar, other: Scalar): T;
+  /** grid_sampler_2d or grid_sampler_3d, by the input's rank. */
+  gridSampler(
+    input: T | Scalar,
+    grid: T | Scalar,
+    interpolationMode: Size,
+    paddingMode: Size,
+    alignCorners: boolean,
+  ): T;
+  /** Samples images at positions in [-1, 1]: bilinear (0), nearest (1) or bicubic (2). */
+  gridSampler2d(
+    input: T | Scalar,
+    grid: T | Scalar,
+    interpolationMode: Size,
+    paddingMode: Size,
+    alignCorners: boolean,
+  ): T;
+  /** Samples volumes at positions in [-1, 1]: trilinear (0) or nearest (1). */
+  gridSampler3d(
+    input: T | Scalar,
+    grid: T | Scalar,
+    interpolationMode: Size,
+    paddingMode: Size,
+    alignCorners: boolean,
+  ): T;
   /** Normalises each group of channels of each sample. */
   groupNorm(
     input: T | Scalar,
@@ -3311,6 +3470,10 @@ export interface Functional<T = TensorValue> {
   pickClassGrad(grad: T | Scalar, target: T | Scalar, classes: Size, ignoreIndex: Size): T;
   /** The weight of each target's class; 0 where the target is ignored. */
   pickWeight(weight: T | Scalar, target: T | Scalar, ignoreIndex: Size): T;
+  /** [..., C·r², H, W] to [..., C, H·r, W·r]. */
+  pixelShuffle(self: T | Scalar, upscaleFactor: Size): T;
+  /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
+  pixelUnshuffle(self: T | Scalar, downscaleFactor: Size): T;
   /** +self: the tensor itself. */
   positive(self: T | Scalar): T;
   /** +self: the tensor itself. */
@@ -3372,6 +3535,10 @@ export interface Functional<T = TensorValue> {
   replicationPad2d(self: T | Scalar, padding: Size | readonly Size[]): T;
   /** self with its edge repeated around it. */
   replicationPad3d(self: T | Scalar, padding: Size | readonly Size[]): T;
+  /** Interpolates one dimension to a size: nearest, nearest-exact, linear or cubic. */
+  resampleAxis(input: T | Scalar, dim: Size, size: Size, mode: string, alignCorners: boolean, factor: number): T;
+  /** The gradient of resample_axis: adds each element to the positions that its output read. */
+  resampleAxisGrad(grad: T | Scalar, dim: Size, size: Size, mode: string, alignCorners: boolean, factor: number): T;
   /** The same elements in another shape: a view where that is possible, else a copy; one size may be -1. */
   reshape(self: T | Scalar, shape: readonly Size[]): T;
   /** The same elements in the shape of other. */
@@ -3781,6 +3948,117 @@ export interface Functional<T = TensorValue> {
   unsqueeze(self: T | Scalar, dim: Size): T;
   /** A copy of what unsqueeze() shows. */
   unsqueezeCopy(self: T | Scalar, dim: Size): T;
+  /** Bicubic interpolation of the last 2 dimensions. */
+  upsampleBicubic2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleBicubic2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  upsampleBicubic2d(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    alignCorners: boolean,
+    scaleFactors: readonly number[] | null,
+  ): T;
+  /** Bilinear interpolation of the last 2 dimensions. */
+  upsampleBilinear2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleBilinear2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  upsampleBilinear2d(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    alignCorners: boolean,
+    scaleFactors: readonly number[] | null,
+  ): T;
+  /** Linear interpolation of the last dimension. */
+  upsampleLinear1d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scales?: number | null },
+  ): T;
+  upsampleLinear1d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scales?: number | null,
+  ): T;
+  upsampleLinear1d(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    alignCorners: boolean,
+    scaleFactors: readonly number[] | null,
+  ): T;
+  /** The nearest element, by rounding positions down of the last dimension. */
+  upsampleNearest1d(self: T | Scalar, outputSize: Size | readonly Size[], options?: { scales?: number | null }): T;
+  upsampleNearest1d(self: T | Scalar, outputSize: Size | readonly Size[], scales?: number | null): T;
+  upsampleNearest1d(input: T | Scalar, outputSize: readonly Size[] | null, scaleFactors: readonly number[] | null): T;
+  /** The nearest element, by rounding positions down of the last 2 dimensions. */
+  upsampleNearest2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleNearest2d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  upsampleNearest2d(input: T | Scalar, outputSize: readonly Size[] | null, scaleFactors: readonly number[] | null): T;
+  /** The nearest element, by rounding positions down of the last 3 dimensions. */
+  upsampleNearest3d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleNearest3d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    scalesD?: number | null,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  upsampleNearest3d(input: T | Scalar, outputSize: readonly Size[] | null, scaleFactors: readonly number[] | null): T;
+  /** Trilinear interpolation of the last 3 dimensions. */
+  upsampleTrilinear3d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesD?: number | null; scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  upsampleTrilinear3d(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesD?: number | null,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  upsampleTrilinear3d(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    alignCorners: boolean,
+    scaleFactors: readonly number[] | null,
+  ): T;
   /** The variance over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
   var(self: T | Scalar, options?: { unbiased?: boolean }): T;
   var(self: T | Scalar, unbiased?: boolean): T;

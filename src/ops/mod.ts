@@ -47,3 +47,7 @@ import "./index_put.ts";
 import "./attention.ts";
 import "./sort.ts";
 import "./search.ts";
+import "./resample.ts";
+import "./interpolate.ts";
+import "./grid_sample.ts";
+import "./pixel_shuffle.ts";
