@@ -7,7 +7,17 @@
  */
 import { extentOf, foldValue, indirectPayload, type LoopVar, loopVar, ops, rewriteValues } from "../loops/mod.ts";
 import type { Value } from "../loops/mod.ts";
-import { coefficient, constant, dependsOn, type Expr, freeSymbols, mul, substitute } from "../symbolic/mod.ts";
+import {
+  add,
+  coefficient,
+  constant,
+  dependsOn,
+  type Expr,
+  floorDiv,
+  freeSymbols,
+  mul,
+  substitute,
+} from "../symbolic/mod.ts";
 import { type Sym, symbol } from "../symbolic/mod.ts";
 import type { ContractionGroup, LoopGroup, ScanGroup, Stage } from "./groups.ts";
 import { withoutUnits } from "./lowered.ts";
@@ -18,13 +28,13 @@ export type Hint = (e: Expr) => number;
 /** Every index expression that the values contain, those of gathers' indices too, and sizes of gathered dimensions. */
 export function indexExpressions(values: readonly Value[]): Expr[] {
   const out = new Set<Expr>();
-  const add = (e: Expr): void => {
+  const note = (e: Expr): void => {
     out.add(e);
     for (const sym of freeSymbols(e)) if (sym.kind === "indirect") out.add(indirectPayload(sym).size);
   };
   foldValue(values, (v) => {
-    if (v.kind === "load") add(v.index);
-    else if (v.kind === "index") add(v.expr);
+    if (v.kind === "load") note(v.index);
+    else if (v.kind === "index") note(v.expr);
     return null;
   });
   return [...out];
@@ -46,6 +56,75 @@ export function substituteStages(stages: readonly Stage[], symbols: ReadonlyMap<
     const index = carrier?.kind === "index" ? carrier.expr : substitute(s.index, symbols);
     return { ...s, index, value: values[i] ?? s.value };
   });
+}
+
+/** Divisors by which an axis is divided, quotient or remainder, in the expressions. */
+function divisorsOf(axis: LoopVar, exprs: readonly Expr[]): Expr[] {
+  const out = new Set<Expr>();
+  const self = symbol(axis);
+  const visit = (e: Expr): void => {
+    if (!dependsOn(e, axis)) return;
+    switch (e.kind) {
+      case "floorDiv":
+      case "mod":
+        if (e.a === self && e.b !== extentOf(axis) && [...freeSymbols(e.b)].every((x) => x.kind === "size")) {
+          out.add(e.b);
+        }
+        visit(e.a);
+        return;
+      case "add":
+        return e.terms.forEach((t) => visit(t.factor));
+      case "mul":
+        return e.factors.forEach(visit);
+      case "min":
+      case "max":
+        return e.args.forEach(visit);
+      case "where":
+        visit(e.a);
+        return visit(e.b);
+      case "const":
+      case "symbol":
+        return;
+      default:
+        e satisfies never;
+    }
+  };
+  exprs.forEach(visit);
+  return [...out];
+}
+
+/**
+ * Splits axes that indices divide: where i // c and i % c occur and c divides the extent, i becomes c · j + k, and the divisions are gone. Yields
+ * the new axes and the substitution.
+ */
+export function splitAxes(
+  axes: readonly LoopVar[],
+  exprs: readonly Expr[],
+): { readonly axes: LoopVar[]; readonly symbols: Map<Sym, Expr> } {
+  const symbols = new Map<Sym, Expr>();
+  const out: LoopVar[] = [];
+  for (const axis of axes) {
+    const extent = extentOf(axis);
+    const fits = divisorsOf(axis, exprs).filter((c) => c.lower > 1 && mul(floorDiv(extent, c), c) === extent);
+    const divisor = fits.sort((x, y) => x.lower - y.lower || x.id - y.id)[0];
+    if (divisor === undefined) {
+      out.push(axis);
+      continue;
+    }
+    const prefix = axis.name.charAt(0);
+    const [high, low] = [loopVar(floorDiv(extent, divisor), prefix), loopVar(divisor, prefix)];
+    const joined = add(mul(symbol(high), divisor), symbol(low));
+    const rest = exprs.filter((e) => dependsOn(e, axis)).map((e) => substitute(e, new Map([[axis, joined]])));
+    if (divisorsOf(low, rest).length > 0) {
+      out.push(axis);
+      continue;
+    }
+    // What divides the quotient further is split in turn.
+    const further = splitAxes([high], rest);
+    out.push(...further.axes, low);
+    symbols.set(axis, substitute(joined, further.symbols));
+  }
+  return { axes: out, symbols };
 }
 
 /** Runs of axes that may become one, as lists of consecutive symbols. */
@@ -120,8 +199,18 @@ export function hasOrderedReduction(stages: readonly Stage[]): boolean {
   return stages.some((s) => s.kind === "reduction" && (s.op === "argmax" || s.op === "argmin"));
 }
 
+function splitLoopGroup(group: LoopGroup): LoopGroup {
+  const exprs = stageExpressions(group.stages);
+  const outer = splitAxes(group.axes, exprs);
+  const inner = splitAxes(group.reduceAxes, exprs);
+  const symbols = new Map([...outer.symbols, ...inner.symbols]);
+  if (symbols.size === 0) return group;
+  return { ...group, axes: outer.axes, reduceAxes: inner.axes, stages: substituteStages(group.stages, symbols) };
+}
+
 /** Drops unit axes, orders the axes by stride, merges what can be merged. */
-export function simplifyLoopGroup(group: LoopGroup, hint: Hint): LoopGroup {
+export function simplifyLoopGroup(given: LoopGroup, hint: Hint): LoopGroup {
+  const group = splitLoopGroup(given);
   let axes = withoutUnits(group.axes);
   let reduceAxes = withoutUnits(group.reduceAxes);
   const stores = group.stages.map((s) => s.index);
@@ -140,20 +229,32 @@ export function simplifyLoopGroup(group: LoopGroup, hint: Hint): LoopGroup {
   };
 }
 
-/** Drops unit symbols and merges within each of batch, m, n and k. */
+/** Drops unit symbols, splits and merges within each of batch, m, n and k. */
 export function simplifyContraction(group: ContractionGroup): ContractionGroup {
+  return eachAxisList(
+    eachAxisList(group, splitAxes),
+    (vars, exprs) => mergeAxes(mergeRuns(withoutUnits(vars), exprs)),
+  );
+}
+
+type AxisRewrite = (
+  vars: readonly LoopVar[],
+  exprs: readonly Expr[],
+) => { readonly axes: LoopVar[]; readonly symbols: ReadonlyMap<Sym, Expr> };
+
+function eachAxisList(group: ContractionGroup, rewrite: AxisRewrite): ContractionGroup {
   const exprs = [
     ...indexExpressions([group.a, group.b, ...group.epilogue.map((s) => s.value)]),
     group.resultIndex,
     ...group.epilogue.map((s) => s.index),
   ];
   const symbols = new Map<Sym, Expr>();
-  const simplify = (vars: readonly LoopVar[]): LoopVar[] => {
-    const merged = mergeAxes(mergeRuns(withoutUnits(vars), exprs));
-    for (const [sym, e] of merged.symbols) symbols.set(sym, e);
-    return merged.axes;
+  const apply = (vars: readonly LoopVar[]): LoopVar[] => {
+    const made = rewrite(vars, exprs);
+    for (const [sym, e] of made.symbols) symbols.set(sym, e);
+    return made.axes;
   };
-  const [batch, m, n, k] = [simplify(group.batch), simplify(group.m), simplify(group.n), simplify(group.k)];
+  const [batch, m, n, k] = [apply(group.batch), apply(group.m), apply(group.n), apply(group.k)];
   const [a, b] = rewriteValues([group.a, group.b], { symbols });
   return {
     ...group,

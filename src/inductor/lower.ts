@@ -62,6 +62,8 @@ class GraphLowering {
   readonly #values = new Map<Node, LoweredValue>();
   readonly #users = new Map<Node, number>();
   readonly #realized = new Map<BufferRef, string>();
+  /** Results of contractions, by buffer. */
+  readonly #contractions = new Map<BufferRef, Node>();
   readonly #inline = isStageEnabled("inlining");
   #operators = 0;
 
@@ -213,7 +215,7 @@ class GraphLowering {
         return new LoweredTensor(node, shapeOf(meta), loop.dtype, state);
       }
       case "reduction": {
-        const value = unrollReduction(loop, this.#usersOf(node));
+        const value = unrollReduction(loop, this.#feedsSmaller(node, meta));
         if (value !== null) return this.#lazy(node, meta, loop.vars, value, origins);
         return this.#lowerReduction(node, meta, loop, origins);
       }
@@ -238,9 +240,28 @@ class GraphLowering {
     const cast = ops.cast(value, meta.dtype);
     const state = { kind: "lazy", vars, value: cast, cost: costOf(cast) } as const;
     const tensor = new LoweredTensor(node, shapeOf(meta), meta.dtype, state, origins);
-    const reason = this.#inline ? reasonToRealize(state.cost, this.#usersOf(node)) : null;
+    const reason = this.#inline ? this.#copyReason(cast) ?? reasonToRealize(state.cost, this.#usersOf(node)) : null;
     if (reason !== null) this.#realize(tensor, reason);
     return tensor;
+  }
+
+  /** Why a copy should be made where it stands: the contraction before it can write the new layout at no cost. */
+  #copyReason(value: Value): string | null {
+    if (value.kind !== "load") return null;
+    const source = this.#contractions.get(value.buffer);
+    if (source === undefined || this.#usersOf(source) !== 1) return null;
+    return "the contraction before it writes the copy's layout";
+  }
+
+  /** Tells whether the one user of a tensor, views aside, yields fewer elements: a reduction that could inline it. */
+  #feedsSmaller(node: Node, meta: TensorMeta): boolean {
+    let user: Node = node;
+    do {
+      const [next] = user.users;
+      if (user.users.size !== 1 || next === undefined) return false;
+      user = next;
+    } while (user.op === "call" && isOperator(user.target) && user.target.view !== null);
+    return isTensorMeta(user.value) && this.#hint(product(shapeOf(user.value))) < this.#hint(product(shapeOf(meta)));
   }
 
   /** Users of a tensor; views hand on to theirs. */
@@ -343,6 +364,7 @@ class GraphLowering {
 
   #lowerContraction(node: Node, meta: TensorMeta, loop: ContractionLoop, origins: ReadonlySet<Node>): LoweredTensor {
     const { buffer, layout } = this.#newTensor(node, meta, "contractions are stored");
+    this.#contractions.set(buffer, node);
     this.#groups.push(simplifyContraction({
       kind: "contraction",
       origins: [...origins].sort((a, b) => a.id - b.id),

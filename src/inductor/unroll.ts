@@ -12,9 +12,10 @@ const MAX_UNROLLED_WEIGHT = 24;
 
 /**
  * The reduction as a pointwise value over its outer symbols, or null if it should stay one. Over a single element it always
- * is; over up to eight only if there is one user and the body is light.
+ * is; over up to eight only if a smaller result is computed from it (`feedsSmaller`) and the body is light: a consumer of the same size would
+ * run in the reduction's kernel anyway, and one that broadcasts it back over the reduced axis has to.
  */
-export function unrollReduction(loop: ReductionLoop, users: number): Value | null {
+export function unrollReduction(loop: ReductionLoop, feedsSmaller: boolean): Value | null {
   const extents: number[] = [];
   let total = 1;
   for (const v of loop.reduceVars) {
@@ -24,7 +25,7 @@ export function unrollReduction(loop: ReductionLoop, users: number): Value | nul
     total *= extent.value;
   }
   if (total === 1) return single(loop);
-  if (total < 1 || total > MAX_UNROLLED || users > 1 || loop.op === "argmax" || loop.op === "argmin") return null;
+  if (total < 1 || total > MAX_UNROLLED || !feedsSmaller || loop.op === "argmax" || loop.op === "argmin") return null;
   const cost = costOf(loop.value);
   if (cost.weight * total > MAX_UNROLLED_WEIGHT || cost.reads * total > MAX_READS) return null;
   let result: Value | null = null;
