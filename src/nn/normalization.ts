@@ -148,7 +148,7 @@ export class LayerNorm extends Module {
   override extraRepr(): string {
     return `${tupleText(this.normalizedShape)}, eps=${numberText(this.eps)}, elementwise_affine=${
       flag(this.weight !== null)
-    }`;
+    }, bias=${flag(this.bias !== null)}`;
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Attention: Vaswani et al. 2017.
  */
-import { F, type Tensor } from "../../tensor/mod.ts";
+import { draw, F, type Tensor } from "../../tensor/mod.ts";
 
 /** Options of {@linkcode scaledDotProductAttention}. */
 export interface AttentionOptions {
@@ -32,5 +32,10 @@ export function scaledDotProductAttention(
   if (isCausal && attnMask !== null) {
     throw new TypeError("scaledDotProductAttention: give either attnMask or isCausal");
   }
-  return F.scaledDotProductAttention(query, key, value, attnMask, dropoutP, isCausal, { scale });
+  if (dropoutP > 0) {
+    const factor = scale ?? 1 / Math.sqrt(Number(query.shape[query.ndim - 1]));
+    const args = { query, key, value, attnMask, dropoutP, isCausal, scale: factor };
+    return draw("tessera.attention_with_dropout.default", args, { device: query.device });
+  }
+  return F.scaledDotProductAttention(query, key, value, attnMask, 0, isCausal, { scale });
 }

@@ -1,7 +1,7 @@
 /**
  * Padding and resampling of images.
  */
-import { F, type Tensor } from "../../tensor/mod.ts";
+import { F, type Tensor, tensor } from "../../tensor/mod.ts";
 
 type PerDim = number | readonly number[];
 
@@ -38,18 +38,51 @@ export function interpolate(
     throw new TypeError("interpolate: give either size or scaleFactor");
   }
   const pair = (value: PerDim): readonly number[] => typeof value === "number" ? [value, value] : value;
-  const scale = scaleFactor === undefined ? null : pair(scaleFactor);
-  const output = size !== undefined
-    ? pair(size)
-    : (scale ?? []).map((s, i) => Math.floor(Number(x.shape[i + 2]) * s));
-  switch (mode) {
-    case "nearest":
-      return F.upsampleNearest2d(x, output, { scalesH: scale?.[0] ?? null, scalesW: scale?.[1] ?? null });
-    case "bilinear":
-      return F.upsampleBilinear2d(x, output, alignCorners, { scalesH: scale?.[0] ?? null, scalesW: scale?.[1] ?? null });
-    default:
-      return mode satisfies never;
+  const scales = scaleFactor === undefined ? null : pair(scaleFactor);
+  const sizes = size === undefined ? null : pair(size);
+  let out = x;
+  for (const axis of [2, 3]) {
+    const from = Number(x.shape[axis]);
+    const scale = scales?.[axis - 2] ?? null;
+    const to = sizes?.[axis - 2] ?? Math.floor(from * (scale ?? 1));
+    if (!Number.isInteger(to) || to < 1) {
+      throw new RangeError(`interpolate: the output size ${to} of dimension ${axis} must be a positive integer`);
+    }
+    // As in PyTorch, a given scale is used as it is, even if it does not lead exactly to the size.
+    out = mode === "nearest"
+      ? pickNearest(out, axis, from, to, scale)
+      : mixLinear(out, axis, from, to, scale, alignCorners);
   }
+  return out;
+}
+
+function range(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i);
+}
+
+function pickNearest(x: Tensor, axis: number, from: number, to: number, scale: number | null): Tensor {
+  const step = scale === null ? from / to : 1 / scale;
+  const picked = range(to).map((i) => Math.min(Math.floor(i * step), from - 1));
+  return x.indexSelect(axis, tensor(picked, { device: x.device }));
+}
+
+/** Interpolates along one axis: bilinear is linear along both. */
+function mixLinear(
+  x: Tensor,
+  axis: number,
+  from: number,
+  to: number,
+  scale: number | null,
+  alignCorners: boolean,
+): Tensor {
+  const step = alignCorners ? (to > 1 ? (from - 1) / (to - 1) : 0) : scale === null ? from / to : 1 / scale;
+  const places = range(to).map((i) => alignCorners ? i * step : Math.max((i + 0.5) * step - 0.5, 0));
+  const low = places.map((p) => Math.min(Math.floor(p), from - 1));
+  const high = low.map((l) => Math.min(l + 1, from - 1));
+  const { device, dtype } = x;
+  const share = tensor(places.map((p, i) => p - (low[i] ?? 0)), { device, dtype })
+    .reshape(axis === 3 ? [to] : [to, 1]);
+  return F.lerp(x.indexSelect(axis, tensor(low, { device })), x.indexSelect(axis, tensor(high, { device })), share);
 }
 
 /** [*, C·r², H, W] → [*, C, H·r, W·r]. */

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { cacheKey, DiskCache } from "../../src/runtime/mod.ts";
+
+const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function tessera(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Result> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", MAIN, ...args],
+    env: { NO_COLOR: "1", ...env },
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+Deno.test("tessera doctor --json reports devices, checks and cache, and ends with 0", async () => {
+  const directory = await Deno.makeTempDir();
+  const { code, out } = await tessera(["doctor", "--json"], { TESSERA_CACHE_DIR: directory });
+  assert.equal(code, 0);
+  const report = JSON.parse(out);
+  assert.equal(report.devices[0].name, "cpu");
+  assert.ok(report.devices[0].tiers.includes("js"));
+  assert.equal(report.versions.deno, Deno.version.deno);
+  assert.equal(report.cache.directory, directory);
+  assert.deepEqual(report.checks.map((c: { name: string }) => c.name), [
+    "JavaScript kernels",
+    "C++ compiler",
+    "native calls",
+    "C++ kernels",
+    "cache",
+  ]);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("tessera doctor names the remedy for a broken compiler and still ends with 0", async () => {
+  const { code, out } = await tessera(["doctor"], { CXX: "false", TESSERA_CACHE_DIR: await Deno.makeTempDir() });
+  assert.equal(code, 0);
+  assert.match(out, /absent {2}C\+\+ compiler: .*`false`.*\n {8}→ Set CXX to a working g\+\+ or clang\+\+, or unset it\./);
+  assert.match(out, /device cpu: js\n/);
+});
+
+Deno.test("tessera doctor tells that an unwritable cache is not used", async () => {
+  const { code, out } = await tessera(["doctor"], { TESSERA_CACHE_DIR: "/proc/none", CXX: "false" });
+  assert.equal(code, 0);
+  assert.match(out, /absent {2}cache: .*this process only\n {8}→ Set TESSERA_CACHE_DIR/);
+});
+
+Deno.test("tessera cache lists, measures and clears", async () => {
+  const directory = await Deno.makeTempDir();
+  const env = { TESSERA_CACHE_DIR: directory };
+  assert.match((await tessera(["cache", "list"], env)).out, /the cache is empty/);
+  const cache = new DiskCache({ directory });
+  cache.put(cacheKey("plan", "one", { compiler: "1" }), new Uint8Array(2048));
+  cache.put(cacheKey("so", "two", { compiler: "1" }), new Uint8Array(10));
+  const listed = JSON.parse((await tessera(["cache", "list", "--json"], env)).out);
+  assert.deepEqual(listed.map((e: { kind: string }) => e.kind).sort(), ["plan", "so"]);
+  const stats = await tessera(["cache", "stats"], env);
+  assert.match(stats.out, /entries {2}2\n/);
+  assert.match(stats.out, /\.plan\s+1 entries, 2 KiB/);
+  assert.match((await tessera(["cache", "clear"], env)).out, /removed 2 entries/);
+  assert.equal(JSON.parse((await tessera(["cache", "stats", "--json"], env)).out).entries, 0);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("bad usage ends with 2 and says what is wrong on standard error", async () => {
+  for (
+    const [args, message] of [
+      [[], /Usage: tessera/],
+      [["nonsense"], /unknown command 'nonsense'/],
+      [["explain"], /missing required argument 'script'/],
+      [["doctor", "--nonsense"], /unknown option '--nonsense'/],
+      [["explain", "missing.ts#f"], /there is no file missing\.ts/],
+    ] as const
+  ) {
+    const { code, out, err } = await tessera(args);
+    assert.equal(code, 2, args.join(" "));
+    assert.match(err, message);
+    assert.equal(out, "");
+  }
+});
+
+Deno.test("help texts have examples and end with 0", async () => {
+  for (const args of [["--help"], ["doctor", "--help"], ["explain", "--help"], ["cache", "--help"]]) {
+    const { code, out } = await tessera(args);
+    assert.equal(code, 0);
+    assert.match(out, /Examples:\n {2}deno task tessera/);
+  }
+});
+
+async function script(text: string): Promise<string> {
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  await Deno.writeTextFile(file, text.replaceAll("@MOD", new URL("../../mod.ts", import.meta.url).href));
+  return file;
+}
+
+Deno.test("tessera explain shows the graph, the fusion and the guards of a script's function", async () => {
+  const file = await script(`
+    import { randn, type Tensor } from "@MOD";
+    export const inputs = () => [randn([8, 4])];
+    export const model = (x: Tensor) => x.relu().mul(2).sum();
+  `);
+  const { code, out, err } = await tessera(["explain", `${file}#model`], { CXX: "false" });
+  assert.equal(code, 0, err);
+  assert.match(out, /relu/);
+  assert.match(out, /kernels\s+1 \(3 unfused\)/);
+  assert.match(out, /guards/);
+});
+
+Deno.test("tessera explain says what a script lacks, and fails with 1 if its function fails", async () => {
+  const file = await script(`
+    export const inputs = [1];
+    export const broken = () => { throw new RangeError("a fault of the script"); };
+  `);
+  const missing = await tessera(["explain", `${file}#other`]);
+  assert.equal(missing.code, 2);
+  assert.match(missing.err, /no function "other"; it exports broken/);
+  const failing = await tessera(["explain", `${file}#broken`]);
+  assert.equal(failing.code, 1);
+  assert.match(failing.err, /a fault of the script/);
+});
