@@ -67,6 +67,12 @@ export class Namer {
     return printExpr(e, this.#dialect);
   }
 
+  /** An index expression for hashing: names that are not given yet stay open, so that asking gives none out. */
+  skeleton(e: Expr): string {
+    const symbol = (sym: Sym): string => this.#symbols.get(sym) ?? (sym.kind === "indirect" ? "ind" : sym.name);
+    return printExpr(e, { ...this.#dialect, symbol });
+  }
+
   /** `i0 < 10, i1 < 4`. */
   extents(vars: readonly LoopVar[]): string {
     return vars.map((v) => `${this.symbol(v)} < ${this.expr(extentOf(v))}`).join(", ");
@@ -79,6 +85,47 @@ export interface ValueText {
   readonly roots: readonly string[];
 }
 
+/** Operators whose operands stand in the order of their texts: values are hash-consed, so their own order depends on history. */
+const COMMUTATIVE: ReadonlySet<string> = new Set(["add", "mul", "eq", "ne", "bitwiseAnd", "bitwiseOr", "bitwiseXor"]);
+
+/** Structural hashes that do not depend on what was made before. */
+function structuralHashes(roots: readonly Value[], namer: Namer): Map<Value, number> {
+  return foldValue<number>(roots, (v, of) => {
+    const operands = v.kind === "pointwise" && COMMUTATIVE.has(v.op)
+      ? v.args.map(of).sort((x, y) => x - y)
+      : childrenOf(v).map(of);
+    return hashText(`${v.kind},${v.dtype.short},${detailOf(v, namer)}(${operands.join(",")})`);
+  });
+}
+
+function detailOf(v: Value, namer: Namer): string {
+  switch (v.kind) {
+    case "constant":
+      return Object.is(v.value, -0) ? "-0" : String(v.value);
+    case "index":
+      return namer.skeleton(v.expr);
+    case "load":
+      return `${v.buffer.label}[${namer.skeleton(v.index)}]`;
+    case "pointwise":
+      return v.op;
+    case "masked":
+      return String(v.other);
+    case "cast":
+    case "bitcast":
+    case "philox":
+      return "";
+    default:
+      return v satisfies never;
+  }
+}
+
+/** FNV-1a. */
+function hashText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
 /** Prints values. `firstLine` numbers the shared lines. */
 export function valuesToText(roots: readonly Value[], namer: Namer, firstLine = 0): ValueText {
   const uses = new Map<Value, number>();
@@ -86,20 +133,47 @@ export function valuesToText(roots: readonly Value[], namer: Namer, firstLine = 
     for (const child of childrenOf(v)) uses.set(child, (uses.get(child) ?? 0) + 1);
     return null;
   });
+  const hashes = structuralHashes(roots, namer);
+  const operandsOf = (v: Value): readonly Value[] => {
+    if (v.kind !== "pointwise" || !COMMUTATIVE.has(v.op)) return childrenOf(v);
+    // Constants last, as people write them.
+    const isLast = (x: Value): number => x.kind === "constant" ? 1 : 0;
+    return [...v.args].sort((x, y) => isLast(x) - isLast(y) || (hashes.get(x) ?? 0) - (hashes.get(y) ?? 0));
+  };
   const lines: string[] = [];
+  const texts = new Map<Value, string>();
+  const of = (child: Value): string => texts.get(child) ?? "";
   let next = firstLine;
-  const texts = foldValue<string>(roots, (v, of) => {
-    const text = oneValue(v, of, namer, lines);
+  const finish = (v: Value): void => {
+    const text = oneValue(v, operandsOf(v), of, namer, lines);
     const isLeaf = v.kind === "constant" || v.kind === "index" || v.kind === "load";
-    if (isLeaf || (uses.get(v) ?? 0) < 2) return text;
+    if (isLeaf || (uses.get(v) ?? 0) < 2) {
+      texts.set(v, text);
+      return;
+    }
     const name = `%${next++}`;
     lines.push(`${name} = ${text}`);
-    return name;
-  });
-  return { lines, roots: roots.map((root) => texts.get(root) ?? "") };
+    texts.set(v, name);
+  };
+  const stack = [...roots].reverse();
+  for (let v = stack.at(-1); v !== undefined; v = stack.at(-1)) {
+    const missing = texts.has(v) ? [] : operandsOf(v).filter((child) => !texts.has(child));
+    if (missing.length > 0) stack.push(...missing.reverse());
+    else {
+      stack.pop();
+      if (!texts.has(v)) finish(v);
+    }
+  }
+  return { lines, roots: roots.map(of) };
 }
 
-function oneValue(v: Value, of: (child: Value) => string, namer: Namer, lines: string[]): string {
+function oneValue(
+  v: Value,
+  operands: readonly Value[],
+  of: (child: Value) => string,
+  namer: Namer,
+  lines: string[],
+): string {
   const at = (e: Expr): string => {
     for (const sym of symbolsBehind(e)) {
       const { value, size } = indirectPayload(sym);
@@ -116,7 +190,7 @@ function oneValue(v: Value, of: (child: Value) => string, namer: Namer, lines: s
     case "load":
       return `${namer.buffer(v.buffer)}[${at(v.index)}]`;
     case "pointwise":
-      return `${v.op}(${v.args.map(of).join(", ")})`;
+      return `${v.op}(${operands.map(of).join(", ")})`;
     case "cast":
       return `${v.dtype.short}(${of(v.arg)})`;
     case "bitcast":

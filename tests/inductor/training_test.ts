@@ -1,0 +1,153 @@
+/**
+ * Forward and backward of what networks are made of: kernels, and the same numbers as without fusion.
+ */
+import assert from "node:assert/strict";
+import { GraphRecorder } from "../../src/aot_autograd/recorder.ts";
+import { gradOf } from "../../src/autograd/mod.ts";
+import { int64, type StageName, withConfig } from "../../src/core/mod.ts";
+import { type Graph, isTensorMeta, type Node } from "../../src/graph/mod.ts";
+import { compileGraphToPlan, type PlanOptions } from "../../src/inductor/compile_plan.ts";
+import { F, installOperators, type Tensor, withMode } from "../../src/tensor/mod.ts";
+import "../../src/ops/mod.ts";
+import { metaOf } from "../helpers/graph_builder.ts";
+import { Random } from "../helpers/random_graph.ts";
+import { runPlan } from "../helpers/run_plan.ts";
+
+installOperators();
+
+interface Recording {
+  readonly r: GraphRecorder;
+  input(shape: readonly number[]): Tensor;
+  labels(shape: readonly number[]): Tensor;
+  parameter(shape: readonly number[]): Tensor;
+}
+
+function record(body: (g: Recording) => readonly Tensor[]): Graph {
+  const r = new GraphRecorder();
+  let count = 0;
+  const recording: Recording = {
+    r,
+    input: (shape) => r.placeholder(`x${count++}`, metaOf(shape), true),
+    labels: (shape) => r.placeholder(`t${count++}`, metaOf(shape, int64)),
+    parameter: (shape) => r.attribute(`p${count++}`, metaOf(shape), true),
+  };
+  const results = withMode(r, () => body(recording));
+  r.graph.setOutput(results.map((t) => r.nodeOf(t)));
+  return r.graph;
+}
+
+function grads(y: Tensor, inputs: readonly Tensor[], gradient?: Tensor): Tensor[] {
+  const made = gradOf([y], inputs, gradient === undefined ? {} : { gradOutputs: [gradient] });
+  return made.filter((t): t is Tensor => t !== null);
+}
+
+function contents(nodes: readonly Node[], seed: number): number[][] {
+  const r = new Random(seed);
+  return nodes.map((node) => {
+    if (!isTensorMeta(node.value)) return [];
+    const { shape, dtype } = node.value;
+    const numel = shape.reduce<number>((n, s) => n * Number(s), 1);
+    return Array.from({ length: numel }, () => dtype === int64 ? r.below(5) : Math.fround(r.next() * 2 - 1));
+  });
+}
+
+function check(graph: Graph, kernels: number, options: PlanOptions = {}): ReturnType<typeof compileGraphToPlan> {
+  const plain = ((): ReturnType<typeof compileGraphToPlan> => {
+    using _ = withConfig({ verify: true, disabled: new Set<StageName>(["fusion", "inlining", "reuse"]) });
+    return compileGraphToPlan(graph);
+  })();
+  using _ = withConfig({ verify: true });
+  const fused = compileGraphToPlan(graph, options);
+  const given = { inputs: contents(graph.placeholders, 1), attributes: contents(graph.attributes, 2) };
+  const expected = runPlan(plain.plan, given).results;
+  runPlan(fused.plan, given).results.forEach((got, i) => {
+    got.forEach((g, j) => {
+      const want = Number(expected[i]?.[j]);
+      assert.ok(
+        Number.isFinite(want) && Math.abs(Number(g) - want) <= 1e-4 * Math.max(1, Math.abs(want)),
+        `${i}[${j}]: ${g}, ${want}`,
+      );
+    });
+  });
+  assert.ok(fused.counters.kernels <= kernels, `takes ${fused.counters.kernels} kernels`);
+  return fused;
+}
+
+Deno.test("layer norm, forward and gradient of the input, is one kernel; gradients of weight and bias are another", () => {
+  const graph = (parameters: boolean): Graph =>
+    record((g) => {
+      const [x, w, b, d] = [g.input([4, 3, 6]), g.input([6]), g.input([6]), g.input([4, 3, 6])];
+      const y = F.layerNorm(x, [6], w, b);
+      return [y, ...grads(y, parameters ? [x, w, b] : [x], d)];
+    });
+  check(graph(false), 1);
+  check(graph(true), 2);
+});
+
+Deno.test("softmax of few classes stays one kernel", () => {
+  check(record((g) => [F.softmax(g.input([6, 5]), 1)]), 1);
+});
+
+Deno.test("cross entropy with its gradient: a kernel over rows, and the two sums over the batch", () => {
+  check(
+    record((g) => {
+      const [x, t] = [g.input([5, 7]), g.labels([5])];
+      const loss = F.crossEntropyLoss(x, t);
+      return [loss, ...grads(loss, [x])];
+    }),
+    3,
+  );
+});
+
+Deno.test("batch norm with relu, forward and backward, is one kernel", () => {
+  check(
+    record((g) => {
+      const [x, w, b, d] = [g.input([3, 4, 5, 2]), g.input([4]), g.input([4]), g.input([3, 4, 5, 2])];
+      const y = F.relu(F.batchNorm(x, w, b, null, null, true, 0.1, 1e-5, false));
+      return [y, ...grads(y, [x, w, b], d)];
+    }),
+    1,
+  );
+});
+
+Deno.test("convolution, relu and pooling, forward and backward", () => {
+  check(
+    record((g) => {
+      const [x, w, b, d] = [g.input([2, 3, 6, 6]), g.input([4, 3, 3, 3]), g.input([4]), g.input([2, 4, 3, 3])];
+      const y = F.maxPool2d(F.relu(F.conv2d(x, w, b, [1, 1], [1, 1])), [2, 2]);
+      return [y, ...grads(y, [x, w, b], d)];
+    }),
+    5,
+  );
+});
+
+Deno.test("attention: the gradients of query, key and value are written into one buffer by their products", () => {
+  const { groups } = check(
+    record((g) => {
+      const [x, w, d] = [g.input([2, 5, 8]), g.input([24, 8]), g.input([2, 5, 8])];
+      const heads = F.split(F.linear(x, w, null), 8, 2).map((t) =>
+        F.transpose(F.view(t.contiguous(), [2, 5, 2, 4]), 1, 2)
+      );
+      const [q, k, v] = heads as [Tensor, Tensor, Tensor];
+      const a = F.softmax(F.mul(F.matmul(q, F.transpose(k, -2, -1)), 0.5), -1);
+      const y = F.layerNorm(F.add(F.reshape(F.transpose(F.matmul(a, v), 1, 2), [2, 5, 8]), x), [8]);
+      return [y, ...grads(y, [x, w], d)];
+    }),
+    12,
+  );
+  assert.equal(groups.filter((group) => group.kind === "contraction").length, 9);
+});
+
+Deno.test("a training step updates donated parameters in place", () => {
+  const graph = record((g) => {
+    const [x, t] = [g.input([6, 9]), g.labels([6])];
+    const ps = [[8, 9], [8], [5, 8], [5]].map((shape) => g.parameter(shape));
+    const [w1, b1, w2, b2] = ps as [Tensor, Tensor, Tensor, Tensor];
+    const loss = F.crossEntropyLoss(F.linear(F.relu(F.linear(x, w1, b1)), w2, b2), t);
+    const all = grads(loss, ps);
+    return [loss, ...ps.map((p, i) => F.sub(p, F.mul(all[i] as Tensor, 0.1)))];
+  });
+  const donate = new Map([1, 2, 3, 4].map((at) => [at, { kind: "attribute" as const, index: at - 1 }]));
+  const { plan } = check(graph, 10, { donate });
+  assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 4);
+});
