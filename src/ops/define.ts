@@ -95,6 +95,8 @@ interface DefinitionBase<S extends string> {
   readonly random?: boolean;
   /** Result shapes depend on data: eager only, a graph break under capture. */
   readonly dataDependent?: boolean;
+  /** `decompose` checks its arguments itself, because `meta` refuses some that it can take. Otherwise `meta` runs before it. */
+  readonly checksItself?: boolean;
   /** False keeps the operator off `Tensor` and `F` (internal forms). Default true. */
   readonly public?: boolean;
   /** One or two sentences for the documentation table and the method's docstring. */
@@ -180,7 +182,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     meta: erased.meta,
     vjp: erased.vjp ?? null,
     loop: erased.loop ?? null,
-    decompose: erased.decompose ?? null,
+    decompose: checkedDecompose(definition, erased),
     host: erased.host ?? null,
     view: erased.view ?? null,
     functional: null,
@@ -191,6 +193,20 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
   });
   if (definition.inplace === true) registerInplace(op);
   return op;
+}
+
+/** `meta` is the one source of error texts, so it also runs before a decomposition, whose parts would complain in other words. */
+function checkedDecompose<S extends string>(
+  definition: Definition<S>,
+  { meta, decompose }: Partial<Operator> & { readonly meta: Operator["meta"] },
+): Operator["decompose"] {
+  if (decompose === null || decompose === undefined) return null;
+  if (definition.checksItself === true || definition.dataDependent === true) return decompose;
+  return (args, F) => {
+    // A tensor can do what meta asks of its inputs, and more.
+    meta(args as unknown as NamedArgs<MetaInput>);
+    return decompose(args, F);
+  };
 }
 
 /** Derives `add_` from `add`: the functional result, cast to self's dtype, is written into self. */

@@ -219,6 +219,8 @@ defineOp({
   doc:
     "self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds.",
   meta: ({ self, indices }) => indexSpec("index", self, indices),
+  // Masks can be read by the eager decomposition, though meta cannot know the result's shape.
+  checksItself: true,
   decompose: ({ self, indices }, F) =>
     F.indexPositions(
       self,

@@ -140,7 +140,7 @@ defineOp({
       const range = Number(high) - Number(low);
       // A range beyond 32 bits takes 63 bits of two words; a remainder of uniform bits, as PyTorch draws it.
       const bits = range <= 2 ** 32 ? ops.cast(words.word(2, 0), int64) : ops.bitwiseOr(
-        ops.shiftLeft(highBits(words.word(2, 0), 1), ops.constant(32, int64)),
+        ops.shiftLeft(ops.cast(highBits(words.word(2, 0), 1), int64), ops.constant(32, int64)),
         ops.cast(words.word(2, 1), int64),
       );
       return ops.cast(ops.add(ops.floorMod(ops.cast(bits, int64), range), Number(low)), out.dtype);

@@ -6,7 +6,17 @@
  */
 import { normalizeAxes } from "../core/mod.ts";
 import { view } from "../loops/mod.ts";
-import { constant, type Expr, shapeToText, type Size, sizeEq, sizeIsOne, sizeMul } from "../symbolic/mod.ts";
+import {
+  constant,
+  type Expr,
+  numelOf,
+  shapeToText,
+  type Size,
+  sizeEq,
+  sizeIsOne,
+  sizeIsZero,
+  sizeMul,
+} from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
@@ -224,6 +234,7 @@ defineOp({
   view: {
     // Elements that share memory were written alike, so the first of each stands for all.
     writeBack: ({ self }, changed) => {
+      if (sizeIsZero(numelOf(changed.shape))) return self;
       let base = changed;
       while (base.ndim > self.ndim) base = base.select(0, 0);
       self.shape.forEach((size, i) => {
