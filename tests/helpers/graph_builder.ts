@@ -7,7 +7,11 @@ import { type ArgValue, getOp, type MetaInput, type NamedArgs, type TensorSpec }
 import { contiguousStride, isSymInt, type Size } from "../../src/symbolic/mod.ts";
 
 /** The description of a contiguous tensor. */
-export function metaOf(shape: readonly Size[], dtype: DType = float32, stride: readonly Size[] = contiguousStride(shape)): TensorMeta {
+export function metaOf(
+  shape: readonly Size[],
+  dtype: DType = float32,
+  stride: readonly Size[] = contiguousStride(shape),
+): TensorMeta {
   return { shape, stride, storageOffset: 0, dtype, device: cpu };
 }
 

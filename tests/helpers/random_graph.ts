@@ -103,7 +103,9 @@ function step(b: GraphBuilder, r: Random, pool: Node[]): Node | null {
       if (rank === 0) return null;
       const dim = r.below(rank);
       const keep = r.below(2) === 0;
-      if (r.below(5) === 0) return b.call("aten._to_copy.default", [b.call("aten.argmax.default", [x, dim, keep])], { dtype: float32 });
+      if (r.below(5) === 0) {
+        return b.call("aten._to_copy.default", [b.call("aten.argmax.default", [x, dim, keep])], { dtype: float32 });
+      }
       return b.call(r.pick(["aten.sum.dim_IntList", "aten.amax.default"]), [x, [dim], keep]);
     }
     case 9: {
