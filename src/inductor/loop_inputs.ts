@@ -4,9 +4,11 @@
  * A {@linkcode TrackedInput} remembers at how many indices it was loaded, so that lowering can store an input that would be recomputed too
  * often and build the loop again. Plain numbers in tensor slots load as constants.
  */
-import { type DType, dtypeOfScalar, int64 } from "../core/mod.ts";
-import { type LoopInput, ops, type Value } from "../loops/mod.ts";
-import type { Expr, SymInt } from "../symbolic/mod.ts";
+import { type DType, dtypeOfScalar, int64, InternalError } from "../core/mod.ts";
+import { type Argument, type CallNode, isNode, type Node } from "../graph/mod.ts";
+import type { LoopInput, Value } from "../loops/mod.ts";
+import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
+import { type Expr, isSymInt, type SymInt } from "../symbolic/mod.ts";
 import type { LoweredTensor } from "./lowered.ts";
 
 /** A tensor argument. */
@@ -37,8 +39,5 @@ export class TrackedInput implements LoopInput {
   }
 }
 
-/** A plain number, or a size, in the place of a tensor. */
-export function scalarInput(value: number | bigint | boolean | SymInt): LoopInput & { readonly isScalar: true } {
-  const loaded = typeof value === "object" ? ops.index(value.expr, int64) : ops.constant(value, dtypeOfScalar(value));
-  return { shape: [], dtype: loaded.dtype, isScalar: true, load: () => loaded };
-}
+// One meaning of plain numbers for all executors: doubles stay doubles, whatever the tensor beside them is.
+export { scalarInput } from "../ops/mod.ts";

@@ -171,9 +171,9 @@ function checkSample(op: Operator, sample: Sample): number {
   return fixed;
 }
 
-/** The number of their results depends on sizes; or padding "same" reads the size of the kernel. */
+/** The number of their results depends on sizes; padding "same" reads the size of the kernel; a fractional scale rounds. */
 const FIXES =
-  /^aten\.(unsafe_)?(split|split_with_sizes|chunk|unbind|tensor_split|[hvd]split)(_copy)?\.|^aten\.conv\dd\.padding$/;
+  /^aten\.(unsafe_)?(split|split_with_sizes|chunk|unbind|tensor_split|[hvd]split)(_copy)?\.|^aten\.conv\dd\.padding$|^aten\._?upsample_\w+\.vec$/;
 
 /** Bins of unequal size are listed beforehand, so sizes must be numbers. */
 const REFUSES = /^tessera\.adaptive_/;
