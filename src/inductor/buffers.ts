@@ -7,7 +7,17 @@
 import type { DType } from "../core/mod.ts";
 import { type Graph, isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
-import { constant, type Expr, exprOf, isSymInt, mul, type ShapeEnvLike, sizeHint, symbol } from "../symbolic/mod.ts";
+import {
+  add,
+  constant,
+  type Expr,
+  exprOf,
+  isSymInt,
+  mul,
+  type ShapeEnvLike,
+  sizeHint,
+  symbol,
+} from "../symbolic/mod.ts";
 import type { Hint } from "./loop_space.ts";
 import { isConst, type Layout, rowMajorStride } from "./lowered.ts";
 
@@ -84,4 +94,10 @@ export function sizeHints(graph: Graph): Hint {
 /** Index symbols have no example value; strides and extents are free of them, so this is the exception. */
 function hintWith(env: ShapeEnvLike, e: Expr): number {
   return sizeHint(e, (s) => s.kind === "size" || s.kind === "unbacked" ? env.hint(symbol(s)) : FALLBACK_SIZE);
+}
+
+/** Elements from a buffer's start to the last one of a tensor in it. */
+export function storageSize(layout: Layout): Expr {
+  if (layout.shape.some((s) => isConst(s, 0))) return layout.offset;
+  return add(layout.offset, 1, ...layout.shape.map((size, d) => mul(add(size, -1), layout.stride[d] ?? constant(0))));
 }

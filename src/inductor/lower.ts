@@ -11,12 +11,12 @@ import type { Argument, CallNode, GetItemNode, Graph, Node, OutputNode, TensorMe
 import { inputsOf, isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
-import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
-import { add, constant, type Expr, exprOf, isSymInt, mul } from "../symbolic/mod.ts";
-import { denseLayout, newBuffer, product, sameStrides, shapeOf, sizeHints } from "./buffers.ts";
+import { isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
+import { add, constant, exprOf, isSymInt } from "../symbolic/mod.ts";
+import { denseLayout, newBuffer, product, sameStrides, shapeOf, sizeHints, storageSize } from "./buffers.ts";
 import type { Group, LoopGroup, Stage } from "./groups.ts";
 import type { PlanResult } from "./host_plan.ts";
-import { scalarInput, TrackedInput } from "./loop_inputs.ts";
+import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
@@ -315,6 +315,7 @@ class GraphLowering {
     return new LoweredTensor(node, layout.shape, buffer.dtype, { kind: "memory", buffer, layout });
   }
 
+  /** A reduction of a large domain to few results stays one stage: only the tiler knows how many workers may share it. */
   #lowerReduction(node: Node, meta: TensorMeta, loop: ReductionLoop, origins: ReadonlySet<Node>): LoweredTensor {
     const { buffer, layout } = this.#newTensor(node, meta, "reductions are stored");
     const index = flatIndex(layout, asIndex(loop.vars));
@@ -472,39 +473,7 @@ class GraphLowering {
   }
 
   #namedArgs(node: CallNode, op: Operator, inputs: TrackedInput[]): NamedArgs<LoopInput> {
-    const out: Record<string, ArgValue<LoopInput>> = {};
-    op.schema.args.forEach((arg, i) => {
-      const given = node.args[i];
-      if (given === undefined) throw new InternalError(`${node.name}: the argument ${arg.key} is missing`);
-      out[arg.key] = this.#argument(node, given, arg.type === "Tensor", inputs);
-    });
-    return out;
-  }
-
-  #argument(node: Node, given: Argument, isTensor: boolean, inputs: TrackedInput[]): ArgValue<LoopInput> {
-    if (Array.isArray(given)) {
-      return (given as readonly Argument[]).map((item) => this.#argument(node, item, isTensor, inputs));
-    }
-    if (isNode(given)) {
-      const tensor = this.#tensorOf(given);
-      if (tensor !== null) {
-        const input = new TrackedInput(tensor);
-        inputs.push(input);
-        return input;
-      }
-      const value = given.value;
-      if (typeof value === "number" || typeof value === "boolean" || isSymInt(value)) {
-        return isTensor ? scalarInput(value) : value;
-      }
-      throw new InternalError(`${node.name}: ${given.name} is neither a tensor nor a number`);
-    }
-    if (
-      isTensor &&
-      (typeof given === "number" || typeof given === "bigint" || typeof given === "boolean" || isSymInt(given))
-    ) {
-      return scalarInput(given);
-    }
-    return given as ArgValue<LoopInput>;
+    return loopArguments(node, op, (source) => this.#tensorOf(source), inputs);
   }
 
   // Results.
@@ -540,10 +509,4 @@ class GraphLowering {
     const buffer = this.#copy(tensor, layout, "the graph returns it with other strides");
     return { kind: "tensor", buffer, ...layout };
   }
-}
-
-/** Elements from the buffer's start to the tensor's last one. */
-function storageSize(layout: Layout): Expr {
-  if (layout.shape.some((s) => isConst(s, 0))) return layout.offset;
-  return add(layout.offset, 1, ...layout.shape.map((size, d) => mul(add(size, -1), layout.stride[d] ?? constant(0))));
 }
