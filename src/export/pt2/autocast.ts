@@ -21,8 +21,8 @@ function floatDtype(node: Node): DType | null {
   return isTensorMeta(node.value) && node.value.dtype.isFloat ? node.value.dtype : null;
 }
 
-/** A node that casts, in front of the next one. */
-function castTo(graph: Graph, node: Node, dtype: DType): Node {
+/** A node that casts another one. */
+export function castTo(graph: Graph, node: Node, dtype: DType): Node {
   if (!isTensorMeta(node.value)) return node;
   const op = getOp("aten.to.dtype");
   const args = op.schema.args.map((arg): Argument => {

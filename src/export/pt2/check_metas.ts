@@ -1,9 +1,11 @@
 /**
  * Derives every node's shape, strides and dtype again from the operator table, and compares them with what the file says.
  *
+ * A whole number that the file writes as a float promotes as one there; here it must not look like an integer, so a dtype is stated or a cast inserted.
  * Kernels are generated from these descriptions, so a file must not be able to lie in them, and strides must be those that Tessera's operators
  * produce. Only what depends on data is taken from the file. A disagreement is collected as a problem: the program can be inspected, not run.
  */
+import type { DType } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -19,45 +21,50 @@ import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../../
 import { constantValue, exprOf, sizeSame, sub } from "../../symbolic/mod.ts";
 import { fakeTensor, inferMeta } from "../../tensor/dispatch.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
-import type { Problems } from "./problems.ts";
+import { castTo } from "./autocast.ts";
+import type { ReadContext } from "./graph_reader.ts";
 import { isControl } from "./targets.ts";
 
 class MetaChecker {
-  readonly #problems: Problems;
-  readonly #stackTraces: ReadonlyMap<Node, string>;
+  readonly #context: ReadContext;
   readonly #fakes = new Map<Node, Tensor>();
 
-  constructor(problems: Problems, stackTraces: ReadonlyMap<Node, string>) {
-    this.#problems = problems;
-    this.#stackTraces = stackTraces;
+  constructor(context: ReadContext) {
+    this.#context = context;
   }
 
   check(graph: Graph): void {
-    for (const node of graph.nodes) {
+    for (const node of [...graph.nodes]) {
       if (node.op === "getItem") {
         const list = node.source.value;
         if (Array.isArray(list)) node.value = list[node.index] ?? null;
-      } else if (node.op === "call") this.#checkCall(node);
+      } else if (node.op === "call") this.#checkCall(node, graph);
     }
   }
 
-  #checkCall(node: CallNode): void {
+  #checkCall(node: CallNode, graph: Graph): void {
     const { target } = node;
     if (isControl(target)) { for (const inner of target.graphs) this.check(inner); }
     if (!isOperator(target) || target.isDataDependent) return;
+    const single = !Array.isArray(node.value);
+    const said: readonly NodeValue[] = Array.isArray(node.value) ? node.value : [node.value];
     let derived: readonly TensorMeta[];
     try {
-      const args = Object.fromEntries(
-        target.schema.args.map((arg, i) => [arg.key, this.#argument(node.args[i] ?? null)]),
-      );
-      derived = inferMeta(target, args as NamedArgs<Tensor>);
+      derived = this.#derive(target, node.args);
+      const [first] = derived, [wanted = null] = said;
+      if (
+        first?.dtype.isIntegral === true && isTensorMeta(wanted) && wanted.dtype.isFloat &&
+        this.#context.floatCalls.has(node)
+      ) {
+        graph.setArgs(node, graph.insertBefore(node, () => promoteAsFloat(graph, target, node.args, wanted.dtype)));
+        derived = this.#derive(target, node.args);
+        if (derived[0]?.dtype.isIntegral === true && single) return this.#castResult(graph, node, derived[0], wanted);
+      }
     } catch (error) {
       if (error instanceof NoValue) return;
       this.#report(node, error instanceof Error ? error.message : String(error));
       return;
     }
-    const single = !Array.isArray(node.value);
-    const said: readonly NodeValue[] = Array.isArray(node.value) ? node.value : [node.value];
     if (single ? derived.length !== 1 : said.length !== derived.length) {
       this.#report(node, `yields ${derived.length} results, the file says ${said.length}`);
       return;
@@ -74,6 +81,20 @@ class MetaChecker {
     if (target.functional !== null) this.#keepSelf(node, target);
   }
 
+  #derive(op: Operator, given: readonly Argument[]): readonly TensorMeta[] {
+    const args = Object.fromEntries(op.schema.args.map((arg, i) => [arg.key, this.#argument(given[i] ?? null)]));
+    return inferMeta(op, args as NamedArgs<Tensor>);
+  }
+
+  /** Two whole numbers written as floats, and no tensor to carry the dtype: the result is exact, so it is cast. */
+  #castResult(graph: Graph, node: CallNode, derived: TensorMeta, wanted: TensorMeta): void {
+    node.value = derived;
+    const users = graph.nodes[graph.nodes.indexOf(node) + 1];
+    if (users === undefined) return;
+    const cast = graph.insertBefore(users, () => castTo(graph, node, wanted.dtype));
+    graph.replaceAllUses(node, cast, (user) => user === cast);
+  }
+
   /** An in-place operator yields the tensor that it wrote. */
   #keepSelf(node: CallNode, op: Operator): void {
     const at = op.schema.args.findIndex((a) => a.mutated);
@@ -82,11 +103,11 @@ class MetaChecker {
   }
 
   #report(node: CallNode, reason: string): void {
-    this.#problems.add(
+    this.#context.problems.add(
       node.target.schema.target,
       reason.length > 500 ? `${reason.slice(0, 500)}…` : reason,
       node.location,
-      this.#stackTraces.get(node) ?? null,
+      this.#context.stackTraces.get(node) ?? null,
     );
   }
 
@@ -118,7 +139,18 @@ function disagree(a: TensorMeta, b: TensorMeta): boolean {
   });
 }
 
+/** The arguments under which whole numbers promote as the floats they are: with a stated dtype, or tensors of integers cast. */
+function promoteAsFloat(graph: Graph, op: Operator, args: readonly Argument[], dtype: DType): Argument[] {
+  const at = op.schema.args.findIndex((arg) => arg.type === "ScalarType" && arg.name === "dtype");
+  if (at >= 0) return args.map((arg, i) => i === at ? arg ?? dtype : arg);
+  return args.map((arg, i) => {
+    const isInteger = isNode(arg) && isTensorMeta(arg.value) && arg.value.dtype.kind !== "bool" &&
+      arg.value.dtype.isIntegral;
+    return isInteger && op.schema.args[i]?.mutated !== true ? castTo(graph, arg, dtype) : arg;
+  });
+}
+
 /** Replaces the descriptions in a graph, and those in its control flow, by derived ones; disagreements become problems. */
-export function checkMetas(graph: Graph, problems: Problems, stackTraces: ReadonlyMap<Node, string>): void {
-  new MetaChecker(problems, stackTraces).check(graph);
+export function checkMetas(graph: Graph, context: ReadContext): void {
+  new MetaChecker(context).check(graph);
 }

@@ -49,6 +49,8 @@ export interface ReadContext {
   readonly constraints: Constraint[];
   /** Full stack traces of nodes. */
   readonly stackTraces: Map<Node, string>;
+  /** Calls with a whole number that the file writes as a float: JavaScript has one kind of number, PyTorch promotes differently. */
+  readonly floatCalls: Set<Node>;
   /** Where tensors are put instead of where the file says; null for as the file says. */
   readonly device: Device | null;
 }
@@ -278,6 +280,10 @@ export class GraphReader implements Scope {
       given.delete(arg.name);
       if (data !== undefined && !(arg.type === "Generator")) return argumentOf(data, arg, this);
       if (!arg.hasDefault && !arg.optional) throw new NoCounterpart(`its argument ${arg.name} is missing`);
+      // A schema may write one number for a list: `int[2] stride=1`.
+      if (arg.list && typeof arg.defaultValue === "number") {
+        return new Array<Argument>(arg.listLength ?? 1).fill(arg.defaultValue);
+      }
       return arg.defaultValue;
     });
     for (const [name, data] of given) {
@@ -309,6 +315,9 @@ export class GraphReader implements Scope {
     const value: NodeValue = single ? values[0] ?? null : returns.length === 1 ? values[0] ?? [] : values;
     if (this.#autocast !== null) args = autocastArguments(this.graph, op, args, value, this.#autocast);
     const call = this.#call(node, this.#effectful(op, value), args, value);
+    if (node.inputs.some(({ arg }) => arg.kind === "float" && Number.isInteger(arg.value))) {
+      this.#context.floatCalls.add(call);
+    }
     if (single) {
       const [output] = node.outputs;
       if (output?.kind === "tensor") this.define(output.name, call, node.cursor);

@@ -63,6 +63,7 @@ function build(label: string, parts: ModelParts, target: Device | null): Exporte
     problems,
     constraints: [],
     stackTraces: new Map<Node, string>(),
+    floatCalls: new Set<Node>(),
     device: target,
   };
   const attributes = new Attributes(label, parts.payloads, target);
@@ -72,7 +73,7 @@ function build(label: string, parts: ModelParts, target: Device | null): Exporte
   reader.readNodes();
   reader.graph.setOutput(reader.results());
   const outputSpecs = readOutputs(data, reader, attributes, inputSpecs, signature);
-  checkMetas(reader.graph, problems, context.stackTraces);
+  checkMetas(reader.graph, context);
   if (problems.all.length === 0) verifyGraph(reader.graph);
   const tree = (text: string | null, which: string) =>
     text === null ? null : parseTreeSpec(text, `${parts.program.place}: ${which}`, data.namedTuples);

@@ -178,9 +178,15 @@ export class ProgramShapes implements ShapeEnvLike {
     }
   }
 
-  /** The value for the example inputs; symbols without an example count as a middling size within their range. */
+  /**
+   * The value for the example inputs. Symbols without an example count as a size of 64, or, where they stand for data that may be an
+   * index, as 1; within their range.
+   */
   hint(e: Expr): number {
-    return evaluate(e, (sym) => this.#hints.get(sym) ?? Math.max(sym.lower, Math.min(sym.upper, 64)));
+    return evaluate(e, (sym) => {
+      const usual = sym.kind === "unbacked" ? 1 : 64;
+      return this.#hints.get(sym) ?? Math.max(sym.lower, Math.min(sym.upper, usual));
+    });
   }
 
   evaluateBool(e: BoolExpr, reason: string): boolean {

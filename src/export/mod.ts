@@ -1,0 +1,5 @@
+/** Models from files: PyTorch's exported programs, safetensors. */
+export * from "./inspect.ts";
+export * from "./pt2/mod.ts";
+export * from "./safetensors/mod.ts";
+export { FormatError, ZipArchive, type ZipEntry, type ZipLimits } from "./zip/archive.ts";
