@@ -5,11 +5,11 @@
  * free names are parameters bound to what {@linkcode Tracer.wrap} shows for them. Values come from V8's scopes; a name that the surrounding text never
  * assigns needs no check, others are read again at each call. Where a closure cannot be read or rebuilt, the function runs as it is and a remark says so.
  */
-import { stripTypeScriptTypes } from "node:module";
 import { isDType, isTensor } from "../tensor/mod.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
+import { constantNamesAround } from "./program_text.ts";
 import { canReadScopes, lookUp, readScopes, type ScopeSnapshot } from "./scopes.ts";
-import { constantNames, type FunctionSyntax, functionSyntax } from "./syntax.ts";
+import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
 import type { Tracer } from "./tracer.ts";
 
 // deno-lint-ignore ban-types
@@ -33,46 +33,10 @@ const EFFECTS: Readonly<Record<string, string>> = {
 
 /** How names of closures are found out to be constant. */
 export interface ClosurePolicy {
-  /** The file in which the function was given to `compile`, if known. */
-  readonly file: string | null;
+  /** Files that were running when the function was given to `compile`: where its text is looked for first. */
+  readonly files: readonly string[];
   /** Values that the user stated, read again at each call. */
   readonly captures: (() => Readonly<Record<string, unknown>>) | null;
-}
-
-const sources = new Map<string, string | null>();
-
-/** A file's text as it runs: without types. Null if it cannot be read or stripped. */
-function runningText(file: string): string | null {
-  const known = sources.get(file);
-  if (known !== undefined) return known;
-  let text: string | null = null;
-  try {
-    const raw = Deno.readTextFileSync(new URL(file));
-    text = /\.[cm]?tsx?$/.test(new URL(file).pathname) ? stripTypeScriptTypes(raw, { mode: "transform" }) : raw;
-  } catch {
-    // A remote module, no permission, or syntax that the stripper does not know: names stay unproven, and are read at each call.
-    text = null;
-  }
-  sources.set(file, text);
-  return text;
-}
-
-function withoutSpace(text: string): string {
-  return text.replace(/\/\/[^\n]*\n|\/\*[^]*?\*\//g, "").replace(/[\s;,()"'`]+/g, "");
-}
-
-const squeezed = new Map<string, string>();
-
-/** Names among `names` that the file around the function never assigns. */
-function provenConstant(file: string | null, fn: AnyFunction, names: ReadonlySet<string>): ReadonlySet<string> {
-  const none: ReadonlySet<string> = new Set();
-  const text = file === null ? null : runningText(file);
-  if (file === null || text === null) return none;
-  let all = squeezed.get(file);
-  if (all === undefined) squeezed.set(file, all = withoutSpace(text));
-  // Only if the function stands in this file do its names mean what the file says.
-  if (!all.includes(withoutSpace(Function.prototype.toString.call(fn)))) return none;
-  return constantNames(text, names) ?? none;
 }
 
 interface FreeVariable {
@@ -137,7 +101,7 @@ export class Closures {
     }
     const scopes: ScopeSnapshot[] = readScopes(fn);
     const found = wanted.map((name) => ({ name, at: lookUp(scopes, name) })).filter((v) => v.at !== null);
-    const constant = provenConstant(this.#policy.file, fn, new Set(found.map((v) => v.name)));
+    const constant = constantNamesAround(fn, this.#policy.files, new Set(found.map((v) => v.name)));
     const own = found.map(({ name, at }): FreeVariable => ({
       name,
       value: at?.value,

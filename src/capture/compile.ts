@@ -11,7 +11,7 @@ import { activeMode } from "../tensor/mod.ts";
 import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
-import { GraphBreak, userLocation } from "./graph_break.ts";
+import { GraphBreak, userFiles } from "./graph_break.ts";
 import { compileTrace, type Entry, traceFunction, type TraceRequest } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
@@ -46,7 +46,7 @@ class CompiledCode {
   readonly fn: Function;
   readonly options: CompileOptions;
   readonly backend: CompilerBackend;
-  readonly file: string | null;
+  readonly files: readonly string[];
   entries: Entry[] = [];
   memory: SizeMemory;
   /** Why the function could not be captured, each time. */
@@ -59,7 +59,7 @@ class CompiledCode {
     this.options = options;
     const { backend = "inductor" } = options;
     this.backend = typeof backend === "string" ? findBackend(backend) : backend;
-    this.file = userLocation()?.file ?? null;
+    this.files = userFiles();
     this.memory = new SizeMemory(options.dynamic ?? null);
   }
 
@@ -95,7 +95,7 @@ class CompiledCode {
       self,
       args,
       memory: this.memory,
-      file: this.file,
+      files: this.files,
       captures: this.options.captures ?? null,
     };
     let entry: Entry;
@@ -263,7 +263,7 @@ export function explain<A extends readonly unknown[]>(
       self: undefined,
       args,
       memory: code.memory,
-      file: codes.get(fn)?.file ?? code.file,
+      files: codes.get(fn)?.files ?? code.files,
       captures: options.captures ?? null,
     };
     try {

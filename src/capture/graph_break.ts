@@ -29,6 +29,15 @@ const LIBRARY = new URL("../", import.meta.url).href;
 
 /** The line of the user's program that is running: the innermost frame outside of Tessera. */
 export function userLocation(): SourceLocation | null {
+  return userFrames()[Symbol.iterator]().next().value ?? null;
+}
+
+/** Files of the user's program that are running, innermost first. */
+export function userFiles(): string[] {
+  return [...new Set([...userFrames()].map((f) => f.file))];
+}
+
+function* userFrames(): Iterable<SourceLocation> {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 40;
   const stack = new Error().stack ?? "";
@@ -38,12 +47,11 @@ export function userLocation(): SourceLocation | null {
     if (match === null) continue;
     const file = match[2] ?? "";
     if (file.startsWith(LIBRARY)) continue;
-    return {
+    yield {
       file,
       line: Number(match[3]),
       column: Number(match[4]),
       functionName: match[1] ?? "",
     };
   }
-  return null;
 }

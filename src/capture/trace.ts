@@ -39,7 +39,7 @@ export interface TraceRequest {
   readonly self: unknown;
   readonly args: readonly unknown[];
   readonly memory: SizeMemory;
-  readonly file: string | null;
+  readonly files: readonly string[];
   readonly captures: (() => Readonly<Record<string, unknown>>) | null;
 }
 

@@ -329,7 +329,7 @@ export class Tracer implements DispatchMode, Tracing {
         "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
       );
     }
-    if (op.decompose !== null && op.view === null && mayAlias(op) && op.vjp === null) {
+    if (op.decompose !== null && op.view === null && mayAlias(op) && !this.#isTaped(op, args)) {
       // What such an operator returns may be (a view of) its argument; its parts say which.
       return withMode(this, () => decompose(op, args));
     }
@@ -356,6 +356,15 @@ export class Tracer implements DispatchMode, Tracing {
       return out;
     });
     return many ? outs : outs[0] as Tensor;
+  }
+
+  /** Whether the tape records this operator as a whole: then its results are tensors of their own, as in eager. */
+  #isTaped(op: Operator, args: NamedArgs<Tensor>): boolean {
+    if (op.vjp === null || !isGradEnabled()) return false;
+    return op.schema.args.some((a) => {
+      const v = args[a.key];
+      return v instanceof Tensor && v.requiresGrad;
+    });
   }
 
   #record(node: CallNode): CallNode {
