@@ -2,12 +2,12 @@
  * Loaders: what an operator's loop body sees of its tensor arguments while a graph is lowered.
  *
  * A {@linkcode TrackedInput} remembers at how many indices it was loaded, so that lowering can store an input that would be recomputed too
- * often and build the loop again. Plain numbers in tensor slots load as constants.
+ * often and build the loop again. Plain numbers in tensor slots load as the operator table says.
  */
-import { type DType, dtypeOfScalar, int64, InternalError } from "../core/mod.ts";
+import { type DType, InternalError } from "../core/mod.ts";
 import { type Argument, type CallNode, isNode, type Node } from "../graph/mod.ts";
 import type { LoopInput, Value } from "../loops/mod.ts";
-import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
+import { type ArgValue, type NamedArgs, type Operator, scalarInput } from "../ops/mod.ts";
 import { type Expr, isSymInt, type SymInt } from "../symbolic/mod.ts";
 import type { LoweredTensor } from "./lowered.ts";
 
@@ -39,5 +39,47 @@ export class TrackedInput implements LoopInput {
   }
 }
 
-// One meaning of plain numbers for all executors: doubles stay doubles, whatever the tensor beside them is.
-export { scalarInput } from "../ops/mod.ts";
+/** The arguments of a call as its loop takes them; tensors are also put into `inputs`, in order. */
+export function loopArguments(
+  node: CallNode,
+  op: Operator,
+  tensorOf: (node: Node) => LoweredTensor | null,
+  inputs: TrackedInput[],
+): NamedArgs<LoopInput> {
+  const out: Record<string, ArgValue<LoopInput>> = {};
+  op.schema.args.forEach((arg, i) => {
+    const given = node.args[i];
+    if (given === undefined) throw new InternalError(`${node.name}: the argument ${arg.key} is missing`);
+    out[arg.key] = loopArgument(node, given, arg.type === "Tensor", tensorOf, inputs);
+  });
+  return out;
+}
+
+function isNumber(value: unknown): value is number | bigint | boolean | SymInt {
+  return typeof value === "number" || typeof value === "bigint" || typeof value === "boolean" || isSymInt(value);
+}
+
+function loopArgument(
+  node: CallNode,
+  given: Argument,
+  isTensor: boolean,
+  tensorOf: (node: Node) => LoweredTensor | null,
+  inputs: TrackedInput[],
+): ArgValue<LoopInput> {
+  if (Array.isArray(given)) {
+    return (given as readonly Argument[]).map((item) => loopArgument(node, item, isTensor, tensorOf, inputs));
+  }
+  if (isNode(given)) {
+    const tensor = tensorOf(given);
+    if (tensor !== null) {
+      const input = new TrackedInput(tensor);
+      inputs.push(input);
+      return input;
+    }
+    // One meaning of plain numbers for all executors: doubles stay doubles, whatever the tensor beside them is.
+    if (isNumber(given.value)) return isTensor ? scalarInput(given.value) : given.value;
+    throw new InternalError(`${node.name}: ${given.name} is neither a tensor nor a number`);
+  }
+  if (isTensor && isNumber(given)) return scalarInput(given);
+  return given as ArgValue<LoopInput>;
+}
