@@ -149,6 +149,8 @@ export interface TensorMethods<T> {
   amin(dim?: Size | readonly Size[], keepdim?: boolean): T;
   /** The smallest and the largest element. */
   aminmax(options?: { dim?: Size | null; keepdim?: boolean }): [T, T];
+  /** π where self is negative, else 0; NaN stays NaN. */
+  angle(): T;
   /** Whether any element is not 0. */
   any(): T;
   any(dim: Size, options?: { keepdim?: boolean }): T;
@@ -351,6 +353,10 @@ export interface TensorMethods<T> {
   clamp_(min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(options?: { memoryFormat?: string | null }): T;
+  /** The tensor itself: it is real. */
+  conj(): T;
+  /** The tensor itself: it is real. */
+  conjPhysical(): T;
   /** self with value around it; negative padding crops. */
   constantPadNd(pad: readonly Size[], options?: { value?: Scalar }): T;
   constantPadNd(pad: readonly Size[], value?: Scalar): T;
@@ -420,9 +426,9 @@ export interface TensorMethods<T> {
   /** The n-th difference of neighbours along dim, with other tensors put before and after first. */
   diff(options?: { n?: Size; dim?: Size; prepend?: T | Scalar | null; append?: T | Scalar | null }): T;
   diff(n?: Size, dim?: Size, prepend?: T | Scalar | null, append?: T | Scalar | null): T;
-  /** The derivative of lgamma. Has no gradient itself. */
+  /** The derivative of lgamma. */
   digamma(): T;
-  /** The derivative of lgamma. Has no gradient itself. */
+  /** The derivative of lgamma. */
   digamma_(): T;
   /** self / other, broadcast; integers become the default float. */
   div(other: T | Scalar): T;
@@ -516,6 +522,9 @@ export interface TensorMethods<T> {
   fliplr(): T;
   /** A copy with dimension 0 in reverse order. */
   flipud(): T;
+  /** self to the power of exponent, in float64. */
+  floatPower(exponent: T | Scalar): T;
+  floatPower(exponent: Scalar): T;
   /** The largest integer not above self. */
   floor(): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -553,6 +562,10 @@ export interface TensorMethods<T> {
   ): T;
   /** At each place of index, the element of self at the same place but with the position along dim that index names. */
   gather(dim: Size, index: T | Scalar, options?: { sparseGrad?: boolean }): T;
+  /** The greatest common divisor. */
+  gcd(other: T | Scalar): T;
+  /** The greatest common divisor. */
+  gcd_(other: T | Scalar): T;
   /** Whether self is at least other, element by element. */
   ge(other: T | Scalar): T;
   ge(other: Scalar): T;
@@ -679,6 +692,10 @@ export interface TensorMethods<T> {
   /** The absolute difference, averaged unless asked otherwise. */
   l1Loss(target: T | Scalar, options?: { reduction?: Size }): T;
   l1Loss(target: T | Scalar, reduction?: Size): T;
+  /** The least common multiple. */
+  lcm(other: T | Scalar): T;
+  /** The least common multiple. */
+  lcm_(other: T | Scalar): T;
   /** Whether self is at most other, element by element. */
   le(other: T | Scalar): T;
   le(other: Scalar): T;
@@ -1097,6 +1114,8 @@ export interface TensorMethods<T> {
   rad2deg_(): T;
   /** All elements in one dimension: a view where that is possible, else a copy. */
   ravel(): T;
+  /** The tensor itself: it is real. */
+  real(): T;
   /** 1 / self. */
   reciprocal(): T;
   /** 1 / self. */
@@ -1133,6 +1152,10 @@ export interface TensorMethods<T> {
   reshape(shape: readonly Size[]): T;
   /** The same elements in the shape of other. */
   reshapeAs(other: T | Scalar): T;
+  /** The tensor itself: it is real. */
+  resolveConj(): T;
+  /** The tensor itself: it is real. */
+  resolveNeg(): T;
   /** A copy whose elements moved by shifts along dims, around the end; without dims the flattened tensor rolls. */
   roll(shifts: Size | readonly Size[], options?: { dims?: Size | readonly Size[] }): T;
   roll(shifts: Size | readonly Size[], dims?: Size | readonly Size[]): T;
@@ -1236,6 +1259,13 @@ export interface TensorMethods<T> {
   sort(options?: { dim?: Size; descending?: boolean }): [T, T];
   sort(dim?: Size, descending?: boolean): [T, T];
   sort(options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
+  /** -self × log(self); 0 at 0, -∞ below. */
+  specialEntr(): T;
+  /** The distribution function of the standard normal distribution. */
+  specialNdtr(): T;
+  /** self × log(1 + other), 0 where self is 0. */
+  specialXlog1py(other: T | Scalar): T;
+  specialXlog1py(other: Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(splitSize: Size, options?: { dim?: Size }): T[];
   split(splitSize: Size, dim?: Size): T[];
@@ -1772,6 +1802,8 @@ export interface Functional<T = TensorValue> {
   amin(self: T | Scalar, dim?: Size | readonly Size[], keepdim?: boolean): T;
   /** The smallest and the largest element. */
   aminmax(self: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean }): [T, T];
+  /** π where self is negative, else 0; NaN stays NaN. */
+  angle(self: T | Scalar): T;
   /** Whether any element is not 0. */
   any(self: T | Scalar): T;
   any(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): T;
@@ -2136,6 +2168,10 @@ export interface Functional<T = TensorValue> {
   /** Tensors one after the other along an existing dimension, promoted to one dtype. */
   concatenate(tensors: readonly T[], options?: { dim?: Size }): T;
   concatenate(tensors: readonly T[], dim?: Size): T;
+  /** The tensor itself: it is real. */
+  conj(self: T | Scalar): T;
+  /** The tensor itself: it is real. */
+  conjPhysical(self: T | Scalar): T;
   /** self with value around it; negative padding crops. */
   constantPadNd(self: T | Scalar, pad: readonly Size[], options?: { value?: Scalar }): T;
   constantPadNd(self: T | Scalar, pad: readonly Size[], value?: Scalar): T;
@@ -2460,9 +2496,9 @@ export interface Functional<T = TensorValue> {
     options?: { n?: Size; dim?: Size; prepend?: T | Scalar | null; append?: T | Scalar | null },
   ): T;
   diff(self: T | Scalar, n?: Size, dim?: Size, prepend?: T | Scalar | null, append?: T | Scalar | null): T;
-  /** The derivative of lgamma. Has no gradient itself. */
+  /** The derivative of lgamma. */
   digamma(self: T | Scalar): T;
-  /** The derivative of lgamma. Has no gradient itself. */
+  /** The derivative of lgamma. */
   digamma_(self: T | Scalar): T;
   /** self / other, broadcast; integers become the default float. */
   div(self: T | Scalar, other: T | Scalar): T;
@@ -2617,6 +2653,10 @@ export interface Functional<T = TensorValue> {
   fliplr(self: T | Scalar): T;
   /** A copy with dimension 0 in reverse order. */
   flipud(self: T | Scalar): T;
+  /** self to the power of exponent, in float64. */
+  floatPower(self: T | Scalar, exponent: T | Scalar): T;
+  floatPower(self: T | Scalar, exponent: Scalar): T;
+  floatPower(self: Scalar, exponent: T | Scalar): T;
   /** The largest integer not above self. */
   floor(self: T | Scalar): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -2661,6 +2701,10 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** At each place of index, the element of self at the same place but with the position along dim that index names. */
   gather(self: T | Scalar, dim: Size, index: T | Scalar, options?: { sparseGrad?: boolean }): T;
+  /** The greatest common divisor. */
+  gcd(self: T | Scalar, other: T | Scalar): T;
+  /** The greatest common divisor. */
+  gcd_(self: T | Scalar, other: T | Scalar): T;
   /** Whether self is at least other, element by element. */
   ge(self: T | Scalar, other: T | Scalar): T;
   ge(self: T | Scalar, other: Scalar): T;
@@ -2866,6 +2910,10 @@ export interface Functional<T = TensorValue> {
     eps?: number,
     cudnnEnable?: boolean,
   ): T;
+  /** The least common multiple. */
+  lcm(self: T | Scalar, other: T | Scalar): T;
+  /** The least common multiple. */
+  lcm_(self: T | Scalar, other: T | Scalar): T;
   /** Whether self is at most other, element by element. */
   le(self: T | Scalar, other: T | Scalar): T;
   le(self: T | Scalar, other: Scalar): T;
@@ -3474,6 +3522,8 @@ export interface Functional<T = TensorValue> {
   pixelShuffle(self: T | Scalar, upscaleFactor: Size): T;
   /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
   pixelUnshuffle(self: T | Scalar, downscaleFactor: Size): T;
+  /** The n-th derivative of digamma. */
+  polygamma(n: Size, self: T | Scalar): T;
   /** +self: the tensor itself. */
   positive(self: T | Scalar): T;
   /** +self: the tensor itself. */
@@ -3503,6 +3553,8 @@ export interface Functional<T = TensorValue> {
   rad2deg_(self: T | Scalar): T;
   /** All elements in one dimension: a view where that is possible, else a copy. */
   ravel(self: T | Scalar): T;
+  /** The tensor itself: it is real. */
+  real(self: T | Scalar): T;
   /** 1 / self. */
   reciprocal(self: T | Scalar): T;
   /** 1 / self. */
@@ -3543,6 +3595,10 @@ export interface Functional<T = TensorValue> {
   reshape(self: T | Scalar, shape: readonly Size[]): T;
   /** The same elements in the shape of other. */
   reshapeAs(self: T | Scalar, other: T | Scalar): T;
+  /** The tensor itself: it is real. */
+  resolveConj(self: T | Scalar): T;
+  /** The tensor itself: it is real. */
+  resolveNeg(self: T | Scalar): T;
   /** x / sqrt(mean(x²) + eps) · weight over the last dimensions; eps defaults to the dtype's. */
   rmsNorm(
     input: T | Scalar,
@@ -3717,6 +3773,14 @@ export interface Functional<T = TensorValue> {
   sort(self: T | Scalar, options?: { dim?: Size; descending?: boolean }): [T, T];
   sort(self: T | Scalar, dim?: Size, descending?: boolean): [T, T];
   sort(self: T | Scalar, options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
+  /** -self × log(self); 0 at 0, -∞ below. */
+  specialEntr(self: T | Scalar): T;
+  /** The distribution function of the standard normal distribution. */
+  specialNdtr(self: T | Scalar): T;
+  /** self × log(1 + other), 0 where self is 0. */
+  specialXlog1py(self: T | Scalar, other: T | Scalar): T;
+  specialXlog1py(self: Scalar, other: T | Scalar): T;
+  specialXlog1py(self: T | Scalar, other: Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(self: T | Scalar, splitSize: Size, options?: { dim?: Size }): T[];
   split(self: T | Scalar, splitSize: Size, dim?: Size): T[];

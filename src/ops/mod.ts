@@ -19,6 +19,7 @@ import "./random.ts";
 import "./rearrange.ts";
 import "./reduction.ts";
 import "./scan.ts";
+import "./special.ts";
 import "./statistics.ts";
 import "./unary.ts";
 import "./view.ts";

@@ -292,9 +292,10 @@ defineUnary({
 
 defineUnary({
   name: "digamma",
-  doc: "The derivative of lgamma. Has no gradient itself.",
+  doc: "The derivative of lgamma.",
   body: (x) => ops.digamma(x),
-  samples: { low: 0.5, high: 4, differentiate: false },
+  vjp: ({ grad, F }, self) => grad.mul(F.polygamma(1, self)),
+  samples: { low: 0.5, high: 4 },
 });
 
 defineRounding("floor", "The largest integer not above self.", (x) => ops.floor(x));

@@ -1,0 +1,192 @@
+/**
+ * Further functions: polygamma, entropies, normal distribution, number theory, parts of complex numbers.
+ *
+ * Pointwise bodies of a few primitives. Series are cut where the rest is below the precision of float64 for arguments above -3. Mirrors the
+ * `special_*` functions of ATen.
+ */
+import { float64 } from "../core/mod.ts";
+import { ops, type Value } from "../loops/mod.ts";
+import { broadcastShapes } from "../symbolic/mod.ts";
+import { definePointwise, defineScalarOverload, isMetaInput } from "./combinators.ts";
+import { defineOp } from "./define.ts";
+import { reduceGrad } from "./gradient.ts";
+import { binarySamples, unarySamples } from "./sample_sets.ts";
+import type { SampleGenerator } from "./samples.ts";
+import type { TensorValue } from "./value.ts";
+
+/** Bernoulli numbers B_2, B_4, … divided by (2k)!, of the Euler-Maclaurin series. */
+const BERNOULLI = [1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000];
+const SHIFT = 12;
+
+function power(x: Value, n: number): Value {
+  let out = x;
+  for (let i = 1; i < n; i++) out = ops.mul(out, x);
+  return out;
+}
+
+/** Hurwitz zeta, Σ 1 / (x + k)^s over k ≥ 0, for integers s ≥ 2. */
+function zeta(s: number, x: Value): Value {
+  let sum: Value | null = null;
+  for (let k = 0; k < SHIFT; k++) {
+    const term = ops.reciprocal(power(ops.add(x, k), s));
+    sum = sum === null ? term : ops.add(sum, term);
+  }
+  const w = ops.add(x, SHIFT);
+  const tail = ops.reciprocal(power(w, s - 1));
+  let rest = ops.add(ops.div(tail, s - 1), ops.div(ops.div(tail, w), 2));
+  let factor = s;
+  let term = ops.div(tail, ops.mul(w, w));
+  BERNOULLI.forEach((b, k) => {
+    rest = ops.add(rest, ops.mul(term, b * factor));
+    term = ops.div(term, ops.mul(w, w));
+    factor *= (s + 2 * k + 1) * (s + 2 * k + 2);
+  });
+  return sum === null ? rest : ops.add(sum, rest);
+}
+
+function polygamma(n: number, x: Value): Value {
+  if (n === 0) return ops.digamma(x);
+  if (n === 1) {
+    // Below 1/2 the reflection formula: trigamma(x) + trigamma(1 - x) = (π / sin πx)².
+    const reflected = ops.lt(x, 0.5);
+    const value = zeta(2, ops.where(reflected, ops.sub(1, x), x));
+    const p = ops.div(Math.PI, ops.sin(ops.mul(x, Math.PI)));
+    return ops.where(reflected, ops.sub(ops.mul(p, p), value), value);
+  }
+  let factorial = 1;
+  for (let i = 2; i <= n; i++) factorial *= i;
+  return ops.mul(zeta(n + 1, x), n % 2 === 0 ? -factorial : factorial);
+}
+
+definePointwise({
+  schema: "aten::polygamma(int n, Tensor self) -> Tensor",
+  doc: "The n-th derivative of digamma.",
+  promotion: "float",
+  check: ({ n }) => {
+    if (Number(n) < 0) throw new RangeError(`polygamma: n is ${n}; it must not be negative`);
+  },
+  body: (_, { n, self }) => polygamma(Number(n), self),
+  vjp: ({ n, self }, { grad, F }) => ({ self: () => grad.mul(F.polygamma(Number(n) + 1, self)) }),
+  samples: (g) =>
+    [0, 1, 2, 4].map((n) => ({
+      name: `order ${n}`,
+      args: { n, self: g.tensor([3, 4], { values: "uniform", low: 0.5, high: 3 }) },
+    })),
+});
+
+const xlog1py = definePointwise({
+  schema: "aten::special_xlog1py(Tensor self, Tensor other) -> Tensor",
+  doc: "self × log(1 + other), 0 where self is 0.",
+  promotion: "float",
+  body: (_, { self, other }) =>
+    ops.where(ops.isnan(other), NaN, ops.where(ops.eq(self, 0), 0, ops.mul(self, ops.log1p(other)))),
+  vjp: ({ self, other }, { grad, F }) => ({
+    self: () => {
+      const flat = F.logicalAnd(F.eq(self, 0), F.le(other, -1));
+      return reduceGrad(F.where(flat, 0, grad.mul(F.log1p(other))), self);
+    },
+    other: () => reduceGrad(grad.mul(F.div(self, F.add(other, 1))), other),
+  }),
+  samples: (g) => binarySamples(g, { low: 0.3, high: 3 }),
+});
+defineScalarOverload(xlog1py, "aten::special_xlog1py.self_scalar(Scalar self, Tensor other) -> Tensor");
+defineScalarOverload(xlog1py, "aten::special_xlog1py.other_scalar(Tensor self, Scalar other) -> Tensor");
+
+definePointwise({
+  schema: "aten::special_entr(Tensor self) -> Tensor",
+  doc: "-self × log(self); 0 at 0, -∞ below.",
+  promotion: "float",
+  body: (_, { self }) => {
+    const positive = ops.mul(ops.neg(self), ops.log(self));
+    return ops.where(
+      ops.isnan(self),
+      self,
+      ops.where(ops.gt(self, 0), positive, ops.where(ops.eq(self, 0), 0, ops.constant(-Infinity, self.dtype))),
+    );
+  },
+  vjp: ({ self }, { grad }) => ({ self: () => grad.mul(self.log().add(1).neg()) }),
+  samples: (g) => unarySamples(g, { low: 0.2, high: 3 }),
+});
+
+definePointwise({
+  schema: "aten::special_ndtr(Tensor self) -> Tensor",
+  doc: "The distribution function of the standard normal distribution.",
+  promotion: "float",
+  body: (_, { self }) => ops.mul(ops.add(ops.erf(ops.mul(self, Math.SQRT1_2)), 1), 0.5),
+  vjp: ({ self }, { grad }) => ({
+    self: () => grad.mul(self.mul(self).mul(-0.5).exp().mul(1 / Math.sqrt(2 * Math.PI))),
+  }),
+  samples: (g) => unarySamples(g),
+});
+
+for (const name of ["gcd", "lcm"] as const) {
+  definePointwise({
+    schema: `aten::${name}(Tensor self, Tensor other) -> Tensor`,
+    doc: name === "gcd" ? "The greatest common divisor." : "The least common multiple.",
+    promotion: "integer",
+    inplace: true,
+    body: (_, { self, other }, compute) => {
+      // Euclid's algorithm needs at most 1.45 steps a bit; further steps change nothing.
+      const steps = Math.ceil(1.45 * Math.min(8 * compute.bytes, 64)) + 1;
+      let a = ops.abs(self);
+      let b = ops.abs(other);
+      for (let i = 0; i < steps; i++) [a, b] = [ops.where(ops.eq(b, 0), a, b), ops.truncMod(a, b)];
+      if (name === "gcd") return a;
+      return ops.where(ops.eq(a, 0), 0, ops.abs(ops.mul(ops.truncDiv(self, a), other)));
+    },
+    samples: (g: SampleGenerator) => g.dtype.kind === "int" ? binarySamples(g, { low: 1, high: 40, both: true }) : [],
+  });
+}
+
+for (
+  const [overload, self, exponent] of [["Tensor_Tensor", "Tensor", "Tensor"], ["Tensor_Scalar", "Tensor", "Scalar"], [
+    "Scalar",
+    "Scalar",
+    "Tensor",
+  ]] as const
+) {
+  defineOp({
+    schema:
+      `aten::float_power.${overload}(${self} self, ${exponent} exponent) -> Tensor` as "aten::float_power.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor",
+    doc: "self to the power of exponent, in float64.",
+    meta: (args) => {
+      const tensors = Object.values(args).filter(isMetaInput);
+      return { shape: broadcastShapes("float_power", ...tensors.map((t) => t.shape)), dtype: float64 };
+    },
+    decompose: ({ self: base, exponent: power }, F) => {
+      const wide = (x: TensorValue): TensorValue => typeof x === "object" && "to" in x ? x.to(float64) : x;
+      return F.pow(wide(base), wide(power)).to(float64);
+    },
+    samples: (g: SampleGenerator) => [{
+      args: {
+        self: self === "Tensor" ? g.tensor([3], { values: [1, 2, 3] }) : 2,
+        exponent: exponent === "Tensor" ? g.tensor([3], { values: [2, 1, 3] }) : 2,
+      },
+    }],
+  });
+}
+
+/** Real tensors are their own conjugates and real parts. */
+for (const name of ["real", "resolve_conj", "resolve_neg", "conj", "conj_physical"] as const) {
+  const alias = name === "conj_physical" ? "" : "(a)";
+  defineOp({
+    schema: `aten::${name}(Tensor${alias} self) -> Tensor${alias}` as "aten::real(Tensor(a) self) -> Tensor(a)",
+    doc: "The tensor itself: it is real.",
+    meta: ({ self }) => {
+      if (self.dtype.isComplex) throw new TypeError(`${name}: complex tensors are not supported`);
+      return { shape: self.shape, dtype: self.dtype, stride: self.stride, storageOffset: self.storageOffset };
+    },
+    decompose: ({ self }) => self,
+    samples: (g: SampleGenerator) => [{ args: { self: g.tensor([2, 3]) } }],
+  });
+}
+
+definePointwise({
+  schema: "aten::angle(Tensor self) -> Tensor",
+  doc: "π where self is negative, else 0; NaN stays NaN.",
+  promotion: "float",
+  body: (_, { self }) =>
+    ops.where(ops.isnan(self), self, ops.where(ops.lt(self, 0), Math.PI, ops.constant(0, self.dtype))),
+  vjp: (_, { grad, F }) => ({ self: () => F.zerosLike(grad) }),
+  samples: (g) => unarySamples(g, { differentiate: false }),
+});
