@@ -201,6 +201,12 @@ export interface TensorMethods<T> {
   atanh(): T;
   /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
   atanh_(): T;
+  /** A view with at least 1 dimension. */
+  atleast1d(): T;
+  /** A view with at least 2 dimensions. */
+  atleast2d(): T;
+  /** A view with at least 3 dimensions. */
+  atleast3d(): T;
   /** The mean of each window over the last dimension; the stride defaults to the kernel size. */
   avgPool1d(
     kernelSize: Size | readonly Size[],
@@ -414,6 +420,15 @@ export interface TensorMethods<T> {
   detach(): T;
   /** A copy of what detach() shows. */
   detachCopy(): T;
+  /** The diagonal of a matrix, or a matrix with the given vector on a diagonal. */
+  diag(options?: { diagonal?: Size }): T;
+  diag(diagonal?: Size): T;
+  /** Matrices with the last dimension of self on a diagonal, zeros elsewhere. */
+  diagEmbed(options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagEmbed(offset?: Size, dim1?: Size, dim2?: Size): T;
+  /** A matrix with the flattened self on a diagonal. */
+  diagflat(options?: { offset?: Size }): T;
+  diagflat(offset?: Size): T;
   /** The diagonal of two dimensions as last dimension; offset moves it up (positive) or down. */
   diagonal(options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
   diagonal(offset?: Size, dim1?: Size, dim2?: Size): T;
@@ -991,6 +1006,9 @@ export interface TensorMethods<T> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** The mean over dimensions of what is not NaN. */
+  nanmean(options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null }): T;
+  nanmean(dim?: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** The lower median along a dimension and its position, without NaN. */
   nanmedian(dim: Size, options?: { keepdim?: boolean }): [T, T];
   nanmedian(dim: Size, keepdim?: boolean): [T, T];
@@ -1142,6 +1160,11 @@ export interface TensorMethods<T> {
   remainder_(other: Scalar): T;
   /** self copied repeats[i] times along dimension i; extra repeats add dimensions in front. */
   repeat(repeats: readonly Size[]): T;
+  /** Each element repeated in place along dim. */
+  repeatElements(repeats: Size, dim: Size): T;
+  /** Each element repeated in place along dim; the flattened tensor if dim is null. */
+  repeatInterleave(repeats: Size, options?: { dim?: Size | null; outputSize?: Size | null }): T;
+  repeatInterleave(repeats: Size, dim?: Size | null, options?: { outputSize?: Size | null }): T;
   /** self with its edge repeated around it. */
   replicationPad1d(padding: Size | readonly Size[]): T;
   /** self with its edge repeated around it. */
@@ -1386,6 +1409,8 @@ export interface TensorMethods<T> {
   /** The k largest (or smallest) elements along a dimension, in order, and their positions. */
   topk(k: Size, options?: { dim?: Size; largest?: boolean; sorted?: boolean }): [T, T];
   topk(k: Size, dim?: Size, largest?: boolean, sorted?: boolean): [T, T];
+  /** The sum of the diagonal of a matrix. */
+  trace(): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
   transpose(dim0: Size, dim1: Size): T;
   /** A copy of what transpose() shows. */
@@ -1906,6 +1931,15 @@ export interface Functional<T = TensorValue> {
   atanh(self: T | Scalar): T;
   /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
   atanh_(self: T | Scalar): T;
+  /** A view with at least 1 dimension. */
+  atleast1d(self: T | Scalar): T;
+  atleast1d(tensors: readonly T[]): T[];
+  /** A view with at least 2 dimensions. */
+  atleast2d(self: T | Scalar): T;
+  atleast2d(tensors: readonly T[]): T[];
+  /** A view with at least 3 dimensions. */
+  atleast3d(self: T | Scalar): T;
+  atleast3d(tensors: readonly T[]): T[];
   /** softmax(query · keyᵀ · scale + mask) · value. */
   attention(
     query: T | Scalar,
@@ -2114,6 +2148,8 @@ export interface Functional<T = TensorValue> {
   bitwiseXor_(self: T | Scalar, other: Scalar): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(self: T | Scalar, mat2: T | Scalar): T;
+  /** Views of all tensors in the shape that they broadcast to. */
+  broadcastTensors(tensors: readonly T[]): T[];
   /** self expanded to a shape that it broadcasts to. */
   broadcastTo(self: T | Scalar, size: readonly Size[]): T;
   /** The bucket of each value, between sorted boundaries. */
@@ -2162,6 +2198,8 @@ export interface Functional<T = TensorValue> {
   clamp_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(self: T | Scalar, options?: { memoryFormat?: string | null }): T;
+  /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
+  columnStack(tensors: readonly T[]): T;
   /** Tensors one after the other along an existing dimension, promoted to one dtype. */
   concat(tensors: readonly T[], options?: { dim?: Size }): T;
   concat(tensors: readonly T[], dim?: Size): T;
@@ -2479,6 +2517,15 @@ export interface Functional<T = TensorValue> {
   detach(self: T | Scalar): T;
   /** A copy of what detach() shows. */
   detachCopy(self: T | Scalar): T;
+  /** The diagonal of a matrix, or a matrix with the given vector on a diagonal. */
+  diag(self: T | Scalar, options?: { diagonal?: Size }): T;
+  diag(self: T | Scalar, diagonal?: Size): T;
+  /** Matrices with the last dimension of self on a diagonal, zeros elsewhere. */
+  diagEmbed(self: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  diagEmbed(self: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
+  /** A matrix with the flattened self on a diagonal. */
+  diagflat(self: T | Scalar, options?: { offset?: Size }): T;
+  diagflat(self: T | Scalar, offset?: Size): T;
   /** The diagonal of two dimensions as last dimension; offset moves it up (positive) or down. */
   diagonal(self: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
   diagonal(self: T | Scalar, offset?: Size, dim1?: Size, dim2?: Size): T;
@@ -2523,6 +2570,8 @@ export interface Functional<T = TensorValue> {
   /** Equal pieces along one dimension. */
   dsplit(self: T | Scalar, sections: Size): T[];
   dsplit(self: T | Scalar, indices: readonly Size[]): T[];
+  /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
+  dstack(tensors: readonly T[]): T;
   /** Sums products of elements by Einstein's convention, e.g. "bij,bjk->bik"; pairs are joined from left to right. */
   einsum(equation: string, tensors: readonly T[], options?: { path?: readonly Size[] | null }): T;
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
@@ -2798,6 +2847,8 @@ export interface Functional<T = TensorValue> {
   /** Equal pieces along one dimension. */
   hsplit(self: T | Scalar, sections: Size): T[];
   hsplit(self: T | Scalar, indices: readonly Size[]): T[];
+  /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
+  hstack(tensors: readonly T[]): T;
   /** Half the square where the difference is below delta, linear beyond. */
   huberLoss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; delta?: number }): T;
   huberLoss(self: T | Scalar, target: T | Scalar, reduction?: Size, delta?: number): T;
@@ -3246,6 +3297,9 @@ export interface Functional<T = TensorValue> {
   median(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
   median(self: T | Scalar, dim: Size, keepdim?: boolean): [T, T];
   median(self: T | Scalar): T;
+  /** The coordinates of a grid: each vector expanded over the dimensions of the others. */
+  meshgrid(tensors: readonly T[]): T[];
+  meshgrid(tensors: readonly T[], options: { indexing: string }): T[];
   /** The smallest element; NaN if there is one. Equals share the gradient. */
   min(self: T | Scalar): T;
   min(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
@@ -3295,6 +3349,17 @@ export interface Functional<T = TensorValue> {
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum_(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum_(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
+  /** The mean over dimensions of what is not NaN. */
+  nanmean(
+    self: T | Scalar,
+    options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  nanmean(
+    self: T | Scalar,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
   /** The lower median along a dimension and its position, without NaN. */
   nanmedian(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
   nanmedian(self: T | Scalar, dim: Size, keepdim?: boolean): [T, T];
@@ -3581,6 +3646,11 @@ export interface Functional<T = TensorValue> {
   remainder_(self: T | Scalar, other: Scalar): T;
   /** self copied repeats[i] times along dimension i; extra repeats add dimensions in front. */
   repeat(self: T | Scalar, repeats: readonly Size[]): T;
+  /** Each element repeated in place along dim. */
+  repeatElements(self: T | Scalar, repeats: Size, dim: Size): T;
+  /** Each element repeated in place along dim; the flattened tensor if dim is null. */
+  repeatInterleave(self: T | Scalar, repeats: Size, options?: { dim?: Size | null; outputSize?: Size | null }): T;
+  repeatInterleave(self: T | Scalar, repeats: Size, dim?: Size | null, options?: { outputSize?: Size | null }): T;
   /** self with its edge repeated around it. */
   replicationPad1d(self: T | Scalar, padding: Size | readonly Size[]): T;
   /** self with its edge repeated around it. */
@@ -3942,6 +4012,8 @@ export interface Functional<T = TensorValue> {
   /** The k largest (or smallest) elements along a dimension, in order, and their positions. */
   topk(self: T | Scalar, k: Size, options?: { dim?: Size; largest?: boolean; sorted?: boolean }): [T, T];
   topk(self: T | Scalar, k: Size, dim?: Size, largest?: boolean, sorted?: boolean): [T, T];
+  /** The sum of the diagonal of a matrix. */
+  trace(self: T | Scalar): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
   transpose(self: T | Scalar, dim0: Size, dim1: Size): T;
   /** A copy of what transpose() shows. */
@@ -4166,6 +4238,8 @@ export interface Functional<T = TensorValue> {
   /** Equal pieces along one dimension. */
   vsplit(self: T | Scalar, sections: Size): T[];
   vsplit(self: T | Scalar, indices: readonly Size[]): T[];
+  /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
+  vstack(tensors: readonly T[]): T;
   /** self where the condition holds, else other, broadcast. */
   where(condition: T | Scalar, self: T | Scalar, other: T | Scalar): T;
   where(condition: T | Scalar, self: Scalar, other: T | Scalar): T;

@@ -10,6 +10,7 @@ import "./arithmetic.ts";
 import "./bitwise.ts";
 import "./blend.ts";
 import "./comparison.ts";
+import "./compose_shapes.ts";
 import "./copy.ts";
 import "./creation.ts";
 import "./indexing.ts";
