@@ -31,5 +31,7 @@ function drawOne({ pixels, label, guess }: Mistake): string[] {
 /** Images side by side. */
 export function drawMistakes(mistakes: readonly Mistake[]): string {
   const columns = mistakes.map(drawOne);
-  return (columns[0] ?? []).map((_, row) => columns.map((c) => (c[row] ?? "").padEnd(24)).join("  ").trimEnd()).join("\n");
+  return (columns[0] ?? []).map((_, row) => columns.map((c) => (c[row] ?? "").padEnd(24)).join("  ").trimEnd()).join(
+    "\n",
+  );
 }

@@ -7,10 +7,22 @@
  */
 import { Command, Option } from "commander";
 import Table from "cli-table3";
-import { compile, data, device, manualSeed, noGrad, optim, tensor, type Tensor } from "../../mod.ts";
+import {
+  compile,
+  type CompiledGraph,
+  data,
+  device,
+  manualSeed,
+  noGrad,
+  onCompile,
+  optim,
+  type Tensor,
+  tensor,
+} from "../../mod.ts";
+import { formatBytes } from "../../src/runtime/mod.ts";
 import { findToolchain } from "../../src/runtime/cpu/mod.ts";
 import { drawMistakes, type Mistake } from "./draw.ts";
-import { eagerStep, type Measurement, measureJavaScript, measureStep } from "./measure.ts";
+import { countStep, eagerStep, type Figures, measureJavaScript, type Measurement, measureStep } from "./measure.ts";
 import { DigitNet, trainingStep } from "./network.ts";
 import { makeProgress, print } from "./progress.ts";
 
@@ -41,7 +53,10 @@ function readOptions(): Options {
     .option("--seed <n>", "decides weights, order and which images are held out", Number, 0)
     .option("--batch <n>", "images a step", whole, 64)
     .option("--json", "print one JSON object at the end", false)
-    .addHelpText("after", "\nExamples:\n  deno task demo\n  deno task demo --epochs 8 --batch 128\n  CXX=false deno task demo")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  deno task demo\n  deno task demo --epochs 8 --batch 128\n  CXX=false deno task demo",
+    )
     .parse()
     .opts<Options>();
 }
@@ -49,10 +64,19 @@ function readOptions(): Options {
 /** Time that training may take before the number of epochs is cut, where the user named none. */
 const TRAINING_SECONDS = 35;
 
-/** Trains, and returns the model with what the steps cost. */
-async function train(options: Options, set: data.DigitSet): Promise<
-  { readonly model: DigitNet; readonly steady: Measurement; readonly seconds: number; readonly epochs: number; readonly readyMs: number }
-> {
+/** A trained model and what its steps cost. */
+interface Trained {
+  readonly model: DigitNet;
+  /** Once the fastest kernels are in place. */
+  readonly steady: Measurement;
+  readonly seconds: number;
+  readonly epochs: number;
+  /** The compiled graphs of the step. */
+  readonly graphs: readonly CompiledGraph[];
+}
+
+/** Trains a new model. */
+async function train(options: Options, set: data.DigitSet): Promise<Trained> {
   manualSeed(options.seed);
   const model = new DigitNet();
   const loader = new data.DataLoader(new data.TensorDataset(set.images, set.labels), {
@@ -66,9 +90,13 @@ async function train(options: Options, set: data.DigitSet): Promise<
   const plain = trainingStep(model, optimizer);
   const compiled = options.backend === "none" ? null : compile(plain, { backend: options.backend, fullgraph: true });
   const step = compiled ?? plain;
+  const graphs: CompiledGraph[] = [];
+  using _ = onCompile(({ graph }) => {
+    graphs.push(graph);
+  });
   const start = performance.now();
   let firstCallMs = 0;
-  let readyMs = 0;
+  let isReady = compiled === null;
   let done = 0;
   let total = epochs * loader.length;
   let schedule = new optim.OneCycleLR(optimizer, { maxLr: 4e-3, totalSteps: total, cycleMomentum: false });
@@ -87,12 +115,12 @@ async function train(options: Options, set: data.DigitSet): Promise<
       if (done === 1) {
         firstCallMs = now - start;
         void compiled?.ready().then(() => {
-          readyMs = performance.now() - start;
+          isReady = true;
         });
       }
       // Background work (the compiler's result) gets its turn.
       await new Promise((resolve) => setTimeout(resolve, 0));
-      if (readyMs > 0 || compiled === null) {
+      if (isReady) {
         if (steadyFrom === 0) steadyFrom = performance.now();
         else steadySteps++;
       }
@@ -102,7 +130,9 @@ async function train(options: Options, set: data.DigitSet): Promise<
         const fitting = Math.max(1, Math.floor(TRAINING_SECONDS / (elapsed / done * loader.length)));
         if (fitting < epochs) {
           bar.stop();
-          print(`this will be slow: ${fitting} of ${epochs} epochs fit into ${TRAINING_SECONDS} s (--epochs ${epochs} takes them all)`);
+          print(
+            `this will be slow: ${fitting} of ${epochs} epochs fit into ${TRAINING_SECONDS} s (--epochs ${epochs} takes them all)`,
+          );
           epochs = fitting;
           total = epochs * loader.length;
           schedule = new optim.OneCycleLR(optimizer, { maxLr: 4e-3, totalSteps: total, cycleMomentum: false });
@@ -112,13 +142,19 @@ async function train(options: Options, set: data.DigitSet): Promise<
       }
     }
     if (!Deno.stdout.isTerminal()) {
-      print(`epoch ${epoch + 1}/${epochs}  loss ${(sum / loader.length).toFixed(4)}  ${((performance.now() - start) / 1000).toFixed(1)} s`);
+      print(
+        `epoch ${epoch + 1}/${epochs}  loss ${(sum / loader.length).toFixed(4)}  ${
+          ((performance.now() - start) / 1000).toFixed(1)
+        } s`,
+      );
     }
   }
   bar.stop();
   const end = performance.now();
-  const rate = steadySteps > 0 ? steadySteps * options.batch / (end - steadyFrom) * 1000 : done * options.batch / (end - start) * 1000;
-  return { model, steady: { imagesPerSecond: rate, firstCallMs }, seconds: (end - start) / 1000, epochs, readyMs };
+  const rate = steadySteps > 0
+    ? steadySteps * options.batch / (end - steadyFrom) * 1000
+    : done * options.batch / (end - start) * 1000;
+  return { model, steady: { imagesPerSecond: rate, firstCallMs }, seconds: (end - start) / 1000, epochs, graphs };
 }
 
 /** Share of right answers, and the images that were taken for another digit. */
@@ -129,7 +165,10 @@ function test(model: DigitNet, set: data.DigitSet, backend: string): { accuracy:
   const mistakes: Mistake[] = [];
   let right = 0;
   let seen = 0;
-  const loader = new data.DataLoader(new data.TensorDataset(set.images, set.labels), { batchSize: 250, dropLast: true });
+  const loader = new data.DataLoader(new data.TensorDataset(set.images, set.labels), {
+    batchSize: 250,
+    dropLast: true,
+  });
   for (const [images, labels] of loader) {
     if (images === undefined || labels === undefined) continue;
     const guesses = run(images).dataSync();
@@ -155,16 +194,41 @@ function rate(value: number): string {
   return Math.round(value).toLocaleString("en-US");
 }
 
+/** The table of all ways to run. */
+function tableText(rows: readonly (readonly [string, Measurement, Figures | null])[]): string {
+  const slowest = rows[0]?.[1].imagesPerSecond ?? 1;
+  const table = new Table({
+    head: ["training step", "images/s", "× eager", "first call", "kernels", "memory moved"],
+    colAligns: ["left", "right", "right", "right", "right", "right"],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const [name, m, figures] of rows) {
+    table.push([
+      name,
+      rate(m.imagesPerSecond),
+      (m.imagesPerSecond / slowest).toFixed(1),
+      `${m.firstCallMs.toFixed(0)} ms`,
+      figures?.kernels ?? "",
+      figures === null ? "" : formatBytes(figures.bytes),
+    ]);
+  }
+  return table.toString();
+}
+
 const options = readOptions();
 const began = performance.now();
 try {
   if (device(options.device).type !== "cpu") {
-    throw new RangeError(`--device ${options.device}: this version runs on the cpu`);
+    throw new RangeError(`--device ${options.device}: the demo runs on the cpu`);
   }
   const toolchain = findToolchain();
   if (!toolchain.ok) print(`No C++ tier: ${toolchain.problem} ${toolchain.remedy} The demo goes on in JavaScript.`);
   const digits = await data.loadDigits({ seed: options.seed });
-  print(`${digits.train.images.shape[0]} digits to train on, ${digits.test.images.shape[0]} held out; batch ${options.batch}`);
+  print(
+    `${digits.train.images.shape[0]} digits to train on, ${
+      digits.test.images.shape[0]
+    } held out; batch ${options.batch}`,
+  );
 
   const trained = await train(options, digits.train);
   const { accuracy, mistakes } = test(trained.model, digits.test, options.backend);
@@ -175,23 +239,26 @@ try {
   const images = digits.train.images.narrow(0, 0, options.batch).clone();
   const labels = digits.train.labels.narrow(0, 0, options.batch).clone();
   const eager = await measureStep(eagerStep(), images, labels, 1);
-  const rows: [string, Measurement][] = [["eager", eager]];
+  const rows: [string, Measurement, Figures | null][] = [["eager", eager, countStep(images, labels, false)]];
   if (options.backend === "inductor") {
-    rows.push(["compiled, JavaScript", await measureJavaScript(images, labels, 1)]);
-    if (toolchain.ok) rows.push(["compiled, C++", trained.steady]);
+    const fused = countStep(images, labels, true);
+    rows.push(["compiled to JavaScript", await measureJavaScript(images, labels, 1), fused]);
+    if (trained.graphs.some((g) => g.tier === "cpp")) {
+      rows.push(["compiled to C++", await measureCpp(images, labels, 1), fused]);
+    }
   } else {
-    rows.push([`backend ${options.backend}`, trained.steady]);
+    rows.push([`backend ${options.backend}`, trained.steady, null]);
   }
-  const plain = { head: [], border: [] };
-  const table = new Table({
-    head: ["training step", "images/s", "× eager", "first call"],
-    colAligns: ["left", "right", "right", "right"],
-    style: plain,
-  });
-  for (const [name, m] of rows) {
-    table.push([name, rate(m.imagesPerSecond), (m.imagesPerSecond / eager.imagesPerSecond).toFixed(1), `${m.firstCallMs.toFixed(0)} ms`]);
+  print(tableText(rows));
+  const javaScriptMs = trained.graphs.reduce((sum, g) => sum + g.compileMs, 0);
+  const cppMs = trained.graphs.reduce((sum, g) => sum + (g.tier === "cpp" ? g.cpp?.compileMs ?? 0 : 0), 0);
+  if (trained.graphs.length > 0) {
+    print(
+      `compiling the captured graph: ${javaScriptMs.toFixed(0)} ms to JavaScript${
+        cppMs > 0 ? `, ${cppMs.toFixed(0)} ms to C++ in the background` : ""
+      }`,
+    );
   }
-  print(table.toString());
   const seconds = (performance.now() - began) / 1000;
   print(`everything took ${seconds.toFixed(1)} s`);
   if (options.json) {
@@ -199,8 +266,9 @@ try {
       accuracy,
       seconds,
       epochs: trained.epochs,
-      ready_ms: trained.readyMs,
-      images_per_second: Object.fromEntries(rows.map(([name, m]) => [name, m.imagesPerSecond])),
+      javascript_ms: javaScriptMs,
+      cpp_ms: cppMs,
+      images_per_second: Object.fromEntries(rows.map(([name, m]) => [name, Math.round(m.imagesPerSecond)])),
     }));
   }
 } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * Measures a training step: eager, compiled to JavaScript, compiled to C++.
  */
-import { compile, manualSeed, optim, type Tensor, withConfig } from "../../mod.ts";
+import { compile, explain, manualSeed, onCompile, optim, type Tensor, withConfig } from "../../mod.ts";
 import { DigitNet, type Step, trainingStep } from "./network.ts";
 
 /** What one way of running costs. */
@@ -35,9 +35,34 @@ export async function measureStep(step: Step, images: Tensor, labels: Tensor, se
   return { imagesPerSecond: Number(images.shape[0]) / perCall, firstCallMs };
 }
 
-/** Measures the JavaScript tier alone: the C++ stage is off while the step compiles. */
+/** Measures the JavaScript tier alone. */
 export async function measureJavaScript(images: Tensor, labels: Tensor, seconds: number): Promise<Measurement> {
-  const step = compile(eagerStep(), { fullgraph: true });
-  using _ = withConfig({ disabled: new Set(["cpp"]) });
-  return await measureStep(step, images, labels, seconds);
+  return await measureStep(compile(eagerStep(), { fullgraph: true, options: { tier: "js" } }), images, labels, seconds);
+}
+
+/** Measures the C++ tier alone: the first call waits for the compiler, or finds its library in the cache. */
+export async function measureCpp(images: Tensor, labels: Tensor, seconds: number): Promise<Measurement> {
+  return await measureStep(compile(eagerStep(), { fullgraph: true, mode: "aot" }), images, labels, seconds);
+}
+
+/** What a compiled step is made of. */
+export interface Figures {
+  /** Launches a step. */
+  readonly kernels: number;
+  /** Bytes read and written a step. */
+  readonly bytes: number;
+}
+
+/** Compiles the step without running it, and counts; with fusion, or with every operator a kernel of its own. */
+export function countStep(images: Tensor, labels: Tensor, fusion: boolean): Figures {
+  using _ = withConfig(fusion ? {} : { disabled: new Set(["fusion", "inlining", "cpp"]) });
+  let kernels = 0;
+  let bytes = 0;
+  using _observer = onCompile(({ graph }) => {
+    const { counters } = graph.compiled;
+    kernels += counters.kernels;
+    bytes += counters.bytesRead + counters.bytesWritten;
+  });
+  explain(eagerStep(), { backend: "inductor", options: { tier: "js" } })(images, labels);
+  return { kernels, bytes };
 }

@@ -71,13 +71,18 @@ function checkFfi(): Check {
 }
 
 function checkNative(): Check {
-  return attempt("C++ kernels", true, "Mend the compiler and native calls above; until then kernels run as JavaScript.", () => {
-    const start = performance.now();
-    const pool = threadPool();
-    const built = performance.now() - start;
-    pool.spin(1);
-    return `a library was built, loaded and called in ${built.toFixed(0)} ms; ${pool.numThreads} threads`;
-  });
+  return attempt(
+    "C++ kernels",
+    true,
+    "Mend the compiler and native calls above; until then kernels run as JavaScript.",
+    () => {
+      const start = performance.now();
+      const pool = threadPool();
+      const built = performance.now() - start;
+      pool.spin(1);
+      return `a library was built, loaded and called in ${built.toFixed(0)} ms; ${pool.numThreads} threads`;
+    },
+  );
 }
 
 function checkCache(stats: CacheStats): Check {
@@ -105,7 +110,12 @@ export function examine(): DoctorReport {
   const cache = diskCache().stats();
   const checks = [javaScript, compiler, ffi, native, checkCache(cache)];
   return {
-    versions: { tessera: config.version, deno: Deno.version.deno, v8: Deno.version.v8, typescript: Deno.version.typescript },
+    versions: {
+      tessera: config.version,
+      deno: Deno.version.deno,
+      v8: Deno.version.v8,
+      typescript: Deno.version.typescript,
+    },
     system: { os: Deno.build.os, arch: Deno.build.arch, cores: navigator.hardwareConcurrency },
     devices: [{ name: "cpu", tiers: [...(javaScript.works ? ["js"] : []), ...(native.works ? ["cpp"] : [])] }],
     checks,

@@ -35,7 +35,9 @@ export async function loadTarget(spec: string): Promise<Target> {
   if (typeof fn !== "function") {
     const functions = Object.keys(module).filter((key) => typeof module[key] === "function" && key !== "inputs");
     throw new UsageError(
-      `explain: ${path} exports no function "${name}"; it exports ${functions.join(", ") || "none"}: write ${path}#NAME`,
+      `explain: ${path} exports no function "${name}"; it exports ${
+        functions.join(", ") || "none"
+      }: write ${path}#NAME`,
     );
   }
   const given = module["inputs"];

@@ -69,7 +69,7 @@ Examples:
     .action(async (script: string) => {
       const target = await loadTarget(script);
       const { explainTarget } = await import("./explain_target.ts");
-      print(await explainTarget(target));
+      print(explainTarget(target));
     });
 
   const cache = program.command("cache")

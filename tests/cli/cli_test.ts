@@ -42,7 +42,10 @@ Deno.test("tessera doctor --json reports devices, checks and cache, and ends wit
 Deno.test("tessera doctor names the remedy for a broken compiler and still ends with 0", async () => {
   const { code, out } = await tessera(["doctor"], { CXX: "false", TESSERA_CACHE_DIR: await Deno.makeTempDir() });
   assert.equal(code, 0);
-  assert.match(out, /absent {2}C\+\+ compiler: .*`false`.*\n {8}→ Set CXX to a working g\+\+ or clang\+\+, or unset it\./);
+  assert.match(
+    out,
+    /absent {2}C\+\+ compiler: .*`false`.*\n {8}→ Set CXX to a working g\+\+ or clang\+\+, or unset it\./,
+  );
   assert.match(out, /device cpu: js\n/);
 });
 
