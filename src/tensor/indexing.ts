@@ -127,7 +127,13 @@ function compact(tensors: readonly (Tensor | null | undefined)[]): (Tensor | nul
 /** `t.at(...index)`. */
 export function indexTensor(t: Tensor, index: readonly Index[]): Tensor {
   const { view, tensors } = resolve(t, index);
-  if (tensors !== null) return call("aten.index.Tensor", { self: view, indices: tensors });
+  if (tensors !== null) {
+    // Masks are read here, by an operator that says that its shape depends on data, so that capture breaks the graph there.
+    const positions = tensors.flatMap((i): readonly (Tensor | null)[] =>
+      i?.dtype.kind === "bool" ? call("aten.nonzero.default", { self: i }).unbind(1) : [i]
+    );
+    return call("aten.index.Tensor", { self: view, indices: positions });
+  }
   return view === t ? call("aten.alias.default", { self: t }) : view;
 }
 
