@@ -5,7 +5,7 @@
 import { type Graph, isTensorMeta, type NodeValue, type SourceLocation, valueToText } from "../graph/mod.ts";
 import { freeSymbols, isSymInt, type Sym } from "../symbolic/mod.ts";
 import type { ExportedProgram } from "./pt2/program.ts";
-import { type Problem, problemToText } from "./pt2/problems.ts";
+import { printable, type Problem, problemToText } from "./pt2/problems.ts";
 import { readExportedProgram, type ReadOptions } from "./pt2/reader.ts";
 import { rangeText } from "./pt2/bindings.ts";
 import { isControl } from "./pt2/targets.ts";
@@ -216,5 +216,5 @@ export function inspectToText(report: InspectReport): string {
   if (report.unsupported.length > 0) {
     lines.push("unsupported", ...report.unsupported.map(({ text }) => `  ${text}`));
   }
-  return lines.join("\n");
+  return lines.map(printable).join("\n");
 }

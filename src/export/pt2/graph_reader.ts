@@ -34,7 +34,7 @@ import { quoteName } from "../zip/archive.ts";
 import { argumentOf, NoCounterpart, type Scope } from "./arguments.ts";
 import { autocastArguments } from "./autocast.ts";
 import type { JsonCursor } from "./json.ts";
-import type { Problems } from "./problems.ts";
+import { printable, type Problems } from "./problems.ts";
 import type { ArgumentData, DeviceData, GraphData, NodeData, SymValue, TensorMetaData } from "./schema.ts";
 import type { Constraint, ProgramShapes } from "./shape_env.ts";
 import { COND_ON_TENSOR, CONTROL_GRAPHS, controlKind, controlTarget, ITEM, unsupportedTarget } from "./targets.ts";
@@ -360,7 +360,7 @@ export class GraphReader implements Scope {
 
   /** Keeps a call that cannot run, with the tensors it reads and the names it defines. */
   #unsupported(node: NodeData, reason: string): void {
-    const target = node.target.replace(/^torch\.ops\./, "").slice(0, 200);
+    const target = printable(node.target.replace(/^torch\.ops\./, "").slice(0, 200));
     this.#context.problems.add(target, reason, locationOf(node.stackTrace), node.stackTrace);
     const inputs: Argument[] = [];
     for (const { arg } of node.inputs) {

@@ -29,10 +29,16 @@ export class UnsupportedError extends CompileError {
   }
 }
 
+/** Text from a file as it may be printed: without characters that steer a terminal. */
+export function printable(text: string): string {
+  // deno-lint-ignore no-control-regex
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, "?");
+}
+
 /** `aten.foo.default: not in the operator table (3 times, first at model.py:12)`. */
 export function problemToText({ target, reason, count, location }: Problem): string {
   const where = location === null ? "" : `, ${count > 1 ? "first " : ""}at ${location.file}:${location.line}`;
-  return `${target}: ${reason} (${count === 1 ? "once" : `${count} times`}${where})`;
+  return printable(`${target}: ${reason} (${count === 1 ? "once" : `${count} times`}${where})`);
 }
 
 /** Problems by target and reason. */
