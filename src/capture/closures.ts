@@ -176,7 +176,7 @@ export class Closures {
       if (what !== undefined && name in globalThis) bound.set(name, () => effectGuard(name, what, tracer));
       else if (name === "Math" && !bound.has(name)) bound.set(name, () => mathWithoutChance(tracer));
     }
-    return evaluate(syntax, bound);
+    return evaluate(fn.name.replace(/[^\w$]/g, "_") || "function", syntax, bound);
   }
 }
 
@@ -215,11 +215,12 @@ function mathWithoutChance(tracer: Tracer): Math {
 }
 
 /** Makes the function anew; free names are read through getters at each use. */
-function evaluate(syntax: FunctionSyntax, bound: ReadonlyMap<string, () => unknown>): AnyFunction {
+function evaluate(name: string, syntax: FunctionSyntax, bound: ReadonlyMap<string, () => unknown>): AnyFunction {
   const scope = Object.create(null) as Record<string, unknown>;
   for (const [name, read] of bound) Object.defineProperty(scope, name, { get: read, enumerable: true });
   // A sloppy outer function may use `with`, which is what makes reads lazy; the rebuilt function itself stays strict.
-  const text = `with (scope) { return (function () { "use strict"; return ${syntax.expression}; })(); }`;
+  const text =
+    `with (scope) { return (function () { "use strict"; return ${syntax.expression}; })(); }\n//# sourceURL=tessera-capture:${name}`;
   const make = new Function("scope", text) as (scope: object) => AnyFunction;
   return make(scope);
 }

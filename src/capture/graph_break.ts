@@ -27,31 +27,76 @@ export class GraphBreak extends CompileError {
 /** Files of Tessera itself, which are never the user's line. */
 const LIBRARY = new URL("../", import.meta.url).href;
 
-/** The line of the user's program that is running: the innermost frame outside of Tessera. */
+/** The line of the user's program that is running: the innermost frame outside of Tessera. Reading a stack is slow. */
 export function userLocation(): SourceLocation | null {
-  return userFrames()[Symbol.iterator]().next().value ?? null;
+  return userFrames(stackHere())[0] ?? null;
 }
 
 /** Files of the user's program that are running, innermost first. */
 export function userFiles(): string[] {
-  return [...new Set([...userFrames()].map((f) => f.file))];
+  return [...new Set(userFrames(stackHere()).map((f) => f.file))];
 }
 
-function* userFrames(): Iterable<SourceLocation> {
+/** A place in the program whose file and line are worked out when somebody asks: V8 keeps a stack cheaply and prints it slowly. */
+class LazyLocation implements SourceLocation {
+  #stack: Error | null;
+  #found: SourceLocation | null = null;
+
+  constructor(stack: Error) {
+    this.#stack = stack;
+  }
+
+  #resolve(): SourceLocation {
+    if (this.#stack !== null) {
+      this.#found = userFrames(this.#stack)[0] ?? null;
+      this.#stack = null;
+    }
+    return this.#found ?? NOWHERE;
+  }
+
+  get file(): string {
+    return this.#resolve().file;
+  }
+
+  get line(): number {
+    return this.#resolve().line;
+  }
+
+  get column(): number {
+    return this.#resolve().column;
+  }
+
+  get functionName(): string {
+    return this.#resolve().functionName;
+  }
+}
+
+const NOWHERE: SourceLocation = { file: "", line: 0, column: 0, functionName: "" };
+
+/** Notes the running line; its fields are empty if only Tessera's own code is running. */
+export function noteLocation(): SourceLocation {
+  return new LazyLocation(stackHere());
+}
+
+function stackHere(): Error {
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 40;
-  const stack = new Error().stack ?? "";
+  const stack = new Error();
   Error.stackTraceLimit = limit;
-  for (const line of stack.split("\n").slice(1)) {
-    const match = /^\s+at (?:(?:async )?(.+?) \()?((?:file|https?|jsr|npm|data):.*?):(\d+):(\d+)\)?$/.exec(line);
+  return stack;
+}
+
+const FRAME = /^\s+at (?:(?:async )?(.+?) \()?((?:file|https?|jsr|npm|data|tessera-capture):.*?):(\d+):(\d+)\)?$/;
+
+/** The user's frames of a stack, innermost first. */
+function userFrames(error: Error): SourceLocation[] {
+  const out: SourceLocation[] = [];
+  for (const line of (error.stack ?? "").split("\n").slice(1)) {
+    const match = FRAME.exec(line);
     if (match === null) continue;
     const file = match[2] ?? "";
     if (file.startsWith(LIBRARY)) continue;
-    yield {
-      file,
-      line: Number(match[3]),
-      column: Number(match[4]),
-      functionName: match[1] ?? "",
-    };
+    out.push({ file, line: Number(match[3]), column: Number(match[4]), functionName: match[1] ?? "" });
   }
+  return out;
 }

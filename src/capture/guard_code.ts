@@ -79,19 +79,39 @@ const HELPERS: Helpers = {
 
 const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
 
+/** V8 does not optimise very long functions: guards are cut into functions of about this many lines. */
+const CHUNK_LINES = 300;
+
 class Emitter {
-  readonly #lines: string[] = [];
-  readonly #late: string[] = [];
+  /** The bodies of the functions that make up the guard; the last one is being written. */
+  readonly #chunks: string[][] = [[]];
+  /** Checks that compare several sources stand at the end. */
+  readonly #late: (() => void)[] = [];
   readonly constants: unknown[] = [];
   readonly sentences: string[] = [];
-  readonly #names = new Map<Source, string>();
-  readonly #scopes = new Map<unknown, string>();
-  readonly #sizes = new Map<Sym, string>();
+  readonly #constantAt = new Map<unknown, number>();
+  /** Variables of the current chunk. */
+  #names = new Map<Source, string>();
+  #scopes = new Map<unknown, string>();
+  #sizes = new Map<Sym, string>();
+  /** Where a size is read. */
+  readonly #sizeAt = new Map<Sym, { readonly source: Source; readonly dim: number }>();
   #next = 0;
 
+  get #lines(): string[] {
+    return this.#chunks[this.#chunks.length - 1] as string[];
+  }
+
+  #startChunk(): void {
+    this.#chunks.push([]);
+    this.#names = new Map();
+    this.#scopes = new Map();
+    this.#sizes = new Map();
+  }
+
   #constant(value: unknown): string {
-    let at = this.constants.indexOf(value);
-    if (at < 0) at = this.constants.push(value) - 1;
+    let at = this.#constantAt.get(value);
+    if (at === undefined) this.#constantAt.set(value, at = this.constants.push(value) - 1);
     return `c[${at}]`;
   }
 
@@ -109,10 +129,9 @@ class Emitter {
   }
 
   /** Fails with the next number where `condition` (a text) is true. */
-  #fail(condition: string, sentence: string, late = false): void {
-    const line = `if (${condition}) return ${this.sentences.length};`;
+  #fail(condition: string, sentence: string): void {
+    this.#lines.push(`if (${condition}) return ${this.sentences.length};`);
     this.sentences.push(sentence);
-    (late ? this.#late : this.#lines).push(line);
   }
 
   #define(text: string): string {
@@ -157,11 +176,11 @@ class Emitter {
   }
 
   /** The name under which a source's value stands; emits its read and its checks, then those below it. */
-  source(source: Source, base: string): void {
-    const name = this.#define(this.#read(source, base));
-    this.#names.set(source, name);
+  source(source: Source): void {
+    if (this.#lines.length > CHUNK_LINES) this.#startChunk();
+    const name = this.nameOf(source);
     for (const check of source.checks) this.#check(source, name, check);
-    for (const child of source.children) this.source(child, name);
+    for (const child of source.children) this.source(child);
   }
 
   nameOf(source: Source): string {
@@ -185,8 +204,12 @@ class Emitter {
         break;
       }
       case "same":
-        this.#late.push(`// ${source} and ${check.other}`.replaceAll("\n", " "));
-        this.#fail(`${v} !== ${this.nameOf(check.other)}`, `${source} and ${check.other} are no longer the same`, true);
+        this.#late.push(() =>
+          this.#fail(
+            `${this.nameOf(source)} !== ${this.nameOf(check.other)}`,
+            `${source} and ${check.other} are no longer the same`,
+          )
+        );
         break;
       case "prototype": {
         const type = check.prototype?.constructor?.name ?? "null";
@@ -234,37 +257,52 @@ class Emitter {
     this.#fail(`${v}.dtype !== ${this.#constant(dtype)}`, `${source}.dtype was ${dtype.name}`);
     const shape = this.#define(`${v}.shape`);
     this.#fail(`${shape}.length !== ${check.shape.length}`, `${source} had ${check.shape.length} dimensions`);
-    check.shape.forEach((size, d) => this.#size(size, `${shape}[${d}]`, `${source}.shape[${d}]`));
-    const stride = check.stride.some((s) => s !== null) ? this.#define(`${v}.stride`) : "";
-    const conditions = check.stride.flatMap((s, d) => s === null ? [] : [`${stride}[${d}] !== ${this.#expression(s)}`]);
-    const strides = check.stride.map((s) => s === null ? "any" : toText(s)).join(", ");
-    if (conditions.length > 0) {
-      this.#late.push("");
-      this.#fail(conditions.join(" || "), `${source}.stride was [${strides}]`, true);
-    }
+    check.shape.forEach((size, d) => this.#size(size, `${shape}[${d}]`, source, d));
+    if (check.stride.every((s) => s === null || s.kind === "const")) this.#stride(source, check);
+    else this.#late.push(() => this.#stride(source, check));
     this.#fail(`${v}.device !== ${this.#constant(device)}`, `${source}.device was ${device}`);
     this.#fail(`${v}.requiresGrad !== ${check.requiresGrad}`, `${source}.requiresGrad was ${check.requiresGrad}`);
   }
 
-  #size(size: Expr, read: string, place: string): void {
+  #stride(source: Source, check: TensorCheck): void {
+    if (check.stride.every((s) => s === null)) return;
+    const stride = this.#define(`${this.nameOf(source)}.stride`);
+    const conditions = check.stride.flatMap((s, d) => s === null ? [] : [`${stride}[${d}] !== ${this.#expression(s)}`]);
+    const strides = check.stride.map((s) => s === null ? "any" : toText(s)).join(", ");
+    this.#fail(conditions.join(" || "), `${source}.stride was [${strides}]`);
+  }
+
+  #size(size: Expr, read: string, source: Source, dim: number): void {
+    const place = `${source}.shape[${dim}]`;
     if (size.kind !== "symbol") {
       this.#fail(`${read} !== ${this.#expression(size)}`, `${place} was ${toText(size)}`);
       return;
     }
     const sym = size.symbol;
-    const known = this.#sizes.get(sym);
-    if (known !== undefined) {
-      this.#fail(`${read} !== ${known}`, `${place} was the same size ${sym.name} as another`);
+    if (this.#sizeAt.has(sym)) {
+      this.#fail(`${read} !== ${this.#sizeName(sym)}`, `${place} was the same size ${sym.name} as another`);
       return;
     }
     const name = this.#define(read);
     this.#sizes.set(sym, name);
+    this.#sizeAt.set(sym, { source, dim });
     if (sym.lower > 0) this.#fail(`${name} < ${sym.lower}`, `${place} was at least ${sym.lower}`);
     if (Number.isFinite(sym.upper)) this.#fail(`${name} > ${sym.upper}`, `${place} was at most ${sym.upper}`);
   }
 
+  /** The variable that holds a size in the current chunk. */
+  #sizeName(sym: Sym): string {
+    const known = this.#sizes.get(sym);
+    if (known !== undefined) return known;
+    const at = this.#sizeAt.get(sym);
+    if (at === undefined) return "NaN";
+    const name = this.#define(`${this.nameOf(at.source)}.shape[${at.dim}]`);
+    this.#sizes.set(sym, name);
+    return name;
+  }
+
   #dialect(): ReturnType<typeof javascriptDialect> {
-    return javascriptDialect({ symbol: (s) => this.#sizes.get(s) ?? "NaN" });
+    return javascriptDialect({ symbol: (s) => this.#sizeName(s) });
   }
 
   #expression(e: Expr): string {
@@ -273,61 +311,61 @@ class Emitter {
 
   shapeGuard(guard: ShapeGuard): void {
     const at = guard.location === null ? "" : ` (${guard.location.file}:${guard.location.line})`;
-    this.#fail(
-      `!(${printBool(guard.condition, this.#dialect())})`,
-      `${toText(guard.condition)} held, from ${guard.reason}${at}`,
-      true,
+    this.#late.push(() =>
+      this.#fail(
+        `!(${printBool(guard.condition, this.#dialect())})`,
+        `${toText(guard.condition)} held, from ${guard.reason}${at}`,
+      )
     );
   }
 
   apart(source: Source, others: readonly Source[], storages: ReadonlySet<unknown>): void {
-    const v = this.nameOf(source);
-    for (const other of others) {
-      const w = this.nameOf(other);
-      this.#fail(
-        `${v} !== ${w} && ${v}.storage === ${w}.storage`,
-        `${source} and ${other} did not share memory`,
-        true,
-      );
-    }
-    if (storages.size > 0) {
-      this.#fail(
-        `${this.#constant(storages)}.has(${v}.storage)`,
-        `${source} shared no memory with what is written`,
-        true,
-      );
-    }
+    this.#late.push(() => {
+      const v = this.nameOf(source);
+      for (const other of others) {
+        const w = this.nameOf(other);
+        this.#fail(`${v} !== ${w} && ${v}.storage === ${w}.storage`, `${source} and ${other} did not share memory`);
+      }
+      if (storages.size === 0) return;
+      this.#fail(`${this.#constant(storages)}.has(${v}.storage)`, `${source} shared no memory with what is written`);
+    });
   }
 
   /** Global state and the number of arguments. */
-  prologue(argumentCount: number, hasCaptures: boolean): void {
+  prologue(argumentCount: number): void {
     this.#fail(`a.length !== ${argumentCount}`, `the function was called with ${argumentCount} arguments`);
     const enabled = isGradEnabled();
     this.#fail(`h.gradEnabled() !== ${enabled}`, `gradients were ${enabled ? "on" : "off"}`);
     const dtype = getDefaultDtype();
     this.#fail(`h.defaultDtype() !== ${this.#constant(dtype)}`, `the default dtype was ${dtype.name}`);
-    if (hasCaptures) this.#lines.push("const k = captures();");
   }
 
-  finish(wanted: readonly Source[]): string {
-    const fill = wanted.map((s, i) => `values[${i}] = ${this.nameOf(s)};`);
-    return [...this.#lines, ...this.#late.filter((l) => l !== ""), ...fill, "return -1;"].map((l) => `  ${l}`).join(
-      "\n",
+  /** The text of the whole guard. */
+  finish(wanted: readonly Source[], hasCaptures: boolean): string {
+    for (const emit of this.#late) emit();
+    wanted.forEach((s, i) => this.#lines.push(`values[${i}] = ${this.nameOf(s)};`));
+    const parts = this.#chunks.map((lines, i) =>
+      `function guard${i}(a, t, values, k) {\n${lines.map((l) => `  ${l}\n`).join("")}  return -1;\n}`
     );
+    const captures = hasCaptures ? "captures()" : "null";
+    if (parts.length === 1 && !hasCaptures) return `${parts[0]}\nreturn guard0;`;
+    const calls = parts.map((_, i) => `  r = guard${i}(a, t, values, k);\n  if (r !== -1) return r;\n`).join("");
+    return `${
+      parts.join("\n")
+    }\nreturn function guard(a, t, values) {\n  const k = ${captures};\n  let r = -1;\n${calls}  return -1;\n};`;
   }
 }
 
 /** Compiles the checks of a trace. */
 export function compileGuards(input: GuardInput): CompiledGuard {
   const emitter = new Emitter();
-  emitter.prologue(input.argumentCount, input.captures !== null);
+  emitter.prologue(input.argumentCount);
   const rank = (s: Source): number => ROOT_ORDER.indexOf(s.key.kind);
   const roots = [...input.roots].sort((a, b) => rank(a) - rank(b));
-  for (const root of roots) emitter.source(root, "");
+  for (const root of roots) emitter.source(root);
   for (const guard of input.shapeGuards) emitter.shapeGuard(guard);
   for (const { source, others, storages } of input.apart) emitter.apart(source, others, storages);
-  const body = emitter.finish(input.wanted);
-  const text = `return function guard(a, t, values) {\n${body}\n};`;
+  const text = emitter.finish(input.wanted, input.captures !== null);
   const make = new Function("c", "h", "captures", text) as (
     c: readonly unknown[],
     h: Helpers,

@@ -25,7 +25,7 @@ import {
 } from "../tensor/mod.ts";
 import { isCollection, proxyCollection } from "./collections.ts";
 import type { InputSizes } from "./dynamic.ts";
-import { GraphBreak, userLocation } from "./graph_break.ts";
+import { GraphBreak, noteLocation } from "./graph_break.ts";
 import { isLibraryFunction, isLibraryInstance, isLibraryNamespace } from "./library.ts";
 import { proxyObject, type ProxyRecord, type Tracing } from "./objects.ts";
 import type { ShapeEnv } from "./shape_env.ts";
@@ -86,6 +86,8 @@ export class Tracer implements DispatchMode, Tracing {
   #wrapFunction: FunctionWrapper = (fn) => fn;
   readonly #owned = new WeakSet<Tensor>();
   readonly #names = new Map<Tensor, string>();
+  /** How often each attribute path was asked for. */
+  readonly #paths = new Map<string, number>();
   #firstCall: CallNode | null = null;
   readonly #start = storageClock();
 
@@ -288,10 +290,10 @@ export class Tracer implements DispatchMode, Tracing {
 
   #attributePath(source: Source | null): string {
     const wanted = source?.toString() ?? "constant";
-    const taken = new Set(this.graph.attributes.map((a) => a.path));
-    let path = wanted;
-    for (let i = 1; taken.has(path); i++) path = `${wanted}_${i}`;
-    return path;
+    const count = this.#paths.get(wanted) ?? 0;
+    this.#paths.set(wanted, count + 1);
+    // Paths of sources hold no "#", so this one is free.
+    return count === 0 ? wanted : `${wanted}#${count}`;
   }
 
   #twin(real: Tensor, node: Node): Tensor {
@@ -334,7 +336,7 @@ export class Tracer implements DispatchMode, Tracing {
       return withMode(this, () => decompose(op, args));
     }
     const call = op.schema.args.map((arg) => this.#argument(args[arg.key] ?? null));
-    const location = userLocation();
+    const location = noteLocation();
     const mutated = op.schema.args.find((a) => a.mutated);
     if (mutated !== undefined) {
       const self = args[mutated.key];

@@ -63,6 +63,8 @@ export function inputsOf(node: Node): Node[] {
 export class Graph {
   #nodes: Node[] = [];
   #names = new Set<string>();
+  /** The next number to try for a name, so that many nodes of one name stay cheap. */
+  #suffixes = new Map<string, number>();
   #nextId = 0;
   /** Index before which new nodes are placed; null for the end. */
   #cursor: Node | null = null;
@@ -204,7 +206,9 @@ export class Graph {
   #unique(wanted: string): string {
     const base = wanted.replace(/[^A-Za-z0-9_]/g, "_").replace(/^(?=\d)/, "_").replace(/_+$/, "") || "value";
     let name = base;
-    for (let i = 1; this.#names.has(name); i++) name = `${base}_${i}`;
+    let i = this.#suffixes.get(base) ?? 1;
+    for (; this.#names.has(name); i++) name = `${base}_${i}`;
+    this.#suffixes.set(base, i);
     this.#names.add(name);
     return name;
   }

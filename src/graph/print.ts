@@ -104,7 +104,7 @@ export function nodeToText(node: Node): string {
  */
 export function graphToText(graph: Graph, options: GraphTextOptions = {}): string {
   const lines = graph.nodes.map((node) => {
-    const at = options.locations === true && node.location !== null
+    const at = options.locations === true && node.location !== null && node.location.file !== ""
       ? `  # ${node.location.file}:${node.location.line}`
       : "";
     return `  ${nodeToText(node)}${at}\n`;
