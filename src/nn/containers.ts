@@ -103,7 +103,9 @@ export class ModuleDict<M extends Module = Module> extends Module {
   get(name: string): M {
     const found = Object.hasOwn(this.items, name) ? this.items[name] : undefined;
     if (found === undefined) {
-      throw new RangeError(`ModuleDict: no module "${name}"; there are ${Object.keys(this.items).join(", ") || "none"}`);
+      throw new RangeError(
+        `ModuleDict: no module "${name}"; there are ${Object.keys(this.items).join(", ") || "none"}`,
+      );
     }
     return found;
   }

@@ -155,8 +155,9 @@ export function orthogonal_(t: Tensor, gain = 1, options: RandomOptions = {}): T
   const long = Math.max(rows, columns);
   const short = Math.min(rows, columns);
   const draws = randn([long * short], options).dataSync();
-  const basis = orthonormalBasis(Array.from({ length: short }, (_, i) =>
-    Float64Array.from({ length: long }, (_, j) => Number(draws[i * long + j]))));
+  const basis = orthonormalBasis(
+    Array.from({ length: short }, (_, i) => Float64Array.from({ length: long }, (_, j) => Number(draws[i * long + j]))),
+  );
   const values = new Float64Array(rows * columns);
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < columns; j++) {

@@ -26,7 +26,9 @@ export interface BatchNormLayerOptions extends FactoryOptions {
 
 /** How PyTorch prints a number: `1e-05`, `0.1`. */
 function numberText(value: number): string {
-  return value !== 0 && Math.abs(value) < 1e-4 ? value.toExponential().replace(/e([-+])(\d)$/, "e$10$2") : String(value);
+  return value !== 0 && Math.abs(value) < 1e-4
+    ? value.toExponential().replace(/e([-+])(\d)$/, "e$10$2")
+    : String(value);
 }
 
 abstract class BatchNorm extends Module {
@@ -82,9 +84,9 @@ abstract class BatchNorm extends Module {
   }
 
   override extraRepr(): string {
-    return `${this.numFeatures}, eps=${numberText(this.eps)}, momentum=${
-      this.momentum ?? "None"
-    }, affine=${flag(this.affine)}, track_running_stats=${flag(this.trackRunningStats)}`;
+    return `${this.numFeatures}, eps=${numberText(this.eps)}, momentum=${this.momentum ?? "None"}, affine=${
+      flag(this.affine)
+    }, track_running_stats=${flag(this.trackRunningStats)}`;
   }
 }
 
@@ -234,9 +236,7 @@ export class RMSNorm extends Module {
     super();
     this.normalizedShape = typeof normalizedShape === "number" ? [normalizedShape] : normalizedShape;
     this.eps = options.eps ?? null;
-    this.weight = options.elementwiseAffine ?? true
-      ? parameter(ones(this.normalizedShape, placement(options)))
-      : null;
+    this.weight = options.elementwiseAffine ?? true ? parameter(ones(this.normalizedShape, placement(options))) : null;
   }
 
   override forward(x: Tensor): Tensor {
@@ -244,8 +244,8 @@ export class RMSNorm extends Module {
   }
 
   override extraRepr(): string {
-    return `${tupleText(this.normalizedShape)}, eps=${this.eps === null ? "None" : numberText(this.eps)}, elementwise_affine=${
-      flag(this.weight !== null)
-    }`;
+    return `${tupleText(this.normalizedShape)}, eps=${
+      this.eps === null ? "None" : numberText(this.eps)
+    }, elementwise_affine=${flag(this.weight !== null)}`;
   }
 }

@@ -11,10 +11,12 @@ function moments(values: readonly number[]): { mean: number; std: number } {
 
 Deno.test("Linear and Conv2d start uniform within 1/√fanIn, weights and biases", () => {
   const generator = new Generator(1);
-  for (const [layer, fan] of [
-    [new nn.Linear(25, 400, { generator }), 25],
-    [new nn.Conv2d(4, 100, 5, { generator }), 100],
-  ] as const) {
+  for (
+    const [layer, fan] of [
+      [new nn.Linear(25, 400, { generator }), 25],
+      [new nn.Conv2d(4, 100, 5, { generator }), 100],
+    ] as const
+  ) {
     const bound = 1 / Math.sqrt(fan);
     for (const p of layer.parameters()) {
       const values = flat(p);

@@ -67,12 +67,15 @@ Deno.test("pooling layers take maxima and means", () => {
   const x = t([1, 1, 2, 4], [1, 5, 2, 0, 3, 4, 8, 6]);
   assertClose(new nn.MaxPool2d(2).forward(x), [5, 8]);
   assertClose(new nn.AvgPool2d(2).forward(x), [3.25, 4]);
-  assertClose(new nn.AvgPool2d(2, { padding: 1, stride: 2, countIncludePad: false }).forward(t([1, 1, 2, 2], [1, 2, 3, 4])), [
-    1,
-    2,
-    3,
-    4,
-  ]);
+  assertClose(
+    new nn.AvgPool2d(2, { padding: 1, stride: 2, countIncludePad: false }).forward(t([1, 1, 2, 2], [1, 2, 3, 4])),
+    [
+      1,
+      2,
+      3,
+      4,
+    ],
+  );
   assertClose(new nn.MaxPool1d(2).forward(t([1, 1, 4], [1, 5, 2, 0])), [5, 2]);
   assertClose(new nn.AvgPool1d(2).forward(t([1, 1, 4], [1, 5, 2, 0])), [3, 1]);
   assertClose(new nn.AdaptiveAvgPool2d(2).forward(sequence([1, 1, 3, 5], (i) => i)), [3.5, 5.5, 8.5, 10.5]);
@@ -171,7 +174,7 @@ Deno.test("Flatten, Identity, PixelShuffle and ZeroPad2d move elements", () => {
   assert.deepEqual(shuffled.shape, [1, 1, 2, 4]);
   assertClose(shuffled, [0, 2, 1, 3, 4, 6, 5, 7]);
   assertClose(new nn.ZeroPad2d([1, 0, 0, 1]).forward(t([1, 1, 1, 2], [1, 2])), [0, 1, 2, 0, 0, 0]);
-  assert.throws(() => f.pixelShuffle(zeros([1, 3, 2, 2]), 2), /C·4/);
+  assert.throws(() => f.pixelShuffle(zeros([1, 3, 2, 2]), 2), /pixel_shuffle/);
   assert.throws(() => f.pad(zeros([2]), [1]), /pairs/);
 });
 
@@ -286,7 +289,10 @@ Deno.test("gradients of layers agree with finite differences", () => {
           return value;
         });
       const difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-      assert.ok(Math.abs(slope - difference) < 1e-5 * Math.max(1, Math.abs(slope)), `${module}: ${slope} and ${difference}`);
+      assert.ok(
+        Math.abs(slope - difference) < 1e-5 * Math.max(1, Math.abs(slope)),
+        `${module}: ${slope} and ${difference}`,
+      );
     }
   };
   check(new nn.Linear(3, 2), [2, 3]);

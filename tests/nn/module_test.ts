@@ -73,7 +73,9 @@ Deno.test("loadStateDict() restores what stateDict() saved", () => {
   a.forward(randn([4, 1, 5, 5]));
   const saved = Object.fromEntries(Object.entries(a.stateDict()).map(([k, v]) => [k, v.clone()]));
   assert.deepEqual(b.loadStateDict(saved), { missingKeys: [], unexpectedKeys: [] });
-  for (const [key, value] of Object.entries(b.stateDict())) assert.deepEqual(flat(value), flat(saved[key] ?? value), key);
+  for (const [key, value] of Object.entries(b.stateDict())) {
+    assert.deepEqual(flat(value), flat(saved[key] ?? value), key);
+  }
   assert.equal(b.bn1.numBatchesTracked?.item(), 1);
 });
 

@@ -36,7 +36,11 @@ export function bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias: Tensor | 
 /** Rows of `weight` ([rows, dim]) picked by the integers in `indices`; the row `paddingIdx` takes no gradient. */
 export function embedding(indices: Tensor, weight: Tensor, options: { readonly paddingIdx?: number } = {}): Tensor {
   const padding = options.paddingIdx ?? -1;
-  return F.embedding(weight, indices, options.paddingIdx !== undefined && padding < 0 ? Number(weight.shape[0]) + padding : padding);
+  return F.embedding(
+    weight,
+    indices,
+    options.paddingIdx !== undefined && padding < 0 ? Number(weight.shape[0]) + padding : padding,
+  );
 }
 
 function list(value: PerDim | undefined, fallback: number, dims: number): readonly number[] {

@@ -114,9 +114,7 @@ export function klDiv(
   options: { readonly reduction?: Reduction | "batchmean"; readonly logTarget?: boolean } = {},
 ): Tensor {
   const { reduction = "mean", logTarget = false } = options;
-  const element = logTarget
-    ? target.exp().mul(target.sub(x))
-    : F.xlogy(target, target).sub(target.mul(x));
+  const element = logTarget ? target.exp().mul(target.sub(x)) : F.xlogy(target, target).sub(target.mul(x));
   if (reduction === "batchmean") return element.sum().div(Number(x.shape[0]));
   return reduce(element, reduction);
 }

@@ -67,8 +67,6 @@ export function normalize(
   options: { readonly p?: number; readonly dim?: number; readonly eps?: number } = {},
 ): Tensor {
   const { p = 2, dim = 1, eps = 1e-12 } = options;
-  const norm = p === 2
-    ? x.mul(x).sum([dim], true).sqrt()
-    : x.abs().pow(p).sum([dim], true).pow(1 / p);
+  const norm = p === 2 ? x.mul(x).sum([dim], true).sqrt() : x.abs().pow(p).sum([dim], true).pow(1 / p);
   return x.div(norm.clampMin(eps));
 }
