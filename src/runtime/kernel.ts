@@ -62,6 +62,11 @@ export class SlotTable {
     return moved;
   }
 
+  /** The address of the arena. */
+  get arenaAddress(): number {
+    return this.#arena === null || this.#arena.byteLength === 0 ? 0 : this.#arena.address;
+  }
+
   /** Lets go of what the caller passed, so that the table keeps no memory alive between calls. */
   release(): void {
     const arena = this.#arena;

@@ -59,6 +59,16 @@ export class Scopes {
     return `${prefix}${this.#counter++}`;
   }
 
+  /** What identifies an open level: a level that is closed and opened again is another one. */
+  token(level: number): object {
+    return this.#level(level).lines;
+  }
+
+  /** Whether this very level is still open. */
+  isOpen(level: number, token: object): boolean {
+    return this.#levels[level]?.lines === token;
+  }
+
   /** Adds a line; by default to the innermost level. */
   line(text: string, level: number = this.depth): void {
     this.#level(level).lines.push(text);

@@ -83,7 +83,6 @@ export class Builder {
       buffer,
       index: resolved,
       value: this.#cast(value, buffer.dtype),
-      mask: null,
     });
   }
 
@@ -96,7 +95,6 @@ export class Builder {
       buffer,
       index: resolved,
       value: this.#cast(value, buffer.dtype),
-      mask: null,
     });
   }
 

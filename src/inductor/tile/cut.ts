@@ -38,7 +38,7 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
   });
   const injective = space.axes.filter((v) => scatters.every((s) => isInjective(s.index, v)));
   const order = scatters.length > 0
-    ? [...injective, ...space.axes.filter((v) => !injective.includes(v))]
+    ? [...innermostLast(injective, vector), ...space.axes.filter((v) => !injective.includes(v))]
     : innermostLast(space.axes, vector ?? bestInnermost(space, accesses));
   const loops = innermostLast(space.reduceAxes, vector);
   const grid = order.map((v) => axis(v, "grid"));

@@ -62,7 +62,6 @@ export type TileStatement =
     readonly buffer: BufferRef;
     readonly index: Expr;
     readonly value: TileValue;
-    readonly mask: TileValue | null;
   }
   /** Combines a value into memory. Instances that may meet at one place run in order (`TileKernel.parallel` is false). */
   | {
@@ -71,7 +70,6 @@ export type TileStatement =
     readonly buffer: BufferRef;
     readonly index: Expr;
     readonly value: TileValue;
-    readonly mask: TileValue | null;
   }
   | {
     readonly kind: "pointwise";

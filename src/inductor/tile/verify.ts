@@ -107,8 +107,7 @@ class Checker {
         break;
       case "store":
       case "combine":
-        this.#use(s.value, s.mask);
-        this.#mask(s.mask);
+        this.#use(s.value);
         if (!this.#kernel.writes.includes(s.buffer)) this.fail(`${s.buffer.label} is written but no parameter`);
         if (s.value.dtype !== s.buffer.dtype) {
           this.fail(`${s.value.dtype.name} is stored into ${s.buffer.label}: ${s.buffer.dtype.name}`);

@@ -427,17 +427,25 @@ export function expectedOf(c: Case): Memory {
 
 /** Runs a case on a tier and compares. */
 export function check(c: Case, tier: Tier, what = ""): void {
-  const expected = expectedOf(c);
-  const buffers = [...c.data.keys()];
-  const sizes = [...(c.sizes ?? new Map<Sym, number>()).entries()];
-  const executable = tier.compile(planOf(c.groups, buffers, sizes.map(([sym]) => sym)));
-  const memory = buffers.map((b) => toBuffer(b.dtype, [...(c.data.get(b) ?? [])]));
-  executable.run(memory, sizes.map(([, value]) => value));
-  for (const out of c.outputs) {
-    const i = buffers.indexOf(out);
-    const count = c.data.get(out)?.length ?? 0;
-    const actual = fromBuffer(out.dtype, memory[i] as CpuBuffer, count);
-    assertClose(actual, expected.get(out) ?? [], out.dtype, `${tier.name} ${what} ${out.label}`, c.tolerance);
+  checkAll([[what, c]], tier);
+}
+
+/** Runs cases that share their sizes as one plan, so that one compilation serves them all. */
+export function checkAll(cases: readonly (readonly [what: string, c: Case])[], tier: Tier): void {
+  const buffers = cases.flatMap(([, c]) => [...c.data.keys()]);
+  const sizes = [...(cases[0]?.[1].sizes ?? new Map<Sym, number>()).entries()];
+  const groups = cases.flatMap(([, c]) => c.groups);
+  const executable = tier.compile(planOf(groups, buffers, sizes.map(([sym]) => sym)));
+  const memory = new Map<BufferRef, CpuBuffer>();
+  for (const [, c] of cases) for (const [b, numbers] of c.data) memory.set(b, toBuffer(b.dtype, [...numbers]));
+  executable.run(buffers.map((b) => memory.get(b)), sizes.map(([, value]) => value));
+  for (const [what, c] of cases) {
+    const expected = expectedOf(c);
+    for (const out of c.outputs) {
+      const count = c.data.get(out)?.length ?? 0;
+      const actual = fromBuffer(out.dtype, memory.get(out) as CpuBuffer, count);
+      assertClose(actual, expected.get(out) ?? [], out.dtype, `${tier.name} ${what} ${out.label}`, c.tolerance);
+    }
   }
 }
 

@@ -191,7 +191,7 @@ export class JsFunction {
         return;
       }
       case "store":
-        this.#store(s.buffer, s.index, this.scalar(s.value), s.mask);
+        this.#store(s.buffer, s.index, this.scalar(s.value));
         return;
       case "combine": {
         const value = this.scalar(s.value);
@@ -200,7 +200,7 @@ export class JsFunction {
         const old: Scalar = { text: this.#load(s.buffer, at, big), dtype: computeType(s.buffer.dtype), big };
         const own: Scalar = { text: big ? asBigint(value) : value.text, dtype: old.dtype, big };
         const text = combineText(s.op, old, own, this.#use);
-        this.#store(s.buffer, s.index, { text, dtype: s.buffer.dtype, big }, s.mask);
+        this.#store(s.buffer, s.index, { text, dtype: s.buffer.dtype, big });
         return;
       }
       case "pointwise": {
@@ -329,15 +329,14 @@ export class JsFunction {
     }
   }
 
-  #store(buffer: BufferRef, index: Expr, value: Scalar, mask: TileValue | null): void {
-    const guard = mask === null ? "" : `if (${this.scalar(mask).text}) `;
+  #store(buffer: BufferRef, index: Expr, value: Scalar): void {
     const at = this.scopes.index(index);
     if (buffer.dtype === int64 && !value.big) {
       const low = this.parameter(buffer, "uint32");
       const high = this.parameter(buffer, "int32");
       const number = asNumber(value);
       this.scopes.line(
-        `${guard}{ ${low}[2 * ${at}] = ${number}; ${high}[2 * ${at} + 1] = Math.floor(${number} / 4294967296); }`,
+        `${low}[2 * ${at}] = ${number}; ${high}[2 * ${at} + 1] = Math.floor(${number} / 4294967296);`,
       );
       return;
     }
@@ -346,7 +345,7 @@ export class JsFunction {
       : buffer.dtype === bfloat16
       ? `${this.#use("toBfloat16")}(${value.text})`
       : value.text;
-    this.scopes.line(`${guard}${this.parameter(buffer)}[${at}] = ${text};`);
+    this.scopes.line(`${this.parameter(buffer)}[${at}] = ${text};`);
   }
 
   #bitcast(s: Scalar, to: DType): string {

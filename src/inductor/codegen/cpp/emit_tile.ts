@@ -1,0 +1,76 @@
+/**
+ * A kernel in tiles as a C++ function over a range of its parallel instances.
+ *
+ * The leading grid axes are one linear range that workers divide; the last of them runs as the innermost of these loops, so that a range is
+ * decomposed once a row. The other grid axes run in order inside.
+ */
+import { add, ceilDiv, constant, constantValue, type Expr, mul } from "../../../symbolic/mod.ts";
+import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
+import { costOf, PIECE_PICOSECONDS } from "./cost.ts";
+import { CppFunction, parameterLines } from "./emit_kernel.ts";
+
+/** A function and how to launch it. */
+export interface CppFunctionText {
+  /** Parameters and body; the name is the module's affair. */
+  readonly text: string;
+  /** Pieces that may run at once. */
+  readonly count: Expr;
+  /** The least number of pieces that is worth a dispatch; an expression in picoseconds a piece where it depends on sizes. */
+  readonly picoseconds: Expr;
+}
+
+function blocksOf(axis: Axis): Expr {
+  return ceilDiv(axis.extent, axis.block);
+}
+
+/** Emits the function of a kernel. */
+export function emitCppTile(kernel: TileKernel, lanes: number): CppFunctionText {
+  const f = new CppFunction(kernel, [kernel.body], kernel.axes, lanes);
+  const s = f.scopes;
+  for (const line of parameterLines(kernel)) s.line(line);
+  const grid = kernel.axes.filter((axis) => axis.role === "grid");
+  const parallel = grid.slice(0, kernel.parallelAxes);
+  const ordered = grid.slice(kernel.parallelAxes);
+  const inside = (i: number): void => {
+    const axis = ordered[i];
+    if (axis === undefined) f.statements(kernel.body);
+    else f.overAxis(axis, () => inside(i + 1));
+  };
+  const inner = parallel[parallel.length - 1];
+  const outer = parallel.slice(0, -1);
+  if (inner === undefined) inside(0);
+  else if (outer.length === 0) f.overAxis(inner, () => inside(0), { from: "begin", to: "end" });
+  else {
+    const across = s.index(blocksOf(inner));
+    s.open("for (long at = begin; at < end;) {");
+    s.line(`const long row = at / ${across}, from = at - row * ${across};`);
+    s.line(`const long to = tsr_min(${across}, from + (end - at));`);
+    s.line("at += to - from;");
+    let rest = "row";
+    for (let i = outer.length - 1; i >= 0; i--) {
+      const axis = outer[i] as Axis;
+      const x = s.fresh("x");
+      if (i === 0) s.line(`const long ${x} = ${rest};`);
+      else {
+        const extent = s.index(axis.extent);
+        s.line(`const long ${x} = ${rest} % ${extent};`);
+        const next = s.fresh("q");
+        s.line(`const long ${next} = ${rest} / ${extent};`);
+        rest = next;
+      }
+      s.define(axis.symbol, x);
+    }
+    f.overAxis(inner, () => inside(0), { from: "from", to: "to" });
+    s.close();
+  }
+  const count = parallel.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), constant(1));
+  const repeats = ordered.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), constant(1));
+  return { text: s.text("  "), count, picoseconds: mul(repeats, costOf(kernel.body, lanes)) };
+}
+
+/** The number of pieces in one dispatch unit, as a number or as C++ text over named sizes. */
+export function grainText(picoseconds: Expr, inline: (e: Expr) => string): string {
+  const known = constantValue(picoseconds);
+  if (known !== null) return String(Math.max(1, Math.ceil(PIECE_PICOSECONDS / Math.max(known, 1))));
+  return `tsr_grain(${inline(add(picoseconds, 0))})`;
+}

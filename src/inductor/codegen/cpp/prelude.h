@@ -1,0 +1,633 @@
+// What generated kernels need beside vec.h: every operation of the tile IR under one name for scalars and for vectors of VW elements.
+//
+// Element types f32, f16, bf16 compute in float or vf32; int32 and narrower in int or vi32; uint32 in unsigned or vu32; bool is an int of 0 and 1, in
+// vectors a mask of 0 and -1; float64 and int64 vectors are pairs of registers, vd2 and vl2. Functions are overloaded, so that the
+// emitter writes `tsr_exp(x)` whatever x is. Signed integers wrap (-fwrapv).
+
+struct vd2 { vd a, b; };
+struct vl2 { vl a, b; };
+#define TSR static inline __attribute__((always_inline))
+
+#define TSR_ARITH(type, scalar, op)                                                                        \
+  TSR type operator op(type x, type y) { return {x.a op y.a, x.b op y.b}; }                                \
+  TSR type operator op(type x, scalar y) { return {x.a op y, x.b op y}; }                                  \
+  TSR type operator op(scalar x, type y) { return {x op y.a, x op y.b}; }
+TSR_ARITH(vd2, double, +)
+TSR_ARITH(vd2, double, -)
+TSR_ARITH(vd2, double, *)
+TSR_ARITH(vd2, double, /)
+TSR_ARITH(vl2, long, +)
+TSR_ARITH(vl2, long, -)
+TSR_ARITH(vl2, long, *)
+TSR_ARITH(vl2, long, &)
+TSR_ARITH(vl2, long, |)
+TSR_ARITH(vl2, long, ^)
+#define TSR_COMPARE(type, scalar, op)                                                                      \
+  TSR vi32 operator op(type x, type y) { return vnarrow((vl)(x.a op y.a), (vl)(x.b op y.b)); }             \
+  TSR vi32 operator op(type x, scalar y) { return vnarrow((vl)(x.a op y), (vl)(x.b op y)); }               \
+  TSR vi32 operator op(scalar x, type y) { return vnarrow((vl)(x op y.a), (vl)(x op y.b)); }
+TSR_COMPARE(vd2, double, ==)
+TSR_COMPARE(vd2, double, !=)
+TSR_COMPARE(vd2, double, <)
+TSR_COMPARE(vd2, double, <=)
+TSR_COMPARE(vd2, double, >)
+TSR_COMPARE(vd2, double, >=)
+TSR_COMPARE(vl2, long, ==)
+TSR_COMPARE(vl2, long, !=)
+TSR_COMPARE(vl2, long, <)
+TSR_COMPARE(vl2, long, <=)
+TSR_COMPARE(vl2, long, >)
+TSR_COMPARE(vl2, long, >=)
+TSR vl2 operator~(vl2 x) { return {~x.a, ~x.b}; }
+TSR vd2 operator-(vd2 x) { return {-x.a, -x.b}; }
+TSR vl2 operator-(vl2 x) { return {-x.a, -x.b}; }
+
+// ---- broadcast ----
+TSR vf32 tsr_set(float x) { return vset(x); }
+TSR vi32 tsr_set(int x) { return vset(x); }
+TSR vu32 tsr_set(unsigned x) { return (vu32){} + x; }
+TSR vd2 tsr_set(double x) { return {vsetd(x), vsetd(x)}; }
+TSR vl2 tsr_set(long x) { return {(vl){} + x, (vl){} + x}; }
+TSR vi32 tsr_mask(int x) { return (vi32){} - (x != 0); }
+
+// ---- choice ----
+TSR vf32 tsr_where(vi32 m, vf32 a, vf32 b) { return m ? a : b; }
+TSR vi32 tsr_where(vi32 m, vi32 a, vi32 b) { return m ? a : b; }
+TSR vu32 tsr_where(vi32 m, vu32 a, vu32 b) { return m ? a : b; }
+TSR vd2 tsr_where(vi32 m, vd2 a, vd2 b) { return {vwiden_low(m) ? a.a : b.a, vwiden_high(m) ? a.b : b.b}; }
+TSR vl2 tsr_where(vi32 m, vl2 a, vl2 b) { return {vwiden_low(m) ? a.a : b.a, vwiden_high(m) ? a.b : b.b}; }
+template <typename T>
+TSR T tsr_where(int m, T a, T b) { return m ? a : b; }
+
+// ---- conversions ----
+TSR float tsr_f32(float x) { return x; }
+TSR float tsr_f32(double x) { return (float)x; }
+TSR float tsr_f32(int x) { return (float)x; }
+TSR float tsr_f32(unsigned x) { return (float)x; }
+TSR float tsr_f32(long x) { return (float)x; }
+TSR vf32 tsr_f32(vf32 x) { return x; }
+TSR vf32 tsr_f32(vi32 x) { return vto_f32(x); }
+TSR vf32 tsr_f32(vu32 x) { return __builtin_convertvector(x, vf32); }
+TSR vf32 tsr_f32(vd2 x) { return vnarrow(x.a, x.b); }
+TSR vf32 tsr_f32(vl2 x) { return vjoin(__builtin_convertvector(x.a, vf32h), __builtin_convertvector(x.b, vf32h)); }
+TSR double tsr_f64(float x) { return x; }
+TSR double tsr_f64(double x) { return x; }
+TSR double tsr_f64(int x) { return x; }
+TSR double tsr_f64(unsigned x) { return x; }
+TSR double tsr_f64(long x) { return (double)x; }
+TSR vd2 tsr_f64(vf32 x) { return {vwiden_low(x), vwiden_high(x)}; }
+TSR vd2 tsr_f64(vd2 x) { return x; }
+TSR vd2 tsr_f64(vi32 x) { return {__builtin_convertvector(vlow(x), vd), __builtin_convertvector(vhigh(x), vd)}; }
+TSR vd2 tsr_f64(vl2 x) { return {__builtin_convertvector(x.a, vd), __builtin_convertvector(x.b, vd)}; }
+TSR vl2 tsr_i64(vi32 x) { return {vwiden_low(x), vwiden_high(x)}; }
+TSR vl2 tsr_i64(vu32 x) { vl2 r = tsr_i64((vi32)x); return r & 0xffffffffl; }
+TSR vl2 tsr_i64(vl2 x) { return x; }
+TSR vl2 tsr_i64(vd2 x) { return {__builtin_convertvector(x.a, vl), __builtin_convertvector(x.b, vl)}; }
+TSR vl2 tsr_i64(vf32 x) { return tsr_i64(tsr_f64(x)); }
+TSR vd2 tsr_f64(vu32 x) { return tsr_f64(tsr_i64(x)); }
+TSR long tsr_i64(int x) { return x; }
+TSR long tsr_i64(unsigned x) { return x; }
+TSR long tsr_i64(long x) { return x; }
+TSR long tsr_i64(float x) { return (long)x; }
+TSR long tsr_i64(double x) { return (long)x; }
+TSR vi32 tsr_i32(vi32 x) { return x; }
+TSR vi32 tsr_i32(vu32 x) { return (vi32)x; }
+TSR vi32 tsr_i32(vl2 x) { return vnarrow(x.a, x.b); }
+TSR vi32 tsr_i32(vf32 x) { return vto_i32(x); }
+TSR vi32 tsr_i32(vd2 x) { return tsr_i32(tsr_i64(x)); }
+TSR int tsr_i32(int x) { return x; }
+TSR int tsr_i32(unsigned x) { return (int)x; }
+TSR int tsr_i32(long x) { return (int)x; }
+TSR int tsr_i32(float x) { return (int)(long)x; }
+TSR int tsr_i32(double x) { return (int)(long)x; }
+TSR vu32 tsr_u32(vi32 x) { return (vu32)x; }
+TSR vu32 tsr_u32(vu32 x) { return x; }
+TSR vu32 tsr_u32(vl2 x) { return (vu32)tsr_i32(x); }
+TSR vu32 tsr_u32(vf32 x) { return (vu32)tsr_i32(tsr_i64(x)); }
+TSR vu32 tsr_u32(vd2 x) { return (vu32)tsr_i32(tsr_i64(x)); }
+template <typename T>
+TSR unsigned tsr_u32(T x) { return (unsigned)(long)x; }
+// Integers in 32 bits, wrapped to a narrower type.
+TSR vi32 tsr_wrap_i16(vi32 x) { return (x << 16) >> 16; }
+TSR vi32 tsr_wrap_i8(vi32 x) { return (x << 24) >> 24; }
+TSR vi32 tsr_wrap_u8(vi32 x) { return x & 255; }
+TSR int tsr_wrap_i16(int x) { return (short)x; }
+TSR int tsr_wrap_i8(int x) { return (signed char)x; }
+TSR int tsr_wrap_u8(int x) { return x & 255; }
+TSR vf32 tsr_round_f16(vf32 x) { return vfrom_f16(vto_f16(x)); }
+TSR vf32 tsr_round_bf16(vf32 x) { return vfrom_bf16(vto_bf16(x)); }
+TSR float tsr_round_f16(float x) { return vfrom_f16(vto_f16(vset(x)))[0]; }
+TSR float tsr_round_bf16(float x) { return vfrom_bf16(vto_bf16(vset(x)))[0]; }
+
+// ---- memory ----
+TSR vf32 tsr_load(const float* p) { return vload(p); }
+TSR vf32 tsr_load(const f16* p) { return vload(p); }
+TSR vf32 tsr_load(const bf16* p) { return vload(p); }
+TSR vi32 tsr_load(const int* p) { return vload(p); }
+TSR vu32 tsr_load(const unsigned* p) { return vload(p); }
+TSR vi32 tsr_load(const short* p) { return vload(p); }
+TSR vi32 tsr_load(const signed char* p) { return vload(p); }
+TSR vi32 tsr_load(const unsigned char* p) { return vload(p); }
+TSR vd2 tsr_load(const double* p) { return {vload(p), vload(p + VH)}; }
+TSR vl2 tsr_load(const long* p) { return {vload(p), vload(p + VH)}; }
+TSR vi32 tsr_load(const bool* p) { return vload((const unsigned char*)p) != 0; }
+TSR vf32 tsr_load_n(const float* p, long n) { return vload_n(p, n); }
+TSR vf32 tsr_load_n(const f16* p, long n) { return vload_n(p, n); }
+TSR vf32 tsr_load_n(const bf16* p, long n) { return vload_n(p, n); }
+TSR vi32 tsr_load_n(const int* p, long n) { return vload_n(p, n); }
+TSR vu32 tsr_load_n(const unsigned* p, long n) { return vload_n(p, n); }
+TSR vi32 tsr_load_n(const short* p, long n) { return vload_n(p, n); }
+TSR vi32 tsr_load_n(const signed char* p, long n) { return vload_n(p, n); }
+TSR vi32 tsr_load_n(const unsigned char* p, long n) { return vload_n(p, n); }
+TSR vi32 tsr_load_n(const bool* p, long n) { return vload_n((const unsigned char*)p, n) != 0; }
+TSR vd2 tsr_load_n(const double* p, long n) {
+  return n >= VH ? (vd2){vload(p), vload_n(p + VH, n - VH)} : (vd2){vload_n(p, n), (vd){}};
+}
+TSR vl2 tsr_load_n(const long* p, long n) {
+  return n >= VH ? (vl2){vload(p), vload_n(p + VH, n - VH)} : (vl2){vload_n(p, n), (vl){}};
+}
+TSR void tsr_store(float* p, vf32 v) { vstore(p, v); }
+TSR void tsr_store(f16* p, vf32 v) { vstore(p, v); }
+TSR void tsr_store(bf16* p, vf32 v) { vstore(p, v); }
+TSR void tsr_store(int* p, vi32 v) { vstore(p, v); }
+TSR void tsr_store(unsigned* p, vu32 v) { vstore(p, v); }
+TSR void tsr_store(short* p, vi32 v) { vstore(p, v); }
+TSR void tsr_store(signed char* p, vi32 v) { vstore(p, v); }
+TSR void tsr_store(unsigned char* p, vi32 v) { vstore(p, v); }
+TSR void tsr_store(bool* p, vi32 v) { vstore((unsigned char*)p, v & 1); }
+TSR void tsr_store(double* p, vd2 v) { vstore(p, v.a); vstore(p + VH, v.b); }
+TSR void tsr_store(long* p, vl2 v) { vstore(p, v.a); vstore(p + VH, v.b); }
+TSR void tsr_store_n(float* p, vf32 v, long n) { vstore_n(p, v, n); }
+TSR void tsr_store_n(int* p, vi32 v, long n) { vstore_n(p, v, n); }
+TSR void tsr_store_n(unsigned* p, vu32 v, long n) { vstore_n(p, v, n); }
+template <typename T, typename W>
+TSR void tsr_store_n(T* p, W v, long n) {
+  T t[VW];
+  tsr_store(t, v);
+  for (long i = 0; i < n; i++) p[i] = t[i];
+}
+// Only lanes whose mask is set touch memory; the others are zero.
+TSR vf32 tsr_load_m(const float* p, vi32 m) { return vload_mask(p, m, (vf32){}); }
+template <typename T>
+TSR auto tsr_load_m(const T* p, vi32 m) {
+  T t[VW] = {};
+  for (int i = 0; i < VW; i++) if (m[i]) t[i] = p[i];
+  return tsr_load(t);
+}
+template <typename T>
+TSR auto tsr_strided(const T* p, long stride, long n) {
+  T t[VW] = {};
+  for (int i = 0; i < VW; i++) if (i < n) t[i] = p[i * stride];
+  return tsr_load(t);
+}
+template <typename T>
+TSR auto tsr_strided(const T* p, long stride) {
+  T t[VW];
+  for (int i = 0; i < VW; i++) t[i] = p[i * stride];
+  return tsr_load(t);
+}
+TSR vf32 tsr_strided(const float* p, long stride) { return vload_strided(p, stride); }
+TSR vf32 tsr_gather(const float* p, vi32 at) { return vgather(p, at); }
+TSR vi32 tsr_gather(const int* p, vi32 at) { return vgather(p, at); }
+template <typename T>
+TSR auto tsr_gather(const T* p, vi32 at) {
+  T t[VW];
+  for (int i = 0; i < VW; i++) t[i] = p[at[i]];
+  return tsr_load(t);
+}
+template <typename T, typename W>
+TSR void tsr_store_strided(T* p, long stride, W v, long n) {
+  T t[VW];
+  tsr_store(t, v);
+  for (int i = 0; i < VW; i++) if (i < n) p[i * stride] = t[i];
+}
+template <typename T, typename W>
+TSR void tsr_scatter(T* p, vi32 at, W v, long n) {
+  T t[VW];
+  tsr_store(t, v);
+  for (int i = 0; i < VW; i++) if (i < n) p[at[i]] = t[i];
+}
+// Scalars in memory.
+TSR float tsr_get(const float* p) { return *p; }
+TSR double tsr_get(const double* p) { return *p; }
+TSR float tsr_get(const f16* p) { return vfrom_f16((vu16){} + p->bits)[0]; }
+TSR float tsr_get(const bf16* p) { unsigned x = (unsigned)p->bits << 16; float f; __builtin_memcpy(&f, &x, 4); return f; }
+TSR long tsr_get(const long* p) { return *p; }
+TSR int tsr_get(const int* p) { return *p; }
+TSR unsigned tsr_get(const unsigned* p) { return *p; }
+TSR int tsr_get(const short* p) { return *p; }
+TSR int tsr_get(const signed char* p) { return *p; }
+TSR int tsr_get(const unsigned char* p) { return *p; }
+TSR int tsr_get(const bool* p) { return *(const unsigned char*)p != 0; }
+TSR void tsr_put(float* p, float v) { *p = v; }
+TSR void tsr_put(double* p, double v) { *p = v; }
+TSR void tsr_put(f16* p, float v) { p->bits = vto_f16(vset(v))[0]; }
+TSR void tsr_put(bf16* p, float v) { p->bits = vto_bf16(vset(v))[0]; }
+TSR void tsr_put(long* p, long v) { *p = v; }
+TSR void tsr_put(int* p, int v) { *p = v; }
+TSR void tsr_put(unsigned* p, unsigned v) { *p = v; }
+TSR void tsr_put(short* p, int v) { *p = (short)v; }
+TSR void tsr_put(signed char* p, int v) { *p = (signed char)v; }
+TSR void tsr_put(unsigned char* p, int v) { *p = (unsigned char)v; }
+TSR void tsr_put(bool* p, int v) { *(unsigned char*)p = v != 0; }
+
+// ---- integers: division never traps ----
+TSR long tsr_floor_div(long a, long b) { if (b == 0) return 0; if (b == -1) return -a; long q = a / b; return q - ((a % b != 0) & ((a < 0) != (b < 0))); }
+TSR long tsr_floor_mod(long a, long b) { if (b == 0 || b == -1) return 0; long r = a % b; return r + (((r != 0) & ((r < 0) != (b < 0))) ? b : 0); }
+TSR long tsr_trunc_div(long a, long b) { return b == 0 ? 0 : b == -1 ? -a : a / b; }
+TSR long tsr_trunc_mod(long a, long b) { return b == 0 || b == -1 ? 0 : a % b; }
+TSR long tsr_min(long a, long b) { return a < b ? a : b; }
+TSR long tsr_max(long a, long b) { return a > b ? a : b; }
+static long tsr_ipow(long a, long b) {
+  if (b < 0) return a == 1 ? 1 : a == -1 ? (b % 2 == 0 ? 1 : -1) : 0;
+  long r = 1;
+  for (; b > 0; b >>= 1, a *= a) if (b & 1) r *= a;
+  return r;
+}
+TSR long tsr_shl(long a, long b) { return b < 0 || b > 63 ? 0 : a << b; }
+TSR long tsr_shr(long a, long b) { return b < 0 || b > 63 ? (a < 0 ? -1 : 0) : a >> b; }
+#define TSR_INT_LANES(name)                                                                                \
+  TSR int name(int a, int b) { return (int)name((long)a, (long)b); }                                       \
+  TSR unsigned name(unsigned a, unsigned b) { return (unsigned)name((long)a, (long)b); }                   \
+  TSR vi32 name(vi32 a, vi32 b) { for (int i = 0; i < VW; i++) a[i] = (int)name((long)a[i], (long)b[i]); return a; } \
+  TSR vu32 name(vu32 a, vu32 b) { for (int i = 0; i < VW; i++) a[i] = (unsigned)name((long)a[i], (long)b[i]); return a; } \
+  TSR vl2 name(vl2 a, vl2 b) {                                                                             \
+    for (int i = 0; i < VH; i++) { a.a[i] = name((long)a.a[i], (long)b.a[i]); a.b[i] = name((long)a.b[i], (long)b.b[i]); } \
+    return a;                                                                                              \
+  }
+TSR_INT_LANES(tsr_floor_div)
+TSR_INT_LANES(tsr_floor_mod)
+TSR_INT_LANES(tsr_trunc_div)
+TSR_INT_LANES(tsr_trunc_mod)
+TSR_INT_LANES(tsr_ipow)
+TSR_INT_LANES(tsr_shl)
+TSR_INT_LANES(tsr_shr)
+// Index arithmetic on lanes: a in 32 bits, b > 0. The half makes the product with the rounded reciprocal floor correctly.
+TSR vi32 tsr_div(vi32 a, int b) {
+  const double inverse = 1.0 / b;
+  vd low = (__builtin_convertvector(vlow(a), vd) + 0.5) * inverse, high = (__builtin_convertvector(vhigh(a), vd) + 0.5) * inverse;
+  vl fl = (vl)(vtrunc(low) > low), fh = (vl)(vtrunc(high) > high);
+  return vnarrow(__builtin_convertvector(vtrunc(low), vl) + fl, __builtin_convertvector(vtrunc(high), vl) + fh);
+}
+TSR vi32 tsr_rem(vi32 a, int b) { return a - tsr_div(a, b) * b; }
+
+// ---- larger and smaller, NaN first ----
+TSR float tsr_maximum(float a, float b) { return a > b || a != a ? a : b; }
+TSR float tsr_minimum(float a, float b) { return a < b || a != a ? a : b; }
+TSR double tsr_maximum(double a, double b) { return a > b || a != a ? a : b; }
+TSR double tsr_minimum(double a, double b) { return a < b || a != a ? a : b; }
+TSR int tsr_maximum(int a, int b) { return a > b ? a : b; }
+TSR int tsr_minimum(int a, int b) { return a < b ? a : b; }
+TSR unsigned tsr_maximum(unsigned a, unsigned b) { return a > b ? a : b; }
+TSR unsigned tsr_minimum(unsigned a, unsigned b) { return a < b ? a : b; }
+TSR long tsr_maximum(long a, long b) { return a > b ? a : b; }
+TSR long tsr_minimum(long a, long b) { return a < b ? a : b; }
+TSR vf32 tsr_maximum(vf32 a, vf32 b) { return vmax(a, b); }
+TSR vf32 tsr_minimum(vf32 a, vf32 b) { return vmin(a, b); }
+TSR vi32 tsr_maximum(vi32 a, vi32 b) { return vmax(a, b); }
+TSR vi32 tsr_minimum(vi32 a, vi32 b) { return vmin(a, b); }
+TSR vu32 tsr_maximum(vu32 a, vu32 b) { return a > b ? a : b; }
+TSR vu32 tsr_minimum(vu32 a, vu32 b) { return a < b ? a : b; }
+TSR vd2 tsr_maximum(vd2 a, vd2 b) { return tsr_where((a > b) | (a != a), a, b); }
+TSR vd2 tsr_minimum(vd2 a, vd2 b) { return tsr_where((a < b) | (a != a), a, b); }
+TSR vl2 tsr_maximum(vl2 a, vl2 b) { return tsr_where(a > b, a, b); }
+TSR vl2 tsr_minimum(vl2 a, vl2 b) { return tsr_where(a < b, a, b); }
+
+// ---- floating point functions ----
+static double tsr_digamma_d(double x) {
+  if (x == 0) return __builtin_signbit(x) ? __builtin_inf() : -__builtin_inf();
+  double add = 0;
+  if (x < 0) {
+    if (x == __builtin_floor(x)) return __builtin_nan("");
+    add = -3.14159265358979323846 / __builtin_tan(3.14159265358979323846 * x);
+    x = 1 - x;
+  }
+  for (; x < 10; x += 1) add -= 1 / x;
+  double z = 1 / (x * x);
+  return add + __builtin_log(x) - 0.5 / x -
+         z * (1.0 / 12 - z * (1.0 / 120 - z * (1.0 / 252 - z * (1.0 / 240 - z * (1.0 / 132 - z * 691.0 / 32760)))));
+}
+static double tsr_erfinv_d(double x) {
+  if (!(x >= -1 && x <= 1)) return __builtin_nan("");
+  if (x == 1 || x == -1) return x * __builtin_inf();
+  double w = __builtin_log((1 - x) * (1 + x)), t = 2 / (3.14159265358979323846 * 0.147) + w / 2;
+  double y = __builtin_copysign(__builtin_sqrt(__builtin_sqrt(t * t - w / 0.147) - t), x);
+  for (int i = 0; i < 4; i++) {
+    double a = __builtin_fabs(x);
+    double e = a < 0.5 ? __builtin_erf(y) - x : (x < 0 ? -1.0 : 1.0) * ((1 - a) - __builtin_erfc(__builtin_fabs(y)));
+    y -= e / (1.12837916709551257390 * __builtin_exp(-y * y));
+  }
+  return y;
+}
+TSR double tsr_floor_mod_d(double a, double b) {
+  double r = __builtin_fmod(a, b);
+  if (r == 0) return b < 0 ? -0.0 : 0.0;
+  return (r < 0) != (b < 0) ? r + b : r;
+}
+TSR double tsr_floor_div_d(double a, double b) {
+  if (b == 0) return a / b;
+  double r = __builtin_fmod(a, b), q = (a - r) / b;
+  if (r != 0 && (b < 0) != (r < 0)) q -= 1;
+  if (q == 0) return __builtin_copysign(0.0, a / b);
+  double f = __builtin_floor(q);
+  return q - f > 0.5 ? f + 1 : f;
+}
+TSR double tsr_sigmoid_d(double x) { return 1 / (1 + __builtin_exp(-x)); }
+TSR double tsr_rsqrt_d(double x) { return 1 / __builtin_sqrt(x); }
+TSR double tsr_pow_d(double a, double b) { return __builtin_pow(a, b); }
+TSR double tsr_lgamma_d(double x) { return __builtin_lgamma(x); }
+
+#define TSR_LANES1(name, type, n, part, call) TSR type name(type x) { for (int i = 0; i < n; i++) x[i] = call(x[i]); return x; }
+// A function that vec.h has for vf32; scalars and f64 lanes go to the C library.
+#define TSR_FAST1(name, vector, call)                                                                      \
+  TSR float name(float x) { return (float)call((double)x); }                                               \
+  TSR double name(double x) { return call(x); }                                                            \
+  TSR vf32 name(vf32 x) { return vector(x); }                                                              \
+  TSR vd2 name(vd2 x) { for (int i = 0; i < VH; i++) { x.a[i] = call(x.a[i]); x.b[i] = call(x.b[i]); } return x; }
+#define TSR_SLOW1(name, call)                                                                              \
+  TSR float name(float x) { return (float)call((double)x); }                                               \
+  TSR double name(double x) { return call(x); }                                                            \
+  TSR vf32 name(vf32 x) { for (int i = 0; i < VW; i++) x[i] = (float)call((double)x[i]); return x; }       \
+  TSR vd2 name(vd2 x) { for (int i = 0; i < VH; i++) { x.a[i] = call(x.a[i]); x.b[i] = call(x.b[i]); } return x; }
+#define TSR_FAST2(name, vector, call)                                                                      \
+  TSR float name(float x, float y) { return (float)call((double)x, (double)y); }                           \
+  TSR double name(double x, double y) { return call(x, y); }                                               \
+  TSR vf32 name(vf32 x, vf32 y) { return vector(x, y); }                                                   \
+  TSR vd2 name(vd2 x, vd2 y) { for (int i = 0; i < VH; i++) { x.a[i] = call(x.a[i], y.a[i]); x.b[i] = call(x.b[i], y.b[i]); } return x; }
+#define TSR_SLOW2(name, call)                                                                              \
+  TSR float name(float x, float y) { return (float)call((double)x, (double)y); }                           \
+  TSR double name(double x, double y) { return call(x, y); }                                               \
+  TSR vf32 name(vf32 x, vf32 y) { for (int i = 0; i < VW; i++) x[i] = (float)call((double)x[i], (double)y[i]); return x; } \
+  TSR vd2 name(vd2 x, vd2 y) { for (int i = 0; i < VH; i++) { x.a[i] = call(x.a[i], y.a[i]); x.b[i] = call(x.b[i], y.b[i]); } return x; }
+TSR_FAST1(tsr_exp, vexp, __builtin_exp)
+TSR_FAST1(tsr_exp2, vexp2, __builtin_exp2)
+TSR_FAST1(tsr_expm1, vexpm1, __builtin_expm1)
+TSR_FAST1(tsr_log, vlog, __builtin_log)
+TSR_FAST1(tsr_log2, vlog2, __builtin_log2)
+TSR_FAST1(tsr_log10, vlog10, __builtin_log10)
+TSR_FAST1(tsr_log1p, vlog1p, __builtin_log1p)
+TSR_FAST1(tsr_sin, vsin, __builtin_sin)
+TSR_FAST1(tsr_cos, vcos, __builtin_cos)
+TSR_FAST1(tsr_tan, vtan, __builtin_tan)
+TSR_FAST1(tsr_asin, vasin, __builtin_asin)
+TSR_FAST1(tsr_acos, vacos, __builtin_acos)
+TSR_FAST1(tsr_atan, vatan, __builtin_atan)
+TSR_FAST1(tsr_sinh, vsinh, __builtin_sinh)
+TSR_FAST1(tsr_cosh, vcosh, __builtin_cosh)
+TSR_FAST1(tsr_tanh, vtanh, __builtin_tanh)
+TSR_FAST1(tsr_erf, verf, __builtin_erf)
+TSR_FAST1(tsr_erfc, verfc, __builtin_erfc)
+TSR_FAST1(tsr_sigmoid, vsigmoid, tsr_sigmoid_d)
+TSR_SLOW1(tsr_asinh, __builtin_asinh)
+TSR_SLOW1(tsr_acosh, __builtin_acosh)
+TSR_SLOW1(tsr_atanh, __builtin_atanh)
+TSR_SLOW1(tsr_lgamma, tsr_lgamma_d)
+TSR_SLOW1(tsr_digamma, tsr_digamma_d)
+TSR_SLOW1(tsr_erfinv, tsr_erfinv_d)
+TSR_FAST2(tsr_atan2, vatan2, __builtin_atan2)
+TSR_FAST2(tsr_pow, vpow, tsr_pow_d)
+TSR_SLOW2(tsr_hypot, __builtin_hypot)
+TSR_SLOW2(tsr_ffloor_div, tsr_floor_div_d)
+TSR_SLOW2(tsr_ffloor_mod, tsr_floor_mod_d)
+TSR_SLOW2(tsr_ftrunc_mod, __builtin_fmod)
+TSR_SLOW2(tsr_copysign_d2, __builtin_copysign)
+TSR float tsr_nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
+TSR double tsr_nextafter(double a, double b) { return __builtin_nextafter(a, b); }
+TSR vf32 tsr_nextafter(vf32 a, vf32 b) { for (int i = 0; i < VW; i++) a[i] = __builtin_nextafterf(a[i], b[i]); return a; }
+TSR vd2 tsr_nextafter(vd2 a, vd2 b) { for (int i = 0; i < VH; i++) { a.a[i] = __builtin_nextafter(a.a[i], b.a[i]); a.b[i] = __builtin_nextafter(a.b[i], b.b[i]); } return a; }
+TSR float tsr_sqrt(float x) { return __builtin_sqrtf(x); }
+TSR double tsr_sqrt(double x) { return __builtin_sqrt(x); }
+TSR vf32 tsr_sqrt(vf32 x) { return vsqrt(x); }
+TSR vd2 tsr_sqrt(vd2 x) { return {vsqrt(x.a), vsqrt(x.b)}; }
+TSR float tsr_rsqrt(float x) { return 1 / __builtin_sqrtf(x); }
+TSR double tsr_rsqrt(double x) { return 1 / __builtin_sqrt(x); }
+TSR vf32 tsr_rsqrt(vf32 x) { return vrsqrt(x); }
+TSR vd2 tsr_rsqrt(vd2 x) { return 1.0 / tsr_sqrt(x); }
+TSR float tsr_reciprocal(float x) { return 1 / x; }
+TSR double tsr_reciprocal(double x) { return 1 / x; }
+TSR vf32 tsr_reciprocal(vf32 x) { return 1.0f / x; }
+TSR vd2 tsr_reciprocal(vd2 x) { return 1.0 / x; }
+TSR float tsr_abs(float x) { return __builtin_fabsf(x); }
+TSR double tsr_abs(double x) { return __builtin_fabs(x); }
+TSR vf32 tsr_abs(vf32 x) { return vabs(x); }
+TSR vd2 tsr_abs(vd2 x) { return {vd_abs(x.a), vd_abs(x.b)}; }
+TSR int tsr_abs(int x) { return x < 0 ? -x : x; }
+TSR long tsr_abs(long x) { return x < 0 ? -x : x; }
+TSR unsigned tsr_abs(unsigned x) { return x; }
+TSR vi32 tsr_abs(vi32 x) { return x < 0 ? -x : x; }
+TSR vu32 tsr_abs(vu32 x) { return x; }
+TSR vl2 tsr_abs(vl2 x) { return tsr_where(x < 0l, -x, x); }
+TSR float tsr_neg(float x) { return -x; }
+TSR double tsr_neg(double x) { return -x; }
+TSR vf32 tsr_neg(vf32 x) { return vneg(x); }
+TSR vd2 tsr_neg(vd2 x) { return -x; }
+template <typename T>
+TSR T tsr_neg(T x) { return -x; }
+TSR float tsr_copysign(float a, float b) { return __builtin_copysignf(a, b); }
+TSR double tsr_copysign(double a, double b) { return __builtin_copysign(a, b); }
+TSR vf32 tsr_copysign(vf32 a, vf32 b) { return vcopysign(a, b); }
+TSR vd2 tsr_copysign(vd2 a, vd2 b) { return {vd_sign(vd_abs(a.a), (vd)((vl)b.a)), vd_sign(vd_abs(a.b), b.b)}; }
+#define TSR_ROUNDING(name, vector, call)                                                                   \
+  TSR float name(float x) { return call##f(x); }                                                           \
+  TSR double name(double x) { return call(x); }                                                            \
+  TSR vf32 name(vf32 x) { return vector(x); }                                                              \
+  TSR vd2 name(vd2 x) { for (int i = 0; i < VH; i++) { x.a[i] = call(x.a[i]); x.b[i] = call(x.b[i]); } return x; }
+TSR_ROUNDING(tsr_floor, vfloor, __builtin_floor)
+TSR_ROUNDING(tsr_ceil, vceil, __builtin_ceil)
+TSR_ROUNDING(tsr_trunc, vtrunc, __builtin_trunc)
+TSR_ROUNDING(tsr_round, vround, __builtin_rint)
+TSR int tsr_signbit(float x) { return __builtin_signbit(x) != 0; }
+TSR int tsr_signbit(double x) { return __builtin_signbit(x) != 0; }
+TSR vi32 tsr_signbit(vf32 x) { return vbits(x) < 0; }
+TSR vi32 tsr_signbit(vd2 x) { return vnarrow((vl)x.a < 0, (vl)x.b < 0); }
+TSR int tsr_isinf(float x) { return __builtin_fabsf(x) == __builtin_inff(); }
+TSR int tsr_isinf(double x) { return __builtin_fabs(x) == __builtin_inf(); }
+TSR vi32 tsr_isinf(vf32 x) { return vabs(x) == __builtin_inff(); }
+TSR vi32 tsr_isinf(vd2 x) { return tsr_abs(x) == __builtin_inf(); }
+TSR float tsr_fma(float a, float b, float c) {
+#ifdef __FP_FAST_FMAF
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+TSR double tsr_fma(double a, double b, double c) { return a * b + c; }
+TSR vf32 tsr_fma(vf32 a, vf32 b, vf32 c) { return vfma(a, b, c); }
+TSR vd2 tsr_fma(vd2 a, vd2 b, vd2 c) { return {vfma(a.a, b.a, c.a), vfma(a.b, b.b, c.b)}; }
+template <typename T>
+TSR T tsr_fma(T a, T b, T c) { return a * b + c; }
+TSR double tsr_logaddexp(double a, double b) {
+  if (a == b) return a + 0.693147180559945309417;
+  return tsr_maximum(a, b) + __builtin_log1p(__builtin_exp(-__builtin_fabs(a - b)));
+}
+TSR float tsr_logaddexp(float a, float b) { return (float)tsr_logaddexp((double)a, (double)b); }
+TSR vf32 tsr_logaddexp(vf32 a, vf32 b) { for (int i = 0; i < VW; i++) a[i] = tsr_logaddexp(a[i], b[i]); return a; }
+TSR vd2 tsr_logaddexp(vd2 a, vd2 b) { for (int i = 0; i < VH; i++) { a.a[i] = tsr_logaddexp((double)a.a[i], (double)b.a[i]); a.b[i] = tsr_logaddexp((double)a.b[i], (double)b.b[i]); } return a; }
+
+// ---- bits ----
+TSR vi32 tsr_bits_i32(vf32 x) { return vbits(x); }
+TSR vf32 tsr_bits_f32(vi32 x) { return vfloat(x); }
+TSR vf32 tsr_bits_f32(vu32 x) { return (vf32)x; }
+TSR vl2 tsr_bits_i64(vd2 x) { return {(vl)x.a, (vl)x.b}; }
+TSR vd2 tsr_bits_f64(vl2 x) { return {(vd)x.a, (vd)x.b}; }
+TSR int tsr_bits_i32(float x) { int r; __builtin_memcpy(&r, &x, 4); return r; }
+TSR float tsr_bits_f32(int x) { float r; __builtin_memcpy(&r, &x, 4); return r; }
+TSR float tsr_bits_f32(unsigned x) { float r; __builtin_memcpy(&r, &x, 4); return r; }
+TSR long tsr_bits_i64(double x) { long r; __builtin_memcpy(&r, &x, 8); return r; }
+TSR double tsr_bits_f64(long x) { double r; __builtin_memcpy(&r, &x, 8); return r; }
+TSR vi32 tsr_bits_of_f16(vf32 x) { return (__builtin_convertvector(vto_f16(x), vi32) << 16) >> 16; }
+TSR vi32 tsr_bits_of_bf16(vf32 x) { return (__builtin_convertvector(vto_bf16(x), vi32) << 16) >> 16; }
+TSR vf32 tsr_f16_of_bits(vi32 x) { return vfrom_f16(__builtin_convertvector(x, vu16)); }
+TSR vf32 tsr_bf16_of_bits(vi32 x) { return vfrom_bf16(__builtin_convertvector(x, vu16)); }
+TSR int tsr_bits_of_f16(float x) { return tsr_bits_of_f16(vset(x))[0]; }
+TSR int tsr_bits_of_bf16(float x) { return tsr_bits_of_bf16(vset(x))[0]; }
+TSR float tsr_f16_of_bits(int x) { return tsr_f16_of_bits(vset(x))[0]; }
+TSR float tsr_bf16_of_bits(int x) { return tsr_bf16_of_bits(vset(x))[0]; }
+
+// ---- random bits: word `position mod 4` of block `position div 4` ----
+TSR vu32 tsr_philox_words(vphilox_block w, vi32 lane) {
+  vi32 which = lane & 3;
+  vu32 low = (which & 1) ? w.w[1] : w.w[0], high = (which & 1) ? w.w[3] : w.w[2];
+  return (which & 2) ? high : low;
+}
+TSR vu32 tsr_philox(long seed, long stream, vl2 position) {
+  vl2 block = {position.a >> 2, position.b >> 2};
+  vl2 upper = {block.a >> 32, block.b >> 32};
+  vu32 zero = {};
+  return tsr_philox_words(vphilox((vu32)tsr_i32(block), (vu32)tsr_i32(upper), zero + (unsigned)stream,
+                                  zero + (unsigned)((unsigned long)stream >> 32), (unsigned)seed,
+                                  (unsigned)((unsigned long)seed >> 32)), tsr_i32(position));
+}
+TSR vu32 tsr_philox(long seed, long stream, vi32 position) {
+  vu32 zero = {};
+  return tsr_philox_words(vphilox((vu32)(position >> 2), zero, zero + (unsigned)stream,
+                                  zero + (unsigned)((unsigned long)stream >> 32), (unsigned)seed,
+                                  (unsigned)((unsigned long)seed >> 32)), position);
+}
+TSR unsigned tsr_philox(long seed, long stream, long position) { return tsr_philox(seed, stream, tsr_set(position))[0]; }
+TSR vu32 tsr_philox(vl2 seed, vl2 stream, vl2 position) {
+  vu32 r;
+  for (int i = 0; i < VW; i++) {
+    const int h = i >= VH, j = h ? i - VH : i;
+    r[i] = tsr_philox(h ? seed.b[j] : seed.a[j], h ? stream.b[j] : stream.a[j], (long)(h ? position.b[j] : position.a[j]));
+  }
+  return r;
+}
+
+// ---- combining lanes ----
+TSR float tsr_sum(vf32 x) { return vsum(x); }
+TSR int tsr_sum(vi32 x) { return vsum(x); }
+TSR unsigned tsr_sum(vu32 x) { return (unsigned)vsum((vi32)x); }
+TSR double tsr_sum(vd2 x) { return vsum(x.a + x.b); }
+TSR long tsr_sum(vl2 x) { return vsum(x.a + x.b); }
+#define TSR_FOLD(name, combine)                                                                            \
+  template <typename S, typename T>                                                                        \
+  TSR S name##_of(T x) {                                                                                   \
+    S t[VW];                                                                                               \
+    __builtin_memcpy(t, &x, sizeof x);                                                                     \
+    for (int half = VW / 2; half > 0; half /= 2) for (int i = 0; i < half; i++) t[i] = combine(t[i], t[i + half]); \
+    return t[0];                                                                                           \
+  }                                                                                                        \
+  TSR float name(vf32 x) { return name##_of<float>(x); }                                                   \
+  TSR int name(vi32 x) { return name##_of<int>(x); }                                                       \
+  TSR unsigned name(vu32 x) { return name##_of<unsigned>(x); }                                             \
+  TSR double name(vd2 x) { return name##_of<double>(x); }                                                  \
+  TSR long name(vl2 x) { return name##_of<long>(x); }
+template <typename T>
+TSR T tsr_times(T a, T b) { return a * b; }
+TSR_FOLD(tsr_prod, tsr_times)
+TSR_FOLD(tsr_hmax, tsr_maximum)
+TSR_FOLD(tsr_hmin, tsr_minimum)
+TSR float tsr_hlogaddexp(vf32 x) { float r = x[0]; for (int i = 1; i < VW; i++) r = tsr_logaddexp(r, (float)x[i]); return r; }
+TSR double tsr_hlogaddexp(vd2 x) { double t[VW], r; __builtin_memcpy(t, &x, sizeof x); r = t[0]; for (int i = 1; i < VW; i++) r = tsr_logaddexp(r, t[i]); return r; }
+TSR int tsr_any(vi32 m) { return vany(m); }
+
+// The better of two candidates of an argmax (sign 1) or argmin (sign -1): NaN first, then the value, then the smaller position.
+#define TSR_NOWHERE 0x7fffffffffffffffl
+template <typename S>
+TSR void tsr_better(S& best, long& at, S value, long position, int sign) {
+  if (position == TSR_NOWHERE) return;
+  const int nan = value != value, known = best != best;
+  const int better = sign > 0 ? value > best : value < best;
+  if (at == TSR_NOWHERE || (nan && !known) || (nan == known && (better || ((value == best || nan) && position < at)))) {
+    best = value;
+    at = position;
+  }
+}
+template <typename S, typename T>
+TSR void tsr_better_lanes(S& best, long& at, T values, vl2 positions, int sign) {
+  S v[VW];
+  long p[VW];
+  __builtin_memcpy(v, &values, sizeof values);
+  __builtin_memcpy(p, &positions, sizeof positions);
+  for (int i = 0; i < VW; i++) tsr_better(best, at, v[i], p[i], sign);
+}
+
+template <typename T>
+TSR void tsr_better_vector(T& best, vl2& at, T value, vl2 position, int sign) {
+  const vi32 nan = value != value, known = best != best;
+  const vi32 better = sign > 0 ? (vi32)(value > best) : (vi32)(value < best);
+  const vi32 earlier = ((vi32)(value == best) | nan) & (position < at);
+  const vi32 take = ((at == TSR_NOWHERE) | (nan & ~known) | (~(nan ^ known) & (better | earlier))) & (position != TSR_NOWHERE);
+  best = tsr_where(take, value, best);
+  at = tsr_where(take, position, at);
+}
+
+// ---- errors: the first bad index and the size of its dimension ----
+static long* tsr_error;
+static __attribute__((noinline, cold, unused)) void tsr_bad_index(long value, long size) {
+  if (tsr_error[2] == 0) {
+    tsr_error[0] = value;
+    tsr_error[1] = size;
+    tsr_error[2] = 1;
+  }
+}
+TSR long tsr_bind(long value, long size) {
+  const long at = value < 0 ? value + size : value;
+  if (__builtin_expect((unsigned long)at < (unsigned long)size, 1)) return at;
+  tsr_bad_index(value, size);
+  return 0;
+}
+// Lanes where `m` does not hold are 0.
+TSR vi32 tsr_bind(vi32 value, long size, vi32 m) {
+  vi32 at = value < 0 ? value + (int)size : value;
+  vi32 bad = (((at < 0) | (at >= (int)size)) & m);
+  if (__builtin_expect(vany(bad), 0)) for (int i = 0; i < VW; i++) if (bad[i]) tsr_bad_index(value[i], size);
+  return at & m & ~bad;
+}
+TSR vi32 tsr_bind(vl2 value, long size, vi32 m) {
+  vl2 at = tsr_where(value < 0l, value + size, value);
+  vi32 bad = (((at < 0l) | (at >= size)) & m);
+  if (__builtin_expect(vany(bad), 0)) {
+    for (int i = 0; i < VW; i++) if (bad[i]) tsr_bad_index(i < VH ? value.a[i] : value.b[i - VH], size);
+  }
+  return tsr_i32(at) & m & ~bad;
+}
+
+// ---- running ----
+TSR long tsr_grain(long picoseconds) { return picoseconds >= 20000000 ? 1 : 20000000 / tsr_max(picoseconds, 1) + 1; }
+typedef void (*tsr_task)(void*, long, long, int);
+// Ranges of several kernels in one dispatch: each is cut into pieces of `grain`.
+struct tsr_job { tsr_task task; void* args; long count, grain, picoseconds; };
+struct tsr_jobs { const tsr_job* jobs; int count; };
+static __attribute__((unused)) void tsr_run_pieces(void* context, long begin, long end, int worker) {
+  const tsr_jobs* all = (const tsr_jobs*)context;
+  long first = 0;
+  for (int j = 0; j < all->count && first < end; j++) {
+    const tsr_job* job = &all->jobs[j];
+    const long pieces = (job->count + job->grain - 1) / job->grain;
+    const long from = tsr_max(begin - first, 0), to = tsr_min(end - first, pieces);
+    if (from < to) job->task(job->args, from * job->grain, tsr_min(to * job->grain, job->count), worker);
+    first += pieces;
+  }
+}
+static __attribute__((unused)) void tsr_together(const tessera_runtime* runtime, const tsr_job* jobs, int count) {
+  long pieces = 0;
+  double work = 1;
+  for (int j = 0; j < count; j++) {
+    pieces += (jobs[j].count + jobs[j].grain - 1) / jobs[j].grain;
+    work += (double)jobs[j].count * (double)jobs[j].picoseconds;
+  }
+  tsr_jobs all = {jobs, count};
+  runtime->parallel_for(tsr_run_pieces, &all, pieces, (long)(20e6 * (double)pieces / work) + 1);
+}

@@ -1,0 +1,1 @@
+export const CONTRACTION_PRELUDE = "";
