@@ -90,7 +90,7 @@ defineOp({
     const top = x.amax([axis], true);
     const e = x.sub(top.maskedFill(top.eq(-Infinity), 0)).exp();
     const sum = e.sum([axis], true);
-    return e.div(sum.maskedFill(sum.eq(0), 1)).to(result);
+    return e.div(sum.maskedFill(sum.eq(0), 1)).to(result).contiguous();
   },
   vjp: ({ self, dim }, { grad, out, F }) => ({
     self: () => F._softmaxBackwardData(grad, out, dim, self.dtype),

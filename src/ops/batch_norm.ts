@@ -9,6 +9,7 @@ import { computeType, uint8 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeEq, sizeProd, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
+import { preservedStride } from "./layout.ts";
 import { normalizeOver, normInputGrad, perChannel, scaleAndShift, statDtype, toCompute } from "./normalization.ts";
 import type { SampleArg, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -45,7 +46,7 @@ function statSpec(input: MetaInput, weight: MetaInput | null): TensorSpec {
 }
 
 function sameSpec(input: MetaInput): TensorSpec {
-  return { shape: input.shape, dtype: input.dtype };
+  return { shape: input.shape, dtype: input.dtype, stride: preservedStride(input) };
 }
 
 /** Inference: x · scale + shift, with one scale and one shift for each channel. */
@@ -191,7 +192,11 @@ defineOp({
     return [out, mean, rstd, ...updatedStatistics(input, mean, variance, runningMean, runningVar, momentum)];
   },
   samples: (g) => [
-    { args: { ...parameters(g), ...running(g), training: true, momentum: 0.1, eps: 1e-5 } },
+    // The new running statistics are results without gradient, which finite differences would see.
+    {
+      args: { ...parameters(g), ...running(g), training: true, momentum: 0.1, eps: 1e-5 },
+      differentiate: false,
+    },
   ],
 });
 

@@ -13,7 +13,6 @@ import {
   add,
   asExpr,
   type Expr,
-  exprOf,
   floorDiv,
   mul,
   shapeToText,

@@ -288,6 +288,9 @@ defineOp({
       );
     }
     const channels = gradOutput.shape[1] ?? 1;
+    if (!input.dtype.isFloat) {
+      throw new TypeError(`convolution_backward: needs floating point tensors, got ${input.dtype.name}`);
+    }
     checkSameDtype(`convolution_backward${transposed ? " (transposed)" : ""}`, gradOutput, input);
     return [
       { shape: input.shape, dtype: input.dtype },

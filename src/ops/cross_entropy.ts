@@ -149,6 +149,9 @@ function nllSpec(
 ): TensorSpec {
   checkTarget(where, self, target);
   checkWeight(where, self, weight);
+  if (!self.dtype.isFloat) {
+    throw new TypeError(`${where}: needs a floating point input, got ${self.dtype.name}; convert with .to(float32)`);
+  }
   return { shape: reducedLossShape(where, target.shape, reduction), dtype: self.dtype };
 }
 
@@ -216,7 +219,10 @@ defineOp({
   schema:
     "aten::nll_loss_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight, int reduction, SymInt ignore_index, Tensor total_weight) -> Tensor",
   doc: "The gradient of nll_loss_forward.",
-  meta: ({ self }) => ({ shape: self.shape, dtype: self.dtype }),
+  meta: ({ self, target, weight }) => ({
+    shape: self.shape,
+    dtype: nllSpec("nll_loss_backward", self, target, weight, 0).dtype,
+  }),
   decompose: ({ gradOutput, self, target, weight, reduction, ignoreIndex, totalWeight: total }, F) => {
     const mean = reductionKind("nll_loss_backward", reduction) === "mean";
     const scaled = (mean ? gradOutput.div(total) : gradOutput).neg().expand(target.shape);

@@ -7,7 +7,7 @@
  */
 import type { Size } from "../symbolic/mod.ts";
 import { broadcastShapes, shapeToText, sizeEq, sizeIsOne, sizeMul, sizeProd } from "../symbolic/mod.ts";
-import { computeType, normalizeAxes } from "../core/mod.ts";
+import { bool, computeType, normalizeAxes } from "../core/mod.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp } from "./define.ts";
 import { checkSameDtype } from "./matmul.ts";
@@ -154,6 +154,7 @@ defineOp({
     const first = tensors[0];
     if (first === undefined) throw new TypeError(`einsum: "${equation}" needs at least one operand`);
     for (const other of tensors) checkSameDtype("einsum", first, other);
+    if (first.dtype === bool) throw new TypeError("einsum: needs numbers, got bool; convert with .to(int64) first");
     const parsed = parseEquation(equation, tensors.map((t) => t.shape.length));
     const sizes = labelSizes(parsed, tensors.map((t) => t.shape), equation);
     return { shape: parsed.output.map((l) => sizes.get(l) ?? 1), dtype: first.dtype };
@@ -174,8 +175,7 @@ defineOp({
       result = prepare(result, neededAfter(i));
     }
     const { value, labels } = result;
-    const permuted = value.permute(output.map((l) => labels.indexOf(l)));
-    return permuted;
+    return value.permute(output.map((l) => labels.indexOf(l))).contiguous();
   },
   samples: (g) => [
     { name: "product", args: { equation: "ij,jk->ik", tensors: [g.tensor([3, 4]), g.tensor([4, 5])] } },

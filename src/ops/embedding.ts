@@ -127,6 +127,9 @@ defineOp({
         } and ${shapeToText(offsets.shape)}`,
       );
     }
+    if (!weight.dtype.isFloat) {
+      throw new TypeError(`embedding_bag: weight must be floating point, got ${weight.dtype.name}`);
+    }
     if (perSampleWeights !== null && Number(mode) !== 0) {
       throw new TypeError("embedding_bag: per_sample_weights are only for mode 0 (sum)");
     }

@@ -6,6 +6,7 @@
  */
 import { broadcastShapes, type Size } from "../symbolic/mod.ts";
 import { definePointwise, promotedDtype, promotionOperand } from "./combinators.ts";
+import { elementwiseStride } from "./layout.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -40,16 +41,16 @@ export function lossSpec(
   where: string,
   inputs: readonly (MetaInput | null)[],
   reduction: Size,
+  needsFloat = true,
 ): TensorSpec {
   const tensors = inputs.filter((i) => i !== null);
   const shape = broadcastShapes(where, ...tensors.map((i) => i.shape));
   const dtype = promotedDtype(where, tensors.map(promotionOperand), "default");
-  if (!dtype.isFloat && reductionKind(where, reduction) === "mean") {
-    throw new TypeError(
-      `${where}: the mean needs floating point tensors, got ${dtype.name}; convert with .to(float32)`,
-    );
+  if (!dtype.isFloat && (needsFloat || reductionKind(where, reduction) === "mean")) {
+    throw new TypeError(`${where}: needs floating point tensors, got ${dtype.name}; convert with .to(float32)`);
   }
-  return { shape: reducedLossShape(where, shape, reduction), dtype };
+  const isReduced = reductionKind(where, reduction) !== "none";
+  return isReduced ? { shape: [], dtype } : { shape, dtype, stride: elementwiseStride(shape, tensors) };
 }
 
 /** One sample for each reduction. */
@@ -62,7 +63,7 @@ export function lossSamples(g: SampleGenerator, more: Sample["args"] = {}): Samp
 defineOp({
   schema: "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
   doc: "The squared difference, averaged unless asked otherwise.",
-  meta: ({ self, target, reduction }) => lossSpec("mse_loss", [self, target], reduction),
+  meta: ({ self, target, reduction }) => lossSpec("mse_loss", [self, target], reduction, false),
   decompose: ({ self, target, reduction }) => {
     const d = self.sub(target);
     return reduceLoss("mse_loss", d.mul(d), reduction);
@@ -76,7 +77,7 @@ defineOp({
 defineOp({
   schema: "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
   doc: "The absolute difference, averaged unless asked otherwise.",
-  meta: ({ self, target, reduction }) => lossSpec("l1_loss", [self, target], reduction),
+  meta: ({ self, target, reduction }) => lossSpec("l1_loss", [self, target], reduction, false),
   decompose: ({ self, target, reduction }) => reduceLoss("l1_loss", self.sub(target).abs(), reduction),
   samples: (g) => lossSamples(g),
 });

@@ -183,7 +183,7 @@ defineOp({
     const dims = range(input.ndim - normalizedShape.length, input.ndim);
     const { mean, rstd, scaled } = normalizeOver(toCompute(input), dims, eps);
     const dtype = statDtype(input, weight);
-    return [scaleAndShift(scaled, weight, bias).to(input.dtype), mean.to(dtype), rstd.to(dtype)];
+    return [scaleAndShift(scaled, weight, bias).to(input.dtype).contiguous(), mean.to(dtype), rstd.to(dtype)];
   },
   vjp: ({ input, normalizedShape, weight, bias }, { outs, grads }) => {
     const [, mean, rstd] = outs;
@@ -261,7 +261,7 @@ defineOp({
     const dims = range(input.ndim - normalizedShape.length, input.ndim);
     const x = toCompute(input);
     const rstd = x.mul(x).mean(dims, true).add(eps ?? input.dtype.eps).rsqrt();
-    return [scaleAndShift(x.mul(rstd), weight, null).to(input.dtype), rstd];
+    return [scaleAndShift(x.mul(rstd), weight, null).to(input.dtype).contiguous(), rstd];
   },
   vjp: ({ input, normalizedShape, weight }, { outs, grads }) => {
     const rstd = outs[1];

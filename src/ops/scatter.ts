@@ -4,7 +4,7 @@
  * All are one loop form: a copy of self into which values are combined at indirect positions. What a mean or a product needs beyond
  * that is written with other operators. Mirrors ATen's ScatterGatherKernel.cpp and the formulas of derivatives.yaml.
  */
-import { int32, int64, normalizeAxis } from "../core/mod.ts";
+import { bool, int32, int64, normalizeAxis } from "../core/mod.ts";
 import { type CombineOp, type LoopInput, type LoopNode, ops, scatter, type Value } from "../loops/mod.ts";
 import { asExpr, type Expr, shapeToText, type Size, sizeEq, sizeLe } from "../symbolic/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
@@ -172,6 +172,7 @@ defineOp({
     if (reduce !== "mean" && COMBINE[reduce] === undefined) {
       throw new RangeError(`scatter_reduce: reduce must be sum, prod, mean, amax or amin, got "${reduce}"`);
     }
+    if (self.dtype === bool) throw new TypeError("scatter_reduce: needs numbers, got bool; convert with .to(int64)");
     return scatterSpec("scatter_reduce", self, dim, index, src);
   },
   decompose: (args, F) => {
@@ -413,6 +414,7 @@ defineOp({
     if (!["prod", "mean", "amax", "amin"].includes(reduce)) {
       throw new RangeError(`index_reduce: reduce must be prod, mean, amax or amin, got "${reduce}"`);
     }
+    if (self.dtype === bool) throw new TypeError("index_reduce: needs numbers, got bool; convert with .to(int64)");
     return indexSpec("index_reduce", self, dim, index, source);
   },
   decompose: ({ self, dim, index, source, reduce, includeSelf }) => {

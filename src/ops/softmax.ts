@@ -66,7 +66,7 @@ defineOp({
     if (isEmptyAlong(self, axis)) return self.to(dtype, false, true);
     const x = self.to(computeType(self.dtype));
     const e = x.sub(x.amax([axis], true)).exp();
-    return e.div(e.sum([axis], true)).to(dtype);
+    return e.div(e.sum([axis], true)).to(dtype).contiguous();
   },
   vjp: ({ self, dim }, { grad, out, F }) => ({
     self: () => F._softmaxBackwardData(grad, out, dim, self.dtype),
@@ -82,7 +82,7 @@ defineOp({
     const compute = computeType(output.dtype);
     const y = output.to(compute);
     const weighted = gradOutput.to(compute).mul(y);
-    return weighted.sub(y.mul(weighted.sum([axisOf(output, dim)], true))).to(inputDtype);
+    return weighted.sub(y.mul(weighted.sum([axisOf(output, dim)], true))).to(inputDtype).contiguous();
   },
   samples: (g) => [
     { args: { gradOutput: g.tensor([3, 4]), output: g.tensor([3, 4]), dim: 1, inputDtype: g.dtype } },
@@ -107,7 +107,7 @@ defineOp({
     if (isEmptyAlong(self, axis)) return self.to(dtype, false, true);
     const x = self.to(computeType(self.dtype));
     const shifted = x.sub(x.amax([axis], true));
-    return shifted.sub(shifted.exp().sum([axis], true).log()).to(dtype);
+    return shifted.sub(shifted.exp().sum([axis], true).log()).to(dtype).contiguous();
   },
   vjp: ({ self, dim }, { grad, out, F }) => ({
     self: () => F._logSoftmaxBackwardData(grad, out, dim, self.dtype),
@@ -123,7 +123,7 @@ defineOp({
   decompose: ({ gradOutput, output, dim, inputDtype }) => {
     const compute = computeType(output.dtype);
     const g = gradOutput.to(compute);
-    return g.sub(output.to(compute).exp().mul(g.sum([axisOf(output, dim)], true))).to(inputDtype);
+    return g.sub(output.to(compute).exp().mul(g.sum([axisOf(output, dim)], true))).to(inputDtype).contiguous();
   },
   samples: (g) => [
     { args: { gradOutput: g.tensor([3, 4]), output: g.tensor([3, 4]), dim: 1, inputDtype: g.dtype } },
