@@ -172,8 +172,76 @@ const compare = (
   cost: 1,
 });
 
+/** The name of a pointwise primitive. */
+export type PrimitiveName =
+  | "neg"
+  | "abs"
+  | "add"
+  | "sub"
+  | "mul"
+  | "maximum"
+  | "minimum"
+  | "div"
+  | "truncDiv"
+  | "floorDiv"
+  | "floorMod"
+  | "truncMod"
+  | "pow"
+  | "sqrt"
+  | "rsqrt"
+  | "reciprocal"
+  | "exp"
+  | "exp2"
+  | "expm1"
+  | "log"
+  | "log2"
+  | "log10"
+  | "log1p"
+  | "sin"
+  | "cos"
+  | "tan"
+  | "asin"
+  | "acos"
+  | "atan"
+  | "sinh"
+  | "cosh"
+  | "tanh"
+  | "asinh"
+  | "acosh"
+  | "atanh"
+  | "sigmoid"
+  | "erf"
+  | "erfc"
+  | "erfinv"
+  | "lgamma"
+  | "digamma"
+  | "floor"
+  | "ceil"
+  | "trunc"
+  | "round"
+  | "atan2"
+  | "hypot"
+  | "copysign"
+  | "nextafter"
+  | "isnan"
+  | "isinf"
+  | "signbit"
+  | "bitwiseNot"
+  | "bitwiseAnd"
+  | "bitwiseOr"
+  | "bitwiseXor"
+  | "shiftLeft"
+  | "shiftRight"
+  | "eq"
+  | "ne"
+  | "lt"
+  | "le"
+  | "gt"
+  | "ge"
+  | "where";
+
 /** All pointwise primitives. */
-export const PRIMITIVES = {
+export const PRIMITIVES: Readonly<Record<PrimitiveName, Primitive>> = {
   // Arithmetic on every type.
   neg: { arity: 1, result: "same", evaluate: (a: number) => -a, evaluateBigInt: (a: bigint) => -a, cost: 1 },
   abs: { arity: 1, result: "same", evaluate: Math.abs, evaluateBigInt: (a: bigint) => a < 0n ? -a : a, cost: 1 },
@@ -260,10 +328,7 @@ export const PRIMITIVES = {
   ge: compare((a, b) => a >= b, (a, b) => a >= b),
   /** `where(condition, a, b)`: condition is bool, a and b share the result's type. */
   where: { arity: 3, result: "same", evaluate: (c: number, a: number, b: number) => c !== 0 ? a : b, cost: 1 },
-} as const satisfies Record<string, Primitive>;
-
-/** The name of a pointwise primitive. */
-export type PrimitiveName = keyof typeof PRIMITIVES;
+};
 
 /** Looks a primitive up by name. */
 export function primitive(name: PrimitiveName): Primitive {
