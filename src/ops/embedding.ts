@@ -117,8 +117,9 @@ function bagOf(indices: TensorValue, offsets: TensorValue): TensorValue {
 defineOp({
   schema:
     "aten::embedding_bag.padding_idx(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq, int mode, bool sparse, Tensor? per_sample_weights, bool include_last_offset, int? padding_idx) -> (Tensor, Tensor, Tensor, Tensor)",
-  doc: "Sums (mode 0), means (1) or maxima (2) of bags of rows; also the bag of each index, the sizes, the winners.",
-  meta: ({ weight, indices, offsets, mode, perSampleWeights, includeLastOffset }) => {
+  doc:
+    "Sums (mode 0), means (1) or maxima (2) of bags of rows; also the bag of each index, the sizes and the winners, as far as the mode needs them.",
+  meta: ({ weight, indices, offsets, mode, perSampleWeights, includeLastOffset, paddingIdx }) => {
     checkIndices("embedding_bag", indices);
     if (indices.shape.length !== 1 || offsets.shape.length !== 1 || weight.shape.length !== 2) {
       throw new TypeError(
@@ -140,7 +141,7 @@ defineOp({
     const winners = { shape: Number(mode) === 2 ? shape : [bags], dtype: int64 };
     return [
       { shape, dtype: weight.dtype },
-      { shape: indices.shape, dtype: int64 },
+      { shape: Number(mode) === 0 && paddingIdx === null ? [0] : indices.shape, dtype: int64 },
       { shape: [bags], dtype: int64 },
       winners,
     ];
@@ -178,8 +179,10 @@ defineOp({
     const weighted = perSampleWeights === null ? rows : rows.mul(perSampleWeights.unsqueeze(1));
     const kept = padding === null ? weighted : weighted.mul(counted.unsqueeze(1).to(weight.dtype));
     const sums = kept.detach().newZeros([bags, width]).scatterAdd(0, at, kept);
-    const out = Number(mode) === 1 ? sums.div(sizes.clampMin(1).unsqueeze(1)) : sums;
-    return [out, bag, sizes, sizes.newZeros([bags])];
+    if (Number(mode) === 1) return [sums.div(sizes.clampMin(1).unsqueeze(1)), bag, sizes, sizes.clone()];
+    // As in PyTorch, a sum needs neither sizes nor, without padding, the bags.
+    const none = sizes.newZeros([bags]);
+    return [sums, padding === null ? bag.newZeros([0]) : bag, none, none.clone()];
   },
   samples: (g) => [
     ...[0, 1].map((mode) => ({

@@ -2587,7 +2587,7 @@ export interface Functional<T = TensorValue> {
     options?: { paddingIdx?: Size; scaleGradByFreq?: boolean; sparse?: boolean },
   ): T;
   embedding(weight: T | Scalar, indices: T | Scalar, paddingIdx?: Size, scaleGradByFreq?: boolean, sparse?: boolean): T;
-  /** Sums (mode 0), means (1) or maxima (2) of bags of rows; also the bag of each index, the sizes, the winners. */
+  /** Sums (mode 0), means (1) or maxima (2) of bags of rows; also the bag of each index, the sizes and the winners, as far as the mode needs them. */
   embeddingBag(
     weight: T | Scalar,
     indices: T | Scalar,

@@ -172,7 +172,9 @@ defineOp({
     if (reduce !== "mean" && COMBINE[reduce] === undefined) {
       throw new RangeError(`scatter_reduce: reduce must be sum, prod, mean, amax or amin, got "${reduce}"`);
     }
-    if (self.dtype === bool) throw new TypeError("scatter_reduce: needs numbers, got bool; convert with .to(int64)");
+    if (self.dtype === bool && reduce === "mean") {
+      throw new TypeError("scatter_reduce: a mean needs numbers, got bool; convert with .to(int64)");
+    }
     return scatterSpec("scatter_reduce", self, dim, index, src);
   },
   decompose: (args, F) => {
@@ -414,7 +416,9 @@ defineOp({
     if (!["prod", "mean", "amax", "amin"].includes(reduce)) {
       throw new RangeError(`index_reduce: reduce must be prod, mean, amax or amin, got "${reduce}"`);
     }
-    if (self.dtype === bool) throw new TypeError("index_reduce: needs numbers, got bool; convert with .to(int64)");
+    if (self.dtype === bool && reduce === "mean") {
+      throw new TypeError("index_reduce: a mean needs numbers, got bool; convert with .to(int64)");
+    }
     return indexSpec("index_reduce", self, dim, index, source);
   },
   decompose: ({ self, dim, index, source, reduce, includeSelf }) => {
