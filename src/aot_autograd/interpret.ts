@@ -1,10 +1,11 @@
 /**
- * Backends that interpret functional graphs: `"aot_eager"` checks functionalisation, joint graphs and the cut without a compiler behind them.
+ * Backends that interpret functional graphs: `"aot_eager"` checks functionalisation, joint graphs and the cut without a compiler behind them;
+ * `"reference"` runs every loop element by element.
  */
 import { callOperator, type GraphResult, registerBackend, type RunValue, sizeReader } from "../capture/mod.ts";
 import { Interpreter } from "../graph/mod.ts";
 import { evaluate, isSymInt, type SymInt } from "../symbolic/mod.ts";
-import { noGrad } from "../tensor/mod.ts";
+import { noGrad, referenceBackend, withEagerBackend } from "../tensor/mod.ts";
 import { aotBackend, type CompileRequest } from "./compile_aot.ts";
 import type { CompiledProgram } from "./runtime.ts";
 
@@ -21,4 +22,11 @@ export function interpretProgram(request: CompileRequest): CompiledProgram {
   };
 }
 
+/** Runs a functional graph element by element with the reference executor: slow, and the meaning of every operator. */
+export function interpretReference(request: CompileRequest): CompiledProgram {
+  const run = interpretProgram(request);
+  return (inputs) => withEagerBackend(referenceBackend, () => run(inputs));
+}
+
 registerBackend("aot_eager", aotBackend({ forward: interpretProgram }));
+registerBackend("reference", aotBackend({ forward: interpretReference }));

@@ -7,7 +7,7 @@
  */
 import { isDType, isTensor } from "../tensor/mod.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
-import { constantNamesAround } from "./program_text.ts";
+import { constantNamesAround, registerRebuilt } from "./program_text.ts";
 import { canReadScopes, lookUp, readScopes, type ScopeSnapshot } from "./scopes.ts";
 import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
 import type { Tracer } from "./tracer.ts";
@@ -176,7 +176,8 @@ export class Closures {
       if (what !== undefined && name in globalThis) bound.set(name, () => effectGuard(name, what, tracer));
       else if (name === "Math" && !bound.has(name)) bound.set(name, () => mathWithoutChance(tracer));
     }
-    return evaluate(fn.name.replace(/[^\w$]/g, "_") || "function", syntax, bound);
+    const files = this.#policy.files;
+    return evaluate(registerRebuilt(fn, syntax.expression, files), syntax, bound);
   }
 }
 
@@ -220,7 +221,7 @@ function evaluate(name: string, syntax: FunctionSyntax, bound: ReadonlyMap<strin
   for (const [name, read] of bound) Object.defineProperty(scope, name, { get: read, enumerable: true });
   // A sloppy outer function may use `with`, which is what makes reads lazy; the rebuilt function itself stays strict.
   const text =
-    `with (scope) { return (function () { "use strict"; return ${syntax.expression}; })(); }\n//# sourceURL=tessera-capture:${name}`;
+    `with (scope) { return (function () { "use strict"; return (\n${syntax.expression}\n); })(); }\n//# sourceURL=tessera-capture:${name}`;
   const make = new Function("scope", text) as (scope: object) => AnyFunction;
   return make(scope);
 }

@@ -7,6 +7,7 @@
  */
 import { CompileError } from "../core/mod.ts";
 import type { SourceLocation } from "../graph/mod.ts";
+import { originalLocation } from "./program_text.ts";
 
 /** Thrown inside a trace where the graph ends. */
 export class GraphBreak extends CompileError {
@@ -86,6 +87,9 @@ function stackHere(): Error {
   return stack;
 }
 
+/** Lines before the text of a rebuilt function: two that `new Function` writes, and one of its own. */
+const REBUILT_LINES = 3;
+
 const FRAME = /^\s+at (?:(?:async )?(.+?) \()?((?:file|https?|jsr|npm|data|tessera-capture):.*?):(\d+):(\d+)\)?$/;
 
 /** The user's frames of a stack, innermost first. */
@@ -96,6 +100,12 @@ function userFrames(error: Error): SourceLocation[] {
     if (match === null) continue;
     const file = match[2] ?? "";
     if (file.startsWith(LIBRARY)) continue;
+    const again = /^tessera-capture:([\w$]+#\d+)/.exec(file);
+    if (again !== null) {
+      const original = originalLocation(again[1] ?? "", Number(match[3]) - REBUILT_LINES, Number(match[4]));
+      if (original !== null) out.push(original);
+      continue;
+    }
     out.push({ file, line: Number(match[3]), column: Number(match[4]), functionName: match[1] ?? "" });
   }
   return out;

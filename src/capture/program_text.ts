@@ -6,12 +6,15 @@
  * What cannot be found (remote modules, no permission to read, generated code) is not proven, so it is read again at each call.
  */
 import { stripTypeScriptTypes } from "node:module";
+import { parse, type Token } from "acorn";
+import type { SourceLocation } from "../graph/mod.ts";
 import { constantNames } from "./syntax.ts";
 
 /** How many files are looked at for one function. */
 const MOST_FILES = 256;
 
 interface ProgramFile {
+  readonly url: string;
   /** The text without types, as it runs. */
   readonly text: string;
   /** The text without spaces, comments and punctuation that printers choose freely. */
@@ -36,7 +39,7 @@ function read(url: string): ProgramFile | null {
     const text = /\.[cm]?ts$/.test(url) ? stripTypeScriptTypes(raw, { mode: "transform" }) : raw;
     const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)]
       .map((m) => new URL(m[1] ?? "", url).href);
-    return { text, squeezed: squeeze(text), imports };
+    return { url, text, squeezed: squeeze(text), imports };
   } catch {
     // No permission, no such file, or syntax that the stripper does not know: nothing is proven then.
     return null;
@@ -88,4 +91,88 @@ export function constantNamesAround(
     proven = proven === null ? here : proven.intersection(here);
   }
   return proven ?? new Set();
+}
+
+/** A token that every printer keeps, with its place. */
+interface Mark {
+  readonly text: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** The tokens of a program without the punctuation that printers choose; empty if it cannot be parsed. */
+function marksOf(text: string): Mark[] {
+  const out: Mark[] = [];
+  const onToken = (token: Token): void => {
+    const { label } = token.type;
+    const value: unknown = Reflect.get(token, "value");
+    const start = token.loc?.start;
+    if ([";", ",", "(", ")", "eof"].includes(label) || start === undefined) return;
+    out.push({ text: value === undefined ? label : String(value), line: start.line, column: start.column + 1 });
+  };
+  try {
+    parse(text, { ecmaVersion: "latest", sourceType: "module", locations: true, onToken });
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
+  }
+  return out;
+}
+
+const originalMarks = new Map<string, Mark[]>();
+
+/** The tokens of a file where they stand in the file: types become spaces, so that places stay. */
+function fileMarks(url: string): Mark[] {
+  let marks = originalMarks.get(url);
+  if (marks === undefined) {
+    const raw = Deno.readTextFileSync(new URL(url));
+    marks = marksOf(/\.[cm]?ts$/.test(url) ? stripTypeScriptTypes(raw, { mode: "strip" }) : raw);
+    originalMarks.set(url, marks);
+  }
+  return marks;
+}
+
+/** A function that was rebuilt from its text: the text as it runs now, and where to look for the original. */
+interface Rebuilt {
+  readonly expression: string;
+  readonly files: readonly string[];
+  // deno-lint-ignore ban-types
+  readonly fn: WeakRef<Function>;
+}
+
+const rebuilt = new Map<string, Rebuilt>();
+const rebuiltNames = new WeakMap<object, string>();
+
+/** Remembers a rebuilt function; returns the name under which stacks will show it. */
+// deno-lint-ignore ban-types
+export function registerRebuilt(fn: Function, expression: string, files: readonly string[]): string {
+  const known = rebuiltNames.get(fn);
+  if (known !== undefined) return known;
+  const name = `${fn.name.replace(/[^\w$]/g, "_") || "function"}#${rebuilt.size}`;
+  rebuiltNames.set(fn, name);
+  rebuilt.set(name, { fn: new WeakRef(fn), expression, files });
+  return name;
+}
+
+/** The place in the user's file of a place in a rebuilt function (lines of `expression` count from 1), or null if it cannot be found. */
+export function originalLocation(name: string, line: number, column: number): SourceLocation | null {
+  const entry = rebuilt.get(name);
+  const fn = entry?.fn.deref();
+  if (entry === undefined || fn === undefined) return null;
+  const file = filesOf(fn, entry.files)[0];
+  if (file === undefined) return null;
+  // A method's text stands between the tokens that take it out of an object again.
+  const whole = marksOf(entry.expression);
+  const own = entry.expression.startsWith("Object.values(") ? whole.slice(7, -6) : whole;
+  const at = own.findLastIndex((m) => m.line < line || (m.line === line && m.column <= column));
+  const all = fileMarks(file.url);
+  const first = own[0]?.text;
+  for (let i = 0; i + own.length <= all.length && at >= 0; i++) {
+    if (all[i]?.text !== first || !own.every((m, j) => m.text === all[i + j]?.text)) continue;
+    const found = all[i + at];
+    return found === undefined
+      ? null
+      : { file: file.url, line: found.line, column: found.column, functionName: fn.name };
+  }
+  return null;
 }

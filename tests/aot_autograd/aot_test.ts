@@ -138,6 +138,16 @@ Deno.test("the backward of a compiled function runs once unless it is retained, 
   assert.throws(() => f(x).backward(null, { createGraph: true }), /cannot be differentiated itself/);
 });
 
+Deno.test("the reference backend computes what eager does, forward and backward", () => {
+  const f = compile((x: Tensor) => x.sigmoid().mul(x).sum(), { backend: "reference", fullgraph: true });
+  const grads = [f, (x: Tensor) => x.sigmoid().mul(x).sum()].map((g) => {
+    const x = tensor([1, 2.5, -1]).requiresGrad_();
+    g(x).backward();
+    return [...(x.grad?.dataSync() ?? [])];
+  });
+  assert.deepEqual(grads[0], grads[1]);
+});
+
 Deno.test("FlowNetwork finds the minimum cut", () => {
   const g = new FlowNetwork();
   const v = Array.from({ length: 6 }, () => g.vertex());

@@ -119,3 +119,25 @@ Deno.test("compile() says what it does not take", () => {
   assert.throws(() => compile(3 as unknown as () => void), /needs a function/);
   assert.throws(() => compile(() => 1, { backend: "nonsense" }), /no backend "nonsense".*eager/);
 });
+
+Deno.test("a break names the line of the user's file, in functions and methods that were rebuilt as well", () => {
+  const options = { limit: 3 };
+  class Model {
+    forward(t: Tensor): Tensor {
+      const limit: number = options.limit;
+      return t.sum().item() > limit ? t : t.neg(); // method
+    }
+  }
+  const model = new Model();
+  const body = (t: Tensor): number => {
+    const y: Tensor = t.mul(options.limit);
+    return y.sum().item(); // function
+  };
+  const lines = Deno.readTextFileSync(new URL(import.meta.url)).split("\n");
+  const lineOf = (mark: string): number => lines.findIndex((l) => l.includes("item()") && l.endsWith(mark)) + 1;
+  assert.equal(explain(body)(x).breaks[0]?.line, `${import.meta.url}:${lineOf("// function")}`);
+  assert.equal(
+    explain((t: Tensor) => model.forward(t))(x).breaks[0]?.line,
+    `${import.meta.url}:${lineOf("// method")}`,
+  );
+});
