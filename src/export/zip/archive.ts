@@ -7,8 +7,7 @@
  * every entry is checked against its CRC when it is first read.
  */
 // @ts-types="npm:@types/yauzl@^2.10.3"
-import { type Entry, fromBuffer, type ZipFile } from "yauzl";
-import { Buffer } from "node:buffer";
+import { type Entry, fromRandomAccessReader, RandomAccessReader, type ZipFile } from "yauzl";
 import { crc32, inflateRawSync } from "node:zlib";
 import { CpuBuffer } from "../../runtime/cpu/memory.ts";
 import { mapFile } from "../../runtime/cpu/mapped_file.ts";
@@ -144,7 +143,7 @@ export class ZipArchive {
     const member = this.#member(name);
     const packed = this.#packed(member);
     const content = member.compressed ? this.#inflate(member, packed) : packed;
-    const crc = crc32(content);
+    const crc = checksum(content);
     if (crc !== member.crc) {
       throw new FormatError(
         `${this.label}: entry ${quoteName(name)} is damaged: its CRC is ${hex(crc)}, the directory says ${
@@ -202,11 +201,37 @@ export class ZipArchive {
   }
 }
 
+/** Reads from memory. Node's `Buffer` cannot copy from positions beyond 4 GiB; typed arrays can. */
+class MemoryReader extends RandomAccessReader {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    super();
+    this.#bytes = bytes;
+  }
+
+  override read(
+    target: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+    callback: (error: Error | null, bytesRead?: number) => void,
+  ): void {
+    const part = this.#bytes.subarray(position, position + length);
+    target.set(part, offset);
+    // As a read from a file would, answer later: yauzl recurses otherwise.
+    queueMicrotask(() => callback(part.length === length ? null : new Error("unexpected EOF"), part.length));
+  }
+}
+
 /** The entries of the central directory, one at a time. */
 async function* entriesOf(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Entry> {
   const file = await new Promise<ZipFile>((resolve, reject) => {
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    fromBuffer(buffer, { lazyEntries: true }, (error, opened) => error === null ? resolve(opened) : reject(error));
+    const options = { lazyEntries: true, autoClose: false };
+    fromRandomAccessReader(new MemoryReader(bytes), bytes.length, options, (error, opened) => {
+      if (error === null) resolve(opened);
+      else reject(error);
+    });
   });
   for (;;) {
     const entry = await new Promise<Entry | null>((resolve, reject) => {
@@ -222,6 +247,14 @@ async function* entriesOf(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Entry>
     if (entry === null) return;
     yield entry;
   }
+}
+
+/** The CRC, in pieces: one call takes a 32-bit length only. */
+function checksum(bytes: Uint8Array<ArrayBuffer>): number {
+  const step = 2 ** 30;
+  let crc = 0;
+  for (let at = 0; at < bytes.length; at += step) crc = crc32(bytes.subarray(at, at + step), crc);
+  return crc;
 }
 
 function hex(crc: number): string {
