@@ -1,15 +1,15 @@
 /**
  * Contraction groups to kernels: large ones to the blocked template, small and thin ones to plain loops around a `dot`.
  */
-import type { LoopVar } from "../../loops/mod.ts";
-import { dependsOn, type Expr } from "../../symbolic/mod.ts";
+import { type LoopVar, ops, substituteValue, type Value } from "../../loops/mod.ts";
+import { constant, dependsOn, type Expr, mul } from "../../symbolic/mod.ts";
 import type { ContractionGroup } from "../groups.ts";
-import { type Access, exprsOf, extent, guess, guessProduct, vectorScore } from "./axes.ts";
+import { type Access, exprsOf, extent, guess, guessProduct, mergeAxes, rewriteIndex, vectorScore } from "./axes.ts";
 import { Builder } from "./builder.ts";
 import { forwardStages } from "./lower_loops.ts";
 import { commentOf, nameOf, parametersOf } from "./parameters.ts";
 import type { TileTarget } from "./target.ts";
-import type { Axis, ContractionKernel, Kernel, TileProgram } from "./tile_ir.ts";
+import type { Axis, ContractionKernel, EpilogueProgram, Kernel, OperandProgram } from "./tile_ir.ts";
 
 /** Lowers a contraction. */
 export function lowerContraction(group: ContractionGroup, target: TileTarget): Kernel {
@@ -21,7 +21,7 @@ function usesTemplate(group: ContractionGroup, target: TileTarget): boolean {
   const m = guessProduct(group.m);
   const n = guessProduct(group.n);
   const k = guessProduct(group.k);
-  return m >= 4 && n >= 4 && k >= 4 && m * n * k >= target.templateFlops;
+  return group.accumulate.isFloat && m >= 4 && n >= 4 && k >= 4 && m * n * k >= target.templateFlops;
 }
 
 function axis(v: LoopVar, role: Axis["role"], block = 1): Axis {
@@ -30,36 +30,68 @@ function axis(v: LoopVar, role: Axis["role"], block = 1): Axis {
 
 function templateKernel(group: ContractionGroup): ContractionKernel {
   const batch = group.batch.map((v) => axis(v, "grid"));
-  const m = group.m.map((v) => axis(v, "grid"));
-  const n = group.n.map((v) => axis(v, "grid"));
-  const k = group.k.map((v) => axis(v, "loop"));
-  const axes = [...batch, ...m, ...n, ...k];
-  const program = (value: ContractionGroup["a"]): TileProgram => {
-    const builder = new Builder(axes);
-    const out = builder.cast(builder.value(value), group.accumulate);
-    return { body: builder.finish(), value: out };
-  };
-  const a = program(group.a);
-  const b = program(group.b);
-  const builder = new Builder(axes);
-  const accumulator = builder.external(group.accumulate, []);
-  emitEpilogue(builder, group, accumulator);
-  const epilogue = builder.finish();
+  const a = operand(group, group.m, group.a, batch);
+  const b = operand(group, group.n, group.b, batch);
+  const epilogue = epilogueProgram(group, batch);
+  const axes = [...batch, ...a.rows, ...a.k, ...b.rows, ...b.k, ...epilogue.m, ...epilogue.n];
   return {
     kind: "contraction",
     name: nameOf(group, "contract"),
-    ...parametersOf([a.body, b.body, epilogue], axes),
+    ...parametersOf([a.body, b.body, epilogue.body], axes),
     batch,
-    m,
-    n,
-    k,
+    m: extentProduct(group.m),
+    n: extentProduct(group.n),
+    k: group.k.map(extent),
     a,
     b,
     accumulate: group.accumulate,
-    accumulator,
     epilogue,
     comment: commentOf(group),
   };
+}
+
+function extentProduct(vars: readonly LoopVar[]): Expr {
+  return vars.reduce<Expr>((product, v) => mul(product, extent(v)), constant(1));
+}
+
+function operand(
+  group: ContractionGroup,
+  rows: readonly LoopVar[],
+  value: Value,
+  batch: readonly Axis[],
+): OperandProgram {
+  const { lists, symbols } = mergeAxes([rows, group.k], exprsOf([value]).exprs);
+  const [ownRows = [], ownK = []] = lists;
+  const own = symbols.size === 0 ? value : substituteValue(value, symbols);
+  const rowAxes = ownRows.map((v) => axis(v, "grid"));
+  const kAxes = ownK.map((v) => axis(v, "loop"));
+  const builder = new Builder([...batch, ...rowAxes, ...kAxes]);
+  const out = builder.cast(builder.value(own), group.accumulate);
+  return { rows: rowAxes, k: kAxes, body: builder.finish(), value: out };
+}
+
+function epilogueProgram(group: ContractionGroup, batch: readonly Axis[]): EpilogueProgram {
+  const { exprs } = exprsOf(group.epilogue.map((s) => s.value));
+  for (const index of [group.resultIndex, ...group.epilogue.map((s) => s.index)]) {
+    for (const e of exprsOf([ops.index(index)]).exprs) exprs.add(e);
+  }
+  const { lists, symbols } = mergeAxes([group.m, group.n], exprs);
+  const [m = [], n = []] = lists;
+  const merged = symbols.size === 0 ? group : {
+    ...group,
+    resultIndex: rewriteIndex(group.resultIndex, symbols),
+    epilogue: group.epilogue.map((s) => ({
+      ...s,
+      index: rewriteIndex(s.index, symbols),
+      value: substituteValue(s.value, symbols),
+    })),
+  };
+  const mAxes = m.map((v) => axis(v, "grid"));
+  const nAxes = n.map((v) => axis(v, "grid"));
+  const builder = new Builder([...batch, ...mAxes, ...nAxes]);
+  const accumulator = builder.external(group.accumulate, []);
+  emitEpilogue(builder, merged, accumulator);
+  return { m: mAxes, n: nAxes, accumulator, body: builder.finish() };
 }
 
 function emitEpilogue(builder: Builder, group: ContractionGroup, accumulator: Parameters<Builder["cast"]>[0]): void {

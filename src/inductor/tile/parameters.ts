@@ -43,6 +43,15 @@ export function walkStatements(body: readonly TileStatement[], visit: (s: TileSt
   }
 }
 
+/** Where statements touch memory. */
+export function exprsOfStatements(body: readonly TileStatement[]): { readonly index: Expr }[] {
+  const found: { readonly index: Expr }[] = [];
+  walkStatements(body, (s) => {
+    if (s.kind === "load" || s.kind === "store" || s.kind === "combine") found.push(s);
+  });
+  return found;
+}
+
 /** Buffers and sizes that statements and axes mention. */
 export function parametersOf(
   bodies: readonly (readonly TileStatement[])[],

@@ -139,28 +139,41 @@ export interface TileKernel extends KernelBase {
   readonly parallelAxes: number;
 }
 
-/** Statements that compute a value: what a template calls at the places it chooses. */
-export interface TileProgram {
+/** One operand of a contraction: statements that yield the element at a row (or column) and a position of k. */
+export interface OperandProgram {
+  /** The axes of the rows, outermost first; as few as this operand's indices allow. */
+  readonly rows: readonly Axis[];
+  /** The axes of k, likewise. */
+  readonly k: readonly Axis[];
   readonly body: readonly TileStatement[];
   readonly value: TileValue;
 }
 
+/** What happens to the sums. */
+export interface EpilogueProgram {
+  readonly m: readonly Axis[];
+  readonly n: readonly Axis[];
+  /** Stands for the sum. */
+  readonly accumulator: TileValue;
+  readonly body: readonly TileStatement[];
+}
+
 /**
- * A contraction that a template computes: `acc[batch, m, n] = Σ_k a · b`, then the epilogue over batch, m and n. The programs of `a` and `b` yield one
- * element at the axes' symbols, all of block 1; the template decides about blocks.
+ * A contraction that a template computes: `acc[batch, m, n] = Σ_k a · b`, then the epilogue over batch, m and n. Operands and epilogue are programs for
+ * one element, each over axes of its own (of block 1) that cover the same linear positions of m, n and k; the template decides about blocks.
  */
 export interface ContractionKernel extends KernelBase {
   readonly kind: "contraction";
   readonly batch: readonly Axis[];
-  readonly m: readonly Axis[];
-  readonly n: readonly Axis[];
-  readonly k: readonly Axis[];
-  readonly a: TileProgram;
-  readonly b: TileProgram;
+  /** Extents of m, n and k. */
+  readonly m: Expr;
+  readonly n: Expr;
+  /** Extents of the axes of k as they were before operands merged them: blocks of k end where an operand's axis does. */
+  readonly k: readonly Expr[];
+  readonly a: OperandProgram;
+  readonly b: OperandProgram;
   readonly accumulate: DType;
-  /** Stands for the sum in the epilogue. */
-  readonly accumulator: TileValue;
-  readonly epilogue: readonly TileStatement[];
+  readonly epilogue: EpilogueProgram;
 }
 
 /** What runs as one launch. */

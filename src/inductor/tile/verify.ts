@@ -199,20 +199,23 @@ export function verifyTileKernel(kernel: TileKernel): void {
 }
 
 function verifyContractionKernel(kernel: ContractionKernel): void {
-  const checker = new Checker(kernel);
-  const all = [...kernel.batch, ...kernel.m, ...kernel.n, ...kernel.k];
-  if (all.some((axis) => axis.block !== 1)) checker.fail("a contraction's axes have blocks");
-  for (const axis of all) checker.open(axis);
+  const open = (axes: readonly Axis[]): Checker => {
+    const checker = new Checker(kernel);
+    for (const axis of [...kernel.batch, ...axes]) {
+      if (axis.block !== 1) checker.fail("a contraction's axes have blocks");
+      checker.open(axis);
+    }
+    return checker;
+  };
   for (const program of [kernel.a, kernel.b]) {
-    const own = new Checker(kernel);
-    for (const axis of all) own.open(axis);
-    own.program(program.body, program.value);
-    if (program.value.dtype !== kernel.accumulate) own.fail(`an operand is ${program.value.dtype.name}`);
+    const checker = open([...program.rows, ...program.k]);
+    checker.program(program.body, program.value);
+    if (program.value.dtype !== kernel.accumulate) checker.fail(`an operand is ${program.value.dtype.name}`);
   }
-  const epilogue = new Checker(kernel);
-  for (const axis of [...kernel.batch, ...kernel.m, ...kernel.n]) epilogue.open(axis);
-  epilogue.define(kernel.accumulator);
-  epilogue.body(kernel.epilogue);
+  const { m, n, accumulator, body } = kernel.epilogue;
+  const checker = open([...m, ...n]);
+  checker.define(accumulator);
+  checker.body(body);
 }
 
 /** Verifies if the settings ask for it. */

@@ -192,11 +192,11 @@ export class CppFunction {
     this.#rest = oldRest;
   }
 
-  /** Makes an axis known as one vector of lanes that start at `x`, all of them in range (a template's tile). */
-  laneAxis(axis: Axis, x: string, lanes: string): void {
-    const s = this.scopes;
-    s.define(axis.symbol, x);
-    this.#laneSymbols.set(axis.symbol, { texts: [lanes], level: s.depth, token: s.token(s.depth) });
+  /**
+   * Writes `body` with an axis as one vector of lanes that start at position `x`; `rest` names how many of them count, null for all.
+   */
+  inLanes(axis: Axis, x: string, rest: string | null, body: () => void): void {
+    this.#inLanes(axis, x, 1, rest, body);
   }
 
   /** Writes statements into the innermost loop, what does not vary in it further out. */

@@ -15,7 +15,7 @@ import { cppTarget } from "../../tile/target.ts";
 import type { Kernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitCppContraction } from "../../templates/cpp_contraction.ts";
-import { CONTRACTION_PRELUDE } from "../../templates/contraction_prelude.ts";
+import CONTRACTION_PRELUDE from "../../templates/contraction.h" with { type: "text" };
 import { slotNumbers } from "../slots.ts";
 import { type CppFunctionText, emitCppTile, grainText } from "./emit_tile.ts";
 import PRELUDE from "./prelude.h" with { type: "text" };
@@ -106,13 +106,16 @@ class Module {
   add(kernel: Kernel, lanes: number): Launch {
     verifyWhenAsked(kernel);
     const text = emitCppKernel(kernel, lanes);
-    let name = this.#functions.get(text.text);
+    const whole = `${text.support ?? ""}
+static void @(void* context, long begin, long end, int worker) {
+  void** const A = (void**)context;
+${text.text}
+}`;
+    let name = this.#functions.get(whole);
     if (name === undefined) {
       name = `k${this.#functions.size}`;
-      this.#functions.set(text.text, name);
-      this.texts.push(
-        `static void ${name}(void* context, long begin, long end, int worker) {\n  void** const A = (void**)context;\n${text.text}\n}`,
-      );
+      this.#functions.set(whole, name);
+      this.texts.push(whole.replaceAll("@", name));
     }
     return { name, kernel, text };
   }

@@ -11,8 +11,10 @@ import { CppFunction, parameterLines } from "./emit_kernel.ts";
 
 /** A function and how to launch it. */
 export interface CppFunctionText {
-  /** Parameters and body; the name is the module's affair. */
+  /** The body; the name is the module's affair, and stands as `@` where the text needs it. */
   readonly text: string;
+  /** Functions that the body passes on, with names that start with `@`. */
+  readonly support?: string;
   /** Pieces that may run at once. */
   readonly count: Expr;
   /** The least number of pieces that is worth a dispatch; an expression in picoseconds a piece where it depends on sizes. */

@@ -14,20 +14,13 @@ const TILE = 4;
 /** Numbers in a packed slice of columns: half a megabyte, which second-level caches hold. */
 const SLICE = 65536;
 
-function extentOf(axes: readonly Axis[]): Expr {
-  return axes.reduce<Expr>((product, axis) => mul(product, axis.extent), symbolOne());
-}
-
-function symbolOne(): Expr {
-  return mul(1);
-}
-
 /** Writes the function of a contraction. */
 export function emitJsContraction(kernel: ContractionKernel, use: (name: JsHelper) => string): JsFunctionText {
-  const axes = [...kernel.batch, ...kernel.m, ...kernel.n, ...kernel.k];
-  const f = new JsFunction(kernel, [kernel.a.body, kernel.b.body, kernel.epilogue], axes, use);
+  const axes = [...kernel.batch, ...kernel.a.rows, ...kernel.a.k, ...kernel.b.rows, ...kernel.b.k];
+  const { epilogue } = kernel;
+  const f = new JsFunction(kernel, [kernel.a.body, kernel.b.body, epilogue.body], axes, use);
   const s = f.scopes;
-  const [m, n, k] = [extentOf(kernel.m), extentOf(kernel.n), extentOf(kernel.k)].map((e) => {
+  const [m, n, k] = [kernel.m, kernel.n, mul(...kernel.k)].map((e: Expr) => {
     const known = constantValue(e);
     if (known !== null) return String(known);
     const name = s.fresh("e");
@@ -47,9 +40,9 @@ export function emitJsContraction(kernel: ContractionKernel, use: (name: JsHelpe
   s.open(`for (let j0 = 0; j0 < ${n}; j0 += ${slice}) {`);
   s.line(`const je = Math.min(${slice}, ${n} - j0);`);
   s.open(`for (let jj = 0; jj < je; jj++) {`);
-  decompose(f, kernel.n, "j0 + jj");
+  decompose(f, kernel.b.rows, "j0 + jj");
   s.line(`let q = (jj >> 2) * ${TILE} * ${k} + (jj & 3);`);
-  pack(f, kernel.k, () => {
+  pack(f, kernel.b.k, () => {
     f.statements(kernel.b.body);
     s.line(`${pb}[q] = ${f.scalar(kernel.b.value).text}; q += ${TILE};`);
   });
@@ -58,9 +51,9 @@ export function emitJsContraction(kernel: ContractionKernel, use: (name: JsHelpe
   s.open(`for (let i0 = 0; i0 < ${m}; i0 += ${TILE}) {`);
   s.line(`const ie = Math.min(${TILE}, ${m} - i0);`);
   s.open("for (let ii = 0; ii < ie; ii++) {");
-  decompose(f, kernel.m, "i0 + ii");
+  decompose(f, kernel.a.rows, "i0 + ii");
   s.line("let q = ii;");
-  pack(f, kernel.k, () => {
+  pack(f, kernel.a.k, () => {
     f.statements(kernel.a.body);
     s.line(`${pa}[q] = ${f.scalar(kernel.a.value).text}; q += ${TILE};`);
   });
@@ -70,12 +63,12 @@ export function emitJsContraction(kernel: ContractionKernel, use: (name: JsHelpe
   microKernel(f, pa, pb, pc, k);
   s.line(`const jte = Math.min(${TILE}, je - jt);`);
   s.open("for (let ii = 0; ii < ie; ii++) {");
-  decompose(f, kernel.m, "i0 + ii");
+  decompose(f, epilogue.m, "i0 + ii");
   s.open("for (let jj = 0; jj < jte; jj++) {");
-  decompose(f, kernel.n, "j0 + jt + jj");
+  decompose(f, epilogue.n, "j0 + jt + jj");
   s.line(`const acc = ${pc}[ii * ${TILE} + jj];`);
-  f.assign(kernel.accumulator, "acc");
-  f.statements(kernel.epilogue);
+  f.assign(epilogue.accumulator, "acc");
+  f.statements(epilogue.body);
   s.close();
   s.close();
   s.close();

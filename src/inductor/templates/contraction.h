@@ -1,0 +1,244 @@
+// The blocked contraction: packing, register tiles, sharing among workers. The operands' packing and the epilogue are generated.
+//
+// k is `steps * inner` long: blocks of k are whole steps, so that generated loops over the inner axes need no bounds. Packed panels are
+// [k][MR] and [k][NV * lanes]; a tile of MR x NV registers accumulates over a block of k. Sums over several blocks wait in memory; a long
+// k with few tiles is cut into pieces that run at once and are added up in order, so results do not depend on the number of workers.
+// After Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), and BLIS.
+
+template <typename T> struct tsr_reg;
+template <> struct tsr_reg<float> { typedef vf32 type; };
+template <> struct tsr_reg<double> { typedef vd type; };
+
+typedef void (*tsr_pack)(void** A, long batch, long first, long count, long step0, long step1, void* out);
+typedef void (*tsr_finish)(void** A, long batch, long i, long rows, long j, long columns, const void* tile);
+
+struct tsr_contraction {
+  long batches, m, n, steps, inner;
+  tsr_pack pack_a, pack_b;
+  tsr_finish finish;
+};
+
+TSR long tsr_ceil(long a, long b) { return (a + b - 1) / b; }
+
+// tile (+)= a · b over k; the tile is [MR][NV] registers in memory.
+template <typename T, int MR, int NV>
+static __attribute__((noinline)) void tsr_tile(long k, const T* __restrict a, const T* __restrict b, T* __restrict c, int first) {
+  typedef typename tsr_reg<T>::type R;
+  const int L = sizeof(R) / sizeof(T);
+  R acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; v++) acc[i][v] = first ? (R){} : vload(c + (i * NV + v) * L);
+  for (; k > 0; k--) {
+    R bv[NV];
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; v++) bv[v] = vload(b + v * L);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i++) {
+      const R av = (R){} + a[i];
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; v++) acc[i][v] = vfma(av, bv[v], acc[i][v]);
+    }
+    a += MR;
+    b += NV * L;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; i++)
+#pragma GCC unroll 4
+    for (int v = 0; v < NV; v++) vstore(c + (i * NV + v) * L, acc[i][v]);
+}
+
+template <typename T, int MR, int NV>
+struct tsr_gemm {
+  static constexpr long NR = NV * (long)(sizeof(typename tsr_reg<T>::type) / sizeof(T));
+  static constexpr long TILE = MR * NR;
+  const tessera_runtime* runtime;
+  void** A;
+  const tsr_contraction* d;
+  // Rows, columns and steps of a block; how many of each; pieces of k.
+  long mb, nb, kb, mblocks, nblocks, splits;
+  // Sums of pieces, in the calling thread's scratch, in front of its own working memory.
+  T* shared;
+  long shared_bytes, private_bytes;
+
+  void plan() {
+    const long k = d->steps * d->inner;
+    // Panels of k that first-level caches hold; one block if that is nearly so.
+    kb = d->steps;
+    if (k > 512) {
+      const long pieces = tsr_ceil(k, 384);
+      kb = tsr_max(1, tsr_ceil(d->steps, pieces));
+    }
+    const long kc = kb * d->inner;
+    const long mpanels = tsr_ceil(d->m, MR), npanels = tsr_ceil(d->n, NR);
+    // Half of a second-level cache of a megabyte for the rows, a quarter for the columns, at least a few panels.
+    const long mfit = tsr_max(4, 393216 / (long)sizeof(T) / (kc * MR)), nfit = tsr_max(2, 393216 / (long)sizeof(T) / (kc * NR));
+    mblocks = tsr_ceil(mpanels, mfit);
+    nblocks = tsr_ceil(npanels, nfit);
+    // Enough pieces for workers to even out, as long as each has some work.
+    const double work = 2.0 * d->m * d->n * k;
+    const long wanted = work * d->batches < 4e6 ? 1 : 4l * runtime->num_threads;
+    while (d->batches * mblocks * nblocks < wanted) {
+      if (npanels > 2 * nblocks && npanels / nblocks * NR >= mpanels / mblocks * MR) nblocks *= 2;
+      else if (mpanels > 2 * mblocks) mblocks *= 2;
+      else if (npanels > nblocks * 2) nblocks *= 2;
+      else break;
+    }
+    mb = tsr_ceil(mpanels, mblocks) * MR;
+    nb = tsr_ceil(npanels, nblocks) * NR;
+    mblocks = tsr_ceil(d->m, mb);
+    nblocks = tsr_ceil(d->n, nb);
+    splits = 1;
+    const long tiles = d->batches * mblocks * nblocks;
+    if (tiles < 4 && work > 1e6) splits = tsr_min(tsr_min(8 / tiles, d->steps), k / 256);
+    if (splits < 2) splits = 1;
+    if (splits > 1) kb = tsr_min(kb, tsr_ceil(d->steps, splits));
+    const long kp = kb * d->inner;
+    const bool waits = splits > 1 || kb < d->steps;
+    shared_bytes = splits > 1 ? splits * d->batches * mpanels * npanels * TILE * (long)sizeof(T) : 0;
+    shared_bytes = (shared_bytes + 63) & ~63l;
+    // A vector's slack behind each buffer: packing may write whole registers.
+    private_bytes = ((mb * kp + 2 * VW + nb * kp + 2 * VW + (waits && splits == 1 ? mb * nb : 0)) * (long)sizeof(T) + 255) & ~63l;
+  }
+
+  void run() {
+    plan();
+    char* memory = (char*)runtime->scratch(0, shared_bytes + private_bytes);
+    if (!memory) return;
+    shared = (T*)memory;
+    const long tasks = d->batches * mblocks * nblocks * splits;
+    const double work = 2.0 * d->m * d->n * (double)(d->steps * d->inner) * d->batches;
+    // Below some tens of microseconds a dispatch costs more than it gives.
+    if (work < 4e6) task(this, 0, tasks, 0);
+    else runtime->parallel_for(task, this, tasks, 1);
+    if (splits > 1) {
+      const long tiles = d->batches * tsr_ceil(d->m, MR) * tsr_ceil(d->n, NR);
+      runtime->parallel_for(combine, this, tiles, tsr_max(1, 65536 / (TILE * splits)));
+    }
+  }
+
+  static void task(void* self, long begin, long end, int worker) {
+    const tsr_gemm& g = *(const tsr_gemm*)self;
+    const tsr_contraction& d = *g.d;
+    char* memory = worker == 0 ? (char*)g.shared + g.shared_bytes : (char*)g.runtime->scratch(worker, g.private_bytes);
+    if (!memory) return;
+    const long kp = g.kb * d.inner;
+    T* const pa = (T*)memory;
+    T* const pb = (T*)(((unsigned long)(pa + g.mb * kp + VW) + 63) & ~63ul);
+    T* const pc = (T*)(((unsigned long)(pb + g.nb * kp + VW) + 63) & ~63ul);
+    long a_is = -1, b_is = -1;
+    // Neighbouring tasks share the operand that is larger to pack.
+    const bool rows_inside = g.mblocks * d.n > g.nblocks * d.m;
+    for (long id = begin; id < end; id++) {
+      long rest = id;
+      const long split = rest % g.splits;
+      rest /= g.splits;
+      long mi, ni;
+      if (rows_inside) { mi = rest % g.mblocks; rest /= g.mblocks; ni = rest % g.nblocks; rest /= g.nblocks; }
+      else { ni = rest % g.nblocks; rest /= g.nblocks; mi = rest % g.mblocks; rest /= g.mblocks; }
+      const long batch = rest;
+      const long i0 = mi * g.mb, rows = tsr_min(g.mb, d.m - i0);
+      const long j0 = ni * g.nb, columns = tsr_min(g.nb, d.n - j0);
+      const long s0 = d.steps * split / g.splits, s1 = d.steps * (split + 1) / g.splits;
+      for (long s = s0; s < s1; s += g.kb) {
+        const long e = tsr_min(s + g.kb, s1), k = (e - s) * d.inner;
+        const long a_key = (batch * g.mblocks + mi) * d.steps + s, b_key = (batch * g.nblocks + ni) * d.steps + s;
+        if (a_key != a_is) d.pack_a(g.A, batch, i0, rows, s, e, pa);
+        if (b_key != b_is) d.pack_b(g.A, batch, j0, columns, s, e, pb);
+        a_is = a_key;
+        b_is = b_key;
+        const bool first = s == s0, last = e == s1;
+        for (long j = 0; j < columns; j += NR) {
+          for (long i = 0; i < rows; i += MR) {
+            T small[TILE] __attribute__((aligned(64)));
+            T* c = small;
+            if (g.splits > 1) {
+              const long mp = tsr_ceil(d.m, MR), np = tsr_ceil(d.n, NR);
+              c = g.shared + (((split * d.batches + batch) * mp + (i0 + i) / MR) * np + (j0 + j) / NR) * TILE;
+            } else if (!(first && last)) c = pc + (j / NR * (g.mb / MR) + i / MR) * TILE;
+            tsr_tile<T, MR, NV>(k, pa + i * k, pb + j * k, c, first);
+            if (last && g.splits == 1) {
+              d.finish(g.A, batch, i0 + i, tsr_min(MR, rows - i), j0 + j, tsr_min(NR, columns - j), c);
+            }
+          }
+        }
+      }
+      if (s1 <= s0) {
+        // An empty k: the sums are zero.
+        T small[TILE] __attribute__((aligned(64))) = {};
+        for (long j = 0; j < columns; j += NR)
+          for (long i = 0; i < rows; i += MR)
+            d.finish(g.A, batch, i0 + i, tsr_min(MR, rows - i), j0 + j, tsr_min(NR, columns - j), small);
+      }
+    }
+  }
+
+  static void combine(void* self, long begin, long end, int worker) {
+    const tsr_gemm& g = *(const tsr_gemm*)self;
+    const tsr_contraction& d = *g.d;
+    const long mp = tsr_ceil(d.m, MR), np = tsr_ceil(d.n, NR), all = d.batches * mp * np;
+    for (long id = begin; id < end; id++) {
+      T sum[TILE] __attribute__((aligned(64)));
+      for (long x = 0; x < TILE; x++) sum[x] = g.shared[id * TILE + x];
+      for (long s = 1; s < g.splits; s++) for (long x = 0; x < TILE; x++) sum[x] += g.shared[(s * all + id) * TILE + x];
+      const long j = id % np * NR, i = id / np % mp * MR;
+      d.finish(g.A, id / np / mp, i, tsr_min(MR, d.m - i), j, tsr_min(NR, d.n - j), sum);
+    }
+  }
+};
+
+template <typename T, int MR, int NV>
+static void tsr_contract(const tessera_runtime* runtime, void** A, const tsr_contraction& d) {
+  if (d.batches <= 0 || d.m <= 0 || d.n <= 0) return;
+  tsr_gemm<T, MR, NV> g;
+  g.runtime = runtime;
+  g.A = A;
+  g.d = &d;
+  g.run();
+}
+
+// Writes `count` vectors of `lanes` rows, transposed: out[c * stride + r] = rows[r][c].
+TSR void tsr_transpose_put(vf32* rows, float* out, long stride, long count, long lanes) {
+#if TESSERA_SHUFFLE && VW == 16
+#define TSR_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define TSR_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif TESSERA_SHUFFLE && VW == 8
+#define TSR_LOW(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define TSR_HIGH(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#elif TESSERA_SHUFFLE
+#define TSR_LOW(a, b) __builtin_shufflevector(a, b, 0, 4, 1, 5)
+#define TSR_HIGH(a, b) __builtin_shufflevector(a, b, 2, 6, 3, 7)
+#endif
+#ifdef TSR_LOW
+  vf32 r[VW];
+#pragma GCC unroll 16
+  for (int i = 0; i < VW; i++) r[i] = rows[i];
+#pragma GCC unroll 4
+  for (int stage = 1; stage < VW; stage *= 2) {
+    vf32 t[VW];
+#pragma GCC unroll 8
+    for (int i = 0; i < VW / 2; i++) {
+      t[2 * i] = TSR_LOW(r[i], r[i + VW / 2]);
+      t[2 * i + 1] = TSR_HIGH(r[i], r[i + VW / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < VW; i++) r[i] = t[i];
+  }
+  if (count == VW && lanes == VW) {
+#pragma GCC unroll 16
+    for (int c = 0; c < VW; c++) vstore(out + c * stride, r[c]);
+  } else {
+#pragma GCC unroll 16
+    for (int c = 0; c < VW; c++) if (c < count) vstore_n(out + c * stride, r[c], lanes);
+  }
+#else
+  for (long c = 0; c < count; c++) for (long i = 0; i < lanes; i++) out[c * stride + i] = rows[i][c];
+#endif
+}
+TSR void tsr_transpose_put(vd2* rows, double* out, long stride, long count, long lanes) {
+  const double* all = (const double*)rows;
+  for (long c = 0; c < count; c++) for (long i = 0; i < lanes; i++) out[c * stride + i] = all[i * VW + c];
+}
+template <typename T>
+TSR void tsr_clear(T* out, long count) { for (long i = 0; i < count; i++) out[i] = 0; }
