@@ -5,7 +5,7 @@
  * The training step (forward, backward, update) is one compiled function. It starts at once on JavaScript kernels and goes on in
  * C++ when the compiler is done; without a C++ compiler it stays in JavaScript.
  */
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import Table from "cli-table3";
 import {
   compile,
@@ -22,7 +22,15 @@ import {
 import { formatBytes } from "../../src/runtime/mod.ts";
 import { findToolchain } from "../../src/runtime/cpu/mod.ts";
 import { drawMistakes, type Mistake } from "./draw.ts";
-import { countStep, eagerStep, type Figures, measureJavaScript, type Measurement, measureStep } from "./measure.ts";
+import {
+  countStep,
+  eagerStep,
+  type Figures,
+  measureCpp,
+  measureJavaScript,
+  type Measurement,
+  measureStep,
+} from "./measure.ts";
 import { DigitNet, trainingStep } from "./network.ts";
 import { makeProgress, print } from "./progress.ts";
 
@@ -32,12 +40,13 @@ interface Options {
   readonly epochs: number;
   readonly seed: number;
   readonly batch: number;
+  readonly train: number;
   readonly json: boolean;
 }
 
 function whole(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new RangeError(`needs a whole number from 1, got "${text}"`);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("Give a whole number from 1.");
   return value;
 }
 
@@ -52,11 +61,13 @@ function readOptions(): Options {
     .option("--epochs <n>", "how often each image is seen", whole, 4)
     .option("--seed <n>", "decides weights, order and which images are held out", Number, 0)
     .option("--batch <n>", "images a step", whole, 64)
+    .option("--train <n>", "images to train on, at most 8000", whole, 8000)
     .option("--json", "print one JSON object at the end", false)
     .addHelpText(
       "after",
       "\nExamples:\n  deno task demo\n  deno task demo --epochs 8 --batch 128\n  CXX=false deno task demo",
     )
+    .exitOverride((error) => Deno.exit(error.exitCode === 0 ? 0 : 2))
     .parse()
     .opts<Options>();
 }
@@ -224,20 +235,22 @@ try {
   const toolchain = findToolchain();
   if (!toolchain.ok) print(`No C++ tier: ${toolchain.problem} ${toolchain.remedy} The demo goes on in JavaScript.`);
   const digits = await data.loadDigits({ seed: options.seed });
+  const set: data.DigitSet = {
+    images: digits.train.images.narrow(0, 0, Math.min(options.train, 8000)),
+    labels: digits.train.labels.narrow(0, 0, Math.min(options.train, 8000)),
+  };
   print(
-    `${digits.train.images.shape[0]} digits to train on, ${
-      digits.test.images.shape[0]
-    } held out; batch ${options.batch}`,
+    `${set.images.shape[0]} digits to train on, ${digits.test.images.shape[0]} held out; batch ${options.batch}`,
   );
 
-  const trained = await train(options, digits.train);
+  const trained = await train(options, set);
   const { accuracy, mistakes } = test(trained.model, digits.test, options.backend);
   print(`trained ${trained.epochs} epochs in ${trained.seconds.toFixed(1)} s`);
   print(`accuracy on the held-out digits: ${(100 * accuracy).toFixed(2)} %`);
   if (mistakes.length > 0) print(`\n${drawMistakes(mistakes)}\n`);
 
-  const images = digits.train.images.narrow(0, 0, options.batch).clone();
-  const labels = digits.train.labels.narrow(0, 0, options.batch).clone();
+  const images = set.images.narrow(0, 0, options.batch).clone();
+  const labels = set.labels.narrow(0, 0, options.batch).clone();
   const eager = await measureStep(eagerStep(), images, labels, 1);
   const rows: [string, Measurement, Figures | null][] = [["eager", eager, countStep(images, labels, false)]];
   if (options.backend === "inductor") {

@@ -164,20 +164,17 @@ export abstract class Module {
 
   /** The module below this one at a dotted path. @throws {RangeError} if there is none. */
   getSubmodule(path: string): Module {
-    let found: Module = this;
-    if (path === "") return found;
-    for (const part of path.split(".")) {
-      const next = [...found.namedChildren()].find(([name]) => name === part);
-      if (next === undefined) {
-        throw new RangeError(
-          `getSubmodule: ${found.typeName()} has no child "${part}" (of "${path}"): it has ${
-            [...found.namedChildren()].map(([name]) => name).join(", ") || "none"
-          }`,
-        );
-      }
-      found = next[1];
+    if (path === "") return this;
+    const [name = "", ...rest] = path.split(".");
+    const child = [...this.namedChildren()].find(([own]) => own === name);
+    if (child === undefined) {
+      throw new RangeError(
+        `getSubmodule: ${this.typeName()} has no child "${name}": it has ${
+          [...this.namedChildren()].map(([own]) => own).join(", ") || "none"
+        }`,
+      );
     }
-    return found;
+    return child[1].getSubmodule(rest.join("."));
   }
 
   /** Parameters, then buffers, of each module in turn: the order and the keys of PyTorch. */

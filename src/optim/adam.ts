@@ -98,11 +98,11 @@ function biasCorrection(step: Tensor, beta: number): Tensor {
  * @example
  * ```ts
  * import { optim, tensor } from "@tessera/tessera";
- * const w = tensor([1, -2]).requiresGrad_();
+ * const w = tensor([1.5, -2]).requiresGrad_();
  * const opt = new optim.Adam([w], { lr: 0.5 });
  * w.mul(w).sum().backward();
  * opt.step(); // the first step has the size of the learning rate
- * console.assert(Math.abs(w.at(0).item() - 0.5) < 1e-5);
+ * console.assert(Math.abs(w.at(0).item() - 1) < 1e-5);
  * ```
  */
 export class Adam extends AdamBase {

@@ -165,8 +165,12 @@ export class OneCycleLR<O extends CommonOptions> extends LRScheduler<O> {
     if (!Number.isInteger(totalSteps) || totalSteps < 1) {
       throw new RangeError(`OneCycleLR: totalSteps must be a positive integer, got ${totalSteps}`);
     }
-    if (!(pctStart >= 0 && pctStart <= 1)) throw new RangeError(`OneCycleLR: pctStart must be in [0, 1], got ${pctStart}`);
-    if (this.maxLrs.length !== n) throw new TypeError(`OneCycleLR: ${this.maxLrs.length} values of maxLr for ${n} groups`);
+    if (!(pctStart >= 0 && pctStart <= 1)) {
+      throw new RangeError(`OneCycleLR: pctStart must be in [0, 1], got ${pctStart}`);
+    }
+    if (this.maxLrs.length !== n) {
+      throw new TypeError(`OneCycleLR: ${this.maxLrs.length} values of maxLr for ${n} groups`);
+    }
     this.baseLrs = this.maxLrs.map((rate) => rate / this.options.divFactor);
     optimizer.paramGroups.forEach((group, i) => group.initialLr = this.baseLrs[i] ?? 0);
     this.apply();
@@ -195,7 +199,9 @@ export class OneCycleLR<O extends CommonOptions> extends LRScheduler<O> {
     const [from, to, share] = epoch <= top || last === top
       ? [start, middle, top <= 0 ? 1 : epoch / top]
       : [middle, end, (epoch - top) / (last - top)];
-    return annealStrategy === "linear" ? from + (to - from) * share : to + (from - to) * (1 + Math.cos(Math.PI * share)) / 2;
+    return annealStrategy === "linear"
+      ? from + (to - from) * share
+      : to + (from - to) * (1 + Math.cos(Math.PI * share)) / 2;
   }
 }
 
@@ -247,7 +253,9 @@ export class ReduceLROnPlateau<O extends CommonOptions> {
       eps: 1e-8,
       ...options,
     };
-    if (!(this.options.factor < 1)) throw new RangeError(`ReduceLROnPlateau: factor must be below 1, got ${options.factor}`);
+    if (!(this.options.factor < 1)) {
+      throw new RangeError(`ReduceLROnPlateau: factor must be below 1, got ${options.factor}`);
+    }
     this.best = this.options.mode === "min" ? Infinity : -Infinity;
   }
 

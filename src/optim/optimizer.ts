@@ -81,7 +81,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     const list = [...params];
     for (const p of list) {
       if (!(p instanceof Tensor)) throw new TypeError(`${where}: a parameter is ${typeof p}, not a tensor`);
-      if (!p.isLeaf) throw new TypeError(`${where}: a parameter of shape ${shapeText(p.shape)} is the result of operators`);
+      if (!p.isLeaf) {
+        throw new TypeError(`${where}: a parameter of shape ${shapeText(p.shape)} is the result of operators`);
+      }
       if (known.has(p)) throw new TypeError(`${where}: a parameter of shape ${shapeText(p.shape)} is given twice`);
       known.add(p);
     }
@@ -177,7 +179,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     for (const [g, group] of this.paramGroups.entries()) {
       const saved = dict.param_groups[g];
       if (saved === undefined || saved.params.length !== group.params.length) {
-        throw new TypeError(`${where}: group ${g} has ${saved?.params.length} parameters saved, ${group.params.length} here`);
+        throw new TypeError(
+          `${where}: group ${g} has ${saved?.params.length} parameters saved, ${group.params.length} here`,
+        );
       }
       for (const key of Object.keys(this.defaults)) {
         const value = saved[stateName(key)];
@@ -191,7 +195,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
         if (from === undefined) continue;
         for (const [name, target] of Object.entries(own)) {
           const source = from[name];
-          if (source === undefined) throw new TypeError(`${where}: parameter ${i} of group ${g} has no "${name}" saved`);
+          if (source === undefined) {
+            throw new TypeError(`${where}: parameter ${i} of group ${g} has no "${name}" saved`);
+          }
           if (name === "step") {
             const count = source.item();
             const shared = steps.get(count) ?? zeros([], { dtype: float32, device: target.device }).fill_(count);
@@ -215,7 +221,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
 
   toString(): string {
     const groups = this.paramGroups.map(({ params: _p, state: _s, ...options }, i) =>
-      `Parameter Group ${i}\n${Object.entries(options).map(([k, v]) => `    ${stateName(k)}: ${v}`).sort().join("\n")}\n`
+      `Parameter Group ${i}\n${
+        Object.entries(options).map(([k, v]) => `    ${stateName(k)}: ${v}`).sort().join("\n")
+      }\n`
     );
     return `${this.constructor.name} (\n${groups.join("\n")})`;
   }

@@ -34,11 +34,11 @@ export interface SGDOptions extends CommonOptions {
  * @example
  * ```ts
  * import { optim, tensor } from "@tessera/tessera";
- * const w = tensor([1, 2]).requiresGrad_();
+ * const w = tensor([1.5, 2]).requiresGrad_();
  * const opt = new optim.SGD([w], { lr: 0.1 });
  * w.mul(w).sum().backward();
  * opt.step();
- * console.assert(Math.abs(w.at(0).item() - 0.8) < 1e-6);
+ * console.assert(Math.abs(w.at(0).item() - 1.2) < 1e-6);
  * ```
  */
 export class SGD extends Optimizer<SGDOptions> {

@@ -45,7 +45,7 @@ function reduce(loss: Tensor, reduction: Reduction = "mean"): Tensor {
  * @example
  * ```ts
  * import { nn, tensor } from "@tessera/tessera";
- * const loss = nn.functional.crossEntropy(tensor([[0, 0]]), tensor([1]));
+ * const loss = nn.functional.crossEntropy(tensor([[0.5, 0.5]]), tensor([1]));
  * console.assert(Math.abs(loss.item() - Math.log(2)) < 1e-6);
  * ```
  */
