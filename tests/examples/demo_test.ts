@@ -19,7 +19,7 @@ async function demo(args: readonly string[], env: Readonly<Record<string, string
 }
 
 Deno.test("the demo learns without a C++ compiler, says so, and prints plain text", async () => {
-  const { code, out, err } = await demo(["--epochs", "1", "--batch", "100", "--train", "2000", "--json"], {
+  const { code, out, err } = await demo(["--epochs", "1", "--batch", "40", "--train", "2000", "--json"], {
     CXX: "false",
   });
   assert.equal(code, 0, err);
