@@ -64,12 +64,10 @@ struct tsr_gemm {
 
   void plan() {
     const long k = d->steps * d->inner;
-    // Panels of k that first-level caches hold; one block if that is nearly so.
+    // A panel of columns and one of rows fill a first-level cache of 48 KiB; one block if k is nearly that.
+    const long fit = 40960 / (long)sizeof(T) / (NR + MR);
     kb = d->steps;
-    if (k > 512) {
-      const long pieces = tsr_ceil(k, 384);
-      kb = tsr_max(1, tsr_ceil(d->steps, pieces));
-    }
+    if (2 * k > 3 * fit) kb = tsr_max(1, tsr_ceil(d->steps, tsr_ceil(k, fit)));
     const long kc = kb * d->inner;
     const long mpanels = tsr_ceil(d->m, MR), npanels = tsr_ceil(d->n, NR);
     // Half of a second-level cache of a megabyte for the rows, a quarter for the columns, at least a few panels.

@@ -173,6 +173,16 @@ function overK(
     return;
   }
   const at = s.fresh("f");
+  if (leaveOut !== null && counted[counted.length - 1] === leaveOut && looped.length === 0) {
+    // Runs of the axis left out, from where the steps begin to where it or the steps end.
+    const run = s.fresh("n");
+    s.open(`for (long ${at} = step0${scale}, ${run}; ${at} < step1${scale}; ${at} += ${run}) {`);
+    const x = decompose(s, counted, at) ?? "0";
+    s.line(`${run} = tsr_min(step1${scale} - ${at}, ${s.index(leaveOut.extent)} - ${x});`);
+    body(x, `(${x} + ${run})`);
+    s.close();
+    return;
+  }
   s.open(`for (long ${at} = step0${scale}; ${at} < step1${scale}; ${at}++) {`);
   decompose(s, counted, at);
   nest(0);
