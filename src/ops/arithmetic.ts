@@ -21,10 +21,15 @@ function mulValues(a: Value, b: Value): Value {
   return a.dtype === bool ? ops.bitwiseAnd(a, b) : ops.mul(a, b);
 }
 
-function refuseBools(where: string, instead: string) {
+function refuseBools(where: string) {
   return ({ self, other }: { readonly self: MetaInput; readonly other: MetaInput }): void => {
     if (self.dtype === bool && other.dtype === bool) {
-      throw new TypeError(`${where}: does not take two bool tensors; use ${instead} instead`);
+      throw new TypeError(`${where}: does not take two bool tensors; use logicalXor() instead`);
+    }
+    if (self.dtype === bool || other.dtype === bool) {
+      throw new TypeError(
+        `${where}: does not take a bool tensor, got ${self.dtype.name} and ${other.dtype.name}; invert a mask with logicalNot(), or convert it with .to() first`,
+      );
     }
   };
 }
@@ -49,7 +54,7 @@ const sub = definePointwise({
   schema: "aten::sub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
   doc: "self - alpha × other, broadcast.",
   inplace: true,
-  check: refuseBools("sub", "logicalXor()"),
+  check: refuseBools("sub"),
   body: (_, { self, other, alpha }, compute) => ops.sub(self, ops.mul(other, scalarValue(alpha, compute))),
   vjp: ({ self, other, alpha }, { grad }) => ({
     self: () => reduceGrad(grad, self),
@@ -65,7 +70,7 @@ defineScalarOverload(sub, "aten::sub.Scalar(Tensor self, Scalar other, Scalar al
 const rsub = definePointwise({
   schema: "aten::rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
   doc: "other - alpha × self, broadcast.",
-  check: refuseBools("rsub", "logicalXor()"),
+  check: refuseBools("rsub"),
   body: (_, { self, other, alpha }, compute) => ops.sub(other, ops.mul(self, scalarValue(alpha, compute))),
   vjp: ({ self, other, alpha }, { grad }) => ({
     self: () => reduceGrad(alpha === 1 ? grad.neg() : grad.neg().mul(alpha), self),

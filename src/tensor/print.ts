@@ -24,15 +24,20 @@ function special(value: number): string | null {
   return value === Infinity ? "inf" : value === -Infinity ? "-inf" : null;
 }
 
-/** One way of writing for all elements, padded to the same width. */
-function formatter(t: Tensor, shown: readonly (number | bigint)[]): (v: number | bigint) => string {
+/** One way of writing for all elements, and the width they are padded to. */
+interface Formatter {
+  readonly width: number;
+  readonly format: (v: number | bigint) => string;
+}
+
+function formatter(t: Tensor, shown: readonly (number | bigint)[]): Formatter {
   let format: (v: number | bigint) => string;
   if (t.dtype === bool) format = (v) => v ? "True" : "False";
   else if (!t.dtype.isFloat) format = String;
   else {
     const finite = shown.map(Number).filter((v) => Number.isFinite(v) && v !== 0).map(Math.abs);
-    const max = finite.length === 0 ? 0 : Math.max(...finite);
-    const min = finite.length === 0 ? 0 : Math.min(...finite);
+    const max = finite.reduce((a, b) => Math.max(a, b), 0);
+    const min = finite.reduce((a, b) => Math.min(a, b), max);
     const whole = finite.every((v) => Number.isInteger(v));
     const useScientific = finite.length > 0 &&
       (max / min > 1000 || max > 1e8 || (!whole && min < 1e-4)) && !(whole && max / min <= 1000 && max <= 1e8);
@@ -45,8 +50,10 @@ function formatter(t: Tensor, shown: readonly (number | bigint)[]): (v: number |
       return Object.is(n, -0) ? "-0.0000" : n.toFixed(PRECISION);
     };
   }
-  const width = Math.max(0, ...shown.map((v) => format(v).length));
-  return (v) => format(v).padStart(width);
+  // As PyTorch does, zeros, nan and inf do not widen columns of floating point numbers.
+  const measured = t.dtype.isFloat ? shown.filter((v) => Number.isFinite(Number(v)) && Number(v) !== 0) : shown;
+  const width = measured.reduce((most: number, v) => Math.max(most, format(v).length), 1);
+  return { width, format: (v) => format(v).padStart(width) };
 }
 
 function suffix(t: Tensor): string {
@@ -75,7 +82,8 @@ function body(t: Tensor): string {
   const shape = t.shape.map(Number);
   const flat = hostFromRaw(t.dtype, readElements(t));
   const at = (i: number): number | bigint => flat[i] ?? 0;
-  if (shape.length === 0) return formatter(t, [at(0)])(at(0)).trim();
+  if (flat.length === 0) return "[]";
+  if (shape.length === 0) return formatter(t, [at(0)]).format(at(0)).trim();
   const summarize = flat.length > THRESHOLD;
   const shownIndices = (size: number): (number | null)[] =>
     summarize && size > 2 * EDGE
@@ -88,13 +96,13 @@ function body(t: Tensor): string {
     else for (const i of shownIndices(shape[d] ?? 0)) if (i !== null) collect(d + 1, offset + i * (strides[d] ?? 1));
   };
   collect(0, 0);
-  const format = formatter(t, shown);
+  const { width, format } = formatter(t, shown);
+  const perLine = (indent: number): number => Math.max(1, Math.floor((LINE_WIDTH - indent) / (width + 2)));
   const row = (offset: number, indent: number): string => {
     const items = shownIndices(shape.at(-1) ?? 0).map((i) => i === null ? " ..." : format(at(offset + i)));
-    const width = Math.max(1, ...items.map((s) => s.length)) + 2;
-    const perLine = Math.max(1, Math.floor((LINE_WIDTH - indent) / width));
+    const step = perLine(indent);
     const lines: string[] = [];
-    for (let i = 0; i < items.length; i += perLine) lines.push(items.slice(i, i + perLine).join(", "));
+    for (let i = 0; i < items.length; i += step) lines.push(items.slice(i, i + step).join(", "));
     return `[${lines.join(`,\n${" ".repeat(indent + 1)}`)}]`;
   };
   const build = (d: number, offset: number, indent: number): string => {

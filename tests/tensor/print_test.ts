@@ -10,6 +10,14 @@ const cases: readonly [string, () => unknown, string][] = [
   ["integers aligned", () => tensor([1, -20]), "tensor([  1, -20])"],
   ["bool as Python does", () => tensor([true, false]), "tensor([ True, False])"],
   ["scientific where the range is wide", () => tensor([1e-5, 1]), "tensor([1.0000e-05, 1.0000e+00])"],
+  ["nan and zeros narrower than the column", () => tensor([NaN, 0, 1.5]), "tensor([   nan, 0.0000, 1.5000])"],
+  ["no room for a sign that only a zero or nan needs", () => tensor([NaN, 1, -0]), "tensor([nan, 1., -0.])"],
+  ["empty rows as nothing", () => zeros([2, 0, 3]), "tensor([], size=(2, 0, 3))"],
+  [
+    "as many zeros in a row as PyTorch",
+    () => zeros([25]),
+    `tensor([${"0., ".repeat(24).trimEnd()}\n        0.])`,
+  ],
   ["nan and inf", () => tensor([NaN, Infinity, 1.5]), "tensor([   nan,    inf, 1.5000])"],
   [
     "the dtype if it is not implied",
