@@ -7,18 +7,7 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import Table from "cli-table3";
-import {
-  compile,
-  type CompiledGraph,
-  data,
-  device,
-  manualSeed,
-  noGrad,
-  onCompile,
-  optim,
-  type Tensor,
-  tensor,
-} from "../../mod.ts";
+import { compile, data, device, noGrad, type Tensor } from "../../mod.ts";
 import { formatBytes } from "../../src/runtime/mod.ts";
 import { findToolchain } from "../../src/runtime/cpu/mod.ts";
 import { drawMistakes, type Mistake } from "./draw.ts";
@@ -31,13 +20,15 @@ import {
   type Measurement,
   measureStep,
 } from "./measure.ts";
-import { DigitNet, trainingStep } from "./network.ts";
-import { makeProgress, print } from "./progress.ts";
+import type { DigitNet } from "./network.ts";
+import { print } from "./progress.ts";
+import { train } from "./train.ts";
 
 interface Options {
   readonly device: string;
   readonly backend: string;
-  readonly epochs: number;
+  /** Null: four, or fewer on a slow machine. */
+  readonly epochs: number | null;
   readonly seed: number;
   readonly batch: number;
   readonly train: number;
@@ -58,7 +49,7 @@ function readOptions(): Options {
       new Option("--backend <backend>", "who runs the training step")
         .choices(["inductor", "eager", "aot_eager", "none"]).default("inductor"),
     )
-    .option("--epochs <n>", "how often each image is seen", whole, 4)
+    .option("--epochs <n>", "how often each image is seen (default: 4, fewer on a slow machine)", whole, null)
     .option("--seed <n>", "decides weights, order and which images are held out", Number, 0)
     .option("--batch <n>", "images a step", whole, 64)
     .option("--train <n>", "images to train on, at most 8000", whole, 8000)
@@ -70,102 +61,6 @@ function readOptions(): Options {
     .exitOverride((error) => Deno.exit(error.exitCode === 0 ? 0 : 2))
     .parse()
     .opts<Options>();
-}
-
-/** Time that training may take before the number of epochs is cut, where the user named none. */
-const TRAINING_SECONDS = 35;
-
-/** A trained model and what its steps cost. */
-interface Trained {
-  readonly model: DigitNet;
-  /** Once the fastest kernels are in place. */
-  readonly steady: Measurement;
-  readonly seconds: number;
-  readonly epochs: number;
-  /** The compiled graphs of the step. */
-  readonly graphs: readonly CompiledGraph[];
-}
-
-/** Trains a new model. */
-async function train(options: Options, set: data.DigitSet): Promise<Trained> {
-  manualSeed(options.seed);
-  const model = new DigitNet();
-  const loader = new data.DataLoader(new data.TensorDataset(set.images, set.labels), {
-    batchSize: options.batch,
-    shuffle: true,
-    dropLast: true,
-  });
-  let epochs = options.epochs;
-  // A tensor, so that the schedule changes it without compiling again.
-  const optimizer = new optim.AdamW(model.parameters(), { lr: tensor(4e-3) });
-  const plain = trainingStep(model, optimizer);
-  const compiled = options.backend === "none" ? null : compile(plain, { backend: options.backend, fullgraph: true });
-  const step = compiled ?? plain;
-  const graphs: CompiledGraph[] = [];
-  using _ = onCompile(({ graph }) => {
-    graphs.push(graph);
-  });
-  const start = performance.now();
-  let firstCallMs = 0;
-  let isReady = compiled === null;
-  let done = 0;
-  let total = epochs * loader.length;
-  let schedule = new optim.OneCycleLR(optimizer, { maxLr: 4e-3, totalSteps: total, cycleMomentum: false });
-  let bar = makeProgress(total);
-  let steadyFrom = 0;
-  let steadySteps = 0;
-  for (let epoch = 0; epoch < epochs; epoch++) {
-    let sum = 0;
-    for (const [images, labels] of loader) {
-      if (images === undefined || labels === undefined) continue;
-      const loss = step(images, labels).item();
-      schedule.step();
-      sum += loss;
-      done++;
-      const now = performance.now();
-      if (done === 1) {
-        firstCallMs = now - start;
-        void compiled?.ready().then(() => {
-          isReady = true;
-        });
-      }
-      // Background work (the compiler's result) gets its turn.
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      if (isReady) {
-        if (steadyFrom === 0) steadyFrom = performance.now();
-        else steadySteps++;
-      }
-      const elapsed = (now - start) / 1000;
-      bar.step(loss, done * options.batch / elapsed);
-      if (done === 40 && !Deno.args.some((a) => a.startsWith("--epochs"))) {
-        const fitting = Math.max(1, Math.floor(TRAINING_SECONDS / (elapsed / done * loader.length)));
-        if (fitting < epochs) {
-          bar.stop();
-          print(
-            `this will be slow: ${fitting} of ${epochs} epochs fit into ${TRAINING_SECONDS} s (--epochs ${epochs} takes them all)`,
-          );
-          epochs = fitting;
-          total = epochs * loader.length;
-          schedule = new optim.OneCycleLR(optimizer, { maxLr: 4e-3, totalSteps: total, cycleMomentum: false });
-          for (let i = 0; i < done; i++) schedule.step();
-          bar = makeProgress(total - done);
-        }
-      }
-    }
-    if (!Deno.stdout.isTerminal()) {
-      print(
-        `epoch ${epoch + 1}/${epochs}  loss ${(sum / loader.length).toFixed(4)}  ${
-          ((performance.now() - start) / 1000).toFixed(1)
-        } s`,
-      );
-    }
-  }
-  bar.stop();
-  const end = performance.now();
-  const rate = steadySteps > 0
-    ? steadySteps * options.batch / (end - steadyFrom) * 1000
-    : done * options.batch / (end - start) * 1000;
-  return { model, steady: { imagesPerSecond: rate, firstCallMs }, seconds: (end - start) / 1000, epochs, graphs };
 }
 
 /** Share of right answers, and the images that were taken for another digit. */
