@@ -6,7 +6,7 @@
  * parameters of a model. Mirrors `ForeachKernelSchedulerNode` of TorchInductor.
  */
 import type { BufferRef } from "../loops/mod.ts";
-import { readBuffers, writtenBuffers } from "./dependencies.ts";
+import { readBuffers, scatteredBuffers, writtenBuffers } from "./dependencies.ts";
 import type { ForeachGroup, Group, LoopGroup } from "./groups.ts";
 
 /** Kernels in one launch at most: keeps parameter lists within what devices take. */
@@ -34,6 +34,8 @@ function familyOf(groups: readonly Group[]): Family {
   const writers = new Map<BufferRef, number>();
   for (const group of groups) {
     for (const b of readBuffers(group)) readers.add(b);
+    // A scatter needs what was written to its buffer before.
+    for (const b of scatteredBuffers(group)) readers.add(b);
     for (const b of writtenBuffers(group)) writers.set(b, (writers.get(b) ?? 0) + 1);
   }
   return (group) => {
