@@ -72,6 +72,24 @@ Examples:
       print(explainTarget(target));
     });
 
+  program.command("inspect")
+    .argument("<model>", "a .pt2 file")
+    .description("list operators, parameters, sizes, dynamic dimensions, and what is unsupported and where it stands")
+    .option("--model <name>", "which model of the file, if it holds several")
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  deno task tessera inspect model.pt2
+  deno task tessera inspect model.pt2 --json | jq .unsupported`,
+    )
+    .action(async (path: string, options: { readonly model?: string; readonly json?: boolean }) => {
+      const { inspectModel, inspectToText } = await import("../export/mod.ts");
+      const report = await inspectModel(path, options.model === undefined ? {} : { model: options.model });
+      print(options.json === true ? JSON.stringify(report) : inspectToText(report));
+    });
+
   const cache = program.command("cache")
     .description("list, measure or clear the compiled code that is kept on disk")
     .addHelpText(

@@ -22,7 +22,7 @@ import { constantValue, exprOf, sizeSame, sub } from "../../symbolic/mod.ts";
 import { fakeTensor, inferMeta } from "../../tensor/dispatch.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { castTo } from "./autocast.ts";
-import type { ReadContext } from "./graph_reader.ts";
+import type { ReadContext } from "./graph_names.ts";
 import { isControl } from "./targets.ts";
 
 class MetaChecker {

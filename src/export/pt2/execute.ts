@@ -18,8 +18,8 @@ import {
 } from "../../graph/mod.ts";
 import { getOp, isOperator } from "../../ops/mod.ts";
 import { isSymInt } from "../../symbolic/mod.ts";
-import { dispatch } from "../../tensor/dispatch.ts";
-import { Tensor } from "../../tensor/tensor.ts";
+// The whole module: it also gives decompositions their operators.
+import { dispatch, Tensor } from "../../tensor/mod.ts";
 import type { Bindings } from "./bindings.ts";
 import { type ControlTarget, isControl, isItem } from "./targets.ts";
 

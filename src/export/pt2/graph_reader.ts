@@ -6,61 +6,26 @@
  * their graph, autocast by explicit casts; assertions become constraints. Calls that nothing can run are kept as unsupported ones and collected.
  * Invariant: each name is defined once, before its first use, so what a file says cannot form a cycle. Mirrors `GraphModuleDeserializer`.
  */
-import type { Device } from "../../core/mod.ts";
+import type { DType } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
   Graph,
   isNode,
   isTensorMeta,
-  type Node,
   type NodeValue,
   type OpTarget,
-  type TensorMeta,
 } from "../../graph/mod.ts";
 import { findOp, type Operator } from "../../ops/mod.ts";
-import {
-  asBool,
-  type BoolExpr,
-  constant,
-  type Expr,
-  freeSymbols,
-  isSymInt,
-  type Size,
-  type Sym,
-  where,
-} from "../../symbolic/mod.ts";
+import { asBool, freeSymbols, isSymInt, type Sym } from "../../symbolic/mod.ts";
 import { quoteName } from "../zip/archive.ts";
-import { argumentOf, NoCounterpart, type Scope } from "./arguments.ts";
+import { argumentOf, NoCounterpart } from "./arguments.ts";
 import { autocastArguments } from "./autocast.ts";
-import type { JsonCursor } from "./json.ts";
-import { printable, type Problems } from "./problems.ts";
-import type { ArgumentData, DeviceData, GraphData, NodeData, SymValue, TensorMetaData } from "./schema.ts";
-import type { Constraint, ProgramShapes } from "./shape_env.ts";
+import { GraphNames, type ReadContext } from "./graph_names.ts";
+import { printable } from "./problems.ts";
+import type { ArgumentData, GraphData, NodeData } from "./schema.ts";
 import { COND_ON_TENSOR, CONTROL_GRAPHS, controlKind, controlTarget, ITEM, unsupportedTarget } from "./targets.ts";
-import { deviceOf, dtypeCodeName, dtypeOfCode, locationOf } from "./types.ts";
-import type { DType } from "../../core/mod.ts";
-
-/** What all graphs of one program share. */
-export interface ReadContext {
-  readonly shapes: ProgramShapes;
-  readonly problems: Problems;
-  /** Conditions that calls check. */
-  readonly constraints: Constraint[];
-  /** Full stack traces of nodes. */
-  readonly stackTraces: Map<Node, string>;
-  /** Calls with a whole number that the file writes as a float: JavaScript has one kind of number, PyTorch promotes differently. */
-  readonly floatCalls: Set<Node>;
-  /** Where tensors are put instead of where the file says; null for as the file says. */
-  readonly device: Device | null;
-}
-
-/** What a name stands for: an argument, or one result of a node that is only picked when it is used. */
-type Named = { readonly argument: Argument } | {
-  readonly source: CallNode;
-  readonly path: readonly number[];
-  readonly value: NodeValue;
-};
+import { dtypeCodeName, dtypeOfCode, locationOf } from "./types.ts";
 
 /** One result of a call: the name to define, if any, and what it is. */
 interface Result {
@@ -72,161 +37,35 @@ interface Result {
 const IDENTITIES: ReadonlySet<string> = new Set(["detach_", "lift_fresh", "lift", "alias", "detach"]);
 
 /** Reads one graph, or a region of one. */
-export class GraphReader implements Scope {
-  readonly graph: Graph;
-  readonly #data: GraphData;
-  readonly #context: ReadContext;
-  readonly #named = new Map<string, Named>();
-  readonly #metas = new Map<string, NodeValue>();
+export class GraphReader extends GraphNames {
   /** Inside an autocast region, its dtype. */
   readonly #autocast: DType | null;
 
   /** @param graph Where nodes go: a new graph, or the one into which this one is dissolved. */
   constructor(data: GraphData, context: ReadContext, graph: Graph = new Graph(), autocast: DType | null = null) {
-    this.#data = data;
-    this.#context = context;
-    this.graph = graph;
+    super(data, context, graph);
     this.#autocast = autocast;
-  }
-
-  /** Gives a name its meaning. @throws {FormatError} if it has one. */
-  define(name: string, argument: Argument, at: JsonCursor = this.#data.cursor): void {
-    this.#define(name, { argument }, at);
-  }
-
-  #define(name: string, meaning: Named, at: JsonCursor): void {
-    if (this.#named.has(name)) at.fail(`the name ${quoteName(name)} is defined twice`);
-    this.#named.set(name, meaning);
-  }
-
-  /** What the file says of a tensor; null (and a problem) where Tessera has no such tensors. */
-  metaOf(name: string, at: JsonCursor = this.#data.cursor): NodeValue {
-    const known = this.#metas.get(name);
-    if (known !== undefined) return known;
-    const data = this.#data.tensorValues.get(name);
-    if (data === undefined) return at.fail(`tensor_values has no entry for ${quoteName(name)}`);
-    const meta = this.#tensorMeta(data, name);
-    this.#metas.set(name, meta);
-    return meta;
-  }
-
-  #tensorMeta(data: TensorMetaData, name: string): TensorMeta | null {
-    const dtype = dtypeOfCode(data.dtype);
-    const device = this.device(data.device);
-    const missing = dtype === null
-      ? `there are no tensors of ${dtypeCodeName(data.dtype)}`
-      : device === null
-      ? `there is no device ${data.device.type.slice(0, 20)}`
-      : null;
-    if (dtype === null || device === null) {
-      this.#context.problems.add(`tensor ${quoteName(name)}`, missing ?? "", null, null);
-      return null;
-    }
-    return {
-      shape: data.sizes.map((s) => this.#size(s)),
-      stride: data.strides.map((s) => this.#size(s)),
-      storageOffset: this.#size(data.storageOffset),
-      dtype,
-      device,
-    };
-  }
-
-  #expr(value: SymValue<number>): Expr {
-    if (typeof value === "number") return constant(value);
-    return this.#context.shapes.parse(value.text, typeof value.hint === "number" ? value.hint : null);
-  }
-
-  #size(value: SymValue<number>): Size {
-    return typeof value === "number" ? value : this.#context.shapes.size(this.#expr(value));
-  }
-
-  // Scope: what names mean.
-
-  tensor(name: string): Argument {
-    const found = this.#named.get(name);
-    if (found === undefined) return this.#undefined("tensor", name);
-    if ("argument" in found) return found.argument;
-    let node: Node = found.source;
-    let value = found.source.value;
-    for (const index of found.path) {
-      value = Array.isArray(value) ? value[index] ?? null : null;
-      node = this.graph.getItem(node, index, value);
-    }
-    this.#named.set(name, { argument: node });
-    return node;
-  }
-
-  symInt(name: string): Argument {
-    const value = this.#data.symIntValues.get(name);
-    if (value === undefined) {
-      return this.#named.has(name) ? this.tensor(name) : this.#undefined("size", name);
-    }
-    if (typeof value === "number") return value;
-    if (typeof value === "bigint") return Number(value);
-    return this.#size(value);
-  }
-
-  symBool(name: string): Argument {
-    const cond = this.#condition(name);
-    if (cond.kind === "bool") return cond.value;
-    return this.#context.shapes.size(where(cond, 1, 0));
-  }
-
-  symFloat(name: string): Argument {
-    const value = this.#data.symFloatValues.get(name);
-    if (value === undefined) return this.#undefined("number", name);
-    if (typeof value === "number") return value;
-    let expr: Expr;
-    try {
-      expr = this.#expr(value);
-    } catch {
-      throw new NoCounterpart(`the number ${quoteName(value.text)} depends on sizes in a way that is not supported`);
-    }
-    if ([...freeSymbols(expr)].some((s) => /^z[uf]/.test(s.name))) {
-      throw new NoCounterpart("numbers that are read out of float tensors are not supported");
-    }
-    return this.#context.shapes.size(expr);
-  }
-
-  device(data: DeviceData): Device | null {
-    const found = deviceOf(data);
-    return found === null || found.type === "meta" ? found : this.#context.device ?? found;
-  }
-
-  #condition(name: string): BoolExpr {
-    const value = this.#data.symBoolValues.get(name);
-    if (value === undefined) return this.#undefined("condition", name);
-    return typeof value === "boolean" ? asBool(value) : this.#context.shapes.parseBool(value.text);
-  }
-
-  /** Set while a node is read, so that errors about names say where. */
-  #at: JsonCursor | null = null;
-
-  #undefined(what: string, name: string): never {
-    return (this.#at ?? this.#data.cursor).fail(
-      `the ${what} ${quoteName(name)} is used before anything defines it (a cycle, or a missing node)`,
-    );
   }
 
   // Nodes.
 
   /** Reads all nodes. */
   readNodes(): void {
-    for (const node of this.#data.nodes) {
-      this.#at = node.cursor;
+    for (const node of this.data.nodes) {
+      this.at = node.cursor;
       this.#readNode(node);
     }
-    this.#at = null;
+    this.at = null;
   }
 
   /** The graph's results as arguments. */
   results(): Argument[] {
-    return this.#data.outputs.map((data, i) => {
-      this.#at = this.#data.cursor.get("outputs").items()[i] ?? null;
+    return this.data.outputs.map((data, i) => {
+      this.at = this.data.cursor.get("outputs").items()[i] ?? null;
       try {
         return argumentOf(data, null, this);
       } catch (error) {
-        if (error instanceof NoCounterpart) return (this.#at ?? this.#data.cursor).fail(error.message);
+        if (error instanceof NoCounterpart) return (this.at ?? this.data.cursor).fail(error.message);
         throw error;
       }
     });
@@ -316,7 +155,7 @@ export class GraphReader implements Scope {
     if (this.#autocast !== null) args = autocastArguments(this.graph, op, args, value, this.#autocast);
     const call = this.#call(node, this.#effectful(op, value), args, value);
     if (node.inputs.some(({ arg }) => arg.kind === "float" && Number.isInteger(arg.value))) {
-      this.#context.floatCalls.add(call);
+      this.context.floatCalls.add(call);
     }
     if (single) {
       const [output] = node.outputs;
@@ -327,7 +166,7 @@ export class GraphReader implements Scope {
     const list = returns.length === 1;
     for (const { data, path } of results) {
       if (data.kind === "tensor") {
-        this.#define(data.name, { source: call, path: list ? path.slice(1) : path, value: null }, node.cursor);
+        this.defineResult(data.name, call, list ? path.slice(1) : path, node.cursor);
       }
     }
   }
@@ -340,9 +179,9 @@ export class GraphReader implements Scope {
   #resultValue(data: ArgumentData): NodeValue {
     switch (data.kind) {
       case "tensor":
-        return this.#data.tensorValues.has(data.name) ? this.metaOf(data.name) : null;
+        return this.data.tensorValues.has(data.name) ? this.metaOf(data.name) : null;
       case "tensors":
-        return data.names.map((name) => this.#data.tensorValues.has(name) ? this.metaOf(name) : null);
+        return data.names.map((name) => this.data.tensorValues.has(name) ? this.metaOf(name) : null);
       case "symInt": {
         const value = "name" in data.value ? this.symInt(data.value.name) : Number(data.value.value);
         return typeof value === "number" || isSymInt(value) ? value : null;
@@ -354,14 +193,14 @@ export class GraphReader implements Scope {
 
   #call(node: NodeData, target: OpTarget, args: readonly Argument[], value: NodeValue): CallNode {
     const call = this.graph.call(target, args, value, locationOf(node.stackTrace));
-    if (node.stackTrace !== null) this.#context.stackTraces.set(call, node.stackTrace);
+    if (node.stackTrace !== null) this.context.stackTraces.set(call, node.stackTrace);
     return call;
   }
 
   /** Keeps a call that cannot run, with the tensors it reads and the names it defines. */
   #unsupported(node: NodeData, reason: string): void {
     const target = printable(node.target.replace(/^torch\.ops\./, "").slice(0, 200));
-    this.#context.problems.add(target, reason, locationOf(node.stackTrace), node.stackTrace);
+    this.context.problems.add(target, reason, locationOf(node.stackTrace), node.stackTrace);
     const inputs: Argument[] = [];
     for (const { arg } of node.inputs) {
       if (arg.kind === "tensor") inputs.push(this.tensor(arg.name));
@@ -374,7 +213,7 @@ export class GraphReader implements Scope {
     const values = results.map(({ data }) => this.#resultValue(data));
     const call = this.#call(node, unsupportedTarget(target, reason, results.length), [inputs.filter(isNode)], values);
     results.forEach(({ data }, i) => {
-      if (data.kind === "tensor") this.#define(data.name, { source: call, path: [i], value: null }, node.cursor);
+      if (data.kind === "tensor") this.defineResult(data.name, call, [i], node.cursor);
     });
   }
 
@@ -389,8 +228,8 @@ export class GraphReader implements Scope {
       value = isSymInt(size) ? size : null;
     } else if (output.kind === "symBool" && "name" in output.value) {
       // The file says `Eq(u0, 1)`; what the run gives is u0.
-      const [sym, second] = freeSymbols(this.#condition(output.value.name));
-      if (sym !== undefined && second === undefined) value = this.#context.shapes.sizeOfSymbol(sym);
+      const [sym, second] = freeSymbols(this.condition(output.value.name));
+      if (sym !== undefined && second === undefined) value = this.context.shapes.sizeOfSymbol(sym);
     }
     if (!isSymInt(value)) {
       return this.#unsupported(node, "numbers that are read out of float tensors are not supported");
@@ -402,11 +241,11 @@ export class GraphReader implements Scope {
     const [subject, message] = node.inputs;
     const text = message?.arg.kind === "string" ? message.arg.value : "an assertion of the exported program";
     if (subject?.arg.kind === "bool") {
-      this.#context.constraints.push({ cond: asBool(subject.arg.value), text });
+      this.context.constraints.push({ cond: asBool(subject.arg.value), text });
     } else if (subject?.arg.kind === "symBool") {
       const { value } = subject.arg;
-      const cond = "name" in value ? this.#condition(value.name) : asBool(value.value);
-      this.#context.constraints.push({ cond, text });
+      const cond = "name" in value ? this.condition(value.name) : asBool(value.value);
+      this.context.constraints.push({ cond, text });
     } else this.#unsupported(node, "asserts something that is no condition on sizes");
   }
 
@@ -418,7 +257,7 @@ export class GraphReader implements Scope {
     for (const [key, least] of [["min", true], ["max", false]] as const) {
       const data = by.get(key);
       if (data?.kind !== "int" || typeof data.value !== "number") continue;
-      this.#context.constraints.push(this.#context.shapes.boundOf(size.expr, data.value, least));
+      this.context.constraints.push(this.context.shapes.boundOf(size.expr, data.value, least));
     }
   }
 
@@ -488,7 +327,7 @@ export class GraphReader implements Scope {
     if (region.inputs.length !== operands.length) {
       node.cursor.fail(`its graph takes ${region.inputs.length} inputs, it is given ${operands.length}`);
     }
-    const inner = new GraphReader(region, this.#context, this.graph, autocast);
+    const inner = new GraphReader(region, this.context, this.graph, autocast);
     region.inputs.forEach((input, i) => {
       const operand = operands[i];
       if (input.kind !== "tensor" || operand === undefined) return;
@@ -515,7 +354,7 @@ export class GraphReader implements Scope {
     const args = operands.map((data) => argumentOf(data, null, this));
     const wanted = controlTarget(kind, []).schema.args.length;
     if (args.length !== wanted) node.cursor.fail(`${kind} takes ${wanted} operands, has ${args.length}`);
-    const bodies = graphs.map((data) => readSubGraph(data, this.#context));
+    const bodies = graphs.map((data) => readSubGraph(data, this.context));
     const [pred] = args;
     const onTensor = kind === "cond" && isNode(pred);
     const target = controlTarget(kind, bodies, onTensor ? COND_ON_TENSOR : undefined);
@@ -523,7 +362,7 @@ export class GraphReader implements Scope {
     const values = outputs.map(({ data }) => this.#resultValue(data));
     const call = this.#call(node, target, args, values);
     outputs.forEach(({ data }, i) => {
-      if (data.kind === "tensor") this.#define(data.name, { source: call, path: [i], value: null }, node.cursor);
+      if (data.kind === "tensor") this.defineResult(data.name, call, [i], node.cursor);
     });
   }
 }

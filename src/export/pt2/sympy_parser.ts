@@ -31,9 +31,9 @@ import {
   or,
   where,
 } from "../../symbolic/mod.ts";
+import { quoted, textError, type Token, tokensOf } from "./sympy_tokens.ts";
 
 const MAX_NESTING = 150;
-const MAX_LENGTH = 1_000_000;
 
 /** What a text says of a symbol: `Symbol('s0', positive=True, integer=True)`. */
 export interface SymbolFacts {
@@ -57,39 +57,17 @@ type Value =
   | { readonly type: "bool"; readonly cond: BoolExpr }
   | Fraction;
 
-interface Token {
-  readonly kind: "number" | "name" | "text" | "sign" | "end";
-  readonly text: string;
-  readonly at: number;
-}
-
-const tokenPattern =
-  /\s*(?:(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+)|([A-Za-z_]\w*)|'([^'\\\n]*)'|"([^"\\\n]*)"|(\/\/|\*\*|==|!=|<=|>=|[-+*/%<>(),=&|~]))/y;
-
 class SympyParser {
   readonly #text: string;
   readonly #lookup: SymbolLookup;
-  readonly #tokens: Token[] = [];
+  readonly #tokens: readonly Token[];
   #next = 0;
   #nesting = 0;
 
   constructor(text: string, lookup: SymbolLookup) {
     this.#text = text;
     this.#lookup = lookup;
-    if (text.length > MAX_LENGTH) throw this.#error(`more than ${MAX_LENGTH} characters`, MAX_LENGTH);
-    const length = text.trimEnd().length;
-    for (let at = 0; at < length;) {
-      tokenPattern.lastIndex = at;
-      const match = tokenPattern.exec(text);
-      if (match === null) throw this.#error("an unexpected character", at);
-      const [whole, number, name, single, double, sign] = match;
-      const start = at + (whole.length - whole.trimStart().length);
-      if (number !== undefined) this.#tokens.push({ kind: "number", text: number, at: start });
-      else if (name !== undefined) this.#tokens.push({ kind: "name", text: name, at: start });
-      else if (sign !== undefined) this.#tokens.push({ kind: "sign", text: sign, at: start });
-      else this.#tokens.push({ kind: "text", text: single ?? double ?? "", at: start });
-      at = tokenPattern.lastIndex;
-    }
+    this.#tokens = tokensOf(text);
   }
 
   all(): Value {
@@ -119,8 +97,7 @@ class SympyParser {
   }
 
   #error(found: string, at = this.#peek().at): SyntaxError {
-    const shown = this.#text.length > 200 ? `${this.#text.slice(0, 200)}…` : this.#text;
-    return new SyntaxError(`symbolic expression ${JSON.stringify(shown)}: ${found}, at character ${at}`);
+    return textError(this.#text, found, at);
   }
 
   #peek(): Token {
@@ -473,10 +450,6 @@ const sympyRelations: Readonly<Record<string, (a: Expr, b: Expr) => BoolExpr>> =
   Ge: ge,
   GreaterThan: ge,
 };
-
-function quoted(token: Token): string {
-  return token.kind === "end" ? "the end of the text" : JSON.stringify(token.text);
-}
 
 function whole(expr: Expr): Value {
   return { type: "int", expr };
