@@ -9,12 +9,13 @@ import { Command } from "commander";
 import { compile, rand, tensor } from "../mod.ts";
 import { eagerStep } from "../examples/digits/measure.ts";
 import type { Step } from "../examples/digits/network.ts";
-import { findPeer, medianTime, print, printTable, runPeer, timed } from "./support.ts";
+import { callTimes, findPeer, print, printTable, runPeer, timed } from "./support.ts";
 
 interface Row {
   readonly name: string;
   readonly first_call_ms: number;
   readonly median_ms: number;
+  readonly p10_ms: number;
 }
 
 interface PeerReport {
@@ -40,7 +41,7 @@ function measure(name: string, step: Step): Row {
   };
   const first = timed(call);
   for (let i = 0; i < 3; i++) call();
-  return { name, first_call_ms: first, median_ms: medianTime(call, seconds) };
+  return { name, first_call_ms: first, ...callTimes(call, seconds) };
 }
 
 const rows: Row[] = [
@@ -63,10 +64,11 @@ if (python !== null) {
 }
 const slowest = rows[0]?.median_ms ?? NaN;
 printTable(
-  ["training step", "ms", "images/s", "× own eager", "first call ms"],
+  ["training step", "median ms", "p10 ms", "images/s", "× own eager", "first call ms"],
   rows.map((r) => [
     r.name,
     r.median_ms.toFixed(2),
+    r.p10_ms.toFixed(2),
     (batch / r.median_ms * 1000).toFixed(0),
     (slowest / r.median_ms).toFixed(2),
     r.first_call_ms.toFixed(0),
