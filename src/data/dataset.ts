@@ -33,7 +33,9 @@ export class TensorDataset implements Dataset {
     const [length] = lengths;
     if (length === undefined || length < 0 || lengths.some((n) => n !== length)) {
       throw new TypeError(
-        `TensorDataset: needs tensors of equal length, got shapes ${tensors.map((t) => `[${t.shape.join(", ")}]`).join(", ")}`,
+        `TensorDataset: needs tensors of equal length, got shapes ${
+          tensors.map((t) => `[${t.shape.join(", ")}]`).join(", ")
+        }`,
       );
     }
     this.tensors = tensors;

@@ -45,7 +45,10 @@ export async function loadDigits(
     throw new RangeError(`loadDigits: train must be between 1 and ${count - 1}, got ${train}`);
   }
   const rows = perDigit.flatMap((bytes, label) =>
-    Array.from({ length: bytes.length / pixels }, (_, i) => ({ label, bytes: bytes.subarray(i * pixels, (i + 1) * pixels) }))
+    Array.from(
+      { length: bytes.length / pixels },
+      (_, i) => ({ label, bytes: bytes.subarray(i * pixels, (i + 1) * pixels) }),
+    )
   );
   const order = Array.from(randperm(count, { generator: new Generator(options.seed ?? 0) }).dataSync(), Number);
   const pick = (indices: readonly number[]): DigitSet => {

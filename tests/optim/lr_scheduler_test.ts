@@ -16,7 +16,11 @@ function rates(scheduler: { step(): void; getLastLr(): number[] }, steps: number
 }
 
 Deno.test("StepLR, CosineAnnealingLR and LambdaLR follow PyTorch", () => {
-  assertClose(rates(new optim.StepLR(sgd(), { stepSize: 2, gamma: 0.5 }), 5), [0.1, 0.1, 0.05, 0.05, 0.025, 0.025], 1e-9);
+  assertClose(
+    rates(new optim.StepLR(sgd(), { stepSize: 2, gamma: 0.5 }), 5),
+    [0.1, 0.1, 0.05, 0.05, 0.025, 0.025],
+    1e-9,
+  );
   assertClose(
     rates(new optim.CosineAnnealingLR(sgd(), { tMax: 4, etaMin: 0.01 }), 6),
     [0.1, 0.086819805, 0.055, 0.023180195, 0.01, 0.023180195, 0.055],

@@ -60,11 +60,13 @@ for (const [name, make, expected] of RECORDED) {
 }
 
 Deno.test("a learning rate in a tensor gives the same steps as a number", () => {
-  for (const make of [
-    (p: Tensor[], lr: number | Tensor) => new optim.SGD(p, { lr, momentum: 0.9 }),
-    (p: Tensor[], lr: number | Tensor) => new optim.AdamW(p, { lr, weightDecay: 0.1 }),
-    (p: Tensor[], lr: number | Tensor) => new optim.Adagrad(p, { lr, lrDecay: 0.1 }),
-  ]) {
+  for (
+    const make of [
+      (p: Tensor[], lr: number | Tensor) => new optim.SGD(p, { lr, momentum: 0.9 }),
+      (p: Tensor[], lr: number | Tensor) => new optim.AdamW(p, { lr, weightDecay: 0.1 }),
+      (p: Tensor[], lr: number | Tensor) => new optim.Adagrad(p, { lr, lrDecay: 0.1 }),
+    ]
+  ) {
     const a = start();
     const b = start();
     descend(a, make([a], 0.05), 4);
@@ -122,7 +124,9 @@ Deno.test("stateDict() has PyTorch's layout and loadStateDict() goes on where it
 
 function structuredCopy(dict: optim.OptimizerStateDict): optim.OptimizerStateDict {
   const state = Object.fromEntries(
-    Object.entries(dict.state).map(([i, s]) => [i, Object.fromEntries(Object.entries(s).map(([k, v]) => [k, v.clone()]))]),
+    Object.entries(dict.state).map((
+      [i, s],
+    ) => [i, Object.fromEntries(Object.entries(s).map(([k, v]) => [k, v.clone()]))]),
   );
   return { state, param_groups: dict.param_groups };
 }
