@@ -266,6 +266,12 @@ export interface TensorMethods<T> {
   baddbmm(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm_(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** 1 with the probability that self holds, else 0; from the default generator. */
+  bernoulli(options?: { generator?: null | null }): T;
+  bernoulli(p: number, options?: { generator?: null | null }): T;
+  /** Fills self with 1 with probability p, else 0; from the default generator. */
+  bernoulli_(options?: { p?: number; generator?: null | null }): T;
+  bernoulli_(p?: number, options?: { generator?: null | null }): T;
   /** Cross entropy of probabilities with binary targets. */
   binaryCrossEntropy(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size }): T;
   binaryCrossEntropy(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size): T;
@@ -463,6 +469,8 @@ export interface TensorMethods<T> {
   divide_(other: Scalar): T;
   /** The inner product of two vectors. */
   dot(tensor: T | Scalar): T;
+  /** dropout, in place. */
+  dropout_(p: number, train: boolean): T;
   /** Equal pieces along one dimension. */
   dsplit(sections: Size): T[];
   dsplit(indices: readonly Size[]): T[];
@@ -1070,6 +1078,9 @@ export interface TensorMethods<T> {
   norm(p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   norm(p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
   norm(p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
+  /** Fills self with normally distributed numbers, from the default generator. */
+  normal_(options?: { mean?: number; std?: number; generator?: null | null }): T;
+  normal_(mean?: number, std?: number, options?: { generator?: null | null }): T;
   /** Whether self differs from other, element by element. */
   notEqual(other: T | Scalar): T;
   notEqual(other: Scalar): T;
@@ -1130,6 +1141,48 @@ export interface TensorMethods<T> {
   rad2deg(): T;
   /** Radians to degrees. */
   rad2deg_(): T;
+  /** Numbers uniform in [0, 1), in the shape of self, from the default generator. */
+  randLike(
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  /** Integers in [low, high) in the shape of self, from the default generator. */
+  randintLike(
+    high: Size,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  randintLike(
+    low: Size,
+    high: Size,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  /** Numbers of the standard normal distribution, in the shape of self, from the default generator. */
+  randnLike(
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** All elements in one dimension: a view where that is possible, else a copy. */
   ravel(): T;
   /** The tensor itself: it is real. */
@@ -1453,6 +1506,9 @@ export interface TensorMethods<T> {
   unfoldCopy(dimension: Size, size: Size, step: Size): T;
   /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
   unfoldScatter(src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** Fills self with numbers uniform in [from, to), from the default generator. */
+  uniform_(options?: { from?: number; to?: number; generator?: null | null }): T;
+  uniform_(from?: number, to?: number, options?: { generator?: null | null }): T;
   /** Drops elements (or slices along dim) that equal the one before. */
   uniqueConsecutive(options?: { returnInverse?: boolean; returnCounts?: boolean; dim?: Size | null }): [T, T, T];
   uniqueConsecutive(returnInverse?: boolean, returnCounts?: boolean, dim?: Size | null): [T, T, T];
@@ -1819,6 +1875,8 @@ export interface Functional<T = TensorValue> {
   all(self: T | Scalar, dim: Size, keepdim?: boolean): T;
   all(self: T | Scalar, options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
   all(self: T | Scalar, dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** Dropout that keeps mean and variance of SELU networks: elements become the negative saturation value. */
+  alphaDropout(input: T | Scalar, p: number, train: boolean): T;
   /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
   amax(self: T | Scalar, options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
   amax(self: T | Scalar, dim?: Size | readonly Size[], keepdim?: boolean): T;
@@ -2082,6 +2140,12 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** Batch normalisation by the batch's statistics; also their mean, reciprocal deviation and variance, [C]. */
   batchNormTrain(input: T | Scalar, weight: T | Scalar | null, bias: T | Scalar | null, eps: number): [T, T, T, T];
+  /** 1 with the probability that self holds, else 0; from the default generator. */
+  bernoulli(self: T | Scalar, options?: { generator?: null | null }): T;
+  bernoulli(self: T | Scalar, p: number, options?: { generator?: null | null }): T;
+  /** Fills self with 1 with probability p, else 0; from the default generator. */
+  bernoulli_(self: T | Scalar, options?: { p?: number; generator?: null | null }): T;
+  bernoulli_(self: T | Scalar, p?: number, options?: { generator?: null | null }): T;
   /** x1 · W · x2 + bias for each output; weight is [out, in1, in2]. */
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, options?: { bias?: T | Scalar | null }): T;
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, bias?: T | Scalar | null): T;
@@ -2565,8 +2629,12 @@ export interface Functional<T = TensorValue> {
   divide_(self: T | Scalar, other: Scalar): T;
   /** The inner product of two vectors. */
   dot(self: T | Scalar, tensor: T | Scalar): T;
+  /** In training, elements set to 0 with probability p and the others divided by 1 - p; else the input. */
+  dropout(input: T | Scalar, p: number, train: boolean): T;
   /** input with elements set to 0 with probability p and the others divided by 1 - p. */
   dropoutWithState(input: T | Scalar, state: T | Scalar, p: number): T;
+  /** dropout, in place. */
+  dropout_(self: T | Scalar, p: number, train: boolean): T;
   /** Equal pieces along one dimension. */
   dsplit(self: T | Scalar, sections: Size): T[];
   dsplit(self: T | Scalar, indices: readonly Size[]): T[];
@@ -2683,6 +2751,8 @@ export interface Functional<T = TensorValue> {
     m: Size,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** dropout of whole channels. */
+  featureDropout(input: T | Scalar, p: number, train: boolean): T;
   /** A tensor like self in which every element is value. */
   fill(self: T | Scalar, value: Scalar): T;
   fill(self: T | Scalar, value: T | Scalar): T;
@@ -3404,6 +3474,8 @@ export interface Functional<T = TensorValue> {
     outputMask: boolean | readonly boolean[],
   ): [T, T, T];
   /** Dropout and the mask of the elements that were kept. */
+  nativeDropout(input: T | Scalar, p: number, train: boolean | null): [T, T];
+  /** Dropout and the mask of the elements that were kept. */
   nativeDropoutWithState(input: T | Scalar, state: T | Scalar, p: number): [T, T];
   /** group_norm with its mean and reciprocal standard deviation, [N, groups]. */
   nativeGroupNorm(
@@ -3517,6 +3589,9 @@ export interface Functional<T = TensorValue> {
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
+  /** Fills self with normally distributed numbers, from the default generator. */
+  normal_(self: T | Scalar, options?: { mean?: number; std?: number; generator?: null | null }): T;
+  normal_(self: T | Scalar, mean?: number, std?: number, options?: { generator?: null | null }): T;
   /** Whether self differs from other, element by element. */
   notEqual(self: T | Scalar, other: T | Scalar): T;
   notEqual(self: T | Scalar, other: Scalar): T;
@@ -3616,6 +3691,79 @@ export interface Functional<T = TensorValue> {
   rad2deg(self: T | Scalar): T;
   /** Radians to degrees. */
   rad2deg_(self: T | Scalar): T;
+  /** Numbers uniform in [0, 1), from the default generator. */
+  rand(
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** Numbers uniform in [0, 1), in the shape of self, from the default generator. */
+  randLike(
+    self: T | Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  /** Integers in [0, high), from the default generator. */
+  randint(
+    high: Size,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  randint(
+    low: Size,
+    high: Size,
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** Integers in [low, high) in the shape of self, from the default generator. */
+  randintLike(
+    self: T | Scalar,
+    high: Size,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  randintLike(
+    self: T | Scalar,
+    low: Size,
+    high: Size,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  /** Numbers of the standard normal distribution, from the default generator. */
+  randn(
+    size: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** Numbers of the standard normal distribution, in the shape of self, from the default generator. */
+  randnLike(
+    self: T | Scalar,
+    options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  /** A random order of 0 … n-1, from the default generator. */
+  randperm(
+    n: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** All elements in one dimension: a view where that is possible, else a copy. */
   ravel(self: T | Scalar): T;
   /** The tensor itself: it is real. */
@@ -4058,6 +4206,9 @@ export interface Functional<T = TensorValue> {
   unfoldCopy(self: T | Scalar, dimension: Size, size: Size, step: Size): T;
   /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
   unfoldScatter(self: T | Scalar, src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** Fills self with numbers uniform in [from, to), from the default generator. */
+  uniform_(self: T | Scalar, options?: { from?: number; to?: number; generator?: null | null }): T;
+  uniform_(self: T | Scalar, from?: number, to?: number, options?: { generator?: null | null }): T;
   /** Drops elements (or slices along dim) that equal the one before. */
   uniqueConsecutive(
     self: T | Scalar,

@@ -36,7 +36,7 @@ interface OpInfo {
   readonly many: boolean;
   /** The key of the argument that is written, for in-place operators. */
   readonly written: string | null;
-  /** A decomposed operator whose result may be an argument itself. */
+  /** Decomposed before a mode sees it: its result may be an argument itself, or it draws from the default generator. */
   readonly mayAlias: boolean;
   /** Results take no part in differentiation whatever the arguments are. */
   readonly cutsHistory: boolean;
@@ -54,7 +54,8 @@ function opInfo(op: Operator): OpInfo {
       written: op.functional !== null || (args[0]?.mutated === true && op.kind !== "decompose")
         ? args[0]?.key ?? null
         : null,
-      mayAlias: op.decompose !== null && op.vjp === null && returns.some((r) => r.alias !== null),
+      mayAlias: op.decompose !== null && op.vjp === null &&
+        (returns.some((r) => r.alias !== null) || (op.isRandom && !args.some((a) => a.name === "state"))),
       cutsHistory: name === "detach" || /_like$|^new_/.test(name),
     };
     infos.set(op, info);

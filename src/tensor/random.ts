@@ -5,7 +5,7 @@
  * the offset advances, in place. Under capture the state is a tensor like any other, so compiled and eager draw the same numbers.
  */
 import { cpu, device as toDevice, getDefaultDtype, int64 } from "../core/mod.ts";
-import { getOp } from "../ops/mod.ts";
+import { getOp, setDefaultState, type TensorValue } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
 import { type TensorOptions } from "./create.ts";
 import { dispatch, emptyTensor } from "./dispatch.ts";
@@ -49,6 +49,8 @@ export class Generator {
 }
 
 const defaults = new Generator(BigInt(Math.floor(Math.random() * 2 ** 52)));
+
+setDefaultState(() => defaults.state as unknown as TensorValue);
 
 /** The generator used where none is given. */
 export function defaultGenerator(): Generator {
