@@ -74,9 +74,14 @@ struct tsr_gemm {
     const long mfit = tsr_max(4, 393216 / (long)sizeof(T) / (kc * MR)), nfit = tsr_max(2, 393216 / (long)sizeof(T) / (kc * NR));
     mblocks = tsr_ceil(mpanels, mfit);
     nblocks = tsr_ceil(npanels, nfit);
-    // Enough pieces for workers to even out, as long as each has some work.
+    // Pieces of k if it is long and there are few tiles; else enough tiles for workers to even out. Either way not too small.
     const double work = 2.0 * d->m * d->n * k;
-    const long wanted = work * d->batches < 4e6 ? 1 : 4l * runtime->num_threads;
+    splits = 1;
+    if (k > 4 * (d->m + d->n) && d->batches * mblocks * nblocks < 4 && work > 1e6) {
+      splits = tsr_min(tsr_min(8 / (d->batches * mblocks * nblocks), d->steps), k / 256);
+      if (splits < 2) splits = 1;
+    }
+    const long wanted = work * d->batches < 4e6 || splits > 1 ? 1 : 4l * runtime->num_threads;
     while (d->batches * mblocks * nblocks < wanted) {
       if (npanels > 2 * nblocks && npanels / nblocks * NR >= mpanels / mblocks * MR) nblocks *= 2;
       else if (mpanels > 2 * mblocks) mblocks *= 2;
@@ -87,10 +92,6 @@ struct tsr_gemm {
     nb = tsr_ceil(npanels, nblocks) * NR;
     mblocks = tsr_ceil(d->m, mb);
     nblocks = tsr_ceil(d->n, nb);
-    splits = 1;
-    const long tiles = d->batches * mblocks * nblocks;
-    if (tiles < 4 && work > 1e6) splits = tsr_min(tsr_min(8 / tiles, d->steps), k / 256);
-    if (splits < 2) splits = 1;
     if (splits > 1) kb = tsr_min(kb, tsr_ceil(d->steps, splits));
     const long kp = kb * d->inner;
     const bool waits = splits > 1 || kb < d->steps;

@@ -222,13 +222,22 @@ function packAcross(
       });
     });
   };
-  s.open("if (len == VW) {");
-  copy(null);
+  eitherLength(s, lane, writer.lanes, copy);
   s.close();
-  s.open("else {");
+}
+
+/** A vector that is whole or not; one copy where the extent leaves no choice. */
+function eitherLength(s: Scopes, lane: Axis, lanes: number, copy: (rest: string | null) => void): void {
+  const extent = constantValue(lane.extent);
+  const never = extent !== null && extent < lanes;
+  if (!never) {
+    s.open("if (len == VW) {");
+    copy(null);
+    s.close();
+  }
+  s.open(never ? "{" : "else {");
   s.line("const long rest = len;");
   copy("rest");
-  s.close();
   s.close();
 }
 
@@ -271,10 +280,15 @@ function packAlong(
         s.line(`q += ${width} * ${count};`);
       });
     };
+    // Over the whole axis it may be known that there is no whole vector, or no rest.
+    const whole = from === "0" ? constantValue(lane.extent) : null;
     s.line(`long ${y} = ${from};`);
-    s.open(`for (; ${y} + VW <= ${to}; ${y} += VW) {`);
-    copy(null, "VW");
-    s.close();
+    if (whole === null || whole >= writer.lanes) {
+      s.open(`for (; ${y} + VW <= ${to}; ${y} += VW) {`);
+      copy(null, "VW");
+      s.close();
+    }
+    if (whole !== null && whole % writer.lanes === 0) return;
     s.open(`if (${y} < ${to}) {`);
     s.line(`const long rest = ${to} - ${y};`);
     copy("rest", "rest");
@@ -321,13 +335,7 @@ function epilogueFunction(writer: Writer): string {
         });
       });
     };
-    s.open("if (len == VW) {");
-    copy(null);
-    s.close();
-    s.open("else {");
-    s.line("const long rest = len;");
-    copy("rest");
-    s.close();
+    eitherLength(s, lane, writer.lanes, copy);
     s.close();
   });
 }

@@ -132,19 +132,40 @@ TSR vd2 tsr_load(const double* p) { return {vload(p), vload(p + VH)}; }
 TSR vl2 tsr_load(const long* p) { return {vload(p), vload(p + VH)}; }
 TSR vi32 tsr_load(const bool* p) { return vload((const unsigned char*)p) != 0; }
 TSR vf32 tsr_load_n(const float* p, long n) { return vload_n(p, n); }
-TSR vf32 tsr_load_n(const f16* p, long n) { return vload_n(p, n); }
-TSR vf32 tsr_load_n(const bf16* p, long n) { return vload_n(p, n); }
 TSR vi32 tsr_load_n(const int* p, long n) { return vload_n(p, n); }
 TSR vu32 tsr_load_n(const unsigned* p, long n) { return vload_n(p, n); }
-TSR vi32 tsr_load_n(const short* p, long n) { return vload_n(p, n); }
-TSR vi32 tsr_load_n(const signed char* p, long n) { return vload_n(p, n); }
-TSR vi32 tsr_load_n(const unsigned char* p, long n) { return vload_n(p, n); }
-TSR vi32 tsr_load_n(const bool* p, long n) { return vload_n((const unsigned char*)p, n) != 0; }
+#if TESSERA_AVX512 && !TESSERA_CLANG
+// A copy of n bytes is a call of the C library; a masked load is one instruction.
+typedef char tsr_c16 __attribute__((vector_size(16)));
+typedef short tsr_s16 __attribute__((vector_size(32)));
+#define TSR_KEEP(n) ((unsigned short)((1u << (n)) - 1))
+#define TSR_KEEP8(n) ((unsigned char)((1u << (n)) - 1))
+TSR vu8 tsr_bytes(const void* p, long n) { return (vu8)__builtin_ia32_loaddquqi128_mask((const char*)p, (tsr_c16){}, TSR_KEEP(n)); }
+TSR vu16 tsr_shorts(const void* p, long n) { return (vu16)__builtin_ia32_loaddquhi256_mask((const short*)p, (tsr_s16){}, TSR_KEEP(n)); }
+TSR vd tsr_doubles(const double* p, long n) { return __builtin_ia32_loadupd512_mask(p, (vd){}, TSR_KEEP8(n)); }
+TSR void tsr_put_bytes(void* p, vu8 v, long n) { __builtin_ia32_storedquqi128_mask((char*)p, (tsr_c16)v, TSR_KEEP(n)); }
+TSR void tsr_put_shorts(void* p, vu16 v, long n) { __builtin_ia32_storedquhi256_mask((short*)p, (tsr_s16)v, TSR_KEEP(n)); }
+TSR void tsr_put_doubles(double* p, vd v, long n) { __builtin_ia32_storeupd512_mask(p, v, TSR_KEEP8(n)); }
+#else
+TSR vu8 tsr_bytes(const void* p, long n) { return vload_raw_n<vu8>(p, n, 1); }
+TSR vu16 tsr_shorts(const void* p, long n) { return vload_raw_n<vu16>(p, n, 2); }
+TSR vd tsr_doubles(const double* p, long n) { return vload_n(p, n); }
+TSR void tsr_put_bytes(void* p, vu8 v, long n) { __builtin_memcpy(p, &v, (unsigned long)n); }
+TSR void tsr_put_shorts(void* p, vu16 v, long n) { __builtin_memcpy(p, &v, (unsigned long)n * 2); }
+TSR void tsr_put_doubles(double* p, vd v, long n) { vstore_n(p, v, n); }
+#endif
+TSR vf32 tsr_load_n(const f16* p, long n) { return vfrom_f16(tsr_shorts(p, n)); }
+TSR vf32 tsr_load_n(const bf16* p, long n) { return vfrom_bf16(tsr_shorts(p, n)); }
+TSR vi32 tsr_load_n(const short* p, long n) { return __builtin_convertvector((vi16)tsr_shorts(p, n), vi32); }
+TSR vi32 tsr_load_n(const signed char* p, long n) { return __builtin_convertvector((vi8)tsr_bytes(p, n), vi32); }
+TSR vi32 tsr_load_n(const unsigned char* p, long n) { return __builtin_convertvector(tsr_bytes(p, n), vi32); }
+TSR vi32 tsr_load_n(const bool* p, long n) { return tsr_load_n((const unsigned char*)p, n) != 0; }
 TSR vd2 tsr_load_n(const double* p, long n) {
-  return n >= VH ? (vd2){vload(p), vload_n(p + VH, n - VH)} : (vd2){vload_n(p, n), (vd){}};
+  return {tsr_doubles(p, n < VH ? n : VH), tsr_doubles(p + VH, n > VH ? n - VH : 0)};
 }
 TSR vl2 tsr_load_n(const long* p, long n) {
-  return n >= VH ? (vl2){vload(p), vload_n(p + VH, n - VH)} : (vl2){vload_n(p, n), (vl){}};
+  vd2 v = tsr_load_n((const double*)p, n);
+  return {(vl)v.a, (vl)v.b};
 }
 TSR void tsr_store(float* p, vf32 v) { vstore(p, v); }
 TSR void tsr_store(f16* p, vf32 v) { vstore(p, v); }
@@ -160,12 +181,17 @@ TSR void tsr_store(long* p, vl2 v) { vstore(p, v.a); vstore(p + VH, v.b); }
 TSR void tsr_store_n(float* p, vf32 v, long n) { vstore_n(p, v, n); }
 TSR void tsr_store_n(int* p, vi32 v, long n) { vstore_n(p, v, n); }
 TSR void tsr_store_n(unsigned* p, vu32 v, long n) { vstore_n(p, v, n); }
-template <typename T, typename W>
-TSR void tsr_store_n(T* p, W v, long n) {
-  T t[VW];
-  tsr_store(t, v);
-  for (long i = 0; i < n; i++) p[i] = t[i];
+TSR void tsr_store_n(f16* p, vf32 v, long n) { tsr_put_shorts(p, vto_f16(v), n); }
+TSR void tsr_store_n(bf16* p, vf32 v, long n) { tsr_put_shorts(p, vto_bf16(v), n); }
+TSR void tsr_store_n(short* p, vi32 v, long n) { tsr_put_shorts(p, __builtin_convertvector(v, vu16), n); }
+TSR void tsr_store_n(signed char* p, vi32 v, long n) { tsr_put_bytes(p, __builtin_convertvector(v, vu8), n); }
+TSR void tsr_store_n(unsigned char* p, vi32 v, long n) { tsr_put_bytes(p, __builtin_convertvector(v, vu8), n); }
+TSR void tsr_store_n(bool* p, vi32 v, long n) { tsr_put_bytes(p, __builtin_convertvector(v & 1, vu8), n); }
+TSR void tsr_store_n(double* p, vd2 v, long n) {
+  tsr_put_doubles(p, v.a, n < VH ? n : VH);
+  if (n > VH) tsr_put_doubles(p + VH, v.b, n - VH);
 }
+TSR void tsr_store_n(long* p, vl2 v, long n) { tsr_store_n((double*)p, (vd2){(vd)v.a, (vd)v.b}, n); }
 // Only lanes whose mask is set touch memory; the others are zero.
 TSR vf32 tsr_load_m(const float* p, vi32 m) { return vload_mask(p, m, (vf32){}); }
 template <typename T>
@@ -186,7 +212,24 @@ TSR auto tsr_strided(const T* p, long stride) {
   for (int i = 0; i < VW; i++) t[i] = p[i * stride];
   return tsr_load(t);
 }
-TSR vf32 tsr_strided(const float* p, long stride) { return vload_strided(p, stride); }
+// Every second element is a shuffle of two loads; the second ends at the last element that is needed.
+TSR vf32 tsr_strided(const float* p, long stride, long n) {
+#if TESSERA_SHUFFLE && VW == 16
+  if (__builtin_constant_p(stride) && stride == 2) {
+    const vf32 a = vload_n(p, n > 8 ? 16 : 2 * n - 1), b = n > 8 ? vload_n(p + 15, 2 * n - 16) : (vf32){};
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+  }
+#endif
+  return vgather(p, vmin(viota(), vset((int)n - 1)) * (int)stride);
+}
+TSR vf32 tsr_strided(const float* p, long stride) {
+#if TESSERA_SHUFFLE && VW == 16
+  if (__builtin_constant_p(stride) && stride == 2) {
+    return __builtin_shufflevector(vload(p), vload(p + 15), 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+  }
+#endif
+  return vgather(p, viota() * (int)stride);
+}
 TSR vf32 tsr_gather(const float* p, vi32 at) { return vgather(p, at); }
 TSR vi32 tsr_gather(const int* p, vi32 at) { return vgather(p, at); }
 template <typename T>
@@ -201,6 +244,21 @@ TSR void tsr_store_strided(T* p, long stride, W v, long n) {
   tsr_store(t, v);
   for (int i = 0; i < VW; i++) if (i < n) p[i * stride] = t[i];
 }
+#if TESSERA_AVX512 && !TESSERA_CLANG
+TSR void tsr_store_strided(float* p, long stride, vf32 v, long n) {
+  if (__builtin_constant_p(stride) && stride == 2) {
+    const vi32 even = (viota() & 1) == 0, last = vset((int)(2 * n));
+    vstore_mask(p, __builtin_shufflevector(v, v, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), even & (viota() < last));
+    if (n > 8) {
+      vstore_mask(p + 16, __builtin_shufflevector(v, v, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15),
+                  even & (viota() + 16 < last));
+    }
+    return;
+  }
+  __builtin_ia32_scattersiv16sf(p, TSR_KEEP(n), viota() * (int)stride, v, 4);
+}
+TSR void tsr_scatter(float* p, vi32 at, vf32 v, long n) { __builtin_ia32_scattersiv16sf(p, TSR_KEEP(n), at, v, 4); }
+#endif
 template <typename T, typename W>
 TSR void tsr_scatter(T* p, vi32 at, W v, long n) {
   T t[VW];
