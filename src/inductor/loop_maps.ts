@@ -65,11 +65,20 @@ export function digitsOf(e: Expr, vars: readonly LoopVar[]): LoopVar[] | null {
   return digits;
 }
 
+/**
+ * Tells whether an image counts from 0 to the symbol's extent: the row-major position alone would also let one symbol run past its end
+ * where the next one makes up for it.
+ */
+function staysInRange(v: LoopVar, image: Expr): boolean {
+  const vars = [...freeSymbols(image)].filter((s): s is LoopVar => s.kind === "index");
+  return isMixedRadix(image, vars) && spaceNumel(vars) === extentOf(v);
+}
+
 /** Tells whether the map visits every point of `from` exactly once as `to` is walked. */
 export function isOneToOne(map: LoopMap, from: readonly LoopVar[], to: readonly LoopVar[]): boolean {
   if (spaceNumel(from) !== spaceNumel(to)) return false;
   const position = linearPosition(from, (v) => map.get(v) ?? symbol(v));
-  return isMixedRadix(position, to);
+  return isMixedRadix(position, to) && from.every((v) => staysInRange(v, map.get(v) ?? symbol(v)));
 }
 
 function hasDivision(e: Expr): boolean {
