@@ -5,7 +5,16 @@
  * merged where every index expression has `stride(i) = stride(j) · extent(j)`, so that one symbol k = i · extent(j) + j says the same. Order never
  * changes where it means something (argmax positions, scatters that set). Mirrors `simplify_and_reorder` and `_simplify_loops` of TorchInductor.
  */
-import { extentOf, foldValue, indirectPayload, type LoopVar, loopVar, ops, rewriteValues } from "../loops/mod.ts";
+import {
+  extentOf,
+  foldValue,
+  indirectPayload,
+  indirectValues,
+  type LoopVar,
+  loopVar,
+  ops,
+  rewriteValues,
+} from "../loops/mod.ts";
 import type { Value } from "../loops/mod.ts";
 import {
   add,
@@ -40,9 +49,10 @@ export function indexExpressions(values: readonly Value[]): Expr[] {
   return [...out];
 }
 
-/** All index expressions of stages. */
+/** All index expressions of stages, those behind the gathers of a scatter's target too. */
 export function stageExpressions(stages: readonly Stage[]): Expr[] {
-  return [...new Set([...stages.map((s) => s.index), ...indexExpressions(stages.map((s) => s.value))])];
+  const values = stages.flatMap((s) => [s.value, ...indirectValues(s.index)]);
+  return [...new Set([...stages.map((s) => s.index), ...indexExpressions(values)])];
 }
 
 /** Renames symbols in stages. */
@@ -208,9 +218,26 @@ function splitLoopGroup(group: LoopGroup): LoopGroup {
   return { ...group, axes: outer.axes, reduceAxes: inner.axes, stages: substituteStages(group.stages, symbols) };
 }
 
+/**
+ * Replaces by zero what is never computed because an axis has no elements: emitters place work that does not vary before a loop, and reading the
+ * first element of an empty tensor, or checking an index read from there, must not happen.
+ */
+function withoutEmptyWork(group: LoopGroup): LoopGroup {
+  const empty = (axes: readonly LoopVar[]): boolean => axes.some((v) => isZero(extentOf(v)));
+  const all = empty(group.axes);
+  if (!all && !empty(group.reduceAxes)) return group;
+  const zero = constant(0);
+  const stages = group.stages.map((s): Stage => {
+    if (!all && s.kind !== "reduction" && s.space === "outer") return s;
+    const index = indirectValues(s.index).length > 0 ? zero : s.index;
+    return { ...s, index, value: ops.constant(0, s.value.dtype) };
+  });
+  return { ...group, stages };
+}
+
 /** Drops unit axes, orders the axes by stride, merges what can be merged. */
 export function simplifyLoopGroup(given: LoopGroup, hint: Hint): LoopGroup {
-  const group = splitLoopGroup(given);
+  const group = splitLoopGroup(withoutEmptyWork(given));
   let axes = withoutUnits(group.axes);
   let reduceAxes = withoutUnits(group.reduceAxes);
   const stores = group.stages.map((s) => s.index);

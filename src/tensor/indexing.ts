@@ -6,7 +6,7 @@
  */
 import { int64 } from "../core/mod.ts";
 import { getOp } from "../ops/mod.ts";
-import { isSymInt, type Size } from "../symbolic/mod.ts";
+import { isSymInt, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import { tensor } from "./create.ts";
 import { dispatch } from "./dispatch.ts";
 import { Tensor } from "./tensor.ts";
@@ -67,6 +67,33 @@ function consumes(index: Index): number {
   return 1;
 }
 
+function isInteger(index: Tensor): boolean {
+  return index.dtype.isIntegral && index.dtype.kind !== "bool" && index.dtype.name !== "uint8";
+}
+
+/** Whether lists or tensors with dimensions stand in the index too, and not all of them next to each other. */
+function standsApart(index: readonly Index[], scalar: Index): boolean {
+  const at = index.flatMap((i, k) => typeof i === "boolean" || Array.isArray(i) || i instanceof Tensor ? [k] : []);
+  return at.some((k) => index[k] !== scalar) && at.some((k, i) => i > 0 && k !== (at[i - 1] ?? 0) + 1);
+}
+
+/** @throws {TypeError} if an index tensor is no mask of the dimensions from `dim` on. */
+function checkMask(view: Tensor, dim: number, mask: Tensor): void {
+  if (!mask.dtype.isIntegral) {
+    throw new TypeError(
+      `at: an index tensor holds integers or booleans, got ${mask.dtype.name}; convert it with .to(int64)`,
+    );
+  }
+  const masked = view.shape.slice(dim, dim + mask.ndim);
+  if (masked.length < mask.ndim || mask.shape.some((size, d) => !sizeEq(size, masked[d] ?? 1))) {
+    throw new TypeError(
+      `at: a mask of shape ${shapeToText(mask.shape)} does not fit dimensions ${dim} to ${
+        dim + mask.ndim - 1
+      }, of sizes ${shapeToText(masked)}; a mask must have the sizes that it selects from`,
+    );
+  }
+}
+
 interface Resolved {
   /** The view that plain indices give. */
   readonly view: Tensor;
@@ -103,6 +130,11 @@ function resolve(t: Tensor, index: readonly Index[]): Resolved {
       gathers = true;
     } else {
       const at = i instanceof Tensor ? i : tensor(i as readonly number[], { dtype: int64, device: t.device });
+      if (at.ndim === 0 && isInteger(at) && standsApart(index, i)) {
+        view = call("aten.select.int", { self: view, dim, index: at.item() });
+        continue;
+      }
+      if (!isInteger(at)) checkMask(view, dim, at);
       gathers = true;
       tensors[dim++] = at;
       // A mask over several dimensions stands once, in its first.

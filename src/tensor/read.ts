@@ -72,6 +72,8 @@ export async function readElementsAsync(t: Tensor): Promise<RawArray> {
 export function writeElements(t: Tensor, raw: RawArray): void {
   const buffer = t.storage.buffer;
   if (buffer === null) throw new InternalError("a tensor without memory was written");
+  // An empty slice may begin behind the end of the memory.
+  if (t.numel === 0) return;
   const memory = deviceMemory(t.device);
   const offset = Number(t.storageOffset);
   if (isContiguous(t.shape, t.stride)) {

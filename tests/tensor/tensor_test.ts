@@ -169,3 +169,38 @@ Deno.test("operators on several devices name both", () => {
   assert.throws(() => noGrad(() => tensor([1.5, 2]).add(meta)), { name: "TypeError", message: /cpu and meta/ });
   assert.deepEqual(meta.add(1).shape, [2]);
 });
+
+Deno.test("at() and assign() broadcast index tensors of different ranks", () => {
+  const x = arange(12).reshape([3, 4]);
+  const rows = tensor([[1, -2], [1, 0], [0, -1]], { dtype: int64 });
+  assert.deepEqual(x.at(rows, [1, -4]).toArray(), [[5, 4], [5, 0], [1, 8]]);
+  const y = zeros([3, 4]).assign([rows, [1, -4]], 1);
+  assert.deepEqual(y.toArray(), [[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0]]);
+});
+
+Deno.test("at() with no positions, and with false, is empty and reads nothing", () => {
+  const x = arange(12).reshape([3, 4]);
+  assert.deepEqual(x.at(tensor([], { dtype: int64 }), [1]).shape, [0]);
+  assert.deepEqual(x.at(false).shape, [0, 3, 4]);
+  assert.equal(x.indexSelect(0, tensor([], { dtype: int64 })).sum().item(), 0);
+  assert.equal(x.assign([tensor([], { dtype: int64 })], 5).sum().item(), 66);
+});
+
+Deno.test("assign() to an empty slice behind the end writes nothing", () => {
+  assert.equal(arange(12).reshape([3, 4]).assign([1, slice(5, null, 3)], 9).sum().item(), 66);
+});
+
+Deno.test("at() takes a 0-dim integer tensor as an integer: lists beside it stay where they are", () => {
+  const x = arange(24).reshape([2, 3, 4]);
+  assert.deepEqual(x.at(tensor(1), slice(), [0, 1]).shape, [3, 2]);
+  assert.deepEqual(x.at(tensor(1), slice(), [0, 1]).toArray(), x.at(1, slice(), [0, 1]).toArray());
+});
+
+Deno.test("at() refuses masks and index tensors that do not fit, and says why", () => {
+  const x = arange(12).reshape([3, 4]);
+  assert.throws(
+    () => x.at(tensor([true, false])),
+    /mask of shape \[2\] does not fit dimensions 0 to 0, of sizes \[3\]/,
+  );
+  assert.throws(() => x.at(tensor([0.5])), /at: an index tensor holds integers or booleans, got float32/);
+});
