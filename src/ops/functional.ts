@@ -451,6 +451,9 @@ export interface TensorMethods<T> {
   digamma(): T;
   /** The derivative of lgamma. */
   digamma_(): T;
+  /** The p-norm of self - other over all elements. */
+  dist(other: T | Scalar, options?: { p?: Scalar }): T;
+  dist(other: T | Scalar, p?: Scalar): T;
   /** self / other, broadcast; integers become the default float. */
   div(other: T | Scalar): T;
   div(other: Scalar): T;
@@ -480,6 +483,8 @@ export interface TensorMethods<T> {
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu_(options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu_(alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** Scales the rows that indices name so that their norms are at most max_norm, in place. */
+  embeddingRenorm_(indices: T | Scalar, maxNorm: number, normType: number): T;
   /** A new tensor like self; its elements are 0. */
   emptyLike(
     options?: {
@@ -641,6 +646,9 @@ export interface TensorMethods<T> {
   heaviside(values: T | Scalar): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
   heaviside_(values: T | Scalar): T;
+  /** self where target is 1, max(0, margin - self) where it is -1. */
+  hingeEmbeddingLoss(target: T | Scalar, options?: { margin?: number; reduction?: Size }): T;
+  hingeEmbeddingLoss(target: T | Scalar, margin?: number, reduction?: Size): T;
   /** Equal pieces along one dimension. */
   hsplit(sections: Size): T[];
   hsplit(indices: readonly Size[]): T[];
@@ -757,6 +765,31 @@ export interface TensorMethods<T> {
   liftFresh(): T;
   /** A fresh copy of a constant of the program. */
   liftFreshCopy(): T;
+  /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
+  linalgMatrixNorm(ord: Scalar, options?: { dim?: readonly Size[]; keepdim?: boolean; dtype?: DType | null }): T;
+  linalgMatrixNorm(ord: Scalar, dim?: readonly Size[], keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  linalgMatrixNorm(options?: { ord?: string; dim?: readonly Size[]; keepdim?: boolean; dtype?: DType | null }): T;
+  linalgMatrixNorm(ord?: string, dim?: readonly Size[], keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The norm of a vector or a matrix; without an order the vector norm of all elements. */
+  linalgNorm(
+    options?: { ord?: Scalar | null; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgNorm(
+    ord?: Scalar | null,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
+  linalgNorm(
+    ord: string,
+    options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgNorm(
+    ord: string,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   linalgVectorNorm(
     options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
@@ -1000,6 +1033,17 @@ export interface TensorMethods<T> {
   /** self × other, broadcast. */
   mul_(other: T | Scalar): T;
   mul_(other: Scalar): T;
+  /** The mean over the wrong classes of max(0, margin - self[target] + self[class])^p, weighted by the right class. */
+  multiMarginLoss(
+    target: T | Scalar,
+    options?: { p?: Scalar; margin?: Scalar; weight?: T | Scalar | null; reduction?: Size },
+  ): T;
+  multiMarginLoss(target: T | Scalar, p?: Scalar, margin?: Scalar, weight?: T | Scalar | null, reduction?: Size): T;
+  /** The mean over classes of max(0, 1 - self[target] + self[other]), for all targets before the first -1. */
+  multilabelMarginLoss(target: T | Scalar, options?: { reduction?: Size }): T;
+  multilabelMarginLoss(target: T | Scalar, reduction?: Size): T;
+  /** multilabel_margin_loss and which classes are targets. */
+  multilabelMarginLossForward(target: T | Scalar, reduction: Size): [T, T];
   /** self × other, broadcast. */
   multiply(other: T | Scalar): T;
   multiply(other: Scalar): T;
@@ -1107,6 +1151,9 @@ export interface TensorMethods<T> {
   /** self padded by mode: "constant" (with value), "reflect", "replicate" or "circular". */
   pad(pad: readonly Size[], options?: { mode?: string; value?: number | null }): T;
   pad(pad: readonly Size[], mode?: string, value?: number | null): T;
+  /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
+  pdist(options?: { p?: number }): T;
+  pdist(p?: number): T;
   /** A view whose dimension i is dimension dims[i] of self. */
   permute(dims: readonly Size[]): T;
   /** A copy of what permute() shows. */
@@ -1211,6 +1258,10 @@ export interface TensorMethods<T> {
   /** The remainder of division rounded down, with the sign of other: Python's `%`. */
   remainder_(other: T | Scalar): T;
   remainder_(other: Scalar): T;
+  /** self with each slice along dim scaled down so that its p-norm is at most maxnorm. */
+  renorm(p: Scalar, dim: Size, maxnorm: Scalar): T;
+  /** self with each slice along dim scaled down so that its p-norm is at most maxnorm. */
+  renorm_(p: Scalar, dim: Size, maxnorm: Scalar): T;
   /** self copied repeats[i] times along dimension i; extra repeats add dimensions in front. */
   repeat(repeats: readonly Size[]): T;
   /** Each element repeated in place along dim. */
@@ -1322,6 +1373,9 @@ export interface TensorMethods<T> {
   /** Quadratic where the difference is below beta, linear beyond. */
   smoothL1Loss(target: T | Scalar, options?: { reduction?: Size; beta?: number }): T;
   smoothL1Loss(target: T | Scalar, reduction?: Size, beta?: number): T;
+  /** log(1 + exp(-target · self)). */
+  softMarginLoss(target: T | Scalar, options?: { reduction?: Size }): T;
+  softMarginLoss(target: T | Scalar, reduction?: Size): T;
   /** exp(x) / sum(exp(x)) along a dimension: non-negative numbers that sum to 1. */
   softmax(dim: Size, options?: { dtype?: DType | null }): T;
   softmax(dim: Size, dtype?: DType | null): T;
@@ -1402,6 +1456,8 @@ export interface TensorMethods<T> {
   sum(dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** self summed over the dimensions along which a tensor of the given size was broadcast to it: undoes broadcasting. */
   sumToSize(size: readonly Size[]): T;
+  /** Singular values in descending order. */
+  svdvals(): T;
   /** A view with dimensions axis0 and axis1 exchanged. */
   swapaxes(axis0: Size, axis1: Size): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
@@ -1430,6 +1486,8 @@ export interface TensorMethods<T> {
   tensorSplit(indices: readonly Size[], dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
+  /** Thin singular value decomposition; columns of zeros where a singular value is 0. */
+  thinSvd(): [T, T, T];
   /** x where it is greater than the threshold, else value. */
   threshold(threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
@@ -2223,6 +2281,9 @@ export interface Functional<T = TensorValue> {
   cat(tensors: readonly T[], dim?: Size): T;
   /** Keeps elements at or below the diagonal of the last two dimensions and writes a number elsewhere. */
   causalFill(input: T | Scalar, value: number): T;
+  /** The p-norm distance of every row of x1 to every row of x2; leading dimensions broadcast. */
+  cdist(x1: T | Scalar, x2: T | Scalar, options?: { p?: number; computeMode?: Size | null }): T;
+  cdist(x1: T | Scalar, x2: T | Scalar, p?: number, computeMode?: Size | null): T;
   /** The smallest integer not below self. */
   ceil(self: T | Scalar): T;
   /** The smallest integer not below self. */
@@ -2547,6 +2608,17 @@ export interface Functional<T = TensorValue> {
   cosh(self: T | Scalar): T;
   /** The hyperbolic cosine. */
   cosh_(self: T | Scalar): T;
+  /** 1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1. */
+  cosineEmbeddingLoss(
+    input1: T | Scalar,
+    input2: T | Scalar,
+    target: T | Scalar,
+    options?: { margin?: number; reduction?: Size },
+  ): T;
+  cosineEmbeddingLoss(input1: T | Scalar, input2: T | Scalar, target: T | Scalar, margin?: number, reduction?: Size): T;
+  /** The cosine of the angle between x1 and x2 along dim; norms below eps count as eps. */
+  cosineSimilarity(x1: T | Scalar, x2: T | Scalar, options?: { dim?: Size; eps?: number }): T;
+  cosineSimilarity(x1: T | Scalar, x2: T | Scalar, dim?: Size, eps?: number): T;
   /** How many elements are not 0. */
   countNonzero(self: T | Scalar, options?: { dim?: Size | null }): T;
   countNonzero(self: T | Scalar, dim?: Size | null): T;
@@ -2611,6 +2683,9 @@ export interface Functional<T = TensorValue> {
   digamma(self: T | Scalar): T;
   /** The derivative of lgamma. */
   digamma_(self: T | Scalar): T;
+  /** The p-norm of self - other over all elements. */
+  dist(self: T | Scalar, other: T | Scalar, options?: { p?: Scalar }): T;
+  dist(self: T | Scalar, other: T | Scalar, p?: Scalar): T;
   /** self / other, broadcast; integers become the default float. */
   div(self: T | Scalar, other: T | Scalar): T;
   div(self: T | Scalar, other: Scalar): T;
@@ -2677,6 +2752,8 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** Adds rows into a table of zeros at their indices, except those at padding_idx. */
   embeddingGrad(grad: T | Scalar, indices: T | Scalar, numWeights: Size, paddingIdx: Size): T;
+  /** Scales the rows that indices name so that their norms are at most max_norm, in place. */
+  embeddingRenorm_(self: T | Scalar, indices: T | Scalar, maxNorm: number, normType: number): T;
   /** A new tensor; its elements are 0, so that programs that read them behave the same every time. */
   empty(
     size: readonly Size[],
@@ -2914,6 +2991,9 @@ export interface Functional<T = TensorValue> {
   heaviside(self: T | Scalar, values: T | Scalar): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
   heaviside_(self: T | Scalar, values: T | Scalar): T;
+  /** self where target is 1, max(0, margin - self) where it is -1. */
+  hingeEmbeddingLoss(self: T | Scalar, target: T | Scalar, options?: { margin?: number; reduction?: Size }): T;
+  hingeEmbeddingLoss(self: T | Scalar, target: T | Scalar, margin?: number, reduction?: Size): T;
   /** Equal pieces along one dimension. */
   hsplit(self: T | Scalar, sections: Size): T[];
   hsplit(self: T | Scalar, indices: readonly Size[]): T[];
@@ -3073,6 +3153,56 @@ export interface Functional<T = TensorValue> {
   liftFresh(self: T | Scalar): T;
   /** A fresh copy of a constant of the program. */
   liftFreshCopy(self: T | Scalar): T;
+  /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
+  linalgMatrixNorm(
+    self: T | Scalar,
+    ord: Scalar,
+    options?: { dim?: readonly Size[]; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgMatrixNorm(
+    self: T | Scalar,
+    ord: Scalar,
+    dim?: readonly Size[],
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
+  linalgMatrixNorm(
+    self: T | Scalar,
+    options?: { ord?: string; dim?: readonly Size[]; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgMatrixNorm(
+    self: T | Scalar,
+    ord?: string,
+    dim?: readonly Size[],
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
+  /** The norm of a vector or a matrix; without an order the vector norm of all elements. */
+  linalgNorm(
+    self: T | Scalar,
+    options?: { ord?: Scalar | null; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgNorm(
+    self: T | Scalar,
+    ord?: Scalar | null,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
+  linalgNorm(
+    self: T | Scalar,
+    ord: string,
+    options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalgNorm(
+    self: T | Scalar,
+    ord: string,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
+  /** Singular values in descending order. */
+  linalgSvdvals(A: T | Scalar, options?: { driver?: string | null }): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   linalgVectorNorm(
     self: T | Scalar,
@@ -3157,6 +3287,14 @@ export interface Functional<T = TensorValue> {
   mH(self: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   mT(self: T | Scalar): T;
+  /** max(0, margin - target · (input1 - input2)): input1 should rank higher where target is 1, lower where it is -1. */
+  marginRankingLoss(
+    input1: T | Scalar,
+    input2: T | Scalar,
+    target: T | Scalar,
+    options?: { margin?: number; reduction?: Size },
+  ): T;
+  marginRankingLoss(input1: T | Scalar, input2: T | Scalar, target: T | Scalar, margin?: number, reduction?: Size): T;
   /** value where the mask holds, else self. */
   maskedFill(self: T | Scalar, mask: T | Scalar, value: Scalar): T;
   maskedFill(self: T | Scalar, mask: T | Scalar, value: T | Scalar): T;
@@ -3403,6 +3541,25 @@ export interface Functional<T = TensorValue> {
   /** self × other, broadcast. */
   mul_(self: T | Scalar, other: T | Scalar): T;
   mul_(self: T | Scalar, other: Scalar): T;
+  /** The mean over the wrong classes of max(0, margin - self[target] + self[class])^p, weighted by the right class. */
+  multiMarginLoss(
+    self: T | Scalar,
+    target: T | Scalar,
+    options?: { p?: Scalar; margin?: Scalar; weight?: T | Scalar | null; reduction?: Size },
+  ): T;
+  multiMarginLoss(
+    self: T | Scalar,
+    target: T | Scalar,
+    p?: Scalar,
+    margin?: Scalar,
+    weight?: T | Scalar | null,
+    reduction?: Size,
+  ): T;
+  /** The mean over classes of max(0, 1 - self[target] + self[other]), for all targets before the first -1. */
+  multilabelMarginLoss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size }): T;
+  multilabelMarginLoss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
+  /** multilabel_margin_loss and which classes are targets. */
+  multilabelMarginLossForward(self: T | Scalar, target: T | Scalar, reduction: Size): [T, T];
   /** Draws classes from rows of unnormalised probabilities by given uniform numbers in [0, 1). */
   multinomialFrom(probabilities: T | Scalar, uniform: T | Scalar, numSamples: Size, replacement: boolean): T;
   /** self × other, broadcast. */
@@ -3626,6 +3783,12 @@ export interface Functional<T = TensorValue> {
   pad(self: T | Scalar, pad: readonly Size[], mode?: string, value?: number | null): T;
   /** The gradient of padding: what each input element shows in the padded tensor, added up. */
   padBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], pad: readonly Size[], mode: string): T;
+  /** The p-norm of x1 - x2 + eps along the last dimension. */
+  pairwiseDistance(x1: T | Scalar, x2: T | Scalar, options?: { p?: number; eps?: number; keepdim?: boolean }): T;
+  pairwiseDistance(x1: T | Scalar, x2: T | Scalar, p?: number, eps?: number, keepdim?: boolean): T;
+  /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
+  pdist(self: T | Scalar, options?: { p?: number }): T;
+  pdist(self: T | Scalar, p?: number): T;
   /** A view whose dimension i is dimension dims[i] of self. */
   permute(self: T | Scalar, dims: readonly Size[]): T;
   /** A copy of what permute() shows. */
@@ -3662,6 +3825,15 @@ export interface Functional<T = TensorValue> {
   pixelShuffle(self: T | Scalar, upscaleFactor: Size): T;
   /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
   pixelUnshuffle(self: T | Scalar, downscaleFactor: Size): T;
+  /** The negative log likelihood of counts under Poisson distributions; full adds Stirling's term. */
+  poissonNllLoss(
+    input: T | Scalar,
+    target: T | Scalar,
+    logInput: boolean,
+    full: boolean,
+    eps: number,
+    reduction: Size,
+  ): T;
   /** The n-th derivative of digamma. */
   polygamma(n: Size, self: T | Scalar): T;
   /** +self: the tensor itself. */
@@ -3792,6 +3964,10 @@ export interface Functional<T = TensorValue> {
   /** The remainder of division rounded down, with the sign of other: Python's `%`. */
   remainder_(self: T | Scalar, other: T | Scalar): T;
   remainder_(self: T | Scalar, other: Scalar): T;
+  /** self with each slice along dim scaled down so that its p-norm is at most maxnorm. */
+  renorm(self: T | Scalar, p: Scalar, dim: Size, maxnorm: Scalar): T;
+  /** self with each slice along dim scaled down so that its p-norm is at most maxnorm. */
+  renorm_(self: T | Scalar, p: Scalar, dim: Size, maxnorm: Scalar): T;
   /** self copied repeats[i] times along dimension i; extra repeats add dimensions in front. */
   repeat(self: T | Scalar, repeats: readonly Size[]): T;
   /** Each element repeated in place along dim. */
@@ -3976,6 +4152,9 @@ export interface Functional<T = TensorValue> {
   /** Quadratic where the difference is below beta, linear beyond. */
   smoothL1Loss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; beta?: number }): T;
   smoothL1Loss(self: T | Scalar, target: T | Scalar, reduction?: Size, beta?: number): T;
+  /** log(1 + exp(-target · self)). */
+  softMarginLoss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size }): T;
+  softMarginLoss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
   /** exp(x) / sum(exp(x)) along a dimension: non-negative numbers that sum to 1. */
   softmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   softmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
@@ -4080,6 +4259,8 @@ export interface Functional<T = TensorValue> {
   sum(self: T | Scalar, dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** self summed over the dimensions along which a tensor of the given size was broadcast to it: undoes broadcasting. */
   sumToSize(self: T | Scalar, size: readonly Size[]): T;
+  /** Singular values in descending order. */
+  svdvals(self: T | Scalar): T;
   /** A view with dimensions axis0 and axis1 exchanged. */
   swapaxes(self: T | Scalar, axis0: Size, axis1: Size): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
@@ -4108,6 +4289,8 @@ export interface Functional<T = TensorValue> {
   tensorSplit(self: T | Scalar, indices: readonly Size[], dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(self: T | Scalar, other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
+  /** Thin singular value decomposition; columns of zeros where a singular value is 0. */
+  thinSvd(self: T | Scalar): [T, T, T];
   /** x where it is greater than the threshold, else value. */
   threshold(self: T | Scalar, threshold: Scalar, value: Scalar): T;
   /** x where it is greater than the threshold, else value. */
@@ -4172,6 +4355,23 @@ export interface Functional<T = TensorValue> {
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril_(self: T | Scalar, options?: { diagonal?: Size }): T;
   tril_(self: T | Scalar, diagonal?: Size): T;
+  /** max(0, margin + d(anchor, positive) - d(anchor, negative)); swap takes the nearer of anchor and positive to negative. */
+  tripletMarginLoss(
+    anchor: T | Scalar,
+    positive: T | Scalar,
+    negative: T | Scalar,
+    options?: { margin?: number; p?: number; eps?: number; swap?: boolean; reduction?: Size },
+  ): T;
+  tripletMarginLoss(
+    anchor: T | Scalar,
+    positive: T | Scalar,
+    negative: T | Scalar,
+    margin?: number,
+    p?: number,
+    eps?: number,
+    swap?: boolean,
+    reduction?: Size,
+  ): T;
   /** The upper triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   triu(self: T | Scalar, options?: { diagonal?: Size }): T;
   triu(self: T | Scalar, diagonal?: Size): T;

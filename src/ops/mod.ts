@@ -55,3 +55,6 @@ import "./interpolate.ts";
 import "./grid_sample.ts";
 import "./pixel_shuffle.ts";
 import "./random_aten.ts";
+import "./ranking_loss.ts";
+import "./distance.ts";
+import "./singular_values.ts";
