@@ -365,6 +365,14 @@ export interface TensorMethods<T> {
   clamp_(min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(options?: { memoryFormat?: string | null }): T;
+  /** Patches added up to the image that they came from. */
+  col2im(
+    outputSize: Size | readonly Size[],
+    kernelSize: Size | readonly Size[],
+    dilation: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    stride: Size | readonly Size[],
+  ): T;
   /** The tensor itself: it is real. */
   conj(): T;
   /** The tensor itself: it is real. */
@@ -410,6 +418,10 @@ export interface TensorMethods<T> {
     ignoreIndex?: Size,
     labelSmoothing?: number,
   ): T;
+  /** The largest element so far along dim, and its position. */
+  cummax(dim: Size): [T, T];
+  /** The smallest element so far along dim, and its position. */
+  cummin(dim: Size): [T, T];
   /** Running products along dim; integers multiply in int64. */
   cumprod(dim: Size, options?: { dtype?: DType | null }): T;
   /** Running products along dim; integers multiply in int64. */
@@ -659,6 +671,13 @@ export interface TensorMethods<T> {
   hypot(other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(other: T | Scalar): T;
+  /** The patches of an image as columns: [batch, channels · kernel, patches]. */
+  im2col(
+    kernelSize: Size | readonly Size[],
+    dilation: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    stride: Size | readonly Size[],
+  ): T;
   /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
   index(indices: readonly (T | null)[]): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
@@ -1065,6 +1084,11 @@ export interface TensorMethods<T> {
   nanmedian(dim: Size, options?: { keepdim?: boolean }): [T, T];
   nanmedian(dim: Size, keepdim?: boolean): [T, T];
   nanmedian(): T;
+  /** The q-quantile along dim, interpolated between neighbours; NaN is left out. */
+  nanquantile(q: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string }): T;
+  nanquantile(q: T | Scalar, dim?: Size | null, keepdim?: boolean, options?: { interpolation?: string }): T;
+  nanquantile(q: number, options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string }): T;
+  nanquantile(q: number, dim?: Size | null, keepdim?: boolean, options?: { interpolation?: string }): T;
   /** The sum over dimensions, NaN counted as 0. */
   nansum(options?: { dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null }): T;
   nansum(dim?: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
@@ -1184,6 +1208,11 @@ export interface TensorMethods<T> {
   /** self with elements of source written (or added) at flat positions. */
   put_(index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
   put_(index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
+  /** The q-quantile along dim, interpolated between neighbours. */
+  quantile(q: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string }): T;
+  quantile(q: T | Scalar, dim?: Size | null, keepdim?: boolean, options?: { interpolation?: string }): T;
+  quantile(q: number, options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string }): T;
+  quantile(q: number, dim?: Size | null, keepdim?: boolean, options?: { interpolation?: string }): T;
   /** Radians to degrees. */
   rad2deg(): T;
   /** Radians to degrees. */
@@ -2323,6 +2352,15 @@ export interface Functional<T = TensorValue> {
   clamp_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(self: T | Scalar, options?: { memoryFormat?: string | null }): T;
+  /** Patches added up to the image that they came from. */
+  col2im(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    kernelSize: Size | readonly Size[],
+    dilation: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    stride: Size | readonly Size[],
+  ): T;
   /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
   columnStack(tensors: readonly T[]): T;
   /** Tensors one after the other along an existing dimension, promoted to one dtype. */
@@ -2637,6 +2675,10 @@ export interface Functional<T = TensorValue> {
     ignoreIndex?: Size,
     labelSmoothing?: number,
   ): T;
+  /** The largest element so far along dim, and its position. */
+  cummax(self: T | Scalar, dim: Size): [T, T];
+  /** The smallest element so far along dim, and its position. */
+  cummin(self: T | Scalar, dim: Size): [T, T];
   /** Running products along dim; integers multiply in int64. */
   cumprod(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   /** Running products along dim; integers multiply in int64. */
@@ -2645,6 +2687,9 @@ export interface Functional<T = TensorValue> {
   cumsum(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   /** Running sums along dim; integers sum up in int64. */
   cumsum_(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  /** The running integral along dim by the trapezoidal rule, at the points x. */
+  cumulativeTrapezoid(y: T | Scalar, x: T | Scalar, options?: { dim?: Size }): T;
+  cumulativeTrapezoid(y: T | Scalar, options?: { dx?: Scalar; dim?: Size }): T;
   /** Degrees to radians. */
   deg2rad(self: T | Scalar): T;
   /** Degrees to radians. */
@@ -2964,6 +3009,34 @@ export interface Functional<T = TensorValue> {
     eps?: number,
     cudnnEnabled?: boolean,
   ): T;
+  /** A gated recurrent network over whole sequences: outputs and last states. */
+  gru(
+    input: T | Scalar,
+    hx: T | Scalar,
+    params: readonly T[],
+    hasBiases: boolean,
+    numLayers: Size,
+    dropout: number,
+    train: boolean,
+    bidirectional: boolean,
+    batchFirst: boolean,
+  ): [T, T];
+  /** One step of a gated recurrent unit: the next state. */
+  gruCell(
+    input: T | Scalar,
+    hx: T | Scalar,
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    options?: { bIh?: T | Scalar | null; bHh?: T | Scalar | null },
+  ): T;
+  gruCell(
+    input: T | Scalar,
+    hx: T | Scalar,
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    bIh?: T | Scalar | null,
+    bHh?: T | Scalar | null,
+  ): T;
   /** Whether self is greater than other, element by element. */
   gt(self: T | Scalar, other: T | Scalar): T;
   gt(self: T | Scalar, other: Scalar): T;
@@ -3006,6 +3079,14 @@ export interface Functional<T = TensorValue> {
   hypot(self: T | Scalar, other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(self: T | Scalar, other: T | Scalar): T;
+  /** The patches of an image as columns: [batch, channels · kernel, patches]. */
+  im2col(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    dilation: Size | readonly Size[],
+    padding: Size | readonly Size[],
+    stride: Size | readonly Size[],
+  ): T;
   /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
   index(self: T | Scalar, indices: readonly (T | null)[]): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
@@ -3277,6 +3358,34 @@ export interface Functional<T = TensorValue> {
   /** log(Σ exp(self)) over dimensions, without overflow. */
   logsumexp(self: T | Scalar, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   logsumexp(self: T | Scalar, dim: Size | readonly Size[], keepdim?: boolean): T;
+  /** A long short-term memory network over whole sequences: outputs, last hidden states, last memories. */
+  lstm(
+    input: T | Scalar,
+    hx: readonly T[],
+    params: readonly T[],
+    hasBiases: boolean,
+    numLayers: Size,
+    dropout: number,
+    train: boolean,
+    bidirectional: boolean,
+    batchFirst: boolean,
+  ): [T, T, T];
+  /** One step of a long short-term memory: the next hidden state and memory. */
+  lstmCell(
+    input: T | Scalar,
+    hx: readonly T[],
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    options?: { bIh?: T | Scalar | null; bHh?: T | Scalar | null },
+  ): [T, T];
+  lstmCell(
+    input: T | Scalar,
+    hx: readonly T[],
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    bIh?: T | Scalar | null,
+    bHh?: T | Scalar | null,
+  ): [T, T];
   /** Whether self is less than other, element by element. */
   lt(self: T | Scalar, other: T | Scalar): T;
   lt(self: T | Scalar, other: Scalar): T;
@@ -3591,6 +3700,31 @@ export interface Functional<T = TensorValue> {
   nanmedian(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
   nanmedian(self: T | Scalar, dim: Size, keepdim?: boolean): [T, T];
   nanmedian(self: T | Scalar): T;
+  /** The q-quantile along dim, interpolated between neighbours; NaN is left out. */
+  nanquantile(
+    self: T | Scalar,
+    q: T | Scalar,
+    options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string },
+  ): T;
+  nanquantile(
+    self: T | Scalar,
+    q: T | Scalar,
+    dim?: Size | null,
+    keepdim?: boolean,
+    options?: { interpolation?: string },
+  ): T;
+  nanquantile(
+    self: T | Scalar,
+    q: number,
+    options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string },
+  ): T;
+  nanquantile(
+    self: T | Scalar,
+    q: number,
+    dim?: Size | null,
+    keepdim?: boolean,
+    options?: { interpolation?: string },
+  ): T;
   /** The sum over dimensions, NaN counted as 0. */
   nansum(
     self: T | Scalar,
@@ -3859,6 +3993,21 @@ export interface Functional<T = TensorValue> {
   /** self with elements of source written (or added) at flat positions. */
   put_(self: T | Scalar, index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
   put_(self: T | Scalar, index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
+  /** The q-quantile along dim, interpolated between neighbours. */
+  quantile(
+    self: T | Scalar,
+    q: T | Scalar,
+    options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string },
+  ): T;
+  quantile(
+    self: T | Scalar,
+    q: T | Scalar,
+    dim?: Size | null,
+    keepdim?: boolean,
+    options?: { interpolation?: string },
+  ): T;
+  quantile(self: T | Scalar, q: number, options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string }): T;
+  quantile(self: T | Scalar, q: number, dim?: Size | null, keepdim?: boolean, options?: { interpolation?: string }): T;
   /** Radians to degrees. */
   rad2deg(self: T | Scalar): T;
   /** Radians to degrees. */
@@ -4000,6 +4149,62 @@ export interface Functional<T = TensorValue> {
     options?: { weight?: T | Scalar | null; eps?: number | null },
   ): T;
   rmsNorm(input: T | Scalar, normalizedShape: readonly Size[], weight?: T | Scalar | null, eps?: number | null): T;
+  /** A plain recurrent network over whole sequences: outputs and last states. */
+  rnnRelu(
+    input: T | Scalar,
+    hx: T | Scalar,
+    params: readonly T[],
+    hasBiases: boolean,
+    numLayers: Size,
+    dropout: number,
+    train: boolean,
+    bidirectional: boolean,
+    batchFirst: boolean,
+  ): [T, T];
+  /** One step of a plain recurrent network: the next state. */
+  rnnReluCell(
+    input: T | Scalar,
+    hx: T | Scalar,
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    options?: { bIh?: T | Scalar | null; bHh?: T | Scalar | null },
+  ): T;
+  rnnReluCell(
+    input: T | Scalar,
+    hx: T | Scalar,
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    bIh?: T | Scalar | null,
+    bHh?: T | Scalar | null,
+  ): T;
+  /** A plain recurrent network over whole sequences: outputs and last states. */
+  rnnTanh(
+    input: T | Scalar,
+    hx: T | Scalar,
+    params: readonly T[],
+    hasBiases: boolean,
+    numLayers: Size,
+    dropout: number,
+    train: boolean,
+    bidirectional: boolean,
+    batchFirst: boolean,
+  ): [T, T];
+  /** One step of a plain recurrent network: the next state. */
+  rnnTanhCell(
+    input: T | Scalar,
+    hx: T | Scalar,
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    options?: { bIh?: T | Scalar | null; bHh?: T | Scalar | null },
+  ): T;
+  rnnTanhCell(
+    input: T | Scalar,
+    hx: T | Scalar,
+    wIh: T | Scalar,
+    wHh: T | Scalar,
+    bIh?: T | Scalar | null,
+    bHh?: T | Scalar | null,
+  ): T;
   /** A copy whose elements moved by shifts along dims, around the end; without dims the flattened tensor rolls. */
   roll(self: T | Scalar, shifts: Size | readonly Size[], options?: { dims?: Size | readonly Size[] }): T;
   roll(self: T | Scalar, shifts: Size | readonly Size[], dims?: Size | readonly Size[]): T;
@@ -4349,6 +4554,12 @@ export interface Functional<T = TensorValue> {
   transpose(self: T | Scalar, dim0: Size, dim1: Size): T;
   /** A copy of what transpose() shows. */
   transposeCopy(self: T | Scalar, dim0: Size, dim1: Size): T;
+  /** The integral along dim by the trapezoidal rule, at the points x. */
+  trapezoid(y: T | Scalar, x: T | Scalar, options?: { dim?: Size }): T;
+  trapezoid(y: T | Scalar, options?: { dx?: Scalar; dim?: Size }): T;
+  /** The integral along dim by the trapezoidal rule, at the points x. */
+  trapz(y: T | Scalar, x: T | Scalar, options?: { dim?: Size }): T;
+  trapz(y: T | Scalar, options?: { dx?: Scalar; dim?: Size }): T;
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril(self: T | Scalar, options?: { diagonal?: Size }): T;
   tril(self: T | Scalar, diagonal?: Size): T;

@@ -58,3 +58,6 @@ import "./random_aten.ts";
 import "./ranking_loss.ts";
 import "./distance.ts";
 import "./singular_values.ts";
+import "./patches.ts";
+import "./cumulative_extrema.ts";
+import "./recurrent.ts";
