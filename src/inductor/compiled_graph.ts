@@ -2,21 +2,26 @@
  * A compiled graph that runs on tensors: the host plan bound to memory, in tiers.
  *
  * Enters: a functional graph. The plan runs on JavaScript kernels at once; meanwhile the C++ compiler works in the background, and its library
- * takes over on the first call after it is ready. Inputs come in with the strides and dtypes that the graph states (the caller's guards
- * see to that) and at any storage offset; results are fresh tensors that the caller owns, or views of inputs, attributes and other results.
+ * takes over on the first call after it is ready. A graph in the cache starts on C++. Inputs come in with the strides and dtypes that the graph states
+ * (the caller's guards see to that) and at any storage offset; results are fresh tensors that the caller owns, or views of inputs, attributes and
+ * other results.
  */
-import { cpu, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
+import { cpu, emitEvent, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
 import { type Graph, isTensorMeta } from "../graph/mod.ts";
-import { cpuAllocator, CpuBuffer } from "../runtime/cpu/memory.ts";
+import type { CacheKey } from "../runtime/mod.ts";
+import { cpuAllocator, CpuBuffer, type Toolchain } from "../runtime/cpu/mod.ts";
 import type { Executable } from "../runtime/kernel.ts";
-import { evaluate, type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
+import { type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
 import { cpuBuffer, Storage, Tensor } from "../tensor/mod.ts";
+import { graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
+import { argsLayout, emitCppModule } from "./codegen/cpp/emit_module.ts";
 import { emitJsModule, type JsModule } from "./codegen/js/emit_module.ts";
+import { slotNumbers } from "./codegen/slots.ts";
 import { type CompiledPlan, compileGraphToPlan, type PlanOptions } from "./compile_plan.ts";
-import { CppTier } from "./cpp_tier.ts";
-import type { HostPlan, PlanResult } from "./host_plan.ts";
+import { CppTier, usableToolchain } from "./cpp_tier.ts";
 import { hostRunner } from "./host_steps.ts";
-import { constantValue } from "../symbolic/mod.ts";
+import { estimateJsMs, type PlanCounters } from "./metrics.ts";
+import { layoutOf, type PlanLayout, type ResultLayout } from "./plan_layout.ts";
 
 /** When C++ takes over: never, as soon as it is ready, or before the first call. */
 export type TierPolicy = "js" | "auto" | "aot";
@@ -31,11 +36,15 @@ export interface CompiledGraphOptions extends PlanOptions {
 /** What a compiled graph takes and returns: tensors, and numbers for symbolic sizes. */
 export type GraphValue = Tensor | number | boolean | string | null;
 
-type SizeReader = (inputs: readonly GraphValue[], attributes: readonly Tensor[]) => number;
-type SizeFunction = (sizes: readonly number[]) => number;
+/** A call that JavaScript would take longer for than this waits for the C++ compiler, in milliseconds. */
+const WORTH_WAITING_MS = 5000;
+/** Emitting C++ (some tens of milliseconds) comes before the first call if that takes longer than this, else after it. */
+const EMIT_FIRST_MS = 100;
 
-/** Finds out how each size symbol of the plan is read from the inputs. */
-function sizeReaders(graph: Graph, plan: HostPlan): SizeReader[] {
+type SizeReader = (inputs: readonly GraphValue[]) => number;
+
+/** Finds out how each size symbol of a plan is read from the inputs. */
+function sizeReaders(graph: Graph, sizes: readonly Sym[]): SizeReader[] {
   const found = new Map<Sym, SizeReader>();
   const note = (expr: Expr, read: SizeReader): void => {
     if (expr.kind === "symbol" && !found.has(expr.symbol)) found.set(expr.symbol, read);
@@ -53,199 +62,247 @@ function sizeReaders(graph: Graph, plan: HostPlan): SizeReader[] {
       });
     }
   });
-  return plan.sizes.map((sym) => {
+  return sizes.map((sym) => {
     const reader = found.get(sym);
     if (reader === undefined) throw new InternalError(`no input of the graph shows the size ${sym.name}`);
     return reader;
   });
 }
 
-/** How one result is made, with everything static worked out. */
-interface ResultMaker {
-  readonly result: PlanResult;
+/** Where an input's or attribute's memory goes. */
+interface InputSlot {
   readonly slot: number;
-  readonly shape: readonly SizeFunction[];
-  readonly stride: readonly SizeFunction[];
-  readonly offset: SizeFunction;
-  /** Known shape, stride and offset of a static graph. */
-  readonly fixed:
-    | { readonly shape: readonly number[]; readonly stride: readonly number[]; readonly offset: number }
-    | null;
+  readonly index: number;
+  readonly attribute: boolean;
+  /** The storage offset that the plan's indices already contain, in elements. */
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /** A functional graph, compiled. */
 export class CompiledGraph {
   readonly name: string;
-  readonly compiled: CompiledPlan;
+  /** How the plan is called. */
+  readonly layout: PlanLayout;
   /** Results that were written into the memory that the caller donated for them. */
   readonly donated: ReadonlySet<number>;
-  /** The JavaScript module, for logs. */
-  readonly jsModule: JsModule;
-  /** Milliseconds that the front half and the JavaScript emitter took. */
+  /** Whether the cache had the graph, so that nothing was lowered. */
+  readonly cached: boolean;
+  /** Milliseconds until the graph could be called. */
   readonly compileMs: number;
   readonly #graph: Graph;
-  readonly #plan: HostPlan;
+  readonly #options: CompiledGraphOptions;
   readonly #sizeReaders: readonly SizeReader[];
   readonly #sizes: number[];
   readonly #buffers: (CpuBuffer | undefined)[];
   readonly #storages: (Storage | null)[];
-  readonly #inputSlots: readonly {
-    readonly slot: number;
-    readonly index: number;
-    readonly attribute: boolean;
-    readonly offset: number;
-    readonly bytes: number;
-  }[];
-  readonly #outputSlots: readonly { readonly slot: number; readonly bytes: SizeFunction }[];
-  readonly #donatedSlots: readonly { readonly slot: number; readonly of: number }[];
-  readonly #results: readonly ResultMaker[];
+  readonly #inputSlots: readonly InputSlot[];
+  #compiled: CompiledPlan | null = null;
+  #jsModule: JsModule | null = null;
   #executable: Executable | null = null;
   #cpp: CppTier | null = null;
+  /** Set while the C++ side is still to be emitted. */
+  #later: { readonly toolchain: Toolchain; readonly key: CacheKey | null } | null = null;
+  #waits = false;
 
   constructor(graph: Graph, options: CompiledGraphOptions = {}) {
     const start = performance.now();
     this.name = options.name ?? "graph";
     this.#graph = graph;
-    this.compiled = compileGraphToPlan(graph, options);
-    const plan = this.compiled.plan;
-    this.#plan = plan;
-    this.jsModule = emitJsModule(plan, hostRunner(plan));
-    log("output_code", () => `${this.name} (JavaScript)\n${this.jsModule.source}`);
-    const position = new Map(plan.sizes.map((sym, i) => [sym, i]));
-    const sizeFunction = (e: Expr): SizeFunction => {
-      const known = constantValue(e);
-      return known !== null ? () => known : (sizes) => evaluate(e, (sym) => sizes[position.get(sym) ?? -1] ?? NaN);
-    };
-    const slotOf = new Map(plan.slots.map((slot, i) => [slot.buffer, i]));
-    this.#sizeReaders = sizeReaders(graph, plan);
-    this.#sizes = new Array<number>(plan.sizes.length).fill(0);
-    this.#buffers = new Array<CpuBuffer | undefined>(plan.slots.length).fill(undefined);
-    this.#storages = new Array<Storage | null>(plan.slots.length).fill(null);
+    this.#options = options;
+    const policy = options.tier ?? "auto";
+    const native = policy !== "js" && isStageEnabled("cpp");
+    const toolchain = native ? usableToolchain(report) : null;
+    const key = toolchain === null ? null : graphKey(graph, options.donate, targetOf(toolchain));
+    const artifact = key === null ? null : loadArtifact(key);
+    this.cached = artifact !== null;
+    if (artifact !== null) {
+      this.layout = artifact.layout;
+      this.#cpp = new CppTier({ name: this.name, cpp: artifact.cpp, layout: this.layout, host: [], report });
+    } else {
+      const { plan, counters } = this.compiled;
+      this.layout = layoutOf(plan, counters);
+      if (toolchain !== null && plan.steps.length > 0) this.#later = { toolchain, key };
+    }
+    this.#sizeReaders = this.layout.sizes === 0 ? [] : sizeReaders(graph, this.compiled.plan.sizes);
+    this.#sizes = new Array<number>(this.layout.sizes).fill(0);
+    const { slots, results } = this.layout;
+    this.#buffers = new Array<CpuBuffer | undefined>(slots.length).fill(undefined);
+    this.#storages = new Array<Storage | null>(slots.length).fill(null);
     const placeholders = graph.placeholders;
     const attributes = graph.attributes;
-    this.#inputSlots = plan.slots.flatMap((slot, i) => {
+    this.#inputSlots = slots.flatMap((slot, i): InputSlot[] => {
       if (slot.kind !== "input" && slot.kind !== "attribute") return [];
-      const value = (slot.kind === "input" ? placeholders : attributes)[slot.index]?.value;
+      const attribute = slot.kind === "attribute";
+      const value = (attribute ? attributes : placeholders)[slot.index]?.value;
       const offset = isTensorMeta(value) ? Number(value.storageOffset) : 0;
-      return [{
-        slot: i,
-        index: slot.index,
-        attribute: slot.kind === "attribute",
-        offset,
-        bytes: slot.buffer.dtype.bytes,
-      }];
+      return [{ slot: i, index: slot.index, attribute, offset, bytes: slot.dtype.bytes }];
     });
-    this.#outputSlots = plan.slots.flatMap((slot, i) =>
-      slot.kind === "output" ? [{ slot: i, bytes: sizeFunction(slot.bytes) }] : []
+    this.donated = new Set(
+      results.flatMap((r, i) => r.kind === "tensor" && slots[r.slot]?.kind === "donated" ? [i] : []),
     );
-    this.#donatedSlots = plan.slots.flatMap((slot, i) =>
-      slot.kind === "donated" ? [{ slot: i, of: slotOf.get(slot.of) ?? -1 }] : []
-    );
-    const isDonated = new Set(this.#donatedSlots.map((d) => d.slot));
-    this.#results = plan.results.map((result): ResultMaker => {
-      if (result.kind !== "tensor") {
-        const size = result.kind === "size" ? sizeFunction(result.expr) : () => 0;
-        return { result, slot: -1, shape: [], stride: [], offset: size, fixed: null };
-      }
-      const known = (list: readonly Expr[]): number[] | null => {
-        const values = list.map(constantValue);
-        return values.every((v): v is number => v !== null) ? values : null;
-      };
-      const shape = known(result.shape);
-      const stride = known(result.stride);
-      const offset = constantValue(result.offset);
-      return {
-        result,
-        slot: slotOf.get(result.buffer) ?? -1,
-        shape: result.shape.map(sizeFunction),
-        stride: result.stride.map(sizeFunction),
-        offset: sizeFunction(result.offset),
-        fixed: shape !== null && stride !== null && offset !== null ? { shape, stride, offset } : null,
-      };
-    });
-    this.donated = new Set(this.#results.flatMap((r, i) => isDonated.has(r.slot) ? [i] : []));
-    this.#startCpp(options.tier ?? "auto");
+    if (this.#later !== null) this.#decide(policy);
+    if (policy === "aot") this.#cpp?.waitSync();
     this.compileMs = performance.now() - start;
+  }
+
+  /** The plan and its groups; made now if the cache had spared it. */
+  get compiled(): CompiledPlan {
+    return this.#compiled ??= compileGraphToPlan(this.#graph, this.#options);
+  }
+
+  /** Kernels, bytes and elements of a call. */
+  get counters(): PlanCounters {
+    return this.layout.counters;
+  }
+
+  /** The JavaScript module; emitted when it is first needed. */
+  get jsModule(): JsModule {
+    if (this.#jsModule === null) {
+      const { plan } = this.compiled;
+      this.#jsModule = emitJsModule(plan, hostRunner(plan));
+      log("output_code", () => `${this.name} (JavaScript)\n${this.jsModule.source}`);
+    }
+    return this.#jsModule;
   }
 
   /** Which kernels run now. */
   get tier(): "js" | "cpp" {
-    return this.#cpp?.executable !== null && this.#cpp !== null ? "cpp" : "js";
+    return this.#cpp !== null && this.#cpp.executable !== null ? "cpp" : "js";
   }
 
-  /** The C++ side, if there is one: its source, times and state. */
+  /** The C++ side, if there is one and it has been started. */
   get cpp(): CppTier | null {
     return this.#cpp;
   }
 
   /** Resolves when the fastest tier is in use. A compiler that fails is reported once, and the JavaScript kernels stay. */
   async ready(): Promise<void> {
+    this.#startCpp();
     await this.#cpp?.ready();
   }
 
   /** Runs the plan. Sizes come from the inputs; nothing is checked here, the caller's guards have. */
   run(inputs: readonly GraphValue[], attributes: readonly Tensor[]): GraphValue[] {
     const sizes = this.#sizes;
-    for (let i = 0; i < sizes.length; i++) sizes[i] = (this.#sizeReaders[i] as SizeReader)(inputs, attributes);
+    for (let i = 0; i < sizes.length; i++) sizes[i] = (this.#sizeReaders[i] as SizeReader)(inputs);
     const buffers = this.#buffers;
     const storages = this.#storages;
+    const { slots, results } = this.layout;
     for (const { slot, index, attribute, offset, bytes } of this.#inputSlots) {
       const t = (attribute ? attributes : inputs)[index] as Tensor;
       storages[slot] = t.storage;
       buffers[slot] = bufferAt(t, offset, bytes);
     }
-    for (const { slot, bytes } of this.#outputSlots) {
-      const buffer = cpuAllocator().allocate(bytes(sizes));
-      buffers[slot] = buffer;
-      storages[slot] = new Storage(buffer);
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slots[i];
+      if (slot?.kind === "output") {
+        const buffer = cpuAllocator().allocate(slot.bytes(sizes));
+        buffers[i] = buffer;
+        storages[i] = new Storage(buffer);
+      } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;
     }
-    for (const { slot, of } of this.#donatedSlots) storages[slot] = storages[of] ?? null;
-    this.runBuffers(buffers, sizes);
-    const out = this.#results.map((maker) => this.#result(maker, inputs, attributes));
-    buffers.fill(undefined);
-    storages.fill(null);
-    return out;
+    try {
+      this.runBuffers(buffers, sizes);
+      return results.map((result) => this.#result(result, inputs, attributes));
+    } finally {
+      buffers.fill(undefined);
+      storages.fill(null);
+    }
   }
 
   /** Runs the plan on slots that the caller filled. */
   runBuffers(buffers: readonly (CpuBuffer | undefined)[], sizes: readonly number[]): void {
+    if (this.#waits) {
+      this.#waits = false;
+      this.#cpp?.waitSync();
+    }
     const native = this.#cpp?.poll() ?? null;
     if (native !== null) {
+      this.#executable = null;
       native.run(buffers, sizes);
       return;
     }
+    // The second call on JavaScript says that there will be more: now C++ is worth its emission.
+    if (this.#executable !== null && this.#later !== null) this.#startCpp();
     this.#executable ??= this.jsModule.instantiate();
     this.#executable.run(buffers, sizes);
   }
 
-  #result(maker: ResultMaker, inputs: readonly GraphValue[], attributes: readonly Tensor[]): GraphValue {
-    const { result, slot, fixed } = maker;
+  #result(result: ResultLayout, inputs: readonly GraphValue[], attributes: readonly Tensor[]): GraphValue {
     if (result.kind === "constant") return result.value;
     const sizes = this.#sizes;
-    if (result.kind === "size") return maker.offset(sizes);
+    if (result.kind === "size") return result.value(sizes);
+    const { slot, fixed } = result;
+    const { slots } = this.layout;
     const storage = this.#storages[slot];
-    if (storage === null || storage === undefined) {
-      throw new InternalError(`${result.buffer.label} is a result but has no storage`);
+    const entry = slots[slot];
+    if (storage === null || storage === undefined || entry === undefined) {
+      throw new InternalError(`slot ${slot} is a result but has no storage`);
     }
-    const entry = this.#plan.slots[slot];
-    const shape = fixed?.shape ?? maker.shape.map((f) => f(sizes));
-    const stride = fixed?.stride ?? maker.stride.map((f) => f(sizes));
-    let storageOffset = fixed?.offset ?? maker.offset(sizes);
-    const base = entry?.kind === "donated" ? this.#plan.slots.find((s) => s.buffer === entry.of) : entry;
+    const shape = fixed?.shape ?? result.shape.map((f) => f(sizes));
+    const stride = fixed?.stride ?? result.stride.map((f) => f(sizes));
+    let storageOffset = fixed?.offset ?? result.offset(sizes);
+    const base = entry.kind === "donated" ? slots[entry.of] : entry;
     if (base?.kind === "input" || base?.kind === "attribute") {
       // The plan counts from where the input starts; the tensor may start later in its storage.
       const t = (base.kind === "input" ? inputs : attributes)[base.index] as Tensor;
       const meta = (base.kind === "input" ? this.#graph.placeholders : this.#graph.attributes)[base.index]?.value;
       storageOffset += Number(t.storageOffset) - (isTensorMeta(meta) ? Number(meta.storageOffset) : 0);
     }
-    return new Tensor({ shape, stride, storageOffset, dtype: result.buffer.dtype, device: cpu, storage });
+    return new Tensor({ shape, stride, storageOffset, dtype: entry.dtype, device: cpu, storage });
   }
 
-  #startCpp(policy: TierPolicy): void {
-    if (policy === "js" || !isStageEnabled("cpp") || this.#plan.steps.length === 0) return;
-    this.#cpp = CppTier.start(this.#plan, this.name, (message) => warnOnce(message, "tier"));
-    if (policy === "aot") this.#cpp?.waitSync();
+  /** When to emit C++: before a long first call, after a short one. */
+  #decide(policy: TierPolicy): void {
+    const estimate = estimateJsMs(this.compiled.groups);
+    if (policy === "aot" || estimate > EMIT_FIRST_MS) {
+      this.#startCpp();
+      if (estimate > WORTH_WAITING_MS && this.#cpp !== null) {
+        this.#waits = true;
+        emitEvent({
+          kind: "tier",
+          message: `${this.name}: the first call waits for the C++ compiler; JavaScript would take about ${
+            Math.round(estimate / 1000)
+          } s`,
+        });
+      }
+      return;
+    }
+    Deno.unrefTimer(setTimeout(() => this.#startCpp(), 0));
   }
+
+  #startCpp(): void {
+    if (this.#later === null) return;
+    const { toolchain, key } = this.#later;
+    this.#later = null;
+    const { plan } = this.compiled;
+    const module = emitCppModule(plan, {
+      lanes: toolchain.isa.vectorBytes / 4,
+      workers: navigator.hardwareConcurrency,
+    });
+    log("output_code", () => `${this.name} (C++)\n${module.source}`);
+    const cpp: StoredCpp = {
+      source: module.source,
+      flags: module.flags,
+      exports: module.exports,
+      args: argsLayout(plan),
+    };
+    const numbers = slotNumbers(plan);
+    const runHost = hostRunner(plan);
+    const host = module.hostGroups.map((group) => runHost(group, (buffer) => numbers.get(buffer) ?? -1));
+    this.#cpp = new CppTier({ name: this.name, cpp, layout: this.layout, host, report });
+    if (key !== null && host.length === 0) saveArtifact(key, { layout: this.layout, cpp });
+  }
+}
+
+/** What of the machine is in the emitted code. */
+function targetOf(toolchain: Toolchain): string {
+  return `${toolchain.isa.name}/${toolchain.isa.vectorBytes}/${navigator.hardwareConcurrency}`;
+}
+
+function report(message: string): void {
+  warnOnce(message, "tier");
 }
 
 /** The memory of a tensor from the element that the plan calls number 0. */

@@ -5,7 +5,8 @@
  * varies over, and all accesses of one buffer together at most the buffer. A value that a kernel computes and uses itself moves
  * nothing unless it is stored. The same measure as `metrics.num_bytes_accessed` of TorchInductor.
  */
-import type { BufferRef } from "../loops/mod.ts";
+import { type BufferRef, extentOf } from "../loops/mod.ts";
+import { sizeHint } from "../symbolic/mod.ts";
 import type { Access } from "./dependencies.ts";
 import { accessesOf, accessNumel } from "./dependencies.ts";
 import type { Group } from "./groups.ts";
@@ -75,4 +76,20 @@ export function totalTraffic(groups: readonly Group[], hint: Hint): Traffic {
     bytesWritten += t.bytesWritten;
   }
   return { elementsRead, elementsWritten, bytesRead, bytesWritten };
+}
+
+/** Nanoseconds that a JavaScript kernel takes for one element read or written, and for one multiplication of a contraction. */
+const JS_ELEMENT_NS = 4;
+const JS_MULTIPLY_NS = 0.5;
+
+/** About how long one call takes on JavaScript kernels, in milliseconds: decides whether to wait for C++. */
+export function estimateJsMs(groups: readonly Group[]): number {
+  const hint: Hint = (e) => sizeHint(e, 32);
+  let nanoseconds = totalTraffic(groups, hint).elementsRead * JS_ELEMENT_NS;
+  for (const group of groups) {
+    if (group.kind !== "contraction") continue;
+    const extents = [...group.batch, ...group.m, ...group.n, ...group.k].map((v) => hint(extentOf(v)));
+    nanoseconds += extents.reduce((a, b) => a * b, 1) * JS_MULTIPLY_NS;
+  }
+  return nanoseconds / 1e6;
 }

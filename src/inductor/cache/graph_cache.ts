@@ -1,0 +1,105 @@
+/**
+ * The cache of compiled graphs: in a warm process a graph is neither lowered nor scheduled nor emitted.
+ *
+ * Key: the graph's text, what the caller donates, the machine's vector width and workers, and the compiler's own version (its files' times, in a working
+ * copy). Entry: the layout of the plan and the emitted C++, whose library the compile service finds in its own cache. Only static graphs of
+ * built-in operators are kept. Mirrors `FxGraphCache` of TorchInductor.
+ */
+import { config, emitEvent, isStageEnabled } from "../../core/mod.ts";
+import { type Graph, graphToText } from "../../graph/mod.ts";
+import { type CacheKey, cacheKey, diskCache } from "../../runtime/mod.ts";
+import { type PlanLayout, restoreLayout, type StoredLayout, storeLayout } from "../plan_layout.ts";
+import type { Donations } from "../plan_host.ts";
+
+/** Raise it when the meaning of stored entries changes. */
+const FORMAT = "1";
+
+/** What the C++ tier needs to call a library. */
+export interface StoredCpp {
+  readonly source: string;
+  readonly flags: readonly string[];
+  readonly exports: readonly string[];
+  readonly args: {
+    readonly slots: readonly (number | null)[];
+    readonly arena: number;
+    readonly sizes: number;
+    readonly error: number;
+    readonly length: number;
+  };
+}
+
+/** A compiled graph as the cache keeps it. */
+export interface GraphArtifact {
+  readonly layout: PlanLayout;
+  readonly cpp: StoredCpp;
+}
+
+interface StoredArtifact {
+  readonly layout: StoredLayout;
+  readonly cpp: StoredCpp;
+}
+
+let fingerprint: string | null = null;
+
+/** Names, sizes and times of the compiler's files, where they are files: another working copy must not use our kernels. */
+function compilerFingerprint(): string {
+  if (fingerprint !== null) return fingerprint;
+  const parts: string[] = [FORMAT];
+  const visit = (folder: URL): void => {
+    for (const entry of Deno.readDirSync(folder)) {
+      const url = new URL(entry.name + (entry.isDirectory ? "/" : ""), folder);
+      if (entry.isDirectory) visit(url);
+      else {
+        const { size, mtime } = Deno.statSync(url);
+        parts.push(`${entry.name}:${size}:${mtime?.getTime() ?? 0}`);
+      }
+    }
+  };
+  const root = new URL("../../", import.meta.url);
+  if (root.protocol === "file:") {
+    for (const layer of ["symbolic", "loops", "ops", "inductor"]) visit(new URL(`${layer}/`, root));
+    visit(new URL("../native/cpu/", root));
+  } else parts.push(root.href);
+  return fingerprint = parts.join(",");
+}
+
+/** The key of a graph; null if it may not be kept. */
+export function graphKey(graph: Graph, donate: Donations | undefined, target: string): CacheKey | null {
+  if (!isStageEnabled("cache") || config().disabled.size > 0) return null;
+  for (const node of graph.calls) {
+    const { namespace } = node.target.schema;
+    if (namespace !== "aten" && namespace !== "tessera" && namespace !== "prims") return null;
+  }
+  try {
+    const gifts = [...(donate ?? [])].map(([i, t]) => `${i}:${t.kind}${t.index}`).join(",");
+    return cacheKey("graph", `${graphToText(graph)}\n${gifts}`, { target, compiler: compilerFingerprint() });
+  } catch (error) {
+    // Without permission to read our own files there is no telling whether an entry is ours.
+    if (error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** What the cache has for a key; damaged entries count as absent and say so. */
+export function loadArtifact(key: CacheKey): GraphArtifact | null {
+  const found = diskCache().lookup(key);
+  if (!found.hit) return null;
+  try {
+    const stored = JSON.parse(new TextDecoder().decode(found.bytes)) as StoredArtifact;
+    return { layout: restoreLayout(stored.layout), cpp: stored.cpp };
+  } catch (error) {
+    emitEvent({
+      kind: "cache",
+      message: `a cached graph cannot be used: ${error instanceof Error ? error.message : error}`,
+    });
+    return null;
+  }
+}
+
+/** Keeps a compiled graph, if it is static. */
+export function saveArtifact(key: CacheKey, artifact: GraphArtifact): void {
+  const layout = storeLayout(artifact.layout);
+  if (layout === null) return;
+  const stored: StoredArtifact = { layout, cpp: artifact.cpp };
+  diskCache().put(key, new TextEncoder().encode(JSON.stringify(stored)));
+}
