@@ -12,6 +12,7 @@ import { entriesText, statsText } from "./cache.ts";
 import { examine, reportText } from "./doctor.ts";
 import { loadTarget } from "./explain.ts";
 import { EXIT, print, printError, UsageError } from "./output.ts";
+import type { RunFlags } from "./run.ts";
 
 /** Builds the program; `exit` receives the code of commands that fail without an error. */
 export function makeProgram(exit: (code: number) => void): Command {
@@ -27,6 +28,7 @@ export function makeProgram(exit: (code: number) => void): Command {
 Examples:
   deno task tessera doctor                         what works on this machine
   deno task tessera explain examples/mlp.ts#model  what a function compiles to
+  deno task tessera run model.pt2 --inputs in.safetensors --bench 20
   deno task tessera cache stats                    what is kept on disk
 
 Environment:
@@ -88,6 +90,31 @@ Examples:
       const { inspectModel, inspectToText } = await import("../export/mod.ts");
       const report = await inspectModel(path, options.model === undefined ? {} : { model: options.model });
       print(options.json === true ? JSON.stringify(report) : inspectToText(report));
+    });
+
+  program.command("run")
+    .argument("<model>", "a .pt2 file")
+    .description("compile a model and run it on inputs from a file")
+    .option("--inputs <file>", "safetensors file with input_0, input_1, … in the order of the flattened inputs")
+    .option("--outputs <file>", "safetensors file to write, with output_0, …")
+    .option("--device <device>", "cpu, cuda, cuda:1 or webgpu", "cpu")
+    .option("--backend <name>", "inductor, aot_eager, eager or reference", "inductor")
+    .option("--mode <mode>", "default, reduce-overhead, max-autotune or aot", "default")
+    .option("--dtype <dtype>", "run in another float dtype than the model was exported in")
+    .option("--bench <calls>", "time this many calls after warming up")
+    .option("--model <name>", "which model of the file, if it holds several")
+    .option("--json", "print one JSON object as the last line")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  deno task tessera run model.pt2 --inputs in.safetensors --outputs out.safetensors
+  deno task tessera run model.pt2 --inputs in.safetensors --bench 20 --json`,
+    )
+    .action(async (path: string, options: RunFlags & { readonly json?: boolean }) => {
+      const { runModel, runToText } = await import("./run.ts");
+      const report = await runModel(path, options);
+      print(options.json === true ? JSON.stringify(report) : runToText(report));
     });
 
   const cache = program.command("cache")

@@ -3,3 +3,9 @@ export * from "./inspect.ts";
 export * from "./pt2/mod.ts";
 export * from "./safetensors/mod.ts";
 export { FormatError, ZipArchive, type ZipEntry, type ZipLimits } from "./zip/archive.ts";
+export {
+  type CompiledExport,
+  type CompiledStats,
+  compileExported,
+  type CompileExportedOptions,
+} from "./compile_program.ts";

@@ -1,0 +1,224 @@
+/**
+ * `tessera run`: a model file, compiled and run on inputs from a file.
+ *
+ * Enters: paths and options as text. Leaves: results in a safetensors file, timings as text or as one JSON object. Inputs are `input_0`, `input_1`, … in the order
+ * of the program's flattened inputs; results are `output_0`, … in the order of its flattened results, those that are no tensors left out.
+ */
+import {
+  type CompiledExport,
+  compileExported,
+  loadSafetensors,
+  readExportedProgram,
+  saveSafetensors,
+} from "../export/mod.ts";
+import type { ExportedProgram, RunValue } from "../export/mod.ts";
+import type { CompileMode } from "../capture/mod.ts";
+import { listBackends } from "../capture/mod.ts";
+import { type Device, device as deviceOf, type DType, dtypeFromName } from "../core/mod.ts";
+import { isTensorMeta, valueToText } from "../graph/mod.ts";
+import { Tensor } from "../tensor/mod.ts";
+import { UsageError } from "./output.ts";
+
+/** Options as commander hands them over. */
+export interface RunFlags {
+  readonly inputs?: string;
+  readonly outputs?: string;
+  readonly device: string;
+  readonly backend: string;
+  readonly mode: string;
+  readonly dtype?: string;
+  readonly bench?: string;
+  readonly model?: string;
+}
+
+/** What a run tells. Times in milliseconds, sizes in bytes; null where nothing was timed. */
+export interface RunReport {
+  readonly model: string;
+  readonly device: string;
+  readonly backend: string;
+  readonly mode: string;
+  /** The dtype that was asked for; null for as exported. */
+  readonly dtype: string | null;
+  readonly kind: CompiledExport["kind"];
+  readonly reason: string | null;
+  /** Reading the file and its weights. */
+  readonly load_ms: number;
+  /** From the loaded file to a function with all kernels built. */
+  readonly compile_ms: number;
+  readonly first_call_ms: number;
+  readonly median_ms: number | null;
+  readonly p10_ms: number | null;
+  readonly p90_ms: number | null;
+  readonly iterations: number;
+  readonly kernels: number;
+  readonly graph_breaks: number;
+  /** Weights, inputs, and what the plan holds at once. */
+  readonly peak_bytes: number;
+  /** The most memory that the process held; null where the system does not tell. */
+  readonly peak_rss_bytes: number | null;
+}
+
+const MODES: readonly CompileMode[] = ["default", "reduce-overhead", "max-autotune", "aot"];
+/** Calls before the timed ones, unless they take longer than this. */
+const WARM_UP = { calls: 3, ms: 2000 } as const;
+
+function modeOf(text: string): CompileMode {
+  const found = MODES.find((m) => m === text);
+  if (found === undefined) throw new UsageError(`run: --mode ${text}: use one of ${MODES.join(", ")}`);
+  return found;
+}
+
+function countOf(text: string | undefined): number {
+  if (text === undefined) return 0;
+  if (!/^\d{1,7}$/.test(text)) throw new UsageError(`run: --bench ${text}: give a number of calls, such as 20`);
+  return Number(text);
+}
+
+function usage<T>(flag: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw new UsageError(`run: ${flag}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** The program's inputs from the file's tensors. */
+function readInputs(program: ExportedProgram, path: string | undefined, device: Device): RunValue[] {
+  const { userInputs } = program;
+  const wanted = userInputs.map((p, i) => `input_${i}: ${valueToText(p.value)} (${p.name})`).join(", ");
+  if (path === undefined) {
+    if (userInputs.length === 0) return [];
+    throw new UsageError(`run: --inputs is missing; the model takes ${wanted}`);
+  }
+  const file = loadSafetensors(path);
+  const known = new Set(userInputs.map((_, i) => `input_${i}`));
+  const extra = [...file.keys()].filter((name) => !known.has(name));
+  if (extra.length > 0) {
+    throw new TypeError(`${path} holds ${extra.slice(0, 5).join(", ")}; the model takes ${wanted || "no inputs"}`);
+  }
+  return userInputs.map((placeholder, i) => {
+    const tensor = file.get(`input_${i}`);
+    if (tensor === undefined) throw new TypeError(`${path} has no input_${i}; the model takes ${wanted}`);
+    if (!isTensorMeta(placeholder.value)) return Number(tensor.item());
+    return tensor.to(device);
+  });
+}
+
+/** Waits until the device has done what was asked of it. */
+async function settle(results: readonly RunValue[]): Promise<void> {
+  const last = results.findLast((r): r is Tensor => r instanceof Tensor && r.numel > 0);
+  if (last === undefined || last.device.type === "cpu") return;
+  await last.flatten().narrow(0, 0, 1).data();
+}
+
+function quantile(sorted: readonly number[], q: number): number | null {
+  if (sorted.length === 0) return null;
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? null;
+}
+
+const rounded = (ms: number | null): number | null => ms === null ? null : Math.round(ms * 1e4) / 1e4;
+
+function peakRss(): number | null {
+  try {
+    const line = /^VmHWM:\s*(\d+) kB/m.exec(Deno.readTextFileSync("/proc/self/status"));
+    return line === null ? null : Number(line[1]) * 1024;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Runs a model.
+ *
+ * @throws {UsageError} for wrong options; errors of reading, compiling and calling.
+ */
+export async function runModel(path: string, flags: RunFlags): Promise<RunReport> {
+  const mode = modeOf(flags.mode);
+  const iterations = countOf(flags.bench);
+  const device = usage("--device", () => deviceOf(flags.device));
+  const dtype: DType | null = flags.dtype === undefined
+    ? null
+    : usage("--dtype", () => dtypeFromName(flags.dtype as string));
+  if (!listBackends().includes(flags.backend)) {
+    throw new UsageError(`run: --backend ${flags.backend}: use one of ${listBackends().join(", ")}`);
+  }
+  const start = performance.now();
+  const program = await readExportedProgram(path, {
+    device,
+    ...(flags.model === undefined ? {} : { model: flags.model }),
+  });
+  program.checkRunnable();
+  const inputs = readInputs(program, flags.inputs, device);
+  program.loadAttributes();
+  const loaded = performance.now();
+  const call = compileExported(program, {
+    backend: flags.backend,
+    mode,
+    device,
+    ...(dtype === null ? {} : { dtype }),
+  });
+  await call.ready();
+  const compiled = performance.now();
+  const results = call(inputs);
+  await settle(results);
+  const first = performance.now() - compiled;
+  if (flags.outputs !== undefined) {
+    const tensors = results.filter((r): r is Tensor => r instanceof Tensor);
+    await saveSafetensors(flags.outputs, new Map(tensors.map((t, i) => [`output_${i}`, t])));
+  }
+  const times = iterations === 0 ? [] : await timed(call, inputs, iterations);
+  const inputBytes = inputs.reduce<number>((n, v) => v instanceof Tensor ? n + v.numel * v.dtype.bytes : n, 0);
+  const { kernels, graphBreaks, peakBytes, attributeBytes } = call.stats;
+  return {
+    model: program.name === "model" ? path.replace(/^.*\//, "") : program.name,
+    device: String(device),
+    backend: flags.backend,
+    mode,
+    dtype: dtype?.name ?? null,
+    kind: call.kind,
+    reason: call.reason,
+    load_ms: rounded(loaded - start) ?? 0,
+    compile_ms: rounded(compiled - loaded) ?? 0,
+    first_call_ms: rounded(first) ?? 0,
+    median_ms: rounded(quantile(times, 0.5)),
+    p10_ms: rounded(quantile(times, 0.1)),
+    p90_ms: rounded(quantile(times, 0.9)),
+    iterations: times.length,
+    kernels,
+    graph_breaks: graphBreaks,
+    peak_bytes: attributeBytes + inputBytes + peakBytes,
+    peak_rss_bytes: peakRss(),
+  };
+}
+
+/** Times of calls after warm-up, sorted. */
+async function timed(call: CompiledExport, inputs: readonly RunValue[], iterations: number): Promise<number[]> {
+  const begin = performance.now();
+  for (let i = 0; i < WARM_UP.calls && performance.now() - begin < WARM_UP.ms; i++) await settle(call(inputs));
+  const times: number[] = [];
+  for (let i = 0; i < iterations; i++) {
+    const start = performance.now();
+    await settle(call(inputs));
+    times.push(performance.now() - start);
+  }
+  return times.sort((a, b) => a - b);
+}
+
+/** The report for people. */
+export function runToText(report: RunReport): string {
+  const ms = (value: number): string => value < 10 ? `${value.toFixed(3)} ms` : `${value.toFixed(1)} ms`;
+  const lines = [
+    `${report.model} on ${report.device}: ${
+      report.kind === "compiled"
+        ? `${report.kernels} kernels, built in ${ms(report.compile_ms)}`
+        : `run node by node: ${report.reason}`
+    }`,
+    `loaded in ${ms(report.load_ms)}, first call ${ms(report.first_call_ms)}`,
+  ];
+  const { median_ms, p10_ms, p90_ms } = report;
+  if (median_ms !== null && p10_ms !== null && p90_ms !== null) {
+    lines.push(`${report.iterations} calls: median ${ms(median_ms)}, 10 % ${ms(p10_ms)}, 90 % ${ms(p90_ms)}`);
+  }
+  lines.push(`${(report.peak_bytes / 2 ** 20).toFixed(1)} MiB of tensors`);
+  return lines.join("\n");
+}

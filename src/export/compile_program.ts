@@ -1,0 +1,282 @@
+/**
+ * Exported programs, compiled: a program becomes one function of its flattened inputs, run by a backend of `compile()`.
+ *
+ * Enters: a program as it was read. Leaves: a function like `callFlat`, whose kernels are built once and serve all sizes that the program was exported for.
+ * Each call checks ranges and conditions as the interpreter does, brings inputs into the layout the kernels expect, and leaves mutated buffers and
+ * inputs written. Control flow and operators whose sizes depend on data run node by node instead, which is said in `reason` and as a warning.
+ * Mirrors `torch.compile(program.module())`.
+ */
+// Registers the backends.
+import "../aot_autograd/mod.ts";
+import { type CompileMode, type CompilerBackend, findBackend } from "../capture/mod.ts";
+import {
+  CompileError,
+  type Device,
+  device as deviceOf,
+  type DeviceLike,
+  type DType,
+  InternalError,
+  warnOnce,
+} from "../core/mod.ts";
+import { isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
+import { type CompileRecord, onCompile } from "../inductor/mod.ts";
+import { getOp } from "../ops/mod.ts";
+import type { Size } from "../symbolic/mod.ts";
+import { dispatch, fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
+import type { Bindings } from "./pt2/bindings.ts";
+import { callableGraph, type DTypeChange, whatNeedsInterpreter } from "./pt2/callable_graph.ts";
+import type { RunValue } from "./pt2/execute.ts";
+import type { ExportedProgram } from "./pt2/program.ts";
+
+/** How {@linkcode compileExported} compiles. */
+export interface CompileExportedOptions {
+  /** A backend's name, or the backend. Default `"inductor"`. */
+  readonly backend?: string | CompilerBackend;
+  readonly mode?: CompileMode;
+  /** Where the program must run; it is put there when it is read. Default: where it is. */
+  readonly device?: DeviceLike;
+  /**
+   * Run in this float dtype instead of the one of the program's parameters: they, inputs and stated dtypes of that kind are converted, as
+   * `module.to(dtype)` does. Default: as exported.
+   */
+  readonly dtype?: DType;
+  /** Further options of the backend. */
+  readonly options?: Readonly<Record<string, unknown>>;
+}
+
+/** What compilation cost and made. */
+export interface CompiledStats {
+  /** Launches a call. */
+  readonly kernels: number;
+  /** Bytes of intermediates and results at once. */
+  readonly peakBytes: number;
+  /** Bytes of the program's parameters, buffers and constants. */
+  readonly attributeBytes: number;
+  /** Places that keep the program from being one graph. */
+  readonly graphBreaks: number;
+}
+
+/** A program that is ready to be called on its flattened inputs, in the order of `userInputs`. */
+export interface CompiledExport {
+  (inputs: readonly RunValue[]): RunValue[];
+  /** Whether a backend runs it, or the interpreter. */
+  readonly kind: "compiled" | "interpreted";
+  /** Why it is interpreted; null if it is not. */
+  readonly reason: string | null;
+  readonly stats: CompiledStats;
+  /** Resolves when all kernels are built. */
+  ready(): Promise<void>;
+}
+
+/** The dtype of most floating elements among the parameters; null if there are none. */
+function floatDtype(attributes: ReadonlyMap<string, Tensor>): DType | null {
+  const counts = new Map<DType, number>();
+  for (const t of attributes.values()) {
+    if (t.dtype.isFloat) counts.set(t.dtype, (counts.get(t.dtype) ?? 0) + t.numel);
+  }
+  return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null;
+}
+
+function dtypeChange(program: ExportedProgram, tensors: ReadonlyMap<string, Tensor>, to: DType): DTypeChange | null {
+  if (!to.isFloat) throw new TypeError(`compileExported: dtype must be a float dtype, got ${to.name}`);
+  const inputs = program.userInputs.flatMap(({ value }) =>
+    isTensorMeta(value) && value.dtype.isFloat ? [value.dtype] : []
+  );
+  const from = floatDtype(tensors) ?? inputs[0] ?? null;
+  return from === null || from === to ? null : { from, to };
+}
+
+/** Tensors in the new dtype; those that shared memory share it again where they are the same tensor. */
+function convert(tensors: ReadonlyMap<string, Tensor>, change: DTypeChange): Map<string, Tensor> {
+  const made = new Map<string, Tensor>();
+  const known = new Map<unknown, { readonly of: Tensor; readonly made: Tensor }[]>();
+  for (const [path, t] of tensors) {
+    if (t.dtype !== change.from) {
+      made.set(path, t);
+      continue;
+    }
+    const same = known.get(t.storage)?.find(({ of }) => sameView(of, t));
+    const converted = same?.made ?? noGrad(() => t.to(change.to));
+    if (same === undefined) known.set(t.storage, [...known.get(t.storage) ?? [], { of: t, made: converted }]);
+    made.set(path, converted);
+  }
+  return made;
+}
+
+function sameView(a: Tensor, b: Tensor): boolean {
+  return a.storageOffset === b.storageOffset && String(a.shape) === String(b.shape) &&
+    String(a.stride) === String(b.stride);
+}
+
+/**
+ * Compiles an exported program.
+ *
+ * @throws {UnsupportedError} if the program uses something that is not supported; {RangeError} for an unknown backend; {TypeError} if the
+ *   program was read for another device; {CompileError} from the backend. Calls throw as `callFlat` does.
+ *
+ * @example
+ * ```ts ignore
+ * const program = await readExportedProgram("model.pt2");
+ * const run = compileExported(program);
+ * await run.ready();
+ * const [logits] = run([randn([2, 3, 224, 224])]);
+ * ```
+ */
+export function compileExported(program: ExportedProgram, options: CompileExportedOptions = {}): CompiledExport {
+  program.checkRunnable();
+  const { backend = "inductor" } = options;
+  const compiler = typeof backend === "string" ? findBackend(backend) : backend;
+  let attributes: ReadonlyMap<string, Tensor> = program.loadAttributes();
+  if (options.device !== undefined) checkDevice(program, attributes, deviceOf(options.device));
+  const change = options.dtype === undefined ? null : dtypeChange(program, attributes, options.dtype);
+  const reasons = whatNeedsInterpreter(program);
+  if (reasons.length > 0) {
+    if (change !== null) {
+      throw new CompileError(
+        `${program.name}: cannot run in ${change.to.name}: ${
+          reasons.join("; ")
+        }; export it in ${change.to.name} instead`,
+      );
+    }
+    return interpreted(program, attributes, reasons);
+  }
+  if (change !== null) attributes = convert(attributes, change);
+  const callable = callableGraph(program, attributes, change);
+  const { graph, tensorInputs, writtenInputs } = callable;
+  const used = new Map(graph.attributes.map(({ path }) => [path, attributes.get(path) as Tensor]));
+  const records: CompileRecord[] = [];
+  const metas = graph.placeholders.map(({ value }) => tensorMeta(value));
+  const compiled = (() => {
+    using _ = onCompile((record) => records.push(record));
+    const module = {
+      graph,
+      attributes: used,
+      recorded: new Set<never>(),
+      differentiable: graph.output.results.map(() => false),
+    };
+    return compiler(module, metas.map((m) => fakeTensor(m)), {
+      mode: options.mode ?? "default",
+      options: options.options ?? {},
+    });
+  })();
+  const { userInputs } = program;
+  let checkedFor = "";
+  let bindings: Bindings | null = null;
+  const run = (inputs: readonly RunValue[]): RunValue[] => {
+    const given = change === null ? inputs : inputs.map((v) => convertInput(v, change));
+    const key = geometryOf(given);
+    if (bindings === null || key !== checkedFor) {
+      bindings = program.bind(
+        change === null ? inputs : inputs.map((v, i) => asExported(v, userInputs[i]?.value, change)),
+      );
+      checkedFor = key;
+    }
+    const tensors: Tensor[] = [];
+    const restore: (readonly [Tensor, Tensor])[] = [];
+    for (const [i, at] of tensorInputs.entries()) {
+      const t = given[at] as Tensor;
+      const laidOut = inLayout(t, metas[i] as TensorMeta, bindings);
+      tensors.push(laidOut);
+      const original = inputs[at] as Tensor;
+      if (laidOut !== original && writtenInputs.has(at)) restore.push([original, laidOut]);
+    }
+    const results = noGrad(() => compiled(tensors));
+    for (const [to, from] of restore) noGrad(() => to.copy_(from));
+    return [...results];
+  };
+  const stats: CompiledStats = {
+    kernels: records.reduce((n, r) => n + r.graph.compiled.counters.kernels, 0),
+    peakBytes: records.reduce((n, r) => n + r.graph.compiled.counters.peakBytes, 0),
+    attributeBytes: bytesOf(used.values()),
+    graphBreaks: 0,
+  };
+  return Object.assign(run, {
+    kind: "compiled" as const,
+    reason: null,
+    stats,
+    ready: async () => {
+      await compiled.ready?.();
+    },
+  });
+}
+
+function interpreted(
+  program: ExportedProgram,
+  attributes: ReadonlyMap<string, Tensor>,
+  reasons: readonly string[],
+): CompiledExport {
+  const reason = reasons.length > 5
+    ? `${reasons.slice(0, 5).join("; ")}; and ${reasons.length - 5} more`
+    : reasons.join("; ");
+  warnOnce(`${program.name} is not compiled but run node by node: ${reason}`, "graph_break");
+  const run = (inputs: readonly RunValue[]): RunValue[] => noGrad(() => program.callFlat(inputs));
+  return Object.assign(run, {
+    kind: "interpreted" as const,
+    reason,
+    stats: {
+      kernels: program.graph.calls.length,
+      peakBytes: 0,
+      attributeBytes: bytesOf(attributes.values()),
+      graphBreaks: reasons.length,
+    },
+    ready: () => Promise.resolve(),
+  });
+}
+
+function checkDevice(program: ExportedProgram, attributes: ReadonlyMap<string, Tensor>, wanted: Device): void {
+  const others = [
+    ...[...attributes.values()].map((t) => t.device),
+    ...program.userInputs.flatMap(({ value }) => isTensorMeta(value) ? [value.device] : []),
+  ].filter((d) => d !== wanted);
+  if (others.length === 0) return;
+  throw new TypeError(
+    `compileExported: the program was read for ${others[0]}, not for ${wanted}; read it with { device: "${wanted}" }`,
+  );
+}
+
+function bytesOf(tensors: Iterable<Tensor>): number {
+  const storages = new Map<unknown, number>();
+  for (const t of tensors) storages.set(t.storage, t.storage.buffer?.byteLength ?? 0);
+  return [...storages.values()].reduce((a, b) => a + b, 0);
+}
+
+function tensorMeta(value: NodeValue): TensorMeta {
+  if (!isTensorMeta(value)) throw new InternalError("an input of the compiled graph is not a tensor");
+  return value;
+}
+
+function convertInput(value: RunValue, change: DTypeChange): RunValue {
+  return value instanceof Tensor && value.dtype === change.from ? noGrad(() => value.to(change.to)) : value;
+}
+
+/** The program describes its inputs in its own dtype; here they may have the new one already. */
+function asExported(value: RunValue, meta: NodeValue | undefined, change: DTypeChange): RunValue {
+  if (!(value instanceof Tensor) || value.dtype !== change.to) return value;
+  if (!isTensorMeta(meta) || meta.dtype !== change.from) return value;
+  const { shape, stride, storageOffset, device } = value;
+  return fakeTensor({ shape, stride, storageOffset, dtype: change.from, device });
+}
+
+function geometryOf(inputs: readonly RunValue[]): string {
+  return inputs.map((v) => v instanceof Tensor ? `${v.dtype.name}[${v.shape}]` : `${typeof v} ${v}`).join(";");
+}
+
+/** The tensor itself if its strides are those that the graph was compiled for, else a copy that has them. */
+function inLayout(t: Tensor, meta: TensorMeta, bindings: Bindings): Tensor {
+  const strides = meta.stride.map((s: Size) => bindings.value(s));
+  // The stride of a dimension with one element is never used.
+  if (t.numel === 0 || strides.every((s, d) => Number(t.shape[d]) === 1 || Number(t.stride[d]) === s)) {
+    return strides.every((s, d) => t.stride[d] === s) ? t : restrided(t, strides);
+  }
+  return noGrad(() => {
+    const { dtype, device } = t;
+    const made = dispatch(getOp("aten.empty_strided.default"), { size: t.shape, stride: strides, dtype, device });
+    return (made as Tensor).copy_(t);
+  });
+}
+
+/** The same memory, with strides that differ only where they are never used. */
+function restrided(t: Tensor, stride: readonly number[]): Tensor {
+  const { shape, storageOffset, dtype, device, storage } = t;
+  return new Tensor({ shape, stride, storageOffset, dtype, device, storage });
+}
