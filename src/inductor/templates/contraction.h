@@ -179,8 +179,12 @@ struct tsr_gemm {
     const long mp = tsr_ceil(d.m, MR), np = tsr_ceil(d.n, NR), all = d.batches * mp * np;
     for (long id = begin; id < end; id++) {
       T sum[TILE] __attribute__((aligned(64)));
-      for (long x = 0; x < TILE; x++) sum[x] = g.shared[id * TILE + x];
-      for (long s = 1; s < g.splits; s++) for (long x = 0; x < TILE; x++) sum[x] += g.shared[(s * all + id) * TILE + x];
+      const long lanes = sizeof(typename tsr_reg<T>::type) / sizeof(T);
+      for (long x = 0; x < TILE; x += lanes) {
+        typename tsr_reg<T>::type total = vload(g.shared + id * TILE + x);
+        for (long s = 1; s < g.splits; s++) total += vload(g.shared + (s * all + id) * TILE + x);
+        vstore(sum + x, total);
+      }
       const long j = id % np * NR, i = id / np % mp * MR;
       d.finish(g.A, id / np / mp, i, tsr_min(MR, d.m - i), j, tsr_min(NR, d.n - j), sum);
     }
@@ -198,7 +202,7 @@ static void tsr_contract(const tessera_runtime* runtime, void** A, const tsr_con
 }
 
 // Writes `count` vectors of `lanes` rows, transposed: out[c * stride + r] = rows[r][c].
-TSR void tsr_transpose_put(vf32* rows, float* out, long stride, long count, long lanes) {
+static __attribute__((noinline, unused)) void tsr_transpose_put(const vf32* rows, float* out, long stride, long count, long lanes) {
 #if TESSERA_SHUFFLE && VW == 16
 #define TSR_LOW(a, b) __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define TSR_HIGH(a, b) __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
@@ -235,9 +239,9 @@ TSR void tsr_transpose_put(vf32* rows, float* out, long stride, long count, long
   for (long c = 0; c < count; c++) for (long i = 0; i < lanes; i++) out[c * stride + i] = rows[i][c];
 #endif
 }
-TSR void tsr_transpose_put(vd2* rows, double* out, long stride, long count, long lanes) {
+static __attribute__((noinline, unused)) void tsr_transpose_put(const vd2* rows, double* out, long stride, long count, long lanes) {
   const double* all = (const double*)rows;
   for (long c = 0; c < count; c++) for (long i = 0; i < lanes; i++) out[c * stride + i] = all[i * VW + c];
 }
 template <typename T>
-TSR void tsr_clear(T* out, long count) { for (long i = 0; i < count; i++) out[i] = 0; }
+TSR void tsr_clear(T* out, long count) { __builtin_memset(out, 0, (unsigned long)count * sizeof(T)); }

@@ -48,7 +48,7 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
     loops: loops.map((v) => axis(v, "loop")),
     parallelAxes: scatters.length > 0 ? injective.length : grid.length,
     split: target.workers > 1 && scatters.length === 0 && loops.length > 0 && instances < target.workers &&
-      instances * block * guessProduct(space.reduceAxes) >= SPLIT_ELEMENTS,
+      guessProduct(space.axes) * guessProduct(space.reduceAxes) >= SPLIT_ELEMENTS,
   };
 }
 

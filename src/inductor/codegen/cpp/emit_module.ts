@@ -5,13 +5,14 @@
  * the pointers of the slots that the caller owns, the arena, the sizes, and where an error is reported. Members of a group that are independent go
  * to the workers in one dispatch. No name of a graph reaches the text. Nothing is included but `abi.h` and `vec.h`.
  */
-import { InternalError } from "../../../core/mod.ts";
+import { InternalError, log } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { cDialect, constantValue, type Expr, printExpr, type Sym } from "../../../symbolic/mod.ts";
 import type { HostGroup } from "../../groups.ts";
 import type { HostPlan } from "../../host_plan.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { cppTarget } from "../../tile/target.ts";
+import { tileToText } from "../../tile/print.ts";
 import type { Kernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitCppContraction } from "../../templates/cpp_contraction.ts";
@@ -59,8 +60,11 @@ export function argsLayout(plan: HostPlan): ArgsLayout {
   return { slots, arena: next, sizes: next + 1, error: next + 2, length: next + 3 };
 }
 
-/** Flags: integers wrap, memory may be seen as another type. */
-export const CPP_FLAGS: readonly string[] = ["-fwrapv", "-fno-strict-aliasing"];
+/**
+ * Flags: integers wrap, memory may be seen as another type. The text is vectorised and unrolled already, so the first level of optimisation is
+ * enough: measured on a training step, kernels are 5 % slower than with the third and compile in half the time.
+ */
+export const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-aliasing"];
 
 /** The text of one kernel's function. */
 export function emitCppKernel(kernel: Kernel, lanes: number): CppFunctionText {
@@ -105,6 +109,7 @@ class Module {
 
   add(kernel: Kernel, lanes: number): Launch {
     verifyWhenAsked(kernel);
+    log("tile", () => `${kernel.name} (C++)\n${tileToText(kernel)}`);
     const text = emitCppKernel(kernel, lanes);
     const whole = `${text.support ?? ""}
 static void @(void* context, long begin, long end, int worker) {

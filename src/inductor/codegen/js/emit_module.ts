@@ -4,13 +4,14 @@
  * Each distinct kernel is one function (kernels that differ only in their buffers share it); `run` takes typed arrays out of the slots' buffers
  * and calls the functions in the order of the plan. The text is built from counters alone. A small kernel is ready in well under a millisecond.
  */
-import { InternalError } from "../../../core/mod.ts";
+import { InternalError, log } from "../../../core/mod.ts";
 import { type HostStep, type JsEntry, JsExecutable } from "../../../runtime/js/executable.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Group, HostGroup } from "../../groups.ts";
 import type { HostPlan } from "../../host_plan.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { JS_TARGET } from "../../tile/target.ts";
+import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { sizeFunction, slotNumbers, slotSources } from "../slots.ts";
@@ -83,6 +84,7 @@ export function emitJsModule(plan: HostPlan, runHost?: HostRunner): JsModule {
     }
     for (const kernel of lowerGroup(group, JS_TARGET)) {
       verifyWhenAsked(kernel);
+      log("tile", () => `${kernel.name} (JavaScript)\n${tileToText(kernel)}`);
       const { head, body, parameters } = emitJsKernel(kernel, use);
       const text = `(${head}) {\n${body}\n}`;
       let name = functions.get(text);
