@@ -7,7 +7,7 @@
  */
 import { computeType, uint8 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeEq, sizeProd, sizeSub } from "../symbolic/mod.ts";
-import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { defineOp, type MetaInput, type NamedArgs, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { preservedStride } from "./layout.ts";
 import { normalizeOver, normInputGrad, perChannel, scaleAndShift, statDtype, toCompute } from "./normalization.ts";
@@ -200,6 +200,11 @@ defineOp({
   ],
 });
 
+/** Training writes the running statistics, which ATen's schemas do not all say. */
+function writesStatistics({ runningMean, training, useInputStats }: NamedArgs<unknown>): boolean {
+  return runningMean !== null && runningMean !== undefined && training !== false && useInputStats !== false;
+}
+
 /** Normalises and writes new running statistics, where given and training. */
 function trainOrInfer(
   args: {
@@ -251,6 +256,7 @@ defineOp({
   schema:
     "aten::_native_batch_norm_legit(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!) running_mean, Tensor(b!) running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
   doc: "Batch normalisation that updates the running statistics in place when training.",
+  writesArguments: () => true,
   meta: (args) => batchNormSpecs(args),
   decompose: (args, F) => trainOrInfer(args, F),
   samples: (g) => [
@@ -281,6 +287,7 @@ defineOp({
   schema:
     "aten::native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps) -> (Tensor, Tensor, Tensor)",
   doc: "Batch normalisation with its statistics; updates the running ones when training.",
+  writesArguments: writesStatistics,
   meta: (args) => batchNormSpecs(args),
   decompose: (args, F) => trainOrInfer(args, F),
   samples: (g) => [
@@ -293,6 +300,7 @@ defineOp({
   schema:
     "aten::_batch_norm_with_update(Tensor input, Tensor? weight, Tensor? bias, Tensor(a!) running_mean, Tensor(b!) running_var, float momentum, float eps) -> (Tensor, Tensor, Tensor, Tensor)",
   doc: "Batch normalisation in training; the last result is an empty reserve.",
+  writesArguments: () => true,
   meta: (args) => [...batchNormSpecs({ ...args, training: true }), { shape: [0], dtype: uint8 }],
   decompose: (args, F) => [
     ...trainOrInfer({ ...args, training: true }, F),
@@ -305,6 +313,7 @@ defineOp({
   schema:
     "aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor",
   doc: "Normalises each channel over the batch, or by running statistics; updates these when training.",
+  writesArguments: writesStatistics,
   meta: (args) => batchNormSpecs(args)[0],
   decompose: (args, F) => trainOrInfer(args, F)[0],
   samples: (g) => [
@@ -373,6 +382,7 @@ defineOp({
   schema:
     "aten::instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor",
   doc: "Normalises each channel of each sample, or by running statistics.",
+  writesArguments: writesStatistics,
   meta: ({ input, weight, bias, runningMean, runningVar, useInputStats }) => {
     checkBatchNorm("instance_norm", input, [weight, bias, runningMean, runningVar]);
     if (!useInputStats && (runningMean === null || runningVar === null)) {

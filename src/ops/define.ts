@@ -97,6 +97,11 @@ interface DefinitionBase<S extends string> {
   readonly dataDependent?: boolean;
   /** `decompose` checks its arguments itself, because `meta` refuses some that it can take. Otherwise `meta` runs before it. */
   readonly checksItself?: boolean;
+  /**
+   * Tells that the decomposition writes to tensors that the schema does not mark: running statistics, where given and training. Such a call is
+   * decomposed before it is captured, so that a graph shows the writes.
+   */
+  readonly writesArguments?: (args: NamedArgs<unknown>) => boolean;
   /** False keeps the operator off `Tensor` and `F` (internal forms). Default true. */
   readonly public?: boolean;
   /** One or two sentences for the documentation table and the method's docstring. */
@@ -146,6 +151,8 @@ export interface Operator extends OpTarget {
   } | null;
   /** For `add_`: the operator `add` whose result is written into `self`. Null for functional operators. */
   readonly functional: Operator | null;
+  /** Tells that a call writes to tensors that the schema does not mark. */
+  readonly writesArguments: ((args: NamedArgs<unknown>) => boolean) | null;
   readonly isRandom: boolean;
   readonly isDataDependent: boolean;
   readonly isPublic: boolean;
@@ -186,6 +193,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     host: erased.host ?? null,
     view: erased.view ?? null,
     functional: null,
+    writesArguments: erased.writesArguments ?? null,
     isRandom: definition.random ?? false,
     isDataDependent: definition.dataDependent ?? false,
     isPublic: definition.public ?? true,

@@ -214,7 +214,9 @@ export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResu
   // An operator that may return its argument (contiguous, to) is decomposed before a mode sees it: whether it aliases must be the
   // same captured and eager.
   if (op.decompose !== null) {
-    if ((wantsGrad && op.vjp === null) || info.mayAlias) return decompose(op, args);
+    if ((wantsGrad && op.vjp === null) || info.mayAlias || op.writesArguments?.(args) === true) {
+      return decompose(op, args);
+    }
     if (mode === null && runsDecomposed(op, args)) {
       if (!wantsGrad) return decompose(op, args);
       const result = noGrad(() => notAnArgument(op, args, decompose(op, args)));
