@@ -324,7 +324,7 @@ class Emitter {
       const v = this.nameOf(source);
       for (const other of others) {
         const w = this.nameOf(other);
-        this.#fail(`${v} !== ${w} && ${v}.storage === ${w}.storage`, `${source} and ${other} did not share memory`);
+        this.#fail(`${v}.storage === ${w}.storage`, `${source} and ${other} did not share memory`);
       }
       if (storages.size === 0) return;
       this.#fail(`${this.#constant(storages)}.has(${v}.storage)`, `${source} shared no memory with what is written`);

@@ -5,7 +5,7 @@
  * `forward` reads are plain properties, so that capture can guard them.
  */
 import { int64 } from "../core/mod.ts";
-import { ones, type Tensor, zeros } from "../tensor/mod.ts";
+import { noGrad, ones, type Tensor, zeros } from "../tensor/mod.ts";
 import { batchNorm, groupNorm, instanceNorm, layerNorm, rmsNorm } from "./functional/normalization.ts";
 import { type FactoryOptions, flag, placement } from "./linear.ts";
 import { Module } from "./module.ts";
@@ -69,18 +69,26 @@ abstract class BatchNorm extends Module {
       );
     }
     const { runningMean, runningVar, numBatchesTracked, training, eps } = this;
-    let momentum = this.momentum ?? 0;
-    if (training && numBatchesTracked !== null) {
-      numBatchesTracked.add_(1);
-      if (this.momentum === null) momentum = 1 / numBatchesTracked.item();
-    }
-    return batchNorm(x, runningMean, runningVar, {
+    if (training && numBatchesTracked !== null) numBatchesTracked.add_(1);
+    const averages = training && this.momentum === null && numBatchesTracked !== null;
+    // A plain average: the share of a batch is one by their number. It stays a tensor, so that compiled steps need not know it.
+    const before = averages ? [runningMean?.clone() ?? null, runningVar?.clone() ?? null] as const : null;
+    const y = batchNorm(x, runningMean, runningVar, {
       weight: this.weight,
       bias: this.bias,
       training: training || runningMean === null,
-      momentum,
+      momentum: averages ? 1 : this.momentum ?? 0,
       eps,
     });
+    if (before !== null && numBatchesTracked !== null) {
+      noGrad(() => {
+        [runningMean, runningVar].forEach((batch, i) => {
+          const old = before[i] ?? null;
+          if (batch !== null && old !== null) batch.copy_(old.add(batch.sub(old).div(numBatchesTracked)));
+        });
+      });
+    }
+    return y;
   }
 
   override extraRepr(): string {

@@ -16,7 +16,7 @@ import {
   type TensorSpec,
   type TensorValue,
 } from "../ops/mod.ts";
-import { contiguousStride, isSymInt, sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
+import { contiguousStride, isSymInt, sameShape, shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
 import { normalizeNamed } from "./arguments.ts";
 import { eagerBackend } from "./backend.ts";
 import { autogradEngine, isGradEnabled, noGrad } from "./engine.ts";
@@ -375,6 +375,7 @@ function runInPlace(
   const where = op.schema.name;
   if (!(self instanceof Tensor)) throw new TypeError(`${where}: needs a tensor to write to, got a number`);
   if (isGradEnabled()) checkWritable(where, self);
+  checkDistinct(where, self);
   const [spec] = inferSpecs(fn, args);
   if (spec === undefined) throw new InternalError(`${op.target}: no result to write`);
   if (!sameShape(spec.shape, self.shape)) {
@@ -396,10 +397,23 @@ function runInPlace(
   const engine = autogradEngine();
   const after = wantsGrad && engine !== null && self.dtype.isFloat ? engine.beforeWrite(fn, args, self) : null;
   if (mode !== null) suspendMode(mode, () => mode.dispatch(op, args));
-  else if (self.isDense) writeEager(fn, args, self, spec, where);
+  else if (self.isDense) writeEager(fn, args, self, spec);
   self.storage.version++;
   after?.();
   return self;
+}
+
+/** @throws {TypeError} if several elements are one in memory. */
+function checkDistinct(where: string, self: Tensor): void {
+  for (let i = 0; i < self.ndim; i++) {
+    if (self.stride[i] === 0 && !sizeLe(self.shape[i] ?? 1, 1)) {
+      throw new TypeError(
+        `${where}: several elements of the tensor of shape ${
+          shapeToText(self.shape)
+        } share memory (it was expanded); write to its clone()`,
+      );
+    }
+  }
 }
 
 function checkWritable(where: string, self: Tensor): void {
@@ -427,16 +441,7 @@ function copyOperator(): (self: Tensor, source: Tensor) => Tensor {
   return copyInPlace;
 }
 
-function writeEager(fn: Operator, args: NamedArgs<Tensor>, self: Tensor, spec: TensorSpec, where: string): void {
-  for (let i = 0; i < self.ndim; i++) {
-    if (self.stride[i] === 0 && Number(self.shape[i]) > 1) {
-      throw new TypeError(
-        `${where}: several elements of the tensor of shape ${
-          shapeToText(self.shape)
-        } share memory (it was expanded); write to its clone()`,
-      );
-    }
-  }
+function writeEager(fn: Operator, args: NamedArgs<Tensor>, self: Tensor, spec: TensorSpec): void {
   const device = commonDeviceOfWrite(fn, args, self);
   if (device && fn.kind === "loop" && spec.dtype === self.dtype && !overlaps(fn, args, self)) {
     if (eagerBackend(self.device).executeInPlace?.(fn, args, self) === true) return;

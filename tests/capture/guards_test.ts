@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { float32, float64 } from "../../src/core/mod.ts";
 import { noGrad, rand, randn, Tensor, tensor } from "../../src/tensor/mod.ts";
 import * as nn from "../../src/nn/mod.ts";
-import { reset } from "../../src/capture/mod.ts";
+import { compile, reset } from "../../src/capture/mod.ts";
 import { compilations, eachBackend, eventsOf, full, same } from "./support.ts";
 
 eachBackend("the same dtypes and shapes compile once, others again, and both stay", (backend) => {
@@ -174,4 +174,23 @@ Deno.test("the guards of three tensors cost at most 2 µs", () => {
   }
   assert.ok(calls > 100000);
   assert.ok(best <= 2, `a call took ${best.toFixed(2)} µs`);
+});
+
+eachBackend("one tensor given twice is noticed where one of the arguments is written", (backend) => {
+  const add = (x: Tensor, y: Tensor) => {
+    x.add_(1);
+    return y.mul(2);
+  };
+  const f = compile(add, { backend });
+  same(f(randn([3]), tensor([1.5, 2, 3])), tensor([3, 4, 6], { dtype: float32 }));
+  const x = tensor([1.5, 2, 3]);
+  same(f(x, x), tensor([5, 6, 8], { dtype: float32 }));
+});
+
+eachBackend("batch normalisation without momentum is captured whole", (backend) => {
+  const norm = new nn.BatchNorm1d(1, { momentum: null });
+  const f = full((x: Tensor) => norm.forward(x), backend);
+  for (const v of [1, 2, 6]) f(tensor([[v], [v]], { dtype: float32 }));
+  assert.equal(compilations(f), 1);
+  assert.ok(Math.abs((norm.runningMean?.item() ?? 0) - 3) < 1e-6);
 });

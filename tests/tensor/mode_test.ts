@@ -100,3 +100,9 @@ Deno.test("tracked() reads plainly, and tells the mode in force", () => {
   assert.equal(withMode(mode, () => tracked(options, "lr")), 0.1);
   assert.deepEqual(mode.reads, ["lr"]);
 });
+
+Deno.test("a fake tensor that was expanded refuses writes as a real one does", () => {
+  withMode(new FakeTensorMode(), () => {
+    assert.throws(() => zeros([1, 4]).expand([3, 4]).add_(1), /add_: several elements .* share memory/);
+  });
+});
