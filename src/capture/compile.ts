@@ -299,6 +299,14 @@ function explanation(entry: Entry | null, breaks: readonly GraphBreak[]): Explan
   return { ...out, toString: () => lines.join("\n") };
 }
 
+/** What became of a compiled function: its entries, and why calls of it ran eagerly. */
+export function captureStats(
+  fn: (...args: never[]) => unknown,
+): { readonly entries: number; readonly breaks: readonly GraphBreak[] } {
+  const code = codes.get(fn);
+  return { entries: code?.entries.length ?? 0, breaks: code?.breaks ?? [] };
+}
+
 /** The number of compiled entries of a function, for tests and diagnostics. */
 export function entryCount(fn: (...args: never[]) => unknown): number {
   return codes.get(fn)?.entries.length ?? 0;

@@ -5,6 +5,7 @@
  */
 export * from "./backends.ts";
 export {
+  captureStats,
   compile,
   type Compiled,
   type CompileOptions,
