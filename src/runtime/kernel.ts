@@ -26,6 +26,7 @@ export interface Executable {
    * of the plan's size symbols.
    *
    * @throws {RangeError} if a gather or scatter meets an index outside of its dimension
+   * @throws {OutOfMemoryError} if a kernel gets no working memory
    */
   run(buffers: readonly (CpuBuffer | undefined)[], sizes: readonly number[]): void;
 }

@@ -63,12 +63,12 @@ struct tsr_gemm {
   long shared_bytes, private_bytes;
 
   void plan() {
-    const long k = d->steps * d->inner;
+    const long k = tsr_max(1, d->steps * d->inner);
     // A panel of columns and one of rows fill a first-level cache of 48 KiB; one block if k is nearly that.
     const long fit = 40960 / (long)sizeof(T) / (NR + MR);
-    kb = d->steps;
+    kb = tsr_max(1, d->steps);
     if (2 * k > 3 * fit) kb = tsr_max(1, tsr_ceil(d->steps, tsr_ceil(k, fit)));
-    const long kc = kb * d->inner;
+    const long kc = tsr_max(1, kb * d->inner);
     const long mpanels = tsr_ceil(d->m, MR), npanels = tsr_ceil(d->n, NR);
     // Half of a second-level cache of a megabyte for the rows, a quarter for the columns, at least a few panels.
     const long mfit = tsr_max(4, 393216 / (long)sizeof(T) / (kc * MR)), nfit = tsr_max(2, 393216 / (long)sizeof(T) / (kc * NR));
@@ -104,7 +104,7 @@ struct tsr_gemm {
   void run() {
     plan();
     char* memory = (char*)runtime->scratch(0, shared_bytes + private_bytes);
-    if (!memory) return;
+    if (!memory) return tsr_no_memory(shared_bytes + private_bytes);
     shared = (T*)memory;
     const long tasks = d->batches * mblocks * nblocks * splits;
     const double work = 2.0 * d->m * d->n * (double)(d->steps * d->inner) * d->batches;
@@ -121,7 +121,7 @@ struct tsr_gemm {
     const tsr_gemm& g = *(const tsr_gemm*)self;
     const tsr_contraction& d = *g.d;
     char* memory = worker == 0 ? (char*)g.shared + g.shared_bytes : (char*)g.runtime->scratch(worker, g.private_bytes);
-    if (!memory) return;
+    if (!memory) return tsr_no_memory(g.private_bytes);
     const long kp = g.kb * d.inner;
     T* const pa = (T*)memory;
     T* const pb = (T*)(((unsigned long)(pa + g.mb * kp + VW) + 63) & ~63ul);

@@ -5,7 +5,8 @@
  * Errors that kernels meet come back in three words at the end.
  */
 import { type Executable, type SlotSource, SlotTable } from "../kernel.ts";
-import { addressOf, type CpuBuffer } from "./memory.ts";
+import { OutOfMemoryError } from "../buffer.ts";
+import { addressOf, type CpuBuffer, cpuAllocator } from "./memory.ts";
 import type { Library, NativeKernel } from "./library.ts";
 import { threadPool } from "./thread_pool.ts";
 
@@ -42,7 +43,7 @@ export class CpuExecutable implements Executable {
   readonly #slots: SlotTable;
   readonly #args: Uint32Array<ArrayBuffer>;
   readonly #external: (readonly [slot: number, position: number])[] = [];
-  readonly #sizes: BigInt64Array<ArrayBuffer>;
+  #sizes = new BigInt64Array(8);
   readonly #error = new BigInt64Array(3);
   /** Keeps the code loaded. */
   readonly library: Library;
@@ -55,7 +56,6 @@ export class CpuExecutable implements Executable {
     this.#layout = layout;
     this.#slots = new SlotTable(sources, arenaBytes);
     this.#args = new Uint32Array(2 * layout.length);
-    this.#sizes = new BigInt64Array(64);
     layout.slots.forEach((position, slot) => {
       if (position !== null) this.#external.push([slot, position]);
     });
@@ -68,6 +68,10 @@ export class CpuExecutable implements Executable {
     const args = this.#args;
     if (this.#slots.bind(buffers, sizes)) {
       this.#write(this.#layout.arena, this.#slots.arenaAddress);
+      if (sizes.length > this.#sizes.length) {
+        this.#sizes = new BigInt64Array(sizes.length);
+        this.#write(this.#layout.sizes, addressOf(this.#sizes));
+      }
       for (let i = 0; i < sizes.length; i++) this.#sizes[i] = BigInt(sizes[i] ?? 0);
     }
     for (const [slot, position] of this.#external) (buffers[slot] as CpuBuffer).writeAddress(args, position);
@@ -79,8 +83,9 @@ export class CpuExecutable implements Executable {
   }
 
   #fail(): never {
-    const [value, size] = this.#error;
+    const [value, size, kind] = this.#error;
     this.#error[2] = 0n;
+    if (kind === 2n) throw new OutOfMemoryError("cpu", Number(value), cpuAllocator().stats().liveBytes);
     throw new RangeError(`an index is ${value}, but the dimension it selects from has ${size} elements`);
   }
 

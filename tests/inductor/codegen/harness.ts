@@ -412,8 +412,16 @@ function internalBuffers(c: Case): BufferRef[] {
   return [...found];
 }
 
-/** What the groups should yield. */
+const known = new WeakMap<Case, Memory>();
+
+/** What the groups should yield; worked out once for all tiers. */
 export function expectedOf(c: Case): Memory {
+  let memory = known.get(c);
+  if (memory === undefined) known.set(c, memory = compute(c));
+  return memory;
+}
+
+function compute(c: Case): Memory {
   const memory: Memory = new Map([...c.data].map(([b, numbers]) => [b, [...numbers]]));
   const run = new Interpreter(memory, c.sizes ?? new Map());
   for (const b of internalBuffers(c)) {

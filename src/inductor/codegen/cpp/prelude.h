@@ -631,7 +631,7 @@ TSR void tsr_better_vector(T& best, vl2& at, T value, vl2 position, int sign) {
   at = tsr_where(take, position, at);
 }
 
-// ---- errors: the first bad index and the size of its dimension ----
+// ---- errors: a number, what it should fit, and what is wrong: 1 for an index and its dimension, 2 for memory ----
 static long* tsr_error;
 static __attribute__((noinline, cold, unused)) void tsr_bad_index(long value, long size) {
   if (tsr_error[2] == 0) {
@@ -639,6 +639,10 @@ static __attribute__((noinline, cold, unused)) void tsr_bad_index(long value, lo
     tsr_error[1] = size;
     tsr_error[2] = 1;
   }
+}
+static __attribute__((noinline, cold, unused)) void tsr_no_memory(long bytes) {
+  tsr_error[0] = bytes;
+  tsr_error[2] = 2;
 }
 TSR long tsr_bind(long value, long size) {
   const long at = value < 0 ? value + size : value;
