@@ -28,6 +28,10 @@ export interface TensorMethods<T> {
   _adaptiveAvgPool2d(outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
+  /** Whether all elements of a bool tensor hold. */
+  _isAllTrue(): T;
+  /** Whether any element of a bool tensor hold. */
+  _isAnyTrue(): T;
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(dim: Size, halfToFloat: boolean): T;
   /** self with copies of itself around it. */
@@ -167,6 +171,8 @@ export interface TensorMethods<T> {
   argsort(options?: { dim?: Size; descending?: boolean }): T;
   argsort(dim?: Size, descending?: boolean): T;
   argsort(options: { stable: boolean; dim?: Size; descending?: boolean }): T;
+  /** The positions of elements that are not 0, [number, dimensions]. */
+  argwhere(): T;
   /** A view of self's storage with any shape, strides and offset. */
   asStrided(size: readonly Size[], stride: readonly Size[], options?: { storageOffset?: Size | null }): T;
   asStrided(size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
@@ -373,6 +379,9 @@ export interface TensorMethods<T> {
     padding: Size | readonly Size[],
     stride: Size | readonly Size[],
   ): T;
+  /** All choices of r elements of a vector, in order of position, as rows. */
+  combinations(options?: { r?: Size; withReplacement?: boolean }): T;
+  combinations(r?: Size, withReplacement?: boolean): T;
   /** The tensor itself: it is real. */
   conj(): T;
   /** The tensor itself: it is real. */
@@ -406,6 +415,9 @@ export interface TensorMethods<T> {
   countNonzero(options?: { dim?: Size | null }): T;
   countNonzero(dim?: Size | null): T;
   countNonzero(dim: readonly Size[]): T;
+  /** The cross product along dim, by default the first dimension of size 3. */
+  cross(other: T | Scalar, options?: { dim?: Size | null }): T;
+  cross(other: T | Scalar, dim?: Size | null): T;
   /** Cross entropy of softmax(self) along the classes [N, C, …] with classes [N, …] or probabilities [N, C, …]. */
   crossEntropyLoss(
     target: T | Scalar,
@@ -619,6 +631,14 @@ export interface TensorMethods<T> {
   /** The first half along dim, gated by the sigmoid of the second half. */
   glu(options?: { dim?: Size }): T;
   glu(dim?: Size): T;
+  /** Derivatives along dimensions, estimated by finite differences. */
+  gradient(options?: { spacing?: Scalar | null; dim?: Size | null; edgeOrder?: Size }): T[];
+  gradient(options: { spacing: Scalar; dim: readonly Size[]; edgeOrder?: Size }): T[];
+  gradient(options: { dim: readonly Size[]; edgeOrder?: Size }): T[];
+  gradient(options: { spacing: readonly Scalar[]; dim?: Size | null; edgeOrder?: Size }): T[];
+  gradient(options: { spacing: readonly Scalar[]; dim: readonly Size[]; edgeOrder?: Size }): T[];
+  gradient(options: { spacing: readonly T[]; dim?: Size | null; edgeOrder?: Size }): T[];
+  gradient(options: { spacing: readonly T[]; dim: readonly Size[]; edgeOrder?: Size }): T[];
   /** Whether self is greater than other, element by element. */
   greater(other: T | Scalar): T;
   greater(other: Scalar): T;
@@ -784,6 +804,8 @@ export interface TensorMethods<T> {
   liftFresh(): T;
   /** A fresh copy of a constant of the program. */
   liftFreshCopy(): T;
+  /** The cross product of vectors of 3 elements along dim. */
+  linalgCross(other: T | Scalar, options?: { dim?: Size }): T;
   /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
   linalgMatrixNorm(ord: Scalar, options?: { dim?: readonly Size[]; keepdim?: boolean; dtype?: DType | null }): T;
   linalgMatrixNorm(ord: Scalar, dim?: readonly Size[], keepdim?: boolean, options?: { dtype?: DType | null }): T;
@@ -887,6 +909,10 @@ export interface TensorMethods<T> {
   /** value where the mask holds, else self. */
   maskedFill_(mask: T | Scalar, value: Scalar): T;
   maskedFill_(mask: T | Scalar, value: T | Scalar): T;
+  /** self, with the elements of source in order where mask holds. */
+  maskedScatter(mask: T | Scalar, source: T | Scalar): T;
+  /** self, with the elements of source in order where mask holds. */
+  maskedScatter_(mask: T | Scalar, source: T | Scalar): T;
   /** The elements where a mask holds, as a vector; both broadcast. */
   maskedSelect(mask: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
@@ -1140,6 +1166,8 @@ export interface TensorMethods<T> {
   nllLossNd(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
   /** The positions of elements that are not 0, [number, dimensions], in row-major order. */
   nonzero(): T;
+  /** The positions of elements that are not 0, one vector a dimension. */
+  nonzeroNumpy(): T[];
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   norm(options?: { p?: Scalar }): T;
   norm(p?: Scalar): T;
@@ -1298,6 +1326,8 @@ export interface TensorMethods<T> {
   /** Each element repeated in place along dim; the flattened tensor if dim is null. */
   repeatInterleave(repeats: Size, options?: { dim?: Size | null; outputSize?: Size | null }): T;
   repeatInterleave(repeats: Size, dim?: Size | null, options?: { outputSize?: Size | null }): T;
+  repeatInterleave(repeats: T | Scalar, options?: { dim?: Size | null; outputSize?: Size | null }): T;
+  repeatInterleave(repeats: T | Scalar, dim?: Size | null, options?: { outputSize?: Size | null }): T;
   /** self with its edge repeated around it. */
   replicationPad1d(padding: Size | readonly Size[]): T;
   /** self with its edge repeated around it. */
@@ -1513,6 +1543,8 @@ export interface TensorMethods<T> {
   tensorSplit(sections: Size, dim?: Size): T[];
   tensorSplit(indices: readonly Size[], options?: { dim?: Size }): T[];
   tensorSplit(indices: readonly Size[], dim?: Size): T[];
+  tensorSplit(tensorIndicesOrSections: T | Scalar, options?: { dim?: Size }): T[];
+  tensorSplit(tensorIndicesOrSections: T | Scalar, dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
   /** Thin singular value decomposition; columns of zeros where a singular value is 0. */
@@ -1753,6 +1785,8 @@ export interface Functional<T = TensorValue> {
     momentum: number,
     eps: number,
   ): [T, T, T, T];
+  /** Each tensor in num_chunks chunks along dim, padded with zeros and flattened, side by side. */
+  _chunkCat(tensors: readonly T[], dim: Size, numChunks: Size): T;
   /** rms_norm with its reciprocal root mean square. */
   _fusedRmsNorm(
     input: T | Scalar,
@@ -1760,6 +1794,10 @@ export interface Functional<T = TensorValue> {
     weight: T | Scalar | null,
     eps: number | null,
   ): [T, T];
+  /** Whether all elements of a bool tensor hold. */
+  _isAllTrue(self: T | Scalar): T;
+  /** Whether any element of a bool tensor hold. */
+  _isAnyTrue(self: T | Scalar): T;
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of log_softmax, from its result. */
@@ -1880,6 +1918,12 @@ export interface Functional<T = TensorValue> {
     outputSize: readonly Size[] | null,
     scaleFactors: readonly number[] | null,
   ): T;
+  /** v scaled so that its norms over all dimensions but dim are g. */
+  _weightNorm(v: T | Scalar, g: T | Scalar, options?: { dim?: Size }): T;
+  _weightNorm(v: T | Scalar, g: T | Scalar, dim?: Size): T;
+  /** _weight_norm and the norms that v had. */
+  _weightNormInterface(v: T | Scalar, g: T | Scalar, options?: { dim?: Size }): [T, T];
+  _weightNormInterface(v: T | Scalar, g: T | Scalar, dim?: Size): [T, T];
   /** The absolute value. */
   abs(self: T | Scalar): T;
   /** The absolute value. */
@@ -2017,6 +2061,8 @@ export interface Functional<T = TensorValue> {
   argsort(self: T | Scalar, options?: { dim?: Size; descending?: boolean }): T;
   argsort(self: T | Scalar, dim?: Size, descending?: boolean): T;
   argsort(self: T | Scalar, options: { stable: boolean; dim?: Size; descending?: boolean }): T;
+  /** The positions of elements that are not 0, [number, dimensions]. */
+  argwhere(self: T | Scalar): T;
   /** A view of self's storage with any shape, strides and offset. */
   asStrided(
     self: T | Scalar,
@@ -2297,6 +2343,8 @@ export interface Functional<T = TensorValue> {
   /** Bits that are set in exactly one. */
   bitwiseXor_(self: T | Scalar, other: T | Scalar): T;
   bitwiseXor_(self: T | Scalar, other: Scalar): T;
+  /** A matrix with the tensors as blocks on its diagonal, zeros elsewhere. */
+  blockDiag(tensors: readonly T[]): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(self: T | Scalar, mat2: T | Scalar): T;
   /** Views of all tensors in the shape that they broadcast to. */
@@ -2305,6 +2353,8 @@ export interface Functional<T = TensorValue> {
   broadcastTo(self: T | Scalar, size: readonly Size[]): T;
   /** The bucket of each value, between sorted boundaries. */
   bucketize(self: T | Scalar, boundaries: T | Scalar, options?: { outInt32?: boolean; right?: boolean }): T;
+  /** All tuples of one element of each vector, as rows; a single vector stays as it is. */
+  cartesianProd(tensors: readonly T[]): T;
   /** Tensors one after the other along an existing dimension, promoted to one dtype. */
   cat(tensors: readonly T[], options?: { dim?: Size }): T;
   cat(tensors: readonly T[], dim?: Size): T;
@@ -2363,6 +2413,11 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
   columnStack(tensors: readonly T[]): T;
+  /** All ascending choices of r of n positions, as rows. */
+  combinationPositions(n: Size, r: Size, withReplacement: boolean): T;
+  /** All choices of r elements of a vector, in order of position, as rows. */
+  combinations(self: T | Scalar, options?: { r?: Size; withReplacement?: boolean }): T;
+  combinations(self: T | Scalar, r?: Size, withReplacement?: boolean): T;
   /** Tensors one after the other along an existing dimension, promoted to one dtype. */
   concat(tensors: readonly T[], options?: { dim?: Size }): T;
   concat(tensors: readonly T[], dim?: Size): T;
@@ -2661,6 +2716,9 @@ export interface Functional<T = TensorValue> {
   countNonzero(self: T | Scalar, options?: { dim?: Size | null }): T;
   countNonzero(self: T | Scalar, dim?: Size | null): T;
   countNonzero(self: T | Scalar, dim: readonly Size[]): T;
+  /** The cross product along dim, by default the first dimension of size 3. */
+  cross(self: T | Scalar, other: T | Scalar, options?: { dim?: Size | null }): T;
+  cross(self: T | Scalar, other: T | Scalar, dim?: Size | null): T;
   /** Cross entropy of softmax(self) along the classes [N, C, …] with classes [N, …] or probabilities [N, C, …]. */
   crossEntropyLoss(
     self: T | Scalar,
@@ -2959,6 +3017,14 @@ export interface Functional<T = TensorValue> {
   /** The first half along dim, gated by the sigmoid of the second half. */
   glu(self: T | Scalar, options?: { dim?: Size }): T;
   glu(self: T | Scalar, dim?: Size): T;
+  /** Derivatives along dimensions, estimated by finite differences. */
+  gradient(self: T | Scalar, options?: { spacing?: Scalar | null; dim?: Size | null; edgeOrder?: Size }): T[];
+  gradient(self: T | Scalar, options: { spacing: Scalar; dim: readonly Size[]; edgeOrder?: Size }): T[];
+  gradient(self: T | Scalar, options: { dim: readonly Size[]; edgeOrder?: Size }): T[];
+  gradient(self: T | Scalar, options: { spacing: readonly Scalar[]; dim?: Size | null; edgeOrder?: Size }): T[];
+  gradient(self: T | Scalar, options: { spacing: readonly Scalar[]; dim: readonly Size[]; edgeOrder?: Size }): T[];
+  gradient(self: T | Scalar, options: { spacing: readonly T[]; dim?: Size | null; edgeOrder?: Size }): T[];
+  gradient(self: T | Scalar, options: { spacing: readonly T[]; dim: readonly Size[]; edgeOrder?: Size }): T[];
   /** Whether self is greater than other, element by element. */
   greater(self: T | Scalar, other: T | Scalar): T;
   greater(self: T | Scalar, other: Scalar): T;
@@ -3234,6 +3300,8 @@ export interface Functional<T = TensorValue> {
   liftFresh(self: T | Scalar): T;
   /** A fresh copy of a constant of the program. */
   liftFreshCopy(self: T | Scalar): T;
+  /** The cross product of vectors of 3 elements along dim. */
+  linalgCross(self: T | Scalar, other: T | Scalar, options?: { dim?: Size }): T;
   /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
   linalgMatrixNorm(
     self: T | Scalar,
@@ -3410,6 +3478,10 @@ export interface Functional<T = TensorValue> {
   /** value where the mask holds, else self. */
   maskedFill_(self: T | Scalar, mask: T | Scalar, value: Scalar): T;
   maskedFill_(self: T | Scalar, mask: T | Scalar, value: T | Scalar): T;
+  /** self, with the elements of source in order where mask holds. */
+  maskedScatter(self: T | Scalar, mask: T | Scalar, source: T | Scalar): T;
+  /** self, with the elements of source in order where mask holds. */
+  maskedScatter_(self: T | Scalar, mask: T | Scalar, source: T | Scalar): T;
   /** The elements where a mask holds, as a vector; both broadcast. */
   maskedSelect(self: T | Scalar, mask: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
@@ -3874,12 +3946,17 @@ export interface Functional<T = TensorValue> {
   nllLossNd(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
   /** The positions of elements that are not 0, [number, dimensions], in row-major order. */
   nonzero(self: T | Scalar): T;
+  /** The positions of elements that are not 0, one vector a dimension. */
+  nonzeroNumpy(self: T | Scalar): T[];
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   norm(self: T | Scalar, options?: { p?: Scalar }): T;
   norm(self: T | Scalar, p?: Scalar): T;
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
+  /** The norm over all dimensions but one, which stays. */
+  normExceptDim(v: T | Scalar, options?: { pow?: Size; dim?: Size }): T;
+  normExceptDim(v: T | Scalar, pow?: Size, dim?: Size): T;
   /** Fills self with normally distributed numbers, from the default generator. */
   normal_(self: T | Scalar, options?: { mean?: number; std?: number; generator?: null | null }): T;
   normal_(self: T | Scalar, mean?: number, std?: number, options?: { generator?: null | null }): T;
@@ -4124,6 +4201,9 @@ export interface Functional<T = TensorValue> {
   /** Each element repeated in place along dim; the flattened tensor if dim is null. */
   repeatInterleave(self: T | Scalar, repeats: Size, options?: { dim?: Size | null; outputSize?: Size | null }): T;
   repeatInterleave(self: T | Scalar, repeats: Size, dim?: Size | null, options?: { outputSize?: Size | null }): T;
+  repeatInterleave(repeats: T | Scalar, options?: { outputSize?: Size | null }): T;
+  repeatInterleave(self: T | Scalar, repeats: T | Scalar, options?: { dim?: Size | null; outputSize?: Size | null }): T;
+  repeatInterleave(self: T | Scalar, repeats: T | Scalar, dim?: Size | null, options?: { outputSize?: Size | null }): T;
   /** self with its edge repeated around it. */
   replicationPad1d(self: T | Scalar, padding: Size | readonly Size[]): T;
   /** self with its edge repeated around it. */
@@ -4492,6 +4572,8 @@ export interface Functional<T = TensorValue> {
   tensorSplit(self: T | Scalar, sections: Size, dim?: Size): T[];
   tensorSplit(self: T | Scalar, indices: readonly Size[], options?: { dim?: Size }): T[];
   tensorSplit(self: T | Scalar, indices: readonly Size[], dim?: Size): T[];
+  tensorSplit(self: T | Scalar, tensorIndicesOrSections: T | Scalar, options?: { dim?: Size }): T[];
+  tensorSplit(self: T | Scalar, tensorIndicesOrSections: T | Scalar, dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(self: T | Scalar, other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
   /** Thin singular value decomposition; columns of zeros where a singular value is 0. */

@@ -61,3 +61,5 @@ import "./singular_values.ts";
 import "./patches.ts";
 import "./cumulative_extrema.ts";
 import "./recurrent.ts";
+import "./assemble.ts";
+import "./finite_gradient.ts";
