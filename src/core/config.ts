@@ -61,7 +61,14 @@ export interface Config {
 
 /** Reads an environment variable; null if unset, empty or not permitted. */
 export function readEnvironment(
-  name: keyof typeof ENVIRONMENT | "HOME" | "XDG_CACHE_HOME" | "LOCALAPPDATA",
+  name:
+    | keyof typeof ENVIRONMENT
+    | "HOME"
+    | "XDG_CACHE_HOME"
+    | "LOCALAPPDATA"
+    | "PATH"
+    | "LD_LIBRARY_PATH"
+    | "VIRTUAL_ENV",
 ): string | null {
   try {
     const value = Deno.env.get(name);

@@ -7,7 +7,9 @@
  * correctness. One start of the compiler (10 ms) answers version and flags together.
  */
 
-import { readEnvironment } from "../../core/config.ts";
+import { isStageEnabled, readEnvironment } from "../../core/config.ts";
+import { emitEvent } from "../../core/log.ts";
+import { cacheKey, type DiskCache, diskCache } from "../disk_cache.ts";
 
 /** Instruction sets that the vector layer in `native/cpu/vec.h` has a width for. */
 export type IsaName = "avx512" | "avx2" | "neon" | "generic";
@@ -186,7 +188,7 @@ export function probeToolchain(cxx: string | null): ToolchainResult {
     if (command.length === 0) {
       return { ok: false, problem: "CXX is blank.", remedy: "Set CXX to a C++ compiler, or unset it." };
     }
-    const probed = probe(command, isa);
+    const probed = probeOnce(command, isa);
     if (typeof probed !== "string") return { ok: true, toolchain: probed };
     return {
       ok: false,
@@ -196,7 +198,7 @@ export function probeToolchain(cxx: string | null): ToolchainResult {
   }
   const tried: string[] = [];
   for (const name of ["g++", "c++", "clang++"]) {
-    const probed = probe([name], isa);
+    const probed = probeOnce([name], isa);
     if (typeof probed !== "string") return { ok: true, toolchain: probed };
     tried.push(`${name}: ${probed}`);
   }
@@ -212,6 +214,47 @@ export function probeToolchain(cxx: string | null): ToolchainResult {
 /** Splits a command as a shell does, for blanks and quotes only. */
 export function splitCommand(text: string): string[] {
   return [...text.matchAll(/"([^"]*)"|'([^']*)'|[^\s"']+/g)].map((m) => m[1] ?? m[2] ?? m[0]);
+}
+
+/** The file behind a command of one word, with size and time of change; null if that does not identify the compiler. */
+function identify(command: readonly string[]): string | null {
+  const [program = ""] = command;
+  if (command.length !== 1 || program === "") return null;
+  const folders = program.includes("/") ? [""] : (readEnvironment("PATH") ?? "").split(":");
+  for (const folder of folders) {
+    try {
+      const path = Deno.realPathSync(folder === "" ? program : `${folder}/${program}`);
+      const { size, mtime } = Deno.statSync(path);
+      return `${path} ${size} ${mtime?.getTime() ?? 0}`;
+    } catch {
+      continue;
+    }
+  }
+  return null;
+}
+
+/** {@linkcode probe}, remembered on disk for as long as the compiler's file does not change: asking it takes 10 ms and more. */
+function probeOnce(command: readonly string[], isa: IsaTarget): Toolchain | string {
+  const identity = isStageEnabled("cache") ? identify(command) : null;
+  if (identity === null) return probe(command, isa);
+  let cache: DiskCache;
+  try {
+    cache = diskCache();
+  } catch {
+    return probe(command, isa);
+  }
+  const key = cacheKey("toolchain", JSON.stringify([command, isa]), { compiler: identity });
+  const found = cache.lookup(key);
+  if (found.hit) {
+    try {
+      return JSON.parse(new TextDecoder().decode(found.bytes)) as Toolchain;
+    } catch {
+      emitEvent({ kind: "cache", message: "the remembered C++ compiler is unreadable; asking it again" });
+    }
+  }
+  const probed = probe(command, isa);
+  if (typeof probed !== "string") cache.put(key, new TextEncoder().encode(JSON.stringify(probed)));
+  return probed;
 }
 
 /** The toolchain, or why this command is none. */
