@@ -89,12 +89,17 @@ function checkTier(graphs: readonly CompiledGraph[], tier: "js" | "cpp"): void {
   }
 }
 
-function runBatch(cases: readonly Case[], options: InductorOptions, gradients: boolean): CaseResult[] {
+function runBatch(
+  cases: readonly Case[],
+  options: InductorOptions,
+  gradients: boolean,
+  fullgraph: boolean,
+): CaseResult[] {
   const graphs: CompiledGraph[] = [];
   using _ = onCompile((record) => void graphs.push(record.graph));
   const inputs = cases.map((c) => gradients ? c.gradientInputs() : c.inputs());
   const fn = compile(batchFunction(cases, inputs.map((list) => list.length)), {
-    fullgraph: !cases.some((c) => c.op.isDataDependent),
+    fullgraph,
     mode: options.tier === "cpp" ? "aot" : "default",
     ...(options.dynamic ? { dynamic: true } : { dynamic: false }),
     options: { tier: options.tier === "cpp" ? "aot" : "js" },
@@ -121,22 +126,34 @@ function runBatch(cases: readonly Case[], options: InductorOptions, gradients: b
   });
 }
 
-function inBatches(cases: readonly Case[], run: (batch: readonly Case[]) => CaseResult[]): CaseResult[] {
+function inBatches(
+  cases: readonly Case[],
+  run: (batch: readonly Case[], fullgraph: boolean) => CaseResult[],
+): CaseResult[] {
   if (cases.length === 0) return [];
   try {
-    return run(cases);
+    return run(cases, true);
   } catch (error) {
-    if (cases.length === 1) return [{ ok: false, reason: reasonOf(error), error }];
+    if (cases.length === 1) {
+      // A shape that depends on data ends the graph: such a call runs between graphs.
+      const breaks = error instanceof Error && /depends on data|takes data out of the graph/.test(error.message);
+      return breaks ? [attempt(() => outsOf(run(cases, false)[0]))] : [{ ok: false, reason: reasonOf(error), error }];
+    }
     const half = cases.length >> 1;
     return [...inBatches(cases.slice(0, half), run), ...inBatches(cases.slice(half), run)];
   }
+}
+
+function outsOf(result: CaseResult | undefined): readonly (Tensor | null)[] {
+  if (result === undefined || !result.ok) throw new Error("the case gave no result");
+  return result.outs;
 }
 
 /** Compiled by the inductor backend, with kernels of the given tier. */
 export function inductorExecutor(options: InductorOptions): Executor {
   return {
     name: `inductor-${options.tier}${options.dynamic ? "-dynamic" : ""}`,
-    values: (cases) => inBatches(cases, (batch) => runBatch(batch, options, false)),
-    gradients: (cases) => inBatches(cases, (batch) => runBatch(batch, options, true)),
+    values: (cases) => inBatches(cases, (batch, fullgraph) => runBatch(batch, options, false, fullgraph)),
+    gradients: (cases) => inBatches(cases, (batch, fullgraph) => runBatch(batch, options, true, fullgraph)),
   };
 }

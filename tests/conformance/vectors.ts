@@ -65,6 +65,11 @@ export class Vectors {
     return this.#bytes.slice(this.#start + from, this.#start + to);
   }
 
+  /** A tensor's entry of the header and its bytes. */
+  rawEntry(t: VectorTensor): { readonly entry: Readonly<Record<string, unknown>>; readonly bytes: Uint8Array } {
+    return { entry: this.#header[t.data] ?? {}, bytes: this.#raw(t) };
+  }
+
   /** The elements, row-major. */
   values(t: VectorTensor): HostArray {
     const dtype = dtypeFromName(t.dtype);
