@@ -1,0 +1,146 @@
+/**
+ * How elements reach CUDA memory and come back.
+ *
+ * Enters: host bytes, {@linkcode CudaBuffer}. All copies go through pinned memory in the current stream of the buffer's device, so
+ * they are in order with its kernels: `write` returns as soon as the bytes are staged, `read` resolves when they have come.
+ * Copies larger than a chunk are cut, so that the host's half and the device's half overlap.
+ * Has the shape of the tensor layer's `DeviceMemory`, which is registered with it where tensors are loaded.
+ */
+
+import type { Device } from "../../core/device.ts";
+import type { Buffer } from "../buffer.ts";
+import { type CudaContext, cudaContext } from "./context.ts";
+import { CudaBuffer } from "./memory.ts";
+import { type PinnedBlock, PinnedPool } from "./staging.ts";
+import type { CudaEvent } from "./stream.ts";
+
+const CHUNK = 8 * 2 ** 20;
+/** Copies on the way at a time. */
+const DEPTH = 16;
+
+interface Copy {
+  readonly block: PinnedBlock;
+  readonly event: CudaEvent;
+  readonly at: number;
+  readonly length: number;
+}
+
+/** Memory of CUDA devices for tensors. */
+export class CudaDeviceMemory {
+  readonly #contextOf: (ordinal: number) => CudaContext;
+  readonly #pools = new Map<CudaContext, PinnedPool>();
+
+  constructor(contextOf: (ordinal: number) => CudaContext = cudaContext) {
+    this.#contextOf = contextOf;
+  }
+
+  /** Memory with undefined content, for the current stream. @throws {OutOfMemoryError} */
+  allocate(device: Device, byteLength: number): CudaBuffer {
+    return this.#contextOf(device.index).allocator.allocate(byteLength);
+  }
+
+  /** Copies bytes to the host and blocks the thread until they have come. */
+  readSync(buffer: Buffer, byteOffset: number, byteLength: number): Uint8Array<ArrayBuffer> {
+    const copies = new Reader(this.#contextFor(buffer), this.#poolFor(buffer), buffer, byteOffset, byteLength);
+    for (let copy = copies.next(); copy !== null; copy = copies.next()) {
+      copy.event.synchronize();
+      copies.receive(copy);
+    }
+    return copies.bytes;
+  }
+
+  /** Copies bytes to the host. */
+  async read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>> {
+    const copies = new Reader(this.#contextFor(buffer), this.#poolFor(buffer), buffer, byteOffset, byteLength);
+    for (let copy = copies.next(); copy !== null; copy = copies.next()) {
+      await copy.event.finished();
+      copies.receive(copy);
+    }
+    return copies.bytes;
+  }
+
+  /** Copies bytes from the host. They may change as soon as it returns. */
+  write(buffer: Buffer, byteOffset: number, bytes: Uint8Array<ArrayBuffer>): void {
+    const target = checkRange(buffer, byteOffset, bytes.length);
+    const context = this.#contextFor(buffer);
+    const pool = this.#poolFor(buffer);
+    for (let at = 0; at < bytes.length; at += CHUNK) {
+      const part = bytes.subarray(at, at + CHUNK);
+      const block = pool.take(part.length);
+      block.bytes.set(part);
+      context.copyFromHost(target.address + byteOffset + at, block.pointer, part.length);
+      pool.release(block, context.currentStream.record());
+    }
+  }
+
+  #contextFor(buffer: Buffer): CudaContext {
+    return this.#contextOf(buffer.device.index);
+  }
+
+  #poolFor(buffer: Buffer): PinnedPool {
+    const context = this.#contextFor(buffer);
+    let pool = this.#pools.get(context);
+    if (pool === undefined) this.#pools.set(context, pool = new PinnedPool(context));
+    return pool;
+  }
+}
+
+/** A copy to the host in parts: some are on the way while one is received. */
+class Reader {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #context: CudaContext;
+  readonly #pool: PinnedPool;
+  readonly #buffer: CudaBuffer;
+  readonly #offset: number;
+  /** All parts belong to one stream, whatever is current later. */
+  readonly #stream: CudaContext["currentStream"];
+  readonly #onTheWay: Copy[] = [];
+  #sent = 0;
+
+  constructor(context: CudaContext, pool: PinnedPool, buffer: Buffer, byteOffset: number, byteLength: number) {
+    this.#context = context;
+    this.#pool = pool;
+    this.#buffer = checkRange(buffer, byteOffset, byteLength);
+    this.#offset = byteOffset;
+    this.#stream = context.currentStream;
+    this.bytes = new Uint8Array(byteLength);
+    this.#send();
+  }
+
+  /** The oldest part on the way; null when all have come. */
+  next(): Copy | null {
+    return this.#onTheWay.shift() ?? null;
+  }
+
+  /** Takes over a part whose event is done, and sends another. */
+  receive(copy: Copy): void {
+    this.bytes.set(copy.block.bytes.subarray(0, copy.length), copy.at);
+    copy.event.dispose();
+    this.#pool.release(copy.block);
+    this.#send();
+  }
+
+  #send(): void {
+    while (this.#sent < this.bytes.length && this.#onTheWay.length < DEPTH) {
+      const length = Math.min(CHUNK, this.bytes.length - this.#sent);
+      const block = this.#pool.take(length);
+      // A buffer that was disposed meanwhile throws here, instead of giving what is in its memory now.
+      const from = this.#buffer.address + this.#offset + this.#sent;
+      this.#context.copyToHost(block.pointer, from, length, this.#stream);
+      this.#onTheWay.push({ block, event: this.#stream.record(), at: this.#sent, length });
+      this.#sent += length;
+    }
+  }
+}
+
+function checkRange(buffer: Buffer, byteOffset: number, byteLength: number): CudaBuffer {
+  if (!(buffer instanceof CudaBuffer)) throw new TypeError(`expected CUDA memory, got memory of ${buffer.device}`);
+  if (byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > buffer.byteLength) {
+    throw new RangeError(
+      `bytes ${byteOffset} to ${
+        byteOffset + byteLength
+      } lie outside of a ${buffer.device} buffer of ${buffer.byteLength} bytes`,
+    );
+  }
+  return buffer;
+}

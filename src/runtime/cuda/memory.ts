@@ -1,0 +1,507 @@
+/**
+ * CUDA memory: a caching allocator in stream order.
+ *
+ * Enters: sizes, streams, a {@linkcode DeviceHeap} that hands out device memory. Leaves: {@linkcode CudaBuffer}.
+ * Invariants: two live buffers never overlap; a block is handed out again only to the stream that it was made on, where the order of
+ * the stream protects it, and only after every other stream that used it (`recordUse`) has passed the point of its release;
+ * memory of a private pool never leaves it, because recorded graphs go on using its addresses.
+ * Size classes at most 12.5 % apart, 6.25 % above 32 MiB. Mirrors c10's CUDACachingAllocator, with the driver's pools in place of
+ * segments that are split by hand.
+ *
+ * Buffers that nobody disposes come back when V8 collects them and the event loop has turned. A loop that never awaits gives
+ * nothing back that way: it must dispose (`using`, `scope()`), or await {@linkcode CudaAllocator.collect}.
+ */
+
+import type { Device } from "../../core/device.ts";
+import { type Allocator, type AllocatorStats, type Buffer, checkByteLength } from "../buffer.ts";
+import { CudaOutOfMemoryError, type LiveAllocation } from "./errors.ts";
+import { collectGarbage } from "./garbage.ts";
+
+/** A point in a stream that can be waited for. */
+export interface StreamMark {
+  /** Whether the stream has passed it. Never blocks. */
+  isDone(): boolean;
+  /** Blocks until the stream has passed it. */
+  synchronize(): void;
+  dispose(): void;
+}
+
+/** What the allocator needs of a stream. */
+export interface OrderedStream {
+  /** Distinct among all streams of the process. */
+  readonly id: number;
+  /** Whether what is sent to it is recorded instead of run. */
+  readonly capturing: boolean;
+  /** Marks the point that the stream has been sent to so far. */
+  mark(): StreamMark;
+}
+
+/** A source of device memory. */
+export interface DeviceHeap {
+  /** The address of `bytes` bytes that may be used from here on in the stream; null if there is no room. */
+  allocate(bytes: number, stream: OrderedStream): number | null;
+  /** Takes memory back, once the stream has come here. */
+  free(address: number, bytes: number, stream: OrderedStream): void;
+  /** Writes zeros in stream order. */
+  clear(address: number, bytes: number, stream: OrderedStream): void;
+  /** Waits for frees under way and gives what is unused back to the device. */
+  trim(): void;
+  /** Bytes on the device; null if it does not say. */
+  info(): { readonly freeBytes: number; readonly totalBytes: number } | null;
+}
+
+/** One range of memory that wanders between buffers and free lists. */
+class Block {
+  requested = 0;
+  label = "";
+  /** Streams other than its own that use it since it was handed out. */
+  uses: Set<OrderedStream> | null = null;
+  constructor(readonly address: number, readonly capacity: number, public stream: OrderedStream, readonly pool: Pool) {}
+}
+
+/** What the finalizer of a buffer gets: a way to the block that does not hold the buffer. */
+interface Lease {
+  block: Block | null;
+}
+
+/** The list of blocks that any stream may have: in a private pool, those of streams that are gone. */
+const ANY_STREAM = 0;
+
+/** Free lists by stream and capacity, over one heap. */
+class Pool {
+  readonly free = new Map<number, Map<number, Block[]>>();
+  closed = false;
+  constructor(readonly heap: DeviceHeap, readonly isPrivate: boolean) {}
+
+  take(stream: OrderedStream, capacity: number): Block | undefined {
+    return this.free.get(stream.id)?.get(capacity)?.pop() ?? this.free.get(ANY_STREAM)?.get(capacity)?.pop();
+  }
+
+  put(block: Block, stream: number = block.stream.id): void {
+    let lists = this.free.get(stream);
+    if (lists === undefined) this.free.set(stream, lists = new Map());
+    const list = lists.get(block.capacity);
+    if (list === undefined) lists.set(block.capacity, [block]);
+    else list.push(block);
+  }
+}
+
+/** A released block that other streams may still use. */
+interface Waiting {
+  readonly block: Block;
+  readonly marks: StreamMark[];
+  /** Streams that are being captured: no mark can be set in them before that ends. */
+  readonly captured: OrderedStream[];
+}
+
+/** One buffer in the memory of one CUDA device. */
+export class CudaBuffer implements Buffer {
+  readonly device: Device;
+  readonly byteLength: number;
+  readonly #lease: Lease;
+  readonly #release: (block: Block) => void;
+
+  /** Made by {@linkcode CudaAllocator.allocate}. */
+  constructor(device: Device, byteLength: number, lease: Lease, release: (block: Block) => void) {
+    this.device = device;
+    this.byteLength = byteLength;
+    this.#lease = lease;
+    this.#release = release;
+  }
+
+  get disposed(): boolean {
+    return this.#lease.block === null;
+  }
+
+  /** The device address; a multiple of 256. */
+  get address(): number {
+    return this.#live().address;
+  }
+
+  /** What the memory is for, shown when memory runs out. */
+  get label(): string {
+    return this.#live().label;
+  }
+  set label(text: string) {
+    this.#live().label = text;
+  }
+
+  /** Declares that another stream than its own uses the memory, so that it is not reused before that stream is done. */
+  recordUse(stream: OrderedStream): void {
+    const block = this.#live();
+    if (stream.id !== block.stream.id) (block.uses ??= new Set()).add(stream);
+  }
+
+  dispose(): void {
+    const block = this.#lease.block;
+    if (block === null) return;
+    this.#lease.block = null;
+    this.#release(block);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #live(): Block {
+    const block = this.#lease.block;
+    if (block === null) {
+      throw new TypeError(
+        `this ${this.device} buffer of ${this.byteLength} bytes was disposed and cannot be used any more; ` +
+          `keep the tensor out of scope()/using, or clone it before it is disposed`,
+      );
+    }
+    return block;
+  }
+}
+
+/** Memory that belongs to recorded graphs. Its blocks are reused among the captures that name it, and by nobody else. */
+export interface PrivatePool extends Disposable {
+  /** Bytes that the pool holds, free or in use. */
+  readonly reservedBytes: number;
+  /** Gives the memory back: what is free now, what is in use when it is disposed. No graph may use it any more. */
+  dispose(): void;
+}
+
+/** Options of {@linkcode CudaAllocator}. */
+export interface CudaAllocatorOptions {
+  readonly device: Device;
+  readonly heap: DeviceHeap;
+  /** Serves private pools: memory that stays where it is while a stream is captured. */
+  readonly graphHeap: DeviceHeap;
+  /** The stream of an allocation that names none. */
+  readonly stream: () => OrderedStream;
+  /** Live plus cached bytes that may not be exceeded. Default: the device's memory. */
+  readonly memoryLimit?: number;
+}
+
+/** More figures about a CUDA allocator. */
+export interface CudaAllocatorStats extends AllocatorStats {
+  /** Bytes taken from the device: live, cached and waiting, each rounded up to its class. */
+  readonly reservedBytes: number;
+  /** Released blocks that wait for other streams. */
+  readonly waitingBlocks: number;
+  /** How often the caches were emptied because memory ran out. */
+  readonly retries: number;
+}
+
+/** Caching allocator for the memory of one device. */
+export class CudaAllocator implements Allocator<CudaBuffer> {
+  readonly device: Device;
+  readonly #heap: DeviceHeap;
+  readonly #graphHeap: DeviceHeap;
+  readonly #stream: () => OrderedStream;
+  readonly #memoryLimit: number;
+  readonly #main: Pool;
+  #pool: Pool;
+  readonly #private = new Set<Pool>();
+  readonly #liveBlocks = new Set<Block>();
+  #waiting: Waiting[] = [];
+  readonly #pressure = new Set<(bytes: number) => void>();
+  readonly #collected = new FinalizationRegistry<Lease>((lease) => {
+    if (lease.block === null) return;
+    const block = lease.block;
+    lease.block = null;
+    this.#release(block);
+    this.#nextCollection = Math.min(this.#nextCollection, this.#live + this.#collectionStep);
+  });
+  readonly #release = (block: Block): void => this.#recycle(block);
+  readonly #collectionStep: number;
+  #nextCollection: number;
+  #live = 0;
+  #peak = 0;
+  #cached = 0;
+  #reserved = 0;
+  #allocations = 0;
+  #hits = 0;
+  #retries = 0;
+
+  constructor(options: CudaAllocatorOptions) {
+    this.device = options.device;
+    this.#heap = options.heap;
+    this.#graphHeap = options.graphHeap;
+    this.#stream = options.stream;
+    this.#memoryLimit = options.memoryLimit ?? Infinity;
+    this.#pool = this.#main = new Pool(options.heap, false);
+    const total = Math.min(options.heap.info()?.totalBytes ?? 8 * 2 ** 30, this.#memoryLimit);
+    this.#nextCollection = this.#collectionStep = total / 4;
+  }
+
+  /**
+   * Allocates memory whose content is undefined, for use in `stream`; other streams are declared with
+   * {@linkcode CudaBuffer.recordUse}.
+   *
+   * @param label what it is for, shown when memory runs out
+   * @throws {RangeError} if `byteLength` is not a non-negative safe integer
+   * @throws {CudaOutOfMemoryError} naming the largest live allocations
+   */
+  allocate(byteLength: number, label = "", stream: OrderedStream = this.#stream()): CudaBuffer {
+    checkByteLength(byteLength);
+    const capacity = sizeClass(byteLength);
+    const pool = this.#pool;
+    if (this.#waiting.length > 0) this.#reclaim();
+    let block = pool.take(stream, capacity);
+    if (block === undefined) {
+      block = this.#reserve(capacity, byteLength, stream, pool);
+    } else {
+      this.#hits++;
+      this.#cached -= capacity;
+    }
+    block.requested = byteLength;
+    block.label = label;
+    this.#liveBlocks.add(block);
+    this.#allocations++;
+    this.#live += byteLength;
+    if (this.#live > this.#peak) this.#peak = this.#live;
+    if (this.#live > this.#nextCollection) {
+      // What is found dead now comes back at the next turn of the event loop.
+      this.#nextCollection = this.#live + this.#collectionStep;
+      collectGarbage();
+    }
+    const lease: Lease = { block };
+    const buffer = new CudaBuffer(this.device, byteLength, lease, this.#release);
+    this.#collected.register(buffer, lease);
+    return buffer;
+  }
+
+  allocateZeroed(byteLength: number, label = "", stream: OrderedStream = this.#stream()): CudaBuffer {
+    const buffer = this.allocate(byteLength, label, stream);
+    if (byteLength > 0) this.#pool.heap.clear(buffer.address, byteLength, stream);
+    return buffer;
+  }
+
+  /** Waits for blocks that other streams use, and gives all cached memory of the common pool back to the device. */
+  emptyCache(): void {
+    this.#reclaim(true);
+    this.#emptyPool(this.#main);
+    this.#heap.trim();
+  }
+
+  /**
+   * Collects garbage, lets the event loop turn so that buffers nobody disposed come back, and resolves. For long loops
+   * without `using` or `scope()`.
+   */
+  async collect(): Promise<void> {
+    collectGarbage();
+    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    this.#reclaim();
+  }
+
+  /** Calls `handler` with the bytes missing before an allocation fails: it may dispose of buffers that can be made again. */
+  onPressure(handler: (bytes: number) => void): Disposable {
+    this.#pressure.add(handler);
+    return { [Symbol.dispose]: () => void this.#pressure.delete(handler) };
+  }
+
+  /** A pool for the memory of recorded graphs. */
+  createPool(): PrivatePool {
+    const pool = new Pool(this.#graphHeap, true);
+    this.#private.add(pool);
+    const reserved = (): number => this.#reservedOf(pool);
+    const close = (): void => this.#close(pool);
+    return Object.assign(new PoolHandle(reserved, close), { [POOL]: pool });
+  }
+
+  /** Runs `fn`; what it allocates comes from `pool`. */
+  withPool<T>(pool: PrivatePool, fn: () => T): T {
+    const before = this.#pool;
+    const inner = (pool as Partial<Record<typeof POOL, Pool>>)[POOL];
+    if (inner === undefined || !this.#private.has(inner)) {
+      throw new TypeError(`this memory pool was disposed, or belongs to another device than ${this.device}`);
+    }
+    this.#pool = inner;
+    try {
+      return fn();
+    } finally {
+      this.#pool = before;
+    }
+  }
+
+  /** Called before a stream goes: its blocks pass to `heir`, once everything in the stream is done. */
+  adoptBlocksOf(stream: OrderedStream, heir: OrderedStream): void {
+    for (const pool of [this.#main, ...this.#private]) {
+      const lists = pool.free.get(stream.id);
+      pool.free.delete(stream.id);
+      for (const block of [...lists?.values() ?? []].flat()) {
+        block.stream = heir;
+        // Graphs that share a pool are replayed one after the other, whatever stream each was recorded in.
+        pool.put(block, pool.isPrivate ? ANY_STREAM : heir.id);
+      }
+    }
+    for (const block of this.#liveBlocks) {
+      if (block.stream.id === stream.id) block.stream = heir;
+      block.uses?.delete(stream);
+    }
+    for (const { block } of this.#waiting) if (block.stream.id === stream.id) block.stream = heir;
+  }
+
+  stats(): CudaAllocatorStats {
+    return {
+      liveBytes: this.#live,
+      peakBytes: this.#peak,
+      cachedBytes: this.#cached,
+      allocations: this.#allocations,
+      cacheHits: this.#hits,
+      reservedBytes: this.#reserved,
+      waitingBlocks: this.#waiting.length,
+      retries: this.#retries,
+    };
+  }
+
+  resetPeak(): void {
+    this.#peak = this.#live;
+  }
+
+  /** The largest live allocations, equal labels of equal size together. */
+  largest(count = 8): LiveAllocation[] {
+    return [...this.#liveBlocks].sort((a, b) => b.requested - a.requested).slice(0, count)
+      .map((block) => ({ bytes: block.requested, label: block.label }));
+  }
+
+  #reserve(capacity: number, requested: number, stream: OrderedStream, pool: Pool): Block {
+    let address = this.#ask(capacity, stream, pool);
+    if (address === null) {
+      this.#retries++;
+      this.emptyCache();
+      address = this.#ask(capacity, stream, pool);
+    }
+    if (address === null && this.#pressure.size > 0) {
+      for (const handler of this.#pressure) handler(capacity);
+      this.emptyCache();
+      address = this.#ask(capacity, stream, pool);
+    }
+    if (address === null) {
+      const info = this.#heap.info();
+      // What is dead but undisposed comes back when the caller awaits; the error must not stand in its way.
+      collectGarbage();
+      throw new CudaOutOfMemoryError(String(this.device), {
+        requestedBytes: requested,
+        liveBytes: this.#live,
+        freeBytes: info?.freeBytes ?? null,
+        totalBytes: info?.totalBytes ?? null,
+        largest: this.largest(),
+      });
+    }
+    this.#reserved += capacity;
+    return new Block(address, capacity, stream, pool);
+  }
+
+  #ask(capacity: number, stream: OrderedStream, pool: Pool): number | null {
+    return this.#reserved + capacity > this.#memoryLimit ? null : pool.heap.allocate(capacity, stream);
+  }
+
+  #recycle(block: Block): void {
+    this.#liveBlocks.delete(block);
+    this.#live -= block.requested;
+    const uses = block.uses;
+    block.uses = null;
+    if (uses === null || uses.size === 0) {
+      this.#store(block);
+      return;
+    }
+    const waiting: Waiting = { block, marks: [], captured: [] };
+    for (const stream of uses) {
+      if (stream.capturing) waiting.captured.push(stream);
+      else waiting.marks.push(stream.mark());
+    }
+    this.#waiting.push(waiting);
+  }
+
+  /** Puts a block that nobody uses into its free list. */
+  #store(block: Block): void {
+    if (block.pool.closed) {
+      this.#destroy(block);
+      return;
+    }
+    this.#cached += block.capacity;
+    block.pool.put(block);
+  }
+
+  #destroy(block: Block): void {
+    this.#reserved -= block.capacity;
+    block.pool.heap.free(block.address, block.capacity, block.stream);
+  }
+
+  /** Stores the waiting blocks whose streams are done; with `wait`, blocks until they are. */
+  #reclaim(wait = false): void {
+    const still: Waiting[] = [];
+    for (const waiting of this.#waiting) {
+      const captured = waiting.captured.filter((stream) => stream.capturing);
+      for (const stream of waiting.captured) if (!stream.capturing) waiting.marks.push(stream.mark());
+      const marks = waiting.marks.filter((mark) => {
+        if (wait) mark.synchronize();
+        if (!wait && !mark.isDone()) return true;
+        mark.dispose();
+        return false;
+      });
+      if (marks.length > 0 || captured.length > 0) still.push({ block: waiting.block, marks, captured });
+      else this.#store(waiting.block);
+    }
+    this.#waiting = still;
+  }
+
+  #emptyPool(pool: Pool): void {
+    for (const lists of pool.free.values()) {
+      for (const list of lists.values()) {
+        for (const block of list) {
+          this.#cached -= block.capacity;
+          this.#destroy(block);
+        }
+      }
+    }
+    pool.free.clear();
+  }
+
+  #close(pool: Pool): void {
+    if (pool.closed) return;
+    pool.closed = true;
+    this.#private.delete(pool);
+    this.#emptyPool(pool);
+  }
+
+  #reservedOf(pool: Pool): number {
+    let bytes = 0;
+    for (const lists of pool.free.values()) for (const [capacity, list] of lists) bytes += capacity * list.length;
+    for (const block of this.#liveBlocks) if (block.pool === pool) bytes += block.capacity;
+    for (const { block } of this.#waiting) if (block.pool === pool) bytes += block.capacity;
+    return bytes;
+  }
+}
+
+/** Leads from the public face of a pool to its lists. */
+const POOL = Symbol("pool");
+
+class PoolHandle implements PrivatePool {
+  readonly #reserved: () => number;
+  readonly #close: () => void;
+  constructor(reserved: () => number, close: () => void) {
+    this.#reserved = reserved;
+    this.#close = close;
+  }
+  get reservedBytes(): number {
+    return this.#reserved();
+  }
+  dispose(): void {
+    this.#close();
+  }
+  [Symbol.dispose](): void {
+    this.#close();
+  }
+}
+
+/**
+ * Rounds up to what the allocator reserves: multiples of 512 bytes, from 4 KiB on eight steps between powers of two, from
+ * 32 MiB on sixteen.
+ *
+ * @example
+ * ```ts
+ * import { sizeClass } from "./memory.ts";
+ * console.assert(sizeClass(1) === 512 && sizeClass(5000) === 5120 && sizeClass(0) === 512);
+ * ```
+ */
+export function sizeClass(byteLength: number): number {
+  if (byteLength <= 512) return 512;
+  const steps = byteLength <= 0x200_0000 ? 8 : 16;
+  const power = 2 ** Math.floor(Math.log2(byteLength - 1));
+  return Math.ceil(byteLength / Math.max(512, power / steps)) * Math.max(512, power / steps);
+}

@@ -1,0 +1,19 @@
+/**
+ * The CUDA runtime: libraries, driver, compiler, memory, launches, graphs. Nothing is opened before it is asked for.
+ *
+ * @module
+ */
+export * from "./context.ts";
+export * from "./device_memory.ts";
+export * from "./driver.ts";
+export * from "./errors.ts";
+export * from "./graphs.ts";
+export * from "./layout.ts";
+export * from "./libraries.ts";
+export * from "./memory.ts";
+export * from "./module.ts";
+export * from "./nvrtc.ts";
+export * from "./paths.ts";
+export * from "./staging.ts";
+export * from "./stream.ts";
+export * from "./tensor_map.ts";

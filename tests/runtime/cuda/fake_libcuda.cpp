@@ -1,0 +1,323 @@
+// A driver library without a device, for tests of the calls into one.
+//
+// Device memory is host memory, streams run at once, and the only kernels are those below. Every function has the name and the
+// parameters of cuda.h; compile with -DWITH_CUDA_H to have the compiler compare them. `fake_*` functions steer it.
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <string>
+#include <vector>
+
+#ifdef WITH_CUDA_H
+#include <cuda.h>
+#else
+typedef int CUresult;
+typedef int CUdevice;
+typedef unsigned long long CUdeviceptr;
+typedef struct CUctx_st* CUcontext;
+typedef struct CUstream_st* CUstream;
+typedef struct CUevent_st* CUevent;
+typedef struct CUmod_st* CUmodule;
+typedef struct CUfunc_st* CUfunction;
+typedef struct CUlib_st* CUlibrary;
+typedef struct CUkern_st* CUkernel;
+typedef struct CUgraph_st* CUgraph;
+typedef struct CUgraphNode_st* CUgraphNode;
+typedef struct CUgraphExec_st* CUgraphExec;
+typedef struct CUmemPoolHandle_st* CUmemoryPool;
+typedef int CUdevice_attribute, CUmemPool_attribute, CUfunction_attribute, CUjit_option, CUlibraryOption, CUpointer_attribute;
+typedef int CUstreamCaptureMode, CUstreamCaptureStatus, CUtensorMapDataType, CUtensorMapInterleave, CUtensorMapSwizzle;
+typedef int CUtensorMapL2promotion, CUtensorMapFloatOOBfill;
+typedef uint64_t cuuint64_t;
+typedef uint32_t cuuint32_t;
+struct CUtensorMap { uint64_t words[16]; };
+struct CUmemLocation { int type; int id; };
+struct CUmemPoolProps { int allocType; int handleTypes; CUmemLocation location; void* security; size_t maxSize; unsigned char reserved[56]; };
+struct CUmemAccessDesc { CUmemLocation location; int flags; };
+struct CUlaunchAttribute { int id; char pad[4]; union { char bytes[64]; struct { unsigned x, y, z; } clusterDim; int cooperative; } value; };
+struct CUlaunchConfig {
+  unsigned gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
+  CUstream hStream;
+  CUlaunchAttribute* attrs;
+  unsigned numAttrs;
+};
+struct CUDA_KERNEL_NODE_PARAMS {
+  CUfunction func;
+  unsigned gridDimX, gridDimY, gridDimZ, blockDimX, blockDimY, blockDimZ, sharedMemBytes;
+  void** kernelParams;
+  void** extra;
+  CUkernel kern;
+  CUcontext ctx;
+};
+struct CUDA_KERNEL_NODE_PARAMS_v1;
+struct CUgraphExecUpdateResultInfo;
+#endif
+
+#define API extern "C" __attribute__((visibility("default")))
+#define R(x) (CUresult)(x)
+static const CUresult OK = R(0), BAD = R(1), NO_ROOM = R(2), NOT_READY = R(600);
+
+namespace {
+struct Function { std::string name; int shared = 49152; };
+struct Launch { Function* fn; unsigned dims[7]; std::vector<char> values; unsigned cluster = 0; unsigned cooperative = 0; };
+struct Op { int kind; Launch launch; CUdeviceptr to, from; size_t bytes; int value; };
+struct Graph { std::vector<Op*> ops; };
+struct Exec { std::map<Op*, Op> copies; std::vector<Op*> order; };
+struct Stream { Graph* graph = nullptr; Op* last = nullptr; };
+struct Event { bool recorded = false; };
+
+int devices = 1, version = 13000, initStatus = 0, sticky = 0;
+bool held = false, pools = true;
+size_t capacity = 1ull << 30, used = 0;
+std::map<CUdeviceptr, size_t> sizes;
+unsigned log_[64];  // what the last launch was, for tests
+uint64_t calls[8];
+CUcontext current = nullptr;
+char contexts[16];
+
+// The sizes of each kernel's parameters, as a real driver reads them from the code.
+std::vector<int> paramSizes(const std::string& name) {
+  if (name == "axpy") return {8, 8, 4, 4};
+  if (name == "kinds") return {8, 4, 4, 8, 4, 8, 128};
+  return {};
+}
+
+void run(const Launch& l) {
+  const char* v = l.values.data();
+  if (l.fn->name == "axpy") {
+    float *x, *y, a;
+    int n;
+    memcpy(&x, v, 8); memcpy(&y, v + 8, 8); memcpy(&a, v + 16, 4); memcpy(&n, v + 20, 4);
+    for (int i = 0; i < n; i++) y[i] += a * x[i];
+  } else if (l.fn->name == "kinds") {
+    char* to;
+    memcpy(&to, v, 8);
+    memcpy(to, v, l.values.size());
+  } else if (l.fn->name == "fault") {
+    sticky = 700;
+  }
+}
+
+void run(const Op& op) {
+  if (op.kind == 0) run(op.launch);
+  if (op.kind == 1) memcpy((void*)op.to, (void*)op.from, op.bytes);
+  if (op.kind == 2) memset((void*)op.to, op.value, op.bytes);
+}
+
+CUresult send(CUstream stream, Op op) {
+  if (sticky) return R(sticky);
+  if (!current) return R(201);
+  Stream* s = (Stream*)stream;
+  if (s->graph) {
+    Op* kept = new Op(op);
+    s->graph->ops.push_back(kept);
+    s->last = kept;
+    return OK;
+  }
+  run(op);
+  return OK;
+}
+
+Launch pack(CUfunction f, const unsigned* dims, void** params) {
+  Launch l;
+  l.fn = (Function*)f;
+  memcpy(l.dims, dims, sizeof l.dims);
+  int i = 0;
+  for (int size : paramSizes(l.fn->name)) {
+    const char* from = (const char*)params[i++];
+    l.values.insert(l.values.end(), from, from + size);
+  }
+  return l;
+}
+
+CUresult allocate(CUdeviceptr* out, size_t bytes) {
+  if (sticky) return R(sticky);
+  if (!current) return R(201);
+  if (used + bytes > capacity) return NO_ROOM;
+  void* p = aligned_alloc(512, (bytes + 511) / 512 * 512);
+  memset(p, 0xcd, bytes);
+  used += bytes;
+  sizes[(CUdeviceptr)p] = bytes;
+  *out = (CUdeviceptr)p;
+  return OK;
+}
+
+CUresult release(CUdeviceptr p) {
+  if (!sizes.count(p)) return BAD;
+  used -= sizes[p];
+  sizes.erase(p);
+  free((void*)p);
+  return OK;
+}
+}  // namespace
+
+API void fake_reset() { devices = 1; version = 13000; initStatus = 0; sticky = 0; held = false; pools = true; capacity = 1ull << 30; memset(calls, 0, sizeof calls); }
+API void fake_set(int what, double value) {
+  if (what == 0) devices = (int)value;
+  if (what == 1) version = (int)value;
+  if (what == 2) initStatus = (int)value;
+  if (what == 3) capacity = (size_t)value;
+  if (what == 4) held = value != 0;
+  if (what == 5) pools = value != 0;
+  if (what == 6) sticky = (int)value;
+}
+API void fake_last_launch(unsigned* out) { memcpy(out, log_, sizeof log_); }
+API double fake_used() { return (double)used; }
+
+API CUresult cuInit(unsigned flags) { return R(initStatus); }
+API CUresult cuDriverGetVersion(int* out) { *out = version; return OK; }
+API CUresult cuGetErrorName(CUresult e, const char** out) { return BAD; }
+API CUresult cuGetErrorString(CUresult e, const char** out) { if ((int)e == 700) { *out = "an illegal memory access was encountered"; return OK; } return BAD; }
+API CUresult cuDeviceGetCount(int* out) { *out = devices; return OK; }
+API CUresult cuDeviceGet(CUdevice* out, int i) { *out = i; return i < devices ? OK : R(101); }
+API CUresult cuDeviceGetName(char* out, int n, CUdevice d) { strncpy(out, "Fake H100", n); return OK; }
+API CUresult cuDeviceTotalMem_v2(size_t* out, CUdevice d) { *out = capacity; return OK; }
+API CUresult cuDeviceGetAttribute(int* out, CUdevice_attribute a, CUdevice d) {
+  switch ((int)a) {
+    case 75: *out = 9; return OK;
+    case 76: *out = 0; return OK;
+    case 16: *out = 132; return OK;
+    case 97: *out = 232448; return OK;
+    case 115: *out = pools; return OK;
+    case 127: return BAD;
+    default: *out = 1; return OK;
+  }
+}
+API CUresult cuDeviceCanAccessPeer(int* out, CUdevice a, CUdevice b) { *out = 1; return OK; }
+API CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice d) { *out = (CUcontext)&contexts[d]; return OK; }
+API CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) { return OK; }
+API CUresult cuCtxSetCurrent(CUcontext c) { current = c; return OK; }
+API CUresult cuCtxPushCurrent_v2(CUcontext c) { current = c; return OK; }
+API CUresult cuCtxPopCurrent_v2(CUcontext* c) { return OK; }
+API CUresult cuCtxSynchronize() { return R(sticky); }
+API CUresult cuCtxEnablePeerAccess(CUcontext c, unsigned f) { return R(704); }
+API CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) { *least = 0; *greatest = -5; return OK; }
+API CUresult cuStreamCreateWithPriority(CUstream* out, unsigned f, int p) { if (f != 1) return BAD; *out = (CUstream) new Stream; log_[40] = p; return current ? OK : R(201); }
+API CUresult cuStreamDestroy_v2(CUstream s) { delete (Stream*)s; return OK; }
+API CUresult cuStreamSynchronize(CUstream s) { return R(((Stream*)s)->graph ? 900 : sticky); }
+API CUresult cuStreamQuery(CUstream s) { return sticky ? R(sticky) : held ? NOT_READY : OK; }
+API CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned f) { return ((Event*)e)->recorded ? OK : BAD; }
+API CUresult cuEventCreate(CUevent* out, unsigned f) { *out = (CUevent) new Event; return OK; }
+API CUresult cuEventDestroy_v2(CUevent e) { delete (Event*)e; return OK; }
+API CUresult cuEventRecord(CUevent e, CUstream s) { ((Event*)e)->recorded = true; return OK; }
+API CUresult cuEventQuery(CUevent e) { return sticky ? R(sticky) : held ? NOT_READY : OK; }
+API CUresult cuEventSynchronize(CUevent e) { held = false; return R(sticky); }
+#undef cuEventElapsedTime
+API CUresult cuEventElapsedTime(float* out, CUevent a, CUevent b) { *out = 1.5f; return OK; }
+API CUresult cuMemGetInfo_v2(size_t* a, size_t* b) { *a = capacity - used; *b = capacity; return OK; }
+API CUresult cuMemAlloc_v2(CUdeviceptr* out, size_t n) { calls[0]++; return allocate(out, n); }
+API CUresult cuMemFree_v2(CUdeviceptr p) { return release(p); }
+API CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t n, CUmemoryPool p, CUstream s) { calls[1]++; return allocate(out, n); }
+API CUresult cuMemFreeAsync(CUdeviceptr p, CUstream s) { return release(p); }
+API CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* p) {
+  if ((int)p->allocType != 1 || (int)p->location.type != 1) return BAD;
+  *out = (CUmemoryPool) new int(p->location.id);
+  return OK;
+}
+API CUresult cuMemPoolDestroy(CUmemoryPool p) { return OK; }
+API CUresult cuMemPoolSetAttribute(CUmemoryPool p, CUmemPool_attribute a, void* v) { return (int)a == 4 && *(uint64_t*)v == ~0ull ? OK : BAD; }
+API CUresult cuMemPoolTrimTo(CUmemoryPool p, size_t n) { return OK; }
+API CUresult cuMemPoolSetAccess(CUmemoryPool p, const CUmemAccessDesc* d, size_t n) { return n == 1 && (int)d->flags == 3 ? OK : BAD; }
+API CUresult cuMemHostAlloc(void** out, size_t n, unsigned f) { *out = malloc(n); calls[2] += n; return OK; }
+API CUresult cuMemFreeHost(void* p) { free(p); return OK; }
+API CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t n, CUstream s) { return send(s, Op{1, {}, to, (CUdeviceptr)from, n, 0}); }
+API CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t n, CUstream s) { return send(s, Op{1, {}, (CUdeviceptr)to, from, n, 0}); }
+API CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) { return send(s, Op{1, {}, to, from, n, 0}); }
+API CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext tc, CUdeviceptr from, CUcontext fc, size_t n, CUstream s) { return tc == fc ? BAD : send(s, Op{1, {}, to, from, n, 0}); }
+API CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char v, size_t n, CUstream s) { return send(s, Op{2, {}, to, 0, n, v}); }
+API CUresult cuMemsetD32Async(CUdeviceptr to, unsigned v, size_t n, CUstream s) { return BAD; }
+API CUresult cuPointerGetAttribute(void* out, CUpointer_attribute a, CUdeviceptr p) { return BAD; }
+API CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned n, CUjit_option* o, void** v) {
+  if (strncmp((const char*)image, "fake", 4) == 0) { *out = (CUmodule) new int; return OK; }
+  if (n == 2 && (int)o[0] == 5 && (int)o[1] == 6) strncpy((char*)v[0], "line 7: no such instruction", (size_t)v[1]);
+  return R(218);
+}
+API CUresult cuModuleGetFunction(CUfunction* out, CUmodule m, const char* name) { if (!strcmp(name, "missing")) return R(500); *out = (CUfunction) new Function{name}; return OK; }
+API CUresult cuModuleUnload(CUmodule m) { return OK; }
+API CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* o, void** v, unsigned n, CUlibraryOption* lo, void** lv, unsigned ln) {
+  if (o || v || n || lo || lv || ln) return BAD;
+  if (strncmp((const char*)code, "fake", 4) != 0) return R(218);
+  *out = (CUlibrary) new int;
+  return OK;
+}
+API CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary l, const char* name) { if (!strcmp(name, "missing")) return R(500); *out = (CUkernel) new Function{name}; return OK; }
+API CUresult cuLibraryUnload(CUlibrary l) { return OK; }
+API CUresult cuKernelGetFunction(CUfunction* out, CUkernel k) { *out = (CUfunction)k; return OK; }
+API CUresult cuFuncGetAttribute(int* out, CUfunction_attribute a, CUfunction f) { *out = 100 + (int)a; return OK; }
+API CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) { if ((int)a == 8) ((Function*)f)->shared = v; return OK; }
+API CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* out, CUfunction f, int threads, size_t shared) { *out = 2048 / threads - (shared > 100000); return OK; }
+API CUresult cuOccupancyMaxActiveClusters(int* out, CUfunction f, const CUlaunchConfig* c) { *out = 132 / c->attrs[0].value.clusterDim.x; return OK; }
+static CUresult launch(CUfunction f, const unsigned* dims, CUstream s, void** params, const Launch& extra) {
+  memcpy(log_, dims, 28);
+  log_[7] = extra.cluster;
+  log_[8] = extra.cooperative;
+  if ((int)dims[6] > ((Function*)f)->shared) return R(1);
+  return send(s, Op{0, pack(f, dims, params), 0, 0, 0, 0});
+}
+API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream s, void** params, void** extra) {
+  if (extra) return BAD;
+  const unsigned dims[7] = {gx, gy, gz, bx, by, bz, shared};
+  return launch(f, dims, s, params, Launch{});
+}
+API CUresult cuLaunchKernelEx(const CUlaunchConfig* c, CUfunction f, void** params, void** extra) {
+  if (extra) return BAD;
+  const unsigned dims[7] = {c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ, c->sharedMemBytes};
+  Launch more{};
+  for (unsigned i = 0; i < c->numAttrs; i++) {
+    if ((int)c->attrs[i].id == 4) more.cluster = c->attrs[i].value.clusterDim.x * 100 + c->attrs[i].value.clusterDim.y * 10 + c->attrs[i].value.clusterDim.z;
+    if ((int)c->attrs[i].id == 2) more.cooperative = c->attrs[i].value.cooperative;
+  }
+  return launch(f, dims, c->hStream, params, more);
+}
+API CUresult cuStreamBeginCapture_v2(CUstream s, CUstreamCaptureMode m) { ((Stream*)s)->graph = new Graph; return (int)m == 2 ? OK : BAD; }
+API CUresult cuStreamEndCapture(CUstream s, CUgraph* out) { *out = (CUgraph)((Stream*)s)->graph; ((Stream*)s)->graph = nullptr; return OK; }
+static CUgraphNode lastNode;
+#undef cuStreamGetCaptureInfo
+API CUresult cuStreamGetCaptureInfo_v2(CUstream s, CUstreamCaptureStatus* st, cuuint64_t* id, CUgraph* g, const CUgraphNode** deps, size_t* n) {
+  Stream* stream = (Stream*)s;
+  if (!stream->graph) return BAD;
+  *(int*)st = 1; *id = 7; *g = (CUgraph)stream->graph;
+  lastNode = (CUgraphNode)stream->last;
+  *deps = &lastNode;
+  *n = 1;
+  return OK;
+}
+API CUresult cuGraphGetNodes(CUgraph g, CUgraphNode* nodes, size_t* n) { *n = ((Graph*)g)->ops.size(); return nodes ? BAD : OK; }
+API CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph g, unsigned long long f) {
+  Exec* e = new Exec;
+  for (Op* op : ((Graph*)g)->ops) { e->copies[op] = *op; e->order.push_back(op); }
+  *out = (CUgraphExec)e;
+  return OK;
+}
+API CUresult cuGraphUpload(CUgraphExec e, CUstream s) { return OK; }
+API CUresult cuGraphLaunch(CUgraphExec e, CUstream s) { for (Op* op : ((Exec*)e)->order) { CUresult r = send(s, ((Exec*)e)->copies[op]); if ((int)r) return r; } return OK; }
+API CUresult cuGraphExecDestroy(CUgraphExec e) { delete (Exec*)e; return OK; }
+API CUresult cuGraphDestroy(CUgraph g) { for (Op* op : ((Graph*)g)->ops) delete op; delete (Graph*)g; return OK; }
+#undef cuGraphExecKernelNodeSetParams
+#ifdef WITH_CUDA_H
+API CUresult cuGraphExecKernelNodeSetParams(CUgraphExec e, CUgraphNode n, const CUDA_KERNEL_NODE_PARAMS_v1* p) { return R(801); }
+#else
+API CUresult cuGraphExecKernelNodeSetParams(CUgraphExec e, CUgraphNode n, const void* p) { return R(801); }
+#endif
+API CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec e, CUgraphNode n, const CUDA_KERNEL_NODE_PARAMS* p) {
+  Exec* exec = (Exec*)e;
+  if (!exec->copies.count((Op*)n) || p->extra || p->kern || p->ctx) return BAD;
+  const unsigned dims[7] = {p->gridDimX, p->gridDimY, p->gridDimZ, p->blockDimX, p->blockDimY, p->blockDimZ, p->sharedMemBytes};
+  exec->copies[(Op*)n].launch = pack(p->func, dims, p->kernelParams);
+  memcpy(log_, dims, sizeof dims);
+  return OK;
+}
+API CUresult cuTensorMapEncodeTiled(CUtensorMap* out, CUtensorMapDataType type, cuuint32_t rank, void* address, const cuuint64_t* dims, const cuuint64_t* strides, const cuuint32_t* box, const cuuint32_t* steps, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle, CUtensorMapL2promotion l2, CUtensorMapFloatOOBfill fill) {
+  if ((uintptr_t)out % 64) return BAD;
+  uint64_t* w = (uint64_t*)out;
+  w[0] = type; w[1] = rank; w[2] = (uint64_t)address; w[3] = dims[0]; w[4] = dims[rank - 1]; w[5] = strides[rank - 2];
+  w[6] = box[0]; w[7] = box[rank - 1]; w[8] = steps[0]; w[9] = interleave; w[10] = swizzle; w[11] = l2; w[12] = fill;
+  return OK;
+}
+API CUresult cuTensorMapEncodeIm2col(CUtensorMap* out, CUtensorMapDataType type, cuuint32_t rank, void* address, const cuuint64_t* dims, const cuuint64_t* strides, const int* lower, const int* upper, cuuint32_t channels, cuuint32_t pixels, const cuuint32_t* steps, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle, CUtensorMapL2promotion l2, CUtensorMapFloatOOBfill fill) {
+  uint64_t* w = (uint64_t*)out;
+  w[0] = type; w[1] = rank; w[2] = (uint64_t)address; w[3] = dims[0]; w[4] = strides[0]; w[5] = (uint64_t)(int64_t)lower[0]; w[6] = (uint64_t)(int64_t)upper[1];
+  w[7] = channels; w[8] = pixels; w[9] = steps[0]; w[10] = swizzle; w[11] = l2; w[12] = fill;
+  return OK;
+}
