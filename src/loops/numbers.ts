@@ -69,6 +69,16 @@ function toBigInt(value: number | bigint): bigint {
   return Number.isFinite(value) ? BigInt(Math.trunc(value)) : 0n;
 }
 
+/** The float32 next to `a` in the direction of `b`. */
+function nextFloat(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return NaN;
+  if (a === b) return b;
+  if (a === 0) return b > 0 ? 2 ** -149 : -(2 ** -149);
+  f32[0] = a;
+  u32[0] = (u32[0] ?? 0) + ((b > a) === (a > 0) ? 1 : -1);
+  return f32[0] ?? 0;
+}
+
 /** Evaluates a primitive on numbers of `dtype` (the operands' dtype), rounding the result. */
 export function evaluatePrimitive(
   op: PrimitiveName,
@@ -78,6 +88,7 @@ export function evaluatePrimitive(
   const def = primitive(op);
   const [a = 0, b = 0, c = 0] = args;
   if (op === "where") return Number(a) !== 0 ? b : c;
+  if (op === "nextafter" && dtype === float32) return nextFloat(Number(a), Number(b));
   if (dtype.isIntegral && dtype !== bool && def.evaluateBigInt !== undefined) {
     const exact = def.evaluateBigInt(toBigInt(a), toBigInt(b));
     return def.result === "bool" ? Number(exact) : roundToDtype(exact, dtype);

@@ -149,6 +149,19 @@ export function digamma(x: number): number {
   return shift + Math.log(z) - 0.5 / z - series;
 }
 
+const double = new Float64Array(1);
+const doubleBits = new BigInt64Array(double.buffer);
+
+/** The double next to `a` in the direction of `b`. */
+export function nextDouble(a: number, b: number): number {
+  if (Number.isNaN(a) || Number.isNaN(b)) return NaN;
+  if (a === b) return b;
+  if (a === 0) return b > 0 ? Number.MIN_VALUE : -Number.MIN_VALUE;
+  double[0] = a;
+  doubleBits[0] = (doubleBits[0] ?? 0n) + ((b > a) === (a > 0) ? 1n : -1n);
+  return double[0] ?? 0;
+}
+
 const unary = (evaluate: (a: number) => number, cost = 1): Primitive => ({ arity: 1, result: "same", evaluate, cost });
 const binary = (
   evaluate: (a: number, b: number) => number,
@@ -304,7 +317,8 @@ export const PRIMITIVES: Readonly<Record<PrimitiveName, Primitive>> = {
   atan2: binary(Math.atan2, undefined, 30),
   hypot: binary((a, b) => Math.hypot(a, b), undefined, 10),
   copysign: binary((a, b) => (b < 0 || Object.is(b, -0)) === (a < 0 || Object.is(a, -0)) ? a : -a),
-  nextafter: binary(() => NaN, undefined, 4),
+  /** The neighbour of `a` towards `b` among numbers of the operands' dtype; on plain numbers, among doubles. */
+  nextafter: binary(nextDouble, undefined, 4),
   isnan: { arity: 1, result: "bool", evaluate: (a: number) => flag(Number.isNaN(a)), cost: 1 },
   isinf: { arity: 1, result: "bool", evaluate: (a: number) => flag(a === Infinity || a === -Infinity), cost: 1 },
   /** True for negative numbers and -0. */

@@ -601,6 +601,12 @@ export interface TensorMethods<T> {
   frac(): T;
   /** The fraction: self - trunc(self). */
   frac_(): T;
+  /** self as mantissa · 2^exponent, the mantissa between 0.5 and 1 in magnitude. */
+  frexp(): [T, T];
+  /** The exponent of self for a mantissa between 0.5 and 1. */
+  frexpExponent(): T;
+  /** The mantissa of self, between 0.5 and 1 in magnitude. */
+  frexpMantissa(): T;
   /** fillValue in the shape and dtype of self. */
   fullLike(
     fillValue: Scalar,
@@ -691,6 +697,16 @@ export interface TensorMethods<T> {
   hypot(other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(other: T | Scalar): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  i0(): T;
+  /** The regularised lower incomplete gamma function of self at other. */
+  igamma(other: T | Scalar): T;
+  /** The regularised lower incomplete gamma function of self at other. */
+  igamma_(other: T | Scalar): T;
+  /** The regularised upper incomplete gamma function of self at other. */
+  igammac(other: T | Scalar): T;
+  /** The regularised upper incomplete gamma function of self at other. */
+  igammac_(other: T | Scalar): T;
   /** The patches of an image as columns: [batch, channels · kernel, patches]. */
   im2col(
     kernelSize: Size | readonly Size[],
@@ -766,6 +782,8 @@ export interface TensorMethods<T> {
   lcm(other: T | Scalar): T;
   /** The least common multiple. */
   lcm_(other: T | Scalar): T;
+  /** self · 2^other. */
+  ldexp(other: T | Scalar): T;
   /** Whether self is at most other, element by element. */
   le(other: T | Scalar): T;
   le(other: Scalar): T;
@@ -1097,6 +1115,8 @@ export interface TensorMethods<T> {
   multiply_(other: Scalar): T;
   /** A matrix times a vector. */
   mv(vec: T | Scalar): T;
+  /** The logarithm of the multivariate gamma function of dimension p. */
+  mvlgamma(p: Size): T;
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
@@ -1153,6 +1173,10 @@ export interface TensorMethods<T> {
     size: readonly Size[],
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** The number next to self in the direction of other. */
+  nextafter(other: T | Scalar): T;
+  /** The number next to self in the direction of other. */
+  nextafter_(other: T | Scalar): T;
   /** nll_loss_nd for input [N, C] or [C]. */
   nllLoss(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
   nllLoss(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
@@ -1450,8 +1474,24 @@ export interface TensorMethods<T> {
   sort(options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
   /** -self × log(self); 0 at 0, -∞ below. */
   specialEntr(): T;
+  /** exp(self²) · erfc(self), without underflow. */
+  specialErfcx(): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  specialI0(): T;
+  /** exp(-|self|) times the modified Bessel function of order 0. */
+  specialI0e(): T;
+  /** The modified Bessel function of the first kind of order 1. */
+  specialI1(): T;
+  /** exp(-|self|) times the modified Bessel function of order 1. */
+  specialI1e(): T;
+  /** The logarithm of the standard normal distribution function, without underflow. */
+  specialLogNdtr(): T;
+  /** The logarithm of the multivariate gamma function of dimension p. */
+  specialMultigammaln(p: Size): T;
   /** The distribution function of the standard normal distribution. */
   specialNdtr(): T;
+  /** The inverse of the standard normal distribution function. */
+  specialNdtri(): T;
   /** self × log(1 + other), 0 where self is 0. */
   specialXlog1py(other: T | Scalar): T;
   specialXlog1py(other: Scalar): T;
@@ -2980,6 +3020,12 @@ export interface Functional<T = TensorValue> {
   frac(self: T | Scalar): T;
   /** The fraction: self - trunc(self). */
   frac_(self: T | Scalar): T;
+  /** self as mantissa · 2^exponent, the mantissa between 0.5 and 1 in magnitude. */
+  frexp(self: T | Scalar): [T, T];
+  /** The exponent of self for a mantissa between 0.5 and 1. */
+  frexpExponent(self: T | Scalar): T;
+  /** The mantissa of self, between 0.5 and 1 in magnitude. */
+  frexpMantissa(self: T | Scalar): T;
   /** A tensor in which every element is fillValue. */
   full(
     size: readonly Size[],
@@ -3145,6 +3191,16 @@ export interface Functional<T = TensorValue> {
   hypot(self: T | Scalar, other: T | Scalar): T;
   /** The length of the vector (self, other). */
   hypot_(self: T | Scalar, other: T | Scalar): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  i0(self: T | Scalar): T;
+  /** The regularised lower incomplete gamma function of self at other. */
+  igamma(self: T | Scalar, other: T | Scalar): T;
+  /** The regularised lower incomplete gamma function of self at other. */
+  igamma_(self: T | Scalar, other: T | Scalar): T;
+  /** The regularised upper incomplete gamma function of self at other. */
+  igammac(self: T | Scalar, other: T | Scalar): T;
+  /** The regularised upper incomplete gamma function of self at other. */
+  igammac_(self: T | Scalar, other: T | Scalar): T;
   /** The patches of an image as columns: [batch, channels · kernel, patches]. */
   im2col(
     self: T | Scalar,
@@ -3262,6 +3318,8 @@ export interface Functional<T = TensorValue> {
   lcm(self: T | Scalar, other: T | Scalar): T;
   /** The least common multiple. */
   lcm_(self: T | Scalar, other: T | Scalar): T;
+  /** self · 2^other. */
+  ldexp(self: T | Scalar, other: T | Scalar): T;
   /** Whether self is at most other, element by element. */
   le(self: T | Scalar, other: T | Scalar): T;
   le(self: T | Scalar, other: Scalar): T;
@@ -3751,6 +3809,8 @@ export interface Functional<T = TensorValue> {
   multiply_(self: T | Scalar, other: Scalar): T;
   /** A matrix times a vector. */
   mv(self: T | Scalar, vec: T | Scalar): T;
+  /** The logarithm of the multivariate gamma function of dimension p. */
+  mvlgamma(self: T | Scalar, p: Size): T;
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
@@ -3905,6 +3965,10 @@ export interface Functional<T = TensorValue> {
     size: readonly Size[],
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** The number next to self in the direction of other. */
+  nextafter(self: T | Scalar, other: T | Scalar): T;
+  /** The number next to self in the direction of other. */
+  nextafter_(self: T | Scalar, other: T | Scalar): T;
   /** nll_loss_nd for input [N, C] or [C]. */
   nllLoss(
     self: T | Scalar,
@@ -4457,8 +4521,24 @@ export interface Functional<T = TensorValue> {
   sort(self: T | Scalar, options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
   /** -self × log(self); 0 at 0, -∞ below. */
   specialEntr(self: T | Scalar): T;
+  /** exp(self²) · erfc(self), without underflow. */
+  specialErfcx(self: T | Scalar): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  specialI0(self: T | Scalar): T;
+  /** exp(-|self|) times the modified Bessel function of order 0. */
+  specialI0e(self: T | Scalar): T;
+  /** The modified Bessel function of the first kind of order 1. */
+  specialI1(self: T | Scalar): T;
+  /** exp(-|self|) times the modified Bessel function of order 1. */
+  specialI1e(self: T | Scalar): T;
+  /** The logarithm of the standard normal distribution function, without underflow. */
+  specialLogNdtr(self: T | Scalar): T;
+  /** The logarithm of the multivariate gamma function of dimension p. */
+  specialMultigammaln(self: T | Scalar, p: Size): T;
   /** The distribution function of the standard normal distribution. */
   specialNdtr(self: T | Scalar): T;
+  /** The inverse of the standard normal distribution function. */
+  specialNdtri(self: T | Scalar): T;
   /** self × log(1 + other), 0 where self is 0. */
   specialXlog1py(self: T | Scalar, other: T | Scalar): T;
   specialXlog1py(self: Scalar, other: T | Scalar): T;

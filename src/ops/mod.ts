@@ -63,3 +63,5 @@ import "./cumulative_extrema.ts";
 import "./recurrent.ts";
 import "./assemble.ts";
 import "./finite_gradient.ts";
+import "./special_functions.ts";
+import "./float_bits.ts";

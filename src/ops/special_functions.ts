@@ -1,0 +1,292 @@
+/**
+ * Bessel, error and gamma functions: i0, i0e, i1, i1e, erfcx, log_ndtr, ndtri, mvlgamma, igamma, igammac.
+ *
+ * Functions of one number are loops over Chebyshev series, so they fuse and run on every backend. The series are fitted once, when this module
+ * loads, from slow exact evaluations in float64. The incomplete gamma functions iterate until they converge and run on the host. Mirrors the
+ * special functions of ATen (`Math.h`, after Cephes).
+ */
+import { bool, computeType, type DType, float64 } from "../core/mod.ts";
+import { lgamma } from "../loops/primitives.ts";
+import { ops, type Value } from "../loops/mod.ts";
+import { broadcastShapes, shapeToText } from "../symbolic/mod.ts";
+import { chebyshevFit, chebyshevSum } from "./chebyshev.ts";
+import { definePointwise, promotedDtype, promotionOperand } from "./combinators.ts";
+import { defineOp, type HostTensor, type VjpContext } from "./define.ts";
+import { hostArray, hostShape, readHost } from "./host_axis.ts";
+import { reduceGrad } from "./gradient.ts";
+import { elementwiseStride } from "./layout.ts";
+import { type UnarySampleOptions, unarySamples } from "./sample_sets.ts";
+import type { TensorValue } from "./value.ts";
+
+/** exp(-x)·I_n(x) for x ≥ 0, by its power series or its asymptotic series. */
+function besselScaled(n: 0 | 1, x: number): number {
+  if (x < 30) {
+    let term = n === 0 ? 1 : x / 2;
+    let sum = term;
+    for (let k = 1; k < 400 && term > 1e-19 * sum; k++) sum += term *= x * x / 4 / (k * (k + n));
+    return Math.exp(-x) * sum;
+  }
+  let term = 1, sum = 1;
+  for (let k = 1; k < 40; k++) {
+    const next = term * -((4 * n * n - (2 * k - 1) ** 2) / (k * 8 * x));
+    if (Math.abs(next) > Math.abs(term)) break;
+    sum += term = next;
+  }
+  return sum / Math.sqrt(2 * Math.PI * x);
+}
+
+/** exp(x²)·erfc(x) for x ≥ 0: Taylor steps of y' = 2xy - 2/√π are unstable, a continued fraction is not. */
+function erfcxExact(x: number): number {
+  if (x < 1.5) {
+    // exp(x²) - 2/√π Σ 2ⁿ x^(2n+1) / (2n+1)!!
+    let term = x, sum = x;
+    for (let n = 1; n < 200 && Math.abs(term) > 1e-20; n++) sum += term *= 2 * x * x / (2 * n + 1);
+    return Math.exp(x * x) - 2 / Math.sqrt(Math.PI) * sum;
+  }
+  let f = 0;
+  for (let n = 400; n > 0; n--) f = n / 2 / (x + f);
+  return 1 / Math.sqrt(Math.PI) / (x + f);
+}
+
+const SMALL = 8;
+/** Fits on [0, 8], and on [8, ∞) in 8/x with the factor √x. */
+const BESSEL = ([0, 1] as const).map((n) => ({
+  near: chebyshevFit((t) => besselScaled(n, (t + 1) * SMALL / 2), 36),
+  far: chebyshevFit((t) => {
+    const x = 2 * SMALL / (t + 1);
+    return Number.isFinite(x) ? besselScaled(n, x) * Math.sqrt(x) : 1 / Math.sqrt(2 * Math.PI);
+  }, 28),
+}));
+/** erfcx(x)·(x + 1) over t = (x - 2)/(x + 2), smooth on [-1, 1]. */
+const ERFCX = chebyshevFit((t) => {
+  const x = 2 * (1 + t) / (1 - t);
+  return Number.isFinite(x) ? erfcxExact(x) * (x + 1) : 1 / Math.sqrt(Math.PI);
+}, 48);
+
+/** exp(-|x|)·I_n(|x|). */
+function besselValue(n: 0 | 1, x: Value): Value {
+  const a = ops.abs(x);
+  const fit = BESSEL[n] ?? { near: [], far: [] };
+  const near = chebyshevSum(fit.near, ops.sub(ops.mul(ops.minimum(a, SMALL), 2 / SMALL), 1));
+  const far = ops.maximum(a, SMALL);
+  const tail = ops.div(chebyshevSum(fit.far, ops.sub(ops.div(2 * SMALL, far), 1)), ops.sqrt(far));
+  const even = ops.where(ops.le(a, SMALL), near, tail);
+  const value = ops.where(ops.isinf(a), 0, even);
+  return n === 0 ? value : ops.where(ops.lt(x, 0), ops.neg(value), value);
+}
+
+/** exp(x²)·erfc(x). */
+function erfcxValue(x: Value): Value {
+  const a = ops.abs(x);
+  const bounded = ops.minimum(a, 1e30);
+  const t = ops.div(ops.sub(bounded, 2), ops.add(bounded, 2));
+  const positive = ops.div(chebyshevSum(ERFCX, t), ops.add(a, 1));
+  return ops.where(ops.ge(x, 0), positive, ops.sub(ops.mul(ops.exp(ops.mul(x, x)), 2), positive));
+}
+
+interface SpecialFunction {
+  readonly names: readonly string[];
+  readonly doc: string;
+  readonly body: (x: Value) => Value;
+  readonly vjp?: (context: VjpContext, self: TensorValue) => TensorValue;
+  readonly samples?: UnarySampleOptions;
+}
+
+const FUNCTIONS: readonly SpecialFunction[] = [
+  {
+    names: ["i0", "special_i0"],
+    doc: "The modified Bessel function of the first kind of order 0.",
+    body: (x) => ops.mul(besselValue(0, x), ops.exp(ops.abs(x))),
+    vjp: ({ grad }, self) => grad.mul(self.specialI1()),
+  },
+  {
+    names: ["special_i0e"],
+    doc: "exp(-|self|) times the modified Bessel function of order 0.",
+    body: (x) => besselValue(0, x),
+    vjp: ({ grad, out }, self) => grad.mul(self.specialI1e().sub(self.sgn().mul(out))),
+  },
+  {
+    names: ["special_i1"],
+    doc: "The modified Bessel function of the first kind of order 1.",
+    body: (x) => ops.mul(besselValue(1, x), ops.exp(ops.abs(x))),
+    vjp: ({ grad, out, F }, self) =>
+      grad.mul(self.i0().sub(F.where(self.eq(0), 0.5, out.div(F.where(self.eq(0), 1, self))))),
+  },
+  {
+    names: ["special_i1e"],
+    doc: "exp(-|self|) times the modified Bessel function of order 1.",
+    body: (x) => besselValue(1, x),
+    vjp: ({ grad, out, F }, self) => {
+      const safe = F.where(self.eq(0), 1, self);
+      const slope = self.specialI0e().sub(out.mul(self.sgn().add(safe.reciprocal())));
+      return grad.mul(F.where(self.eq(0), 0.5, slope));
+    },
+  },
+  {
+    names: ["special_erfcx"],
+    doc: "exp(self²) · erfc(self), without underflow.",
+    body: erfcxValue,
+    vjp: ({ grad, out }, self) => grad.mul(self.mul(out).mul(2).sub(2 / Math.sqrt(Math.PI))),
+    samples: { edges: [0, 1, -1, 0.5, -2.5, Infinity, 30, NaN] },
+  },
+  {
+    names: ["special_log_ndtr"],
+    doc: "The logarithm of the standard normal distribution function, without underflow.",
+    body: (x) => {
+      const t = ops.mul(x, Math.SQRT1_2);
+      const far = ops.sub(ops.log(ops.mul(erfcxValue(ops.neg(ops.minimum(t, 0))), 0.5)), ops.mul(t, t));
+      return ops.where(ops.lt(x, -1), far, ops.log1p(ops.mul(ops.erfc(t), -0.5)));
+    },
+    vjp: ({ grad }, self) => grad.div(self.mul(-Math.SQRT1_2).specialErfcx()).mul(Math.sqrt(2 / Math.PI)),
+    samples: { edges: [0, 1, -1, 0.5, -2.5, Infinity, NaN, -30, 8] },
+  },
+  {
+    names: ["special_ndtri"],
+    doc: "The inverse of the standard normal distribution function.",
+    body: (x) => ops.mul(ops.erfinv(ops.sub(ops.mul(x, 2), 1)), Math.SQRT2),
+    vjp: ({ grad, out }) => grad.mul(out.mul(out).mul(0.5).exp()).mul(Math.sqrt(2 * Math.PI)),
+    samples: { low: 0.1, high: 0.9, edges: [0, 1, 0.5, -1, 2, NaN] },
+  },
+];
+
+for (const { names, doc, body, vjp, samples } of FUNCTIONS) {
+  for (const name of names) {
+    definePointwise({
+      schema: `aten::${name}(Tensor self) -> Tensor`,
+      doc,
+      promotion: "float",
+      body: (_, { self }) => body(self),
+      ...(vjp === undefined ? {} : {
+        vjp: ({ self }: { readonly self: TensorValue }, context: VjpContext) => ({
+          self: () => vjp(context, self),
+        }),
+      }),
+      samples: (g) => unarySamples(g, samples),
+    });
+  }
+}
+
+for (const name of ["mvlgamma", "special_multigammaln"] as const) {
+  defineOp({
+    schema: `aten::${name}(Tensor self, int p) -> Tensor`,
+    doc: "The logarithm of the multivariate gamma function of dimension p.",
+    meta: ({ self, p }) => {
+      if (self.dtype === bool) throw new TypeError(`${name}: does not take a bool tensor`);
+      if (!(Number(p) >= 1)) throw new RangeError(`${name}: p must be at least 1, got ${p}`);
+      return { shape: self.shape, dtype: promotedDtype(name, [promotionOperand(self)], "float") };
+    },
+    decompose: ({ self, p }) => {
+      const dimension = Number(p);
+      const dtype = promotedDtype(name, [{ dtype: self.dtype, rank: "tensor" }], "float");
+      const x = self.dtype === dtype ? self : self.to(dtype);
+      const terms = Array.from({ length: dimension }, (_, j) => x.sub(j / 2).lgamma());
+      const [first] = terms;
+      const sum = first === undefined || terms.length === 1 ? first ?? x : wideSum(terms, dtype);
+      return sum.add(dimension * (dimension - 1) / 4 * Math.log(Math.PI)).contiguous();
+    },
+    samples: (g) =>
+      g.dtype.isFloat ? [{ args: { self: g.tensor([3, 4], { values: "uniform", low: 2, high: 6 }), p: 3 } }] : [],
+  });
+}
+
+/** Half types are summed in float32 and rounded once. */
+function wideSum(terms: readonly TensorValue[], dtype: DType): TensorValue {
+  const wide = computeType(dtype);
+  const parts = wide === dtype ? terms : terms.map((t) => t.to(wide));
+  const sum = parts.reduce((a, b) => a.add(b));
+  return wide === dtype ? sum : sum.to(dtype);
+}
+
+/** The regularised lower incomplete gamma function P(a, x), or with `upper` its complement Q(a, x). */
+export function incompleteGamma(a: number, x: number, upper: boolean): number {
+  if (Number.isNaN(a) || Number.isNaN(x) || a < 0 || x < 0) return NaN;
+  if (a === 0) return x > 0 ? (upper ? 0 : 1) : NaN;
+  if (x === 0) return upper ? 1 : 0;
+  if (a === Infinity) return x === Infinity ? NaN : (upper ? 1 : 0);
+  if (x === Infinity) return upper ? 0 : 1;
+  const scale = Math.exp(a * Math.log(x) - x - lgamma(a));
+  if (x < a + 1) {
+    let term = 1 / a, sum = term;
+    for (let n = 1; n < 10000 && Math.abs(term) > 1e-17 * Math.abs(sum); n++) sum += term *= x / (a + n);
+    const lower = sum * scale;
+    return upper ? 1 - lower : lower;
+  }
+  // Lentz's evaluation of the continued fraction of Q.
+  let b = x + 1 - a, c = 1e300, d = 1 / b, h = d;
+  for (let n = 1; n < 10000; n++) {
+    const an = -n * (n - a);
+    b += 2;
+    d = an * d + b;
+    if (Math.abs(d) < 1e-300) d = 1e-300;
+    c = b + an / c;
+    if (Math.abs(c) < 1e-300) c = 1e-300;
+    d = 1 / d;
+    const step = d * c;
+    h *= step;
+    if (Math.abs(step - 1) < 1e-16) break;
+  }
+  const tail = scale * h;
+  return upper ? tail : 1 - tail;
+}
+
+/** Positions in a tensor that broadcasts to `shape`, for every element of `shape`. */
+function* broadcastPositions(t: HostTensor, shape: readonly number[]): Generator<number> {
+  const own = hostShape(t);
+  const total = shape.reduce((x, y) => x * y, 1);
+  for (let i = 0; i < total; i++) {
+    let rest = i, at = 0, step = 1;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      const size = shape[d] ?? 1, coordinate = rest % size;
+      rest = Math.floor(rest / size);
+      const mine = own[d - shape.length + own.length] ?? 1;
+      if (mine !== 1) at += coordinate * step;
+      step *= mine;
+    }
+    yield at;
+  }
+}
+
+for (const name of ["igamma", "igammac"] as const) {
+  const upper = name === "igammac";
+  defineOp({
+    schema: `aten::${name}(Tensor self, Tensor other) -> Tensor`,
+    doc: `The regularised ${upper ? "upper" : "lower"} incomplete gamma function of self at other.`,
+    inplace: true,
+    meta: ({ self, other }) => {
+      const dtype = promotedDtype(name, [self, other].map(promotionOperand), "default");
+      if (!dtype.isFloat) throw new TypeError(`${name}: needs floating point numbers, got ${dtype.name}`);
+      const shape = broadcastShapes(name, self.shape, other.shape);
+      return { shape, dtype, stride: elementwiseStride(shape, [self, other]) };
+    },
+    host: ({ self, other }, [out]) => {
+      const shape = broadcastShapes(name, hostShape(self), hostShape(other)).map(Number);
+      const data = hostArray(out?.dtype ?? float64, shape.reduce((x, y) => x * y, 1));
+      const at = broadcastPositions(other, shape);
+      let i = 0;
+      for (const position of broadcastPositions(self, shape)) {
+        const a = Number(readHost(self.data, position));
+        const x = Number(readHost(other.data, Number(at.next().value ?? 0)));
+        data[i++] = incompleteGamma(a, x, upper);
+      }
+      return [{ shape, data }];
+    },
+    vjp: ({ self, other }, { grad }) => ({
+      self: () => {
+        throw new TypeError(`${name}: is not differentiable in its first argument ${shapeToText(self.shape)}`);
+      },
+      other: () => {
+        const density = other.log().mul(self.sub(1)).sub(other).sub(self.lgamma()).exp().mul(grad);
+        return reduceGrad(upper ? density.neg() : density, other);
+      },
+    }),
+    samples: (g) =>
+      g.dtype.isFloat
+        ? [{
+          args: {
+            self: g.tensor([3, 1], { values: "uniform", low: 0.5, high: 4, requiresGrad: false }),
+            other: g.tensor([4], { values: "uniform", low: 0.5, high: 4 }),
+          },
+        }]
+        : [],
+  });
+}
