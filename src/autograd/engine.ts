@@ -313,7 +313,15 @@ function runHooks(node: TapeNode, grads: (Tensor | null)[], owned: WeakSet<Tenso
       if (grad === null || grad === undefined) continue;
       owned.delete(grad);
       const changed = hook(grad);
-      if (changed instanceof Tensor) grads[index] = changed;
+      if (!(changed instanceof Tensor)) continue;
+      if (!sameShape(changed.shape, grad.shape)) {
+        throw new TypeError(
+          `registerHook: a hook got a gradient of shape ${shapeToText(grad.shape)} and returned one of shape ${
+            shapeToText(changed.shape)
+          }; it must keep the shape, or return nothing`,
+        );
+      }
+      grads[index] = changed;
     }
   }
   grads.forEach((grad, index) => {

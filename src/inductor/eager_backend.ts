@@ -130,7 +130,7 @@ export class InductorEagerBackend implements EagerBackend {
     for (const out of outs) key += ">" + keyOfTensor(out);
     const entry = this.#find(key, () => build(op, args, outs, null));
     if (entry === null) throw new InternalError(`${op.target} has no kernel`);
-    this.#run(entry, tensors, outs);
+    this.#runNamed(op, entry, tensors, outs);
   }
 
   executeInPlace(op: Operator, args: NamedArgs<Tensor>, self: Tensor): boolean {
@@ -147,7 +147,7 @@ export class InductorEagerBackend implements EagerBackend {
       return made.graph.donated.has(0) ? made : null;
     });
     if (entry === null) return false;
-    this.#run(entry, tensors, []);
+    this.#runNamed(op, entry, tensors, []);
     return true;
   }
 
@@ -161,6 +161,16 @@ export class InductorEagerBackend implements EagerBackend {
     }
     this.#entries.set(key, made);
     return made;
+  }
+
+  /** Kernels know no operator; what they find wrong (an index out of range) is reported with its name. */
+  #runNamed(op: Operator, entry: Entry, tensors: readonly Tensor[], outs: readonly Tensor[]): void {
+    try {
+      this.#run(entry, tensors, outs);
+    } catch (error) {
+      if (error instanceof RangeError) throw new RangeError(`${op.schema.name}: ${error.message}`, { cause: error });
+      throw error;
+    }
   }
 
   #run(entry: Entry, tensors: readonly Tensor[], outs: readonly Tensor[]): void {

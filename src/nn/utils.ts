@@ -1,7 +1,12 @@
 /**
  * What training loops do with all parameters at once: `nn.utils`.
  */
-import { F, noGrad, type Tensor } from "../tensor/mod.ts";
+import { F, noGrad, Tensor } from "../tensor/mod.ts";
+
+/** Parameters as a list; one alone is no list of its rows. */
+function listOf(parameters: Iterable<Tensor>): Tensor[] {
+  return parameters instanceof Tensor ? [parameters] : [...parameters];
+}
 
 /**
  * Scales gradients in place so that their norm, taken together, is at most `maxNorm`.
@@ -11,7 +16,7 @@ import { F, noGrad, type Tensor } from "../tensor/mod.ts";
  */
 export function clipGradNorm_(parameters: Iterable<Tensor>, maxNorm: number, normType = 2): Tensor {
   return noGrad(() => {
-    const grads = [...parameters].flatMap((p) => p.grad === null ? [] : [p.grad]);
+    const grads = listOf(parameters).flatMap((p) => p.grad === null ? [] : [p.grad]);
     const [first] = grads;
     if (first === undefined) throw new TypeError("clipGradNorm_: no parameter has a gradient; call backward() first");
     const pieces = grads.map((g) =>
@@ -29,18 +34,18 @@ export function clipGradNorm_(parameters: Iterable<Tensor>, maxNorm: number, nor
 /** Clamps gradients in place to ±`value`. */
 export function clipGradValue_(parameters: Iterable<Tensor>, value: number): void {
   noGrad(() => {
-    for (const p of parameters) p.grad?.clamp_(-value, value);
+    for (const p of listOf(parameters)) p.grad?.clamp_(-value, value);
   });
 }
 
 /** All parameters end to end in one tensor of one dimension. */
 export function parametersToVector(parameters: Iterable<Tensor>): Tensor {
-  return F.cat([...parameters].map((p) => p.reshape([-1])), 0);
+  return F.cat(listOf(parameters).map((p) => p.reshape([-1])), 0);
 }
 
 /** Copies a vector made by {@linkcode parametersToVector} back. @throws {TypeError} if the lengths differ. */
 export function vectorToParameters(vector: Tensor, parameters: Iterable<Tensor>): void {
-  const list = [...parameters];
+  const list = listOf(parameters);
   const total = list.reduce((n, p) => n + p.numel, 0);
   if (vector.ndim !== 1 || vector.numel !== total) {
     throw new TypeError(`vectorToParameters: needs a vector of ${total} elements, got [${vector.shape.join(", ")}]`);

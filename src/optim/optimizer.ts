@@ -47,6 +47,9 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
 
   constructor(params: Params<O>, defaults: O) {
     this.defaults = defaults;
+    if (params instanceof Tensor) {
+      throw new TypeError(`${this.constructor.name}: params is one tensor; pass a list, as in [w]`);
+    }
     const list = [...params];
     if (list.length === 0) throw new TypeError(`${this.constructor.name}: got no parameters`);
     const plain: Tensor[] = [];
@@ -74,6 +77,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   addParamGroup(group: { readonly params: Iterable<Tensor> } & Partial<O>): void {
     const where = this.constructor.name;
     const { params, ...own } = group;
+    if (params instanceof Tensor) throw new TypeError(`${where}: params is one tensor; pass a list, as in [w]`);
     const options: O = { ...this.defaults, ...own };
     checkRange(where, "lr", options.lr instanceof Tensor ? 0 : options.lr, 0);
     this.checkOptions(options);

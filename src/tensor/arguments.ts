@@ -27,6 +27,13 @@ export function isDeviceLike(value: unknown): value is Device | string {
   return typeof value === "string" || isDevice(value);
 }
 
+/** @throws {TypeError} if a size is not an array: `zeros(2, 3)` instead of `zeros([2, 3])`. */
+export function checkSize(where: string, size: unknown): void {
+  if (Array.isArray(size)) return;
+  const given = size instanceof Tensor ? "a tensor" : String(size);
+  throw new TypeError(`${where}: the size must be an array, as in ${where}([2, 3]), got ${given}`);
+}
+
 /** A last argument with named arguments: a plain object that is nothing else. */
 function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
@@ -148,8 +155,13 @@ export function normalizeNamed(op: Operator, given: Readonly<Record<string, unkn
 
 function wrongArgument(op: Operator, arg: SchemaArg, v: unknown): TypeError {
   const wanted = `${arg.type}${arg.list ? "[]" : ""}${arg.optional ? " or null" : ""}`;
+  const hint = arg.type === "ScalarType" && typeof v === "string"
+    ? `; dtypes are objects: import { ${v} } and pass it without quotes`
+    : "";
   return new TypeError(
-    `${op.schema.name}: the argument ${arg.key} must be ${wanted}, got ${describe(v)}; the schema is ${op.schema.text}`,
+    `${op.schema.name}: the argument ${arg.key} must be ${wanted}, got ${
+      describe(v)
+    }${hint}; the schema is ${op.schema.text}`,
   );
 }
 

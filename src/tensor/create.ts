@@ -7,6 +7,7 @@
 import { bool, cpu, device as toDevice, type DeviceLike, type DType, getDefaultDtype, int64 } from "../core/mod.ts";
 import { getOp, type HostArray } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
+import { checkSize } from "./arguments.ts";
 import { dispatch, emptyTensor } from "./dispatch.ts";
 import { rawFromHost } from "./memory.ts";
 import { rowMajor, writeElements } from "./read.ts";
@@ -141,21 +142,25 @@ function create(target: string, args: Readonly<Record<string, unknown>>, options
 
 /** Zeros. */
 export function zeros(size: readonly Size[], options: TensorOptions = {}): Tensor {
+  checkSize("zeros", size);
   return create("aten.zeros.default", { size }, options);
 }
 
 /** Ones. */
 export function ones(size: readonly Size[], options: TensorOptions = {}): Tensor {
+  checkSize("ones", size);
   return create("aten.ones.default", { size }, options);
 }
 
 /** Undefined content: write before reading. */
 export function empty(size: readonly Size[], options: TensorOptions = {}): Tensor {
+  checkSize("empty", size);
   return create("aten.empty.memory_format", { size }, options);
 }
 
 /** Every element `value`. Without a dtype: bool for a boolean, int64 for a whole number, else the default dtype. */
 export function full(size: readonly Size[], value: number | bigint | boolean, options: TensorOptions = {}): Tensor {
+  checkSize("full", size);
   return create("aten.full.default", { size, fillValue: value }, options);
 }
 

@@ -101,7 +101,20 @@ interface Resolved {
   readonly tensors: (Tensor | null)[] | null;
 }
 
+/** @throws {TypeError} for what is no index. */
+function checkIndex(i: Index): void {
+  const known = i === null || typeof i === "boolean" || i instanceof Tensor || Array.isArray(i) || isSymInt(i) ||
+    (typeof i === "number" ? Number.isInteger(i) : isSlice(i) || isEllipsis(i));
+  if (known) return;
+  throw new TypeError(
+    `at: ${
+      typeof i === "object" ? JSON.stringify(i) : String(i)
+    } is no index; use integers, slice(start, end, step), null, ellipsis, booleans, lists of integers, or tensors of integers or booleans`,
+  );
+}
+
 function resolve(t: Tensor, index: readonly Index[]): Resolved {
+  index.forEach(checkIndex);
   const used = index.reduce((sum: number, i) => sum + consumes(i), 0);
   if (used > t.ndim) {
     throw new RangeError(`at: ${used} indices for a tensor with ${t.ndim} dimension${t.ndim === 1 ? "" : "s"}`);

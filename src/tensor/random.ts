@@ -7,6 +7,7 @@
 import { cpu, device as toDevice, getDefaultDtype, int64 } from "../core/mod.ts";
 import { getOp, setDefaultState, type TensorValue } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
+import { checkSize } from "./arguments.ts";
 import { type TensorOptions } from "./create.ts";
 import { dispatch, emptyTensor } from "./dispatch.ts";
 import { noGrad } from "./engine.ts";
@@ -35,6 +36,9 @@ export class Generator {
 
   /** Starts the stream of `seed` from its beginning. */
   manualSeed(seed: number | bigint): this {
+    if (typeof seed !== "bigint" && !Number.isSafeInteger(seed)) {
+      throw new RangeError(`manualSeed: the seed must be a safe integer or a bigint, got ${seed}`);
+    }
     withoutModes(() => {
       writeElements(this.state, new BigInt64Array([BigInt.asIntN(64, BigInt(seed)), 0n]));
       this.state.storage.version++;
@@ -80,16 +84,19 @@ export function draw(target: string, args: Readonly<Record<string, unknown>>, op
 
 /** Uniform numbers in [0, 1). */
 export function rand(size: readonly Size[], options: RandomOptions = {}): Tensor {
+  checkSize("rand", size);
   return draw("tessera.philox_uniform.default", { size, dtype: options.dtype ?? getDefaultDtype() }, options);
 }
 
 /** Numbers of the standard normal distribution. */
 export function randn(size: readonly Size[], options: RandomOptions = {}): Tensor {
+  checkSize("randn", size);
   return draw("tessera.philox_normal.default", { size, dtype: options.dtype ?? getDefaultDtype() }, options);
 }
 
 /** Integers in [low, high). @throws {RangeError} if the range is empty. */
 export function randint(low: number, high: number, size: readonly Size[], options: RandomOptions = {}): Tensor {
+  checkSize("randint", size);
   if (!(low < high)) throw new RangeError(`randint: the range [${low}, ${high}) is empty`);
   return draw("tessera.philox_randint.default", { low, high, size, dtype: options.dtype ?? int64 }, options);
 }

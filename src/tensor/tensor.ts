@@ -10,7 +10,7 @@ import { type Device, type DType, int64, InternalError } from "../core/mod.ts";
 import type { Node } from "../graph/mod.ts";
 import type { ArgValue, HostArray, NamedArgs, Operator, TensorMethods } from "../ops/mod.ts";
 import type { Buffer } from "../runtime/mod.ts";
-import { contiguousStride, isContiguous, numelOf, type Size } from "../symbolic/mod.ts";
+import { contiguousStride, isContiguous, numelOf, sameShape, type Size } from "../symbolic/mod.ts";
 import { autogradEngine, type AutogradMeta, type BackwardOptions, type GradFn, type GradHook } from "./engine.ts";
 import { deviceMemory, hostFromRaw } from "./memory.ts";
 import { activeMode, suspendMode } from "./mode.ts";
@@ -206,7 +206,7 @@ export class Tensor {
       if (owner.autograd !== null) owner.autograd.grad = null;
       return;
     }
-    if (value.dtype !== this.dtype || value.ndim !== this.ndim) {
+    if (value.dtype !== this.dtype || !sameShape(value.shape, this.shape)) {
       throw new TypeError(
         `grad: assigned a ${value.dtype.name} tensor of shape [${
           value.shape.join(", ")
@@ -299,6 +299,16 @@ export class Tensor {
   assign(index: readonly Index[] | Index, value: Tensor | number | bigint | boolean): this {
     assignIndexed(this, Array.isArray(index) ? index : [index as Index], value);
     return this;
+  }
+
+  /**
+   * The parts along the first dimension, as views: `for (const row of t)`, `const [a, b] = t`.
+   *
+   * @throws {TypeError} if the tensor has no dimension.
+   */
+  *[Symbol.iterator](): IterableIterator<Tensor> {
+    if (this.ndim === 0) throw new TypeError("iteration: a 0-dim tensor has no parts; read its number with item()");
+    yield* this.unbind(0);
   }
 
   /** A 0-dim tensor coerces to its number; in a template it prints. */

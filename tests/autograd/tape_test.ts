@@ -215,3 +215,13 @@ Deno.test("a long chain is walked without recursion", () => {
   y.backward();
   assert.deepEqual(values(x.grad), [1]);
 });
+
+Deno.test("gradients of another shape are refused, assigned or returned by a hook", () => {
+  const x = tensor([1.5, 2]).requiresGrad_();
+  assert.throws(() => x.grad = tensor([1.5, 2, 3]), /grad: assigned a float32 tensor of shape \[3\]/);
+  x.registerHook((g) => g.sum());
+  assert.throws(
+    () => x.sum().backward(),
+    /registerHook: a hook got a gradient of shape \[2\] and returned one of shape \[\]/,
+  );
+});

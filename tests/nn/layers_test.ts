@@ -1,5 +1,17 @@
 import assert from "node:assert/strict";
-import { bool, float64, gradcheck, manualSeed, nn, noGrad, randn, type Tensor, tensor, zeros } from "../../mod.ts";
+import {
+  bool,
+  float32,
+  float64,
+  gradcheck,
+  manualSeed,
+  nn,
+  noGrad,
+  randn,
+  type Tensor,
+  tensor,
+  zeros,
+} from "../../mod.ts";
 import { assertClose, flat, sequence, t } from "./support.ts";
 
 const f = nn.functional;
@@ -302,4 +314,21 @@ Deno.test("gradients of layers agree with finite differences", () => {
   check(new nn.GroupNorm(1, 2), [2, 2, 2]);
   check(new nn.RMSNorm(3), [2, 3]);
   check(new nn.PReLU(2), [2, 2]);
+});
+
+Deno.test("BatchNorm refuses to train on one value a channel", () => {
+  assert.throws(() => new nn.BatchNorm1d(3).forward(randn([1, 3])), /more than one value for each channel/);
+  assert.deepEqual(new nn.BatchNorm1d(3).eval().forward(randn([1, 3])).shape, [1, 3]);
+});
+
+Deno.test("clipGradNorm_() takes one tensor as one parameter", () => {
+  const w = tensor([[3, 4]], { dtype: float32 }).requiresGrad_();
+  w.mul(w).sum().mul(0.5).backward();
+  assert.equal(nn.utils.clipGradNorm_(w, 1).item(), 5);
+  assert.ok(Math.abs((w.grad?.norm().item() ?? 0) - 1) < 1e-5);
+});
+
+Deno.test("an index out of range names the operator", () => {
+  const embedding = new nn.Embedding(3, 2);
+  assert.throws(() => embedding.forward(tensor([7])), /^RangeError: embedding: an index is 7, .* has 3 elements/);
 });

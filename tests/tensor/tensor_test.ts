@@ -7,8 +7,10 @@ import {
   fakeLike,
   FakeTensorMode,
   full,
+  manualSeed,
   noGrad,
   ones,
+  randn,
   slice,
   tensor,
   tensorFrom,
@@ -203,4 +205,23 @@ Deno.test("at() refuses masks and index tensors that do not fit, and says why", 
     /mask of shape \[2\] does not fit dimensions 0 to 0, of sizes \[3\]/,
   );
   assert.throws(() => x.at(tensor([0.5])), /at: an index tensor holds integers or booleans, got float32/);
+});
+
+Deno.test("a tensor iterates over its first dimension, as views", () => {
+  const x = arange(4).reshape([2, 2]);
+  const [first, second] = x;
+  assert.deepEqual([first?.toArray(), second?.toArray()], [[0, 1], [2, 3]]);
+  for (const row of x) row.add_(1);
+  assert.deepEqual(x.toArray(), [[1, 2], [3, 4]]);
+  assert.throws(() => [...tensor(1)], /iteration: a 0-dim tensor has no parts/);
+});
+
+Deno.test("what newcomers write first is answered with what to write", () => {
+  const untyped = { zeros, randn, manualSeed } as unknown as Record<string, (...args: unknown[]) => unknown>;
+  assert.throws(() => untyped["zeros"]?.(2, 3), /zeros: the size must be an array, as in zeros\(\[2, 3\]\), got 2/);
+  assert.throws(() => untyped["randn"]?.(3), /randn: the size must be an array/);
+  assert.throws(() => untyped["zeros"]?.([2], { dtype: "float32" }), /import \{ float32 \} and pass it without quotes/);
+  assert.throws(() => untyped["manualSeed"]?.("a"), /manualSeed: the seed must be a safe integer or a bigint, got a/);
+  assert.throws(() => zeros([2, 3]).at("a" as unknown as number), /at: a is no index; use integers, slice/);
+  assert.throws(() => zeros([2, 3]).at(1.5), /at: 1.5 is no index/);
 });

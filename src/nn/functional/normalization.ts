@@ -1,6 +1,7 @@
 /**
  * Normalisation: over the batch (Ioffe & Szegedy 2015), a layer (Ba et al. 2016), groups (Wu & He 2018), root mean square (Zhang & Sennrich 2019).
  */
+import { shapeToText } from "../../symbolic/mod.ts";
 import { F, type Tensor } from "../../tensor/mod.ts";
 
 /** Options of {@linkcode batchNorm}. */
@@ -23,6 +24,13 @@ export function batchNorm(
   options: BatchNormOptions = {},
 ): Tensor {
   const { weight = null, bias = null, training = false, momentum = 0.1, eps = 1e-5 } = options;
+  if (training && x.shape.every((size, d) => d === 1 || size === 1)) {
+    throw new TypeError(
+      `batchNorm: training needs more than one value for each channel, got the input ${
+        shapeToText(x.shape)
+      }; use a larger batch, or eval()`,
+    );
+  }
   return F.batchNorm(x, weight, bias, runningMean, runningVar, training, momentum, eps, false);
 }
 
