@@ -41,12 +41,15 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
     ? [...innermostLast(injective, vector), ...space.axes.filter((v) => !injective.includes(v))]
     : innermostLast(space.axes, vector ?? bestInnermost(space, accesses));
   const loops = innermostLast(space.reduceAxes, vector);
-  const grid = order.map((v) => axis(v, "grid"));
+  const turned = vector === null || scatters.length > 0 || loops.length > 0
+    ? null
+    : turnedAxis(space, accesses, vector);
+  const grid = innermostLast(order, turned).map((v) => axis(v, "grid"));
   const instances = grid.reduce((n, a) => n * Math.ceil(guess(a.extent) / a.block), 1);
   return {
     grid,
     loops: loops.map((v) => axis(v, "loop")),
-    parallelAxes: scatters.length > 0 ? injective.length : grid.length,
+    parallelAxes: scatters.length > 0 ? injective.length : turned === null ? grid.length : grid.length - 1,
     split: target.workers > 1 && scatters.length === 0 && loops.length > 0 && instances < target.workers &&
       guessProduct(space.axes) * guessProduct(space.reduceAxes) >= SPLIT_ELEMENTS,
   };
@@ -54,6 +57,20 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
 
 function innermostLast(vars: readonly LoopVar[], last: LoopVar | null): readonly LoopVar[] {
   return last === null || !vars.includes(last) ? vars : [...vars.filter((v) => v !== last), last];
+}
+
+/**
+ * The axis to run inside of the vector's, for transposes: a load that strides along the vector touches a cache line a lane, and the
+ * next step along the axis in which the load is contiguous finds all of them again.
+ */
+function turnedAxis(space: LoopSpace, accesses: readonly Access[], vector: LoopVar): LoopVar | null {
+  for (const { index, write } of accesses) {
+    if (write || motion(index, vector) !== "strided") continue;
+    for (const v of space.axes) {
+      if (v !== vector && guess(extent(v)) >= 8 && motion(index, v) === "contiguous") return v;
+    }
+  }
+  return null;
 }
 
 function isStored(space: LoopSpace, stage: Stage): boolean {
