@@ -57,6 +57,30 @@ export interface TensorMethods<T> {
   _unique2(sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(size: readonly Size[]): T;
+  /** Antialiased bicubic interpolation of images. */
+  _upsampleBicubic2dAa(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleBicubic2dAa(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  /** Antialiased bilinear interpolation of images. */
+  _upsampleBilinear2dAa(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleBilinear2dAa(
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
   /** The nearest element, by pixel centres of the last dimension. */
   _upsampleNearestExact1d(outputSize: Size | readonly Size[], options?: { scales?: number | null }): T;
   _upsampleNearestExact1d(outputSize: Size | readonly Size[], scales?: number | null): T;
@@ -292,6 +316,9 @@ export interface TensorMethods<T> {
     posWeight?: T | Scalar | null,
     reduction?: Size,
   ): T;
+  /** How often each of 0, 1, 2, … occurs in a vector; or the sums of their weights. */
+  bincount(options?: { weights?: T | Scalar | null; minlength?: Size }): T;
+  bincount(weights?: T | Scalar | null, minlength?: Size): T;
   /** Bits that are set in both. */
   bitwiseAnd(other: T | Scalar): T;
   bitwiseAnd(other: Scalar): T;
@@ -687,6 +714,18 @@ export interface TensorMethods<T> {
   /** self where target is 1, max(0, margin - self) where it is -1. */
   hingeEmbeddingLoss(target: T | Scalar, options?: { margin?: number; reduction?: Size }): T;
   hingeEmbeddingLoss(target: T | Scalar, margin?: number, reduction?: Size): T;
+  /** How many elements fall into each of bins equal parts of [min, max]; of the elements' own range if both are equal. */
+  histc(options?: { bins?: Size; min?: Scalar; max?: Scalar }): T;
+  histc(bins?: Size, min?: Scalar, max?: Scalar): T;
+  /** How many elements fall into each of bins equal parts of a range, and the edges of the parts. */
+  histogram(
+    options?: { bins?: Size; range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): [T, T];
+  histogram(
+    bins?: Size,
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): [T, T];
+  histogram(bins: T | Scalar, options?: { weight?: T | Scalar | null; density?: boolean }): [T, T];
   /** Equal pieces along one dimension. */
   hsplit(sections: Size): T[];
   hsplit(indices: readonly Size[]): T[];
@@ -1911,6 +1950,46 @@ export interface Functional<T = TensorValue> {
   _unique2(self: T | Scalar, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(self: T | Scalar, size: readonly Size[]): T;
+  /** Antialiased bicubic interpolation of images. */
+  _upsampleBicubic2dAa(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleBicubic2dAa(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  _upsampleBicubic2dAa(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    alignCorners: boolean,
+    scaleFactors: readonly number[] | null,
+  ): T;
+  /** Antialiased bilinear interpolation of images. */
+  _upsampleBilinear2dAa(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    options?: { scalesH?: number | null; scalesW?: number | null },
+  ): T;
+  _upsampleBilinear2dAa(
+    self: T | Scalar,
+    outputSize: Size | readonly Size[],
+    alignCorners: boolean,
+    scalesH?: number | null,
+    scalesW?: number | null,
+  ): T;
+  _upsampleBilinear2dAa(
+    input: T | Scalar,
+    outputSize: readonly Size[] | null,
+    alignCorners: boolean,
+    scaleFactors: readonly number[] | null,
+  ): T;
   /** The nearest element, by pixel centres of the last dimension. */
   _upsampleNearestExact1d(
     self: T | Scalar,
@@ -2058,6 +2137,15 @@ export interface Functional<T = TensorValue> {
   aminmax(self: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean }): [T, T];
   /** π where self is negative, else 0; NaN stays NaN. */
   angle(self: T | Scalar): T;
+  /** The filter of antialiased interpolation as a matrix [output, input]; rows are not normalised. */
+  antialiasWeights(
+    input: Size,
+    output: Size,
+    cubic: boolean,
+    alignCorners: boolean,
+    factor: number,
+    options: { dtype: DType; device?: DeviceLike | null },
+  ): T;
   /** Whether any element is not 0. */
   any(self: T | Scalar): T;
   any(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): T;
@@ -2344,6 +2432,9 @@ export interface Functional<T = TensorValue> {
     posWeight?: T | Scalar | null,
     reduction?: Size,
   ): T;
+  /** How often each of 0, 1, 2, … occurs in a vector; or the sums of their weights. */
+  bincount(self: T | Scalar, options?: { weights?: T | Scalar | null; minlength?: Size }): T;
+  bincount(self: T | Scalar, weights?: T | Scalar | null, minlength?: Size): T;
   /** Bits that are set in both. */
   bitwiseAnd(self: T | Scalar, other: T | Scalar): T;
   bitwiseAnd(self: T | Scalar, other: Scalar): T;
@@ -3179,6 +3270,20 @@ export interface Functional<T = TensorValue> {
   /** self where target is 1, max(0, margin - self) where it is -1. */
   hingeEmbeddingLoss(self: T | Scalar, target: T | Scalar, options?: { margin?: number; reduction?: Size }): T;
   hingeEmbeddingLoss(self: T | Scalar, target: T | Scalar, margin?: number, reduction?: Size): T;
+  /** How many elements fall into each of bins equal parts of [min, max]; of the elements' own range if both are equal. */
+  histc(self: T | Scalar, options?: { bins?: Size; min?: Scalar; max?: Scalar }): T;
+  histc(self: T | Scalar, bins?: Size, min?: Scalar, max?: Scalar): T;
+  /** How many elements fall into each of bins equal parts of a range, and the edges of the parts. */
+  histogram(
+    self: T | Scalar,
+    options?: { bins?: Size; range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): [T, T];
+  histogram(
+    self: T | Scalar,
+    bins?: Size,
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): [T, T];
+  histogram(self: T | Scalar, bins: T | Scalar, options?: { weight?: T | Scalar | null; density?: boolean }): [T, T];
   /** Equal pieces along one dimension. */
   hsplit(self: T | Scalar, sections: Size): T[];
   hsplit(self: T | Scalar, indices: readonly Size[]): T[];
@@ -3279,6 +3384,10 @@ export interface Functional<T = TensorValue> {
   isclose(self: T | Scalar, other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
   /** Whether an element is neither infinite nor NaN. */
   isfinite(self: T | Scalar): T;
+  /** Which elements are among the test elements. */
+  isin(elements: T | Scalar, testElements: T | Scalar, options?: { assumeUnique?: boolean; invert?: boolean }): T;
+  isin(elements: T | Scalar, testElement: Scalar, options?: { assumeUnique?: boolean; invert?: boolean }): T;
+  isin(element: Scalar, testElements: T | Scalar, options?: { assumeUnique?: boolean; invert?: boolean }): T;
   /** Whether an element is infinite. */
   isinf(self: T | Scalar): T;
   /** Whether an element is NaN. */

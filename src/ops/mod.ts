@@ -65,3 +65,5 @@ import "./assemble.ts";
 import "./finite_gradient.ts";
 import "./special_functions.ts";
 import "./float_bits.ts";
+import "./histogram.ts";
+import "./resample_antialias.ts";

@@ -1,0 +1,154 @@
+/**
+ * Antialiased interpolation: bilinear and bicubic, with a filter that grows as the image shrinks.
+ *
+ * Each dimension is a product with a matrix of filter weights, [output, input], computed from index arithmetic; matmul's gradient is the gradient. Integer
+ * images are computed in float32 and rounded. Mirrors ATen's `_upsample_bilinear2d_aa` and `_upsample_bicubic2d_aa` (after Pillow).
+ */
+import { computeType, float32, float64 } from "../core/mod.ts";
+import { ops, pointwise, type Value } from "../loops/mod.ts";
+import { exprOf, shapeToText, type Size, sizeMul } from "../symbolic/mod.ts";
+import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import type { Functional } from "./functional.ts";
+import type { SampleArg, SampleGenerator } from "./samples.ts";
+import type { TensorValue } from "./value.ts";
+
+/** Weight of an element at distance `x` (in units of the filter) from the centre. */
+function filter(x: Value, cubic: boolean): Value {
+  const d = ops.abs(x);
+  if (!cubic) return ops.maximum(ops.sub(1, d), 0);
+  const a = -0.5;
+  const near = ops.add(ops.mul(ops.mul(ops.sub(ops.mul(d, a + 2), a + 3), d), d), 1);
+  const far = ops.mul(ops.sub(ops.mul(ops.add(ops.mul(ops.sub(d, 5), d), 8), d), 4), a);
+  return ops.where(ops.lt(d, 1), near, ops.where(ops.lt(d, 2), far, ops.constant(0, d.dtype)));
+}
+
+defineOp({
+  schema:
+    "tessera::antialias_weights(SymInt input, SymInt output, bool cubic, bool align_corners, float factor, *, ScalarType dtype, Device? device=None) -> Tensor",
+  doc: "The filter of antialiased interpolation as a matrix [output, input]; rows are not normalised.",
+  meta: ({ input, output, dtype, device }) => ({
+    shape: [output, input],
+    dtype,
+    ...(device === null ? {} : { device }),
+  }),
+  loop: ({ input, output, cubic, alignCorners, factor }, out) => {
+    const type = out.dtype === float64 ? float64 : float32;
+    const size = (s: Size): Value => ops.index(exprOf(s), type);
+    const scale = alignCorners
+      ? ops.where(
+        ops.gt(size(output), 1),
+        ops.div(ops.sub(size(input), 1), ops.maximum(ops.sub(size(output), 1), 1)),
+        ops.constant(0, type),
+      )
+      : factor > 0
+      ? ops.constant(1 / factor, type)
+      : ops.div(size(input), size(output));
+    const reach = ops.maximum(scale, 1);
+    const support = ops.mul(reach, cubic ? 2 : 1);
+    return pointwise(out.shape, (index) => {
+      const [o, i] = index;
+      if (o === undefined || i === undefined) return ops.constant(0, out.dtype);
+      const centre = ops.mul(scale, ops.add(ops.index(o, type), 0.5));
+      const at = ops.index(i, type);
+      const first = ops.maximum(ops.trunc(ops.add(ops.sub(centre, support), 0.5)), 0);
+      const end = ops.minimum(ops.trunc(ops.add(ops.add(centre, support), 0.5)), size(input));
+      const weight = filter(ops.div(ops.add(ops.sub(at, centre), 0.5), reach), cubic);
+      const inside = ops.bitwiseAnd(ops.ge(at, first), ops.lt(at, end));
+      return ops.cast(ops.where(inside, weight, 0), out.dtype);
+    });
+  },
+  samples: () => [
+    { args: { input: 7, output: 3, cubic: false, alignCorners: false, factor: 0, dtype: float32 } },
+    { args: { input: 5, output: 8, cubic: true, alignCorners: true, factor: 0, dtype: float32 } },
+  ],
+});
+
+interface Resize {
+  readonly size: readonly Size[];
+  readonly cubic: boolean;
+  readonly alignCorners: boolean;
+  readonly factors: readonly (number | null)[];
+}
+
+function resize(input: TensorValue, { size, cubic, alignCorners, factors }: Resize, F: Functional): TensorValue {
+  const { dtype } = input;
+  const compute = dtype.isFloat ? computeType(dtype) : float32;
+  const matrix = (axis: number): TensorValue => {
+    const w = F.antialiasWeights(
+      input.shape[axis + 2] ?? 1,
+      size[axis] ?? 1,
+      cubic,
+      alignCorners,
+      factors[axis] ?? 0,
+      { dtype: compute, device: input.device },
+    );
+    return w.div(w.sum([1], true));
+  };
+  // Integer images are rounded after each dimension, as Pillow stores them between its passes.
+  const settle = (x: TensorValue): TensorValue => dtype.isFloat ? x : x.add(0.5).floor().clamp(dtype.min, dtype.max);
+  const wide = dtype === compute ? input : input.to(compute);
+  const rows = settle(wide.matmul(matrix(1).transpose(0, 1)));
+  const out = settle(rows.transpose(2, 3).matmul(matrix(0).transpose(0, 1)).transpose(2, 3)).contiguous();
+  return dtype === compute ? out : out.to(dtype);
+}
+
+function checked(where: string, input: MetaInput, size: readonly Size[]): TensorSpec {
+  if (input.shape.length !== 4 || size.length !== 2) {
+    throw new TypeError(
+      `${where}: needs an input with 4 dimensions and 2 output sizes, got ${shapeToText(input.shape)} and ${
+        shapeToText(size)
+      }`,
+    );
+  }
+  if (size.some((s) => typeof s === "number" && s < 1)) {
+    throw new RangeError(`${where}: output sizes must be positive, got ${shapeToText(size)}`);
+  }
+  return { shape: [...input.shape.slice(0, 2), ...size], dtype: input.dtype };
+}
+
+function sizeFrom(
+  where: string,
+  input: { readonly shape: readonly Size[] },
+  outputSize: readonly Size[] | null,
+  factors: readonly number[] | null,
+): readonly Size[] {
+  if (outputSize !== null && factors === null) return outputSize;
+  if (outputSize !== null || factors === null) {
+    throw new TypeError(`${where}: give either output_size or scale_factors`);
+  }
+  return factors.map((f, d) => {
+    const size = input.shape[d + 2] ?? 1;
+    return Number.isInteger(f) ? sizeMul(size, f) : Math.floor(Number(size) * f);
+  });
+}
+
+const KINDS = [["_upsample_bilinear2d_aa", false], ["_upsample_bicubic2d_aa", true]] as const;
+
+for (const [name, cubic] of KINDS) {
+  const doc = `Antialiased ${cubic ? "bicubic" : "bilinear"} interpolation of images.`;
+  const samples = (more: Readonly<Record<string, SampleArg>>, key: "self" | "input") => (g: SampleGenerator) =>
+    g.dtype.isFloat ? [{ args: { [key]: g.tensor([1, 2, 6, 5]), outputSize: [3, 7], ...more } }] : [];
+  defineOp({
+    schema:
+      `aten::${name}(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor`,
+    doc,
+    meta: ({ self, outputSize }) => checked(name, self, outputSize),
+    decompose: ({ self, outputSize, alignCorners, scalesH, scalesW }, F) =>
+      resize(self, { size: outputSize, cubic, alignCorners, factors: [scalesH, scalesW] }, F),
+    samples: samples({ alignCorners: false }, "self"),
+  });
+  defineOp({
+    schema:
+      `aten::${name}.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor`,
+    doc,
+    meta: ({ input, outputSize, scaleFactors }) =>
+      checked(name, input, sizeFrom(name, input, outputSize, scaleFactors)),
+    decompose: ({ input, outputSize, alignCorners, scaleFactors }, F) =>
+      resize(
+        input,
+        { size: sizeFrom(name, input, outputSize, scaleFactors), cubic, alignCorners, factors: scaleFactors ?? [] },
+        F,
+      ),
+    samples: samples({ alignCorners: true, scaleFactors: null }, "input"),
+  });
+}
