@@ -143,14 +143,13 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   if (change !== null) attributes = convert(attributes, change);
   const callable = callableGraph(program, attributes, change);
   const { graph, tensorInputs, writtenInputs } = callable;
-  const used = new Map(graph.attributes.map(({ path }) => [path, attributes.get(path) as Tensor]));
   const records: CompileRecord[] = [];
   const metas = graph.placeholders.map(({ value }) => tensorMeta(value));
   const compiled = (() => {
     using _ = onCompile((record) => records.push(record));
     const module = {
       graph,
-      attributes: used,
+      attributes: callable.attributes,
       recorded: new Set<never>(),
       differentiable: graph.output.results.map(() => false),
     };
@@ -187,7 +186,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   const stats: CompiledStats = {
     kernels: records.reduce((n, r) => n + r.graph.compiled.counters.kernels, 0),
     peakBytes: records.reduce((n, r) => n + r.graph.compiled.counters.peakBytes, 0),
-    attributeBytes: bytesOf(used.values()),
+    attributeBytes: bytesOf(callable.attributes.values()),
     graphBreaks: 0,
   };
   return Object.assign(run, {

@@ -16,15 +16,18 @@ import {
   type NodeValue,
   type PlaceholderNode,
 } from "../../graph/mod.ts";
-import { getOp, isOperator } from "../../ops/mod.ts";
+import { GraphRecorder } from "../../aot_autograd/mod.ts";
+import { type ArgValue, getOp, isOperator, type NamedArgs, type Operator } from "../../ops/mod.ts";
 import { freeSymbols, isSymInt, type Sym } from "../../symbolic/mod.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { dispatchComplete, noGrad, type OpResult, Tensor, withMode } from "../../tensor/mod.ts";
 import type { ExportedProgram } from "./program.ts";
 import { isControl, isItem } from "./targets.ts";
 
 /** A graph for a compiler. */
 export interface CallableGraph {
   readonly graph: Graph;
+  /** The tensors behind its getAttr nodes, by path. */
+  readonly attributes: ReadonlyMap<string, Tensor>;
   /** The placeholders that are left, as positions among the program's inputs: the tensors. */
   readonly tensorInputs: readonly number[];
   /** Of those, the ones that a call writes: positions among the program's inputs. */
@@ -83,6 +86,27 @@ function forEachSymbol(node: Node, visit: (sym: Sym) => void): void {
   if (node.op === "output") node.results.forEach(look);
 }
 
+/**
+ * Records what a random operator comes down to, the step of the generator's state included: a compiler wants to see the
+ * state as a tensor that is written.
+ */
+class DrawRecorder extends GraphRecorder {
+  override dispatch(op: Operator, args: NamedArgs<Tensor>): OpResult {
+    const mutated = op.schema.args.find((a) => a.mutated);
+    if (mutated === undefined) return super.dispatch(op, args);
+    const self = args[mutated.key];
+    if (!(self instanceof Tensor)) throw new InternalError(`${op.target}: nothing to write to`);
+    const argument = (value: ArgValue<Tensor>): Argument => {
+      if (Array.isArray(value)) return value.map((v: ArgValue<Tensor>) => argument(v));
+      if (!(value instanceof Tensor)) return value as Argument;
+      return value.wrapped !== null ? value.wrapped : this.nodeOf(value);
+    };
+    const call = op.schema.args.map((arg) => argument(args[arg.key] ?? null));
+    this.graph.call(op, call, this.nodeOf(self).value, this.location);
+    return self;
+  }
+}
+
 class Copier {
   readonly graph: Graph = new Graph();
   readonly #map = new Map<Node, Argument>();
@@ -119,6 +143,47 @@ class Copier {
     return found;
   }
 
+  /** Puts what a random operator comes down to in its place; `getAttr` makes attributes of the tensors that it draws from. */
+  draw(node: CallNode, op: Operator, getAttr: (tensor: Tensor) => Node): void {
+    const recorder = new DrawRecorder();
+    recorder.location = node.location;
+    const outer = new Map<Node, Node>();
+    const traced = (argument: Argument): ArgValue<Tensor> => {
+      if (Array.isArray(argument)) return argument.map((a: Argument) => traced(a));
+      const mapped = this.argument(argument);
+      if (!isNode(mapped)) return mapped as ArgValue<Tensor>;
+      if (!isTensorMeta(mapped.value)) throw new InternalError(`${mapped.name} is no tensor`);
+      const tensor = recorder.placeholder(mapped.name, mapped.value);
+      outer.set(recorder.nodeOf(tensor), mapped);
+      return tensor;
+    };
+    const args = Object.fromEntries(op.schema.args.map((arg, i) => [arg.key, traced(node.args[i] ?? null)]));
+    const result = withMode(recorder, () => noGrad(() => dispatchComplete(op, args as NamedArgs<Tensor>)));
+    if (!(result instanceof Tensor)) throw new InternalError(`${op.target}: a random operator with several results`);
+    const inner = new Map<Node, Node>(outer);
+    const place = (argument: Argument): Argument => {
+      if (Array.isArray(argument)) return argument.map((a: Argument) => place(a));
+      return isNode(argument) ? inner.get(argument) ?? null : argument;
+    };
+    for (const n of recorder.graph.nodes) {
+      if (n.op === "getAttr") {
+        const tensor = recorder.constants.get(n.path);
+        if (tensor === undefined) throw new InternalError(`${op.target}: the constant ${n.path} is missing`);
+        inner.set(n, getAttr(tensor));
+      } else if (n.op === "call") {
+        const made = this.graph.call(n.target, n.args.map(place), n.value, n.location);
+        inner.set(n, made);
+      } else if (n.op === "getItem") {
+        const source = inner.get(n.source);
+        if (source === undefined) throw new InternalError(`${op.target}: a result is missing`);
+        inner.set(n, this.graph.getItem(source, n.index, n.value));
+      }
+    }
+    const made = inner.get(recorder.nodeOf(result));
+    if (made === undefined) throw new InternalError(`${op.target}: its result is missing`);
+    this.#map.set(node, made);
+  }
+
   set(node: Node, counterpart: Argument): void {
     if (isNode(counterpart)) counterpart.location = node.location;
     this.#map.set(node, counterpart);
@@ -140,11 +205,21 @@ export function callableGraph(
   const tensorInputs: number[] = [];
   const inputOf = new Map<PlaceholderNode, number>();
   const byPath = new Map<string, Node>();
-  const getAttr = (path: string): Node => {
+  const held = new Map<string, Tensor>();
+  const states = new Map<Tensor, string>();
+  const stateAttr = (tensor: Tensor): Node => {
+    let path = states.get(tensor);
+    if (path === undefined) {
+      for (let i = states.size; path === undefined || attributes.has(path); i++) path = `generator_state_${i}`;
+      states.set(tensor, path);
+    }
+    return getAttr(path, tensor);
+  };
+  const getAttr = (path: string, tensor: Tensor | undefined = attributes.get(path)): Node => {
     const known = byPath.get(path);
     if (known !== undefined) return known;
-    const tensor = attributes.get(path);
     if (tensor === undefined) throw new InternalError(`the attribute ${path} was not loaded`);
+    held.set(path, tensor);
     const { shape, stride, dtype, device } = tensor;
     const made = graph.getAttr(path, { shape, stride, storageOffset: 0, dtype, device });
     byPath.set(path, made);
@@ -166,6 +241,10 @@ export function callableGraph(
         copier.set(node, getAttr(node.path));
         break;
       case "call": {
+        if (isOperator(node.target) && node.target.isRandom && node.target.decompose !== null) {
+          copier.draw(node, node.target, stateAttr);
+          break;
+        }
         const args = node.args.map((a) => copier.argument(a));
         copier.set(node, graph.call(node.target, args, copier.value(node.value), node.location));
         break;
@@ -216,5 +295,5 @@ export function callableGraph(
     }
   });
   graph.setOutput(results);
-  return { graph, tensorInputs, writtenInputs };
+  return { graph, attributes: held, tensorInputs, writtenInputs };
 }

@@ -34,7 +34,7 @@ interface Result {
 }
 
 /** Operators that hand on their input: they only mean something to autograd or to the exporter. */
-const IDENTITIES: ReadonlySet<string> = new Set(["detach_", "lift_fresh", "lift", "alias", "detach"]);
+const IDENTITIES: ReadonlySet<string> = new Set(["lift_fresh", "lift", "alias", "detach"]);
 
 /** Reads one graph, or a region of one. */
 export class GraphReader extends GraphNames {
@@ -88,6 +88,9 @@ export class GraphReader extends GraphNames {
         return this.#readRange(node);
       case "aten._assert_tensor_metadata.default":
         return this.#readMetadataAssertion(node);
+      // It only changes what the tape knows, and there is none.
+      case "aten.detach_.default":
+        return this.#alias(node);
       case "aten.item.default":
       case "aten._local_scalar_dense.default":
         return this.#readItem(node);
