@@ -18,7 +18,7 @@ import { type Graph, graphToText, verifyGraph } from "../graph/mod.ts";
 import { evaluate } from "../symbolic/mod.ts";
 import { isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
 import type { Origin } from "./functionalize.ts";
-import { functionalProgram, jointProgram, type WriteBack } from "./joint_graph.ts";
+import { functionalProgram, jointProgram, type ResultRecipe, type WriteBack } from "./joint_graph.ts";
 import { partitionJoint } from "./partition.ts";
 import type { KeepWhole } from "./recorder.ts";
 import { assemble, type CompiledProgram, originReader, recordCall, writeBack } from "./runtime.ts";
@@ -32,6 +32,15 @@ export interface CompileRequest {
   readonly writes: readonly WriteBack[];
   readonly kind: "inference" | "forward" | "backward";
   readonly context: BackendContext;
+  /** Of an inference graph: what it was made from and how its results become the caller's, for a cache of whole programs. */
+  readonly captured?: { readonly module: GraphModule; readonly recipes: readonly ResultRecipe[] };
+}
+
+/** A program that was compiled before, perhaps by another process. */
+export interface RestoredProgram {
+  readonly compiled: CompiledProgram;
+  readonly writes: readonly WriteBack[];
+  readonly recipes: readonly ResultRecipe[];
 }
 
 /** Compiles a functional graph. */
@@ -44,6 +53,8 @@ export interface AotOptions {
   readonly backward?: ProgramCompiler;
   /** Operators with a decomposition that the compilers take whole. Default none. */
   readonly keepWhole?: KeepWhole;
+  /** Finds an inference program compiled before, so that its graph need not be made functional again. */
+  readonly restore?: (module: GraphModule, context: BackendContext) => RestoredProgram | null;
 }
 
 /**
@@ -59,12 +70,17 @@ export interface AotOptions {
  * ```
  */
 export function aotBackend(options: AotOptions): CompilerBackend {
-  const { forward, backward = forward, keepWhole = () => false } = options;
+  const { forward, backward = forward, keepWhole = () => false, restore } = options;
   return (module, exampleInputs, context) => {
     const requiresGrad = (origin: Origin): boolean =>
       (origin.kind === "input" ? exampleInputs[origin.index] : module.attributes.get(origin.path))?.requiresGrad ===
         true;
-    if (!module.differentiable.includes(true)) return compileInference(module, forward, keepWhole, context);
+    if (!module.differentiable.includes(true)) {
+      const restored = restore?.(module, context) ?? null;
+      return restored === null
+        ? compileInference(module, forward, keepWhole, context)
+        : inferenceCall(module, restored, sizeReader(module.graph));
+    }
     return compileTraining(module, requiresGrad, forward, backward, keepWhole, context);
   };
 }
@@ -89,9 +105,18 @@ function compileInference(
   const program = functionalProgram(module, keeps);
   checked(program.graph, "inference graph");
   const { graph, attributes, writes, recipes } = program;
-  const compiled = compiler({ graph, attributes, writes, kind: "inference", context });
+  const compiled = compiler({ graph, attributes, writes, kind: "inference", context, captured: { module, recipes } });
+  return inferenceCall(module, { compiled, writes, recipes }, sizeReader(graph));
+}
+
+/** The captured function over its compiled functional graph. */
+function inferenceCall(
+  module: GraphModule,
+  program: RestoredProgram,
+  readSizes: ReturnType<typeof sizeReader>,
+): CompiledFunction {
+  const { compiled, writes, recipes } = program;
   const read = originReader(module.attributes);
-  const readSizes = sizeReader(graph);
   // The common case: results as they come, nothing written.
   const plain = writes.length === 0 && recipes.every((r, i) => r.kind === "result" && r.index === i);
   const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {

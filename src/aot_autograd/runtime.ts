@@ -32,7 +32,7 @@ export function originReader(attributes: ReadonlyMap<string, Tensor>): OriginRea
 
 /** Copies final values into what the program writes. */
 export function writeBack(
-  program: FunctionalProgram,
+  program: Pick<FunctionalProgram, "writes">,
   donated: ReadonlySet<number> | undefined,
   read: OriginReader,
   inputs: readonly GraphInput[],

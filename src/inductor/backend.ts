@@ -4,20 +4,30 @@
  * AOTAutograd hands over functional graphs; each becomes a {@linkcode CompiledGraph}. Results that would be copied into inputs or attributes
  * are offered to the planner as donations, so that optimiser steps write where the parameters are.
  */
-import { aotBackend, type CompiledProgram, type CompileRequest } from "../aot_autograd/mod.ts";
-import { registerBackend } from "../capture/mod.ts";
-import { InternalError } from "../core/mod.ts";
+import {
+  aotBackend,
+  type CompiledProgram,
+  type CompileRequest,
+  functionalProgram,
+  type RestoredProgram,
+  type WriteBack,
+} from "../aot_autograd/mod.ts";
+import { type BackendContext, type GraphModule, registerBackend } from "../capture/mod.ts";
+import { InternalError, isStageEnabled } from "../core/mod.ts";
+import { isTensorMeta, type NodeValue } from "../graph/mod.ts";
+import { findToolchain, hasFfi } from "../runtime/cpu/mod.ts";
+import type { CacheKey } from "../runtime/mod.ts";
+import { type GraphArtifact, loadProgram, programKey, saveProgram } from "./cache/graph_cache.ts";
 import { emitCompile } from "./observe.ts";
 import { setEagerBackend, type Tensor } from "../tensor/mod.ts";
-import { CompiledGraph, type GraphValue, type TierPolicy } from "./compiled_graph.ts";
+import { CompiledGraph, type GraphValue, targetOf, type TierPolicy } from "./compiled_graph.ts";
 import { InductorEagerBackend } from "./eager_backend.ts";
 import type { DonationTarget } from "./plan_host.ts";
 
-/** Results that may be written in place, by position. */
-function donationsOf(request: CompileRequest): Map<number, DonationTarget> {
-  const paths = request.graph.attributes.map((a) => a.path);
+/** Results that may be written in place, by position; `paths` are the graph's attributes in order. */
+function donationsOf(writes: readonly WriteBack[], paths: readonly string[]): Map<number, DonationTarget> {
   const out = new Map<number, DonationTarget>();
-  for (const { origin, result } of request.writes) {
+  for (const { origin, result } of writes) {
     if (out.has(result)) continue;
     if (origin.kind === "input") out.set(result, { kind: "input", index: origin.index });
     else {
@@ -28,36 +38,91 @@ function donationsOf(request: CompileRequest): Map<number, DonationTarget> {
   return out;
 }
 
-function tierOf(request: CompileRequest): TierPolicy {
-  const asked = request.context.options["tier"];
+function tierOf(context: BackendContext): TierPolicy {
+  const asked = context.options["tier"];
   if (asked === "js" || asked === "auto" || asked === "aot") return asked;
   if (asked !== undefined) {
     throw new RangeError(`compile: options.tier is ${String(asked)}: use "js", "auto" or "aot"`);
   }
-  return request.context.mode === "aot" ? "aot" : "auto";
+  return context.mode === "aot" ? "aot" : "auto";
 }
 
-/** Compiles one functional graph for the CPU. */
-export function compileProgram(request: CompileRequest): CompiledProgram {
-  const donate = donationsOf(request);
-  const compiled = new CompiledGraph(request.graph, {
-    tier: tierOf(request),
-    name: request.kind,
-    ...(donate.size > 0 ? { donate } : {}),
-  });
-  const attributes = request.graph.attributes.map((node): Tensor => {
-    const found = request.attributes.get(node.path);
-    if (found === undefined) throw new InternalError(`the graph reads ${node.path}, which nobody gave`);
+/** A compiled graph over the tensors that it holds, as AOTAutograd calls it. */
+function callable(
+  compiled: CompiledGraph,
+  paths: readonly string[],
+  held: ReadonlyMap<string, Tensor>,
+  kind: CompileRequest["kind"],
+): CompiledProgram {
+  const attributes = paths.map((path): Tensor => {
+    const found = held.get(path);
+    if (found === undefined) throw new InternalError(`the graph reads ${path}, which nobody gave`);
     return found;
   });
-  emitCompile({ kind: request.kind, graph: compiled });
+  emitCompile({ kind, graph: compiled });
   const run = (inputs: readonly GraphValue[]): readonly GraphValue[] => compiled.run(inputs, attributes);
   return Object.assign(run, { donated: compiled.donated, ready: () => compiled.ready() }) as CompiledProgram;
 }
 
+/** Compiles one functional graph for the CPU. */
+export function compileProgram(request: CompileRequest): CompiledProgram {
+  const { graph, captured, writes } = request;
+  const paths = graph.attributes.map((a) => a.path);
+  const donate = donationsOf(writes, paths);
+  const compiled = new CompiledGraph(graph, {
+    tier: tierOf(request.context),
+    name: request.kind,
+    ...(donate.size > 0 ? { donate } : {}),
+    ...(captured === undefined ? {} : {
+      onArtifact: (artifact: GraphArtifact): void => {
+        const { module, recipes } = captured;
+        // Constants that only the functional graph has would be missing in the next process.
+        if (!paths.every((path) => module.attributes.has(path))) return;
+        const key = keyOfProgram(module);
+        if (key === null) return;
+        const offset = (value: NodeValue): number => isTensorMeta(value) ? Number(value.storageOffset) : 0;
+        saveProgram(key, {
+          ...artifact,
+          writes,
+          recipes,
+          paths,
+          inputOffsets: graph.placeholders.map((n) => offset(n.value)),
+          attributeOffsets: graph.attributes.map((n) => offset(n.value)),
+        });
+      },
+    }),
+  });
+  return callable(compiled, paths, request.attributes, request.kind);
+}
+
+function keyOfProgram(module: GraphModule): CacheKey | null {
+  const found = findToolchain();
+  return found.ok ? programKey(module, targetOf(found.toolchain)) : null;
+}
+
+/** Finds the compiled form of a captured graph in the cache. */
+export function restoreProgram(module: GraphModule, context: BackendContext): RestoredProgram | null {
+  const tier = tierOf(context);
+  if (tier === "js" || !isStageEnabled("cpp") || !hasFfi()) return null;
+  const key = keyOfProgram(module);
+  const stored = key === null ? null : loadProgram(key);
+  if (stored === null || !stored.paths.every((path) => module.attributes.has(path))) return null;
+  const { writes, recipes, paths, inputOffsets, attributeOffsets } = stored;
+  const compiled = new CompiledGraph({
+    artifact: stored,
+    inputOffsets,
+    attributeOffsets,
+    build: () => ({
+      graph: functionalProgram(module, () => false).graph,
+      options: { donate: donationsOf(writes, paths) },
+    }),
+  }, { tier, name: "inference" });
+  return { compiled: callable(compiled, paths, module.attributes, "inference"), writes, recipes };
+}
+
 /** Makes `compile()` use the compiler, and eager operators its JavaScript kernels. Called once, when the library is imported. */
 export function installInductor(): void {
-  registerBackend("inductor", aotBackend({ forward: compileProgram }));
+  registerBackend("inductor", aotBackend({ forward: compileProgram, restore: restoreProgram }));
   setEagerBackend(new InductorEagerBackend());
 }
 

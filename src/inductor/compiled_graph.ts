@@ -7,13 +7,13 @@
  * other results.
  */
 import { cpu, emitEvent, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
-import { type Graph, isTensorMeta } from "../graph/mod.ts";
+import { Graph, isTensorMeta, type NodeValue } from "../graph/mod.ts";
 import type { CacheKey } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer, type Toolchain } from "../runtime/cpu/mod.ts";
 import type { Executable } from "../runtime/kernel.ts";
 import { type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
 import { cpuBuffer, Storage, Tensor } from "../tensor/mod.ts";
-import { graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
+import { type GraphArtifact, graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
 import { argsLayout, emitCppModule } from "./codegen/cpp/emit_module.ts";
 import { emitJsModule, type JsModule } from "./codegen/js/emit_module.ts";
 import { slotNumbers } from "./codegen/slots.ts";
@@ -31,6 +31,18 @@ export interface CompiledGraphOptions extends PlanOptions {
   readonly tier?: TierPolicy;
   /** For file names, logs and profiles. */
   readonly name?: string;
+  /** Called with what a cache may keep, once the C++ side is emitted. */
+  readonly onArtifact?: (artifact: GraphArtifact) => void;
+}
+
+/** A graph that a cached artefact stands for: it is only made if the artefact's library is gone. */
+export interface CachedGraph {
+  readonly artifact: GraphArtifact;
+  /** Makes the functional graph and what it donates. */
+  readonly build: () => { readonly graph: Graph; readonly options: PlanOptions };
+  /** Storage offsets that the plan's indices contain, of each input and each attribute, in elements. */
+  readonly inputOffsets: readonly number[];
+  readonly attributeOffsets: readonly number[];
 }
 
 /** What a compiled graph takes and returns: tensors, and numbers for symbolic sizes. */
@@ -90,8 +102,10 @@ export class CompiledGraph {
   readonly cached: boolean;
   /** Milliseconds until the graph could be called. */
   readonly compileMs: number;
-  readonly #graph: Graph;
-  readonly #options: CompiledGraphOptions;
+  readonly #inputOffsets: readonly number[];
+  readonly #attributeOffsets: readonly number[];
+  readonly #build: () => { readonly graph: Graph; readonly options: PlanOptions };
+  readonly #onArtifact: ((artifact: GraphArtifact) => void) | null;
   readonly #sizeReaders: readonly SizeReader[];
   readonly #sizes: number[];
   readonly #buffers: (CpuBuffer | undefined)[];
@@ -105,37 +119,48 @@ export class CompiledGraph {
   #later: { readonly toolchain: Toolchain; readonly key: CacheKey | null } | null = null;
   #waits = false;
 
-  constructor(graph: Graph, options: CompiledGraphOptions = {}) {
+  constructor(source: Graph | CachedGraph, options: CompiledGraphOptions = {}) {
     const start = performance.now();
     this.name = options.name ?? "graph";
-    this.#graph = graph;
-    this.#options = options;
+    this.#onArtifact = options.onArtifact ?? null;
     const policy = options.tier ?? "auto";
     const native = policy !== "js" && isStageEnabled("cpp");
     const toolchain = native ? usableToolchain(report) : null;
-    const key = toolchain === null ? null : graphKey(graph, options.donate, targetOf(toolchain));
-    const artifact = key === null ? null : loadArtifact(key);
+    let artifact: GraphArtifact | null = null;
+    let key: CacheKey | null = null;
+    if (source instanceof Graph) {
+      this.#build = () => ({ graph: source, options });
+      this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
+      this.#attributeOffsets = source.attributes.map((n) => offsetOf(n.value));
+      if (toolchain !== null) key = graphKey(source, options.donate, targetOf(toolchain));
+      if (key !== null) artifact = loadArtifact(key);
+    } else {
+      this.#build = source.build;
+      this.#inputOffsets = source.inputOffsets;
+      this.#attributeOffsets = source.attributeOffsets;
+      artifact = source.artifact;
+    }
     this.cached = artifact !== null;
     if (artifact !== null) {
       this.layout = artifact.layout;
-      this.#cpp = new CppTier({ name: this.name, cpp: artifact.cpp, layout: this.layout, host: [], report });
+      if (toolchain !== null) {
+        this.#cpp = new CppTier({ name: this.name, cpp: artifact.cpp, layout: this.layout, host: [], report });
+        if (source instanceof Graph) this.#onArtifact?.(artifact);
+      }
     } else {
       const { plan, counters } = this.compiled;
       this.layout = layoutOf(plan, counters);
       if (toolchain !== null && plan.steps.length > 0) this.#later = { toolchain, key };
     }
-    this.#sizeReaders = this.layout.sizes === 0 ? [] : sizeReaders(graph, this.compiled.plan.sizes);
+    this.#sizeReaders = this.layout.sizes === 0 ? [] : sizeReaders(this.#build().graph, this.compiled.plan.sizes);
     this.#sizes = new Array<number>(this.layout.sizes).fill(0);
     const { slots, results } = this.layout;
     this.#buffers = new Array<CpuBuffer | undefined>(slots.length).fill(undefined);
     this.#storages = new Array<Storage | null>(slots.length).fill(null);
-    const placeholders = graph.placeholders;
-    const attributes = graph.attributes;
     this.#inputSlots = slots.flatMap((slot, i): InputSlot[] => {
       if (slot.kind !== "input" && slot.kind !== "attribute") return [];
       const attribute = slot.kind === "attribute";
-      const value = (attribute ? attributes : placeholders)[slot.index]?.value;
-      const offset = isTensorMeta(value) ? Number(value.storageOffset) : 0;
+      const offset = (attribute ? this.#attributeOffsets : this.#inputOffsets)[slot.index] ?? 0;
       return [{ slot: i, index: slot.index, attribute, offset, bytes: slot.dtype.bytes }];
     });
     this.donated = new Set(
@@ -148,7 +173,11 @@ export class CompiledGraph {
 
   /** The plan and its groups; made now if the cache had spared it. */
   get compiled(): CompiledPlan {
-    return this.#compiled ??= compileGraphToPlan(this.#graph, this.#options);
+    if (this.#compiled === null) {
+      const { graph, options } = this.#build();
+      this.#compiled = compileGraphToPlan(graph, options);
+    }
+    return this.#compiled;
   }
 
   /** Kernels, bytes and elements of a call. */
@@ -247,8 +276,8 @@ export class CompiledGraph {
     if (base?.kind === "input" || base?.kind === "attribute") {
       // The plan counts from where the input starts; the tensor may start later in its storage.
       const t = (base.kind === "input" ? inputs : attributes)[base.index] as Tensor;
-      const meta = (base.kind === "input" ? this.#graph.placeholders : this.#graph.attributes)[base.index]?.value;
-      storageOffset += Number(t.storageOffset) - (isTensorMeta(meta) ? Number(meta.storageOffset) : 0);
+      const planned = (base.kind === "input" ? this.#inputOffsets : this.#attributeOffsets)[base.index] ?? 0;
+      storageOffset += Number(t.storageOffset) - planned;
     }
     return new Tensor({ shape, stride, storageOffset, dtype: entry.dtype, device: cpu, storage });
   }
@@ -292,12 +321,19 @@ export class CompiledGraph {
     const runHost = hostRunner(plan);
     const host = module.hostGroups.map((group) => runHost(group, (buffer) => numbers.get(buffer) ?? -1));
     this.#cpp = new CppTier({ name: this.name, cpp, layout: this.layout, host, report });
-    if (key !== null && host.length === 0) saveArtifact(key, { layout: this.layout, cpp });
+    if (key === null || host.length > 0) return;
+    const artifact: GraphArtifact = { layout: this.layout, cpp };
+    saveArtifact(key, artifact);
+    this.#onArtifact?.(artifact);
   }
 }
 
+function offsetOf(value: NodeValue): number {
+  return isTensorMeta(value) ? Number(value.storageOffset) : 0;
+}
+
 /** What of the machine is in the emitted code. */
-function targetOf(toolchain: Toolchain): string {
+export function targetOf(toolchain: Toolchain): string {
   return `${toolchain.isa.name}/${toolchain.isa.vectorBytes}/${navigator.hardwareConcurrency}`;
 }
 

@@ -5,6 +5,8 @@
  * copy). Entry: the layout of the plan and the emitted C++, whose library the compile service finds in its own cache. Only static graphs of
  * built-in operators are kept. Mirrors `FxGraphCache` of TorchInductor.
  */
+import type { ResultRecipe, WriteBack } from "../../aot_autograd/mod.ts";
+import type { GraphModule } from "../../capture/mod.ts";
 import { config, emitEvent, isStageEnabled } from "../../core/mod.ts";
 import { type Graph, graphToText } from "../../graph/mod.ts";
 import { type CacheKey, cacheKey, diskCache } from "../../runtime/mod.ts";
@@ -57,22 +59,21 @@ function compilerFingerprint(): string {
   };
   const root = new URL("../../", import.meta.url);
   if (root.protocol === "file:") {
-    for (const layer of ["symbolic", "loops", "ops", "inductor"]) visit(new URL(`${layer}/`, root));
+    for (const layer of ["symbolic", "loops", "ops", "aot_autograd", "inductor"]) visit(new URL(`${layer}/`, root));
     visit(new URL("../native/cpu/", root));
   } else parts.push(root.href);
   return fingerprint = parts.join(",");
 }
 
-/** The key of a graph; null if it may not be kept. */
-export function graphKey(graph: Graph, donate: Donations | undefined, target: string): CacheKey | null {
+/** The key of something made from a graph; null if it may not be kept. `more` is what else it depends on. */
+function keyOf(kind: string, graph: Graph, more: string, target: string): CacheKey | null {
   if (!isStageEnabled("cache") || config().disabled.size > 0) return null;
   for (const node of graph.calls) {
     const { namespace } = node.target.schema;
     if (namespace !== "aten" && namespace !== "tessera" && namespace !== "prims") return null;
   }
   try {
-    const gifts = [...(donate ?? [])].map(([i, t]) => `${i}:${t.kind}${t.index}`).join(",");
-    return cacheKey("graph", `${graphToText(graph)}\n${gifts}`, { target, compiler: compilerFingerprint() });
+    return cacheKey(kind, `${graphToText(graph)}\n${more}`, { target, compiler: compilerFingerprint() });
   } catch (error) {
     // Without permission to read our own files there is no telling whether an entry is ours.
     if (error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.NotFound) return null;
@@ -80,26 +81,70 @@ export function graphKey(graph: Graph, donate: Donations | undefined, target: st
   }
 }
 
-/** What the cache has for a key; damaged entries count as absent and say so. */
-export function loadArtifact(key: CacheKey): GraphArtifact | null {
+/** The key of a functional graph; null if it may not be kept. */
+export function graphKey(graph: Graph, donate: Donations | undefined, target: string): CacheKey | null {
+  return keyOf("graph", graph, [...(donate ?? [])].map(([i, t]) => `${i}:${t.kind}${t.index}`).join(","), target);
+}
+
+function load<S, T>(key: CacheKey, restore: (stored: S) => T): T | null {
   const found = diskCache().lookup(key);
   if (!found.hit) return null;
   try {
-    const stored = JSON.parse(new TextDecoder().decode(found.bytes)) as StoredArtifact;
-    return { layout: restoreLayout(stored.layout), cpp: stored.cpp };
+    return restore(JSON.parse(new TextDecoder().decode(found.bytes)) as S);
   } catch (error) {
-    emitEvent({
-      kind: "cache",
-      message: `a cached graph cannot be used: ${error instanceof Error ? error.message : error}`,
-    });
+    const why = error instanceof Error ? error.message : String(error);
+    emitEvent({ kind: "cache", message: `a cached graph cannot be used: ${why}` });
     return null;
   }
+}
+
+/** What the cache has for a key; damaged entries count as absent and say so. */
+export function loadArtifact(key: CacheKey): GraphArtifact | null {
+  return load<StoredArtifact, GraphArtifact>(key, ({ layout, cpp }) => ({ layout: restoreLayout(layout), cpp }));
 }
 
 /** Keeps a compiled graph, if it is static. */
 export function saveArtifact(key: CacheKey, artifact: GraphArtifact): void {
   const layout = storeLayout(artifact.layout);
-  if (layout === null) return;
-  const stored: StoredArtifact = { layout, cpp: artifact.cpp };
-  diskCache().put(key, new TextEncoder().encode(JSON.stringify(stored)));
+  if (layout !== null) put(key, { layout, cpp: artifact.cpp } satisfies StoredArtifact);
+}
+
+function put(key: CacheKey, value: unknown): void {
+  diskCache().put(key, new TextEncoder().encode(JSON.stringify(value)));
+}
+
+/** A captured graph's compiled form: what the functional graph would say, without the graph. */
+export interface ProgramArtifact extends GraphArtifact {
+  readonly writes: readonly WriteBack[];
+  readonly recipes: readonly ResultRecipe[];
+  /** Paths of the attributes that the plan reads, in its order. */
+  readonly paths: readonly string[];
+  readonly inputOffsets: readonly number[];
+  readonly attributeOffsets: readonly number[];
+}
+
+interface StoredProgram extends StoredArtifact, Omit<ProgramArtifact, "layout" | "cpp"> {}
+
+/** The key of a captured graph, which also depends on which of its attributes share memory; null if it may not be kept. */
+export function programKey(module: GraphModule, target: string): CacheKey | null {
+  const storages: unknown[] = [];
+  const sharing = [...module.attributes].map(([path, t]) => {
+    if (!storages.includes(t.storage)) storages.push(t.storage);
+    return `${path}:${storages.indexOf(t.storage)}`;
+  });
+  return keyOf("program", module.graph, sharing.join(","), target);
+}
+
+/** What the cache has for a captured graph. */
+export function loadProgram(key: CacheKey): ProgramArtifact | null {
+  return load<StoredProgram, ProgramArtifact>(key, (stored) => ({ ...stored, layout: restoreLayout(stored.layout) }));
+}
+
+/** Keeps a captured graph's compiled form, if it is static and its results are no views that must be taken again. */
+export function saveProgram(key: CacheKey, program: ProgramArtifact): void {
+  const layout = storeLayout(program.layout);
+  const isPlain = (r: ResultRecipe): boolean =>
+    r.kind === "result" || (r.kind === "value" && (typeof r.value !== "number" || Number.isFinite(r.value)));
+  if (layout === null || !program.recipes.every(isPlain)) return;
+  put(key, { ...program, layout } satisfies StoredProgram);
 }
