@@ -17,6 +17,10 @@ import type { DriverApi, Handle } from "./symbols.ts";
 /** How many launches an error can name. A power of two. */
 const JOURNAL = 64;
 const SHOWN = 12;
+/** Numbers of `CUpointer_attribute` and `CUmemorytype`. */
+const POINTER_MEMORY_TYPE = 2;
+const POINTER_DEVICE = 9;
+const MEMORY_TYPE_HOST = 1;
 
 const out = new BigUint64Array(new ArrayBuffer(16));
 const outInts = new Int32Array(out.buffer);
@@ -163,6 +167,19 @@ export class CudaContext {
     this.activate();
     if (this.api.cuMemGetInfo_v2(out.subarray(0, 1), out.subarray(1, 2)) !== 0) return null;
     return { freeBytes: Number(out[0]), totalBytes: Number(out[1]) };
+  }
+
+  /**
+   * What the driver knows of an address: memory of a device, pinned host memory, or null for memory that it does not know.
+   * For memory that other libraries hand over.
+   */
+  pointerInfo(address: number): { readonly kind: "device" | "host"; readonly ordinal: number } | null {
+    this.activate();
+    const at = BigInt(address);
+    if (this.api.cuPointerGetAttribute(outInts, POINTER_MEMORY_TYPE, at) !== 0) return null;
+    const kind = outInts[0] === MEMORY_TYPE_HOST ? "host" : "device";
+    this.check(this.api.cuPointerGetAttribute(outInts, POINTER_DEVICE, at), "cuPointerGetAttribute");
+    return { kind, ordinal: outInts[0] ?? 0 };
   }
 
   /** Sets bytes to one value. */

@@ -5,8 +5,10 @@
  */
 export * from "./context.ts";
 export * from "./device_memory.ts";
+export * from "./diagnosis.ts";
 export * from "./driver.ts";
 export * from "./errors.ts";
+export * from "./garbage.ts";
 export * from "./graphs.ts";
 export * from "./layout.ts";
 export * from "./libraries.ts";

@@ -22,10 +22,7 @@ export const DRIVER_SYMBOLS = {
   cuDeviceGetAttribute: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   cuDeviceCanAccessPeer: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   cuDevicePrimaryCtxRetain: { parameters: ["buffer", "i32"], result: "i32" },
-  cuDevicePrimaryCtxRelease_v2: { parameters: ["i32"], result: "i32" },
   cuCtxSetCurrent: { parameters: ["pointer"], result: "i32" },
-  cuCtxPushCurrent_v2: { parameters: ["pointer"], result: "i32" },
-  cuCtxPopCurrent_v2: { parameters: ["buffer"], result: "i32" },
   cuCtxSynchronize: { parameters: [], result: "i32" },
   cuCtxEnablePeerAccess: { parameters: ["pointer", "u32"], result: "i32" },
   cuCtxGetStreamPriorityRange: { parameters: ["buffer", "buffer"], result: "i32" },
@@ -54,7 +51,6 @@ export const DRIVER_SYMBOLS = {
   cuMemAllocFromPoolAsync: { parameters: ["buffer", "u64", "pointer", "pointer"], result: "i32" },
   cuMemFreeAsync: { parameters: ["u64", "pointer"], result: "i32" },
   cuMemPoolCreate: { parameters: ["buffer", "buffer"], result: "i32" },
-  cuMemPoolDestroy: { parameters: ["pointer"], result: "i32" },
   cuMemPoolSetAttribute: { parameters: ["pointer", "i32", "buffer"], result: "i32" },
   cuMemPoolTrimTo: { parameters: ["pointer", "u64"], result: "i32" },
   cuMemPoolSetAccess: { parameters: ["pointer", "buffer", "u64"], result: "i32" },
@@ -65,7 +61,6 @@ export const DRIVER_SYMBOLS = {
   cuMemcpyDtoDAsync_v2: { parameters: ["u64", "u64", "u64", "pointer"], result: "i32" },
   cuMemcpyPeerAsync: { parameters: ["u64", "pointer", "u64", "pointer", "u64", "pointer"], result: "i32" },
   cuMemsetD8Async: { parameters: ["u64", "u8", "u64", "pointer"], result: "i32" },
-  cuMemsetD32Async: { parameters: ["u64", "u32", "u64", "pointer"], result: "i32" },
   cuPointerGetAttribute: { parameters: ["buffer", "i32", "u64"], result: "i32" },
 
   cuModuleLoadDataEx: { parameters: ["buffer", "buffer", "u32", "buffer", "buffer"], result: "i32" },
@@ -107,7 +102,6 @@ export const DRIVER_SYMBOLS = {
   cuGraphDestroy: { parameters: ["pointer"], result: "i32" },
   cuGraphExecKernelNodeSetParams: { parameters: ["pointer", "pointer", "buffer"], result: "i32" },
   cuGraphExecKernelNodeSetParams_v2: { parameters: ["pointer", "pointer", "buffer"], result: "i32", optional: true },
-  cuGraphExecUpdate_v2: { parameters: ["pointer", "pointer", "buffer"], result: "i32", optional: true },
 
   cuTensorMapEncodeTiled: {
     parameters: [

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { device } from "../../../src/core/device.ts";
 import { CudaContext } from "../../../src/runtime/cuda/context.ts";
 import { CudaDeviceMemory } from "../../../src/runtime/cuda/device_memory.ts";
+import { diagnose } from "../../../src/runtime/cuda/diagnosis.ts";
 import { initialize } from "../../../src/runtime/cuda/driver.ts";
 import { CudaError, CudaOutOfMemoryError, isSticky } from "../../../src/runtime/cuda/errors.ts";
 import { CudaGraph } from "../../../src/runtime/cuda/graphs.ts";
 import { CudaArguments, type LaunchShape } from "../../../src/runtime/cuda/layout.ts";
-import { openDriver } from "../../../src/runtime/cuda/libraries.ts";
+import { type Found, type NvrtcLibrary, openDriver, openNvrtc } from "../../../src/runtime/cuda/libraries.ts";
 import { CudaModule } from "../../../src/runtime/cuda/module.ts";
 import { encodeIm2col, encodeTiled } from "../../../src/runtime/cuda/tensor_map.ts";
 import { fakeContext, fakeTest } from "./support.ts";
@@ -32,6 +33,28 @@ fakeTest("a driver that shows no device, is too old, or refuses is a problem, no
   const old = openDriver([fake.path]);
   assert.ok(!old.ok && old.problem.kind === "driver-too-old");
   assert.match(old.ok ? "" : old.problem.problem, /serves CUDA 11\.2; 11\.4 is the oldest/);
+});
+
+fakeTest("the diagnosis lists what there is and, in order, what is to be mended", (fake) => {
+  const driver = openDriver([fake.path]);
+  const nvrtc = { ok: true, value: { path: "n", version: 13_000, architectures: [80, 90] } } as unknown as Found<
+    NvrtcLibrary
+  >;
+  const well = diagnose(driver, nvrtc);
+  assert.deepEqual([well.usable, well.problems, well.devices[0]?.target?.arch], [true, [], "sm_90a"]);
+  const old = { ok: true, value: { path: "n", version: 13_000, architectures: [100] } } as unknown as Found<
+    NvrtcLibrary
+  >;
+  const unfit = diagnose(driver, old);
+  assert.equal(unfit.usable, false);
+  assert.match(
+    unfit.problems[0]?.problem ?? "",
+    /cuda:0 \(Fake H100\): nvrtc 13\.0 no longer compiles for compute capability 9\.0/,
+  );
+  fake.set("devices", 0);
+  const nothing = diagnose(driver, openNvrtc([], 13_000));
+  assert.deepEqual(nothing.problems.map((p) => p.kind), ["no-device", "no-nvrtc"]);
+  assert.equal(diagnose(openDriver([]), openNvrtc([], null)).driver, null);
 });
 
 fakeTest("devices tell their name, capability and sizes, and a number that is none lists them", () => {
