@@ -5,6 +5,7 @@
  */
 import type { Tensor } from "../tensor/mod.ts";
 import { conv1d, conv2d, conv3d, convTranspose2d } from "./functional/convolution.ts";
+import { pad } from "./functional/image.ts";
 import { defaultBias, defaultWeight, type FactoryOptions, flag } from "./linear.ts";
 import { Module } from "./module.ts";
 import type { Parameter } from "./parameter.ts";
@@ -12,12 +13,19 @@ import type { Parameter } from "./parameter.ts";
 /** A number for all dimensions, or one for each. */
 export type PerDim = number | readonly number[];
 
+/** What convolution layers put around their input. */
+export type PaddingMode = "zeros" | "reflect" | "replicate" | "circular";
+
+const PADDING_MODES: readonly string[] = ["zeros", "reflect", "replicate", "circular"] satisfies PaddingMode[];
+
 /** Options of convolution layers. */
 export interface ConvOptions extends FactoryOptions {
   /** Default 1. */
   readonly stride?: PerDim;
   /** Zeros around the input: numbers, `"same"` or `"valid"`. Default 0. */
   readonly padding?: PerDim | "same" | "valid";
+  /** What stands in the padding: zeros, the input mirrored, its border, or its other end. Default `"zeros"`. */
+  readonly paddingMode?: PaddingMode;
   /** Default 1. */
   readonly dilation?: PerDim;
   /** Default 1. */
@@ -27,7 +35,7 @@ export interface ConvOptions extends FactoryOptions {
 }
 
 /** Options of transposed convolutions. */
-export interface ConvTransposeOptions extends Omit<ConvOptions, "padding"> {
+export interface ConvTransposeOptions extends Omit<ConvOptions, "padding" | "paddingMode"> {
   readonly padding?: PerDim;
   /** Added to one side of the output size. Default 0. */
   readonly outputPadding?: PerDim;
@@ -53,6 +61,7 @@ abstract class ConvBase extends Module {
   readonly kernelSize: readonly number[];
   readonly stride: readonly number[];
   readonly padding: readonly number[] | "same" | "valid";
+  readonly paddingMode: PaddingMode;
   readonly outputPadding: readonly number[];
   readonly dilation: readonly number[];
   readonly groups: number;
@@ -87,11 +96,28 @@ abstract class ConvBase extends Module {
     if (padding === "same" && this.stride.some((s) => s !== 1)) {
       throw new RangeError(`${where}: padding "same" needs stride 1, got ${tupleText(this.stride)}`);
     }
+    this.paddingMode = options.paddingMode ?? "zeros";
+    if (!PADDING_MODES.includes(this.paddingMode)) {
+      throw new RangeError(`${where}: paddingMode is "${this.paddingMode}": use ${PADDING_MODES.join(", ")}`);
+    }
     const shape = transposed ? [inChannels, outChannels / groups] : [outChannels, inChannels / groups];
     this.weight = defaultWeight([...shape, ...this.kernelSize], options);
     // PyTorch takes the fan from the second dimension of the weight, for transposed convolutions too.
     const fanIn = this.kernelSize.reduce((n, k) => n * k, shape[1] ?? 1);
     this.bias = options.bias ?? true ? defaultBias(outChannels, fanIn, options) : null;
+  }
+
+  /** The input, padded here if the mode is not zeros, and the options of the convolution that is left to do. */
+  protected prepared(x: Tensor): [Tensor, Pick<ConvBase, "stride" | "padding" | "dilation" | "groups">] {
+    const { stride, padding, paddingMode, dilation, groups } = this;
+    if (paddingMode === "zeros") return [x, { stride, padding, dilation, groups }];
+    const counts = this.kernelSize.flatMap((k, d) => {
+      if (padding === "valid") return [0, 0];
+      const total = padding === "same" ? (dilation[d] ?? 1) * (k - 1) : 2 * (padding[d] ?? 0);
+      return [Math.ceil(total / 2), Math.floor(total / 2)];
+    });
+    // Counts stand in pairs, the last dimension first: reversed, right and left change places.
+    return [pad(x, counts.reverse(), { mode: paddingMode }), { stride, padding: "valid", dilation, groups }];
   }
 
   override extraRepr(): string {
@@ -106,6 +132,7 @@ abstract class ConvBase extends Module {
     if (this.outputPadding.some((p) => p !== 0)) parts.push(`output_padding=${tupleText(this.outputPadding)}`);
     if (this.groups !== 1) parts.push(`groups=${this.groups}`);
     if (this.bias === null) parts.push(`bias=${flag(false)}`);
+    if (this.paddingMode !== "zeros") parts.push(`padding_mode=${this.paddingMode}`);
     return parts.join(", ");
   }
 }
@@ -117,7 +144,8 @@ export class Conv1d extends ConvBase {
   }
 
   override forward(x: Tensor): Tensor {
-    return conv1d(x, this.weight, this.bias, this);
+    const [input, options] = this.prepared(x);
+    return conv1d(input, this.weight, this.bias, options);
   }
 }
 
@@ -137,7 +165,8 @@ export class Conv2d extends ConvBase {
   }
 
   override forward(x: Tensor): Tensor {
-    return conv2d(x, this.weight, this.bias, this);
+    const [input, options] = this.prepared(x);
+    return conv2d(input, this.weight, this.bias, options);
   }
 }
 
@@ -148,7 +177,8 @@ export class Conv3d extends ConvBase {
   }
 
   override forward(x: Tensor): Tensor {
-    return conv3d(x, this.weight, this.bias, this);
+    const [input, options] = this.prepared(x);
+    return conv3d(input, this.weight, this.bias, options);
   }
 }
 

@@ -332,3 +332,17 @@ Deno.test("an index out of range names the operator", () => {
   const embedding = new nn.Embedding(3, 2);
   assert.throws(() => embedding.forward(tensor([7])), /^RangeError: embedding: an index is 7, .* has 3 elements/);
 });
+
+Deno.test("Conv2d pads by the mode it is given, both ends of an even kernel included", () => {
+  const conv = new nn.Conv1d(1, 1, 4, { padding: "same", paddingMode: "circular", bias: false });
+  conv.loadStateDict({ weight: t([1, 1, 4], [1, 10, 100, 1000]) });
+  assertClose(conv.forward(t([1, 1, 5], [1, 2, 3, 4, 5])), [3215, 4321, 5432, 1543, 2154]);
+  const mirrored = new nn.Conv1d(1, 1, 3, { padding: 1, paddingMode: "reflect", bias: false });
+  mirrored.loadStateDict({ weight: t([1, 1, 3], [1, 10, 100]) });
+  assertClose(mirrored.forward(t([1, 1, 3], [1, 2, 3])), [212, 321, 232]);
+  assert.match(String(mirrored), /padding=\(1,\), bias=False, padding_mode=reflect/);
+  assert.throws(
+    () => new nn.Conv1d(1, 1, 3, { paddingMode: "mirror" as "reflect" }),
+    /paddingMode is "mirror": use zeros, reflect, replicate, circular/,
+  );
+});

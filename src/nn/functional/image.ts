@@ -8,8 +8,20 @@ type PerDim = number | readonly number[];
 /** How {@linkcode interpolate} finds values between pixels. */
 export type InterpolateMode = "nearest" | "bilinear";
 
-/** Zeros (or `value`) around a tensor: pairs of counts, the last dimension first. Negative counts crop. */
-export function pad(x: Tensor, counts: readonly number[], value = 0): Tensor {
+/** How {@linkcode pad} fills. */
+export interface PadOptions {
+  /** Default `"constant"`. */
+  readonly mode?: "constant" | "reflect" | "replicate" | "circular";
+  /** For `"constant"`. Default 0. */
+  readonly value?: number;
+}
+
+/**
+ * Pads a tensor: pairs of counts, the last dimension first. Negative counts crop.
+ *
+ * @param fill The constant (default 0), or a mode: `{ mode: "reflect" }`.
+ */
+export function pad(x: Tensor, counts: readonly number[], fill: number | PadOptions = 0): Tensor {
   if (counts.length % 2 !== 0 || counts.length > 2 * x.ndim) {
     throw new TypeError(
       `pad: needs pairs of counts for at most ${x.ndim} dimensions, got ${counts.length} numbers [${
@@ -17,7 +29,8 @@ export function pad(x: Tensor, counts: readonly number[], value = 0): Tensor {
       }]`,
     );
   }
-  return F.constantPadNd(x, counts, value);
+  const { mode = "constant", value = 0 } = typeof fill === "number" ? { value: fill } : fill;
+  return mode === "constant" ? F.constantPadNd(x, counts, value) : F.pad(x, counts, mode);
 }
 
 /**
