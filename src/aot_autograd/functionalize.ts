@@ -17,7 +17,7 @@ import {
 } from "../graph/mod.ts";
 import type { GraphModule } from "../capture/mod.ts";
 import { isOperator, type NamedArgs, type Operator, type TensorValue } from "../ops/mod.ts";
-import { type Size, sizeSame } from "../symbolic/mod.ts";
+import { isSymInt, type Size, sizeSame } from "../symbolic/mod.ts";
 import {
   dispatchComplete,
   enableGrad,
@@ -127,7 +127,7 @@ export interface FunctionalRun {
   readonly primals: readonly { readonly origin: Origin; readonly tensor: Tensor }[];
 }
 
-type Value = Place;
+type Value = Place | null;
 
 /** Runs a captured graph on the tensors of a recorder. Call it with the recorder in force. */
 export class Functionalizer {
@@ -148,9 +148,12 @@ export class Functionalizer {
     const recorder = this.#recorder;
     const bases: Base[] = [];
     const primals: { origin: Origin; tensor: Tensor }[] = [];
-    const inputs = graph.placeholders.map((node, index) =>
-      this.#primal(node, { kind: "input", index }, requiresGrad, bases, primals)
-    );
+    const inputs = graph.placeholders.map((node, index) => {
+      if (!isSymInt(node.value)) return this.#primal(node, { kind: "input", index }, requiresGrad, bases, primals);
+      // A size by itself: calls speak of it by its symbol.
+      recorder.sizeInput(node.name, node.value);
+      return null;
+    });
     const attributes = new Map(
       graph.attributes.map((node) =>
         [node.path, this.#primal(node, { kind: "attribute", path: node.path }, requiresGrad, bases, primals)] as const

@@ -142,9 +142,9 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   }
   if (change !== null) attributes = convert(attributes, change);
   const callable = callableGraph(program, attributes, change);
-  const { graph, tensorInputs, writtenInputs } = callable;
+  const { graph, tensorInputs, sizeInputs, writtenInputs } = callable;
   const records: CompileRecord[] = [];
-  const metas = graph.placeholders.map(({ value }) => tensorMeta(value));
+  const metas = graph.placeholders.slice(0, tensorInputs.length).map(({ value }) => tensorMeta(value));
   const compiled = (() => {
     using _ = onCompile((record) => records.push(record));
     const module = {
@@ -170,16 +170,18 @@ export function compileExported(program: ExportedProgram, options: CompileExport
       );
       checkedFor = key;
     }
+    const known = bindings;
     const tensors: Tensor[] = [];
     const restore: (readonly [Tensor, Tensor])[] = [];
     for (const [i, at] of tensorInputs.entries()) {
       const t = given[at] as Tensor;
-      const laidOut = inLayout(t, metas[i] as TensorMeta, bindings);
+      const laidOut = inLayout(t, metas[i] as TensorMeta, known);
       tensors.push(laidOut);
       const original = inputs[at] as Tensor;
       if (laidOut !== original && writtenInputs.has(at)) restore.push([original, laidOut]);
     }
-    const results = noGrad(() => compiled(tensors));
+    const sizes = sizeInputs.map((size) => known.value(size));
+    const results = noGrad(() => compiled([...tensors, ...sizes]));
     for (const [to, from] of restore) noGrad(() => to.copy_(from));
     return [...results];
   };

@@ -18,7 +18,7 @@ import {
 } from "../../graph/mod.ts";
 import { GraphRecorder } from "../../aot_autograd/mod.ts";
 import { type ArgValue, getOp, isOperator, type NamedArgs, type Operator } from "../../ops/mod.ts";
-import { freeSymbols, isSymInt, type Sym } from "../../symbolic/mod.ts";
+import { freeSymbols, isSymInt, type Sym, type SymInt } from "../../symbolic/mod.ts";
 import { dispatchComplete, noGrad, type OpResult, Tensor, withMode } from "../../tensor/mod.ts";
 import type { ExportedProgram } from "./program.ts";
 import { isControl, isItem } from "./targets.ts";
@@ -30,6 +30,8 @@ export interface CallableGraph {
   readonly attributes: ReadonlyMap<string, Tensor>;
   /** The placeholders that are left, as positions among the program's inputs: the tensors. */
   readonly tensorInputs: readonly number[];
+  /** Sizes that follow the tensors as inputs, because no tensor shows them. */
+  readonly sizeInputs: readonly SymInt[];
   /** Of those, the ones that a call writes: positions among the program's inputs. */
   readonly writtenInputs: ReadonlySet<number>;
 }
@@ -54,20 +56,26 @@ export function whatNeedsInterpreter(program: ExportedProgram): string[] {
     else if (isItem(target)) note(node, "reads a number out of a tensor");
     else if (isOperator(target) && target.isDataDependent) note(node, "yields a size that depends on data");
   }
-  const out = [...reasons].map(([text, count]) => count === 1 ? text : `${text} (${count} times)`);
-  if (out.length > 0) return out;
-  const readable = new Set<Sym>();
+  return [...reasons].map(([text, count]) => count === 1 ? text : `${text} (${count} times)`);
+}
+
+/** The sizes that a graph speaks of and no input tensor shows as a dimension by itself. */
+function hiddenSizes(program: ExportedProgram): SymInt[] {
+  const shown = new Set<Sym>();
   for (const { value } of program.userInputs) {
     if (!isTensorMeta(value)) continue;
-    for (const size of value.shape) if (isSymInt(size) && size.expr.kind === "symbol") readable.add(size.expr.symbol);
+    for (const size of value.shape) if (isSymInt(size) && size.expr.kind === "symbol") shown.add(size.expr.symbol);
   }
-  const missing = new Set<Sym>();
+  const hidden = new Set<Sym>();
   for (const node of program.graph.nodes) {
     forEachSymbol(node, (sym) => {
-      if (!readable.has(sym)) missing.add(sym);
+      if (!shown.has(sym)) hidden.add(sym);
     });
   }
-  return [...missing].map((sym) => `the size ${sym.name} is no dimension of an input tensor`);
+  return [...hidden].flatMap((sym) => {
+    const size = program.shapes.sizeOfSymbol(sym);
+    return isSymInt(size) ? [size] : [];
+  });
 }
 
 function forEachSymbol(node: Node, visit: (sym: Sym) => void): void {
@@ -87,10 +95,10 @@ function forEachSymbol(node: Node, visit: (sym: Sym) => void): void {
 }
 
 /**
- * Records what a random operator comes down to, the step of the generator's state included: a compiler wants to see the
- * state as a tensor that is written.
+ * Records what an operator comes down to that writes beside its results: running statistics, the state of the generator. A compiler
+ * wants to see these writes as calls.
  */
-class DrawRecorder extends GraphRecorder {
+class WriteRecorder extends GraphRecorder {
   override dispatch(op: Operator, args: NamedArgs<Tensor>): OpResult {
     const mutated = op.schema.args.find((a) => a.mutated);
     if (mutated === undefined) return super.dispatch(op, args);
@@ -143,23 +151,38 @@ class Copier {
     return found;
   }
 
-  /** Puts what a random operator comes down to in its place; `getAttr` makes attributes of the tensors that it draws from. */
-  draw(node: CallNode, op: Operator, getAttr: (tensor: Tensor) => Node): void {
-    const recorder = new DrawRecorder();
+  /** One result of a call. */
+  item(source: Node, index: number, value: NodeValue): Argument {
+    const found = this.#map.get(source);
+    if (Array.isArray(found)) return found[index] ?? null;
+    return this.graph.getItem(this.node(source), index, this.value(value));
+  }
+
+  /**
+   * Puts what an operator comes down to in its place, if it writes beside its results; tells whether it did. `getAttr` makes attributes of the tensors
+   * that it brings along: generators' states.
+   */
+  expand(node: CallNode, op: Operator, getAttr: (tensor: Tensor) => Node): boolean {
+    if (op.decompose === null || (!op.isRandom && op.writesArguments === null)) return false;
+    const recorder = new WriteRecorder(() => true);
     recorder.location = node.location;
     const outer = new Map<Node, Node>();
+    const twins = new Map<Node, Tensor>();
     const traced = (argument: Argument): ArgValue<Tensor> => {
       if (Array.isArray(argument)) return argument.map((a: Argument) => traced(a));
-      const mapped = this.argument(argument);
-      if (!isNode(mapped)) return mapped as ArgValue<Tensor>;
-      if (!isTensorMeta(mapped.value)) throw new InternalError(`${mapped.name} is no tensor`);
-      const tensor = recorder.placeholder(mapped.name, mapped.value);
-      outer.set(recorder.nodeOf(tensor), mapped);
+      if (!isNode(argument)) return argument as ArgValue<Tensor>;
+      if (!isTensorMeta(argument.value)) throw new InternalError(`${argument.name} is no tensor`);
+      const known = twins.get(argument);
+      if (known !== undefined) return known;
+      const tensor = recorder.placeholder(argument.name, argument.value);
+      outer.set(recorder.nodeOf(tensor), argument);
+      twins.set(argument, tensor);
       return tensor;
     };
-    const args = Object.fromEntries(op.schema.args.map((arg, i) => [arg.key, traced(node.args[i] ?? null)]));
-    const result = withMode(recorder, () => noGrad(() => dispatchComplete(op, args as NamedArgs<Tensor>)));
-    if (!(result instanceof Tensor)) throw new InternalError(`${op.target}: a random operator with several results`);
+    const given = op.schema.args.map((arg, i) => [arg.key, traced(this.argument(node.args[i] ?? null))]);
+    const args = Object.fromEntries(given) as NamedArgs<Tensor>;
+    if (!op.isRandom && op.writesArguments?.(args) !== true) return false;
+    const result = withMode(recorder, () => noGrad(() => dispatchComplete(op, args)));
     const inner = new Map<Node, Node>(outer);
     const place = (argument: Argument): Argument => {
       if (Array.isArray(argument)) return argument.map((a: Argument) => place(a));
@@ -179,9 +202,13 @@ class Copier {
         inner.set(n, this.graph.getItem(source, n.index, n.value));
       }
     }
-    const made = inner.get(recorder.nodeOf(result));
-    if (made === undefined) throw new InternalError(`${op.target}: its result is missing`);
-    this.#map.set(node, made);
+    const counterpart = (t: Tensor): Node => {
+      const made = inner.get(recorder.nodeOf(t));
+      if (made === undefined) throw new InternalError(`${op.target}: a result is missing`);
+      return made;
+    };
+    this.#map.set(node, result instanceof Tensor ? counterpart(result) : result.map(counterpart));
+    return true;
   }
 
   set(node: Node, counterpart: Argument): void {
@@ -225,32 +252,31 @@ export function callableGraph(
     byPath.set(path, made);
     return made;
   };
+  for (const [index, node] of program.graph.placeholders.entries()) {
+    inputOf.set(node, index);
+    if (isTensorMeta(node.value)) {
+      tensorInputs.push(index);
+      const meta = copier.value(node.value);
+      copier.set(node, graph.placeholder(node.name, isTensorMeta(meta) ? { ...meta, storageOffset: 0 } : meta));
+    } else copier.set(node, isSymInt(node.value) ? node.value : null);
+  }
+  const sizeInputs = hiddenSizes(program);
+  for (const size of sizeInputs) graph.placeholder(`size_${size}`, size);
   for (const node of program.graph.nodes) {
     switch (node.op) {
-      case "placeholder": {
-        const index = inputOf.size;
-        inputOf.set(node, index);
-        if (isTensorMeta(node.value)) {
-          tensorInputs.push(index);
-          const meta = copier.value(node.value);
-          copier.set(node, graph.placeholder(node.name, isTensorMeta(meta) ? { ...meta, storageOffset: 0 } : meta));
-        } else copier.set(node, isSymInt(node.value) ? node.value : null);
+      case "placeholder":
         break;
-      }
       case "getAttr":
         copier.set(node, getAttr(node.path));
         break;
       case "call": {
-        if (isOperator(node.target) && node.target.isRandom && node.target.decompose !== null) {
-          copier.draw(node, node.target, stateAttr);
-          break;
-        }
+        if (isOperator(node.target) && copier.expand(node, node.target, stateAttr)) break;
         const args = node.args.map((a) => copier.argument(a));
         copier.set(node, graph.call(node.target, args, copier.value(node.value), node.location));
         break;
       }
       case "getItem":
-        copier.set(node, graph.getItem(copier.node(node.source), node.index, copier.value(node.value)));
+        copier.set(node, copier.item(node.source, node.index, node.value));
         break;
       case "output":
         break;
@@ -295,5 +321,5 @@ export function callableGraph(
     }
   });
   graph.setOutput(results);
-  return { graph, attributes: held, tensorInputs, writtenInputs };
+  return { graph, attributes: held, tensorInputs, sizeInputs, writtenInputs };
 }

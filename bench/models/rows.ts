@@ -1,0 +1,57 @@
+/**
+ * Rows of results: JSON lines, one model a line as `compare.py` prints it, with the date. A later row of a model replaces an earlier one.
+ */
+
+/** What `tessera run` told, and how far its results are from float64. */
+export interface OursRow {
+  readonly error?: string;
+  readonly agrees?: boolean;
+  readonly rel_error?: number;
+  readonly kind?: string;
+  readonly compile_ms?: number;
+  readonly first_call_ms?: number;
+  readonly median_ms?: number;
+  readonly kernels?: number;
+  readonly peak_bytes?: number;
+}
+
+/** One model. */
+export interface ModelRow {
+  readonly model: string;
+  readonly device: string;
+  readonly dtype: string;
+  readonly date?: string;
+  /** The model could not be built or exported. */
+  readonly error?: string;
+  readonly eager_error?: number;
+  readonly ours?: OursRow;
+  readonly torch?: Readonly<Record<string, { readonly median_ms?: number; readonly compile_ms?: number }>>;
+}
+
+/** The rows of a file, the last one of each model; none if there is no file. */
+export function readRows(path: string): ModelRow[] {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const rows = new Map<string, ModelRow>();
+  for (const line of text.split("\n")) {
+    if (line === "") continue;
+    const row = JSON.parse(line) as ModelRow;
+    rows.set(`${row.model} ${row.device} ${row.dtype}`, row);
+  }
+  return [...rows.values()];
+}
+
+/** Appends a row. */
+export function appendRow(path: string, row: object): void {
+  Deno.writeTextFileSync(path, `${JSON.stringify(row)}\n`, { append: true });
+}
+
+/** Whether the model ran and agrees. */
+export function isAnswered(row: ModelRow): boolean {
+  return row.ours?.agrees === true;
+}

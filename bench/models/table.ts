@@ -1,0 +1,66 @@
+/**
+ * Writes docs/models.md from the rows that `main.ts` kept: `deno run -A bench/models/table.ts [FILE …]`.
+ */
+import { type ModelRow, readRows } from "./rows.ts";
+
+const files = Deno.args.length > 0 ? Deno.args : [new URL("./results/cpu.jsonl", import.meta.url).pathname];
+const rows = files.flatMap(readRows).sort((a, b) => a.model < b.model ? -1 : a.model > b.model ? 1 : 0);
+
+const number = (value: number | undefined, digits = 1): string => value === undefined ? "" : value.toFixed(digits);
+
+/** One line of an error, without file names of the machine that ran it. */
+function reason(text: string): string {
+  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const told = lines.find((line) => line.startsWith("tessera: ")) ?? lines.at(-1) ?? "";
+  return told.replace(/\/\S*\/(?=[^/\s]+)/g, "").replaceAll("|", "\\|").slice(0, 160);
+}
+
+function line(row: ModelRow): string {
+  const { ours, torch } = row;
+  const eager = torch?.["eager"]?.median_ms;
+  const compiled = torch?.["default"];
+  const agrees = ours?.agrees === true ? (ours.kind === "interpreted" ? "yes, interpreted" : "yes") : "no";
+  return `| ${
+    [
+      row.model,
+      agrees,
+      number(ours?.compile_ms, 0),
+      number(ours?.median_ms, 2),
+      number(eager, 2),
+      number(compiled?.compile_ms, 0),
+      number(compiled?.median_ms, 2),
+      ours?.kernels ?? "",
+      ours?.rel_error === undefined ? "" : ours.rel_error.toExponential(1),
+    ].join(" | ")
+  } |`;
+}
+
+const groups = Map.groupBy(rows, (row) => `${row.device}, ${row.dtype}`);
+const text = ["# Models", ""];
+text.push(
+  "PyTorch's models, exported by `torch.export`, run by `tessera run`: random weights, batch 2, 64 tokens. A model agrees if its relative error",
+  "against float64 is at most three times that of PyTorch's eager run, or 1e-4. Models from transformers have two layers.",
+  "Times are medians in milliseconds; compile times start with cold caches. Made by `bench/models/table.ts` from `bench/models/results/`.",
+);
+for (const [title, list] of groups) {
+  const agreeing = list.filter((r) => r.ours?.agrees === true).length;
+  const dates = list.flatMap((r) => r.date === undefined ? [] : [r.date]).sort();
+  text.push("", `## ${title}`, "");
+  text.push(`${agreeing} of ${list.length} models agree (${dates[0]} to ${dates.at(-1)}).`, "");
+  text.push(
+    "| model | agrees | compile ms | median ms | PyTorch eager ms | torch.compile compile ms | torch.compile ms | kernels | error |",
+  );
+  text.push("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+  text.push(...list.map(line));
+  const failed = list.filter((r) => r.ours?.agrees !== true);
+  if (failed.length > 0) {
+    text.push("", "What does not agree, and why:", "");
+    for (const row of failed) {
+      const why = row.error ?? row.ours?.error;
+      text.push(
+        `- ${row.model}: ${why === undefined ? `error ${row.ours?.rel_error?.toExponential(1)}` : reason(why)}`,
+      );
+    }
+  }
+}
+Deno.writeTextFileSync(new URL("../../docs/models.md", import.meta.url), `${text.join("\n")}\n`);

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { float32 } from "../../src/core/mod.ts";
+import { loadSafetensors, saveSafetensors } from "../../src/export/mod.ts";
+import { tensorFrom } from "../../src/tensor/mod.ts";
+
+const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
+const fixture = (name: string): string => new URL(`../export/fixtures/${name}`, import.meta.url).pathname;
+
+interface Result {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(...args: readonly string[]): Promise<Result> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", MAIN, "run", ...args],
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+/** A fixture's inputs alone, as `run` takes them. */
+async function inputsOf(name: string, directory: string): Promise<string> {
+  const all = loadSafetensors(fixture(`${name}.safetensors`));
+  const path = `${directory}/in.safetensors`;
+  await saveSafetensors(path, new Map([...all].filter(([key]) => key.startsWith("input_"))));
+  return path;
+}
+
+Deno.test("tessera run computes what PyTorch did and ends with one JSON object", async () => {
+  const directory = await Deno.makeTempDir();
+  const inputs = await inputsOf("mlp_dynamic", directory);
+  const outputs = `${directory}/out.safetensors`;
+  const { code, out, err } = await run(
+    fixture("mlp_dynamic.pt2"),
+    ...["--inputs", inputs, "--outputs", outputs, "--bench", "5", "--json"],
+  );
+  assert.equal(code, 0, err);
+  const report = JSON.parse(out.trim().split("\n").at(-1) ?? "");
+  assert.equal(report.device, "cpu");
+  assert.equal(report.mode, "default");
+  assert.equal(report.kind, "compiled");
+  assert.equal(report.iterations, 5);
+  assert.equal(report.graph_breaks, 0);
+  assert.ok(report.kernels > 0);
+  for (const key of ["compile_ms", "first_call_ms", "median_ms", "p10_ms", "p90_ms", "peak_bytes"]) {
+    assert.ok(report[key] > 0, key);
+  }
+  assert.ok(report.p10_ms <= report.median_ms && report.median_ms <= report.p90_ms);
+  const wanted = loadSafetensors(fixture("mlp_dynamic.safetensors")).get("output_0");
+  const got = loadSafetensors(outputs).get("output_0");
+  assert.ok(wanted !== undefined && got !== undefined);
+  const [a, b] = [got.dataSync(), wanted.dataSync()].map((d) => [...d].map(Number));
+  b?.forEach((v, i) => assert.ok(Math.abs(v - (a?.[i] ?? NaN)) <= 1e-5 * Math.max(1, Math.abs(v)), `element ${i}`));
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("tessera run says on standard error what is run node by node", async () => {
+  const directory = await Deno.makeTempDir();
+  const { code, out, err } = await run(fixture("cond.pt2"), "--inputs", await inputsOf("cond", directory), "--json");
+  assert.equal(code, 0, err);
+  assert.match(err, /is not compiled but run node by node: higher_order\.cond/);
+  const report = JSON.parse(out);
+  assert.equal(report.kind, "interpreted");
+  assert.ok(report.graph_breaks > 0);
+  assert.equal(report.median_ms, null);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("tessera run ends with 2 for bad usage and says what to give", async () => {
+  const model = fixture("mlp_dynamic.pt2");
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[], /missing required argument/],
+    [[model], /--inputs is missing; the model takes input_0: f32\[/],
+    [[model, "--mode", "fast"], /--mode fast: use one of default, reduce-overhead/],
+    [[model, "--backend", "xla"], /--backend xla: use one of .*inductor/],
+    [[model, "--device", "tpu"], /--device: .*"tpu" is not a device/],
+    [[model, "--dtype", "f99"], /--dtype: unknown dtype "f99"/],
+    [[model, "--bench", "many"], /--bench many: give a number/],
+    [[model, "--nonsense"], /unknown option '--nonsense'/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, err } = await run(...args);
+    assert.match(err, message);
+    assert.equal(code, 2, err);
+  }
+});
+
+Deno.test("tessera run ends with 1 for files that do not fit", async () => {
+  const directory = await Deno.makeTempDir();
+  const inputs = `${directory}/in.safetensors`;
+  await saveSafetensors(inputs, { input_0: tensorFrom([2, 5], new Array<number>(10).fill(1), float32) });
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [[fixture("mlp_dynamic.pt2"), "--inputs", `${directory}/none`], /No such file/],
+    [[fixture("mlp_dynamic.pt2"), "--inputs", fixture("mlp_dynamic.safetensors")], /holds output_0; the model takes/],
+    [[fixture("mlp_dynamic.pt2"), "--inputs", inputs], /input x: dimension 1 must be 4/],
+    [[fixture("unsupported.pt2"), "--inputs", inputs], /cannot run: \d+ things it uses are not supported/],
+    [[inputs, "--inputs", inputs], /in\.safetensors/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, err } = await run(...args);
+    assert.match(err, message);
+    assert.equal(code, 1, err);
+  }
+  await Deno.remove(directory, { recursive: true });
+});

@@ -1,0 +1,125 @@
+/** Programs that PyTorch exported give PyTorch's results when they are compiled. */
+import assert from "node:assert/strict";
+import { bfloat16, float16, float32 } from "../../src/core/mod.ts";
+import { registerBackend } from "../../src/capture/mod.ts";
+import { compileExported } from "../../src/export/mod.ts";
+import { onEvent } from "../../src/core/mod.ts";
+import { onCompile } from "../../src/inductor/mod.ts";
+import { Tensor, tensorFrom } from "../../src/tensor/mod.ts";
+import { assertClose, read, recorded } from "./support.ts";
+
+const JS = { options: { tier: "js" } } as const;
+
+const range = (shape: number[]): Tensor =>
+  tensorFrom(shape, Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (i % 7) - 2.5), float32);
+
+for (const name of ["mlp_dynamic", "dynamic_math", "constants", "dtypes", "grad_autocast", "nested"]) {
+  for (const backend of ["inductor", "aot_eager", "eager"]) {
+    Deno.test(`compileExported() of ${name} by ${backend} gives PyTorch's results`, async () => {
+      const program = await read(name);
+      const { inputs, output } = recorded(name);
+      const run = compileExported(program, { backend, ...(backend === "inductor" ? JS : {}) });
+      assert.equal(run.kind, "compiled", run.reason ?? "");
+      const again = [run(inputs), run(inputs)];
+      for (const results of again) {
+        results.forEach((result, i) => {
+          const wanted = output(i);
+          if (wanted === null) return assert.ok(!(result instanceof Tensor), `result ${i}`);
+          const coarse = wanted.dtype.bytes === 2 || name === "grad_autocast";
+          assertClose(result, wanted, `result ${i}`, coarse ? 2e-2 : 1e-5);
+        });
+      }
+    });
+  }
+}
+
+Deno.test("compileExported() writes mutated buffers back, each call from the last one's", async () => {
+  const program = await read("mutation");
+  const { inputs: [input], output } = recorded("mutation");
+  assert.ok(input);
+  const run = compileExported(program, JS);
+  assertClose(run([input])[0], output(0) as Tensor, "first call");
+  assert.equal(program.attributes.tensor("count").item(), 1);
+  run([input]);
+  assert.equal(program.attributes.tensor("count").item(), 2);
+  const eager = await read("mutation");
+  eager.callFlat([input]);
+  eager.callFlat([input]);
+  const [a, b] = [program, eager].map((p) => p.attributes.tensor("bn.running_mean"));
+  assertClose(a, b as Tensor, "running mean");
+});
+
+Deno.test("compileExported() serves all sizes of the declared range by one compilation and refuses others", async () => {
+  const program = await read("mlp_dynamic");
+  let compiled = 0;
+  using _ = onCompile(() => compiled++);
+  const run = compileExported(program, JS);
+  for (const n of [2, 5, 64]) {
+    assertClose(run([range([n, 4])])[0], program.callFlat([range([n, 4])])[0] as Tensor, `batch ${n}`);
+  }
+  assert.equal(compiled, 1);
+  assert.throws(() => run([range([65, 4])]), { name: "RangeError", message: /2 to 64/ });
+  assert.throws(() => run([range([2, 5])]), { name: "RangeError", message: /dimension 1 must be 4/ });
+  assert.throws(() => run([]), TypeError);
+  // A refused call leaves nothing behind.
+  assert.deepEqual((run([range([2, 4])])[0] as Tensor).shape, [2, 3]);
+});
+
+Deno.test("compileExported() takes inputs of any strides", async () => {
+  const program = await read("mlp_dynamic");
+  const run = compileExported(program, JS);
+  const transposed = range([4, 6]).t();
+  assertClose(run([transposed])[0], program.callFlat([transposed])[0] as Tensor, "transposed");
+  const sliced = range([9, 4]).slice(0, 3, 9);
+  assertClose(run([sliced])[0], program.callFlat([sliced])[0] as Tensor, "sliced");
+});
+
+Deno.test("compileExported() runs in another float dtype", async () => {
+  const program = await read("mlp_dynamic");
+  const wanted = program.callFlat([range([3, 4])])[0] as Tensor;
+  for (const dtype of [float16, bfloat16]) {
+    const run = compileExported(program, { dtype, ...JS });
+    const [result] = run([range([3, 4])]);
+    assert.ok(result instanceof Tensor);
+    assert.equal(result.dtype, dtype);
+    assertClose(result.to(float32), wanted, dtype.name, 5e-2);
+    assertClose((run([range([3, 4]).to(dtype)])[0] as Tensor).to(float32), wanted, `${dtype.name} inputs`, 5e-2);
+  }
+  assert.equal(program.attributes.tensor(program.attributes.paths[0] as string).dtype, float32);
+});
+
+for (const name of ["cond", "loops", "unbacked", "args"]) {
+  Deno.test(`compileExported() says that ${name} runs node by node, and why`, async () => {
+    const program = await read(name);
+    const { inputs, output } = recorded(name);
+    const messages: string[] = [];
+    using _ = onEvent((event) => messages.push(event.message));
+    const run = compileExported(program, JS);
+    assert.equal(run.kind, "interpreted");
+    assert.match(run.reason ?? "", /higher_order|aten\./);
+    assert.ok(run.stats.graphBreaks > 0);
+    assert.match(messages.join("\n"), /is not compiled but run node by node: /);
+    run(inputs).forEach((result, i) => {
+      const wanted = output(i);
+      if (wanted !== null) assertClose(result, wanted, `result ${i}`);
+    });
+  });
+}
+
+Deno.test("compileExported() hands a backend one graph of tensors whose writes are calls", async () => {
+  const program = await read("mutation");
+  let targets: string[] = [];
+  registerBackend("test_export_spy", (module) => {
+    targets = module.graph.calls.map((c) => c.target.schema.target);
+    assert.equal(module.graph.output.results.length, module.differentiable.length);
+    return () => [];
+  });
+  compileExported(program, { backend: "test_export_spy" });
+  assert.ok(targets.includes("aten.copy_.default"));
+  assert.throws(() => compileExported(program, { backend: "none" }), /there is no backend "none"/);
+});
+
+Deno.test("compileExported() refuses another device than the program was read for", async () => {
+  const program = await read("mlp_dynamic");
+  assert.throws(() => compileExported(program, { device: "cuda" }), /was read for cpu, not for cuda/);
+});
