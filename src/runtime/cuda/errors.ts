@@ -51,7 +51,10 @@ const STATUSES: ReadonlyMap<number, Status> = new Map<number, Status>([
     name: "CUDA_ERROR_INVALID_DEVICE",
     advice: "there is no device of that number: look at `nvidia-smi` and CUDA_VISIBLE_DEVICES",
   }],
-  [200, { name: "CUDA_ERROR_INVALID_IMAGE", advice: "the compiled kernel is damaged: clear the cache" }],
+  [200, {
+    name: "CUDA_ERROR_INVALID_IMAGE",
+    advice: "the compiled kernel is damaged, or was made for another architecture: clear the cache",
+  }],
   [201, { name: "CUDA_ERROR_INVALID_CONTEXT", advice: "no CUDA context is current on this thread" }],
   [209, {
     name: "CUDA_ERROR_NO_BINARY_FOR_GPU",

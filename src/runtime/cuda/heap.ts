@@ -10,7 +10,7 @@ import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
 import { CUDA_ERROR_OUT_OF_MEMORY, isSticky } from "./errors.ts";
 import { memoryAccess, memoryPoolProps } from "./layout.ts";
-import type { DeviceHeap, OrderedStream } from "./memory.ts";
+import type { DeviceHeap, OrderedStream } from "./ordering.ts";
 import { CudaStream } from "./stream.ts";
 import type { Handle } from "./symbols.ts";
 

@@ -15,6 +15,7 @@ export * from "./libraries.ts";
 export * from "./memory.ts";
 export * from "./module.ts";
 export * from "./nvrtc.ts";
+export * from "./ordering.ts";
 export * from "./paths.ts";
 export * from "./staging.ts";
 export * from "./stream.ts";

@@ -9,7 +9,7 @@ import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
 import { CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_NOT_READY } from "./errors.ts";
 import type { CudaFunction } from "./module.ts";
-import type { OrderedStream, StreamMark } from "./memory.ts";
+import type { OrderedStream, StreamMark } from "./ordering.ts";
 import type { Handle } from "./symbols.ts";
 
 const NON_BLOCKING = 1;

@@ -10,6 +10,7 @@ import { CudaArguments, type LaunchShape } from "../../../src/runtime/cuda/layou
 import { type Found, type NvrtcLibrary, openDriver, openNvrtc } from "../../../src/runtime/cuda/libraries.ts";
 import { CudaModule } from "../../../src/runtime/cuda/module.ts";
 import { encodeIm2col, encodeTiled } from "../../../src/runtime/cuda/tensor_map.ts";
+import type { DeviceMemory } from "../../../src/tensor/memory.ts";
 import { fakeContext, fakeTest } from "./support.ts";
 
 const image = new TextEncoder().encode("fake code");
@@ -171,7 +172,8 @@ fakeTest("code that the driver rejects is an error with the driver's log; a miss
 
 fakeTest("bytes written are read back, at offsets, in parts, with and without waiting", async () => {
   const context = fakeContext();
-  const memory = new CudaDeviceMemory(() => context);
+  // The tensor layer's interface, so that it can be registered there.
+  const memory: DeviceMemory = new CudaDeviceMemory(() => context);
   const data = new Uint8Array(20_000_000).map((_, i) => i * 7 + (i >> 16));
   const buffer = memory.allocate(device("cuda"), data.length + 13);
   memory.write(buffer, 13, data);

@@ -1,14 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { device } from "../../../src/core/device.ts";
-import {
-  CudaAllocator,
-  type CudaBuffer,
-  type DeviceHeap,
-  type OrderedStream,
-  sizeClass,
-  type StreamMark,
-} from "../../../src/runtime/cuda/memory.ts";
+import { CudaAllocator, type CudaBuffer, sizeClass } from "../../../src/runtime/cuda/memory.ts";
+import type { DeviceHeap, OrderedStream, StreamMark } from "../../../src/runtime/cuda/ordering.ts";
 
 /** A stream that does what it was sent only when it is told to. */
 class SlowStream implements OrderedStream {
