@@ -753,6 +753,8 @@ export interface TensorMethods<T> {
     padding: Size | readonly Size[],
     stride: Size | readonly Size[],
   ): T;
+  /** The imaginary parts of a complex tensor, a view. */
+  imag(): T;
   /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
   index(indices: readonly (T | null)[]): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
@@ -1806,6 +1808,10 @@ export interface TensorMethods<T> {
   view(size: readonly Size[]): T;
   /** The same elements in the shape of other. */
   viewAs(other: T | Scalar): T;
+  /** Real pairs, in a last dimension of size 2, as a complex tensor. */
+  viewAsComplex(): T;
+  /** A complex tensor as real pairs: one more dimension, of size 2. */
+  viewAsReal(): T;
   /** A copy of what view() shows. */
   viewCopy(size: readonly Size[]): T;
   /** Equal pieces along one dimension. */
@@ -2549,6 +2555,8 @@ export interface Functional<T = TensorValue> {
   /** All choices of r elements of a vector, in order of position, as rows. */
   combinations(self: T | Scalar, options?: { r?: Size; withReplacement?: boolean }): T;
   combinations(self: T | Scalar, r?: Size, withReplacement?: boolean): T;
+  /** Complex numbers from real and imaginary parts. */
+  complex(real: T | Scalar, imag: T | Scalar): T;
   /** Tensors one after the other along an existing dimension, promoted to one dtype. */
   concat(tensors: readonly T[], options?: { dim?: Size }): T;
   concat(tensors: readonly T[], dim?: Size): T;
@@ -3314,6 +3322,8 @@ export interface Functional<T = TensorValue> {
     padding: Size | readonly Size[],
     stride: Size | readonly Size[],
   ): T;
+  /** The imaginary parts of a complex tensor, a view. */
+  imag(self: T | Scalar): T;
   /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
   index(self: T | Scalar, indices: readonly (T | null)[]): T;
   /** self with alpha times slices of source added at the positions of index along dim. */
@@ -4218,6 +4228,8 @@ export interface Functional<T = TensorValue> {
     eps: number,
     reduction: Size,
   ): T;
+  /** Complex numbers from magnitudes and angles. */
+  polar(abs: T | Scalar, angle: T | Scalar): T;
   /** The n-th derivative of digamma. */
   polygamma(n: Size, self: T | Scalar): T;
   /** +self: the tensor itself. */
@@ -5066,6 +5078,10 @@ export interface Functional<T = TensorValue> {
   view(self: T | Scalar, size: readonly Size[]): T;
   /** The same elements in the shape of other. */
   viewAs(self: T | Scalar, other: T | Scalar): T;
+  /** Real pairs, in a last dimension of size 2, as a complex tensor. */
+  viewAsComplex(self: T | Scalar): T;
+  /** A complex tensor as real pairs: one more dimension, of size 2. */
+  viewAsReal(self: T | Scalar): T;
   /** A copy of what view() shows. */
   viewCopy(self: T | Scalar, size: readonly Size[]): T;
   /** Equal pieces along one dimension. */

@@ -72,7 +72,7 @@ interface Resize {
 
 function resize(input: TensorValue, { size, cubic, alignCorners, factors }: Resize, F: Functional): TensorValue {
   const { dtype } = input;
-  const compute = dtype.isFloat ? computeType(dtype) : float32;
+  const compute = dtype.isFloat ? computeType(dtype) : float64;
   const matrix = (axis: number): TensorValue => {
     const w = F.antialiasWeights(
       input.shape[axis + 2] ?? 1,
@@ -82,7 +82,11 @@ function resize(input: TensorValue, { size, cubic, alignCorners, factors }: Resi
       factors[axis] ?? 0,
       { dtype: compute, device: input.device },
     );
-    return w.div(w.sum([1], true));
+    const normal = w.div(w.sum([1], true));
+    if (dtype.isFloat) return normal;
+    // Integer images take weights of 15 bits, so that what lies half way between two values rounds as in Pillow.
+    const scale = normal.max().reciprocal().mul(2 ** 15 - 0.5).log2().ceil().sub(1).exp2();
+    return normal.mul(scale).add(0.5).floor().div(scale);
   };
   // Integer images are rounded after each dimension, as Pillow stores them between its passes.
   const settle = (x: TensorValue): TensorValue => dtype.isFloat ? x : x.add(0.5).floor().clamp(dtype.min, dtype.max);

@@ -5,10 +5,12 @@
  * that of `mode.ts`; recording is the engine's (`engine.ts`), computing the backend's (`backend.ts`). Mirrors ATen's dispatcher with
  * its Autograd, Python and backend keys, ADInplaceOrView included.
  */
-import { bool, cpu, type Device, type DType, dtypeOfScalar, int64, InternalError } from "../core/mod.ts";
+import { bool, complex64, cpu, type Device, type DType, dtypeOfScalar, int64, InternalError } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import {
   type ArgValue,
+  type ComplexForm,
+  complexFormOf,
   type Functional,
   type MetaInput,
   type NamedArgs,
@@ -40,6 +42,8 @@ interface OpInfo {
   readonly mayAlias: boolean;
   /** Results take no part in differentiation whatever the arguments are. */
   readonly cutsHistory: boolean;
+  /** What the operator means where an argument is complex. */
+  readonly complex: ComplexForm | null;
 }
 
 const infos = new WeakMap<Operator, OpInfo>();
@@ -57,6 +61,7 @@ function opInfo(op: Operator): OpInfo {
       mayAlias: op.decompose !== null && op.vjp === null &&
         (returns.some((r) => r.alias !== null) || (op.isRandom && !args.some((a) => a.name === "state"))),
       cutsHistory: name === "detach" || /_like$|^new_/.test(name),
+      complex: complexFormOf(op),
     };
     infos.set(op, info);
   }
@@ -204,6 +209,8 @@ export function dispatch(op: Operator, args: Readonly<Record<string, unknown>>):
 
 /** As {@linkcode dispatch}, for arguments that are complete and checked. */
 export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResult {
+  const { complex } = opInfo(op);
+  if (complex !== null && hasComplex(op, given)) return dispatchComplexForm(op, complex, given);
   const mode = activeMode();
   const args = mode === null
     ? given
@@ -228,6 +235,33 @@ export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResu
   if (op.view !== null) markViews(op, args, result, info);
   if (wantsGrad) autogradEngine()?.record(op, args, result);
   return result;
+}
+
+function hasComplex(op: Operator, args: NamedArgs<Tensor>): boolean {
+  for (const { key, list } of opInfo(op).tensors) {
+    const v = args[key];
+    if (!list) {
+      if (v instanceof Tensor && v.dtype.isComplex) return true;
+    } else if (Array.isArray(v)) {
+      for (const item of v) if (item instanceof Tensor && item.dtype.isComplex) return true;
+    }
+  }
+  return args["dtype"] === complex64;
+}
+
+/** Runs an operator on complex tensors by what it means on their parts; an in-place one writes into self's pairs. */
+function dispatchComplexForm(op: Operator, form: ComplexForm, args: NamedArgs<Tensor>): OpResult {
+  const values = mapTensorArgs(op, args, (t) => t, wrapNumber) as unknown as NamedArgs<TensorValue>;
+  const F = functionalForRules();
+  const result = form(values, F);
+  const { written } = opInfo(op);
+  if (written === null) return result as unknown as Tensor;
+  const self = values[written] as TensorValue;
+  if (!self.dtype.isComplex) {
+    throw new TypeError(`${op.schema.name}: a complex result cannot be written into a ${self.dtype.name} tensor`);
+  }
+  self.viewAsReal().copy_(result.viewAsReal());
+  return self as unknown as Tensor;
 }
 
 /** Results that are an argument itself, as another tensor over the same memory, so that each has its own history. */
@@ -306,7 +340,7 @@ function runEager(op: Operator, args: NamedArgs<Tensor>, info: OpInfo): OpResult
   const device = commonDevice(op, args);
   const first = firstTensor(op, args);
   const fake = first !== null && !first.isDense;
-  if (op.kind === "host" && !fake) {
+  if (op.kind === "host" && op.view === null && !fake) {
     const outs = runHost(op, args, device);
     return info.many ? outs : outs[0] as Tensor;
   }

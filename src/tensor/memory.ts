@@ -124,6 +124,7 @@ export function hostFromRaw(dtype: DType, raw: RawArray): HostArray {
 
 /** Raw elements of a dtype from numbers of any kind; values wrap or round as casts do. */
 export function rawFromHost(dtype: DType, values: ArrayLike<number | bigint | boolean>): RawArray {
+  if (dtype.isComplex) return Float32Array.from(values as ArrayLike<number>, Number);
   const n = values.length;
   const raw = rawOver(dtype, new Uint8Array(n * dtype.bytes));
   if (raw instanceof BigInt64Array) {

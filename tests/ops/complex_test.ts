@@ -1,0 +1,81 @@
+/** complex64 tensors: views on pairs, arithmetic, gradients, and rotary embeddings written with them. */
+import assert from "node:assert/strict";
+import "../../src/autograd/mod.ts";
+import { float32 } from "../../src/core/mod.ts";
+import { F, manualSeed, randn, type Tensor, tensor } from "../../src/tensor/mod.ts";
+
+function real(values: Parameters<typeof tensor>[0]): Tensor {
+  return tensor(values, { dtype: float32 });
+}
+
+function pairs(z: Tensor): number[] {
+  return Array.from(z.viewAsReal().contiguous().dataSync(), Number);
+}
+
+function near(got: readonly number[], want: readonly number[]): void {
+  assert.equal(got.length, want.length);
+  got.forEach((g, i) => assert.ok(Math.abs(g - (want[i] ?? NaN)) < 1e-5, `${i}: ${g}, expected ${want[i]}`));
+}
+
+const z = (): Tensor => real([[1, 2], [3, -4]]).viewAsComplex();
+const w = (): Tensor => real([[0.5, -1], [2, 1]]).viewAsComplex();
+
+Deno.test("viewAsComplex() and viewAsReal() share memory", () => {
+  const x = real([[1, 2], [3, 4]]);
+  const c = x.viewAsComplex();
+  assert.deepEqual(c.shape, [2]);
+  assert.equal(c.dtype.name, "complex64");
+  c.viewAsReal().mul_(2);
+  assert.deepEqual(x.toArray(), [[2, 4], [6, 8]]);
+});
+
+Deno.test("viewAsComplex() refuses pairs that are not adjacent", () => {
+  assert.throws(() => randn([2, 4]).transpose(0, 1).viewAsComplex(), /not adjacent/);
+  assert.throws(() => randn([2, 3]).viewAsComplex(), /size 2/);
+});
+
+Deno.test("complex arithmetic follows the rules of complex numbers", () => {
+  near(pairs(z().mul(w())), [2.5, 0, 10, -5]);
+  near(pairs(z().add(w())), [1.5, 1, 5, -3]);
+  near(pairs(z().sub(w(), { alpha: 2 })), [0, 4, -1, -6]);
+  near(pairs(z().div(w())), [-1.2, 1.6, 0.4, -2.2]);
+  near(pairs(z().mul(real([2, 3]))), [2, 4, 9, -12]);
+  near(pairs(z().mul(2)), [2, 4, 6, -8]);
+  near(pairs(z().conj()), [1, -2, 3, 4]);
+  near(pairs(z().neg()), [-1, -2, -3, 4]);
+  near(Array.from(z().abs().dataSync(), Number), [Math.sqrt(5), 5]);
+  near(Array.from(z().angle().dataSync(), Number), [Math.atan2(2, 1), Math.atan2(-4, 3)]);
+  near(Array.from(z().real().dataSync(), Number), [1, 3]);
+  near(Array.from(z().imag().dataSync(), Number), [2, -4]);
+  near(pairs(z().sum()), [4, -2]);
+  near(pairs(F.cat([z(), w()], 0)), [1, 2, 3, -4, 0.5, -1, 2, 1]);
+});
+
+Deno.test("polar() takes magnitude and angle, complex() the parts", () => {
+  near(pairs(F.polar(real([2, 3]), real([0, Math.PI / 2]))), [2, 0, 0, 3]);
+  near(pairs(F.complex(real([1, 2]), real([3, 4]))), [1, 3, 2, 4]);
+});
+
+Deno.test("mul_() writes a complex product in place", () => {
+  const x = z();
+  x.mul_(w());
+  near(pairs(x), [2.5, 0, 10, -5]);
+});
+
+Deno.test("rotary embeddings by complex numbers equal those by sines, with gradients", () => {
+  manualSeed(3);
+  const x = randn([2, 3, 4]).requiresGrad_();
+  const angles = randn([3, 2]);
+  const weights = randn([2, 3, 4]);
+  const turned = x.reshape([2, 3, 2, 2]).viewAsComplex().mul(F.polar(angles.onesLike(), angles));
+  const out = turned.viewAsReal().flatten(2);
+  out.mul(weights).sum().backward();
+  const grad = x.grad?.toArray();
+  const y = x.detach().requiresGrad_();
+  const [a, b] = [y.reshape([2, 3, 2, 2]).select(-1, 0), y.reshape([2, 3, 2, 2]).select(-1, 1)];
+  const [cos, sin] = [angles.cos(), angles.sin()];
+  const want = F.stack([a.mul(cos).sub(b.mul(sin)), a.mul(sin).add(b.mul(cos))], -1).flatten(2);
+  want.mul(weights).sum().backward();
+  near(Array.from(out.dataSync(), Number), Array.from(want.dataSync(), Number));
+  near((grad as number[][][]).flat(2), (y.grad?.toArray() as number[][][]).flat(2));
+});
