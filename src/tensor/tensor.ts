@@ -272,6 +272,23 @@ export class Tensor {
     return number;
   }
 
+  /** Whether shape and elements are the same; NaN equals nothing. Reads data, as {@linkcode item} does. */
+  equal(other: Tensor): boolean {
+    return sameShape(this.shape, other.shape) && this.eq(other).all().item() === 1;
+  }
+
+  /**
+   * Whether all elements are close, `|this - other| <= atol + rtol * |other|`, after broadcasting. Reads data, as {@linkcode item} does.
+   *
+   * @throws {TypeError} if the dtypes differ or the shapes do not broadcast.
+   */
+  allclose(
+    other: Tensor,
+    options: { readonly rtol?: number; readonly atol?: number; readonly equalNan?: boolean } = {},
+  ): boolean {
+    return this.isclose(other, options).all().item() === 1;
+  }
+
   /** The elements as nested arrays: numbers, booleans, or bigints where an int64 needs one. A number for 0 dimensions. */
   toArray(): NestedArray {
     const t = readable(this, "toArray()");

@@ -225,3 +225,11 @@ Deno.test("what newcomers write first is answered with what to write", () => {
   assert.throws(() => zeros([2, 3]).at("a" as unknown as number), /at: a is no index; use integers, slice/);
   assert.throws(() => zeros([2, 3]).at(1.5), /at: 1.5 is no index/);
 });
+
+Deno.test("equal() compares shapes and elements, allclose() within a tolerance", () => {
+  const x = tensor([1.5, 2]);
+  assert.ok(x.equal(x.clone()) && !x.equal(x.add(1e-3)) && !x.equal(x.unsqueeze(0)));
+  assert.ok(x.allclose(x.add(1e-6)) && !x.allclose(x.add(1e-3)) && x.allclose(x.add(1e-3), { atol: 1e-2 }));
+  const nan = tensor([NaN]);
+  assert.ok(!nan.equal(nan) && !nan.allclose(nan) && nan.allclose(nan, { equalNan: true }));
+});
