@@ -1,0 +1,85 @@
+/**
+ * Loads and stores: how an index moves from lane to lane decides whether memory is read in whole registers, with a stride, or lane by lane.
+ */
+import type { DType } from "../../../core/mod.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
+import { constantValue, type Expr } from "../../../symbolic/mod.ts";
+import type { TileValue } from "../../tile/tile_ir.ts";
+import { broadcast, laneOf, typeText } from "./types.ts";
+import type { CppValues } from "./values.ts";
+
+/** Memory as one function sees it. */
+export class CppMemory {
+  readonly #values: CppValues;
+
+  constructor(values: CppValues) {
+    this.#values = values;
+  }
+
+  /** The text of a load, for one part. */
+  load(buffer: BufferRef, index: Expr, mask: TileValue | null, vector: boolean, part: number): string {
+    const p = this.#values.pointer(buffer);
+    const maskVector = mask !== null && this.#values.known(mask).vector;
+    const type = typeText(laneOf(buffer.dtype, false), vector);
+    const scalarMask = mask !== null && !maskVector ? this.#values.scalar(mask) : null;
+    const guarded = (text: string): string => scalarMask === null ? text : `(${scalarMask} ? ${text} : (${type}){})`;
+    if (!this.#values.varies(index)) {
+      const text = `tsr_get(${p} + ${this.#values.scopes.index(index)})`;
+      if (!vector) return guarded(text);
+      const any = maskVector
+        ? `(tsr_any(${this.#values.inRest(this.#values.operand(mask, true, "mask", part))}) ? ${text} : 0)`
+        : text;
+      return guarded(broadcast(any, laneOf(buffer.dtype, false)));
+    }
+    const stride = this.#values.stride(index);
+    const m = maskVector ? this.#values.inRest(this.#values.operand(mask, true, "mask", part)) : null;
+    if (stride !== null && constantValue(stride) === 1) {
+      const at = `${p} + ${this.#values.elementAt(index, stride, part)}`;
+      if (m !== null) return `tsr_load_m(${at}, ${m})`;
+      return guarded(this.#values.rest === null ? `tsr_load(${at})` : `tsr_load_n(${at}, ${this.#values.rest})`);
+    }
+    if (stride !== null && m === null) {
+      const at = `${p} + ${this.#values.elementAt(index, stride, part)}`;
+      const step = this.#values.scopes.index(stride);
+      return guarded(
+        this.#values.rest === null
+          ? `tsr_strided(${at}, ${step})`
+          : `tsr_strided(${at}, ${step}, ${this.#values.rest})`,
+      );
+    }
+    // Lanes that are masked off read the first element, which exists.
+    const lanes = this.#values.laneIndex(index, part);
+    return guarded(`tsr_gather(${p}, ${m === null ? lanes : `(${lanes} & ${m})`})`);
+  }
+
+  /** A value as it goes to memory. */
+  stored(value: TileValue, dtype: DType, vector: boolean, part: number): string {
+    return this.#values.operand(value, vector, laneOf(dtype, false), part);
+  }
+
+  /** Writes a store; `value` gives the text of each part. */
+  store(buffer: BufferRef, index: Expr, value: (part: number, vector: boolean) => string): void {
+    const p = this.#values.pointer(buffer);
+    if (!this.#values.varies(index)) {
+      this.#values.scopes.line(`tsr_put(${p} + ${this.#values.scopes.index(index)}, ${value(0, false)});`);
+      return;
+    }
+    const stride = this.#values.stride(index);
+    const count = this.#values.rest ?? "VW";
+    // All parts are computed before the first is stored: memory may be read under another name.
+    const texts = Array.from({ length: this.#values.parts }, (_, u) => value(u, true));
+    for (let u = 0; u < this.#values.parts; u++) {
+      if (stride === null) {
+        this.#values.scopes.line(`tsr_scatter(${p}, ${this.#values.laneIndex(index, u)}, ${texts[u]}, ${count});`);
+        continue;
+      }
+      const at = `${p} + ${this.#values.elementAt(index, stride, u)}`;
+      if (constantValue(stride) !== 1) {
+        this.#values.scopes.line(
+          `tsr_store_strided(${at}, ${this.#values.scopes.index(stride)}, ${texts[u]}, ${count});`,
+        );
+      } else if (this.#values.rest === null) this.#values.scopes.line(`tsr_store(${at}, ${texts[u]});`);
+      else this.#values.scopes.line(`tsr_store_n(${at}, ${texts[u]}, ${this.#values.rest});`);
+    }
+  }
+}

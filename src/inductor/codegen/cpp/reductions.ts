@@ -1,0 +1,248 @@
+/**
+ * Accumulators: declared before a loop, combined in it, read after it.
+ *
+ * An accumulator along the vector axis is one register a part. Along a loop axis the lanes are partial results, combined at the end; along a grid axis
+ * they are results of their own. Argmax and argmin carry positions: a NaN is the largest of all, and of equals the first wins.
+ */
+import { InternalError } from "../../../core/mod.ts";
+import { add, floorDiv } from "../../../symbolic/mod.ts";
+import type { Axis, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+import { broadcast, combineText, foldText, type Lane, laneOf, neutral, typeText } from "./types.ts";
+import type { CppValues } from "./values.ts";
+
+interface Accumulator {
+  readonly names: readonly string[];
+  readonly vector: boolean;
+  readonly lane: Lane;
+}
+
+/** Pieces into which a shared reduction is cut: the same for every number of threads, so that results are the same too. */
+const SPLIT_PIECES = 32;
+
+/** The accumulators of one function. */
+export class CppReductions {
+  readonly #values: CppValues;
+  readonly #accumulators = new Map<TileValue, Accumulator>();
+
+  constructor(values: CppValues) {
+    this.#values = values;
+  }
+
+  /** Declares an accumulator. */
+  declare(v: TileValue, op: Parameters<typeof neutral>[0]): void {
+    const vector = v.axes.length > 0;
+    const axis = this.#values.vectorAxis;
+    const parts = !vector
+      ? 1
+      : axis !== null && axis.role === "grid"
+      ? this.#values.parts
+      : (axis?.block ?? 1) / this.#values.lanes;
+    const lane = laneOf(v.dtype, vector && this.#values.isNarrow(v));
+    const name = this.#values.scopes.fresh("a");
+    const start = neutral(op, lane === "n64" ? (vector ? "i32" : "i64") : lane);
+    const names = Array.from({ length: parts }, (_, u) => parts > 1 ? `${name}_${u}` : name);
+    const type = typeText(lane, vector);
+    for (const own of names) {
+      this.#values.scopes.line(`${type} ${own} = ${vector ? broadcast(start, lane) : start};`);
+      if (op === "argmax" || op === "argmin") {
+        this.#values.scopes.line(vector ? `vl2 ${own}p = tsr_set(TSR_NOWHERE);` : `long ${own}p = TSR_NOWHERE;`);
+      }
+    }
+    this.#accumulators.set(v, { names, vector, lane });
+  }
+
+  /** Parts that the current loop combines into. */
+  #combine(acc: Accumulator, text: (part: number) => string): void {
+    const axis = this.#values.vectorAxis;
+    const masked = acc.vector && this.#values.rest !== null && axis !== null && axis.role === "loop";
+    const parts = acc.vector
+      ? Math.min(acc.names.length, this.#isOpenAxis(axis) ? this.#values.parts : acc.names.length)
+      : 1;
+    for (let u = 0; u < parts; u++) {
+      const name = acc.names[u];
+      this.#values.scopes.line(
+        masked ? `${name} = tsr_where(${this.#values.rest}m, ${text(u)}, ${name});` : `${name} = ${text(u)};`,
+      );
+    }
+  }
+
+  #isOpenAxis(axis: Axis | null): boolean {
+    return axis !== null && this.#values.isLaneSymbol(axis.symbol);
+  }
+
+  /** Combines a value into an accumulator. */
+  accumulate(s: TileStatement & { readonly kind: "accumulate" }): void {
+    const acc = this.#accumulators.get(s.accumulator);
+    if (acc === undefined) throw new InternalError(`accumulator ${s.accumulator.id} is not defined`);
+    const { op } = s;
+    if (op !== "argmax" && op !== "argmin") {
+      const dtype = s.accumulator.dtype;
+      this.#combine(
+        acc,
+        (u) =>
+          combineText(
+            op,
+            acc.names[u] ?? "",
+            this.#values.operand(s.value, acc.vector, acc.lane, u),
+            dtype,
+            acc.lane,
+            acc.vector,
+          ),
+      );
+      return;
+    }
+    const sign = op === "argmax" ? 1 : -1;
+    if (s.position === null) throw new InternalError(`${op} needs a position`);
+    if (!acc.vector) {
+      const name = acc.names[0] ?? "";
+      const position = this.#values.scopes.index(s.position);
+      this.#values.scopes.line(`tsr_better(${name}, ${name}p, ${this.#values.scalar(s.value)}, ${position}, ${sign});`);
+      return;
+    }
+    const axis = this.#values.vectorAxis;
+    const masked = this.#values.rest !== null && axis !== null && axis.role === "loop";
+    const parts = Math.min(acc.names.length, this.#isOpenAxis(axis) ? this.#values.parts : acc.names.length);
+    for (let u = 0; u < parts; u++) {
+      const name = acc.names[u] ?? "";
+      const value = this.#values.operand(s.value, true, acc.lane, u);
+      const position = this.#values.varies(s.position)
+        ? `tsr_i64(${this.#values.laneIndex(s.position, u)})`
+        : `tsr_set((long)${this.#values.scopes.index(s.position)})`;
+      const b = this.#values.scopes.fresh("b");
+      const nan = acc.lane === "f32" || acc.lane === "f64" ? ` | ((${value} != ${value}) & (${name} == ${name}))` : "";
+      const better = `(${value} ${sign > 0 ? ">" : "<"} ${name})${nan} | (${name}p == TSR_NOWHERE)`;
+      this.#values.scopes.line(`const vi32 ${b} = ${masked ? `(${better}) & ${this.#values.rest}m` : better};`);
+      this.#values.scopes.line(`${name} = tsr_where(${b}, ${value}, ${name});`);
+      this.#values.scopes.line(`${name}p = tsr_where(${b}, ${position}, ${name}p);`);
+    }
+  }
+
+  /** Defines a value as what an accumulator holds, its lanes combined where they are steps of a loop. */
+  finish(s: TileStatement & { readonly kind: "finish" }): void {
+    const acc = this.#accumulators.get(s.accumulator);
+    if (acc === undefined) throw new InternalError(`accumulator ${s.accumulator.id} is not defined`);
+    const folds = acc.vector && s.out.axes.length === 0;
+    const isPosition = s.op === "argmax" || s.op === "argmin";
+    const level = this.#values.scopes.depth;
+    if (!folds) {
+      const parts = (u: number): string => {
+        const name = acc.names[u] ?? "";
+        if (isPosition) return acc.vector && this.#values.isNarrow(s.out) ? `tsr_i32(${name}p)` : `${name}p`;
+        return this.#held(name, acc, s.out);
+      };
+      this.#values.define(s.out, acc.vector, level, parts);
+      return;
+    }
+    const { op } = s;
+    if (op === "argmax" || op === "argmin") {
+      const name = this.#values.scopes.fresh("f");
+      const scalar = typeText(acc.lane, false);
+      this.#values.scopes.line(`${scalar} ${name} = ${neutral(op, acc.lane)}; long ${name}p = TSR_NOWHERE;`);
+      for (const own of acc.names) {
+        const values = acc.lane === "n64" ? `tsr_i64(${own})` : own;
+        this.#values.scopes.line(
+          `tsr_better_lanes(${name}, ${name}p, ${values}, ${own}p, ${op === "argmax" ? 1 : -1});`,
+        );
+      }
+      this.#values.define(s.out, false, level, () => `${name}p`);
+      return;
+    }
+    let names = [...acc.names];
+    while (names.length > 1) {
+      const half = names.length / 2;
+      names = names.slice(0, half).map((a, i) =>
+        combineText(op, a, names[i + half] ?? "", s.accumulator.dtype, acc.lane, true)
+      );
+    }
+    this.#values.define(s.out, false, level, () => foldText(op, names[0] ?? "", acc.lane));
+  }
+
+  #held(name: string, acc: Accumulator, out: TileValue): string {
+    if (!acc.vector) return name;
+    const narrow = this.#values.isNarrow(out);
+    if (acc.lane === "n64" && !narrow) return `tsr_i64(${name})`;
+    return acc.lane === "i64" && narrow ? `tsr_i32(${name})` : name;
+  }
+
+  /** A loop whose iterations workers share: each piece has accumulators of its own, which are combined in order. */
+  split(s: TileStatement & { readonly kind: "for" }, writeBody: (body: readonly TileStatement[]) => void): void {
+    const { scopes } = this.#values;
+    const used = new Set<TileValue>();
+    const collect = (body: readonly TileStatement[]): void => {
+      for (const inner of body) {
+        if (inner.kind === "accumulate" || inner.kind === "dot") used.add(inner.accumulator);
+        if (inner.kind === "for") collect(inner.body);
+      }
+    };
+    collect(s.body);
+    const outer = [...used].map((v) => ({ v, acc: this.#accumulators.get(v) as Accumulator }));
+    const ops = new Map<TileValue, Parameters<typeof neutral>[0]>();
+    const findOps = (body: readonly TileStatement[]): void => {
+      for (const inner of body) {
+        if (inner.kind === "accumulate") ops.set(inner.accumulator, inner.op);
+        if (inner.kind === "dot") ops.set(inner.accumulator, "sum");
+        if (inner.kind === "for") findOps(inner.body);
+      }
+    };
+    findOps(s.body);
+    const isArg = (v: TileValue): boolean => ops.get(v) === "argmax" || ops.get(v) === "argmin";
+    const blocks = scopes.index(floorDiv(add(s.axis.extent, s.axis.block - 1), s.axis.block));
+    const store = scopes.fresh("w");
+    outer.forEach(({ v, acc }, i) => {
+      acc.names.forEach((name, u) => {
+        const type = typeText(acc.lane, acc.vector);
+        scopes.line(`${type} ${store}_${i}_${u}[${SPLIT_PIECES}];`);
+        if (isArg(v)) scopes.line(`${acc.vector ? "vl2" : "long"} ${store}_${i}_${u}p[${SPLIT_PIECES}];`);
+        void name;
+      });
+    });
+    const task = scopes.fresh("t");
+    scopes.open(`auto ${task} = [&](long from, long to) {`, "};");
+    scopes.open("for (long piece = from; piece < to; piece++) {");
+    const saved = outer.map(({ v, acc }) => ({ v, acc }));
+    for (const { v } of outer) this.declare(v, ops.get(v) ?? "sum");
+    scopes.line(
+      `const long first = ${blocks} * piece / ${SPLIT_PIECES}, last = ${blocks} * (piece + 1) / ${SPLIT_PIECES};`,
+    );
+    this.#values.overAxis(s.axis, () => writeBody(s.body), { from: "first", to: "last" });
+    outer.forEach(({ v }, i) => {
+      const own = this.#accumulators.get(v);
+      own?.names.forEach((name, u) => {
+        scopes.line(`${store}_${i}_${u}[piece] = ${name};`);
+        if (isArg(v)) scopes.line(`${store}_${i}_${u}p[piece] = ${name}p;`);
+      });
+    });
+    scopes.close();
+    scopes.close();
+    for (const { v, acc } of saved) this.#accumulators.set(v, acc);
+    scopes.line(
+      `runtime->parallel_for([](void* c, long from, long to, int) { (*(decltype(${task})*)c)(from, to); }, &${task}, ${SPLIT_PIECES}, 1);`,
+    );
+    scopes.open(`for (long piece = 0; piece < ${SPLIT_PIECES}; piece++) {`);
+    outer.forEach(({ v, acc }, i) => {
+      acc.names.forEach((name, u) => {
+        const op = ops.get(v) ?? "sum";
+        const from = `${store}_${i}_${u}`;
+        if (op === "argmax" || op === "argmin") {
+          const sign = op === "argmax" ? 1 : -1;
+          if (acc.vector) {
+            scopes.line(`tsr_better_vector(${name}, ${name}p, ${from}[piece], ${from}p[piece], ${sign});`);
+          } else scopes.line(`tsr_better(${name}, ${name}p, ${from}[piece], ${from}p[piece], ${sign});`);
+          return;
+        }
+        scopes.line(`${name} = ${combineText(op, name, `${from}[piece]`, v.dtype, acc.lane, acc.vector)};`);
+      });
+    });
+    scopes.close();
+  }
+
+  /** Adds a product to an accumulator. */
+  dot(s: TileStatement & { readonly kind: "dot" }): void {
+    const acc = this.#accumulators.get(s.accumulator);
+    if (acc === undefined) throw new InternalError(`accumulator ${s.accumulator.id} is not defined`);
+    this.#combine(acc, (u) => {
+      const [a, b] = [s.a, s.b].map((v) => this.#values.operand(v, acc.vector, acc.lane, u));
+      return `tsr_fma(${a}, ${b}, ${acc.names[u]})`;
+    });
+  }
+}
