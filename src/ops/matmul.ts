@@ -22,8 +22,9 @@ interface Operand {
 /** Checks that operands of a product have one dtype. @throws {TypeError} */
 export function checkSameDtype(where: string, a: Operand, b: Operand): DType {
   if (a.dtype !== b.dtype) {
+    const common = promoteTypes(a.dtype, b.dtype).name;
     throw new TypeError(
-      `${where}: the operands are ${a.dtype.name} and ${b.dtype.name}: convert one with .to(${a.dtype.name}) first`,
+      `${where}: the operands are ${a.dtype.name} and ${b.dtype.name}, and products do not promote: convert with .to(${common}) first`,
     );
   }
   return a.dtype;

@@ -346,3 +346,7 @@ Deno.test("Conv2d pads by the mode it is given, both ends of an even kernel incl
     /paddingMode is "mirror": use zeros, reflect, replicate, circular/,
   );
 });
+
+Deno.test("Linear refuses integers and says to which dtype to convert", () => {
+  assert.throws(() => new nn.Linear(2, 2).forward(tensor([[1, 2]])), /int64 and float32.*convert with \.to\(float32\)/);
+});
