@@ -16,10 +16,10 @@ import { cpuBuffer, Storage, Tensor } from "../tensor/mod.ts";
 import { type GraphArtifact, graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
 import { argsLayout, emitCppModule } from "./codegen/cpp/emit_module.ts";
 import { emitJsModule, type JsModule } from "./codegen/js/emit_module.ts";
-import { slotNumbers } from "./codegen/slots.ts";
 import { type CompiledPlan, compileGraphToPlan, type PlanOptions } from "./compile_plan.ts";
 import { CppTier, usableToolchain } from "./cpp_tier.ts";
 import { hostRunner } from "./host_steps.ts";
+import { hostSteps, instantiateJs } from "./js_tier.ts";
 import { estimateJsMs, type PlanCounters } from "./metrics.ts";
 import { layoutOf, type PlanLayout, type ResultLayout } from "./plan_layout.ts";
 
@@ -189,7 +189,7 @@ export class CompiledGraph {
   get jsModule(): JsModule {
     if (this.#jsModule === null) {
       const { plan } = this.compiled;
-      this.#jsModule = emitJsModule(plan, hostRunner(plan));
+      this.#jsModule = emitJsModule(plan);
       log("output_code", () => `${this.name} (JavaScript)\n${this.jsModule.source}`);
     }
     return this.#jsModule;
@@ -254,7 +254,7 @@ export class CompiledGraph {
     }
     // The second call on JavaScript says that there will be more: now C++ is worth its emission.
     if (this.#executable !== null && this.#later !== null) this.#startCpp();
-    this.#executable ??= this.jsModule.instantiate();
+    this.#executable ??= instantiateJs(this.jsModule, this.compiled.plan, hostRunner(this.compiled.plan));
     this.#executable.run(buffers, sizes);
   }
 
@@ -317,9 +317,7 @@ export class CompiledGraph {
       exports: module.exports,
       args: argsLayout(plan),
     };
-    const numbers = slotNumbers(plan);
-    const runHost = hostRunner(plan);
-    const host = module.hostGroups.map((group) => runHost(group, (buffer) => numbers.get(buffer) ?? -1));
+    const host = hostSteps(plan, module.hostGroups, hostRunner(plan));
     this.#cpp = new CppTier({ name: this.name, cpp, layout: this.layout, host, report });
     if (key === null || host.length > 0) return;
     const artifact: GraphArtifact = { layout: this.layout, cpp };

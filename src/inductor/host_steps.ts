@@ -11,7 +11,7 @@ import { contiguousStride, evaluate, exprOf, type Size, type Sym } from "../symb
 import { bfloat16ToBits, hostFromRaw, rawOver } from "../tensor/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import type { HostStep } from "../runtime/js/executable.ts";
-import type { HostRunner } from "./codegen/js/emit_module.ts";
+import type { HostRunner } from "./js_tier.ts";
 import type { HostGroup } from "./groups.ts";
 import type { HostPlan } from "./host_plan.ts";
 

@@ -3,7 +3,6 @@
  */
 import { InternalError } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
-import type { SlotSource } from "../../runtime/kernel.ts";
 import { constantValue, evaluate, type Expr } from "../../symbolic/mod.ts";
 import type { HostPlan } from "../host_plan.ts";
 
@@ -23,23 +22,4 @@ export function sizeFunction(plan: HostPlan, e: Expr): (sizes: readonly number[]
       if (value === undefined) throw new InternalError(`the plan does not pass ${sym.name}`);
       return value;
     });
-}
-
-/** Where the memory of each slot comes from. */
-export function slotSources(plan: HostPlan): SlotSource[] {
-  const numbers = slotNumbers(plan);
-  return plan.slots.map((slot): SlotSource => {
-    switch (slot.kind) {
-      case "input":
-      case "attribute":
-      case "output":
-        return { kind: "external" };
-      case "donated":
-        return { kind: "alias", of: numbers.get(slot.of) ?? 0 };
-      case "arena":
-        return { kind: "arena", offset: sizeFunction(plan, slot.offset), bytes: sizeFunction(plan, slot.bytes) };
-      default:
-        return slot satisfies never;
-    }
-  });
 }

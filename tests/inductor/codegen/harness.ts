@@ -16,6 +16,7 @@ import {
 } from "../../../src/core/mod.ts";
 import type { ContractionGroup, Group, LoopGroup, ScanGroup, Stage } from "../../../src/inductor/groups.ts";
 import type { HostPlan } from "../../../src/inductor/host_plan.ts";
+import { instantiateJs } from "../../../src/inductor/js_tier.ts";
 import { emitJsModule } from "../../../src/inductor/codegen/js/emit_module.ts";
 import {
   type BufferRef,
@@ -356,7 +357,7 @@ export interface Tier {
   compile(plan: HostPlan): Executable;
 }
 
-export const JS_TIER: Tier = { name: "js", compile: (plan) => emitJsModule(plan).instantiate() };
+export const JS_TIER: Tier = { name: "js", compile: (plan) => instantiateJs(emitJsModule(plan), plan) };
 
 /** How far results may be from the exact ones: relative to the largest magnitude of the result, then by each element. */
 export interface Tolerance {

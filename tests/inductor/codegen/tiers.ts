@@ -1,5 +1,5 @@
 /** The tiers that this machine can run. */
-import { loadModule, startCompile } from "../../../src/inductor/codegen/cpp/compile.ts";
+import { loadModule, startCompile } from "./compile_cpp.ts";
 import { emitCppModule } from "../../../src/inductor/codegen/cpp/emit_module.ts";
 import type { HostPlan } from "../../../src/inductor/host_plan.ts";
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";

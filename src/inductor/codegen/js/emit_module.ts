@@ -5,7 +5,6 @@
  * and calls the functions in the order of the plan. The text is built from counters alone. A small kernel is ready in well under a millisecond.
  */
 import { InternalError, log } from "../../../core/mod.ts";
-import { type HostStep, type JsEntry, JsExecutable } from "../../../runtime/js/executable.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Group, HostGroup } from "../../groups.ts";
 import type { HostPlan } from "../../host_plan.ts";
@@ -14,23 +13,20 @@ import { JS_TARGET } from "../../tile/target.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
-import { sizeFunction, slotNumbers, slotSources } from "../slots.ts";
+import { slotNumbers } from "../slots.ts";
 import { emitJsContraction } from "./emit_contraction.ts";
 import { JsFunction, type JsFunctionText } from "./emit_kernel.ts";
 import { JS_HELPERS, type JsHelper } from "./helpers.ts";
 
-/** Runs a group that has no kernel. Given by whoever knows the operators. */
-export type HostRunner = (group: HostGroup, slotOf: (buffer: BufferRef) => number) => HostStep;
-
-/** A module's text and how to make it run. */
+/** A module's text: the body of a function of the helpers, which returns `run(buffers, sizes, host)`. */
 export interface JsModule {
   readonly source: string;
   /** How many distinct functions the module has. */
   readonly functions: number;
   /** How many calls `run` makes. */
   readonly launches: number;
-  /** Compiles the text. */
-  instantiate(): JsExecutable;
+  /** Groups without kernels, in the order in which `run` calls their steps. */
+  readonly hostGroups: readonly HostGroup[];
 }
 
 /** The kernels of a plan, step by step; `null` stands for a host group. */
@@ -52,12 +48,8 @@ export function emitJsKernel(kernel: Kernel, use: (name: JsHelper) => string): J
   return kernel.kind === "tile" ? emitTile(kernel, use) : emitJsContraction(kernel, use);
 }
 
-/**
- * Emits a whole plan.
- *
- * @param runHost how to run groups without kernels; needed only if the plan has any
- */
-export function emitJsModule(plan: HostPlan, runHost?: HostRunner): JsModule {
+/** Emits a whole plan. */
+export function emitJsModule(plan: HostPlan): JsModule {
   const helpers = new Set<JsHelper>();
   const use = (name: JsHelper): string => {
     helpers.add(name);
@@ -74,12 +66,11 @@ export function emitJsModule(plan: HostPlan, runHost?: HostRunner): JsModule {
   const texts: string[] = [];
   const views = new Map<string, string>();
   const calls: string[] = [];
-  const host: HostStep[] = [];
+  const hostGroups: HostGroup[] = [];
   const step = (group: Group): void => {
     if (group.kind === "host") {
-      if (runHost === undefined) throw new InternalError("the plan has a host step, but nobody to run it");
-      calls.push(`  host[${host.length}](b, s);`);
-      host.push(runHost(group, slot));
+      calls.push(`  host[${hostGroups.length}](b, s);`);
+      hostGroups.push(group);
       return;
     }
     for (const kernel of lowerGroup(group, JS_TARGET)) {
@@ -118,9 +109,6 @@ export function emitJsModule(plan: HostPlan, runHost?: HostRunner): JsModule {
     source,
     functions: functions.size,
     launches: calls.length,
-    instantiate: () => {
-      const make = new Function("h", source) as (h: typeof JS_HELPERS) => JsEntry;
-      return new JsExecutable(make(JS_HELPERS), slotSources(plan), sizeFunction(plan, plan.arenaBytes), host);
-    },
+    hostGroups,
   };
 }
