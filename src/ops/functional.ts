@@ -28,6 +28,12 @@ export interface TensorMethods<T> {
   _adaptiveAvgPool2d(outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
+  /** The Fourier transform of complex numbers. */
+  _fftC2c(dim: readonly Size[], normalization: Size, forward: boolean): T;
+  /** The inverse Fourier transform of half a spectrum, to real numbers. */
+  _fftC2r(dim: readonly Size[], normalization: Size, lastDimSize: Size): T;
+  /** The Fourier transform of real numbers; onesided gives half of the last dimension. */
+  _fftR2c(dim: readonly Size[], normalization: Size, onesided: boolean): T;
   /** Whether all elements of a bool tensor hold. */
   _isAllTrue(): T;
   /** Whether any element of a bool tensor hold. */
@@ -582,6 +588,58 @@ export interface TensorMethods<T> {
   expm1(): T;
   /** exp(self) - 1, exact near 0. */
   expm1_(): T;
+  /** The Fourier transform, along one dimension. */
+  fftFft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftFft(n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The Fourier transform, along two dimensions. */
+  fftFft2(options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null }): T;
+  fftFft2(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The Fourier transform, along several dimensions. */
+  fftFftn(
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftFftn(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[] | null, norm?: string | null): T;
+  /** Moves frequency 0 to the middle of dimensions. */
+  fftFftshift(options?: { dim?: Size | readonly Size[] | null }): T;
+  fftFftshift(dim?: Size | readonly Size[] | null): T;
+  /** The inverse Fourier transform, along one dimension. */
+  fftIfft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftIfft(n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The inverse Fourier transform, along two dimensions. */
+  fftIfft2(options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null }): T;
+  fftIfft2(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The inverse Fourier transform, along several dimensions. */
+  fftIfftn(
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftIfftn(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[] | null, norm?: string | null): T;
+  /** Moves back frequency 0 from the middle of dimensions. */
+  fftIfftshift(options?: { dim?: Size | readonly Size[] | null }): T;
+  fftIfftshift(dim?: Size | readonly Size[] | null): T;
+  /** The inverse Fourier transform, to real numbers, along one dimension. */
+  fftIrfft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftIrfft(n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The inverse Fourier transform, to real numbers, along two dimensions. */
+  fftIrfft2(options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null }): T;
+  fftIrfft2(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The inverse Fourier transform, to real numbers, along several dimensions. */
+  fftIrfftn(
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftIrfftn(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[] | null, norm?: string | null): T;
+  /** The Fourier transform over dimensions of pairs of real numbers, times a factor. */
+  fftPairs(dims: readonly Size[], forward: boolean, scale: number): T;
+  /** The Fourier transform of real numbers, half of the spectrum, along one dimension. */
+  fftRfft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftRfft(n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The Fourier transform of real numbers, half of the spectrum, along two dimensions. */
+  fftRfft2(options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null }): T;
+  fftRfft2(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The Fourier transform of real numbers, half of the spectrum, along several dimensions. */
+  fftRfftn(
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftRfftn(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[] | null, norm?: string | null): T;
   /** A tensor like self in which every element is value. */
   fill(value: Scalar): T;
   fill(value: T | Scalar): T;
@@ -1872,6 +1930,12 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T, T];
   /** Each tensor in num_chunks chunks along dim, padded with zeros and flattened, side by side. */
   _chunkCat(tensors: readonly T[], dim: Size, numChunks: Size): T;
+  /** The Fourier transform of complex numbers. */
+  _fftC2c(self: T | Scalar, dim: readonly Size[], normalization: Size, forward: boolean): T;
+  /** The inverse Fourier transform of half a spectrum, to real numbers. */
+  _fftC2r(self: T | Scalar, dim: readonly Size[], normalization: Size, lastDimSize: Size): T;
+  /** The Fourier transform of real numbers; onesided gives half of the last dimension. */
+  _fftR2c(self: T | Scalar, dim: readonly Size[], normalization: Size, onesided: boolean): T;
   /** rms_norm with its reciprocal root mean square. */
   _fusedRmsNorm(
     input: T | Scalar,
@@ -3072,6 +3136,126 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** dropout of whole channels. */
   featureDropout(input: T | Scalar, p: number, train: boolean): T;
+  /** The Fourier transform, along one dimension. */
+  fftFft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftFft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The Fourier transform, along two dimensions. */
+  fftFft2(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null },
+  ): T;
+  fftFft2(self: T | Scalar, s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The frequencies of a transform of n elements that are d apart. */
+  fftFftfreq(
+    n: Size,
+    options?: {
+      d?: number;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  fftFftfreq(
+    n: Size,
+    d?: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** The Fourier transform, along several dimensions. */
+  fftFftn(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftFftn(
+    self: T | Scalar,
+    s?: Size | readonly Size[] | null,
+    dim?: Size | readonly Size[] | null,
+    norm?: string | null,
+  ): T;
+  /** Moves frequency 0 to the middle of dimensions. */
+  fftFftshift(self: T | Scalar, options?: { dim?: Size | readonly Size[] | null }): T;
+  fftFftshift(self: T | Scalar, dim?: Size | readonly Size[] | null): T;
+  /** The inverse Fourier transform, along one dimension. */
+  fftIfft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftIfft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The inverse Fourier transform, along two dimensions. */
+  fftIfft2(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null },
+  ): T;
+  fftIfft2(self: T | Scalar, s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The inverse Fourier transform, along several dimensions. */
+  fftIfftn(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftIfftn(
+    self: T | Scalar,
+    s?: Size | readonly Size[] | null,
+    dim?: Size | readonly Size[] | null,
+    norm?: string | null,
+  ): T;
+  /** Moves back frequency 0 from the middle of dimensions. */
+  fftIfftshift(self: T | Scalar, options?: { dim?: Size | readonly Size[] | null }): T;
+  fftIfftshift(self: T | Scalar, dim?: Size | readonly Size[] | null): T;
+  /** The inverse Fourier transform, to real numbers, along one dimension. */
+  fftIrfft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftIrfft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The inverse Fourier transform, to real numbers, along two dimensions. */
+  fftIrfft2(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null },
+  ): T;
+  fftIrfft2(self: T | Scalar, s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The inverse Fourier transform, to real numbers, along several dimensions. */
+  fftIrfftn(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftIrfftn(
+    self: T | Scalar,
+    s?: Size | readonly Size[] | null,
+    dim?: Size | readonly Size[] | null,
+    norm?: string | null,
+  ): T;
+  /** The Fourier transform over dimensions of pairs of real numbers, times a factor. */
+  fftPairs(self: T | Scalar, dims: readonly Size[], forward: boolean, scale: number): T;
+  /** The Fourier transform of real numbers, half of the spectrum, along one dimension. */
+  fftRfft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftRfft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The Fourier transform of real numbers, half of the spectrum, along two dimensions. */
+  fftRfft2(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null },
+  ): T;
+  fftRfft2(self: T | Scalar, s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The frequencies of a transform of n elements that are d apart. */
+  fftRfftfreq(
+    n: Size,
+    options?: {
+      d?: number;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  fftRfftfreq(
+    n: Size,
+    d?: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** The Fourier transform of real numbers, half of the spectrum, along several dimensions. */
+  fftRfftn(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftRfftn(
+    self: T | Scalar,
+    s?: Size | readonly Size[] | null,
+    dim?: Size | readonly Size[] | null,
+    norm?: string | null,
+  ): T;
   /** A tensor like self in which every element is value. */
   fill(self: T | Scalar, value: Scalar): T;
   fill(self: T | Scalar, value: T | Scalar): T;

@@ -69,3 +69,4 @@ import "./float_bits.ts";
 import "./histogram.ts";
 import "./resample_antialias.ts";
 import "./complex.ts";
+import "./fft.ts";
