@@ -5,7 +5,7 @@
  * registers: the last reduced axis for reductions along rows, an outer axis for reductions along columns.
  */
 import type { LoopVar } from "../../loops/mod.ts";
-import { dependsOn } from "../../symbolic/mod.ts";
+import { dependsOn, type Expr } from "../../symbolic/mod.ts";
 import type { ScatterStage, Stage } from "../groups.ts";
 import { type Access, exprsOf, extent, guess, guessProduct, isInjective, motion, vectorScore } from "./axes.ts";
 import { type LoopSpace, workOf } from "./lower_loops.ts";
@@ -116,7 +116,7 @@ function chooseVector(
   let best: LoopVar | null = null;
   let bestScore = 0;
   const consider = (v: LoopVar, factor: number): void => {
-    if (scatters.some((s) => !isInjective(s.index, v))) return;
+    if (scatters.some((s) => !isInjective(s.index, v)) || !fitsLanes(space, v)) return;
     const size = guess(extent(v));
     const blocks = Math.ceil(size / lanes);
     // Lanes that idle in the tail cost as much as the others.
@@ -130,6 +130,21 @@ function chooseVector(
   for (const v of [...space.reduceAxes].reverse()) consider(v, Math.min(1, 0.6 + 0.1 * guess(extent(v)) / lanes));
   for (const v of [...space.axes].reverse()) consider(v, 1);
   return bestScore > 1.2 / lanes ? best : null;
+}
+
+const LARGEST_LANE = 2 ** 31 - 1;
+
+/** Whether what lanes have to compute along `v`, positions and irregular indices, is known to fit 32 bits. A symbolic size counts as small. */
+function fitsLanes(space: LoopSpace, v: LoopVar): boolean {
+  const isLarge = (e: Expr): boolean =>
+    (Number.isFinite(e.upper) && e.upper > LARGEST_LANE) || (Number.isFinite(e.lower) && e.lower < -LARGEST_LANE);
+  const { exprs, loads } = exprsOf(space.stages.map((s) => s.value));
+  const memory = new Set<Expr>(loads.map((l) => l.index));
+  for (const e of exprs) if (!memory.has(e) && dependsOn(e, v) && isLarge(e)) return false;
+  const stores = space.stages.map((s): Access => ({ buffer: s.out, index: s.index, write: true }));
+  return [...loads, ...stores].every(({ buffer, index }) =>
+    motion(index, v) !== "irregular" || !(isLarge(index) || isLarge(buffer.numel))
+  );
 }
 
 /** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators. */

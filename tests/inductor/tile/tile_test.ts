@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { float32, VerifyError } from "../../../src/core/mod.ts";
+import { float32, int64, VerifyError } from "../../../src/core/mod.ts";
 import type { LoopGroup } from "../../../src/inductor/groups.ts";
 import { isInjective, mergeAxes, motion } from "../../../src/inductor/tile/axes.ts";
 import { lowerGroup } from "../../../src/inductor/tile/lower_group.ts";
@@ -150,4 +150,41 @@ Deno.test("verifyKernel() names what is wrong", () => {
   assert.throws(broken([...kernel.body.slice(1)]), /used before it is defined/);
   assert.throws(() => verifyKernel({ ...kernel, writes: [] }), /no parameter/);
   assert.throws(() => verifyKernel({ ...kernel, parallelAxes: 2 }), /parallel axes/);
+});
+
+Deno.test("positions beyond 32 bits are not computed in lanes", () => {
+  const block = (n: number): number => {
+    const out = buffer("out", int64, n);
+    const i = loopVar(n);
+    const kernel = only(lowerGroup({
+      kind: "loops",
+      axes: [i],
+      reduceAxes: [],
+      stages: [{ kind: "pointwise", space: "outer", out, index: symbol(i), value: ops.index(symbol(i)) }],
+      ...base([out]),
+    }, cppTarget(16, 2)));
+    return kernel.axes[0]?.block ?? 0;
+  };
+  assert.equal(block(1000), 16);
+  assert.equal(block(2 ** 32), 1);
+});
+
+Deno.test("a transpose runs the axis along which it reads inside of the vector", () => {
+  const [h, w] = [64, 48];
+  const [x, out] = [buffer("x", float32, h * w), buffer("out", float32, h * w)];
+  const [i, j] = [loopVar(h), loopVar(w)];
+  const kernel = only(lowerGroup({
+    kind: "loops",
+    axes: [i, j],
+    reduceAxes: [],
+    stages: [{
+      kind: "pointwise",
+      space: "outer",
+      out,
+      index: add(mul(symbol(i), w), symbol(j)),
+      value: ops.load(x, add(mul(symbol(j), h), symbol(i))),
+    }],
+    ...base([out]),
+  }, cppTarget(16, 2)));
+  assert.deepEqual(kernel.axes.map((axis) => [axis.symbol, axis.block]), [[j, 16], [i, 1]]);
 });
