@@ -21,6 +21,8 @@ export interface ModelRow {
   readonly device: string;
   readonly dtype: string;
   readonly date?: string;
+  /** What the results were compared with: PyTorch in float64, or PyTorch's eager run in the same dtype. Default float64. */
+  readonly against?: "float64" | "eager";
   /** The model could not be built or exported. */
   readonly error?: string;
   readonly eager_error?: number;
@@ -28,18 +30,19 @@ export interface ModelRow {
   readonly torch?: Readonly<Record<string, { readonly median_ms?: number; readonly compile_ms?: number }>>;
 }
 
-/** The rows of a file, the last one of each model; none if there is no file. */
-export function readRows(path: string): ModelRow[] {
-  let text: string;
+function linesOf(path: string): string[] {
   try {
-    text = Deno.readTextFileSync(path);
+    return Deno.readTextFileSync(path).split("\n").filter((line) => line !== "");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
+}
+
+/** The rows of files, the last one of each model; none where there is no file. */
+export function readRows(...paths: readonly string[]): ModelRow[] {
   const rows = new Map<string, ModelRow>();
-  for (const line of text.split("\n")) {
-    if (line === "") continue;
+  for (const line of paths.flatMap(linesOf)) {
     const row = JSON.parse(line) as ModelRow;
     rows.set(`${row.model} ${row.device} ${row.dtype}`, row);
   }
