@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console
 /**
  * Fails on any import that points up the list of layers, type imports included.
  *

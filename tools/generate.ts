@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console
 /**
  * Generates `src/ops/functional.ts` from the operator table: the typed methods of tensors and the typed functions of `F`.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console
 /**
  * One command before every commit: format, lint, generated files, types, imports, documentation tests, tests, publishable.
  */

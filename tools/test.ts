@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console
 /**
  * Runs the whole test suite and ends with one line, `N passed, N failed`.
  *

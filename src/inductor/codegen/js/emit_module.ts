@@ -16,7 +16,7 @@ import { verifyWhenAsked } from "../../tile/verify.ts";
 import { slotNumbers } from "../slots.ts";
 import { emitJsContraction } from "./emit_contraction.ts";
 import { JsFunction, type JsFunctionText } from "./emit_kernel.ts";
-import { JS_HELPERS, type JsHelper } from "./helpers.ts";
+import type { JsHelper } from "./helpers.ts";
 
 /** A module's text: the body of a function of the helpers, which returns `run(buffers, sizes, host)`. */
 export interface JsModule {
