@@ -1,35 +1,25 @@
 /**
- * Free variables: rebuilds a function so that a trace sees what its closure holds.
+ * Functions of the user, as a trace runs them.
  *
- * Enters: a function of the user. Leaves: the function itself where its closure holds nothing that could change, else a copy made from its text, whose
- * free names are parameters bound to what {@linkcode Tracer.wrap} shows for them. Values come from V8's scopes; a name that the surrounding text never
- * assigns needs no check, others are read again at each call. Where a closure cannot be read or rebuilt, the function runs as it is and a remark says so.
+ * Enters: a function of the user. Leaves: a copy made from its text, whose free names are bound to what {@linkcode Tracer.wrap} shows for them, and whose
+ * comparisons, private members and `super` go through the trace's helpers. Values come from V8's scopes; a name that the surrounding text never assigns needs no
+ * check, others are read again at each call. What a copy assigns to outer variables stays in the trace and is replayed after each call. A class that the trace makes
+ * instances of is not copied: what its text reads is pinned by checks. Where none of this is possible the trace ends: nothing is left unguarded.
  */
 import { isDType, isTensor } from "../tensor/mod.ts";
+import { type Accessor, accessorOf, isSameVariable, isServed, type Subject } from "./accessors.ts";
+import { effectOf, EFFECTS, isIntrinsic, isIntrinsicName } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
 import { constantNamesAround, registerRebuilt } from "./program_text.ts";
-import { canReadScopes, lookUp, readScopes, type ScopeSnapshot } from "./scopes.ts";
+import { HELPER_NAME } from "./rewrite.ts";
+import { canReadScopes, lookUp, readScopes } from "./scopes.ts";
+import type { Source } from "./source.ts";
 import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
+import { helpersFor, superView } from "./trace_helpers.ts";
 import type { Tracer } from "./tracer.ts";
 
 // deno-lint-ignore ban-types
 type AnyFunction = Function;
-
-/** Names of the global object whose use a graph could not repeat. */
-const EFFECTS: Readonly<Record<string, string>> = {
-  console: "prints",
-  Date: "reads the clock",
-  performance: "reads the clock",
-  crypto: "draws random bytes",
-  fetch: "uses the network",
-  Deno: "uses the system",
-  process: "uses the system",
-  setTimeout: "starts a timer",
-  setInterval: "starts a timer",
-  queueMicrotask: "starts a task",
-  alert: "asks the user",
-  prompt: "asks the user",
-};
 
 /** How names of closures are found out to be constant. */
 export interface ClosurePolicy {
@@ -45,160 +35,385 @@ interface FreeVariable {
   readonly kind: "constant" | "binding" | "capture";
 }
 
-/** Rebuilds functions for one trace. */
+/** An outer variable that the trace assigned. */
+interface Assigned {
+  readonly fn: AnyFunction;
+  readonly name: string;
+  value: unknown;
+}
+
+/** A function compiled by Tessera shows the function that it was made from under this key. */
+export const ORIGINAL: unique symbol = Symbol.for("tessera.capture.original") as never;
+
+/** Prepares functions for one trace. */
 export class Closures {
   readonly #tracer: Tracer;
   readonly #policy: ClosurePolicy;
-  /** Functions that are being looked at, so that recursion ends. */
-  readonly #open = new Set<AnyFunction>();
-  readonly #plain = new WeakMap<AnyFunction, boolean>();
+  readonly #prepared = new Map<AnyFunction, AnyFunction>();
+  readonly #pinned = new Set<AnyFunction>();
+  readonly #assigned: Assigned[] = [];
+  /** What an eager run could give access to. */
+  readonly #subjects = new Map<AnyFunction, Subject>();
+  /** The trace cannot be used before its subjects are served. */
+  #mustBeServed = false;
 
   constructor(tracer: Tracer, policy: ClosurePolicy) {
     this.#tracer = tracer;
     this.#policy = policy;
   }
 
-  /** What a trace calls in the place of `fn`. `stated` are the values that `captures` gives for it. */
-  prepare(fn: AnyFunction, stated: Readonly<Record<string, unknown>> | null = null): AnyFunction {
+  /** Functions whose closures an eager run would open, so that guards become cheap or writes possible. */
+  get unserved(): Subject[] {
+    return [...this.#subjects.values()].filter((s) => !isServed(s));
+  }
+
+  /** Whether the trace has assumed what only an eager run can show. */
+  get mustBeServed(): boolean {
+    return this.#mustBeServed;
+  }
+
+  /** The outer variables that were assigned, with what writes them. */
+  get assigned(): { readonly write: (value: unknown) => void; readonly value: unknown }[] {
+    return this.#assigned.map(({ fn, name, value }) => ({ write: (v) => accessorOf(fn)?.set(name, v), value }));
+  }
+
+  /** What a trace calls in the place of `fn`. `stated` are the values that `captures` gives for it; `home` is where a method was found. */
+  prepare(
+    fn: AnyFunction,
+    stated: Readonly<Record<string, unknown>> | null = null,
+    home: object | null = null,
+  ): AnyFunction {
     const inner: unknown = Reflect.get(fn, ORIGINAL);
     if (typeof inner === "function") return this.prepare(inner);
+    const known = this.#prepared.get(fn);
+    if (known !== undefined) return known;
+    const made = this.#make(fn, stated, home);
+    this.#prepared.set(fn, made);
+    return made;
+  }
+
+  #make(fn: AnyFunction, stated: Readonly<Record<string, unknown>> | null, home: object | null): AnyFunction {
+    if (isLibraryFunction(fn)) return fn;
     const syntax = functionSyntax(fn);
-    if (syntax.kind === "native" || syntax.kind === "class" || isLibraryFunction(fn)) return fn;
-    const free = this.#freeVariables(fn, syntax, stated);
-    if (free === null) return fn;
-    if (!this.#needsRebuild(syntax, free)) return fn;
-    if (syntax.isTied || syntax.kind === "unreadable") {
-      this.#tracer.remark(
-        `${nameOf(fn)} uses super, private names or eval, so it runs as it is: ${
-          names(free)
-        } of its closure are not guarded`,
-      );
-      return fn;
+    // Functions of the runtime may show a text; they are its own all the same.
+    if (syntax.kind === "native" || isIntrinsic(fn)) return this.#native(fn);
+    if (syntax.kind === "class") return fn;
+    const name = nameOf(fn);
+    if (syntax.hasAsync) {
+      return this.#refuse(`${name} is asynchronous`, "compile the synchronous part that works on tensors");
     }
-    return this.#rebuild(fn, syntax, free);
+    const refusal = syntax.kind === "unreadable"
+      ? "its text cannot be read"
+      : syntax.isTied
+      ? "it uses new.target, import.meta, with or eval"
+      : syntax.usesSuper && home === null
+      ? "it uses super outside of its object"
+      : syntax.rewritten().refusal;
+    if (refusal !== null) {
+      return this.#refuse(`${name} cannot be traced: ${refusal}`, "write it as a plain function, or call it outside");
+    }
+    return this.#rebuild(fn, syntax, this.#freeVariables(fn, syntax, stated), home);
+  }
+
+  /** A function that ends the trace when it is called. */
+  #refuse(reason: string, remedy: string): AnyFunction {
+    const tracer = this.#tracer;
+    return function (): never {
+      return tracer.breakGraph(reason, remedy);
+    };
+  }
+
+  #native(fn: AnyFunction): AnyFunction {
+    const effect = effectOf(fn);
+    if (effect !== null) {
+      return this.#refuse(
+        `${nameOf(fn)} ${effect}, which must happen at each call`,
+        "move it out of the compiled function",
+      );
+    }
+    if (isIntrinsic(fn)) return fn;
+    return this.#refuse(
+      `${nameOf(fn)} is a native function (bound, or of another language): what it uses cannot be seen`,
+      "call it through an arrow function: (...args) => object.method(...args), or outside of the compiled function",
+    );
   }
 
   #freeVariables(
     fn: AnyFunction,
     syntax: FunctionSyntax,
     stated: Readonly<Record<string, unknown>> | null,
-  ): FreeVariable[] | null {
+  ): FreeVariable[] {
     const wanted = syntax.free.filter((name) => stated === null || !Object.hasOwn(stated, name));
     const given = syntax.free.filter((name) => stated !== null && Object.hasOwn(stated, name))
       .map((name): FreeVariable => ({ name, value: stated?.[name], kind: "capture" }));
     if (wanted.length === 0) return given;
     if (!canReadScopes()) {
       const outer = wanted.filter((name) => !(name in globalThis));
-      if (outer.length > 0) {
-        this.#tracer.remark(
-          `closures cannot be read here, so ${outer.join(", ")} of ${
-            nameOf(fn)
-          } are not guarded; state them with captures`,
-        );
-        return given.length > 0 ? given : null;
-      }
-      return given;
+      if (outer.length === 0) return given;
+      return this.#tracer.breakGraph(
+        `closures cannot be read here, so ${outer.join(", ")} of ${nameOf(fn)} cannot be guarded`,
+        "state them with the option captures",
+      );
     }
-    const scopes: ScopeSnapshot[] = readScopes(fn);
+    const scopes = readScopes(fn);
     const found = wanted.map((name) => ({ name, at: lookUp(scopes, name) })).filter((v) => v.at !== null);
     const constant = constantNamesAround(fn, this.#policy.files, new Set(found.map((v) => v.name)));
     const own = found.map(({ name, at }): FreeVariable => ({
       name,
       value: at?.value,
-      kind: constant.has(name) || isImport(at?.value) ? "constant" : "binding",
+      kind: constant.has(name) || isConstantImport(at?.value) ? "constant" : "binding",
     }));
     for (const { name, value } of own) if (isTensor(value)) this.#tracer.nameTensor(value, name);
     return [...given, ...own];
   }
 
-  /** Whether a closure holds anything that checks must watch. */
-  #needsRebuild(syntax: FunctionSyntax, free: readonly FreeVariable[]): boolean {
-    const bound = new Set(free.map((v) => v.name));
-    if ([...syntax.assigned].some((name) => bound.has(name))) return true;
-    if (syntax.free.some((name) => !bound.has(name) && usesEffect(name, syntax))) return true;
-    return free.some(({ value, kind }) => kind !== "constant" || !this.#isInert(value));
-  }
-
-  /** Values that cannot change, seen through a binding that cannot. */
-  #isInert(value: unknown): boolean {
-    if (typeof value === "function") return this.#isInertFunction(value);
-    if (typeof value !== "object" || value === null) return true;
-    return isTensor(value) || isDType(value) || isLibraryNamespace(value);
-  }
-
-  #isInertFunction(fn: AnyFunction): boolean {
-    if (isLibraryFunction(fn) || this.#open.has(fn)) return true;
-    if (Reflect.get(fn, ORIGINAL) !== undefined) return false;
-    const known = this.#plain.get(fn);
-    if (known !== undefined) return known;
-    const syntax = functionSyntax(fn);
-    if (syntax.kind === "native" || syntax.kind === "class") return true;
-    this.#open.add(fn);
-    const free = this.#freeVariables(fn, syntax, null);
-    const inert = free === null || !this.#needsRebuild(syntax, free);
-    this.#open.delete(fn);
-    this.#plain.set(fn, inert);
-    return inert;
-  }
-
-  #rebuild(fn: AnyFunction, syntax: FunctionSyntax, free: readonly FreeVariable[]): AnyFunction {
+  #rebuild(fn: AnyFunction, syntax: FunctionSyntax, free: readonly FreeVariable[], home: object | null): AnyFunction {
+    const subject: Subject = {
+      fn,
+      names: free.filter((v) => v.kind === "binding").map((v) => v.name),
+      privates: syntax.privates,
+      wantsThis: syntax.kind === "arrow" && syntax.usesOuterThis,
+    };
+    const wantsAccess = subject.names.length > 0 || subject.privates.length > 0 || subject.wantsThis;
+    if (wantsAccess) this.#subjects.set(fn, subject);
+    const scope = Object.create(null) as Record<string, unknown>;
+    for (const variable of free) this.#bind(scope, fn, variable);
+    this.#bindGlobals(scope, syntax);
     const tracer = this.#tracer;
-    const written = free.find((v) => syntax.assigned.has(v.name));
-    if (written !== undefined) {
-      return (): never =>
-        tracer.breakGraph(
-          `${nameOf(fn)} assigns the outer variable ${written.name}, which capture cannot replay`,
-          "keep the value in a property of an object, or return it",
-        );
+    const helpers = helpersFor(tracer, {
+      home: home === null ? null : superView(tracer, home),
+      privateHome: home,
+      access: () => this.#access(subject),
+    });
+    Object.defineProperty(scope, HELPER_NAME, { value: helpers });
+    const expression = syntax.rewritten().expression;
+    const name = registerRebuilt(fn, syntax, this.#policy.files);
+    // A sloppy outer function may use `with`, which is what lets reads and writes go through accessors; the rebuilt function itself stays strict.
+    const text =
+      `with (scope) { return (function () { "use strict"; return (\n${expression}\n); }).call(self); }\n//# sourceURL=tessera-capture:${name}`;
+    const make = new Function("scope", "self", text) as (scope: object, self: unknown) => AnyFunction;
+    if (!subject.wantsThis) return make(scope, undefined);
+    // The `this` around an arrow is only known from an eager run.
+    let made: AnyFunction | null = null;
+    return (...args: unknown[]): unknown => {
+      if (made === null) {
+        const { self } = this.#access(subject);
+        const seen = typeof self === "object" && self !== null
+          ? tracer.wrap(self, tracer.sources.root({ kind: "constant", value: self, name: "this" }))
+          : self;
+        made = make(scope, seen);
+      }
+      return Reflect.apply(made, undefined, args);
+    };
+  }
+
+  /** The live access to a closure; ends the trace if an eager run must come first. */
+  #access(subject: Subject): Accessor {
+    const accessor = accessorOf(subject.fn);
+    if (accessor !== null && isServed(subject)) return accessor;
+    this.#mustBeServed = true;
+    return this.#tracer.breakGraph(
+      `${nameOf(subject.fn)} uses private (#) members or the this around it, which could not be reached from here`,
+      "keep what the compiled function needs in public properties, or call it outside",
+    );
+  }
+
+  #sourceOf(fn: AnyFunction, { name, value, kind }: FreeVariable): Source | null {
+    const { sources } = this.#tracer;
+    switch (kind) {
+      case "constant":
+        return typeof value === "object" && value !== null ? sources.root({ kind: "constant", value, name }) : null;
+      case "capture":
+        return sources.root({ kind: "capture", name });
+      case "binding":
+        return sources.root({ kind: "binding", fn, name });
+      default:
+        return kind satisfies never;
     }
-    if (syntax.usesOuterThis) {
-      tracer.remark(`${nameOf(fn)} uses the this of the code around it: what it reads through this is not guarded`);
-      return fn;
+  }
+
+  #bind(scope: object, fn: AnyFunction, variable: FreeVariable): void {
+    const { name, value } = variable;
+    // Looked at when it is used: what a call does not use needs no check.
+    let seen: { readonly value: unknown } | null = null;
+    Object.defineProperty(scope, name, {
+      get: () => {
+        const written = this.#written(fn, name);
+        if (written !== null) return written.value;
+        if (seen === null) {
+          const source = this.#sourceOf(fn, variable);
+          const shown = source !== null
+            ? this.#tracer.wrap(value, source)
+            : typeof value === "function"
+            ? this.#tracer.function(value)
+            : value;
+          seen = { value: shown };
+        }
+        return seen.value;
+      },
+      set: (next: unknown) => {
+        if (variable.kind === "capture") {
+          this.#tracer.breakGraph(`the stated variable ${name} is assigned`, "leave it out of captures");
+        }
+        const written = this.#written(fn, name);
+        if (written !== null) written.value = next;
+        else this.#assigned.push({ fn, name, value: next });
+        if (accessorOf(fn)?.knows(name) !== true) this.#mustBeServed = true;
+      },
+      enumerable: true,
+    });
+  }
+
+  /** What the trace assigned to the variable that `fn` calls `name`. */
+  #written(fn: AnyFunction, name: string): Assigned | null {
+    for (const entry of this.#assigned) {
+      if (entry.name !== name) continue;
+      const same = isSameVariable(entry.fn, fn, name);
+      if (same === null) this.#mustBeServed = true;
+      else if (same) return entry;
     }
-    const bound = new Map<string, () => unknown>();
-    for (const { name, value, kind } of free) {
-      const source = kind === "constant"
-        ? typeof value === "object" && value !== null ? tracer.sources.root({ kind: "constant", value, name }) : null
-        : kind === "capture"
-        ? tracer.sources.root({ kind: "capture", name })
-        : tracer.sources.root({ kind: "binding", fn, name });
-      // Looked at when it is used: what a call does not use needs no check.
-      let seen: { readonly value: unknown } | null = null;
-      bound.set(name, () =>
-        (seen ??= {
-          value: source === null
-            ? typeof value === "function" ? tracer.function(value) : value
-            : tracer.wrap(value, source),
-        }).value);
-    }
+    return null;
+  }
+
+  #bindGlobals(scope: object, syntax: FunctionSyntax): void {
+    const tracer = this.#tracer;
     for (const name of syntax.free) {
-      const what = bound.has(name) ? undefined : EFFECTS[name];
-      if (what !== undefined && name in globalThis) bound.set(name, () => effectGuard(name, what, tracer));
-      else if (name === "Math" && !bound.has(name)) bound.set(name, () => mathWithoutChance(tracer));
+      if (Object.hasOwn(scope, name) || !(name in globalThis)) continue;
+      const read = (): unknown => globalMember(tracer, name);
+      if (globalMember(tracer, name) !== Reflect.get(globalThis, name) || !isIntrinsicName(name)) {
+        Object.defineProperty(scope, name, { get: read, enumerable: true });
+      }
     }
-    const files = this.#policy.files;
-    return evaluate(registerRebuilt(fn, syntax.expression, files), syntax, bound);
+  }
+
+  /**
+   * Pins what a class reads that the trace makes an instance of: its methods run as they are, so their closures are checked as a whole.
+   */
+  pin(cls: AnyFunction): void {
+    if (this.#pinned.has(cls) || isLibraryFunction(cls)) return;
+    this.#pinned.add(cls);
+    const syntax = functionSyntax(cls);
+    if (syntax.kind === "native" || isIntrinsic(cls)) {
+      const seen = this.#native(cls);
+      if (seen !== cls) Reflect.apply(seen, undefined, []);
+      return;
+    }
+    const name = nameOf(cls);
+    const remedy = "make the instance outside, or pass what it reads as arguments";
+    if (syntax.hasAsync) this.#tracer.breakGraph(`${name} is asynchronous`, remedy);
+    if (syntax.comparesIdentity) this.#tracer.comparesUnseen = name;
+    const effect = syntax.free.find((n) => Object.hasOwn(EFFECTS, n) && n in globalThis);
+    if (effect !== undefined || /\bMath\s*(\.\s*random|\[)|\bglobalThis\b/.test(syntax.expression)) {
+      this.#tracer.breakGraph(
+        `${name} uses ${effect ?? "Math.random or globalThis"}, which must happen at each call`,
+        remedy,
+      );
+    }
+    for (const key of Reflect.ownKeys(cls)) {
+      if (key === "length" || key === "name" || key === "prototype") continue;
+      const descriptor = Reflect.getOwnPropertyDescriptor(cls, key);
+      if (
+        typeof descriptor?.value === "function" ||
+        (descriptor?.writable === false && typeof descriptor.value !== "object")
+      ) continue;
+      if (syntax.kind === "class") {
+        this.#tracer.breakGraph(`${name} has the static member ${String(key)} and is instantiated inside`, remedy);
+      }
+    }
+    this.#pinPrototype(cls, syntax);
+    const free = this.#freeVariables(cls, syntax, null);
+    for (const variable of free) this.#pinVariable(cls, syntax, variable, remedy);
+    const unknown = syntax.free.filter((n) => !free.some((v) => v.name === n) && !isIntrinsicName(n));
+    for (const n of unknown) if (n in globalThis) globalMember(this.#tracer, n);
+    const parent: unknown = Reflect.getPrototypeOf(cls);
+    if (typeof parent === "function" && parent !== Function.prototype) this.pin(parent);
+  }
+
+  /** Methods may be replaced later, or have been before. */
+  #pinPrototype(cls: AnyFunction, syntax: FunctionSyntax): void {
+    const prototype: unknown = cls.prototype;
+    if (typeof prototype !== "object" || prototype === null) return;
+    const { sources } = this.#tracer;
+    const root = sources.root({ kind: "constant", value: prototype, name: `${cls.name}.prototype` });
+    for (const key of Reflect.ownKeys(prototype)) {
+      const value: unknown = Reflect.getOwnPropertyDescriptor(prototype, key)?.value;
+      if (typeof value !== "function" || key === "constructor") continue;
+      root.child({ kind: "property", key }).check({ kind: "identical", value });
+      if (!syntax.expression.includes(Function.prototype.toString.call(value))) this.pin(value);
+    }
+  }
+
+  #pinVariable(cls: AnyFunction, syntax: FunctionSyntax, variable: FreeVariable, remedy: string): void {
+    const { name, value, kind } = variable;
+    const tracer = this.#tracer;
+    if (syntax.assigned.has(name)) tracer.breakGraph(`${nameOf(cls)} assigns the outer variable ${name}`, remedy);
+    if (this.#assigned.some((a) => a.name === name)) {
+      tracer.breakGraph(`${nameOf(cls)} reads ${name}, which the function assigns`, remedy);
+    }
+    if (kind !== "constant") {
+      const source = this.#sourceOf(cls, variable);
+      source?.check({ kind: "identical", value });
+    }
+    if (typeof value === "function") return this.pin(value);
+    if (typeof value !== "object" || value === null || isTensor(value) || isDType(value) || isLibraryNamespace(value)) {
+      return;
+    }
+    if (Object.isFrozen(value) && Object.values(value).every((v) => typeof v !== "object" && typeof v !== "function")) {
+      return;
+    }
+    tracer.breakGraph(`${nameOf(cls)}, which runs as it is, reads the object ${name} of its closure`, remedy);
   }
 }
 
-/** A function compiled by Tessera shows the function that it was made from under this key. */
-export const ORIGINAL: unique symbol = Symbol.for("tessera.capture.original") as never;
-
-function usesEffect(name: string, syntax: FunctionSyntax): boolean {
-  if (name === "Math") return /\bMath\s*(\.\s*random|\[)/.test(syntax.expression);
-  return Object.hasOwn(EFFECTS, name) && name in globalThis;
+/** What a trace sees under a global name. */
+export function globalMember(tracer: Tracer, name: string): unknown {
+  const value: unknown = Reflect.get(globalThis, name);
+  if (value === globalThis) return globalView(tracer);
+  if (!isIntrinsicName(name)) {
+    const root = tracer.sources.root({ kind: "constant", value: globalThis, name: "globalThis" });
+    return tracer.wrap(value, root.child({ kind: "property", key: name }));
+  }
+  if (name === "Math") return mathWithoutChance(tracer);
+  const what = Object.hasOwn(EFFECTS, name) ? EFFECTS[name] : undefined;
+  return what === undefined ? value : effectGuard(name, what, tracer);
 }
 
-/** Module namespaces and imports of functions never change from here. */
-function isImport(value: unknown): boolean {
+const views = new WeakMap<Tracer, object>();
+
+function globalView(tracer: Tracer): object {
+  let view = views.get(tracer);
+  if (view === undefined) {
+    const refuse = (): never =>
+      tracer.breakGraph("a global variable is written", "keep the value in a property of an object, or return it");
+    view = new Proxy(globalThis, {
+      get: (_, key) => typeof key === "string" ? globalMember(tracer, key) : Reflect.get(globalThis, key),
+      set: refuse,
+      deleteProperty: refuse,
+      defineProperty: refuse,
+    });
+    views.set(tracer, view);
+  }
+  return view;
+}
+
+/** Objects of module namespaces never change from here; what they hold is read through them. */
+function isConstantImport(value: unknown): boolean {
+  if (typeof value === "function") return isLibraryFunction(value);
   return typeof value === "object" && value !== null && Reflect.get(value, Symbol.toStringTag) === "Module";
 }
 
 /** A stand-in for a global whose use must happen at every call. */
 function effectGuard(name: string, what: string, tracer: Tracer): unknown {
+  const real: unknown = Reflect.get(globalThis, name);
   const refuse = (): never =>
     tracer.breakGraph(`${name} ${what}, which must happen at each call`, "move it out of the compiled function");
-  return new Proxy(function () {}, { get: refuse, apply: refuse, construct: refuse });
+  const target = typeof real === "function" ? real : function (): void {};
+  return new Proxy(target, {
+    // `x instanceof Date` asks the prototype, and tells nothing of the time.
+    get: (_, key): unknown => key === Symbol.hasInstance || key === "prototype" ? Reflect.get(target, key) : refuse(),
+    apply: refuse,
+    construct: refuse,
+  });
 }
 
 function mathWithoutChance(tracer: Tracer): Math {
@@ -215,22 +430,6 @@ function mathWithoutChance(tracer: Tracer): Math {
   });
 }
 
-/** Makes the function anew; free names are read through getters at each use. */
-function evaluate(name: string, syntax: FunctionSyntax, bound: ReadonlyMap<string, () => unknown>): AnyFunction {
-  const scope = Object.create(null) as Record<string, unknown>;
-  for (const [name, read] of bound) Object.defineProperty(scope, name, { get: read, enumerable: true });
-  // A sloppy outer function may use `with`, which is what makes reads lazy; the rebuilt function itself stays strict.
-  const text =
-    `with (scope) { return (function () { "use strict"; return (\n${syntax.expression}\n); })(); }\n//# sourceURL=tessera-capture:${name}`;
-  const make = new Function("scope", text) as (scope: object) => AnyFunction;
-  return make(scope);
-}
-
 function nameOf(fn: AnyFunction): string {
   return fn.name === "" ? "the function" : `${fn.name}()`;
-}
-
-function names(free: readonly FreeVariable[]): string {
-  return free.filter((v) => v.kind !== "constant" || typeof v.value === "object").map((v) => v.name).join(", ") ||
-    "names";
 }

@@ -36,7 +36,9 @@ class CollectionView {
     return this.#record.real as Map<unknown, unknown> | Set<unknown>;
   }
 
-  #hasReal(key: unknown): boolean {
+  /** Looks up a real key. An object that comes from elsewhere must be the same one at each call. */
+  #hasReal(key: unknown, seen: unknown): boolean {
+    if (typeof key === "object" && key !== null) this.#tracing.pinIdentity(seen, key);
     const present = (this.#record.real as Map<unknown, unknown>).has(key);
     this.#record.source.check({ kind: "member", key, present });
     return present;
@@ -78,14 +80,14 @@ class CollectionView {
   has(key: unknown): boolean {
     const { collection } = this.#record;
     if (collection !== null) return collection.has(this.#find(collection, key));
-    return this.#hasReal(this.#tracing.unwrap(key));
+    return this.#hasReal(this.#tracing.unwrap(key), key);
   }
 
   get(key: unknown): unknown {
     const { collection, real, source } = this.#record;
     if (collection instanceof Map) return collection.get(this.#find(collection, key));
     const plain = this.#tracing.unwrap(key);
-    if (!this.#hasReal(plain)) return undefined;
+    if (!this.#hasReal(plain, key)) return undefined;
     return this.#tracing.wrap(
       (real as Map<unknown, unknown>).get(plain),
       source.child({ kind: "mapValue", key: plain }),

@@ -9,10 +9,11 @@ import { CompileError, emitEvent, log, warnOnce } from "../core/mod.ts";
 import { graphToText } from "../graph/mod.ts";
 import { activeMode } from "../tensor/mod.ts";
 import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
+import { type Subject, withAccessors } from "./accessors.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
 import { GraphBreak, userFiles } from "./graph_break.ts";
-import { compileTrace, type Entry, traceFunction, type TraceRequest } from "./trace.ts";
+import { compileTrace, type Entry, NeedsAccess, traceFunction, type TraceRequest } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
@@ -40,6 +41,9 @@ export type Compiled<A extends readonly unknown[], R> =
 /** How often a function may fail to be captured before it is no longer tried. */
 const MOST_BREAKS = 3;
 
+/** How many eager runs may open closures: nested functions may show only after the first. */
+const MOST_OPENED = 4;
+
 /** Everything that is known of one compiled function. */
 class CompiledCode {
   // deno-lint-ignore ban-types
@@ -52,6 +56,8 @@ class CompiledCode {
   /** Why the function could not be captured, each time. */
   breaks: GraphBreak[] = [];
   #generation = generation;
+  /** How many eager runs were made to open closures. */
+  #opened = 0;
 
   // deno-lint-ignore ban-types
   constructor(fn: Function, options: CompileOptions) {
@@ -65,6 +71,7 @@ class CompiledCode {
 
   call(self: unknown, args: readonly unknown[]): unknown {
     if (this.#generation !== generation) this.#forget();
+    if (isOpening) return Reflect.apply(this.fn, self, args);
     const { entries } = this;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as Entry;
@@ -102,7 +109,9 @@ class CompiledCode {
     try {
       entry = this.capture(request);
     } catch (error) {
-      return this.#fallBack(error, self, args);
+      if (!(error instanceof NeedsAccess)) return this.#fallBack(error, self, args);
+      if (this.#opened >= MOST_OPENED) return this.#fallBack(error.otherwise, self, args);
+      return this.#runOpening(error.subjects, self, args);
     }
     if (reasons.length > 0) this.#reportRecompile(reasons);
     for (const { message } of entry.remarks) warnOnce(`compile: ${message}`);
@@ -116,7 +125,21 @@ class CompiledCode {
       );
     }
     this.entries.unshift(entry);
+    if (entry.unserved.length > 0 && this.#opened < MOST_OPENED) return this.#runOpening(entry.unserved, self, args);
     return entry.run(values);
+  }
+
+  /** Runs the function as it is, and opens closures on the way: later guards read their variables at once, and writes can be replayed. */
+  #runOpening(subjects: readonly Subject[], self: unknown, args: readonly unknown[]): unknown {
+    this.#opened++;
+    const before = isOpening;
+    // Compiled functions that it calls run as they are, too: their closures may be among those to open.
+    isOpening = true;
+    try {
+      return withAccessors(subjects, () => Reflect.apply(this.fn, self, args));
+    } finally {
+      isOpening = before;
+    }
   }
 
   /** Captures and compiles without running. */
@@ -166,6 +189,9 @@ class CompiledCode {
     return result;
   }
 }
+
+/** An eager run is going on that opens closures. */
+let isOpening = false;
 
 let generation = 0;
 
@@ -270,10 +296,21 @@ export function explain<A extends readonly unknown[]>(
       const entry = code.capture(request);
       return explanation(entry, []);
     } catch (error) {
-      if (!(error instanceof GraphBreak)) throw error;
-      return explanation(null, [error]);
+      const found = error instanceof NeedsAccess ? unopened(error) : error;
+      if (!(found instanceof GraphBreak)) throw error;
+      return explanation(null, [found]);
     }
   };
+}
+
+/** What `explain` says of closures that only a call can open: it runs nothing. */
+function unopened({ subjects }: NeedsAccess): GraphBreak {
+  const names = subjects.map((s) => s.fn.name || "the function").join(", ");
+  return new GraphBreak(
+    `${names} assigns outer variables, or uses private (#) members or the this around it; the first call opens these`,
+    "call the compiled function once, then explain it",
+    null,
+  );
 }
 
 function explanation(entry: Entry | null, breaks: readonly GraphBreak[]): Explanation {

@@ -16,20 +16,31 @@ export type Effect =
   /** Replaces the content of a Map or Set, given as entries or items. */
   | { readonly kind: "fill"; readonly target: Template; readonly content: Template }
   | { readonly kind: "grad"; readonly target: Template; readonly value: Template }
+  /** Writes an outer variable or a private member. */
+  | { readonly kind: "assign"; readonly write: (value: unknown) => void; readonly value: Template }
+  | {
+    readonly kind: "private";
+    readonly target: Template;
+    readonly write: (object: object, value: unknown) => void;
+    readonly value: Template;
+  }
   | { readonly kind: "requiresGrad"; readonly target: Template; readonly value: boolean };
 
 /** The effects of a trace, in the order in which they are replayed. */
 export function collectEffects(tracer: Tracer, maker: TemplateMaker): Effect[] {
   const out: Effect[] = [];
-  for (const record of tracer.written) collectWrites(record, maker, out);
+  for (const record of tracer.written) collectWrites(record, tracer, maker, out);
+  for (const { write, value } of tracer.assigned()) out.push({ kind: "assign", write, value: maker.make(value) });
   for (const lifted of tracer.lifted) collectGradient(lifted, tracer, maker, out);
   return out;
 }
 
-function collectWrites(record: ProxyRecord, maker: TemplateMaker, out: Effect[]): void {
+function collectWrites(record: ProxyRecord, tracer: Tracer, maker: TemplateMaker, out: Effect[]): void {
   const target = maker.source(record.source, record.real);
   for (const [key, value] of record.overlay) {
-    if (value === DELETED) {
+    const hidden = typeof key === "symbol" ? tracer.privateWriters.get(key) : undefined;
+    if (hidden !== undefined) out.push({ kind: "private", target, write: hidden, value: maker.make(value) });
+    else if (value === DELETED) {
       // Elements cut off by a shorter length go with the length.
       if (!(Array.isArray(record.real) && record.overlay.has("length"))) out.push({ kind: "delete", target, key });
     } else out.push({ kind: "set", target, key, value: maker.make(value) });
@@ -69,10 +80,17 @@ function collectGradient(lifted: LiftedTensor, tracer: Tracer, maker: TemplateMa
 export function replay(effects: readonly Effect[], results: readonly unknown[], values: readonly unknown[]): void {
   const made = new Map<number, object>();
   for (const effect of effects) {
+    if (effect.kind === "assign") {
+      effect.write(build(effect.value, results, values, made));
+      continue;
+    }
     const target = build(effect.target, results, values, made) as object;
     switch (effect.kind) {
       case "set":
         Reflect.set(target, effect.key, build(effect.value, results, values, made));
+        break;
+      case "private":
+        effect.write(target, build(effect.value, results, values, made));
         break;
       case "delete":
         Reflect.deleteProperty(target, effect.key);

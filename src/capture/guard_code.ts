@@ -10,7 +10,8 @@ import { getDefaultDtype } from "../core/mod.ts";
 import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
 import { isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
-import { lookUp, readScopes, type ScopeSnapshot } from "./scopes.ts";
+import { accessorOf } from "./accessors.ts";
+import { lookUp, readScopes } from "./scopes.ts";
 import type { ShapeGuard } from "./shape_env.ts";
 import type { Source } from "./source.ts";
 
@@ -34,12 +35,19 @@ export interface GuardInput {
   readonly argumentCount: number;
   /** The real captures of this call. */
   readonly captures: (() => Readonly<Record<string, unknown>>) | null;
+  /** Sources whose values were different objects, and must be again; and objects that none of them may be. */
+  readonly distinct: readonly { readonly sources: readonly Source[]; readonly from: ReadonlySet<unknown> }[];
   /** Inputs that may not share memory with those behind them. */
   readonly apart: readonly {
     readonly source: Source;
     readonly others: readonly Source[];
     readonly storages: ReadonlySet<unknown>;
   }[];
+}
+
+/** Reads variables of a closure by name. */
+interface Closure {
+  get(name: string): unknown;
 }
 
 /** What generated code may call. */
@@ -51,8 +59,9 @@ interface Helpers {
   readonly has: (value: object, key: string | symbol) => boolean;
   readonly nth: (value: Iterable<unknown>, index: number) => unknown;
   // deno-lint-ignore ban-types
-  readonly scopes: (fn: Function) => ScopeSnapshot[];
-  readonly variable: (scopes: ScopeSnapshot[], name: string) => unknown;
+  readonly scopes: (fn: Function) => Closure;
+  readonly hidden: (read: (object: object) => unknown, object: unknown) => unknown;
+  readonly distinct: (values: readonly unknown[]) => boolean;
   readonly gradEnabled: () => boolean;
   readonly defaultDtype: () => unknown;
 }
@@ -71,8 +80,14 @@ const HELPERS: Helpers = {
     for (let i = 0; i < index; i++) iterator.next();
     return iterator.next().value;
   },
-  scopes: readScopes,
-  variable: (scopes, name) => lookUp(scopes, name)?.value,
+  scopes: (fn) => {
+    const accessor = accessorOf(fn);
+    if (accessor !== null) return accessor;
+    const scopes = readScopes(fn);
+    return { get: (name) => lookUp(scopes, name)?.value };
+  },
+  hidden: (read, object) => typeof object === "object" && object !== null ? read(object) : undefined,
+  distinct: (values) => new Set(values).size === values.length,
   gradEnabled: isGradEnabled,
   defaultDtype: getDefaultDtype,
 };
@@ -159,7 +174,7 @@ class Emitter {
           scopes = this.#define(`h.scopes(${this.#constant(key.fn)})`);
           this.#scopes.set(key.fn, scopes);
         }
-        return `h.variable(${scopes}, ${JSON.stringify(key.name)})`;
+        return `${scopes}.get(${JSON.stringify(key.name)})`;
       }
       case "property":
         if (typeof key.key === "symbol") return `${base}[${this.#constant(key.key)}]`;
@@ -168,6 +183,8 @@ class Emitter {
         return `${base}.get(${this.#literal(key.key)})`;
       case "item":
         return `h.nth(${base}, ${key.index})`;
+      case "private":
+        return `h.hidden(${this.#constant(key.read)}, ${base})`;
       case "grad":
         return `(${base}.autograd === null ? null : ${base}.autograd.grad)`;
       default:
@@ -331,6 +348,25 @@ class Emitter {
     });
   }
 
+  /** Different objects stay different. */
+  distinct(sources: readonly Source[], from: ReadonlySet<unknown>): void {
+    this.#late.push(() => {
+      const names = sources.map((s) => this.nameOf(s));
+      const list = sources.map(String).join(", ");
+      const sentence = `${list} were different objects`;
+      if (names.length > 1 && names.length <= 4) {
+        const pairs = names.flatMap((a, i) => names.slice(i + 1).map((b) => `${a} === ${b}`));
+        this.#fail(pairs.join(" || "), sentence);
+      } else if (names.length > 1) this.#fail(`!h.distinct([${names.join(", ")}])`, sentence);
+      if (from.size === 0) return;
+      const set = this.#constant(from);
+      this.#fail(
+        names.map((n) => `${set}.has(${n})`).join(" || "),
+        `${list} was none of the objects known by identity`,
+      );
+    });
+  }
+
   /** Global state and the number of arguments. */
   prologue(argumentCount: number): void {
     this.#fail(`a.length !== ${argumentCount}`, `the function was called with ${argumentCount} arguments`);
@@ -364,6 +400,7 @@ export function compileGuards(input: GuardInput): CompiledGuard {
   const roots = [...input.roots].sort((a, b) => rank(a) - rank(b));
   for (const root of roots) emitter.source(root);
   for (const guard of input.shapeGuards) emitter.shapeGuard(guard);
+  for (const { sources, from } of input.distinct) emitter.distinct(sources, from);
   for (const { source, others, storages } of input.apart) emitter.apart(source, others, storages);
   const text = emitter.finish(input.wanted, input.captures !== null);
   const make = new Function("c", "h", "captures", text) as (

@@ -3,7 +3,8 @@
  *
  * Enters: a real object and its {@linkcode Source}. Leaves: a Proxy over an empty shadow that reads through to the real object, wraps what it finds, and
  * leaves a check at the source for it. Writes never reach the real object: they stay in an overlay, which later reads see, and are
- * replayed after each compiled call. Code that uses `#private` names cannot run on a Proxy; it is handed to {@linkcode Tracing.privateReceiver}.
+ * replayed after each compiled call. Methods, getters and setters of the user run on the Proxy, as the trace prepares them. Functions and classes are shown the same
+ * way, so that what stands in their properties is checked.
  */
 import { GraphBreak } from "./graph_break.ts";
 import type { Source } from "./source.ts";
@@ -15,8 +16,13 @@ export interface Tracing {
   wrap(value: unknown, source: Source): unknown;
   /** The real value behind a twin or proxy, or the value itself. */
   unwrap(value: unknown): unknown;
-  /** The object on which code with private names runs: the real one, or a break. */
-  privateReceiver(object: object, name: string): object;
+  /** The function that a trace calls for a method, getter or setter found on `home`. */
+  // deno-lint-ignore ban-types
+  method(fn: Function, home: object): Function;
+  /** Whether code runs on the object itself: it is one of Tessera's own, with slots that no Proxy has. */
+  isLibraryInstance(object: object): boolean;
+  /** Demands that what the program sees as `seen` be the very object `real` at each call. */
+  pinIdentity(seen: unknown, real: object): void;
   /** Registers a proxy, so that `unwrap` and outputs know it. */
   register(proxy: object, record: ProxyRecord): void;
   /** Remembers that the object behind `record` was written to. */
@@ -37,7 +43,7 @@ export interface ProxyRecord {
 }
 
 /** Finds a property on an object or its prototypes. */
-function lookUpDescriptor(
+export function lookUpDescriptor(
   object: object,
   key: PropertyKey,
 ): { readonly descriptor: PropertyDescriptor; readonly owner: object } | null {
@@ -48,11 +54,6 @@ function lookUpDescriptor(
     owner = Reflect.getPrototypeOf(owner);
   }
   return null;
-}
-
-// deno-lint-ignore ban-types
-function usesPrivate(fn: Function): boolean {
-  return functionSyntax(fn).usesPrivate;
 }
 
 /** The keys of own enumerable string properties, as a trace sees them. */
@@ -66,20 +67,33 @@ function checkKeys(record: ProxyRecord): void {
   record.source.check({ kind: "keys", keys: Object.keys(record.real) });
 }
 
-/** Makes the proxy of an object, array or instance. */
-export function proxyObject(real: object, source: Source, tracing: Tracing): object {
+/** How a function or class behind a proxy is called and instantiated. */
+export interface CallTraps {
+  readonly apply: (self: unknown, args: unknown[]) => unknown;
+  readonly construct: (args: unknown[], newTarget: unknown) => object;
+}
+
+/** Makes the proxy of an object, array or instance; with `calls`, of a function or class. */
+export function proxyObject(real: object, source: Source, tracing: Tracing, calls: CallTraps | null = null): object {
   const record: ProxyRecord = { real, source, overlay: new Map(), collection: null };
   const isArray = Array.isArray(real);
   // The shadow carries kind and prototype; it has no properties that could contradict the traps.
-  const shadow: object = isArray ? [] : Object.create(Reflect.getPrototypeOf(real));
+  const shadow: object = calls !== null
+    ? shadowFunction(real)
+    : isArray
+    ? []
+    : Object.create(Reflect.getPrototypeOf(real));
   const write = (key: string | symbol, value: unknown): void => {
     record.overlay.delete(key);
     record.overlay.set(key, value);
     tracing.noteWrite(record);
     if (isArray) writeLength(record, shadow as unknown[], key, value);
   };
-  const proxy = new Proxy(shadow, {
+  const proxy: object = new Proxy(shadow, {
+    apply: (_, self, args) => calls?.apply(self, args),
+    construct: (_, args, newTarget) => calls?.construct(args, newTarget === proxy ? real : newTarget) as object,
     get(_, key, receiver): unknown {
+      if (calls !== null && isFunctionSlot(real, key)) return Reflect.get(real, key);
       if (record.overlay.has(key)) {
         const value = record.overlay.get(key);
         if (value !== DELETED) return value;
@@ -90,7 +104,8 @@ export function proxyObject(real: object, source: Source, tracing: Tracing): obj
       const found = lookUpDescriptor(real, key);
       const setter = found?.descriptor.set;
       if (setter !== undefined) {
-        Reflect.apply(setter, usesPrivate(setter) ? tracing.privateReceiver(real, String(key)) : proxy, [value]);
+        const isOwn = tracing.isLibraryInstance(real);
+        Reflect.apply(isOwn ? setter : tracing.method(setter, found?.owner ?? real), isOwn ? real : proxy, [value]);
         return true;
       }
       if (found !== null && (found.descriptor.get !== undefined || found.descriptor.writable === false)) return false;
@@ -115,6 +130,7 @@ export function proxyObject(real: object, source: Source, tracing: Tracing): obj
       return visibleKeys(record);
     },
     getOwnPropertyDescriptor(_, key): PropertyDescriptor | undefined {
+      if (calls !== null && isFunctionSlot(real, key)) return Reflect.getOwnPropertyDescriptor(shadow, key);
       if (isArray && key === "length") {
         (shadow as unknown[]).length = lengthOf(record);
         return Reflect.getOwnPropertyDescriptor(shadow, key);
@@ -140,6 +156,27 @@ export function proxyObject(real: object, source: Source, tracing: Tracing): obj
   });
   tracing.register(proxy, record);
   return proxy;
+}
+
+// deno-lint-ignore ban-types
+function usesPrivate(fn: Function): boolean {
+  return functionSyntax(fn).usesPrivate;
+}
+
+function shadowFunction(real: object): object {
+  const shadow = function (): void {};
+  const prototype: unknown = Reflect.get(real, "prototype");
+  if (typeof prototype === "object") shadow.prototype = prototype;
+  return shadow;
+}
+
+/** Properties that every function has; they are not data of the program. */
+function isFunctionSlot(real: object, key: string | symbol): boolean {
+  if (key === "prototype" || key === "arguments" || key === "caller") return true;
+  if (key === "name" || key === "length") {
+    return typeof Reflect.getOwnPropertyDescriptor(real, key)?.value !== "function";
+  }
+  return false;
 }
 
 function lengthOf(record: ProxyRecord): number {
@@ -187,20 +224,21 @@ function readProperty(
   const { descriptor, owner } = found;
   if (descriptor.get !== undefined) {
     // A getter is code: it runs on the proxy, so that what it reads is checked.
-    const target = usesPrivate(descriptor.get) ? tracing.privateReceiver(real, String(key)) : receiver;
-    const value: unknown = Reflect.apply(descriptor.get, target, []);
-    return target === receiver ? value : tracing.wrap(value, source.child({ kind: "property", key }));
+    if (!tracing.isLibraryInstance(real)) return Reflect.apply(tracing.method(descriptor.get, owner), receiver, []);
+    const value: unknown = Reflect.apply(descriptor.get, real, []);
+    return tracing.wrap(value, source.child({ kind: "property", key }));
   }
+  if (owner === real && typeof descriptor.value === "function") tracing.method(descriptor.value, owner);
   if (owner === real) return tracing.wrap(descriptor.value, source.child({ kind: "property", key }));
   // Inherited: the prototype is checked, so only a property of the object's own could shadow it.
   const value: unknown = descriptor.value;
   if (typeof value !== "function") return tracing.wrap(value, source.child({ kind: "property", key }));
   if (key === "constructor") return value;
-  if (Array.isArray(real) || owner === Object.prototype) return value;
-  if (usesPrivate(value)) {
-    const target = tracing.privateReceiver(real, `${String(key)}()`);
-    return (...args: unknown[]): unknown => Reflect.apply(value, target, args);
+  if (Array.isArray(real) || owner === Object.prototype || owner === Function.prototype) return value;
+  if (tracing.isLibraryInstance(real) && usesPrivate(value)) {
+    return (...args: unknown[]): unknown => Reflect.apply(value, real, args);
   }
+  tracing.method(value, owner);
   const seen = tracing.wrap(value, source.child({ kind: "property", key }));
   return proxy === receiver || typeof seen === "function" ? seen : value;
 }

@@ -8,7 +8,7 @@
 import { stripTypeScriptTypes } from "node:module";
 import { parse, type Token } from "acorn";
 import type { SourceLocation } from "../graph/mod.ts";
-import { constantNames } from "./syntax.ts";
+import { constantNames, type FunctionSyntax, importsOf, type RewrittenFunction } from "./syntax.ts";
 
 /** How many files are looked at for one function. */
 const MOST_FILES = 256;
@@ -75,6 +75,21 @@ function filesOf(fn: Function, start: readonly string[]): ProgramFile[] {
 
 const found = new WeakMap<object, readonly ProgramFile[]>();
 
+/** Names of a file that never change: its own that are not assigned, and imports of such from files that can be read. */
+function constantNamesIn({ url, text }: ProgramFile, names: ReadonlySet<string>): ReadonlySet<string> {
+  const here = new Set(constantNames(text, names) ?? []);
+  for (const { local, imported, from } of importsOf(text)) {
+    if (!here.has(local) || imported === "*") continue;
+    const file = /^\.{1,2}\//.test(from) ? load(new URL(from, url).href) : null;
+    // Tessera's own exports are constant; what cannot be read is not proven.
+    if (file !== null && file.url.startsWith(LIBRARY)) continue;
+    const proven = file !== null && imported !== "default" &&
+      constantNames(file.text, new Set([imported]))?.has(imported);
+    if (proven !== true) here.delete(local);
+  }
+  return here;
+}
+
 /** Names among `names` that nothing around the function ever assigns. */
 export function constantNamesAround(
   // deno-lint-ignore ban-types
@@ -86,8 +101,8 @@ export function constantNamesAround(
   let around = found.get(fn);
   if (around === undefined) found.set(fn, around = filesOf(fn, start));
   let proven: ReadonlySet<string> | null = null;
-  for (const { text } of around) {
-    const here: ReadonlySet<string> = constantNames(text, names) ?? new Set();
+  for (const file of around) {
+    const here = constantNamesIn(file, names);
     proven = proven === null ? here : proven.intersection(here);
   }
   return proven ?? new Set();
@@ -135,6 +150,8 @@ function fileMarks(url: string): Mark[] {
 /** A function that was rebuilt from its text: the text as it runs now, and where to look for the original. */
 interface Rebuilt {
   readonly expression: string;
+  /** As it runs. */
+  readonly rewritten: RewrittenFunction;
   readonly files: readonly string[];
   // deno-lint-ignore ban-types
   readonly fn: WeakRef<Function>;
@@ -145,13 +162,20 @@ const rebuiltNames = new WeakMap<object, string>();
 
 /** Remembers a rebuilt function; returns the name under which stacks will show it. */
 // deno-lint-ignore ban-types
-export function registerRebuilt(fn: Function, expression: string, files: readonly string[]): string {
+export function registerRebuilt(fn: Function, syntax: FunctionSyntax, files: readonly string[]): string {
   const known = rebuiltNames.get(fn);
   if (known !== undefined) return known;
   const name = `${fn.name.replace(/[^\w$]/g, "_") || "function"}#${rebuilt.size}`;
   rebuiltNames.set(fn, name);
-  rebuilt.set(name, { fn: new WeakRef(fn), expression, files });
+  rebuilt.set(name, { fn: new WeakRef(fn), expression: syntax.expression, rewritten: syntax.rewritten(), files });
   return name;
+}
+
+/** Line and column, from 1, in the text as the user wrote it. */
+function oldPlace({ expression, rewritten }: Rebuilt, line: number, column: number): [line: number, column: number] {
+  const before = rewritten.expression.split("\n").slice(0, line - 1).reduce((n, l) => n + l.length + 1, 0);
+  const lines = expression.slice(0, rewritten.toOriginal(before + column - 1)).split("\n");
+  return [lines.length, (lines.at(-1) ?? "").length + 1];
 }
 
 /** The place in the user's file of a place in a rebuilt function (lines of `expression` count from 1), or null if it cannot be found. */
@@ -164,7 +188,8 @@ export function originalLocation(name: string, line: number, column: number): So
   // A method's text stands between the tokens that take it out of an object again.
   const whole = marksOf(entry.expression);
   const own = entry.expression.startsWith("Object.values(") ? whole.slice(7, -6) : whole;
-  const at = own.findLastIndex((m) => m.line < line || (m.line === line && m.column <= column));
+  const [oldLine, oldColumn] = oldPlace(entry, line, column);
+  const at = own.findLastIndex((m) => m.line < oldLine || (m.line === oldLine && m.column <= oldColumn));
   const all = fileMarks(file.url);
   const first = own[0]?.text;
   for (let i = 0; i + own.length <= all.length && at >= 0; i++) {

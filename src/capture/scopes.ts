@@ -73,15 +73,11 @@ function receive(c: Connection, id: number): { readonly object: unknown } | unde
   return found;
 }
 
-/**
- * The scopes of a function, innermost first, without the global one. Values are those of this moment; writing to them changes nothing.
- *
- * @throws {InternalError} if scopes cannot be read here.
- */
+/** Hands a function to the inspector; the answer is the name under which the inspector knows it. */
 // deno-lint-ignore ban-types
-export function readScopes(fn: Function): ScopeSnapshot[] {
+export function subjectOf(fn: Function): string {
   const c = connection;
-  if (c === null) throw new InternalError("scopes cannot be read: the inspector is not available");
+  if (c === null) throw new InternalError("closures cannot be reached: the inspector is not available");
   const globals = globalThis as unknown as Globals;
   globals[SUBJECT] = fn;
   try {
@@ -91,7 +87,24 @@ export function readScopes(fn: Function): ScopeSnapshot[] {
   }
   const handle = c.next++;
   if (receive(c, handle)?.object !== fn) throw new InternalError("the inspector numbers objects in an unknown way");
-  c.session.post("Runtime.getProperties", { objectId: `${c.prefix}${handle}`, ownProperties: true });
+  return `${c.prefix}${handle}`;
+}
+
+/** Runs a command of the inspector; its answer is not waited for. */
+export function post(method: string, params: Readonly<Record<string, unknown>>): void {
+  (connection?.session as unknown as { post(method: string, params: object): void } | undefined)?.post(method, params);
+}
+
+/**
+ * The scopes of a function, innermost first, without the global one. Values are those of this moment; writing to them changes nothing.
+ *
+ * @throws {InternalError} if scopes cannot be read here.
+ */
+// deno-lint-ignore ban-types
+export function readScopes(fn: Function): ScopeSnapshot[] {
+  const c = connection;
+  if (c === null) throw new InternalError("scopes cannot be read: the inspector is not available");
+  c.session.post("Runtime.getProperties", { objectId: subjectOf(fn), ownProperties: true });
   let scopes: readonly unknown[] | null = null;
   for (let i = 0; i < MOST_PROPERTIES; i++) {
     const found = receive(c, c.next);

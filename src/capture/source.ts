@@ -23,6 +23,8 @@ export type SourceKey =
   | { readonly kind: "mapValue"; readonly key: unknown }
   /** The nth key of a Map or item of a Set, in order of insertion. */
   | { readonly kind: "item"; readonly index: number }
+  /** A `#private` member, read by a function from inside its class. */
+  | { readonly kind: "private"; readonly name: string; readonly read: (object: object) => unknown }
   /** `.grad` of a tensor. */
   | { readonly kind: "grad" };
 
@@ -82,6 +84,8 @@ export class Source {
         return `${base}.get(${typeof key.key === "string" ? JSON.stringify(key.key) : String(key.key)})`;
       case "item":
         return `[...${base}][${key.index}]`;
+      case "private":
+        return `${base}.${key.name}`;
       case "grad":
         return `${base}.grad`;
       default:
@@ -111,6 +115,8 @@ function sameKey(a: SourceKey, b: SourceKey): boolean {
       return b.kind === "constant" && a.value === b.value;
     case "property":
       return b.kind === "property" && a.key === b.key;
+    case "private":
+      return b.kind === "private" && a.read === b.read;
     case "mapValue":
       return b.kind === "mapValue" && Object.is(a.key, b.key);
     case "arguments":

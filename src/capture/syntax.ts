@@ -6,6 +6,16 @@
  * `with` makes names unknowable, so such a function counts as opaque.
  */
 import { type AnyNode, type Function as FunctionNode, type Node, parse, type Pattern, type Program } from "acorn";
+import { HELPER_NAME, rewriteText } from "./rewrite.ts";
+
+/** The text of a function as a trace runs it. */
+export interface RewrittenFunction {
+  readonly expression: string;
+  /** The offset in `FunctionSyntax.expression` of an offset in `expression`. */
+  readonly toOriginal: (offset: number) => number;
+  /** Why the text cannot be rewritten, or null. */
+  readonly refusal: string | null;
+}
 
 /** What the text of one function says. */
 export interface FunctionSyntax {
@@ -18,8 +28,18 @@ export interface FunctionSyntax {
   readonly assigned: ReadonlySet<string>;
   /** Uses `#private` names, so it only works on real instances of its class. */
   readonly usesPrivate: boolean;
-  /** Uses `super`, `new.target` or direct eval, so it cannot be rebuilt outside its place. */
+  /** The private names among these that its own classes do not declare, without `#`. */
+  readonly privates: readonly string[];
+  /** Uses `super` of the method that it is. */
+  readonly usesSuper: boolean;
+  /** Uses `new.target`, `import.meta` or direct eval, so it cannot be rebuilt outside its place. */
   readonly isTied: boolean;
+  /** It, or a function inside it, is asynchronous. */
+  readonly hasAsync: boolean;
+  /** Compares by identity or kind, where a size or a tensor of a trace would show. */
+  readonly comparesIdentity: boolean;
+  /** The text in which a trace sees what Proxies cannot show. */
+  readonly rewritten: () => RewrittenFunction;
   readonly isAsync: boolean;
   readonly isGenerator: boolean;
   /** An arrow that mentions `this` or `arguments` of the code around it. */
@@ -30,7 +50,12 @@ const NOTHING = {
   free: [],
   assigned: new Set<string>(),
   usesPrivate: false,
+  privates: [],
+  usesSuper: false,
   isTied: true,
+  hasAsync: false,
+  comparesIdentity: false,
+  rewritten: (): RewrittenFunction => ({ expression: "", toOriginal: (o) => o, refusal: "its text cannot be read" }),
   isAsync: false,
   isGenerator: false,
   usesOuterThis: false,
@@ -110,9 +135,15 @@ function hoistVars(node: AnyNode, scope: Scope): void {
 class FreeNames {
   readonly free = new Set<string>();
   readonly assigned = new Set<string>();
+  readonly privates = new Set<string>();
   usesPrivate = false;
+  usesSuper = false;
   isTied = false;
+  hasAsync = false;
+  comparesIdentity = false;
   usesOuterThis = false;
+  /** Private names that the classes around the current node declare. */
+  #declared: readonly ReadonlySet<string>[] = [];
   /** How many functions with an own `this` are around the current node. */
   #thisDepth = 0;
   #superDepth = 0;
@@ -134,13 +165,23 @@ class FreeNames {
         return this.#use(node.name, scope);
       case "PrivateIdentifier":
         this.usesPrivate = true;
+        if (!this.#declared.some((names) => names.has(node.name))) this.privates.add(node.name);
         return;
       case "ThisExpression":
         if (this.#thisDepth === 0) this.usesOuterThis = true;
         return;
       case "Super":
-        if (this.#superDepth === 0) this.isTied = true;
+        if (this.#superDepth === 0) this.usesSuper = true;
         return;
+      case "AwaitExpression":
+        this.hasAsync = true;
+        break;
+      case "BinaryExpression":
+        if (node.operator === "===" || node.operator === "!==") this.comparesIdentity = true;
+        break;
+      case "UnaryExpression":
+        if (node.operator === "typeof") this.comparesIdentity = true;
+        break;
       case "MetaProperty":
         if (node.meta.name === "new" && this.#thisDepth === 0) this.isTied = true;
         if (node.meta.name === "import") this.isTied = true;
@@ -176,6 +217,7 @@ class FreeNames {
         return this.#children(node, inner);
       }
       case "SwitchStatement": {
+        this.comparesIdentity = true;
         this.visit(node.discriminant, scope);
         const inner = new Scope(scope, false);
         for (const c of node.cases) declare(c.consequent, inner, false);
@@ -229,6 +271,11 @@ class FreeNames {
     const inner = new Scope(scope, false);
     if (node.id) inner.names.add(node.id.name);
     if (node.superClass) this.visit(node.superClass, scope);
+    const outer = this.#declared;
+    const names = node.body.body.flatMap((m) =>
+      m.type !== "StaticBlock" && m.key.type === "PrivateIdentifier" ? [m.key.name] : []
+    );
+    this.#declared = [...outer, new Set(names)];
     for (const member of node.body.body) {
       if (member.type === "StaticBlock") {
         this.#thisDepth++;
@@ -246,10 +293,12 @@ class FreeNames {
         this.#thisDepth--;
       }
     }
+    this.#declared = outer;
   }
 
   function(node: FunctionNode, scope: Scope): void {
     const own = new Scope(scope, true);
+    if (node.async) this.hasAsync = true;
     if (node.type === "FunctionExpression" && node.id) own.names.add(node.id.name);
     for (const param of node.params) for (const name of boundNames(param)) own.names.add(name);
     const hasThis = node.type !== "ArrowFunctionExpression";
@@ -266,7 +315,12 @@ class FreeNames {
 
 function parseText(text: string): Program | null {
   try {
-    return parse(text, { ecmaVersion: "latest", sourceType: "module", allowSuperOutsideMethod: true });
+    return parse(text, {
+      ecmaVersion: "latest",
+      sourceType: "module",
+      allowSuperOutsideMethod: true,
+      checkPrivateFields: false,
+    });
   } catch (error) {
     if (error instanceof SyntaxError) return null;
     throw error;
@@ -314,30 +368,55 @@ function readClass(text: string): FunctionSyntax {
 function readMethod(text: string): FunctionSyntax {
   const unreadable: FunctionSyntax = { kind: "unreadable", expression: "", ...NOTHING };
   const body = text.replace(/^static\s+(?!\()/, "");
-  const inClass = parseText(`(class { ${body} })`) ?? parseText(`(class extends Object { ${body} })`);
-  const cls = inClass === null ? null : expressionOf(inClass);
+  const source = `(class { ${body} })`;
+  const program = parseText(source);
+  const cls = program === null ? null : expressionOf(program);
   const member = cls?.type === "ClassExpression" ? cls.body.body[0] : undefined;
-  // A private name that only the surrounding class declares does not parse alone.
-  if (member?.type !== "MethodDefinition") {
-    return /#[A-Za-z_$]/.test(body) ? { ...unreadable, usesPrivate: true } : unreadable;
-  }
+  if (member?.type !== "MethodDefinition") return unreadable;
   const found = new FreeNames();
   found.visit(member.value as AnyNode, new Scope(null, true));
-  const usesPrivate = found.usesPrivate || member.key.type === "PrivateIdentifier";
-  const access = member.kind === "get" ? "get" : member.kind === "set" ? "set" : null;
-  const object = access === null
-    ? `Object.values(Object.getOwnPropertyDescriptors({ ${body} }))[0].value`
-    : `Object.values(Object.getOwnPropertyDescriptors({ ${body} }))[0].${access}`;
+  const slot = member.kind === "get" ? "get" : member.kind === "set" ? "set" : "value";
+  const [before, after] = ["Object.values(Object.getOwnPropertyDescriptors({ ", ` }))[0].${slot}`];
+  const home = `__proto__: ${HELPER_NAME}.home, `;
+  const needsName = member.computed || member.key.type === "PrivateIdentifier";
   return {
     kind: "method",
-    expression: object,
-    free: [...found.free],
-    assigned: found.assigned,
-    usesPrivate,
-    isTied: found.isTied || usesPrivate || member.computed,
+    expression: `${before}${body}${after}`,
+    ...summary(found),
     isAsync: member.value.async,
     isGenerator: member.value.generator,
     usesOuterThis: false,
+    rewritten: once(() => {
+      const free = new Set(found.free);
+      const key = needsName ? { node: member.key, isComputed: member.computed } : null;
+      const made = rewriteText(source, member.value as AnyNode, free, [member.start, member.end], key);
+      const shift = before.length + home.length;
+      return {
+        expression: `${before}${home}${made.text}${after}`,
+        toOriginal: (offset) => before.length + Math.max(0, made.toOriginal(offset - shift)),
+        refusal: made.refusal,
+      };
+    }),
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => (made ??= { value: make() }).value;
+}
+
+function summary(
+  found: FreeNames,
+): Omit<FunctionSyntax, "kind" | "expression" | "isAsync" | "isGenerator" | "usesOuterThis" | "rewritten"> {
+  return {
+    free: [...found.free],
+    assigned: found.assigned,
+    usesPrivate: found.usesPrivate,
+    privates: [...found.privates],
+    usesSuper: found.usesSuper,
+    isTied: found.isTied,
+    hasAsync: found.hasAsync,
+    comparesIdentity: found.comparesIdentity,
   };
 }
 
@@ -347,13 +426,14 @@ function analyse(node: AnyNode, kind: "arrow" | "function" | "class", expression
   return {
     kind,
     expression,
-    free: [...found.free],
-    assigned: found.assigned,
-    usesPrivate: found.usesPrivate,
-    isTied: found.isTied,
+    ...summary(found),
     isAsync: isFunctionNode(node) && node.async,
     isGenerator: isFunctionNode(node) && node.generator,
     usesOuterThis: found.usesOuterThis,
+    rewritten: once(() => {
+      const made = rewriteText(expression, node, new Set(found.free), [0, expression.length], null);
+      return { expression: made.text, toOriginal: made.toOriginal, refusal: made.refusal };
+    }),
   };
 }
 
@@ -416,4 +496,26 @@ export function constantNames(source: string, names: ReadonlySet<string>): Reado
   };
   walk(program as AnyNode);
   return new Set([...names].filter((name) => (declarations.get(name) ?? 0) >= 1 && !assigned.has(name)));
+}
+
+/** What a program imports: the name it has here, the name it has there (`"*"` for a namespace), and from where. */
+export function importsOf(
+  source: string,
+): { readonly local: string; readonly imported: string; readonly from: string }[] {
+  const out: { local: string; imported: string; from: string }[] = [];
+  for (const statement of parseText(source)?.body ?? []) {
+    if (statement.type !== "ImportDeclaration") continue;
+    const from = String(statement.source.value);
+    for (const s of statement.specifiers) {
+      const imported = s.type === "ImportNamespaceSpecifier"
+        ? "*"
+        : s.type === "ImportDefaultSpecifier"
+        ? "default"
+        : s.imported.type === "Identifier"
+        ? s.imported.name
+        : String(s.imported.value);
+      out.push({ local: s.local.name, imported, from });
+    }
+  }
+  return out;
 }

@@ -8,6 +8,7 @@ import type { Argument, Graph, Node } from "../graph/mod.ts";
 import { getOp } from "../ops/mod.ts";
 import { isSymInt } from "../symbolic/mod.ts";
 import { isDType, Tensor } from "../tensor/mod.ts";
+import { isIntrinsic } from "./intrinsics.ts";
 import { isLibraryFunction } from "./library.ts";
 import type { Source } from "./source.ts";
 import type { Tracer } from "./tracer.ts";
@@ -101,11 +102,9 @@ export class TemplateMaker {
 
   // deno-lint-ignore ban-types
   #function(fn: Function): Template {
-    if (isLibraryFunction(fn) || functionSyntax(fn).kind === "native" || functionSyntax(fn).kind === "class") {
-      return { kind: "value", value: fn };
-    }
     const real = this.#tracer.realFunction(fn);
     if (real !== null) return { kind: "value", value: real };
+    if (isLibraryFunction(fn) || isIntrinsic(fn)) return { kind: "value", value: fn };
     return this.#tracer.breakGraph(
       `the function returns or stores a function that it made (${fn.name || "anonymous"})`,
       "make it outside of the compiled function",

@@ -9,6 +9,7 @@ import { graphToText, type Node, rewriteDeadCode, verifyGraph } from "../graph/m
 import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode } from "../tensor/mod.ts";
 import { edgeOf, type TapeNode } from "../autograd/mod.ts";
 import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
+import type { Subject } from "./accessors.ts";
 import { Closures } from "./closures.ts";
 import type { SizeMemory } from "./dynamic.ts";
 import { collectEffects, type Effect, replay } from "./effects.ts";
@@ -30,6 +31,7 @@ export interface Entry {
   readonly module: GraphModule;
   readonly effects: readonly Effect[];
   readonly remarks: readonly Remark[];
+  readonly unserved: readonly Subject[];
 }
 
 /** What one capture needs. */
@@ -53,6 +55,9 @@ export interface Trace {
   /** Sources whose values a call needs: inputs first. */
   readonly wanted: readonly Source[];
   readonly apart: GuardInput["apart"];
+  readonly distinct: GuardInput["distinct"];
+  /** Closures whose guards become cheap once an eager run has opened them. */
+  readonly unserved: readonly Subject[];
 }
 
 /**
@@ -68,7 +73,7 @@ export function traceFunction(request: TraceRequest): Trace {
     noteTensor: (source, t) => memory.noteTensor(source, t),
   });
   const closures = new Closures(tracer, request);
-  tracer.setFunctionWrapper((fn) => closures.prepare(fn));
+  tracer.setFunctions(closures);
   const gradEnabled = isGradEnabled();
   let result: unknown;
   try {
@@ -82,16 +87,43 @@ export function traceFunction(request: TraceRequest): Trace {
       return Reflect.apply(fn, self, args);
     });
   } catch (error) {
+    if (closures.mustBeServed) throw new NeedsAccess(closures.unserved, tracer.graphBreak);
     // What broke first is the reason; errors after it may be its consequence.
     throw tracer.graphBreak ?? error;
   } finally {
     setGradEnabled(gradEnabled);
   }
+  if (closures.mustBeServed) throw new NeedsAccess(closures.unserved, tracer.graphBreak);
   if (tracer.graphBreak !== null) throw tracer.graphBreak;
-  return finish(tracer, result);
+  if (tracer.comparesUnseen !== null && tracer.env.symbols.length > 0) {
+    throw new GraphBreak(
+      `${tracer.comparesUnseen} compares by identity and runs as it is, where sizes of the trace may show`,
+      "make the instance outside, or compile with dynamic: false",
+      null,
+    );
+  }
+  return { ...finish(tracer, result), unserved: closures.unserved };
 }
 
-function finish(tracer: Tracer, result: unknown): Trace {
+/** Thrown where a trace cannot go on before an eager run has given access to closures. */
+export class NeedsAccess extends Error {
+  override readonly name: string = "NeedsAccess";
+  readonly subjects: readonly Subject[];
+  /** What to report if that run gives nothing. */
+  readonly otherwise: GraphBreak;
+
+  constructor(subjects: readonly Subject[], otherwise: GraphBreak | null) {
+    super("closures must be opened by an eager run first");
+    this.subjects = subjects;
+    this.otherwise = otherwise ?? new GraphBreak(
+      "it assigns an outer variable that could not be reached",
+      "keep the value in a property of an object, or return it",
+      null,
+    );
+  }
+}
+
+function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved"> {
   const extra: Source[] = [];
   const maker = new TemplateMaker(tracer, extra);
   const output = maker.make(result);
@@ -125,6 +157,7 @@ function finish(tracer: Tracer, result: unknown): Trace {
     effects: effects.map((e) => shiftEffect(e, inputs.length)),
     wanted: [...inputSources, ...extra],
     apart: apartFrom(lifted),
+    distinct: distinctFrom(tracer),
   };
 }
 
@@ -173,6 +206,24 @@ function apartFrom(lifted: readonly LiftedTensor[]): GuardInput["apart"] {
   }));
 }
 
+/** Different tensors, and different objects where it matters, must be different again: the trace told them apart. */
+function distinctFrom(tracer: Tracer): GuardInput["distinct"] {
+  const out: GuardInput["distinct"][number][] = [];
+  const { lifted } = tracer;
+  const inputs = lifted.filter((l) => l.kind === "input" && l.source !== null).map((l) => l.source as Source);
+  const attributes = new Set<unknown>(lifted.filter((l) => l.kind === "attribute").map((l) => l.real));
+  if (inputs.length > 1 || (inputs.length === 1 && attributes.size > 0)) {
+    out.push({ sources: inputs, from: attributes });
+  }
+  if (tracer.written.size === 0 && !tracer.comparedObjects) return out;
+  const isFixed = (s: Source): boolean => s.key.kind === "constant" || s.checks.some((c) => c.kind === "identical");
+  const records = tracer.records;
+  const moving = records.filter((r) => !isFixed(r.source)).map((r) => r.source);
+  const fixed = new Set<unknown>(records.filter((r) => isFixed(r.source)).map((r) => r.real));
+  if (moving.length > 1 || (moving.length === 1 && fixed.size > 0)) out.push({ sources: moving, from: fixed });
+  return out;
+}
+
 function shiftSources(t: Template, by: number): Template {
   const seen = new Map<Template, Template>();
   const shift = (x: Template): Template => {
@@ -214,9 +265,11 @@ function shiftSources(t: Template, by: number): Template {
 }
 
 function shiftEffect(e: Effect, by: number): Effect {
+  if (e.kind === "assign") return { ...e, value: shiftSources(e.value, by) };
   const target = shiftSources(e.target, by);
   switch (e.kind) {
     case "set":
+    case "private":
     case "grad":
       return { ...e, target, value: shiftSources(e.value, by) };
     case "fill":
@@ -246,6 +299,7 @@ export function compileTrace(
     argumentCount: request.args.length,
     captures: request.captures,
     apart: trace.apart,
+    distinct: trace.distinct,
   });
   log("guards", () => guard.sentences.map((s, i) => `${i}: ${s}`).join("\n") + `\n${guard.text}`);
   return {
@@ -256,6 +310,7 @@ export function compileTrace(
     module,
     effects,
     remarks: tracer.remarks,
+    unserved: trace.unserved,
   };
 }
 

@@ -23,9 +23,11 @@ import {
   Tensor,
   withMode,
 } from "../tensor/mod.ts";
+import { types } from "node:util";
 import { isCollection, proxyCollection } from "./collections.ts";
 import type { InputSizes } from "./dynamic.ts";
 import { GraphBreak, noteLocation } from "./graph_break.ts";
+import { isIntrinsic } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryInstance, isLibraryNamespace } from "./library.ts";
 import { proxyObject, type ProxyRecord, type Tracing } from "./objects.ts";
 import type { ShapeEnv } from "./shape_env.ts";
@@ -54,9 +56,14 @@ export interface TracePolicy {
   noteTensor(source: Source, t: Tensor): void;
 }
 
-/** How functions found by the trace are called. */
-// deno-lint-ignore ban-types
-export type FunctionWrapper = (fn: Function) => unknown;
+/** How functions and classes found by the trace are called. */
+export interface FunctionPolicy {
+  // deno-lint-ignore ban-types
+  prepare(fn: Function, stated?: null, home?: object | null): Function;
+  // deno-lint-ignore ban-types
+  pin(cls: Function): void;
+  readonly assigned: readonly { readonly write: (value: unknown) => void; readonly value: unknown }[];
+}
 
 /** A remark for `explain`: what capture could not see or guard. */
 export interface Remark {
@@ -83,7 +90,14 @@ export class Tracer implements DispatchMode, Tracing {
   readonly #proxies = new Map<object, object>();
   readonly #records = new Map<object, ProxyRecord>();
   readonly #functions = new Map<unknown, unknown>();
-  #wrapFunction: FunctionWrapper = (fn) => fn;
+  readonly #realFunctions = new Map<unknown, unknown>();
+  #policyOfFunctions: FunctionPolicy | null = null;
+  /** Writers of private members, by the symbol under which they stand in overlays. */
+  readonly privateWriters: Map<symbol, (object: object, value: unknown) => void> = new Map();
+  /** A class that compares by identity and runs as it is. */
+  comparesUnseen: string | null = null;
+  /** Whether objects were compared, so that different ones must stay different. */
+  comparedObjects = false;
   readonly #owned = new WeakSet<Tensor>();
   readonly #names = new Map<Tensor, string>();
   /** How often each attribute path was asked for. */
@@ -97,8 +111,18 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   /** Sets how functions that the trace reads are prepared. */
-  setFunctionWrapper(wrap: FunctionWrapper): void {
-    this.#wrapFunction = wrap;
+  setFunctions(policy: FunctionPolicy): void {
+    this.#policyOfFunctions = policy;
+  }
+
+  /** Outer variables that the trace assigned. */
+  assigned(): FunctionPolicy["assigned"] {
+    return this.#policyOfFunctions?.assigned ?? [];
+  }
+
+  /** The objects behind proxies. */
+  get records(): readonly ProxyRecord[] {
+    return [...this.#records.values()];
   }
 
   /** Gives a tensor that is found by identity the name of its variable. */
@@ -158,6 +182,12 @@ export class Tracer implements DispatchMode, Tracing {
     if (source.key.kind !== "constant") {
       source.check({ kind: "prototype", prototype: Reflect.getPrototypeOf(value) });
     }
+    if (isProxy(value)) {
+      return this.breakGraph(
+        `${source} is a Proxy of the program's own, whose traps cannot be guarded`,
+        "pass the object behind it",
+      );
+    }
     if (isOpaque(value)) return this.#wrapOpaque(value, source);
     return isCollection(value) ? proxyCollection(value, source, this) : proxyObject(value, source, this);
   }
@@ -181,32 +211,63 @@ export class Tracer implements DispatchMode, Tracing {
   function(fn: Function): unknown {
     let seen = this.#functions.get(fn);
     if (seen === undefined) {
-      seen = isLibraryFunction(fn) ? fn : this.#wrapFunction(fn);
+      seen = this.#functionView(fn);
       this.#functions.set(fn, seen);
+      this.#realFunctions.set(seen, fn);
     }
     return seen;
+  }
+
+  // deno-lint-ignore ban-types
+  #functionView(fn: Function): unknown {
+    const policy = this.#policyOfFunctions;
+    if (policy === null || isLibraryFunction(fn) || this.#realFunctions.has(fn)) return fn;
+    if (isIntrinsic(fn)) return policy.prepare(fn);
+    if (isProxy(fn)) {
+      return this.breakGraph("a Proxy of the program's own is called", "pass the object behind it");
+    }
+    const source = this.sources.root({ kind: "constant", value: fn, name: fn.name || "function" });
+    return proxyObject(fn, source, this, {
+      apply: (self, args) => Reflect.apply(policy.prepare(fn), self, args),
+      construct: (args, newTarget) => {
+        policy.pin(fn);
+        const target = policy.prepare(fn);
+        // deno-lint-ignore ban-types
+        return Reflect.construct(target, args, newTarget === fn ? fn : newTarget as Function);
+      },
+    });
+  }
+
+  // deno-lint-ignore ban-types
+  method(fn: Function, home: object): Function {
+    return this.#policyOfFunctions?.prepare(fn, null, home) ?? fn;
+  }
+
+  isLibraryInstance(object: object): boolean {
+    return isLibraryInstance(object);
   }
 
   /** The real function that a prepared one stands for, or null. */
   // deno-lint-ignore ban-types
   realFunction(fn: Function): unknown {
-    for (const [real, seen] of this.#functions) if (seen === fn || real === fn) return real;
-    return null;
+    return this.#realFunctions.get(fn) ?? null;
   }
 
   unwrap(value: unknown): unknown {
     if (value instanceof Tensor) return this.#byTwin.get(value)?.real ?? value;
     if (typeof value === "object" && value !== null) return this.#records.get(value)?.real ?? value;
+    if (typeof value === "function") return this.#realFunctions.get(value) ?? value;
     return value;
   }
 
-  privateReceiver(object: object, name: string): object {
-    if (isLibraryInstance(object)) return object;
-    const type = Reflect.getPrototypeOf(object)?.constructor?.name ?? "object";
-    return this.breakGraph(
-      `${type}.${name} uses private (#) state, which capture can neither guard nor replay`,
-      "keep what the compiled function needs in public properties, or call it outside",
-    );
+  pinIdentity(seen: unknown, real: object): void {
+    this.comparedObjects = true;
+    const source = seen instanceof Tensor
+      ? this.#byTwin.get(seen)?.source ?? null
+      : typeof seen === "object" && seen !== null
+      ? this.#records.get(seen)?.source ?? null
+      : null;
+    if (source !== null && source.key.kind !== "constant") source.check({ kind: "identical", value: real });
   }
 
   register(proxy: object, record: ProxyRecord): void {
@@ -436,6 +497,10 @@ export class Tracer implements DispatchMode, Tracing {
     const root = this.sources.root({ kind: "constant", value: object, name });
     return this.wrap(value, root.child({ kind: "property", key: typeof key === "number" ? String(key) : key }));
   }
+}
+
+function isProxy(value: object): boolean {
+  return types.isProxy(value);
 }
 
 /** Results may share memory with an argument that is not written. */

@@ -8,6 +8,10 @@ import { eventsOf, full, plain, same } from "./support.ts";
 
 const x = tensor([1, 2.5]);
 
+function t2(a: Tensor, b: Tensor): Tensor {
+  return a.add(b);
+}
+
 function reasonOf(fn: (t: Tensor) => unknown): string {
   const report = explain(fn)(x);
   assert.equal(report.graph, null);
@@ -44,16 +48,20 @@ Deno.test("each kind of break has its reason and remedy", () => {
     })),
     /getter/,
   );
+  const { random } = Math;
+  const { now } = performance;
+  const tools = { log: Date.now, Clock: Date };
+  assert.match(reasonOf((t) => t.mul(random())), /random\(\) draws a number/);
+  assert.match(reasonOf((t) => t.mul(now.call(performance))), /now\(\) reads the clock/);
+  assert.match(reasonOf((t) => t.mul(tools.log())), /now\(\) reads the clock/);
+  assert.match(reasonOf((t) => t.mul(new tools.Clock().getTime())), /Date\(\) reads the clock/);
+  assert.match(reasonOf((t) => t.mul(globalThis.Math.random())), /Math\.random draws/);
+  const bound = t2.bind(null, x);
+  assert.match(reasonOf((t) => bound(t)), /native function/);
+  assert.match(reasonOf((t) => ((async () => await t)(), t)), /asynchronous/);
   const bytes = new Float32Array([1, 2]);
   assert.match(reasonOf((t) => t.add(bytes[0] ?? 0)), /bytes, a Float32Array/);
-  class Secret {
-    #n = 2;
-    times(t: Tensor): Tensor {
-      return t.mul(this.#n);
-    }
-  }
-  const secret = new Secret();
-  assert.match(reasonOf((t) => secret.times(t)), /Secret\.times\(\) uses private/);
+  const secret = {};
   const map = new WeakMap<object, number>([[secret, 1]]);
   assert.match(reasonOf((t) => (map.set(secret, 2), t)), /WeakMap/);
 });

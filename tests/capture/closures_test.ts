@@ -1,11 +1,11 @@
 /** Closures: what a function sees of the variables around it, and when it notices that they changed. */
 import assert from "node:assert/strict";
 import { canReadScopes, compile, explain } from "../../src/capture/mod.ts";
-import * as nn from "../../src/nn/mod.ts";
-import { randn, Tensor, tensor } from "../../src/tensor/mod.ts";
+import { Tensor, tensor } from "../../src/tensor/mod.ts";
+import { accessorOf, isSameVariable, isServed, withAccessors } from "../../src/capture/accessors.ts";
 import { readScopes } from "../../src/capture/scopes.ts";
 import { constantNames, functionSyntax, readSyntax } from "../../src/capture/syntax.ts";
-import { compilations, eachBackend, eventsOf, full, same } from "./support.ts";
+import { compilations, eachBackend, full, same } from "./support.ts";
 
 const settings = { scale: 2, deep: { list: [1, 2] } };
 let counter = 1;
@@ -151,28 +151,64 @@ eachBackend("compiled functions called by compiled functions become one graph", 
   assert.equal(compilations(inner), 0);
 });
 
-Deno.test("explain() says what is not guarded", () => {
-  class Child extends nn.Module {
-    w = tensor([1, 2.5]);
-    override extraRepr(): string {
-      return `${super.extraRepr()}${counter}`;
-    }
-    forward(x: Tensor): Tensor {
-      return this.extraRepr().length > 0 ? x.mul(this.w) : x;
+Deno.test("explain() says that a call must open private members and assigned variables first", () => {
+  class Counter {
+    #calls = 0;
+    run(x: Tensor): Tensor {
+      this.#calls++;
+      return x.mul(this.#calls);
     }
   }
-  const model = new Child();
-  const report = explain((x: Tensor) => model.forward(x))(randn([2]));
-  assert.match(report.remarks.join(), /extraRepr\(\) uses super.*counter/);
+  const model = new Counter();
+  const body = (x: Tensor): Tensor => model.run(x);
+  const x = tensor([1, 2.5]);
+  assert.match(
+    explain(body)(x).breaks.map((b) => `${b.reason}; ${b.remedy}`).join(),
+    /private.*call the compiled function once/,
+  );
+  const f = compile(body, { backend: "eager", fullgraph: true });
+  same(f(x), x);
+  same(f(x), x.mul(2));
+  same(f(x), x.mul(3));
+  assert.equal(explain(f)(x).breaks.length, 0);
+  assert.match(explain(f)(x).guards.join(), /model\.#calls is no longer 3/);
 });
 
-Deno.test("assigning an outer variable is a break that names it", () => {
-  let last = 0;
+Deno.test("an eager run gives live access to variables, and only to those of the closure itself", () => {
+  const make = (start: number): { bump: () => number; value: () => number } => {
+    let count = start;
+    return { bump: () => ++count, value: () => count };
+  };
+  const [a, b] = [make(10), make(20)];
+  const subject = { fn: a.bump, names: ["count"], privates: [], wantsThis: false };
+  assert.equal(isServed(subject), false);
+  // Another closure of the same text runs first.
+  assert.equal(withAccessors([subject], () => b.bump() + a.bump()), 32);
+  assert.equal(isServed(subject), true);
+  const accessor = accessorOf(a.bump);
+  assert.equal(accessor?.get("count"), 11);
+  accessor?.set("count", 5);
+  assert.deepEqual([a.value(), b.value()], [5, 21]);
+  withAccessors([{ ...subject, fn: a.value }, { ...subject, fn: b.value }], () => a.value() + b.value());
+  assert.equal(isSameVariable(a.bump, a.value, "count"), true);
+  assert.equal(isSameVariable(a.bump, b.value, "count"), false);
+  assert.deepEqual([a.value(), b.value()], [5, 21]);
+});
+
+Deno.test("an outer variable that is assigned is replayed after each call, without running the function", () => {
+  let last: Tensor | null = null;
+  let runs = 0;
+  const log: number[] = [];
   const f = compile((x: Tensor) => {
-    last = 3;
-    return x.mul(2);
-  }, { backend: "eager" });
-  const events = eventsOf("graph_break", () => same(f(tensor([1.5])), tensor([3], { dtype: tensor([1.5]).dtype })));
-  assert.equal(last, 3);
-  assert.match(events.join(), /assigns the outer variable last/);
+    runs++;
+    log.push(1);
+    last = x.mul(2);
+    return last;
+  }, { backend: "eager", fullgraph: true });
+  for (let i = 1; i <= 4; i++) {
+    const out = f(tensor([i, 0.5]));
+    assert.equal(last, out);
+    assert.equal(runs, i);
+    assert.equal(log.length, i);
+  }
 });

@@ -116,7 +116,7 @@ idiom("private fields that are read", "graph", (compile) => {
   };
 });
 
-idiom("private fields that are written, private methods", "eager", (compile) => {
+idiom("private fields that are written, private methods", "graph", (compile) => {
   const hidden = new Hidden();
   const f = compile((x: Tensor) => hidden.counted(x));
   return (round) => [f(vec(round)), hidden.calls];
@@ -358,7 +358,7 @@ idiom("defineProperty and a getter of an own property", "graph", (compile) => {
   };
 });
 
-idiom("a Proxy of the user's own", "graph", (compile) => {
+idiom("a Proxy of the user's own", "eager", (compile) => {
   const target: Record<string, number> = { a: 2 };
   const settings = new Proxy(target, { get: (t, k) => Reflect.get(t, k) ?? 1 });
   const f = compile((x: Tensor) => x.mul(settings["a"] ?? 0).add(settings["none"] ?? 0));

@@ -191,7 +191,7 @@ idiom("a break inside a try whose catch hides it", "eager", (compile) => {
   return (round) => f(vec(round));
 });
 
-idiom("a missing function that is caught", "eager", (compile) => {
+idiom("a missing function that is caught", "graph", (compile) => {
   const f = compile((x: Tensor, o: { go?: () => number }) => {
     try {
       return x.mul((o.go as () => number)());
@@ -359,7 +359,7 @@ idiom("async helpers", "eager", (compile) => {
   return (round) => f(vec(round));
 });
 
-idiom("endless recursion", "eager", (compile) => {
+idiom("endless recursion", "graph", (compile) => {
   const down = (x: Tensor, n: number): Tensor => down(x, n + 1);
   const f = compile((x: Tensor, n: number) => n === 1 ? down(x, 0) : x.mul(n));
   return (round) => {

@@ -1,0 +1,298 @@
+/**
+ * The text of a function, rewritten where JavaScript gives a Proxy no say.
+ *
+ * Enters: the syntax tree of a function and its text. Leaves: the text with calls to helpers of the trace in the place of `===`, `typeof`, `switch`, the start of `catch`,
+ * look-ups by size, `#private` members and computed names of methods, and the way back from places in the new text to the old. Everything else stays
+ * letter by letter, and no line breaks are added, so that lines stay. What the helpers do is in `trace_helpers.ts`. TorchDynamo does this to bytecode.
+ */
+import type { AnyNode, Node } from "acorn";
+
+/** The name under which rewritten text finds the helpers. */
+export const HELPER_NAME = "tessera$capture";
+
+/** One replacement: `[start, end)` of the old text becomes `text`. */
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+  /** Edits at one place: those of inner nodes stand nearer to the node. */
+  readonly order: number;
+}
+
+/** A rewritten text. */
+export interface Rewritten {
+  readonly text: string;
+  /** The offset in the old text of an offset in the new one. */
+  readonly toOriginal: (offset: number) => number;
+  /** Why the text cannot be rewritten, or null. */
+  readonly refusal: string | null;
+}
+
+/** Methods that look things up by value: a size among their arguments must be its number. */
+const LOOKUPS = new Set([
+  "includes",
+  "indexOf",
+  "lastIndexOf",
+  "has",
+  "get",
+  "set",
+  "delete",
+  "is",
+  "isInteger",
+  "isSafeInteger",
+  "isFinite",
+  "isNaN",
+  "stringify",
+  "groupBy",
+]);
+
+/** Methods that print: sizes in their object print as numbers. */
+const PRINTERS = new Set(["join", "toString", "toLocaleString", "toFixed", "toPrecision"]);
+
+/** Functions that take numbers. */
+const CONVERSIONS = new Set(["String", "Number", "BigInt", "Boolean", "Symbol"]);
+
+function isNode(value: unknown): value is AnyNode {
+  return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
+}
+
+/** Constants that no size or tensor equals. */
+function isPlainOperand(node: AnyNode): boolean {
+  if (node.type === "Literal") return typeof node.value !== "number";
+  if (node.type === "UnaryExpression") return node.operator === "typeof" || node.operator === "void";
+  return node.type === "TemplateLiteral" || (node.type === "Identifier" && node.name === "undefined");
+}
+
+class Rewriter {
+  readonly edits: Edit[] = [];
+  refusal: string | null = null;
+  readonly #text: string;
+  /** Private names that classes inside the function declare. */
+  #inner: readonly ReadonlySet<string>[] = [];
+  readonly #free: ReadonlySet<string>;
+  #order = 0;
+
+  constructor(text: string, free: ReadonlySet<string>) {
+    this.#text = text;
+    this.#free = free;
+  }
+
+  #replace(start: number, end: number, text: string): void {
+    this.edits.push({ start, end, text, order: this.#order++ });
+  }
+
+  #wrap(node: Node, before: string, after: string): void {
+    this.#replace(node.start, node.start, before);
+    this.#replace(node.end, node.end, after);
+  }
+
+  #children(node: AnyNode): void {
+    for (const value of Object.values(node)) {
+      if (Array.isArray(value)) { for (const item of value) if (isNode(item)) this.visit(item); }
+      else if (isNode(value)) this.visit(value);
+    }
+  }
+
+  /** The place of an operator between two nodes; comments there are refused. */
+  #between(from: number, to: number, operator: string): number {
+    const gap = this.#text.slice(from, to);
+    if (/\/[/*]/.test(gap)) this.refusal = `a comment stands beside ${operator}`;
+    return from + gap.indexOf(operator);
+  }
+
+  visit(node: AnyNode): void {
+    switch (node.type) {
+      case "ClassDeclaration":
+      case "ClassExpression": {
+        const names = new Set<string>();
+        for (const member of node.body.body) {
+          if (member.type !== "StaticBlock" && member.key.type === "PrivateIdentifier") names.add(member.key.name);
+        }
+        const before = this.#inner;
+        this.#inner = [...before, names];
+        this.#children(node);
+        this.#inner = before;
+        return;
+      }
+      case "BinaryExpression":
+        return this.#binary(node);
+      case "UnaryExpression":
+        if (node.operator !== "typeof") break;
+        if (node.argument.type === "Identifier" && this.#free.has(node.argument.name)) return;
+        this.#replace(node.start, node.start + 6, `${HELPER_NAME}.type((`);
+        this.visit(node.argument);
+        this.#replace(node.end, node.end, "))");
+        return;
+      case "SwitchStatement":
+        this.#wrapped(node.discriminant, "number");
+        for (const c of node.cases) this.visit(c);
+        return;
+      case "CatchClause":
+        return this.#catch(node);
+      case "CallExpression":
+        return this.#call(node);
+      case "TemplateLiteral":
+        for (const expression of node.expressions) this.#wrapped(expression, "number");
+        return;
+      case "TaggedTemplateExpression":
+        this.visit(node.tag);
+        for (const expression of node.quasi.expressions) this.visit(expression);
+        return;
+      case "Property":
+        if (!node.computed) break;
+        this.#wrapped(node.key as AnyNode, "number");
+        this.visit(node.value as AnyNode);
+        return;
+      case "MemberExpression":
+        if (node.computed && node.property.type !== "Literal") {
+          this.visit(node.object);
+          this.#wrapped(node.property, "number");
+          return;
+        }
+        if (node.property.type === "PrivateIdentifier" && this.#isOuter(node.property.name)) return this.#private(node);
+        break;
+      default:
+        break;
+    }
+    this.#children(node);
+  }
+
+  #wrapped(node: AnyNode, helper: string): void {
+    this.#replace(node.start, node.start, `${HELPER_NAME}.${helper}((`);
+    this.visit(node);
+    this.#replace(node.end, node.end, "))");
+  }
+
+  #isOuter(name: string): boolean {
+    return !this.#inner.some((names) => names.has(name));
+  }
+
+  #binary(node: AnyNode & { type: "BinaryExpression" }): void {
+    const { left, right, operator } = node;
+    if (left.type === "PrivateIdentifier") {
+      if (!this.#isOuter(left.name)) return this.visit(right);
+      const at = this.#between(left.end, right.start, "in");
+      this.#replace(left.start, at + 2, `${HELPER_NAME}.hasPrivate("${left.name}", (`);
+      this.visit(right);
+      this.#replace(node.end, node.end, "))");
+      return;
+    }
+    const isIdentity = operator === "===" || operator === "!==";
+    if (!isIdentity || isPlainOperand(left) || isPlainOperand(right)) return this.#children(node);
+    this.#replace(node.start, node.start, `${operator === "!==" ? "!" : ""}${HELPER_NAME}.same(`);
+    this.visit(left);
+    const at = this.#between(left.end, right.start, operator);
+    this.#replace(at, at + 3, ",");
+    this.visit(right);
+    this.#replace(node.end, node.end, ")");
+  }
+
+  #catch(node: AnyNode & { type: "CatchClause" }): void {
+    const { param, body } = node;
+    const caught = `${HELPER_NAME}$error`;
+    if (!param) {
+      this.#replace(body.start, body.start + 1, `(${caught}) {${HELPER_NAME}.caught(${caught});`);
+    } else if (param.type === "Identifier") {
+      this.#replace(body.start, body.start + 1, `{${HELPER_NAME}.caught(${param.name});`);
+    } else {
+      const pattern = this.#text.slice(param.start, param.end);
+      this.#replace(param.start, param.end, caught);
+      this.#replace(body.start, body.start + 1, `{${HELPER_NAME}.caught(${caught}); let ${pattern} = ${caught};`);
+    }
+    for (const statement of body.body) this.visit(statement);
+  }
+
+  #call(node: AnyNode & { type: "CallExpression" }): void {
+    const { callee, arguments: args } = node;
+    if (
+      callee.type === "MemberExpression" && callee.property.type === "PrivateIdentifier" &&
+      this.#isOuter(callee.property.name)
+    ) return this.#privateCall(node, callee);
+    if (
+      callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier" &&
+      callee.object.type !== "Super" && PRINTERS.has(callee.property.name)
+    ) {
+      this.#wrapped(callee.object, "numbers");
+      for (const arg of args) this.visit(arg);
+      return;
+    }
+    const converts = callee.type === "Identifier" && CONVERSIONS.has(callee.name) && this.#free.has(callee.name);
+    const lookUp = converts ||
+      callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier" &&
+        LOOKUPS.has(callee.property.name);
+    if (!lookUp) return this.#children(node);
+    if (!converts) this.visit(callee);
+    for (const arg of args) {
+      if (arg.type === "SpreadElement" || arg.type === "Literal" || arg.type === "ArrowFunctionExpression") {
+        this.visit(arg);
+      } else this.#wrapped(arg, "number");
+    }
+  }
+
+  #private(node: AnyNode & { type: "MemberExpression" }): void {
+    this.#replace(node.start, node.start, `${HELPER_NAME}.priv(`);
+    this.visit(node.object);
+    const dot = this.#between(node.object.end, node.property.start, node.optional ? "?." : ".");
+    const name = (node.property as { readonly name: string }).name;
+    this.#replace(dot, node.property.end, `)${node.optional ? "?." : "."}${name}`);
+  }
+
+  /** A private method is called on its object, not on the view that shows private members. */
+  #privateCall(node: AnyNode & { type: "CallExpression" }, callee: AnyNode & { type: "MemberExpression" }): void {
+    const { object } = callee;
+    if ((object.type !== "ThisExpression" && object.type !== "Identifier") || node.optional || callee.optional) {
+      this.refusal = "a private method is called on something that is not a plain variable or this";
+      return;
+    }
+    this.#private(callee);
+    const open = this.#between(callee.end, node.arguments[0]?.start ?? node.end, "(");
+    const self = object.type === "Identifier" ? object.name : "this";
+    this.#replace(open, open + 1, `.call(${self}${node.arguments.length > 0 ? ", " : ""}`);
+    for (const arg of node.arguments) this.visit(arg);
+  }
+
+  /** Gives a method whose name is computed or private a plain one. */
+  plainName(key: Node, isComputed: boolean): void {
+    if (!isComputed) return this.#replace(key.start, key.end, "rebuilt");
+    const start = this.#text.lastIndexOf("[", key.start);
+    this.#replace(start, this.#text.indexOf("]", key.end) + 1, "rebuilt");
+  }
+}
+
+/** Rewrites what stands between `start` and `end` of a text, `node` being the function there. `key` is the name of a method that needs a plain one. */
+export function rewriteText(
+  text: string,
+  node: AnyNode,
+  free: ReadonlySet<string>,
+  [start, end]: readonly [number, number],
+  key: { readonly node: Node; readonly isComputed: boolean } | null,
+): Rewritten {
+  const rewriter = new Rewriter(text, free);
+  if (key !== null) rewriter.plainName(key.node, key.isComputed);
+  rewriter.visit(node);
+  // At one place, what closes an inner node stands before what closes an outer one; the order of visiting gives just that.
+  const edits = rewriter.edits.filter((e) => e.start >= start && e.end <= end)
+    .sort((a, b) => a.start - b.start || a.order - b.order);
+  const pieces: string[] = [];
+  const marks: { readonly made: number; readonly old: number; readonly length: number }[] = [];
+  let at = start;
+  let made = 0;
+  const keep = (to: number): void => {
+    pieces.push(text.slice(at, to));
+    marks.push({ made, old: at, length: to - at });
+    made += to - at;
+    at = to;
+  };
+  for (const edit of edits) {
+    if (edit.start > at) keep(edit.start);
+    pieces.push(edit.text);
+    made += edit.text.length;
+    at = Math.max(at, edit.end);
+  }
+  keep(end);
+  const toOriginal = (offset: number): number => {
+    const mark = marks.findLast((m) => m.made <= offset) ?? marks[0];
+    return mark === undefined ? offset : mark.old - start + Math.min(offset - mark.made, mark.length);
+  };
+  return { text: pieces.join(""), toOriginal, refusal: rewriter.refusal };
+}

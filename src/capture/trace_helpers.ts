@@ -1,0 +1,154 @@
+/**
+ * What rewritten text calls: comparison, kinds, caught errors, private members and `super`, as a trace must see them.
+ *
+ * Twins and proxies stand for real values, and sizes for numbers; these helpers give the answers that the real values would give, and leave the checks that
+ * keep those answers true.
+ */
+import { eq, exprOf, isSymInt } from "../symbolic/mod.ts";
+import type { Accessor, PrivateAccess } from "./accessors.ts";
+import { GraphBreak } from "./graph_break.ts";
+import { lookUpDescriptor } from "./objects.ts";
+import type { Tracer } from "./tracer.ts";
+
+/** Where a rebuilt function belongs. */
+export interface Place {
+  /** What `super` of a method starts from. */
+  readonly home: object | null;
+  /** The prototype or class that holds the method: private names are told apart by it. */
+  readonly privateHome: object | null;
+  readonly access: () => Accessor;
+}
+
+/** The helpers of one rebuilt function; keys are those that `rewrite.ts` writes. */
+export interface Helpers {
+  readonly home: object | null;
+  same(a: unknown, b: unknown): boolean;
+  type(value: unknown): string;
+  number(value: unknown): unknown;
+  numbers(value: unknown): unknown;
+  caught(error: unknown): void;
+  priv(object: object): object;
+  hasPrivate(name: string, object: object): boolean;
+}
+
+/** Makes the helpers of one rebuilt function. */
+export function helpersFor(tracer: Tracer, place: Place): Helpers {
+  return {
+    home: place.home,
+    same(a, b) {
+      if (isSymInt(a) || isSymInt(b)) {
+        const areSizes = (isSymInt(a) || typeof a === "number") && (isSymInt(b) || typeof b === "number");
+        if (!areSizes) return false;
+        if ((typeof a === "number" && !Number.isInteger(a)) || (typeof b === "number" && !Number.isInteger(b))) {
+          return false;
+        }
+        return tracer.env.evaluateBool(eq(exprOf(a), exprOf(b)), "a comparison of sizes");
+      }
+      if (typeof a === "object" && typeof b === "object") tracer.comparedObjects = true;
+      return tracer.unwrap(a) === tracer.unwrap(b);
+    },
+    type: (value) => isSymInt(value) ? "number" : typeof value,
+    number: (value) => isSymInt(value) ? Number(value) : value,
+    numbers: (value) => {
+      if (isSymInt(value)) return Number(value);
+      return Array.isArray(value) && value.some(isSymInt)
+        ? value.map((v: unknown) => isSymInt(v) ? Number(v) : v)
+        : value;
+    },
+    caught(error) {
+      if (tracer.graphBreak !== null) throw tracer.graphBreak;
+      if (!isOfProxies(error)) return;
+      tracer.breakGraph(
+        `the function catches an error that the trace itself may have caused (${String(error)})`,
+        "do this outside of the compiled function",
+      );
+    },
+    priv: (object) => object === null || object === undefined ? object : privateView(tracer, place, object),
+    hasPrivate: (name, object) => {
+      const real = tracer.unwrap(object);
+      return typeof real === "object" && real !== null && accessOf(place, name).has(real);
+    },
+  };
+}
+
+/** Errors that JavaScript throws where a Proxy stands for an object with slots of the engine. */
+function isOfProxies(error: unknown): boolean {
+  if (error instanceof GraphBreak || error instanceof DOMException) return true;
+  return error instanceof TypeError &&
+    /incompatible|illegal invocation|private (member|field|method)|proxy|clone|receiver|brand/i.test(error.message);
+}
+
+function accessOf(place: Place, name: string): PrivateAccess {
+  const found = place.access().privates[name];
+  if (found === undefined) throw new TypeError(`there is no private member #${name}`);
+  return found;
+}
+
+const symbols = new WeakMap<object, Map<string, symbol>>();
+
+/** The key under which a private member stands in what a trace wrote. */
+function symbolOf(home: object | null, name: string): symbol {
+  const at = home ?? symbols;
+  let names = symbols.get(at);
+  if (names === undefined) symbols.set(at, names = new Map());
+  let symbol = names.get(name);
+  if (symbol === undefined) names.set(name, symbol = Symbol(`#${name}`));
+  return symbol;
+}
+
+/** An object whose properties are the private members of another. */
+function privateView(tracer: Tracer, place: Place, object: object): object {
+  const record = tracer.recordOf(object);
+  return new Proxy({}, {
+    get(_, key): unknown {
+      const name = String(key);
+      const access = accessOf(place, name);
+      if (record === null) return access.get(tracer.unwrap(object) as object);
+      const symbol = symbolOf(place.privateHome, name);
+      if (record.overlay.has(symbol)) return record.overlay.get(symbol);
+      const value = access.get(record.real);
+      if (typeof value === "function" && place.privateHome !== null) tracer.method(value, place.privateHome);
+      return tracer.wrap(value, record.source.child({ kind: "private", name: `#${name}`, read: access.get }));
+    },
+    set(_, key, value): boolean {
+      const name = String(key);
+      const access = accessOf(place, name);
+      if (record === null) {
+        access.set(tracer.unwrap(object) as object, value);
+        return true;
+      }
+      // Objects without the member refuse, as in JavaScript.
+      access.get(record.real);
+      const symbol = symbolOf(place.privateHome, name);
+      tracer.privateWriters.set(symbol, access.set);
+      record.overlay.delete(symbol);
+      record.overlay.set(symbol, value);
+      tracer.noteWrite(record);
+      return true;
+    },
+  });
+}
+
+/** What `super` shows of the parent of `home`: methods as the trace runs them, getters on the object that asks. */
+export function superView(tracer: Tracer, home: object): object | null {
+  const parent = Reflect.getPrototypeOf(home);
+  if (parent === null) return null;
+  return new Proxy(parent, {
+    get(_, key, receiver): unknown {
+      const found = lookUpDescriptor(parent, key);
+      if (found === null) return undefined;
+      const { descriptor, owner } = found;
+      const name = `${parent.constructor?.name ?? "super"}.prototype`;
+      const root = tracer.sources.root({ kind: "constant", value: parent, name });
+      if (descriptor.get !== undefined) {
+        return Reflect.apply(tracer.method(descriptor.get, owner), receiver, []);
+      }
+      const value: unknown = descriptor.value;
+      if (typeof value !== "function" || key === "constructor") {
+        return tracer.wrap(value, root.child({ kind: "property", key }));
+      }
+      root.child({ kind: "property", key }).check({ kind: "identical", value });
+      return tracer.method(value, owner);
+    },
+  });
+}
