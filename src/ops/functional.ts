@@ -1918,6 +1918,26 @@ export interface Functional<T = TensorValue> {
   _adaptiveAvgPool2d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** Raises with a message if a number is 0. */
+  _assertScalar(self: Scalar, assertMsg: string): void;
+  /** Raises unless a tensor has the given size, stride, dtype and device. */
+  _assertTensorMetadata(
+    a: T | Scalar,
+    options?: {
+      size?: readonly Size[] | null;
+      stride?: readonly Size[] | null;
+      dtype?: DType | null;
+      device?: DeviceLike | null;
+      layout?: string | null;
+    },
+  ): void;
+  _assertTensorMetadata(
+    a: T | Scalar,
+    size?: readonly Size[] | null,
+    stride?: readonly Size[] | null,
+    dtype?: DType | null,
+    options?: { device?: DeviceLike | null; layout?: string | null },
+  ): void;
   /** Batch normalisation in training; the last result is an empty reserve. */
   _batchNormWithUpdate(
     input: T | Scalar,
@@ -3404,6 +3424,8 @@ export interface Functional<T = TensorValue> {
     eps?: number,
     cudnnEnabled?: boolean,
   ): T;
+  /** Rows of input times the matrix of their group: group g ends before row offs[g]; rows beyond the last group are 0. */
+  groupedMmFallback(input: T | Scalar, weight: T | Scalar, offs: T | Scalar): T;
   /** A gated recurrent network over whole sequences: outputs and last states. */
   gru(
     input: T | Scalar,

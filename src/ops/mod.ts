@@ -70,3 +70,4 @@ import "./histogram.ts";
 import "./resample_antialias.ts";
 import "./complex.ts";
 import "./fft.ts";
+import "./program_calls.ts";

@@ -59,7 +59,8 @@ function opInfo(op: Operator): OpInfo {
         ? args[0]?.key ?? null
         : null,
       mayAlias: op.decompose !== null && op.vjp === null &&
-        (returns.some((r) => r.alias !== null) || (op.isRandom && !args.some((a) => a.name === "state"))),
+        (returns.length === 0 || returns.some((r) => r.alias !== null) ||
+          (op.isRandom && !args.some((a) => a.name === "state"))),
       cutsHistory: name === "detach" || /_like$|^new_/.test(name),
       complex: complexFormOf(op),
     };
