@@ -374,6 +374,7 @@ export function globalMember(tracer: Tracer, name: string): unknown {
     return tracer.wrap(value, root.child({ kind: "property", key: name }));
   }
   if (name === "Math") return mathWithoutChance(tracer);
+  if (name === "console") return printer(tracer);
   const what = Object.hasOwn(EFFECTS, name) ? EFFECTS[name] : undefined;
   return what === undefined ? value : effectGuard(name, what, tracer);
 }
@@ -413,6 +414,21 @@ function effectGuard(name: string, what: string, tracer: Tracer): unknown {
     get: (_, key): unknown => key === Symbol.hasInstance || key === "prototype" ? Reflect.get(target, key) : refuse(),
     apply: refuse,
     construct: refuse,
+  });
+}
+
+const PRINTERS = new Set<string | symbol>(["log", "info", "warn", "error", "debug"]);
+
+/** Stands for `console`: what is printed is printed again after each call, from that call's values. */
+function printer(tracer: Tracer): Console {
+  return new Proxy(console, {
+    get: (target, key): unknown =>
+      PRINTERS.has(key) && typeof key === "string"
+        ? (...args: unknown[]): void => tracer.noteCall(target, key, args)
+        : tracer.breakGraph(
+          `console.${String(key)} prints, which must happen at each call`,
+          "use console.log, info, warn, error or debug",
+        ),
   });
 }
 

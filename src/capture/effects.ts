@@ -7,7 +7,7 @@
 import { autogradMeta, type Tensor } from "../tensor/mod.ts";
 import { DELETED, type ProxyRecord } from "./objects.ts";
 import { build, type Template, type TemplateMaker } from "./templates.ts";
-import type { LiftedTensor, Tracer } from "./tracer.ts";
+import type { LiftedTensor, NotedCall, Tracer } from "./tracer.ts";
 
 /** One write to replay. */
 export type Effect =
@@ -24,15 +24,31 @@ export type Effect =
     readonly write: (object: object, value: unknown) => void;
     readonly value: Template;
   }
+  /** Calls a method of a known object, as console.log. */
+  | { readonly kind: "call"; readonly object: object; readonly key: string; readonly args: Template }
   | { readonly kind: "requiresGrad"; readonly target: Template; readonly value: boolean };
 
 /** The effects of a trace, in the order in which they are replayed. */
 export function collectEffects(tracer: Tracer, maker: TemplateMaker): Effect[] {
   const out: Effect[] = [];
+  for (const call of tracer.calls) collectCall(call, tracer, maker, out);
   for (const record of tracer.written) collectWrites(record, tracer, maker, out);
   for (const { write, value } of tracer.assigned()) out.push({ kind: "assign", write, value: maker.make(value) });
   for (const lifted of tracer.lifted) collectGradient(lifted, tracer, maker, out);
   return out;
+}
+
+function collectCall(
+  { object, key, args, versions, used }: NotedCall,
+  tracer: Tracer,
+  maker: TemplateMaker,
+  out: Effect[],
+): void {
+  const changed = [...versions].some(([t, version]) => t.storage.version !== version);
+  if (changed || (used.size > 0 && tracer.written.size > 0)) {
+    tracer.breakGraph(`what ${key} prints is changed later in the function`, "print after the change, or a copy");
+  }
+  out.push({ kind: "call", object, key, args: maker.make([...args]) });
 }
 
 function collectWrites(record: ProxyRecord, tracer: Tracer, maker: TemplateMaker, out: Effect[]): void {
@@ -80,6 +96,13 @@ function collectGradient(lifted: LiftedTensor, tracer: Tracer, maker: TemplateMa
 export function replay(effects: readonly Effect[], results: readonly unknown[], values: readonly unknown[]): void {
   const made = new Map<number, object>();
   for (const effect of effects) {
+    if (effect.kind === "call") {
+      const method: unknown = Reflect.get(effect.object, effect.key);
+      if (typeof method === "function") {
+        Reflect.apply(method, effect.object, build(effect.args, results, values, made) as unknown[]);
+      }
+      continue;
+    }
     if (effect.kind === "assign") {
       effect.write(build(effect.value, results, values, made));
       continue;

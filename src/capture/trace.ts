@@ -265,6 +265,7 @@ function shiftSources(t: Template, by: number): Template {
 }
 
 function shiftEffect(e: Effect, by: number): Effect {
+  if (e.kind === "call") return { ...e, args: shiftSources(e.args, by) };
   if (e.kind === "assign") return { ...e, value: shiftSources(e.value, by) };
   const target = shiftSources(e.target, by);
   switch (e.kind) {

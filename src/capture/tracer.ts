@@ -65,6 +65,17 @@ export interface FunctionPolicy {
   readonly assigned: readonly { readonly write: (value: unknown) => void; readonly value: unknown }[];
 }
 
+/** A call that happens again after each run. */
+export interface NotedCall {
+  readonly object: object;
+  readonly key: string;
+  readonly args: readonly unknown[];
+  /** Versions of the tensors at the time of the call. */
+  readonly versions: ReadonlyMap<Tensor, number>;
+  /** Objects of the program among the arguments. */
+  readonly used: ReadonlySet<ProxyRecord>;
+}
+
 /** A remark for `explain`: what capture could not see or guard. */
 export interface Remark {
   readonly message: string;
@@ -96,6 +107,8 @@ export class Tracer implements DispatchMode, Tracing {
   readonly privateWriters: Map<symbol, (object: object, value: unknown) => void> = new Map();
   /** A class that compares by identity and runs as it is. */
   comparesUnseen: string | null = null;
+  /** Calls to repeat after each run, in order. */
+  readonly calls: NotedCall[] = [];
   /** Whether objects were compared, so that different ones must stay different. */
   comparedObjects = false;
   readonly #owned = new WeakSet<Tensor>();
@@ -258,6 +271,32 @@ export class Tracer implements DispatchMode, Tracing {
     if (typeof value === "object" && value !== null) return this.#records.get(value)?.real ?? value;
     if (typeof value === "function") return this.#realFunctions.get(value) ?? value;
     return value;
+  }
+
+  /** Notes a call that prints its arguments. They are as they are now, so what changes later ends the trace. */
+  noteCall(object: object, key: string, args: readonly unknown[]): void {
+    const versions = new Map<Tensor, number>();
+    const used = new Set<ProxyRecord>();
+    const copy = (value: unknown): unknown => {
+      if (value instanceof Tensor) {
+        versions.set(value, value.storage.version);
+        return value;
+      }
+      if (typeof value !== "object" || value === null || isSymInt(value) || isDType(value)) return value;
+      const record = this.#records.get(value);
+      if (record !== undefined) {
+        // Below it anything might change.
+        this.comparedObjects = true;
+        used.add(record);
+        return value;
+      }
+      if (Array.isArray(value)) return value.map(copy);
+      if (Reflect.getPrototypeOf(value) === Object.prototype) {
+        return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, copy(v)]));
+      }
+      return this.breakGraph(`${key} prints an object of a class of its own`, "print its fields, or print outside");
+    };
+    this.calls.push({ object, key, args: args.map(copy), versions, used });
   }
 
   pinIdentity(seen: unknown, real: object): void {

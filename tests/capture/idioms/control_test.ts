@@ -218,10 +218,19 @@ idiom("console inside, with tensors", "graph", (compile) => {
     const y = x.mul(2);
     // deno-lint-ignore no-console
     console.log("y", y, { parts: [x, 1] });
-    y.add_(1);
     // deno-lint-ignore no-console
-    console.info(y);
+    console.info(y.add(1));
     return y;
+  });
+  return (round) => f(vec(round));
+});
+
+idiom("console inside, of a tensor that changes later", "eager", (compile) => {
+  const f = compile((x: Tensor) => {
+    const y = x.mul(2);
+    // deno-lint-ignore no-console
+    console.log(y);
+    return y.add_(1);
   });
   return (round) => f(vec(round));
 });
