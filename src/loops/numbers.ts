@@ -87,6 +87,7 @@ export function evaluatePrimitive(
 ): number | bigint {
   const def = primitive(op);
   const [a = 0, b = 0, c = 0] = args;
+  if (op === "bitwiseNot" && dtype === bool) return Number(a) !== 0 ? 0 : 1;
   if (op === "where") return Number(a) !== 0 ? b : c;
   if (op === "nextafter" && dtype === float32) return nextFloat(Number(a), Number(b));
   if (dtype.isIntegral && dtype !== bool && def.evaluateBigInt !== undefined) {
