@@ -14,6 +14,7 @@ export {
   type Explanation,
   reset,
 } from "./compile.ts";
+export { cond, scan, type ScanOptions, type Tree, whileLoop } from "./control_flow.ts";
 export { markDynamic, markStatic } from "./dynamic.ts";
 export { GraphBreak } from "./graph_break.ts";
 export { registerLibrary } from "./library.ts";

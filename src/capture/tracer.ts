@@ -115,6 +115,7 @@ export class Tracer implements DispatchMode, Tracing {
   readonly #names = new Map<Tensor, string>();
   /** How often each attribute path was asked for. */
   readonly #paths = new Map<string, number>();
+  #writes = 0;
   #firstCall: CallNode | null = null;
   readonly #start = storageClock();
 
@@ -299,6 +300,14 @@ export class Tracer implements DispatchMode, Tracing {
     this.calls.push({ object, key, args: args.map(copy), versions, used });
   }
 
+  /** Changes whenever the trace writes, draws, prints or assigns anything. */
+  mark(): string {
+    const versions = this.lifted.reduce((n, l) => n + l.twin.storage.version, 0);
+    let writes = 0;
+    for (const record of this.written) writes += record.overlay.size + (record.collection?.size ?? 0) + 1;
+    return [this.#writes, writes, versions, this.calls.length, this.assigned().length].join();
+  }
+
   pinIdentity(seen: unknown, real: object): void {
     this.comparedObjects = true;
     const source = seen instanceof Tensor
@@ -315,6 +324,7 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   noteWrite(record: ProxyRecord): void {
+    this.#writes++;
     this.written.add(record);
   }
 
