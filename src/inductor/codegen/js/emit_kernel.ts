@@ -4,7 +4,7 @@
  * {@linkcode JsFunction} writes statements into {@linkcode Scopes}; pure statements go to the outermost loop in which their operands are known.
  * Parameters are typed arrays, then sizes. int64 memory is seen as bigints or as pairs of 32-bit words, as the value needs it.
  */
-import { bfloat16, bool, computeType, type DType, int64, InternalError } from "../../../core/mod.ts";
+import { bfloat16, bool, computeType, type DType, float32, int64, InternalError } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { constantValue, type Expr, freeSymbols, javascriptDialect } from "../../../symbolic/mod.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
@@ -284,7 +284,13 @@ export class JsFunction {
       this.scopes.line(`${name} = ${combineText(s.op, old, own, this.#use)};`);
       return;
     }
-    const v = value.text;
+    // Elements that are equal in float32 must tie, so they are compared as if stored.
+    let v = value.text;
+    if (value.dtype === float32) {
+      const name = this.scopes.fresh("q");
+      this.scopes.line(`const ${name} = Math.fround(${v});`);
+      v = name;
+    }
     const better = `${v} ${s.op === "argmax" ? ">" : "<"} ${name}`;
     // The first NaN wins over everything.
     const nan = s.accumulator.dtype.isFloat ? ` || ${v} !== ${v} && ${name} === ${name}` : "";

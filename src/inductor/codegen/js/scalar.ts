@@ -1,7 +1,7 @@
 /**
  * Primitives, casts, loads and stores as JavaScript expressions on scalars.
  *
- * Floats are numbers, rounded only where they are stored or where rounding is the point (casts); bools are booleans; integers of up to 32 bits are
+ * Floats are numbers, rounded only where they are stored, where rounding is the point (casts) and where it shows (comparisons, whole parts); bools are booleans; integers of up to 32 bits are
  * numbers that are wrapped after each operation; int64 is a number or a bigint (see `integers.ts`).
  */
 import {
@@ -93,14 +93,15 @@ export function castText(s: Scalar, to: DType, big: boolean, use: UseHelper): st
       case bfloat16:
         return from === bool ? number : `${use("roundToBfloat16")}(${number})`;
       default:
-        return number;
+        return from === float32 ? rounded(number) : number;
     }
   }
+  const given = from === float32 ? rounded(s.text) : s.text;
   if (to === int64) {
-    if (from.isFloat) return big ? `${use("toBigint")}(${s.text})` : `Math.trunc(${s.text})`;
+    if (from.isFloat) return big ? `${use("toBigint")}(${given})` : `Math.trunc(${given})`;
     return big ? asBigint(s) : asNumber(s);
   }
-  if (from.isFloat) return wrap(`${use("toInt32")}(${s.text})`, to);
+  if (from.isFloat) return wrap(`${use("toInt32")}(${given})`, to);
   if (s.big) {
     return to === uint8 || to === uint32
       ? `Number(BigInt.asUintN(${to.bytes * 8}, ${s.text}))`
@@ -128,7 +129,9 @@ export function primitiveText(
   const type = a.dtype;
   if (type === bool) return boolText(op, a.text, b?.text ?? "");
   if (type.isFloat) {
-    const text = floatText(op, a.text, b?.text ?? "", type, use);
+    const operand = (s: Scalar | undefined): string =>
+      s === undefined ? "" : type === float32 && ROUNDING_SHOWS.has(op) ? rounded(s.text) : s.text;
+    const text = floatText(op, operand(a), operand(b), type, use);
     if (dtype === float16) return `Math.f16round(${text})`;
     if (dtype === bfloat16) return `${use("roundToBfloat16")}(${text})`;
     return text;
@@ -138,6 +141,33 @@ export function primitiveText(
     return dtype === bool || big ? text : `Number(${text})`;
   }
   return intText(op, a.text, b?.text ?? "", type, use);
+}
+
+/**
+ * Operators whose result jumps: they see float32 operands rounded as if stored, so that a value that is computed again (the operand of a maximum, in
+ * the maximum's gradient, say) equals the one in memory.
+ */
+const ROUNDING_SHOWS: ReadonlySet<PrimitiveName> = new Set<PrimitiveName>([
+  "eq",
+  "ne",
+  "lt",
+  "le",
+  "gt",
+  "ge",
+  "floor",
+  "ceil",
+  "trunc",
+  "round",
+  "floorDiv",
+  "truncDiv",
+  "floorMod",
+  "truncMod",
+  "isinf",
+]);
+
+/** A float32 number as it would come back from memory. */
+function rounded(text: string): string {
+  return /^\(?-?[\d.]+\)?$/.test(text) ? text : `Math.fround(${text})`;
 }
 
 const COMPARISONS: Partial<Record<PrimitiveName, string>> = {
