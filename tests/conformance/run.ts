@@ -2,7 +2,7 @@
 /**
  * `deno task conformance`: runs a folder of operator vectors on a device and backend, and compares with PyTorch's results.
  *
- * `--vectors DIR --device cpu|cuda|webgpu --backend reference|inductor [--tier js|cpp] [--dynamic] [--target GLOB] [--missing] [--stack] [--json]`
+ * `--vectors DIR --device cpu|cuda|webgpu --backend reference|inductor [--tier js|cpp] [--dynamic] [--target GLOB] [--missing] [--stack] [--record] [--json]`
  *
  * Prints counts for each operator that has failures, then the sums; with `--json` the last line is one JSON object. Exit code 0 if all agree, 1 if some
  * differ, 2 for bad usage.
@@ -34,6 +34,7 @@ function readFlags(): {
   target: RegExp | null;
   batch: number;
   json: boolean;
+  record: boolean;
   missing: boolean;
   stack: boolean;
 } {
@@ -51,6 +52,7 @@ function readFlags(): {
         batch: { type: "string", default: "24" },
         missing: { type: "boolean", default: false },
         stack: { type: "boolean", default: false },
+        record: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
       },
     }));
@@ -74,6 +76,7 @@ function readFlags(): {
     target: target === undefined ? null : globToRegExp(target),
     batch: Number(batch),
     json: values.json,
+    record: values.record,
     missing: values.missing,
     stack: values.stack,
   };
@@ -122,6 +125,24 @@ console.log(
       sum(report.gradients)
     }`,
 );
+if (flags.record) {
+  // What docs/operators.md states; see tools/operators_doc.ts.
+  const path = new URL("./figures.json", import.meta.url);
+  const old = (() => {
+    try {
+      return JSON.parse(Deno.readTextFileSync(path)) as Record<string, unknown>;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return {};
+      throw error;
+    }
+  })();
+  const { values, gradients, failures } = report;
+  const entries = Object.entries({ ...old, [flags.executor.name]: { values, gradients, failures } });
+  Deno.writeTextFileSync(
+    path,
+    JSON.stringify(Object.fromEntries(entries.sort(([a], [b]) => a < b ? -1 : 1)), null, 1) + "\n",
+  );
+}
 if (flags.json) {
   const { values, gradients, failures, skipped } = report;
   console.log(JSON.stringify({ values, gradients, failures, skipped }));

@@ -464,9 +464,24 @@ const cast: Make = (m) => {
   return { target: "aten._to_copy.default", args: [v(x), { dtype: to }] };
 };
 
+/** Whether no two elements share memory: what is written to such a tensor depends on the order of writes. */
+function isDistinct(t: Tensor): boolean {
+  const places = new Set<number>();
+  const index = new Array<number>(t.ndim).fill(0);
+  for (let k = 0; k < t.numel; k++) {
+    let rest = k;
+    for (let d = t.ndim - 1; d >= 0; d--) {
+      index[d] = rest % Number(t.shape[d]);
+      rest = Math.floor(rest / Number(t.shape[d]));
+    }
+    places.add(index.reduce((at, i, d) => at + i * Number(t.stride[d]), 0));
+  }
+  return places.size === t.numel;
+}
+
 const write: Make = (m) => {
   if (!m.inPlace) return null;
-  const x = m.pick(isFloat);
+  const x = m.pick((t) => isFloat(t) && isDistinct(t));
   if (x === null) return null;
   const name = m.r.pick(IN_PLACE);
   const target = `aten.${name}`;
