@@ -19,6 +19,8 @@ export interface Subject {
   readonly names: readonly string[];
   /** Private names that it uses, without `#`. */
   readonly privates: readonly string[];
+  /** The prototype or class that holds it: its methods see the same private names. */
+  readonly home: object | null;
   /** It is an arrow that uses the `this` around it. */
   readonly wantsThis: boolean;
 }
@@ -79,9 +81,17 @@ export function accessorOf(fn: AnyFunction): Accessor | null {
 /** Whether what a subject asks for is there. */
 export function isServed(subject: Subject): boolean {
   const accessor = accessorOf(subject.fn);
-  if (accessor === null) return false;
-  return (!subject.wantsThis || accessor.hasThis) && subject.names.every((n) => accessor.knows(n)) &&
-    subject.privates.every((p) => Object.hasOwn(accessor.privates, p));
+  const isOpen = subject.names.length === 0 && !subject.wantsThis;
+  return (isOpen || accessor !== null) && (!subject.wantsThis || accessor?.hasThis === true) &&
+    subject.names.every((n) => accessor?.knows(n)) &&
+    subject.privates.every((p) => privateAccess(subject, p) !== null);
+}
+
+const privatesOf = new WeakMap<object, Map<string, PrivateAccess>>();
+
+/** Access to a private name that a function uses, given by a run of it or of another method of its class. */
+export function privateAccess({ fn, home }: Subject, name: string): PrivateAccess | null {
+  return accessorOf(fn)?.privates[name] ?? (home === null ? null : privatesOf.get(home)?.get(name) ?? null);
 }
 
 const RECEIVER = Symbol.for("tessera.capture.accessor");
@@ -157,6 +167,11 @@ export function withAccessors<T>(subjects: readonly Subject[], run: () => T): T 
       const own = all.filter((hit) => belongsTo(hit, subject));
       const first = own[0];
       if (first === undefined) continue;
+      if (subject.home !== null) {
+        const known = privatesOf.get(subject.home) ?? new Map<string, PrivateAccess>();
+        for (const [name, access] of Object.entries(first.privates)) known.set(name, access);
+        privatesOf.set(subject.home, known);
+      }
       const isOneThis = own.every((hit) => hit.self === first.self);
       accessors.set(subject.fn, new Accessor(first, subject.wantsThis && isOneThis));
     }

@@ -7,7 +7,7 @@
  * instances of is not copied: what its text reads is pinned by checks. Where none of this is possible the trace ends: nothing is left unguarded.
  */
 import { isDType, isTensor } from "../tensor/mod.ts";
-import { type Accessor, accessorOf, isSameVariable, isServed, type Subject } from "./accessors.ts";
+import { accessorOf, isSameVariable, isServed, privateAccess, type Subject } from "./accessors.ts";
 import { effectOf, EFFECTS, isIntrinsic, isIntrinsicName } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
 import { constantNamesAround, registerRebuilt } from "./program_text.ts";
@@ -16,7 +16,7 @@ import { canReadScopes, lookUp, readScopes } from "./scopes.ts";
 import type { Source } from "./source.ts";
 import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
 import { helpersFor, superView } from "./trace_helpers.ts";
-import type { Tracer } from "./tracer.ts";
+import { isPlainConstant, type Tracer } from "./tracer.ts";
 
 // deno-lint-ignore ban-types
 type AnyFunction = Function;
@@ -172,6 +172,7 @@ export class Closures {
       fn,
       names: free.filter((v) => v.kind === "binding").map((v) => v.name),
       privates: syntax.privates,
+      home,
       wantsThis: syntax.kind === "arrow" && syntax.usesOuterThis,
     };
     const wantsAccess = subject.names.length > 0 || subject.privates.length > 0 || subject.wantsThis;
@@ -183,7 +184,7 @@ export class Closures {
     const helpers = helpersFor(tracer, {
       home: home === null ? null : superView(tracer, home),
       privateHome: home,
-      access: () => this.#access(subject),
+      access: (name) => privateAccess(subject, name) ?? this.#closed(subject),
     });
     Object.defineProperty(scope, HELPER_NAME, { value: helpers });
     const expression = syntax.rewritten().expression;
@@ -197,7 +198,8 @@ export class Closures {
     let made: AnyFunction | null = null;
     return (...args: unknown[]): unknown => {
       if (made === null) {
-        const { self } = this.#access(subject);
+        const accessor = accessorOf(fn);
+        const self = accessor?.hasThis === true ? accessor.self : this.#closed(subject);
         const seen = typeof self === "object" && self !== null
           ? tracer.wrap(self, tracer.sources.root({ kind: "constant", value: self, name: "this" }))
           : self;
@@ -207,13 +209,11 @@ export class Closures {
     };
   }
 
-  /** The live access to a closure; ends the trace if an eager run must come first. */
-  #access(subject: Subject): Accessor {
-    const accessor = accessorOf(subject.fn);
-    if (accessor !== null && isServed(subject)) return accessor;
+  /** Ends the trace: an eager run must come first. */
+  #closed({ fn }: Subject): never {
     this.#mustBeServed = true;
     return this.#tracer.breakGraph(
-      `${nameOf(subject.fn)} uses private (#) members or the this around it, which could not be reached from here`,
+      `${nameOf(fn)} uses private (#) members or the this around it, which could not be reached from here`,
       "keep what the compiled function needs in public properties, or call it outside",
     );
   }
@@ -358,9 +358,7 @@ export class Closures {
     if (typeof value !== "object" || value === null || isTensor(value) || isDType(value) || isLibraryNamespace(value)) {
       return;
     }
-    if (Object.isFrozen(value) && Object.values(value).every((v) => typeof v !== "object" && typeof v !== "function")) {
-      return;
-    }
+    if (isPlainConstant(value)) return;
     tracer.breakGraph(`${nameOf(cls)}, which runs as it is, reads the object ${name} of its closure`, remedy);
   }
 }

@@ -42,7 +42,7 @@ export type Compiled<A extends readonly unknown[], R> =
 const MOST_BREAKS = 3;
 
 /** How many eager runs may open closures: nested functions may show only after the first. */
-const MOST_OPENED = 4;
+const MOST_OPENED = 8;
 
 /** Everything that is known of one compiled function. */
 class CompiledCode {

@@ -86,7 +86,8 @@ const HELPERS: Helpers = {
     const scopes = readScopes(fn);
     return { get: (name) => lookUp(scopes, name)?.value };
   },
-  hidden: (read, object) => typeof object === "object" && object !== null ? read(object) : undefined,
+  hidden: (read, object) =>
+    (typeof object === "object" || typeof object === "function") && object !== null ? read(object) : undefined,
   distinct: (values) => new Set(values).size === values.length,
   gradEnabled: isGradEnabled,
   defaultDtype: getDefaultDtype,

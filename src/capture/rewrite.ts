@@ -42,7 +42,6 @@ const LOOKUPS = new Set([
   "isSafeInteger",
   "isFinite",
   "isNaN",
-  "stringify",
   "groupBy",
 ]);
 
@@ -93,10 +92,9 @@ class Rewriter {
     }
   }
 
-  /** The place of an operator between two nodes; comments there are refused. */
+  /** The place of an operator between two nodes, outside of comments. */
   #between(from: number, to: number, operator: string): number {
-    const gap = this.#text.slice(from, to);
-    if (/\/[/*]/.test(gap)) this.refusal = `a comment stands beside ${operator}`;
+    const gap = this.#text.slice(from, to).replace(/\/\*[^]*?\*\/|\/\/[^\n]*/g, (c) => " ".repeat(c.length));
     return from + gap.indexOf(operator);
   }
 
@@ -217,6 +215,14 @@ class Rewriter {
       return;
     }
     const converts = callee.type === "Identifier" && CONVERSIONS.has(callee.name) && this.#free.has(callee.name);
+    if (
+      callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier" &&
+      callee.property.name === "stringify"
+    ) {
+      this.visit(callee);
+      args.forEach((arg, i) => i === 0 && arg.type !== "SpreadElement" ? this.#wrapped(arg, "deep") : this.visit(arg));
+      return;
+    }
     const lookUp = converts ||
       callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier" &&
         LOOKUPS.has(callee.property.name);

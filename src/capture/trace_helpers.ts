@@ -5,7 +5,7 @@
  * keep those answers true.
  */
 import { eq, exprOf, isSymInt } from "../symbolic/mod.ts";
-import type { Accessor, PrivateAccess } from "./accessors.ts";
+import type { PrivateAccess } from "./accessors.ts";
 import { GraphBreak } from "./graph_break.ts";
 import { lookUpDescriptor } from "./objects.ts";
 import type { Tracer } from "./tracer.ts";
@@ -16,7 +16,7 @@ export interface Place {
   readonly home: object | null;
   /** The prototype or class that holds the method: private names are told apart by it. */
   readonly privateHome: object | null;
-  readonly access: () => Accessor;
+  readonly access: (name: string) => PrivateAccess;
 }
 
 /** The helpers of one rebuilt function; keys are those that `rewrite.ts` writes. */
@@ -26,6 +26,7 @@ export interface Helpers {
   type(value: unknown): string;
   number(value: unknown): unknown;
   numbers(value: unknown): unknown;
+  deep(value: unknown): unknown;
   caught(error: unknown): void;
   priv(object: object): object;
   hasPrivate(name: string, object: object): boolean;
@@ -55,6 +56,7 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
         ? value.map((v: unknown) => isSymInt(v) ? Number(v) : v)
         : value;
     },
+    deep: (value) => plainSizes(value, new Set()),
     caught(error) {
       if (tracer.graphBreak !== null) throw tracer.graphBreak;
       if (!isOfProxies(error)) return;
@@ -66,9 +68,21 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
     priv: (object) => object === null || object === undefined ? object : privateView(tracer, place, object),
     hasPrivate: (name, object) => {
       const real = tracer.unwrap(object);
-      return typeof real === "object" && real !== null && accessOf(place, name).has(real);
+      return typeof real === "object" && real !== null && place.access(name).has(real);
     },
   };
+}
+
+/** Fresh arrays and plain objects with numbers in the place of sizes; what holds no size stays itself. */
+function plainSizes(value: unknown, open: Set<unknown>): unknown {
+  if (isSymInt(value)) return Number(value);
+  if (typeof value !== "object" || value === null || open.has(value)) return value;
+  if (!Array.isArray(value) && Reflect.getPrototypeOf(value) !== Object.prototype) return value;
+  open.add(value);
+  const entries = Object.entries(value).map(([k, v]): [string, unknown] => [k, plainSizes(v, open)]);
+  open.delete(value);
+  if (entries.every(([k, v]) => v === Reflect.get(value, k))) return value;
+  return Array.isArray(value) ? entries.map(([, v]) => v) : Object.fromEntries(entries);
 }
 
 /** Errors that JavaScript throws where a Proxy stands for an object with slots of the engine. */
@@ -76,12 +90,6 @@ function isOfProxies(error: unknown): boolean {
   if (error instanceof GraphBreak || error instanceof DOMException) return true;
   return error instanceof TypeError &&
     /incompatible|illegal invocation|private (member|field|method)|proxy|clone|receiver|brand/i.test(error.message);
-}
-
-function accessOf(place: Place, name: string): PrivateAccess {
-  const found = place.access().privates[name];
-  if (found === undefined) throw new TypeError(`there is no private member #${name}`);
-  return found;
 }
 
 const symbols = new WeakMap<object, Map<string, symbol>>();
@@ -102,7 +110,7 @@ function privateView(tracer: Tracer, place: Place, object: object): object {
   return new Proxy({}, {
     get(_, key): unknown {
       const name = String(key);
-      const access = accessOf(place, name);
+      const access = place.access(name);
       if (record === null) return access.get(tracer.unwrap(object) as object);
       const symbol = symbolOf(place.privateHome, name);
       if (record.overlay.has(symbol)) return record.overlay.get(symbol);
@@ -112,7 +120,7 @@ function privateView(tracer: Tracer, place: Place, object: object): object {
     },
     set(_, key, value): boolean {
       const name = String(key);
-      const access = accessOf(place, name);
+      const access = place.access(name);
       if (record === null) {
         access.set(tracer.unwrap(object) as object, value);
         return true;

@@ -575,9 +575,15 @@ export function isPlainPrototype(prototype: object | null): boolean {
 }
 
 /** Frozen records of plain values (a device, say) cannot change: their identity says all. */
-function isPlainConstant(value: object): boolean {
+export function isPlainConstant(value: object): boolean {
   if (!Object.isFrozen(value) || isNode(value)) return false;
-  return Object.values(value).every((v) => typeof v !== "object" || v === null);
+  if (!isPlainPrototype(Reflect.getPrototypeOf(value)) && !isLibraryInstance(value)) return false;
+  return Reflect.ownKeys(value).every((key) => {
+    const descriptor = Reflect.getOwnPropertyDescriptor(value, key);
+    if (descriptor === undefined || !("value" in descriptor)) return false;
+    const inner: unknown = descriptor.value;
+    return typeof inner !== "function" && (typeof inner !== "object" || inner === null);
+  });
 }
 
 /** Objects that keep their content where a Proxy cannot look. */

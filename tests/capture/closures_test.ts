@@ -180,7 +180,7 @@ Deno.test("an eager run gives live access to variables, and only to those of the
     return { bump: () => ++count, value: () => count };
   };
   const [a, b] = [make(10), make(20)];
-  const subject = { fn: a.bump, names: ["count"], privates: [], wantsThis: false };
+  const subject = { fn: a.bump, names: ["count"], privates: [], home: null, wantsThis: false };
   assert.equal(isServed(subject), false);
   // Another closure of the same text runs first.
   assert.equal(withAccessors([subject], () => b.bump() + a.bump()), 32);

@@ -258,7 +258,6 @@ idiom("default arguments that read other arguments and the closure", "graph", (c
 });
 
 idiom("arguments and rest parameters", "graph", (compile) => {
-  // deno-lint-ignore prefer-rest-params
   const f = compile(function (this: void, x: Tensor, ..._rest: Tensor[]) {
     return x.mul(arguments.length);
   });
@@ -305,11 +304,12 @@ idiom("an immediately called function and block scopes", "graph", (compile) => {
   const f = compile((x: Tensor) => {
     const y = (() => {
       const x2 = x.mul(x);
+      let y2 = x;
       {
         const x2 = x.add(1);
-        return x2.mul(2);
+        y2 = x2.mul(2);
       }
-      return x2;
+      return y2.add(x2);
     })();
     return y.sub(x);
   });

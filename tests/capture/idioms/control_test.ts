@@ -236,7 +236,6 @@ idiom("console inside, of a tensor that changes later", "eager", (compile) => {
 });
 
 idiom("console.log under another name", "eager", (compile) => {
-  // deno-lint-ignore no-console
   const { log } = console;
   const out = console;
   const f = compile((x: Tensor) => {
