@@ -4,7 +4,7 @@
  * Each is one `tessera::resample_axis` a dimension, the innermost first. The `vec` overloads, which exported programs call, take an output
  * size or scale factors. Mirrors ATen's UpSample operators.
  */
-import { computeType, float32 } from "../core/mod.ts";
+import { computeType, float32, uint8 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeMul } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -18,6 +18,11 @@ function checkedSpec(where: string, rank: number, input: MetaInput, size: readon
       `${where}: needs an input with ${rank + 2} dimensions and ${rank} output sizes, got ${
         shapeToText(input.shape)
       } and ${shapeToText(size)}`,
+    );
+  }
+  if (!where.includes("nearest") && !input.dtype.isFloat && input.dtype !== uint8) {
+    throw new TypeError(
+      `${where}: needs a floating point or uint8 input, got ${input.dtype.name}; convert with .to(float32)`,
     );
   }
   for (const s of size) {

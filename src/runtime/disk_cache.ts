@@ -143,6 +143,10 @@ export class DiskCache {
 
   /** Finds and checks an entry. A damaged one is removed, and the reason says so. Never throws. */
   lookup(key: CacheKey): CacheLookup {
+    return this.#lookup(key, true);
+  }
+
+  #lookup(key: CacheKey, again: boolean): CacheLookup {
     const indexPath = this.#indexPath(key);
     let text: string;
     try {
@@ -157,8 +161,11 @@ export class DiskCache {
     let bytes: Uint8Array<ArrayBuffer>;
     try {
       bytes = Deno.readFileSync(path);
-    } catch {
-      return this.#drop(indexPath, key, "object file is missing");
+    } catch (error) {
+      // Another process may have replaced the entry since its index was read.
+      if (again && readOrEmpty(indexPath) !== text) return this.#lookup(key, false);
+      const missing = error instanceof Deno.errors.NotFound;
+      return this.#drop(indexPath, key, missing ? "object file is missing" : `unreadable: ${messageOf(error)}`);
     }
     if (bytes.byteLength !== index.bytes || sha256(bytes) !== index.sha256) {
       removeIfThere(path);

@@ -171,9 +171,12 @@ function checkSample(op: Operator, sample: Sample): number {
   return fixed;
 }
 
-/** The number of their results depends on sizes; padding "same" reads the size of the kernel; a fractional scale rounds. */
+/**
+ * The number of their results, or of their steps in time, depends on sizes; padding "same" reads the size of the kernel; a
+ * fractional scale rounds.
+ */
 const FIXES =
-  /^aten\.(unsafe_)?(split|split_with_sizes|chunk|unbind|tensor_split|[hvd]split)(_copy)?\.|^aten\.conv\dd\.padding$|^aten\._?upsample_\w+\.vec$/;
+  /^aten\.(lstm|gru|rnn_tanh|rnn_relu|combinations|_chunk_cat|gradient|pdist)\.|^aten\.(unsafe_)?(split|split_with_sizes|chunk|unbind|tensor_split|[hvd]split)(_copy)?\.|^aten\.conv\dd\.padding$|^aten\._?upsample_\w+\.vec$/;
 
 /** Bins of unequal size are listed beforehand, so sizes must be numbers. */
 const REFUSES = /^tessera\.adaptive_/;

@@ -221,7 +221,7 @@ function maskText(op: PrimitiveName, a: string, b: string, vector: boolean): str
     case "signbit":
       return vector ? "(vi32){}" : "0";
     default:
-      throw new InternalError(`${op} is not defined on bool`);
+      throw new TypeError(`${op} is not defined on bool: convert to a floating point dtype first`);
   }
 }
 
@@ -255,7 +255,7 @@ function floatText(op: PrimitiveName, a: string, b: string): string {
     case "bitwiseXor":
     case "shiftLeft":
     case "shiftRight":
-      throw new InternalError(`${op} is not defined on floating point`);
+      throw new TypeError(`${op} is not defined on floating point: convert to an integer dtype first`);
     default:
       return `tsr_${op}(${a})`;
   }
@@ -307,7 +307,7 @@ function integerText(op: PrimitiveName, a: string, b: string, lane: Lane, vector
     case "round":
       return a;
     default:
-      throw new InternalError(`${op} is not defined on integers`);
+      throw new TypeError(`${op} is not defined on integers: convert to a floating point dtype first`);
   }
 }
 

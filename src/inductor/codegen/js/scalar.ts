@@ -204,7 +204,7 @@ function boolText(op: PrimitiveName, a: string, b: string): string {
     case "signbit":
       return "false";
     default:
-      throw new InternalError(`${op} is not defined on bool`);
+      throw new TypeError(`${op} is not defined on bool: convert to a floating point dtype first`);
   }
 }
 
@@ -290,7 +290,7 @@ function floatText(op: PrimitiveName, a: string, b: string, type: DType, use: Us
     case "signbit":
       return `(${a} < 0 || ${a} === 0 && 1 / ${a} < 0)`;
     default:
-      throw new InternalError(`${op} is not defined on ${type.name}`);
+      throw new TypeError(`${op} is not defined on ${type.name}: convert to a floating point dtype first`);
   }
 }
 
@@ -350,7 +350,7 @@ function intText(op: PrimitiveName, a: string, b: string, type: DType, use: UseH
     case "round":
       return a;
     default:
-      throw new InternalError(`${op} is not defined on ${type.name}`);
+      throw new TypeError(`${op} is not defined on ${type.name}: convert to a floating point dtype first`);
   }
 }
 
@@ -410,7 +410,7 @@ function bigintText(op: PrimitiveName, a: string, b: string, use: UseHelper): st
     case "round":
       return a;
     default:
-      throw new InternalError(`${op} is not defined on int64`);
+      throw new TypeError(`${op} is not defined on int64: convert to a floating point dtype first`);
   }
 }
 
