@@ -12,14 +12,13 @@ import {
   asExpr,
   ceilDiv,
   type Expr,
+  exprOf,
   floorDiv,
   max,
   min,
   mul,
   shapeToText,
   type Size,
-  sizeAdd,
-  sizeCeilDiv,
   sub,
 } from "../symbolic/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
@@ -164,23 +163,25 @@ export function adaptiveWindow(at: Expr, input: Expr, output: Expr): { readonly 
   return { start: floorDiv(mul(at, input), output), end: ceilDiv(mul(add(at, 1), input), output) };
 }
 
-/** The largest window of an adaptive pooling. */
-export function largestWindow(input: Size, output: Size): Size {
-  if (typeof input !== "number" || typeof output !== "number") return sizeAdd(sizeCeilDiv(input, output), 1);
+/** The largest window of an adaptive pooling; of sizes that are symbols, a bound of it, beyond which terms are masked. */
+export function windowExtent(input: Expr, output: Size): Expr {
+  const parts = exprOf(output);
+  if (input.kind !== "const" || parts.kind !== "const") return add(ceilDiv(input, parts), 1);
   let largest = 1;
-  for (let o = 0; o < output; o++) {
-    largest = Math.max(largest, Math.ceil((o + 1) * input / output) - Math.floor(o * input / output));
+  for (let o = 0; o < parts.value; o++) {
+    const end = Math.ceil((o + 1) * input.value / parts.value);
+    largest = Math.max(largest, end - Math.floor(o * input.value / parts.value));
   }
-  return largest;
+  return asExpr(largest);
 }
 
 /** Sums over small static extents by unrolling, otherwise by a reduction. */
 function sumOver(
   out: TensorMeta,
-  extents: readonly Size[],
+  extents: readonly Expr[],
   term: (index: readonly Expr[], at: readonly Expr[]) => Value,
 ): LoopNode {
-  const fixed = extents.filter((e): e is number => typeof e === "number");
+  const fixed = extents.flatMap((e) => e.kind === "const" ? [e.value] : []);
   if (fixed.length < extents.length || product(fixed) > UNROLL_LIMIT) {
     return reduction("sum", out.shape, extents, term, out.dtype);
   }
@@ -210,11 +211,7 @@ defineOp({
     const compute = computeType(out.dtype);
     const sizes = input.shape.slice(input.shape.length - rank);
     const outputs = exprsOf(outputSize);
-    const extents = sizes.map((e, d): Size => {
-      const output = outputSize[d] ?? 1;
-      if (e.kind === "const" && typeof output === "number") return largestWindow(e.value, output);
-      throw new TypeError(`adaptive_avg_pool: sizes that do not divide must be known: input ${sizes.map(String)}`);
-    });
+    const extents = sizes.map((e, d) => windowExtent(e, outputSize[d] ?? 1));
     return sumOver(out, extents, (index, tap) => {
       const [lead, spatial] = splitIndex(index, rank);
       const windows = spatial.map((e, d) => adaptiveWindow(e, sizes[d] ?? ZERO, outputs[d] ?? asExpr(1)));
@@ -243,11 +240,7 @@ defineOp({
     const outputs = grad.shape.slice(grad.shape.length - rank);
     const sizes = exprsOf(inputSize);
     // The windows that hold position i start with floor(i·O / I); their number is bounded by the largest window of the inverse map.
-    const extents = outputs.map((e, d): Size => {
-      const size = inputSize[d] ?? 1;
-      if (e.kind === "const" && typeof size === "number") return largestWindow(e.value, size);
-      throw new TypeError(`adaptive_avg_pool_input_grad: sizes must be known, got ${shapeToText(inputSize)}`);
-    });
+    const extents = outputs.map((e, d) => windowExtent(e, inputSize[d] ?? 1));
     return sumOver(out, extents, (index, c) => {
       const [lead, spatial] = splitIndex(index, rank);
       const at = spatial.map((e, d) => add(floorDiv(mul(e, outputs[d] ?? ZERO), sizes[d] ?? asExpr(1)), c[d] ?? ZERO));

@@ -7,7 +7,7 @@
 import { computeType, int64 } from "../core/mod.ts";
 import { ops, pointwise, reduction, type Value } from "../loops/mod.ts";
 import { add, asExpr, type Expr, type Size } from "../symbolic/mod.ts";
-import { adaptiveAverage, adaptiveSpec, adaptiveWindow, avgPoolSamples, largestWindow } from "./avg_pool.ts";
+import { adaptiveAverage, adaptiveSpec, adaptiveWindow, avgPoolSamples, windowExtent } from "./avg_pool.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { distinct, type PoolArgs, pooledShape, poolWindow } from "./max_pool.ts";
@@ -36,12 +36,8 @@ function average(where: string, rank: number, args: AvgArgs<TensorValue>, F: Fun
 }
 
 /** The window and position extents of an adaptive maximum. */
-function adaptiveTaps(sizes: readonly Expr[], outputSize: readonly Size[]): Size[] {
-  return sizes.map((e, d) => {
-    const output = outputSize[d] ?? 1;
-    if (e.kind === "const" && typeof output === "number") return largestWindow(e.value, output);
-    throw new TypeError("adaptive_max_pool: the sizes of the pooled dimensions must be known; they may not be dynamic");
-  });
+function adaptiveTaps(sizes: readonly Expr[], outputSize: readonly Size[]): Expr[] {
+  return sizes.map((e, d) => windowExtent(e, outputSize[d] ?? 1));
 }
 
 defineOp({
@@ -78,7 +74,7 @@ defineOp({
     const sizes = exprsOf(inputSize);
     const outputs = exprsOf(outputSize);
     const rank = sizes.length;
-    const extents = exprsOf(adaptiveTaps(sizes, outputSize));
+    const extents = adaptiveTaps(sizes, outputSize);
     return pointwise(out.shape, (index) => {
       const spatial = index.slice(index.length - rank);
       const positions: Value[] = [];
