@@ -16,7 +16,8 @@ import { canReadScopes, lookUp, readScopes } from "./scopes.ts";
 import type { Source } from "./source.ts";
 import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
 import { helpersFor, superView } from "./trace_helpers.ts";
-import { isPlainConstant, type Tracer } from "./tracer.ts";
+import type { Tracer } from "./tracer.ts";
+import { isPlainConstant } from "./values.ts";
 
 // deno-lint-ignore ban-types
 type AnyFunction = Function;

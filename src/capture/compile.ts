@@ -186,6 +186,12 @@ class CompiledCode {
     const message = `compile: ${this.name} ran eagerly: ${found.message}`;
     log("graph_breaks", () => message);
     warnOnce(message, "graph_break");
+    if (this.breaks.length === MOST_BREAKS) {
+      warnOnce(
+        `compile: ${this.name} could not be captured ${MOST_BREAKS} times and runs eagerly from now on, until reset()`,
+        "graph_break",
+      );
+    }
     return result;
   }
 }

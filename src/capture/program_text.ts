@@ -8,7 +8,8 @@
 import { stripTypeScriptTypes } from "node:module";
 import { parse, type Token } from "acorn";
 import type { SourceLocation } from "../graph/mod.ts";
-import { constantNames, type FunctionSyntax, importsOf, type RewrittenFunction } from "./syntax.ts";
+import { constantNames, importsOf } from "./program_names.ts";
+import type { FunctionSyntax, RewrittenFunction } from "./syntax.ts";
 
 /** How many files are looked at for one function. */
 const MOST_FILES = 256;

@@ -6,7 +6,7 @@
  * real is written while tracing, so a trace that throws leaves no mark. Mirrors `torch._dynamo`'s OutputGraph with FX's proxy tensors.
  */
 import { InternalError } from "../core/mod.ts";
-import { type Argument, type CallNode, Graph, isNode, type Node, type TensorMeta } from "../graph/mod.ts";
+import { type Argument, type CallNode, Graph, type Node, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
 import { exprOf, isSymInt } from "../symbolic/mod.ts";
 import {
@@ -23,7 +23,6 @@ import {
   Tensor,
   withMode,
 } from "../tensor/mod.ts";
-import { types } from "node:util";
 import { isCollection, proxyCollection } from "./collections.ts";
 import type { InputSizes } from "./dynamic.ts";
 import { GraphBreak, noteLocation } from "./graph_break.ts";
@@ -31,7 +30,9 @@ import { isIntrinsic } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryInstance, isLibraryNamespace } from "./library.ts";
 import { proxyObject, type ProxyRecord, type Tracing } from "./objects.ts";
 import type { ShapeEnv } from "./shape_env.ts";
+import { type NotedCall, notedCall } from "./noted_call.ts";
 import { type Source, SourceTree } from "./source.ts";
+import { isOpaque, isPlainConstant, isPlainPrototype, isProxy } from "./values.ts";
 
 /** A real tensor that entered the trace, and what stands for it. */
 export interface LiftedTensor {
@@ -63,17 +64,6 @@ export interface FunctionPolicy {
   // deno-lint-ignore ban-types
   pin(cls: Function): void;
   readonly assigned: readonly { readonly write: (value: unknown) => void; readonly value: unknown }[];
-}
-
-/** A call that happens again after each run. */
-export interface NotedCall {
-  readonly object: object;
-  readonly key: string;
-  readonly args: readonly unknown[];
-  /** Versions of the tensors at the time of the call. */
-  readonly versions: ReadonlyMap<Tensor, number>;
-  /** Objects of the program among the arguments. */
-  readonly used: ReadonlySet<ProxyRecord>;
 }
 
 /** A remark for `explain`: what capture could not see or guard. */
@@ -274,30 +264,12 @@ export class Tracer implements DispatchMode, Tracing {
     return value;
   }
 
-  /** Notes a call that prints its arguments. They are as they are now, so what changes later ends the trace. */
+  /** Notes a call that prints its arguments. */
   noteCall(object: object, key: string, args: readonly unknown[]): void {
-    const versions = new Map<Tensor, number>();
-    const used = new Set<ProxyRecord>();
-    const copy = (value: unknown): unknown => {
-      if (value instanceof Tensor) {
-        versions.set(value, value.storage.version);
-        return value;
-      }
-      if (typeof value !== "object" || value === null || isSymInt(value) || isDType(value)) return value;
-      const record = this.#records.get(value);
-      if (record !== undefined) {
-        // Below it anything might change.
-        this.comparedObjects = true;
-        used.add(record);
-        return value;
-      }
-      if (Array.isArray(value)) return value.map(copy);
-      if (Reflect.getPrototypeOf(value) === Object.prototype) {
-        return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, copy(v)]));
-      }
-      return this.breakGraph(`${key} prints an object of a class of its own`, "print its fields, or print outside");
-    };
-    this.calls.push({ object, key, args: args.map(copy), versions, used });
+    const call = notedCall(this, object, key, args);
+    // Below the objects that it prints anything might change.
+    if (call.used.size > 0) this.comparedObjects = true;
+    this.calls.push(call);
   }
 
   /** Changes whenever the trace writes, draws, prints or assigns anything. */
@@ -548,10 +520,6 @@ export class Tracer implements DispatchMode, Tracing {
   }
 }
 
-function isProxy(value: object): boolean {
-  return types.isProxy(value);
-}
-
 /** Results may share memory with an argument that is not written. */
 function mayAlias(op: Operator): boolean {
   return op.schema.args.some((a) => a.alias !== null && !a.mutated);
@@ -566,33 +534,4 @@ export function metaOf(t: Tensor): TensorMeta {
 function nameOf(source: Source): string {
   const text = source.toString();
   return text.replace(/^args\[(\d+)\]/, "arg$1").replace(/[^A-Za-z0-9_]+/g, "_");
-}
-
-/** Tells whether a prototype is that of plain data. */
-export function isPlainPrototype(prototype: object | null): boolean {
-  return prototype === null || prototype === Object.prototype || prototype === Array.prototype ||
-    prototype === Map.prototype || prototype === Set.prototype;
-}
-
-/** Frozen records of plain values (a device, say) cannot change: their identity says all. */
-export function isPlainConstant(value: object): boolean {
-  if (!Object.isFrozen(value) || isNode(value)) return false;
-  if (!isPlainPrototype(Reflect.getPrototypeOf(value)) && !isLibraryInstance(value)) return false;
-  return Reflect.ownKeys(value).every((key) => {
-    const descriptor = Reflect.getOwnPropertyDescriptor(value, key);
-    if (descriptor === undefined || !("value" in descriptor)) return false;
-    const inner: unknown = descriptor.value;
-    return typeof inner !== "function" && (typeof inner !== "object" || inner === null);
-  });
-}
-
-/** Objects that keep their content where a Proxy cannot look. */
-function isOpaque(value: object): boolean {
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return true;
-  if (value instanceof Date || value instanceof RegExp || value instanceof Promise) return true;
-  return value instanceof WeakRef || Symbol.asyncIterator in value || isRunningIterator(value);
-}
-
-function isRunningIterator(value: object): boolean {
-  return value instanceof Iterator || (Symbol.iterator in value && "next" in value && typeof value.next === "function");
 }

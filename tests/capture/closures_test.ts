@@ -4,7 +4,8 @@ import { canReadScopes, compile, explain } from "../../src/capture/mod.ts";
 import { Tensor, tensor } from "../../src/tensor/mod.ts";
 import { accessorOf, isSameVariable, isServed, withAccessors } from "../../src/capture/accessors.ts";
 import { readScopes } from "../../src/capture/scopes.ts";
-import { constantNames, functionSyntax, readSyntax } from "../../src/capture/syntax.ts";
+import { constantNames } from "../../src/capture/program_names.ts";
+import { functionSyntax, readSyntax } from "../../src/capture/syntax.ts";
 import { compilations, eachBackend, full, same } from "./support.ts";
 
 const settings = { scale: 2, deep: { list: [1, 2] } };
