@@ -160,7 +160,8 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
 
 // deno-lint-ignore ban-types
 function usesPrivate(fn: Function): boolean {
-  return functionSyntax(fn).usesPrivate;
+  // A private name is written with a hash sign; most methods have none and need no parsing.
+  return Function.prototype.toString.call(fn).includes("#") && functionSyntax(fn).usesPrivate;
 }
 
 function shadowFunction(real: object): object {

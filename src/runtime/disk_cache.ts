@@ -16,6 +16,9 @@ import { config, isStageEnabled, readEnvironment } from "../core/config.ts";
 import { emitEvent, warnOnce } from "../core/log.ts";
 import { formatBytes } from "./buffer.ts";
 
+/** How often a process that writes little counts the whole cache: small enough to be cheap, so that the limit still holds in the long run. */
+const COUNT_CHANCE = 1 / 50;
+
 /** Names one entry. Made by {@linkcode cacheKey}. */
 export interface CacheKey {
   /** Kind of bytes, also the file extension: `"so"`, `"plan"`, `"cubin"`. */
@@ -119,8 +122,9 @@ export class DiskCache {
   readonly limitBytes: number;
   #hits = 0;
   readonly #misses = new Map<string, number>();
-  /** Bytes on disk as far as this process knows; counted on the first write. */
+  /** Bytes on disk as far as this process knows, once it has counted them. */
   #bytes: number | undefined;
+  #written = 0;
 
   constructor(options: DiskCacheOptions) {
     this.limitBytes = options.limitBytes ?? 4 * 2 ** 30;
@@ -197,8 +201,11 @@ export class DiskCache {
     // The object first: an index never names what is not there.
     this.#write(objectPath, bytes);
     this.#write(this.#indexPath(key), new TextEncoder().encode(JSON.stringify(index)));
-    this.#bytes = (this.#bytes ?? this.#measure()) + bytes.byteLength;
-    if (this.#bytes > this.limitBytes) this.sweep();
+    this.#written += bytes.byteLength;
+    if (this.#bytes !== undefined) this.#bytes += bytes.byteLength;
+    // Counting a large cache takes 0.1 s, so a process that writes little counts it only now and then.
+    else if (this.#written > this.limitBytes / 64 || Math.random() < COUNT_CHANCE) this.#bytes = this.#measure();
+    if (this.#bytes !== undefined && this.#bytes > this.limitBytes) this.sweep();
     return objectPath;
   }
 
