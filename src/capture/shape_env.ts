@@ -15,6 +15,7 @@ import {
   newSym,
   not,
   type ShapeEnvLike,
+  substitute,
   type Sym,
   symbol,
   SymInt,
@@ -40,6 +41,9 @@ export class ShapeEnv implements ShapeEnvLike {
   readonly #hints = new Map<Sym, number>();
   readonly #byHint = new Map<number, Sym>();
   readonly #guards = new Map<BoolExpr, ShapeGuard>();
+  /** Expressions that a guard says are a number. */
+  readonly #known = new Map<Expr, Expr>();
+  readonly #fixed = new Map<Sym, Expr>();
 
   /** The symbols, in order of creation. */
   get symbols(): readonly Sym[] {
@@ -72,19 +76,32 @@ export class ShapeEnv implements ShapeEnvLike {
   evaluateBool(e: BoolExpr, reason: string): boolean {
     if (e.kind === "bool") return e.value;
     const answer = evaluateBool(e, (s) => this.#hintOf(s));
-    const condition = answer ? e : not(e);
-    if (!this.#guards.has(condition)) {
-      this.#guards.set(condition, { condition, reason, location: userLocation() });
-    }
+    this.#guard(answer ? e : not(e), reason);
     return answer;
+  }
+
+  /** What was asked may not be asked again of loops, which know no guards: a size that is guarded to be 1 broadcasts. */
+  known(e: Expr): Expr {
+    // Symbols stay: graphs read them off their inputs.
+    if (e.kind === "symbol" || e.kind === "const") return e;
+    const fixed = this.#fixed.size === 0 ? e : substitute(e, this.#fixed);
+    return this.#known.get(e) ?? this.#known.get(fixed) ?? fixed;
+  }
+
+  #guard(condition: BoolExpr, reason: string): void {
+    if (condition.kind === "bool" || this.#guards.has(condition)) return;
+    this.#guards.set(condition, { condition, reason, location: userLocation() });
+    if (condition.kind !== "eq") return;
+    const { a, b } = condition;
+    const [e, value] = a.kind === "const" ? [b, a] : [a, b];
+    if (value.kind !== "const") return;
+    if (e.kind === "symbol") this.#fixed.set(e.symbol, value);
+    else this.#known.set(e, value);
   }
 
   evaluateInt(e: Expr, reason: string): number {
     const value = this.hint(e);
-    const condition = eq(e, value);
-    if (condition.kind !== "bool" && !this.#guards.has(condition)) {
-      this.#guards.set(condition, { condition, reason, location: userLocation() });
-    }
+    this.#guard(eq(e, value), reason);
     return value;
   }
 

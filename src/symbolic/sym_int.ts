@@ -19,6 +19,8 @@ export interface ShapeEnvLike {
   hint(e: Expr): number;
   /** Fixes an expression to its value and guards on that. */
   evaluateInt(e: Expr, reason: string): number;
+  /** A plainer expression that the guards say is the same; absent, or `e` itself, if there is none. */
+  known?(e: Expr): Expr;
 }
 
 /** A tensor size: a number, or an expression over sizes that change from call to call. */
@@ -142,7 +144,7 @@ export function isSymInt(value: unknown): value is SymInt {
 
 /** The expression of a size. */
 export function exprOf(size: Size): Expr {
-  return typeof size === "number" ? constant(size) : size.expr;
+  return typeof size === "number" ? constant(size) : size.env.known?.(size.expr) ?? size.expr;
 }
 
 /** The size of an expression: a number where it is constant. */
