@@ -7,7 +7,16 @@
  */
 const paths = Deno.args.some((a) => !a.startsWith("-")) ? [] : ["tests/"];
 const command = new Deno.Command(Deno.execPath(), {
-  args: ["test", "-A", "--parallel", "--reporter=dot", ...Deno.args, ...paths],
+  args: [
+    "test",
+    "-A",
+    "--no-check",
+    "--parallel",
+    "--reporter=dot",
+    "--preload=tests/setup.ts",
+    ...Deno.args,
+    ...paths,
+  ],
   cwd: new URL("../", import.meta.url),
   env: { DENO_JOBS: String(navigator.hardwareConcurrency), NO_COLOR: "1" },
   stdout: "piped",
