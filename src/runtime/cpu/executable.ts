@@ -6,7 +6,7 @@
  */
 import { type Executable, type SlotSource, SlotTable } from "../kernel.ts";
 import { OutOfMemoryError } from "../buffer.ts";
-import { addressOf, type CpuBuffer, cpuAllocator } from "./memory.ts";
+import { addressOf, cpuAllocator, type CpuBuffer } from "./memory.ts";
 import type { Library, NativeKernel } from "./library.ts";
 import { threadPool } from "./thread_pool.ts";
 
