@@ -85,7 +85,9 @@ export class ShapeEnv implements ShapeEnvLike {
     // Symbols stay: graphs read them off their inputs.
     if (e.kind === "symbol" || e.kind === "const") return e;
     const fixed = this.#fixed.size === 0 ? e : substitute(e, this.#fixed);
-    return this.#known.get(e) ?? this.#known.get(fixed) ?? fixed;
+    const found = this.#known.get(e) ?? this.#known.get(fixed) ?? fixed;
+    // Only what broadcasts or is empty: other sizes and strides keep the form in which all of the graph says them.
+    return found.kind === "const" && found.value <= 1 ? found : e;
   }
 
   #guard(condition: BoolExpr, reason: string): void {
