@@ -26,12 +26,12 @@ function checkSeeds(first: number, count: number, sizes: number, batch: number, 
   assert.ok(steps > count * 5, `${count} programs have only ${steps} steps`);
 }
 
-Deno.test("200 random programs compiled to JavaScript agree with the reference", () => {
-  checkSeeds(10_000, 200, 30, 8, { tier: "js" });
+Deno.test("800 random programs compiled to JavaScript agree with the reference", () => {
+  checkSeeds(10_000, 800, 30, 8, { tier: "js" });
 });
 
-Deno.test("40 random programs compiled with symbolic sizes agree with the reference", () => {
-  checkSeeds(20_000, 40, 20, 4, { tier: "js", dynamic: true });
+Deno.test("120 random programs compiled with symbolic sizes agree with the reference", () => {
+  checkSeeds(20_000, 120, 20, 4, { tier: "js", dynamic: true });
 });
 
 const toolchain = findToolchain();

@@ -1,0 +1,177 @@
+// deno-lint-ignore-file no-console -- a program that reports to its user
+/**
+ * Writes `docs/operators.md` from the operator table: `deno run -A tools/operators_doc.ts [--check]`.
+ *
+ * One line an operator: target, schema, how it is defined, whether it is differentiable, the dtypes that its samples run with, notes. Conformance figures come
+ * from `tests/conformance/figures.json`, which `deno task conformance --record` writes. With `--check`, fails if the file is not what it would write.
+ */
+import "../mod.ts";
+import {
+  bfloat16,
+  bool,
+  complex64,
+  type DType,
+  float16,
+  float32,
+  float64,
+  int32,
+  int64,
+  uint8,
+} from "../src/core/mod.ts";
+import { allOps, type Operator, SampleGenerator } from "../src/ops/mod.ts";
+import { dispatchComplete, noGrad, referenceBackend, withEagerBackend } from "../src/tensor/mod.ts";
+import { makeArgs } from "../tests/ops/harness.ts";
+
+const DTYPES: readonly DType[] = [float32, float64, float16, bfloat16, int64, int32, uint8, bool, complex64];
+
+interface Figures {
+  readonly values: { readonly passed: number; readonly failed: number; readonly skipped: number };
+  readonly gradients: { readonly passed: number; readonly failed: number; readonly skipped: number };
+  readonly failures: readonly { readonly id: string; readonly target: string; readonly reason: string }[];
+}
+
+/** Why operators of recorded cases differ, where the reason is known. */
+const REASONS: Readonly<Record<string, string>> = {
+  "aten._batch_norm_with_update.default":
+    "bfloat16: PyTorch rounds the scale and the shift to bfloat16 before it applies them; here all is float32",
+  "aten.as_strided_scatter.default":
+    "PyTorch's gradient of self keeps exactly the elements that were overwritten and drops the others; here it is the mathematical one",
+  "aten.gather.default": "an empty index of more dimensions than self, compiled",
+  "aten.grid_sampler.default": "half types: PyTorch rounds the positions to half; here they are float32",
+  "aten.grid_sampler_2d.default": "half types: PyTorch rounds the positions to half; here they are float32",
+  "aten.layer_norm.default":
+    "one element a row: the exact gradient of the weight is 0, PyTorch's is the rounding error of its formula",
+  "aten.linear.default": "float16: another order of sums where terms cancel",
+  "aten.logcumsumexp.default": "inputs of 10,000: the gradient's exponent has an error of 5e-4, in both",
+  "aten.upsample_bicubic2d.vec": "uint8: PyTorch interpolates with fixed-point weights",
+  "aten.upsample_bilinear2d.vec": "uint8: PyTorch interpolates with fixed-point weights",
+};
+
+function definition(op: Operator): string {
+  if (op.functional !== null) return `in place of ${op.functional.target}`;
+  return op.view !== null ? `${op.kind} (view)` : op.kind;
+}
+
+/** Whether gradients flow through, as far as the table alone tells. */
+function isDifferentiable(op: Operator): boolean {
+  const own = op.functional ?? op;
+  return own.vjp !== null || own.decompose !== null;
+}
+
+/** Dtypes with which the first sample that exists runs on the reference executor. */
+function dtypesOf(op: Operator): string {
+  const own = op.functional ?? op;
+  const found: string[] = [];
+  for (const dtype of DTYPES) {
+    try {
+      const sample = own.samples(new SampleGenerator(dtype))[0];
+      if (sample === undefined) continue;
+      withEagerBackend(referenceBackend, () => noGrad(() => dispatchComplete(own, makeArgs(own, sample, 7))));
+      found.push(dtype.short);
+    } catch {
+      // Refused by meta, or not defined on this dtype.
+      continue;
+    }
+  }
+  return found.join(" ");
+}
+
+function notesOf(op: Operator): string {
+  const notes = [
+    op.isRandom ? "random" : "",
+    op.isDataDependent ? "shape depends on data: runs between graphs" : "",
+    op.kind === "host" && !op.isDataDependent ? "an algorithm on the host, a step of its own in plans" : "",
+    op.isPublic ? "" : "internal",
+  ].filter((n) => n !== "");
+  return notes.join("; ");
+}
+
+const cell = (text: string): string => text.replaceAll("|", "\\|");
+
+function table(ops: readonly Operator[]): string[] {
+  const out = [
+    "| operator | schema | defined by | differentiable | dtypes | notes |",
+    "| --- | --- | --- | --- | --- | --- |",
+  ];
+  for (const op of ops) {
+    out.push(
+      `| ${op.target} | \`${cell(op.schema.text)}\` | ${definition(op)} | ${isDifferentiable(op) ? "yes" : ""} | ${
+        dtypesOf(op)
+      } | ${notesOf(op)} |`,
+    );
+  }
+  return out;
+}
+
+function percent(c: Figures["values"]): string {
+  const total = c.passed + c.failed;
+  return `${c.passed} of ${total} (${(100 * c.passed / Math.max(total, 1)).toFixed(1)} %), ${c.skipped} skipped`;
+}
+
+function readFigures(): Record<string, Figures> {
+  return JSON.parse(Deno.readTextFileSync(new URL("../tests/conformance/figures.json", import.meta.url)));
+}
+
+function document(): string {
+  const ops = allOps().sort((a, b) => a.target < b.target ? -1 : 1);
+  const figures = readFigures();
+  const lines = [
+    "# Operators",
+    "",
+    "Generated by `tools/operators_doc.ts` from the operator table. `loop`: a loop body, from which every kernel derives. `decompose`: written with other",
+    "operators, also differentiated through. `host`: an algorithm on host memory. Dtypes are those with which the operator's own samples run.",
+    "",
+    "Every operator runs on the CPU: eagerly, on JavaScript kernels, and on C++ kernels where there is a compiler.",
+    "",
+    "## Conformance",
+    "",
+    "Recorded results of PyTorch for operators of exported programs, run by `deno task conformance --vectors DIR --record`.",
+    "",
+    "| executor | values | gradients |",
+    "| --- | --- | --- |",
+    ...Object.entries(figures).map(([name, f]) => `| ${name} | ${percent(f.values)} | ${percent(f.gradients)} |`),
+    "",
+    "What differs, by operator, with one reason each:",
+    "",
+    "| operator | executors | cases | reason |",
+    "| --- | --- | --- | --- |",
+  ];
+  const byTarget = new Map<string, { executors: Set<string>; ids: Set<string>; reason: string }>();
+  for (const [name, f] of Object.entries(figures)) {
+    for (const { id, target, reason } of f.failures) {
+      const entry = byTarget.get(target) ?? { executors: new Set(), ids: new Set(), reason };
+      entry.executors.add(name);
+      entry.ids.add(id);
+      byTarget.set(target, entry);
+    }
+  }
+  for (const [target, e] of [...byTarget].sort(([a], [b]) => a < b ? -1 : 1)) {
+    lines.push(`| ${target} | ${[...e.executors].join(", ")} | ${e.ids.size} | ${cell(REASONS[target] ?? e.reason)} |`);
+  }
+  const aten = ops.filter((op) => op.target.startsWith("aten."));
+  const own = ops.filter((op) => !op.target.startsWith("aten."));
+  lines.push("", `## ATen operators (${aten.length})`, "", ...table(aten));
+  lines.push(
+    "",
+    `## Tessera's own (${own.length})`,
+    "",
+    "Primitives that ATen operators decompose into.",
+    "",
+    ...table(own),
+    "",
+  );
+  return lines.join("\n");
+}
+
+const path = new URL("../docs/operators.md", import.meta.url);
+const text = document();
+if (Deno.args.includes("--check")) {
+  const now = await Deno.readTextFile(path).catch(() => "");
+  if (now !== text) {
+    console.error("docs/operators.md is not up to date: run deno run -A tools/operators_doc.ts");
+    Deno.exit(1);
+  }
+} else {
+  await Deno.writeTextFile(path, text);
+  console.log(`docs/operators.md: ${allOps().length} operators`);
+}
