@@ -37,9 +37,9 @@ Deno.test("120 random programs compiled with symbolic sizes agree with the refer
 const toolchain = findToolchain();
 
 Deno.test({
-  name: `24 random programs compiled to C++ agree with the reference${toolchain.ok ? "" : ` (${toolchain.problem})`}`,
+  name: `80 random programs compiled to C++ agree with the reference${toolchain.ok ? "" : ` (${toolchain.problem})`}`,
   ignore: !toolchain.ok,
-  fn: () => checkSeeds(30_000, 24, 12, 8, { tier: "cpp" }),
+  fn: () => checkSeeds(30_000, 80, 20, 8, { tier: "cpp" }),
 });
 
 Deno.test("shrinkProgram() keeps only what a failure needs", () => {
