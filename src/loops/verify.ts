@@ -43,7 +43,8 @@ function verifyOne(where: string, v: Value, allowed: ReadonlySet<Sym>): void {
       if (typeof v.value === "bigint" && v.dtype !== int64) fail(where, `a bigint of type ${v.dtype.name}`, v);
       return;
     case "index":
-      if (v.dtype.isFloat || v.dtype === bool) fail(where, "an index is an integer", v);
+      // An index may be used as a number of any type that counts: positions that are interpolated are floats.
+      if (v.dtype.isComplex) fail(where, `an index as ${v.dtype.name}`, v);
       return verifyIndexAndGathers(where, v.expr, allowed);
     case "load":
       if (v.dtype !== v.buffer.dtype) fail(where, `a load of ${v.buffer.dtype.name} yields ${v.dtype.name}`, v);
