@@ -1,0 +1,92 @@
+/**
+ * What the runtime needs in order to launch generated CUDA kernels: modules as text, and for each step of the host plan its launches.
+ *
+ * Everything is data over the plan's size symbols: a static graph has numbers only, so that its launches can be recorded into a CUDA graph once.
+ * Rules for whoever launches:
+ * - launches of a step run in order on one stream, and steps in order of the plan;
+ * - a launch with a 0 in its grid is left out;
+ * - a `buffer` argument with `align` must be such a multiple: a caller's tensor that is not is copied first (and copied back if it is written);
+ * - scratch memory of one id is the same memory for all launches of one step, and dead after it; `zeroed` memory is all zero bytes when the step
+ *   begins, and the kernels leave it zero: it may be zeroed once and kept for later runs as long as nothing else writes it;
+ * - the error words are 0 while all is well, see {@linkcode ERROR_WORDS}.
+ */
+import type { BufferRef } from "../../../loops/mod.ts";
+import type { Expr, Sym } from "../../../symbolic/mod.ts";
+import type { L2_PROMOTION, SWIZZLE, TENSOR_MAP_TYPE } from "../../../runtime/cuda/tensor_map.ts";
+import type { HostGroup } from "../../groups.ts";
+
+/** int64 words that `error` points to: how many indices were out of range, then one such index and the size that it broke; one in reserve. */
+export const ERROR_WORDS = 4;
+
+/** A tensor map to be encoded when sizes and addresses are known; dimensions innermost first. */
+export interface TensorMapSpec {
+  readonly type: keyof typeof TENSOR_MAP_TYPE;
+  /** Elements between the slot's element 0 and the map's. */
+  readonly offset: Expr;
+  /** Elements a dimension. */
+  readonly sizes: readonly Expr[];
+  /** Bytes between neighbours in each dimension but the innermost. */
+  readonly strideBytes: readonly Expr[];
+  readonly box: readonly number[];
+  readonly swizzle: keyof typeof SWIZZLE;
+  readonly l2Promotion: keyof typeof L2_PROMOTION;
+}
+
+/** One argument of a kernel, in the order of its parameters. */
+export type CudaArg =
+  /** A pointer to the slot's element 0. */
+  | { readonly kind: "buffer"; readonly buffer: BufferRef; readonly align: number }
+  | { readonly kind: "size"; readonly sym: Sym; readonly type: "i32" | "i64" }
+  /** Device memory for one step. */
+  | { readonly kind: "scratch"; readonly bytes: Expr; readonly zeroed: boolean; readonly id: number }
+  /** 128 bytes by value, aligned to 64. */
+  | { readonly kind: "tensorMap"; readonly buffer: BufferRef; readonly map: TensorMapSpec }
+  /** A pointer to {@linkcode ERROR_WORDS} words. */
+  | { readonly kind: "error" };
+
+/** One launch. */
+export interface CudaLaunch {
+  /** Position in {@linkcode CudaModules.modules}, and the function's name there. */
+  readonly module: number;
+  readonly function: string;
+  readonly args: readonly CudaArg[];
+  readonly grid: readonly [Expr, Expr, Expr];
+  readonly block: readonly [number, number, number];
+  readonly cluster?: readonly [number, number, number];
+  /** Dynamic shared memory. */
+  readonly sharedBytes: number;
+  /** Operators that the kernel computes, for errors and profiles. */
+  readonly origin: string;
+}
+
+/** One translation unit; independent of all others. */
+export interface CudaModuleText {
+  readonly source: string;
+  readonly functions: readonly string[];
+}
+
+/** What a step of the plan does. */
+export type CudaStep =
+  | { readonly kind: "launches"; readonly launches: readonly CudaLaunch[] }
+  | { readonly kind: "host"; readonly group: HostGroup };
+
+/** A plan as CUDA text and launches; `steps[i]` belongs to `plan.steps[i]`. */
+export interface CudaModules {
+  readonly modules: readonly CudaModuleText[];
+  readonly steps: readonly CudaStep[];
+  /** Flags for nvrtc beside `--gpu-architecture`. */
+  readonly flags: readonly string[];
+  /** `sm_90a`-like name that the text needs. */
+  readonly architecture: string;
+}
+
+/** The device that text is written for. */
+export interface CudaOptions {
+  /** Compute capability as a number: 80, 89, 90, 100. */
+  readonly arch: number;
+  readonly multiprocessors: number;
+  /** Products of float32 may use tf32 tensor cores; off as in PyTorch. */
+  readonly allowTf32?: boolean;
+  /** Scatters add in a fixed order, at a cost. */
+  readonly deterministic?: boolean;
+}
