@@ -12,15 +12,14 @@
  */
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Expr, Sym } from "../../../symbolic/mod.ts";
-import type { L2_PROMOTION, SWIZZLE, TENSOR_MAP_TYPE } from "../../../runtime/cuda/tensor_map.ts";
 import type { HostGroup } from "../../groups.ts";
 
-/** int64 words that `error` points to: how many indices were out of range, then one such index and the size that it broke; one in reserve. */
+/** int64 words that `error` points to, as on the CPU: an index out of range, the size that it broke, 1 if there is one; one in reserve. */
 export const ERROR_WORDS = 4;
 
 /** A tensor map to be encoded when sizes and addresses are known; dimensions innermost first. */
 export interface TensorMapSpec {
-  readonly type: keyof typeof TENSOR_MAP_TYPE;
+  readonly type: "float16" | "bfloat16" | "float32" | "tfloat32" | "uint8";
   /** Elements between the slot's element 0 and the map's. */
   readonly offset: Expr;
   /** Elements a dimension. */
@@ -28,8 +27,8 @@ export interface TensorMapSpec {
   /** Bytes between neighbours in each dimension but the innermost. */
   readonly strideBytes: readonly Expr[];
   readonly box: readonly number[];
-  readonly swizzle: keyof typeof SWIZZLE;
-  readonly l2Promotion: keyof typeof L2_PROMOTION;
+  readonly swizzle: "none" | 32 | 64 | 128;
+  readonly l2Promotion: "none" | 64 | 128 | 256;
 }
 
 /** One argument of a kernel, in the order of its parameters. */
