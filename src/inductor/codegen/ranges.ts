@@ -57,14 +57,18 @@ export function findRanges(
       case "pointwise":
         if (s.out.dtype !== bool && !s.out.dtype.isFloat) set(s.out, pointwiseRange(s.op, s.args.map(rangeOf)));
         break;
-      case "accumulate": {
+      case "accumulate":
+      case "accumulateAt": {
         const r = rangeOf(s.value);
         const lower = Math.min(r.lower, 0) * steps;
         const upper = Math.max(r.upper, 0) * steps;
         const total = s.op === "sum" ? { lower, upper } : s.op === "prod" ? FULL : r;
-        ranges.set(s.accumulator, total);
+        ranges.set(s.kind === "accumulate" ? s.accumulator : s.accumulators, total);
         break;
       }
+      case "finishAt":
+        set(s.out, rangeOf(s.accumulators));
+        break;
       case "finish":
         if (s.op === "argmax" || s.op === "argmin") set(s.out, { lower: 0, upper: Number.MAX_SAFE_INTEGER });
         else set(s.out, rangeOf(s.accumulator));

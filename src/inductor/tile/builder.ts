@@ -8,7 +8,7 @@
 import { bool, type DType, InternalError } from "../../core/mod.ts";
 import { type BufferRef, indirectPayload, type PrimitiveName, type Value } from "../../loops/mod.ts";
 import { type Expr, freeSymbols, newSym, substitute, type Sym, symbol } from "../../symbolic/mod.ts";
-import type { Axis, TileReduceOp, TileStatement, TileValue } from "./tile_ir.ts";
+import type { Axis, TileArrayOp, TileReduceOp, TileStatement, TileValue } from "./tile_ir.ts";
 
 interface Frame {
   readonly axis: Axis | null;
@@ -131,9 +131,34 @@ export class Builder {
   /** Reads an accumulator in the innermost frame. */
   read(accumulator: TileValue, op: TileReduceOp, dtype: DType): TileValue {
     const isPosition = op === "argmax" || op === "argmin";
-    const axes = accumulator.axes.filter((axis) => axis.role === "grid");
+    const axes = accumulator.axes.filter((axis) => axis.role === "grid" || this.#symbolDepth.has(axis.symbol));
     const out = this.#make(isPosition ? dtype : accumulator.dtype, axes, this.#frames.length - 1);
     this.#top().statements.push({ kind: "finish", out, accumulator, op });
+    return out;
+  }
+
+  /** Emits an array of accumulators into the innermost frame. */
+  accumulators(op: TileArrayOp, dtype: DType, size: Expr): TileValue {
+    const out = this.#make(dtype, [], this.#frames.length - 1);
+    this.#top().statements.push({ kind: "accumulators", out, op, size });
+    return out;
+  }
+
+  /** Combines into an accumulator of an array, in the innermost frame. */
+  accumulateAt(accumulators: TileValue, op: TileArrayOp, index: Expr, value: TileValue): void {
+    this.#top().statements.push({
+      kind: "accumulateAt",
+      accumulators,
+      op,
+      index,
+      value: this.#cast(value, accumulators.dtype),
+    });
+  }
+
+  /** Reads an accumulator of an array, in the innermost frame. */
+  readAt(accumulators: TileValue, op: TileArrayOp, index: Expr): TileValue {
+    const out = this.#make(accumulators.dtype, this.axesOf([index]), this.#frames.length - 1);
+    this.#top().statements.push({ kind: "finishAt", out, accumulators, op, index });
     return out;
   }
 

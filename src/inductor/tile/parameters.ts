@@ -16,7 +16,11 @@ export function statementExprs(s: TileStatement): readonly Expr[] {
     case "load":
     case "store":
     case "combine":
+    case "accumulateAt":
+    case "finishAt":
       return [s.index];
+    case "accumulators":
+      return [s.size];
     case "accumulate":
       return s.position === null ? [] : [s.position];
     case "for":

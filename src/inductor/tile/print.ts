@@ -118,6 +118,12 @@ class Printer {
         return `${this.value(s.accumulator)} += ${this.value(s.a)} · ${this.value(s.b)}`;
       case "finish":
         return `${this.define(s.out)} = finish ${this.value(s.accumulator)}`;
+      case "accumulators":
+        return `${this.define(s.out)} = ${s.op} accumulators(${this.expr(s.size)})`;
+      case "accumulateAt":
+        return `${this.value(s.accumulators)}[${this.expr(s.index)}] ${s.op}= ${this.value(s.value)}`;
+      case "finishAt":
+        return `${this.define(s.out)} = finish ${this.value(s.accumulators)}[${this.expr(s.index)}]`;
       default:
         return s satisfies never;
     }

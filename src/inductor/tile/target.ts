@@ -5,19 +5,30 @@
 
 /** A device's preferences. */
 export interface TileTarget {
-  readonly name: "js" | "cpp";
+  readonly name: "js" | "cpp" | "cuda";
   /** Elements of 32 bits that one instruction works on; 1 for scalar code. */
   readonly vectorLanes: number;
   /** Workers that share a kernel. */
   readonly workers: number;
+  /**
+   * Reductions over the rows of a kernel beside reductions along them: one loop over rows that workers share, with accumulators, and arrays of them, that
+   * are combined at the end. Without it the scheduler must not make such groups (`SchedulerOptions.crossReductions`).
+   */
+  readonly crossReductions: boolean;
   /** Contractions of at least this many multiplications go to the blocked template; smaller ones are plain loops. */
   readonly templateFlops: number;
 }
 
 /** JavaScript: scalar loops over typed arrays. */
-export const JS_TARGET: TileTarget = { name: "js", vectorLanes: 1, workers: 1, templateFlops: 16384 };
+export const JS_TARGET: TileTarget = {
+  name: "js",
+  vectorLanes: 1,
+  workers: 1,
+  crossReductions: true,
+  templateFlops: 16384,
+};
 
 /** C++ on vectors of `vectorLanes` floats. */
 export function cppTarget(vectorLanes: number, workers: number): TileTarget {
-  return { name: "cpp", vectorLanes, workers, templateFlops: 32768 };
+  return { name: "cpp", vectorLanes, workers, crossReductions: true, templateFlops: 32768 };
 }

@@ -33,6 +33,9 @@ export interface TileValue {
 /** How an accumulator combines. */
 export type TileReduceOp = "sum" | "prod" | "max" | "min" | "any" | "argmax" | "argmin" | "logaddexp";
 
+/** How the accumulators of an array combine. */
+export type TileArrayOp = "sum" | "prod" | "max" | "min";
+
 /** A statement. `out` is defined by it; operands are defined before it, in its block or an enclosing one. */
 export type TileStatement =
   | { readonly kind: "constant"; readonly out: TileValue; readonly value: number | bigint }
@@ -107,8 +110,29 @@ export type TileStatement =
   /** The accumulator's value: combined along its loop axes' blocks. Inside of its loop, the value so far. */
   | { readonly kind: "finish"; readonly out: TileValue; readonly accumulator: TileValue; readonly op: TileReduceOp }
   /**
-   * Walks a loop axis in steps of its block. `split`: workers may share the iterations, each with accumulators of its own that are
-   * combined at the end, in order; without it an instance walks alone.
+   * An array of `size` accumulators, each with its neutral element: column sums that are carried over rows. `out` is no value but what the next two
+   * name it by. Only in kernels without a grid, and only for targets with `crossReductions`.
+   */
+  | { readonly kind: "accumulators"; readonly out: TileValue; readonly op: TileArrayOp; readonly size: Expr }
+  /** Combines into the accumulator at `index`; a block's elements go to accumulators of their own. */
+  | {
+    readonly kind: "accumulateAt";
+    readonly accumulators: TileValue;
+    readonly op: TileArrayOp;
+    readonly index: Expr;
+    readonly value: TileValue;
+  }
+  /** The accumulator at `index`, after the loops that combine into it. */
+  | {
+    readonly kind: "finishAt";
+    readonly out: TileValue;
+    readonly accumulators: TileValue;
+    readonly op: TileArrayOp;
+    readonly index: Expr;
+  }
+  /**
+   * Walks a loop axis in steps of its block. `split`: workers may share the iterations, each with accumulators (and arrays of them) of its
+   * own that are combined at the end, in order; without it an instance walks alone. Accumulators that the body itself declares are of one iteration.
    */
   | {
     readonly kind: "for";

@@ -16,6 +16,7 @@ class Checker {
   readonly #values = new Set<TileValue>();
   readonly #symbols = new Set<Sym>();
   readonly #accumulators = new Map<TileValue, TileReduceOp>();
+  readonly #arrays = new Map<TileValue, TileReduceOp>();
   readonly #blocks = new Map<Sym, readonly Axis[]>();
 
   constructor(kernel: Kernel) {
@@ -156,6 +157,30 @@ class Checker {
       case "finish":
         this.#accumulator(s.accumulator, s.op);
         break;
+      case "accumulators":
+        if (s.out.dtype !== computeType(s.out.dtype)) this.fail(`accumulators ${s.out.id} are ${s.out.dtype.name}`);
+        if (s.out.axes.length > 0) this.fail(`the array of accumulators ${s.out.id} has axes`);
+        if (this.#kernel.kind !== "tile" || this.#kernel.axes.some((axis) => axis.role === "grid")) {
+          this.fail("arrays of accumulators in a kernel with a grid");
+        }
+        this.#arrays.set(s.out, s.op);
+        break;
+      case "accumulateAt": {
+        this.#array(s.accumulators, s.op);
+        this.#use(s.value);
+        if (s.value.dtype !== s.accumulators.dtype) {
+          this.fail(`accumulators ${s.accumulators.id} take ${s.value.dtype.name}`);
+        }
+        const own = new Set([...freeSymbols(s.index)].flatMap((sym) => this.#blocks.get(sym) ?? []));
+        if (s.value.axes.some((axis) => !own.has(axis))) {
+          this.fail(`several elements of value ${s.value.id} meet in one accumulator of ${s.accumulators.id}`);
+        }
+        return;
+      }
+      case "finishAt":
+        this.#array(s.accumulators, s.op);
+        this.#varies(s.out, [], [s.index]);
+        break;
       case "for":
         if (s.axis.role !== "loop") this.fail(`a loop over the grid axis ${s.axis.symbol.name}`);
         if (this.#symbols.has(s.axis.symbol)) this.fail(`axis ${s.axis.symbol.name} is open already`);
@@ -172,6 +197,11 @@ class Checker {
   #accumulator(v: TileValue, op: TileReduceOp): void {
     if (!this.#values.has(v)) this.fail(`accumulator ${v.id} is used before it is defined`);
     if (this.#accumulators.get(v) !== op) this.fail(`accumulator ${v.id} is used with ${op}`);
+  }
+
+  #array(v: TileValue, op: TileReduceOp): void {
+    if (!this.#values.has(v)) this.fail(`accumulators ${v.id} are used before they are defined`);
+    if (this.#arrays.get(v) !== op) this.fail(`accumulators ${v.id} are used with ${op}`);
   }
 }
 

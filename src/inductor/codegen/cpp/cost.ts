@@ -21,6 +21,7 @@ export function costOf(body: readonly TileStatement[], lanes: number): Expr {
       case "constant":
       case "index":
       case "accumulator":
+      case "accumulators":
         break;
       case "bind":
         fixed += 1000 * parts(s.value.axes);
@@ -45,6 +46,12 @@ export function costOf(body: readonly TileStatement[], lanes: number): Expr {
       case "accumulate":
       case "dot":
         fixed += 300 * parts(s.accumulator.axes);
+        break;
+      case "accumulateAt":
+        fixed += 900 * parts(s.value.axes);
+        break;
+      case "finishAt":
+        fixed += 400 * parts(s.out.axes);
         break;
       case "finish":
         fixed += 3000;

@@ -7,21 +7,27 @@
 import { bool, computeType, type DType, int64 } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Axis, KernelBase, TileStatement } from "../../tile/tile_ir.ts";
+import { CppArrays } from "./arrays.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
 import { castText, combineText, laneOf, literal, memoryType, primitiveText } from "./types.ts";
 import { CppValues } from "./values.ts";
 
+/** What is written anew in each copy of a loop, though it defines a value. */
+const IMPURE: ReadonlySet<TileStatement["kind"]> = new Set(["accumulator", "finish", "accumulators", "finishAt"]);
+
 /** Writes the body of one function. */
 export class CppFunction extends CppValues {
   readonly #memory: CppMemory;
   readonly #reductions: CppReductions;
+  readonly #arrays: CppArrays;
   readonly #written: ReadonlySet<BufferRef>;
 
   constructor(kernel: KernelBase, bodies: readonly (readonly TileStatement[])[], axes: readonly Axis[], lanes: number) {
     super(kernel, bodies, axes, lanes);
     this.#memory = new CppMemory(this);
     this.#reductions = new CppReductions(this);
+    this.#arrays = new CppArrays(this, this.#memory, bodies);
     this.#written = new Set(kernel.writes);
   }
 
@@ -32,7 +38,7 @@ export class CppFunction extends CppValues {
 
   #statement(s: TileStatement): void {
     // Written for an earlier copy of the loop, at a level that is still open.
-    if ("out" in s && s.kind !== "accumulator" && s.kind !== "finish" && this.isDefined(s.out)) return;
+    if ("out" in s && !IMPURE.has(s.kind) && this.isDefined(s.out)) return;
     switch (s.kind) {
       case "constant": {
         const lane = laneOf(s.out.dtype, false);
@@ -111,8 +117,17 @@ export class CppFunction extends CppValues {
       case "finish":
         this.#reductions.finish(s);
         return;
+      case "accumulators":
+        this.#arrays.declare(s);
+        return;
+      case "accumulateAt":
+        this.#arrays.accumulate(s);
+        return;
+      case "finishAt":
+        this.#arrays.finish(s);
+        return;
       case "for":
-        if (s.split) this.#reductions.split(s, (body) => this.statements(body));
+        if (s.split) this.#reductions.split(s, this.#arrays, () => this.statements(s.body));
         else this.overAxis(s.axis, () => this.statements(s.body));
         return;
       default:

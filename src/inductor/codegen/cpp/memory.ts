@@ -18,9 +18,13 @@ export class CppMemory {
 
   /** The text of a load, for one part. */
   load(buffer: BufferRef, index: Expr, mask: TileValue | null, vector: boolean, part: number): string {
-    const p = this.#values.pointer(buffer);
+    return this.loadFrom(this.#values.pointer(buffer), buffer.dtype, index, mask, vector, part);
+  }
+
+  /** As {@linkcode load}, from memory that a pointer names. */
+  loadFrom(p: string, dtype: DType, index: Expr, mask: TileValue | null, vector: boolean, part: number): string {
     const maskVector = mask !== null && this.#values.known(mask).vector;
-    const type = typeText(laneOf(buffer.dtype, false), vector);
+    const type = typeText(laneOf(dtype, false), vector);
     const scalarMask = mask !== null && !maskVector ? this.#values.scalar(mask) : null;
     const guarded = (text: string): string => scalarMask === null ? text : `(${scalarMask} ? ${text} : (${type}){})`;
     if (!this.#values.varies(index)) {
@@ -29,7 +33,7 @@ export class CppMemory {
       const any = maskVector
         ? `(tsr_any(${this.#values.inRest(this.#values.operand(mask, true, "mask", part))}) ? ${text} : 0)`
         : text;
-      return guarded(broadcast(any, laneOf(buffer.dtype, false)));
+      return guarded(broadcast(any, laneOf(dtype, false)));
     }
     const stride = this.#values.stride(index);
     const m = maskVector ? this.#values.inRest(this.#values.operand(mask, true, "mask", part)) : null;
@@ -59,7 +63,11 @@ export class CppMemory {
 
   /** Writes a store; `value` gives the text of each part. */
   store(buffer: BufferRef, index: Expr, value: (part: number, vector: boolean) => string): void {
-    const p = this.#values.pointer(buffer);
+    this.storeTo(this.#values.pointer(buffer), index, value);
+  }
+
+  /** As {@linkcode store}, to memory that a pointer names. */
+  storeTo(p: string, index: Expr, value: (part: number, vector: boolean) => string): void {
     if (!this.#values.varies(index)) {
       this.#values.scopes.line(`tsr_put(${p} + ${this.#values.scopes.index(index)}, ${value(0, false)});`);
       return;

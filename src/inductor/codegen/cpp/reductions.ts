@@ -7,6 +7,8 @@
 import { InternalError } from "../../../core/mod.ts";
 import { add, floorDiv } from "../../../symbolic/mod.ts";
 import type { Axis, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+import { walkStatements } from "../../tile/parameters.ts";
+import { type CppArrays, SPLIT_PIECES } from "./arrays.ts";
 import { broadcast, combineText, foldText, type Lane, laneOf, neutral, typeText } from "./types.ts";
 import type { CppValues } from "./values.ts";
 
@@ -14,10 +16,28 @@ interface Accumulator {
   readonly names: readonly string[];
   readonly vector: boolean;
   readonly lane: Lane;
+  /** Declared inside of the loop over the vector's axis (or that axis is of the grid): lanes are results of their own, and none is folded. */
+  readonly isInside: boolean;
 }
 
-/** Pieces into which a shared reduction is cut: the same for every number of threads, so that results are the same too. */
-const SPLIT_PIECES = 32;
+type AccumulatorOp = Parameters<typeof neutral>[0];
+
+function isPosition(op: AccumulatorOp): boolean {
+  return op === "argmax" || op === "argmin";
+}
+
+/** Accumulators into which a loop's body combines and which it does not declare itself. */
+function carriedBy(body: readonly TileStatement[]): Map<TileValue, AccumulatorOp> {
+  const found = new Map<TileValue, AccumulatorOp>();
+  const declared = new Set<TileValue>();
+  walkStatements(body, (s) => {
+    if (s.kind === "accumulator") declared.add(s.out);
+    else if (s.kind === "accumulate") found.set(s.accumulator, s.op);
+    else if (s.kind === "dot") found.set(s.accumulator, "sum");
+  });
+  for (const v of declared) found.delete(v);
+  return found;
+}
 
 /** The accumulators of one function. */
 export class CppReductions {
@@ -29,14 +49,11 @@ export class CppReductions {
   }
 
   /** Declares an accumulator. */
-  declare(v: TileValue, op: Parameters<typeof neutral>[0]): void {
+  declare(v: TileValue, op: AccumulatorOp): void {
     const vector = v.axes.length > 0;
     const axis = this.#values.vectorAxis;
-    const parts = !vector
-      ? 1
-      : axis !== null && axis.role === "grid"
-      ? this.#values.parts
-      : (axis?.block ?? 1) / this.#values.lanes;
+    const isInside = this.#isOpenAxis(axis);
+    const parts = !vector ? 1 : isInside ? this.#values.parts : (axis?.block ?? 1) / this.#values.lanes;
     const lane = laneOf(v.dtype, vector && this.#values.isNarrow(v));
     const name = this.#values.scopes.fresh("a");
     const start = neutral(op, lane === "n64" ? (vector ? "i32" : "i64") : lane);
@@ -48,13 +65,13 @@ export class CppReductions {
         this.#values.scopes.line(vector ? `vl2 ${own}p = tsr_set(TSR_NOWHERE);` : `long ${own}p = TSR_NOWHERE;`);
       }
     }
-    this.#accumulators.set(v, { names, vector, lane });
+    this.#accumulators.set(v, { names, vector, lane, isInside });
   }
 
   /** Parts that the current loop combines into. */
   #combine(acc: Accumulator, text: (part: number) => string): void {
     const axis = this.#values.vectorAxis;
-    const masked = acc.vector && this.#values.rest !== null && axis !== null && axis.role === "loop";
+    const masked = acc.vector && this.#values.rest !== null && !acc.isInside;
     const parts = acc.vector
       ? Math.min(acc.names.length, this.#isOpenAxis(axis) ? this.#values.parts : acc.names.length)
       : 1;
@@ -100,7 +117,7 @@ export class CppReductions {
       return;
     }
     const axis = this.#values.vectorAxis;
-    const masked = this.#values.rest !== null && axis !== null && axis.role === "loop";
+    const masked = this.#values.rest !== null && !acc.isInside;
     const parts = Math.min(acc.names.length, this.#isOpenAxis(axis) ? this.#values.parts : acc.names.length);
     for (let u = 0; u < parts; u++) {
       const name = acc.names[u] ?? "";
@@ -164,70 +181,56 @@ export class CppReductions {
     return acc.lane === "i64" && narrow ? `tsr_i32(${name})` : name;
   }
 
-  /** A loop whose iterations workers share: each piece has accumulators of its own, which are combined in order. */
-  split(s: TileStatement & { readonly kind: "for" }, writeBody: (body: readonly TileStatement[]) => void): void {
+  /**
+   * A loop whose iterations workers share: each piece has accumulators of its own, which are combined in order. Accumulators of the body
+   * itself are of one iteration and no affair of others.
+   */
+  split(s: TileStatement & { readonly kind: "for" }, arrays: CppArrays, writeBody: () => void): void {
     const { scopes } = this.#values;
-    const used = new Set<TileValue>();
-    const collect = (body: readonly TileStatement[]): void => {
-      for (const inner of body) {
-        if (inner.kind === "accumulate" || inner.kind === "dot") used.add(inner.accumulator);
-        if (inner.kind === "for") collect(inner.body);
-      }
-    };
-    collect(s.body);
-    const outer = [...used].map((v) => ({ v, acc: this.#accumulators.get(v) as Accumulator }));
-    const ops = new Map<TileValue, Parameters<typeof neutral>[0]>();
-    const findOps = (body: readonly TileStatement[]): void => {
-      for (const inner of body) {
-        if (inner.kind === "accumulate") ops.set(inner.accumulator, inner.op);
-        if (inner.kind === "dot") ops.set(inner.accumulator, "sum");
-        if (inner.kind === "for") findOps(inner.body);
-      }
-    };
-    findOps(s.body);
-    const isArg = (v: TileValue): boolean => ops.get(v) === "argmax" || ops.get(v) === "argmin";
+    const ops = carriedBy(s.body);
+    const outer = [...ops].map(([v, op]) => ({ v, op, acc: this.#accumulators.get(v) as Accumulator }));
     const blocks = scopes.index(floorDiv(add(s.axis.extent, s.axis.block - 1), s.axis.block));
+    const own = arrays.usedBy(s.body);
+    const pieces = own.length === 0 ? String(SPLIT_PIECES) : arrays.pieces(blocks);
     const store = scopes.fresh("w");
-    outer.forEach(({ v, acc }, i) => {
-      acc.names.forEach((name, u) => {
+    outer.forEach(({ op, acc }, i) => {
+      acc.names.forEach((_, u) => {
         const type = typeText(acc.lane, acc.vector);
         scopes.line(`${type} ${store}_${i}_${u}[${SPLIT_PIECES}];`);
-        if (isArg(v)) scopes.line(`${acc.vector ? "vl2" : "long"} ${store}_${i}_${u}p[${SPLIT_PIECES}];`);
-        void name;
+        if (isPosition(op)) scopes.line(`${acc.vector ? "vl2" : "long"} ${store}_${i}_${u}p[${SPLIT_PIECES}];`);
       });
     });
     const task = scopes.fresh("t");
     scopes.open(`auto ${task} = [&](long from, long to) {`, "};");
     scopes.open("for (long piece = from; piece < to; piece++) {");
-    const saved = outer.map(({ v, acc }) => ({ v, acc }));
-    for (const { v } of outer) this.declare(v, ops.get(v) ?? "sum");
-    scopes.line(
-      `const long first = ${blocks} * piece / ${SPLIT_PIECES}, last = ${blocks} * (piece + 1) / ${SPLIT_PIECES};`,
-    );
-    this.#values.overAxis(s.axis, () => writeBody(s.body), { from: "first", to: "last" });
-    outer.forEach(({ v }, i) => {
-      const own = this.#accumulators.get(v);
-      own?.names.forEach((name, u) => {
+    for (const { v, op } of outer) this.declare(v, op);
+    arrays.inPiece(own, () => {
+      scopes.line(
+        `const long first = ${blocks} * piece / ${pieces}, last = ${blocks} * (piece + 1) / ${pieces};`,
+      );
+      this.#values.overAxis(s.axis, writeBody, { from: "first", to: "last" });
+    });
+    outer.forEach(({ v, op }, i) => {
+      this.#accumulators.get(v)?.names.forEach((name, u) => {
         scopes.line(`${store}_${i}_${u}[piece] = ${name};`);
-        if (isArg(v)) scopes.line(`${store}_${i}_${u}p[piece] = ${name}p;`);
+        if (isPosition(op)) scopes.line(`${store}_${i}_${u}p[piece] = ${name}p;`);
       });
     });
     scopes.close();
     scopes.close();
-    for (const { v, acc } of saved) this.#accumulators.set(v, acc);
+    for (const { v, acc } of outer) this.#accumulators.set(v, acc);
     scopes.line(
-      `runtime->parallel_for([](void* c, long from, long to, int) { (*(decltype(${task})*)c)(from, to); }, &${task}, ${SPLIT_PIECES}, 1);`,
+      `runtime->parallel_for([](void* c, long from, long to, int) { (*(decltype(${task})*)c)(from, to); }, &${task}, ${pieces}, 1);`,
     );
-    scopes.open(`for (long piece = 0; piece < ${SPLIT_PIECES}; piece++) {`);
-    outer.forEach(({ v, acc }, i) => {
+    arrays.combine(own, pieces);
+    if (outer.length === 0) return;
+    scopes.open(`for (long piece = 0; piece < ${pieces}; piece++) {`);
+    outer.forEach(({ v, op, acc }, i) => {
       acc.names.forEach((name, u) => {
-        const op = ops.get(v) ?? "sum";
         const from = `${store}_${i}_${u}`;
         if (op === "argmax" || op === "argmin") {
-          const sign = op === "argmax" ? 1 : -1;
-          if (acc.vector) {
-            scopes.line(`tsr_better_vector(${name}, ${name}p, ${from}[piece], ${from}p[piece], ${sign});`);
-          } else scopes.line(`tsr_better(${name}, ${name}p, ${from}[piece], ${from}p[piece], ${sign});`);
+          const better = acc.vector ? "tsr_better_vector" : "tsr_better";
+          scopes.line(`${better}(${name}, ${name}p, ${from}[piece], ${from}p[piece], ${op === "argmax" ? 1 : -1});`);
           return;
         }
         scopes.line(`${name} = ${combineText(op, name, `${from}[piece]`, v.dtype, acc.lane, acc.vector)};`);

@@ -258,6 +258,33 @@ export class JsFunction {
         this.#define(s.out, this.#big.has(s.out) ? asBigint(scalar) : asNumberOrBool(scalar), this.scopes.depth);
         return;
       }
+      case "accumulators": {
+        const name = this.scopes.fresh("a");
+        const big = this.#big.has(s.out);
+        this.#accumulators.set(s.out, name);
+        const neutral = neutralText(s.op, s.out.dtype, big);
+        const fill = neutral === (big ? "0n" : "0") ? "" : `.fill(${neutral})`;
+        this.scopes.line(
+          `const ${name} = new ${big ? "BigInt64Array" : "Float64Array"}(${this.#limit(s.size)})${fill};`,
+        );
+        return;
+      }
+      case "accumulateAt": {
+        const big = this.#big.has(s.accumulators);
+        const at = `${this.#accumulator(s.accumulators)}[${this.scopes.index(s.index)}]`;
+        const value = this.scalar(s.value);
+        const { dtype } = s.accumulators;
+        const own: Scalar = { text: big ? asBigint(value) : value.text, dtype, big };
+        this.scopes.line(`${at} = ${combineText(s.op, { text: at, dtype, big }, own, this.#use)};`);
+        return;
+      }
+      case "finishAt": {
+        const big = this.#big.has(s.accumulators);
+        const text = `${this.#accumulator(s.accumulators)}[${this.scopes.index(s.index)}]`;
+        const scalar: Scalar = { text, dtype: s.out.dtype, big };
+        this.#define(s.out, this.#big.has(s.out) ? asBigint(scalar) : asNumber(scalar), this.scopes.depth);
+        return;
+      }
       case "for":
         this.openAxis(s.axis);
         this.statements(s.body);

@@ -37,6 +37,7 @@ export function findBigints(bodies: readonly (readonly TileStatement[])[], axes:
         if (s.out.dtype !== bool || s.args.length !== 2 || !s.args.some(isSafe)) useExactly(...s.args);
         break;
       case "accumulate":
+      case "accumulateAt":
       case "store":
       case "combine":
         useExactly(s.value);
@@ -53,8 +54,10 @@ export function findBigints(bodies: readonly (readonly TileStatement[])[], axes:
       case "constant":
       case "index":
       case "finish":
+      case "finishAt":
       case "bind":
       case "accumulator":
+      case "accumulators":
       case "for":
         break;
       default:
