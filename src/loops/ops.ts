@@ -10,7 +10,7 @@ import { constant as exprConstant, type Expr, newSym, type Sym, symbol } from ".
 import { evaluatePrimitive, roundToDtype } from "./numbers.ts";
 import { intern } from "./intern.ts";
 import { primitive, type PrimitiveName } from "./primitives.ts";
-import type { BufferRef, ConstantValue, IndirectPayload, Value } from "./value.ts";
+import type { BufferRef, ConstantValue, IndirectPayload, MaskedValue, PointwiseValue, Value } from "./value.ts";
 
 /** An operand: a value, or a number that takes the dtype of the operand beside it. */
 export type Operand = Value | number;
@@ -36,17 +36,61 @@ function load(buffer: BufferRef, at: Expr): Value {
   return intern(`l${buffer.id},${at.id}`, { kind: "load", dtype: buffer.dtype, buffer, index: at });
 }
 
-/** Converts; half-precision round trips inside one expression are dropped, as in PyTorch's compiler. */
+/**
+ * Converts. A round trip through a half type stays, because its rounding is part of the value: whether a kernel stores a half, keeps it in a register or
+ * computes it again, every reader sees the same number. It is dropped where there is nothing to round ({@linkcode isExactIn}).
+ */
 function cast(arg: Value, dtype: DType): Value {
   if (arg.dtype === dtype) return arg;
   if (arg.kind === "constant") return constant(castNumber(arg.value, arg.dtype, dtype), dtype);
   if (arg.kind === "index" && !dtype.isFloat && dtype !== bool) return index(arg.expr, dtype);
-  if (arg.kind === "cast" && isWiderFloat(arg.arg.dtype, arg.dtype) && arg.arg.dtype === dtype) return arg.arg;
+  if (arg.kind === "cast" && arg.arg.dtype === dtype && isExactIn(arg.arg, arg.dtype)) return arg.arg;
   return intern(`t${arg.id}:${dtype.name}`, { kind: "cast", dtype, arg });
 }
 
-function isWiderFloat(wide: DType, narrow: DType): boolean {
-  return wide === float32 && narrow.isFloat && narrow.bytes === 2;
+/** Operators that yield one of their operands, its negation, or a whole number no farther from 0 than the next one. */
+const KEEPS_EXACT: ReadonlySet<PrimitiveName> = new Set([
+  "neg",
+  "abs",
+  "maximum",
+  "minimum",
+  "copysign",
+  "floor",
+  "ceil",
+  "trunc",
+  "round",
+]);
+
+const exactIn = new WeakMap<Value, Map<DType, boolean>>();
+
+/** Tells whether a value of a wider float type is a number of the half type for sure, so that rounding to it changes nothing. */
+function isExactIn(value: Value, half: DType): boolean {
+  if (!half.isFloat || half.bytes !== 2 || !value.dtype.isFloat || value.dtype.bytes <= half.bytes) return false;
+  switch (value.kind) {
+    case "constant":
+      return Object.is(roundToDtype(value.value, half), value.value);
+    case "cast":
+      // Whole numbers of 8 bits have places in both half types.
+      return value.arg.dtype === half || (!value.arg.dtype.isFloat && value.arg.dtype.bytes === 1);
+    case "pointwise":
+    case "masked": {
+      let known = exactIn.get(value);
+      if (known === undefined) exactIn.set(value, known = new Map());
+      let exact = known.get(half);
+      if (exact === undefined) known.set(half, exact = isExactResult(value, half));
+      return exact;
+    }
+    default:
+      return false;
+  }
+}
+
+function isExactResult(value: PointwiseValue | MaskedValue, half: DType): boolean {
+  if (value.kind === "masked") {
+    return Object.is(roundToDtype(value.other, half), value.other) && isExactIn(value.body, half);
+  }
+  if (value.op === "where") return value.args.slice(1).every((arg) => isExactIn(arg, half));
+  return KEEPS_EXACT.has(value.op) && value.args.every((arg) => isExactIn(arg, half));
 }
 
 /** What a cast does to one number. */

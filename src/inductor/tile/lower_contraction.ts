@@ -96,8 +96,7 @@ function epilogueProgram(group: ContractionGroup, batch: readonly Axis[]): Epilo
 
 function emitEpilogue(builder: Builder, group: ContractionGroup, accumulator: Parameters<Builder["cast"]>[0]): void {
   const result = builder.cast(accumulator, group.result.dtype);
-  // Rounding the sum to a half type and widening it again is left out, as everywhere.
-  builder.forward(group.result, group.resultIndex, accumulator);
+  builder.forward(group.result, group.resultIndex, result);
   const stages = forwardStages(group.epilogue);
   const values = stages.map((s) => builder.value(s.value));
   if (group.stored.has(group.result)) builder.store(group.result, group.resultIndex, result);

@@ -115,9 +115,13 @@ TSR int tsr_wrap_i16(int x) { return (short)x; }
 TSR int tsr_wrap_i8(int x) { return (signed char)x; }
 TSR int tsr_wrap_u8(int x) { return x & 255; }
 TSR vf32 tsr_round_f16(vf32 x) { return vfrom_f16(vto_f16(x)); }
-TSR vf32 tsr_round_bf16(vf32 x) { return vfrom_bf16(vto_bf16(x)); }
+TSR vf32 tsr_round_bf16(vf32 x) {
+  vu32 bits = (vu32)x;
+  vi32 rounded = (vi32)((bits + 0x7fffu + ((bits >> 16) & 1u)) & 0xffff0000u);
+  return vfloat(vselect(x != x, (vi32)bits | 0x400000, rounded));
+}
 TSR float tsr_round_f16(float x) { return vfrom_f16(vto_f16(vset(x)))[0]; }
-TSR float tsr_round_bf16(float x) { return vfrom_bf16(vto_bf16(vset(x)))[0]; }
+TSR float tsr_round_bf16(float x) { return tsr_round_bf16(vset(x))[0]; }
 
 // ---- memory ----
 TSR vf32 tsr_load(const float* p) { return vload(p); }

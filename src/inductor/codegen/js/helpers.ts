@@ -3,7 +3,7 @@
  *
  * Each is reached as a local constant of the generated module; only those used are passed in. Meaning: the evaluators of `src/loops/primitives.ts`.
  */
-import { digamma, erf, erfc, erfinv, lgamma, PRIMITIVES, roundHalfEven, roundToBfloat16 } from "../../../loops/mod.ts";
+import { digamma, erf, erfc, erfinv, lgamma, PRIMITIVES, roundHalfEven } from "../../../loops/mod.ts";
 import { philoxWord } from "../../../loops/philox.ts";
 
 const f32 = new Float32Array(1);
@@ -26,6 +26,26 @@ function toBfloat16(value: number): number {
   if (value !== value) return 0x7fc0;
   const bits = u32[0] as number;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+/** A number of type float32 rounded to float16. Engines call a function for `Math.f16round`; where the result is normal, this is integer arithmetic. */
+function roundToFloat16(value: number): number {
+  f32[0] = value;
+  const bits = i32[0] as number;
+  const magnitude = bits & 0x7fffffff;
+  // From 2^-14, the least normal number, to 65520, from where on the nearest is infinity.
+  if (magnitude < 0x38800000 || magnitude >= 0x477ff000) return Math.f16round(f32[0] as number);
+  i32[0] = (bits + 0xfff + ((bits >>> 13) & 1)) & 0xffffe000;
+  return f32[0] as number;
+}
+
+/** A number of type float32 rounded to bfloat16. */
+function roundToBfloat16(value: number): number {
+  f32[0] = value;
+  const bits = i32[0] as number;
+  if ((bits & 0x7fffffff) > 0x7f800000) return NaN;
+  i32[0] = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
+  return f32[0] as number;
 }
 
 /** erf to 2e-11: more than float32 can hold, in a fixed number of steps. */
@@ -166,6 +186,7 @@ export const JS_HELPERS = {
   lgamma,
   digamma,
   roundHalfEven,
+  roundToFloat16,
   roundToBfloat16,
   fromBfloat16,
   toBfloat16,

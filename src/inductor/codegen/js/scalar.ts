@@ -89,7 +89,7 @@ export function castText(s: Scalar, to: DType, big: boolean, use: UseHelper): st
           ? `Math.fround(${number})`
           : number;
       case float16:
-        return `Math.f16round(${number})`;
+        return from === float32 ? `${use("roundToFloat16")}(${number})` : `Math.f16round(${number})`;
       case bfloat16:
         return from === bool ? number : `${use("roundToBfloat16")}(${number})`;
       default:
