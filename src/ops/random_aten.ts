@@ -43,7 +43,7 @@ for (const [name, doc, operator] of DISTRIBUTIONS) {
     random: true,
     meta: ({ size, dtype, device }) => drawnSpec(name, { size, dtype: dtype ?? getDefaultDtype(), device }, true),
     decompose: ({ size, dtype, device }, F) =>
-      drawing(F, (state) => F[operator](state, size, { dtype: dtype ?? getDefaultDtype(), device })),
+      drawing(F, device, (state) => F[operator](state, size, { dtype: dtype ?? getDefaultDtype(), device })),
     samples: () => [],
   });
   defineOp({
@@ -55,6 +55,7 @@ for (const [name, doc, operator] of DISTRIBUTIONS) {
     decompose: ({ self, dtype, device }, F) =>
       drawing(
         F,
+        device ?? self.device,
         (state) => F[operator](state, self.shape, { dtype: dtype ?? self.dtype, device: device ?? self.device }),
       ),
     samples: () => [],
@@ -74,7 +75,7 @@ defineOp({
     return drawnSpec("randint", { size, dtype: dtype ?? int64, device }, false);
   },
   decompose: ({ high, size, dtype, device }, F) =>
-    drawing(F, (state) => F.philoxRandint(state, 0, high, size, { dtype: dtype ?? int64, device })),
+    drawing(F, device, (state) => F.philoxRandint(state, 0, high, size, { dtype: dtype ?? int64, device })),
   samples: () => [],
 });
 
@@ -87,7 +88,7 @@ defineOp({
     return drawnSpec("randint", { size, dtype: dtype ?? int64, device }, false);
   },
   decompose: ({ low, high, size, dtype, device }, F) =>
-    drawing(F, (state) => F.philoxRandint(state, low, high, size, { dtype: dtype ?? int64, device })),
+    drawing(F, device, (state) => F.philoxRandint(state, low, high, size, { dtype: dtype ?? int64, device })),
   samples: () => [],
 });
 
@@ -103,7 +104,7 @@ for (const [overload, parameters] of [["", "SymInt high"], [".low_dtype", "SymIn
       return drawnSpec("randint_like", { size: self.shape, dtype: dtype ?? self.dtype, device }, false);
     },
     decompose: ({ self, high, dtype, device, ...rest }, F) =>
-      drawing(F, (state) =>
+      drawing(F, device ?? self.device, (state) =>
         F.philoxRandint(state, lowOf(rest), high, self.shape, {
           dtype: dtype ?? self.dtype,
           device: device ?? self.device,
@@ -118,7 +119,7 @@ defineOp({
   random: true,
   meta: ({ n, dtype, device }) => drawnSpec("randperm", { size: [n], dtype: dtype ?? int64, device }, false),
   decompose: ({ n, dtype, device }, F) => {
-    const order = drawing(F, (state) => F.philoxUniform(state, [n], { dtype: float32, device })).argsort();
+    const order = drawing(F, device, (state) => F.philoxUniform(state, [n], { dtype: float32, device })).argsort();
     return dtype === null || dtype === int64 ? order : order.to(dtype);
   },
   samples: () => [],
@@ -141,7 +142,7 @@ defineOp({
   },
   decompose: ({ self, from, to }, F) =>
     self.copy_(
-      drawing(F, (state) => F.philoxUniform(state, self.shape, { dtype: self.dtype, device: self.device }))
+      drawing(F, self.device, (state) => F.philoxUniform(state, self.shape, { dtype: self.dtype, device: self.device }))
         .mul(to - from).add(from),
     ),
   samples: () => [],
@@ -157,7 +158,7 @@ defineOp({
   },
   decompose: ({ self, mean, std }, F) =>
     self.copy_(
-      drawing(F, (state) => F.philoxNormal(state, self.shape, { dtype: self.dtype, device: self.device }))
+      drawing(F, self.device, (state) => F.philoxNormal(state, self.shape, { dtype: self.dtype, device: self.device }))
         .mul(std).add(mean),
     ),
   samples: () => [],
@@ -172,7 +173,7 @@ defineOp({
   doc: "1 with the probability that self holds, else 0; from the default generator.",
   random: true,
   meta: ({ self }) => filledSpec("bernoulli", self),
-  decompose: ({ self }, F) => drawing(F, (state) => F.philoxBernoulli(state, self)),
+  decompose: ({ self }, F) => drawing(F, self.device, (state) => F.philoxBernoulli(state, self)),
   samples: () => [],
 });
 
@@ -189,7 +190,11 @@ defineOp({
 });
 
 function bernoulliLike(F: Functional, self: TensorValue, p: number): TensorValue {
-  const u = drawing(F, (state) => F.philoxUniform(state, self.shape, { dtype: float32, device: self.device }));
+  const u = drawing(
+    F,
+    self.device,
+    (state) => F.philoxUniform(state, self.shape, { dtype: float32, device: self.device }),
+  );
   return u.lt(p).to(self.dtype);
 }
 
@@ -209,7 +214,7 @@ const dropSamples = (g: SampleGenerator) =>
   g.dtype.isFloat ? [{ args: { input: g.tensor([3, 4]), p: 0.5, train: false } }] : [];
 
 function dropped(F: Functional, input: TensorValue, p: number): TensorValue {
-  return drawing(F, (state) => F.dropoutWithState(input, state, p));
+  return drawing(F, input.device, (state) => F.dropoutWithState(input, state, p));
 }
 
 defineOp({
@@ -247,7 +252,7 @@ defineOp({
   decompose: ({ input, p, train }, F) => {
     if (train === false || p === 0) return [input.clone(), F.onesLike(input, { dtype: bool })];
     let mask: TensorValue = input;
-    const out = drawing(F, (state) => {
+    const out = drawing(F, input.device, (state) => {
       const [result, kept] = F.nativeDropoutWithState(input, state, p);
       mask = kept;
       return result;
@@ -275,7 +280,11 @@ for (const [name, channels] of [["feature_dropout", true], ["alpha_dropout", fal
       if (!train || p === 0) return input;
       if (p === 1) return input.mul(0);
       const shape = channels ? input.shape.map((s, d) => d < 2 ? s : 1) : input.shape;
-      const keep = drawing(F, (state) => F.philoxUniform(state, shape, { dtype: float32, device: input.device })).ge(p);
+      const keep = drawing(
+        F,
+        input.device,
+        (state) => F.philoxUniform(state, shape, { dtype: float32, device: input.device }),
+      ).ge(p);
       if (channels) return F.where(keep, input.mul(1 / (1 - p)), 0);
       const low = -1.7580993408473766;
       const a = 1 / Math.sqrt((low * low * p + 1) * (1 - p));

@@ -5,6 +5,7 @@
  * of one buffer that the executable owns and keeps between calls; an alias is another slot's memory under its own number.
  * {@linkcode SlotTable} keeps the whole list without allocating in a call whose sizes have not changed.
  */
+import type { Buffer } from "./buffer.ts";
 import { cpuAllocator, type CpuBuffer, CpuBuffer as Cpu } from "./cpu/memory.ts";
 
 /** Where a slot's memory comes from. Offsets and byte counts are functions of the plan's sizes. */
@@ -17,9 +18,9 @@ export type SlotSource =
     readonly bytes: (sizes: readonly number[]) => number;
   };
 
-/** A compiled plan that can be run. Not reentrant. */
-export interface Executable {
-  /** `"js"` or `"cpp"`. */
+/** A compiled plan that can be run, on memory of one kind. Not reentrant. */
+export interface Executable<B extends Buffer = CpuBuffer> {
+  /** `"js"`, `"cpp"` or `"cuda"`. */
   readonly tier: string;
   /**
    * Runs all steps. `buffers` has one entry for each slot, in order; what stands at slots that are not external is ignored. `sizes` are the values
@@ -28,10 +29,10 @@ export interface Executable {
    * @throws {RangeError} if a gather or scatter meets an index outside of its dimension
    * @throws {OutOfMemoryError} if a kernel gets no working memory
    */
-  run(buffers: readonly (CpuBuffer | undefined)[], sizes: readonly number[]): void;
+  run(buffers: readonly (B | undefined)[], sizes: readonly number[]): void;
 }
 
-/** The buffers of all slots of a plan. */
+/** The buffers of all slots of a plan, in the CPU's memory. Devices count in addresses: see `cuda/binding.ts`. */
 export class SlotTable {
   readonly buffers: CpuBuffer[] = [];
   readonly #sources: readonly SlotSource[];

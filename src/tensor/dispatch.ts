@@ -23,9 +23,10 @@ import { normalizeNamed } from "./arguments.ts";
 import { eagerBackend } from "./backend.ts";
 import { autogradEngine, isGradEnabled, noGrad } from "./engine.ts";
 import { runHost } from "./host.ts";
-import { deviceMemory, hostFromRaw, rawFromHost } from "./memory.ts";
 import { activeMode, type DispatchMode, type OpResult, suspendMode } from "./mode.ts";
-import { readElements, spanOf, writeElements } from "./read.ts";
+import { copyElements, moveTo } from "./transfer.ts";
+import { spanOf } from "./read.ts";
+import { restride } from "./restride.ts";
 import { allocateStorage, Storage, Tensor } from "./tensor.ts";
 
 export { tracked } from "./mode.ts";
@@ -164,23 +165,25 @@ function firstTensor(op: Operator, args: NamedArgs<Tensor>): Tensor | null {
   return null;
 }
 
-/** The device all tensor arguments share. @throws {TypeError} if they are on several. */
+/** The device all tensor arguments share; 0-dim ones on the CPU fit every other. @throws {TypeError} if they are on several. */
 function commonDevice(op: Operator, args: NamedArgs<Tensor>): Device {
   let found: Device | null = null;
   for (const { key, list } of opInfo(op).tensors) {
     const v = args[key];
     if (!list) {
-      if (v instanceof Tensor && v.device !== found) found = sameDevice(op, found, v.device);
+      if (v instanceof Tensor && v.device !== found) found = sameDevice(op, found, v);
     } else if (Array.isArray(v)) {
       for (const item of v) {
-        if (item instanceof Tensor && item.device !== found) found = sameDevice(op, found, item.device);
+        if (item instanceof Tensor && item.device !== found) found = sameDevice(op, found, item);
       }
     }
   }
   return found ?? cpu;
 }
 
-function sameDevice(op: Operator, found: Device | null, next: Device): Device {
+function sameDevice(op: Operator, found: Device | null, t: Tensor): Device | null {
+  const next = t.device;
+  if (next === cpu && t.ndim === 0) return found;
   if (found === null) return next;
   throw new TypeError(
     `${op.schema.name}: tensors are on ${found} and ${next}; move them to one device with .to("${found}")`,
@@ -317,7 +320,16 @@ export function wrapNumber(value: number | bigint | boolean | Size): Tensor {
 export function decompose(op: Operator, args: NamedArgs<Tensor>): OpResult {
   if (op.decompose === null) throw new InternalError(`${op.target} has no decomposition`);
   const wrapped = mapTensorArgs(op, args, (t) => t, wrapNumber) as unknown as NamedArgs<TensorValue>;
-  return op.decompose(wrapped, functionalForRules()) as unknown as OpResult;
+  const result = op.decompose(wrapped, functionalForRules()) as unknown as OpResult;
+  if (op.view !== null || op.isDataDependent || opInfo(op).mayAlias || op.schema.args.some((a) => a.mutated)) {
+    return result;
+  }
+  const specs = inferSpecs(op, args);
+  const laidOut = (t: Tensor, i: number): Tensor => {
+    const spec = specs[i];
+    return spec === undefined ? t : restride(op.target, t, spec.stride ?? contiguousStride(spec.shape));
+  };
+  return result instanceof Tensor ? laidOut(result, 0) : result.map(laidOut);
 }
 
 /** Arguments as gradient rules see them: numbers in Tensor slots are tensors. */
@@ -373,27 +385,15 @@ function compute(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[],
   const target = outs[0]?.device ?? device;
   if (target.type === "meta") return;
   if (op.kind === "decompose" && op.decompose === null) throw new InternalError(`${op.target} means nothing`);
+  const self = args["self"];
+  if (target !== device && op.schema.name === "_to_copy" && self instanceof Tensor) {
+    copyElements(outs[0] as Tensor, self);
+    return;
+  }
   const here = target === device
     ? args
     : mapTensorArgs(op, args, (t) => t.device === target ? t : moveTo(t, target)) as NamedArgs<Tensor>;
   eagerBackend(target).execute(op, here, outs);
-}
-
-/** A copy of a tensor on another device, contiguous. */
-export function moveTo(t: Tensor, device: Device): Tensor {
-  deviceMemory(device);
-  const out = emptyTensor(t.shape, contiguousStride(t.shape), t.dtype, device);
-  writeElements(out, readElements(t));
-  return out;
-}
-
-/** Copies elements of `source` (same shape) into `target`, converting the dtype. */
-export function copyElements(target: Tensor, source: Tensor): void {
-  const raw = readElements(source);
-  writeElements(
-    target,
-    source.dtype === target.dtype ? raw : rawFromHost(target.dtype, hostFromRaw(source.dtype, raw)),
-  );
 }
 
 const CATEGORY = { bool: 0, uint: 1, int: 1, float: 2, complex: 3 } as const;
@@ -432,7 +432,10 @@ function runInPlace(
   const engine = autogradEngine();
   const after = wantsGrad && engine !== null && self.dtype.isFloat ? engine.beforeWrite(fn, args, self) : null;
   if (mode !== null) suspendMode(mode, () => mode.dispatch(op, args));
-  else if (self.isDense) writeEager(fn, args, self, spec);
+  else if (self.isDense) {
+    self.storage.watch?.beforeWrite(self.storage);
+    writeEager(fn, args, self, spec);
+  }
   self.storage.version++;
   after?.();
   return self;

@@ -4,7 +4,7 @@
  * Tensor arguments arrive as copies in row-major order, bfloat16 widened; results are cast to the dtype that `meta` says and put on
  * the arguments' device, with the shape that the algorithm found.
  */
-import type { Device } from "../core/mod.ts";
+import { type Device, warnOnce } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import type { HostTensor, NamedArgs, Operator } from "../ops/mod.ts";
 import { contiguousStride } from "../symbolic/mod.ts";
@@ -31,9 +31,17 @@ function hostNumber(value: Parameters<typeof wrapNumber>[0]): HostTensor {
   return { shape, stride, storageOffset, device, dtype, data: hostFromRaw(dtype, raw) };
 }
 
+/** Says once that an operator's tensors travel to the host and back. */
+export function reportHostStep(name: string, device: Device): void {
+  warnOnce(
+    `${name} has no kernels for ${device.type}: its tensors are copied to the host, computed there and copied back`,
+  );
+}
+
 /** Runs a host operator and returns its results. */
 export function runHost(op: Operator, args: NamedArgs<Tensor>, device: Device): Tensor[] {
   const metas: TensorMeta[] = inferMeta(op, args);
+  if (device.type !== "cpu") reportHostStep(op.schema.name, device);
   const results = op.host?.(mapTensorArgs(op, args, hostTensor, hostNumber) as NamedArgs<HostTensor>, metas) ?? [];
   return metas.map((meta, i) => {
     const result = results[i];

@@ -19,6 +19,8 @@ export interface DeviceMemory {
   read(buffer: Buffer, byteOffset: number, byteLength: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Copies bytes from the host. */
   write(buffer: Buffer, byteOffset: number, bytes: Uint8Array<ArrayBuffer>): void;
+  /** Copies bytes inside the device, in order with its kernels. */
+  copy?(to: Buffer, toOffset: number, from: Buffer, fromOffset: number, byteLength: number): void;
 }
 
 const memories = new Map<DeviceType, DeviceMemory>();

@@ -6,6 +6,7 @@
 export * from "./arguments.ts";
 export * from "./backend.ts";
 export * from "./create.ts";
+export * from "./cuda.ts";
 export * from "./dispatch.ts";
 export * from "./engine.ts";
 export * from "./fake.ts";
@@ -18,3 +19,4 @@ export * from "./random.ts";
 export * from "./read.ts";
 export * from "./reference.ts";
 export * from "./tensor.ts";
+export * from "./transfer.ts";

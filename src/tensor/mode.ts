@@ -37,18 +37,26 @@ export interface DispatchMode {
   trackRead(object: object, key: PropertyKey, value: unknown): unknown;
 }
 
-let active: DispatchMode | null = null;
+/** Undefined where nothing was said in this stretch of synchronous code: then an asynchronous call may have a mode. */
+let active: DispatchMode | null | undefined = undefined;
 const below = new WeakMap<DispatchMode, DispatchMode | null>();
+let ofAsyncCall: (() => DispatchMode | null) | null = null;
 
 /** The mode in force, or null. */
 export function activeMode(): DispatchMode | null {
-  return active;
+  if (active !== undefined) return active;
+  return ofAsyncCall === null ? null : ofAsyncCall();
+}
+
+/** Sets how the mode of the asynchronous call that is running is found; null while there is none. */
+export function setAsyncMode(find: (() => DispatchMode | null) | null): void {
+  ofAsyncCall = find;
 }
 
 /** Runs `fn` with `mode` in force, on top of the modes that are. Only the synchronous part of `fn` is covered. */
 export function withMode<T>(mode: DispatchMode, fn: () => T): T {
   const before = active;
-  below.set(mode, before);
+  below.set(mode, activeMode());
   active = mode;
   try {
     return fn();
@@ -85,6 +93,6 @@ export function withoutModes<T>(fn: () => T): T {
  */
 export function tracked<T extends object, K extends keyof T>(object: T, key: K): T[K] {
   const value = object[key];
-  const mode = active;
+  const mode = activeMode();
   return mode === null ? value : suspendMode(mode, () => mode.trackRead(object, key, value)) as T[K];
 }

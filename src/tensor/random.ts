@@ -4,7 +4,7 @@
  * A generator's state is a tensor int64[2] = [seed, offset]. Each draw is a pure function of the state and the element's position (Philox), then
  * the offset advances, in place. Under capture the state is a tensor like any other, so compiled and eager draw the same numbers.
  */
-import { cpu, device as toDevice, getDefaultDtype, int64 } from "../core/mod.ts";
+import { cpu, type Device, device as toDevice, type DeviceLike, getDefaultDtype, int64 } from "../core/mod.ts";
 import { getOp, setDefaultState, type TensorValue } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
 import { checkSize } from "./arguments.ts";
@@ -15,23 +15,23 @@ import { withoutModes } from "./mode.ts";
 import { readElements, writeElements } from "./read.ts";
 import type { Tensor } from "./tensor.ts";
 
-function stateTensor(seed: number | bigint): Tensor {
-  const t = emptyTensor([2], [1], int64, cpu);
+function stateTensor(seed: number | bigint, device: Device): Tensor {
+  const t = emptyTensor([2], [1], int64, device);
   writeElements(t, new BigInt64Array([BigInt.asIntN(64, BigInt(seed)), 0n]));
   return t;
 }
 
 /** A stream of random numbers. */
 export class Generator {
-  /** int64[2] on the CPU: seed and offset. Draws advance the offset in place. */
+  /** int64[2]: seed and offset. Draws advance the offset in place. */
   readonly state: Tensor;
 
   /** @throws {RangeError} if the seed is a fraction. */
-  constructor(seed: number | bigint = 0) {
+  constructor(seed: number | bigint = 0, options: { readonly device?: DeviceLike } = {}) {
     if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
       throw new RangeError(`Generator: the seed must be a safe integer or a bigint, got ${seed}`);
     }
-    this.state = stateTensor(seed);
+    this.state = stateTensor(seed, toDevice(options.device ?? cpu));
   }
 
   /** Starts the stream of `seed` from its beginning. */
@@ -53,17 +53,29 @@ export class Generator {
 }
 
 const defaults = new Generator(BigInt(Math.floor(Math.random() * 2 ** 52)));
+const ofDevices = new Map<Device, Generator>([[cpu, defaults]]);
 
-setDefaultState(() => defaults.state as unknown as TensorValue);
+setDefaultState((device) => defaultGenerator(device ?? cpu).state as unknown as TensorValue);
 
-/** The generator used where none is given. */
-export function defaultGenerator(): Generator {
-  return defaults;
+/**
+ * The generator used where none is given. Each device has its own, so that no draw waits for another device; from one seed all of them draw the
+ * same numbers.
+ */
+export function defaultGenerator(device: DeviceLike = cpu): Generator {
+  const where = toDevice(device);
+  const place = where.type === "meta" ? cpu : where;
+  let found = ofDevices.get(place);
+  if (found === undefined) {
+    found = withoutModes(() => new Generator(defaults.seed, { device: place }));
+    ofDevices.set(place, found);
+  }
+  return found;
 }
 
-/** Seeds the default generator, so that what follows is reproducible. */
+/** Seeds the default generators of all devices, so that what follows is reproducible. */
 export function manualSeed(seed: number | bigint): Generator {
-  return defaults.manualSeed(seed);
+  for (const generator of ofDevices.values()) generator.manualSeed(seed);
+  return defaults;
 }
 
 /** Options of random creation functions. */
@@ -73,11 +85,13 @@ export interface RandomOptions extends TensorOptions {
 
 /** Draws with a functional operator of the state, then advances the state. */
 export function draw(target: string, args: Readonly<Record<string, unknown>>, options: RandomOptions): Tensor {
-  const { state } = options.generator ?? defaults;
-  const out = dispatch(getOp(target), { state, ...args }) as Tensor;
-  noGrad(() => dispatch(getOp("tessera.advance_rng_.default"), { state }));
   const device = options.device === undefined ? cpu : toDevice(options.device);
-  const placed = device === cpu ? out : out.to(device);
+  const { state } = options.generator ?? defaultGenerator(device);
+  const op = getOp(target);
+  const named = op.schema.args.some((a) => a.name === "device") ? { device: state.device, ...args } : args;
+  const out = dispatch(op, { state, ...named }) as Tensor;
+  noGrad(() => dispatch(getOp("tessera.advance_rng_.default"), { state }));
+  const placed = device === out.device ? out : out.to(device);
   if (options.requiresGrad === true) placed.requiresGrad = true;
   return placed;
 }

@@ -70,6 +70,7 @@ export async function readElementsAsync(t: Tensor): Promise<RawArray> {
 
 /** Writes raw elements in row-major order into a dense tensor. */
 export function writeElements(t: Tensor, raw: RawArray): void {
+  t.storage.watch?.beforeWrite(t.storage);
   const buffer = t.storage.buffer;
   if (buffer === null) throw new InternalError("a tensor without memory was written");
   // An empty slice may begin behind the end of the memory.

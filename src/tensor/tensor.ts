@@ -25,19 +25,50 @@ export function storageClock(): number {
   return nextStorage;
 }
 
+/** Work that was put off and that concerns a storage: its content, or what reads it. */
+export interface PendingWork {
+  /** Does the work and takes itself off the storage, whose memory somebody is about to touch. */
+  settle(storage: Storage): void;
+}
+
+/** Somebody who needs the content as it is now. */
+export interface StorageWatch {
+  /** Called before the memory is written or given back. */
+  beforeWrite(storage: Storage): void;
+}
+
 /** Memory, or the idea of memory, that a tensor shares with its views. */
 export class Storage {
   /** Increases with each storage made. */
   readonly id: number = nextStorage++;
-  /** Null for fake and traced tensors. */
-  readonly buffer: Buffer | null;
+  #buffer: Buffer | null;
   /** Counts writes. */
   version = 0;
   /** Counts writes that changed the differentiation history of the base; views compare it. */
   history = 0;
+  /** Work to do before anybody touches the memory; operators that are recorded to run later leave it. */
+  pending: PendingWork | null = null;
+  /** Told before the memory is written. */
+  watch: StorageWatch | null = null;
 
   constructor(buffer: Buffer | null) {
-    this.buffer = buffer;
+    this.#buffer = buffer;
+  }
+
+  /** The memory, its content computed; null for fake and traced tensors. */
+  get buffer(): Buffer | null {
+    if (this.pending !== null) this.pending.settle(this);
+    return this.#buffer;
+  }
+
+  /** Whether there is memory, or will be once somebody asks for it. */
+  get isDense(): boolean {
+    return this.#buffer !== null || this.pending !== null;
+  }
+
+  /** Gives a storage whose content was put off its memory. */
+  adopt(buffer: Buffer): void {
+    this.#buffer = buffer;
   }
 }
 
@@ -129,7 +160,7 @@ export class Tensor {
 
   /** Whether there is memory behind the tensor. */
   get isDense(): boolean {
-    return this.storage.buffer !== null;
+    return this.storage.isDense;
   }
 
   /** Number of dimensions. */
@@ -254,6 +285,16 @@ export class Tensor {
     return hostFromRaw(t.dtype, readElements(t));
   }
 
+  /** The tensor on a CUDA device; itself if it is there. */
+  cuda(index = 0): Tensor {
+    return this.to(`cuda:${index}`);
+  }
+
+  /** The tensor on the CPU; itself if it is there. */
+  cpu(): Tensor {
+    return this.to("cpu");
+  }
+
   /**
    * The one element as a number; bool gives 0 or 1.
    *
@@ -336,7 +377,9 @@ export class Tensor {
 
   /** Gives the memory back at once. Views of it cannot be used any more either. */
   [Symbol.dispose](): void {
-    this.storage.buffer?.dispose();
+    const { storage } = this;
+    storage.watch?.beforeWrite(storage);
+    storage.buffer?.dispose();
   }
 
   /** Gives the memory back at once, see `Symbol.dispose`. */

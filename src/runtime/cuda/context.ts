@@ -8,6 +8,7 @@
 
 import { type Device, device } from "../../core/device.ts";
 import { type CudaDevice, type CudaDriver, handleFrom, loadDriver } from "./driver.ts";
+import { ErrorBoard } from "./error_board.ts";
 import { CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED, isSticky, type LaunchRecord } from "./errors.ts";
 import { PlainHeap, PoolHeap } from "./heap.ts";
 import { CudaAllocator } from "./memory.ts";
@@ -35,6 +36,8 @@ export class CudaContext {
   /** The stream that everything goes to unless {@linkcode CudaContext.withStream} says otherwise. */
   readonly stream: CudaStream;
   readonly allocator: CudaAllocator;
+  /** Where kernels report wrong indices; looked at whenever data are read. */
+  readonly errors: ErrorBoard;
   /** Waits after every launch, so that a fault is reported by the launch that made it. Slow; for finding faults. */
   launchBlocking = false;
   #current: CudaStream;
@@ -57,6 +60,7 @@ export class CudaContext {
     this.activate();
     this.stream = this.#current = new CudaStream(this);
     this.#streams.add(this.stream);
+    this.errors = new ErrorBoard(this);
     const plain = new PlainHeap(this);
     this.#poolHeap = this.info.attributes.memoryPools === 1 ? new PoolHeap(this) : null;
     this.allocator = new CudaAllocator({

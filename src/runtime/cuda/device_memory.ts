@@ -2,7 +2,8 @@
  * How elements reach CUDA memory and come back.
  *
  * Enters: host bytes, {@linkcode CudaBuffer}. All copies go through pinned memory in the current stream of the buffer's device, so
- * they are in order with its kernels: `write` returns as soon as the bytes are staged, `read` resolves when they have come.
+ * they are in order with its kernels: `write` returns as soon as the bytes are staged, `read` resolves when they have come,
+ * and throws what kernels before it reported as a wrong index.
  * Copies larger than a chunk are cut, so that the host's half and the device's half overlap.
  * Has the shape of the tensor layer's `DeviceMemory`, which is registered with it where tensors are loaded.
  */
@@ -46,6 +47,7 @@ export class CudaDeviceMemory {
       copy.event.synchronize();
       copies.receive(copy);
     }
+    this.#contextFor(buffer).errors.check();
     return copies.bytes;
   }
 
@@ -56,7 +58,19 @@ export class CudaDeviceMemory {
       await copy.event.finished();
       copies.receive(copy);
     }
+    this.#contextFor(buffer).errors.check();
     return copies.bytes;
+  }
+
+  /** Copies bytes inside a device, or between two. */
+  copy(to: Buffer, toOffset: number, from: Buffer, fromOffset: number, byteLength: number): void {
+    const target = checkRange(to, toOffset, byteLength);
+    const source = checkRange(from, fromOffset, byteLength);
+    const context = this.#contextFor(from);
+    const peer = this.#contextFor(to);
+    const [at, start] = [target.address + toOffset, source.address + fromOffset];
+    if (peer === context) context.copy(at, start, byteLength);
+    else context.copyToPeer(peer, at, start, byteLength);
   }
 
   /** Copies bytes from the host. They may change as soon as it returns. */

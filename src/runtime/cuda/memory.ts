@@ -68,22 +68,49 @@ export class CudaBuffer implements Buffer {
   readonly byteLength: number;
   readonly #lease: Lease;
   readonly #release: (block: Block) => void;
+  /** Set in a part of a buffer, which keeps the whole alive. */
+  readonly #whole: CudaBuffer | null;
+  readonly #offset: number;
 
   /** Made by {@linkcode CudaAllocator.allocate}. */
-  constructor(device: Device, byteLength: number, lease: Lease, release: (block: Block) => void) {
+  constructor(
+    device: Device,
+    byteLength: number,
+    lease: Lease,
+    release: (block: Block) => void,
+    whole: CudaBuffer | null = null,
+    offset = 0,
+  ) {
     this.device = device;
     this.byteLength = byteLength;
     this.#lease = lease;
     this.#release = release;
+    this.#whole = whole;
+    this.#offset = offset;
   }
 
   get disposed(): boolean {
     return this.#lease.block === null;
   }
 
-  /** The device address; a multiple of 256. */
+  /** The device address; a multiple of 256, but for parts. */
   get address(): number {
-    return this.#live().address;
+    return this.#live().address + this.#offset;
+  }
+
+  /**
+   * A part of the memory. It is valid as long as the whole is, and disposing of it does nothing.
+   *
+   * @throws {RangeError} if it lies outside
+   */
+  part(byteOffset: number, byteLength: number): CudaBuffer {
+    if (byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > this.byteLength) {
+      throw new RangeError(
+        `bytes ${byteOffset} to ${byteOffset + byteLength} lie outside of a buffer of ${this.byteLength} bytes`,
+      );
+    }
+    const whole = this.#whole ?? this;
+    return new CudaBuffer(this.device, byteLength, this.#lease, this.#release, whole, this.#offset + byteOffset);
   }
 
   /** What the memory is for, shown when memory runs out. */
@@ -102,7 +129,7 @@ export class CudaBuffer implements Buffer {
 
   dispose(): void {
     const block = this.#lease.block;
-    if (block === null) return;
+    if (block === null || this.#whole !== null) return;
     this.#lease.block = null;
     this.#release(block);
   }

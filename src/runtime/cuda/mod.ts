@@ -3,11 +3,14 @@
  *
  * @module
  */
+export * from "./binding.ts";
 export * from "./context.ts";
 export * from "./device_memory.ts";
 export * from "./diagnosis.ts";
 export * from "./driver.ts";
+export * from "./error_board.ts";
 export * from "./errors.ts";
+export * from "./executable.ts";
 export * from "./garbage.ts";
 export * from "./graphs.ts";
 export * from "./layout.ts";
@@ -17,6 +20,8 @@ export * from "./module.ts";
 export * from "./nvrtc.ts";
 export * from "./ordering.ts";
 export * from "./paths.ts";
+export * from "./plan.ts";
 export * from "./staging.ts";
 export * from "./stream.ts";
 export * from "./tensor_map.ts";
+export * from "./workspace.ts";

@@ -96,6 +96,30 @@ export class NvrtcCompiler {
     return this.#finish(program, status, performance.now() - started, 0, known, request, key);
   }
 
+  /** What the cache has. */
+  cached(request: NvrtcRequest): NvrtcResult | null {
+    const known = this.#lookUp(this.#keyOf(request), request);
+    return typeof known === "string" ? null : known;
+  }
+
+  /** Compiles on this thread and leaves the cache alone. @throws {CompileError} as {@linkcode NvrtcCompiler.compile} */
+  compileUncached(request: NvrtcRequest): NvrtcResult {
+    using program = new Program(this.library, request);
+    const started = performance.now();
+    const status = program.run();
+    return this.#read(program, status, performance.now() - started, 0, "", request);
+  }
+
+  /** Puts what was compiled elsewhere into the cache. */
+  keep(request: NvrtcRequest, result: NvrtcResult): void {
+    this.#disk().put(this.#keyOf(request), result.bytes);
+  }
+
+  /** Requests with the same identity give the same code. */
+  identityOf(request: NvrtcRequest): string {
+    return this.#keyOf(request).id;
+  }
+
   async #compile(request: NvrtcRequest, key: CacheKey): Promise<NvrtcResult> {
     const known = this.#lookUp(key, request);
     if (typeof known !== "string") return known;
@@ -133,6 +157,19 @@ export class NvrtcCompiler {
     request: NvrtcRequest,
     key: CacheKey,
   ): NvrtcResult {
+    const result = this.#read(program, status, compileMs, queuedMs, missReason, request);
+    this.#disk().put(key, result.bytes);
+    return result;
+  }
+
+  #read(
+    program: Program,
+    status: number,
+    compileMs: number,
+    queuedMs: number,
+    missReason: string,
+    request: NvrtcRequest,
+  ): NvrtcResult {
     const text = program.log();
     if (status !== 0) {
       const what = program.statusText(status);
@@ -142,7 +179,6 @@ export class NvrtcCompiler {
       );
     }
     const bytes = program.result(request.target.kind);
-    this.#disk().put(key, bytes);
     return { kind: request.target.kind, bytes, log: text, compileMs, queuedMs, missReason };
   }
 

@@ -1,0 +1,253 @@
+/**
+ * A plan at particular sizes: shapes of launches, packed arguments, recorded graphs.
+ *
+ * What depends on sizes alone is computed once. A call gives the addresses of the slots; where one differs from the call before, the arguments that contain it are
+ * written again and their launches marked, so that a recorded graph can be corrected kernel by kernel instead of being recorded anew. Outputs belong to
+ * the caller: a replay writes to the memory of its own call.
+ */
+
+import type { CudaContext } from "./context.ts";
+import { CudaGraph } from "./graphs.ts";
+import { CudaArguments, type LaunchShape, type ParameterKind } from "./layout.ts";
+import type { CudaFunction } from "./module.ts";
+import type { CudaPlan, CudaPlanArg, CudaPlanLaunch } from "./plan.ts";
+import type { CudaStream } from "./stream.ts";
+import { encodeTiled } from "./tensor_map.ts";
+
+/** Scratch ranges start at multiples of this, as allocations do. */
+const ALIGN = 256;
+/** A run of fewer launches is not worth a graph. */
+const FEWEST_LAUNCHES = 4;
+
+function aligned(bytes: number): number {
+  return Math.ceil(bytes / ALIGN) * ALIGN;
+}
+
+/** One launch at particular sizes. */
+interface BoundLaunch {
+  readonly fn: CudaFunction;
+  readonly shape: LaunchShape;
+  readonly args: CudaArguments;
+  /** Whether the graph that contains it has other arguments. */
+  stale: boolean;
+}
+
+/** Where an address goes: a parameter of a launch, at a distance. */
+interface Use {
+  readonly launch: BoundLaunch;
+  readonly parameter: number;
+  readonly offset: number;
+  readonly map: ReturnType<Extract<CudaPlanArg, { kind: "tensorMap" }>["map"]> | null;
+}
+
+/** Launches between two host steps. */
+export interface Segment {
+  readonly kind: "launches";
+  readonly launches: readonly BoundLaunch[];
+  graph: CudaGraph | null;
+  runs: number;
+}
+
+/** A host step, by its position in the plan. */
+export interface HostSegment {
+  readonly kind: "host";
+  readonly step: number;
+}
+
+/** A plan at particular sizes. */
+export class Binding {
+  readonly sizes: readonly number[];
+  readonly segments: readonly (Segment | HostSegment)[];
+  /** Bytes of the arena, scratch included. */
+  readonly arenaBytes: number;
+  readonly zeroBytes: number;
+  /** For each slot of the arena its offset; -1 for others. */
+  readonly arenaOffsets: readonly number[];
+  readonly slotBytes: readonly number[];
+  readonly #context: CudaContext;
+  readonly #uses: readonly Use[][];
+  readonly #arenaUses: Use[] = [];
+  readonly #zeroUses: Use[] = [];
+  readonly #addresses: Float64Array<ArrayBuffer>;
+  #arena = 0;
+  #zeros = 0;
+
+  constructor(context: CudaContext, plan: CudaPlan, sizes: readonly number[], errorAddress: number) {
+    this.#context = context;
+    this.sizes = [...sizes];
+    this.arenaOffsets = plan.sources.map((s) => s.kind === "arena" ? s.offset(sizes) : -1);
+    this.slotBytes = plan.slotBytes.map((f) => f(sizes));
+    this.#uses = plan.sources.map(() => []);
+    this.#addresses = new Float64Array(plan.sources.length).fill(-1);
+    const scratchStart = aligned(plan.arenaBytes(sizes));
+    let arenaBytes = scratchStart;
+    let zeroBytes = 0;
+    const segments: (Segment | HostSegment)[] = [];
+    let current: BoundLaunch[] = [];
+    const close = (): void => {
+      if (current.length > 0) segments.push({ kind: "launches", launches: current, graph: null, runs: 0 });
+      current = [];
+    };
+    plan.steps.forEach((step, i) => {
+      if (step.kind === "host") {
+        close();
+        segments.push({ kind: "host", step: i });
+        return;
+      }
+      const scratch = new Map<number, number>();
+      const end = { arena: scratchStart, zeros: 0 };
+      for (const launch of step.launches) {
+        const bound = this.#bind(launch, errorAddress, scratch, end);
+        if (bound !== null) current.push(bound);
+      }
+      arenaBytes = Math.max(arenaBytes, end.arena);
+      zeroBytes = Math.max(zeroBytes, end.zeros);
+    });
+    close();
+    this.segments = segments;
+    this.arenaBytes = arenaBytes;
+    this.zeroBytes = zeroBytes;
+  }
+
+  /** Whether these are the sizes. */
+  fits(sizes: readonly number[]): boolean {
+    const mine = this.sizes;
+    for (let i = 0; i < mine.length; i++) if (mine[i] !== sizes[i]) return false;
+    return true;
+  }
+
+  /** Takes the addresses of this call's arena and zeros. */
+  place(arena: number, zeros: number): void {
+    if (arena !== this.#arena) {
+      this.#arena = arena;
+      for (const use of this.#arenaUses) this.#write(use, arena);
+    }
+    if (zeros !== this.#zeros) {
+      this.#zeros = zeros;
+      for (const use of this.#zeroUses) this.#write(use, zeros);
+    }
+  }
+
+  /** Takes the address of a slot for this call. */
+  point(slot: number, address: number): void {
+    if (this.#addresses[slot] === address) return;
+    this.#addresses[slot] = address;
+    for (const use of this.#uses[slot] ?? []) this.#write(use, address);
+  }
+
+  /** The address that a slot has in this call. */
+  addressOf(slot: number): number {
+    return this.#addresses[slot] ?? 0;
+  }
+
+  /** Sends the launches of a segment to a stream: from the second run on as one graph. */
+  run(segment: Segment, stream: CudaStream, record: boolean): void {
+    if (record && segment.graph === null && segment.runs > 0 && segment.launches.length >= FEWEST_LAUNCHES) {
+      this.#record(segment);
+    }
+    segment.runs++;
+    const { graph, launches } = segment;
+    if (graph === null || !record) {
+      for (const { fn, shape, args } of launches) fn.launch(shape, args, stream);
+      return;
+    }
+    for (let i = 0; i < launches.length; i++) {
+      const launch = launches[i] as BoundLaunch;
+      if (!launch.stale) continue;
+      graph.update(i, launch.shape, launch.args);
+      launch.stale = false;
+    }
+    graph.replay(stream);
+  }
+
+  /** Gives the recorded graphs back. */
+  dispose(): void {
+    for (const segment of this.segments) {
+      if (segment.kind !== "launches") continue;
+      segment.graph?.dispose();
+      segment.graph = null;
+    }
+  }
+
+  #record(segment: Segment): void {
+    segment.graph = CudaGraph.capture(this.#context, (stream) => {
+      for (const { fn, shape, args } of segment.launches) fn.launch(shape, args, stream);
+    });
+    for (const launch of segment.launches) launch.stale = false;
+  }
+
+  /** Null for a launch without any block. */
+  #bind(
+    launch: CudaPlanLaunch,
+    errorAddress: number,
+    scratch: Map<number, number>,
+    end: { arena: number; zeros: number },
+  ): BoundLaunch | null {
+    const { sizes } = this;
+    const [x, y, z] = launch.grid.map((f) => f(sizes)) as [number, number, number];
+    const shape: LaunchShape = {
+      grid: [x, y, z],
+      block: launch.block,
+      sharedBytes: launch.sharedBytes,
+      ...(launch.cluster === undefined ? {} : { cluster: launch.cluster }),
+    };
+    const args = new CudaArguments(launch.args.map(parameterKind));
+    const bound: BoundLaunch = { fn: launch.fn, shape, args, stale: true };
+    const uses: [Use[], Use][] = [];
+    launch.args.forEach((arg, parameter) => {
+      switch (arg.kind) {
+        case "slot":
+          uses.push([this.#uses[arg.slot] ?? [], { launch: bound, parameter, offset: 0, map: null }]);
+          break;
+        case "tensorMap": {
+          const use: Use = { launch: bound, parameter, offset: arg.offset(sizes), map: arg.map(sizes) };
+          uses.push([this.#uses[arg.slot] ?? [], use]);
+          break;
+        }
+        case "size":
+          if (arg.type === "i32") args.setInt(parameter, arg.value(sizes));
+          else args.setLong(parameter, arg.value(sizes));
+          break;
+        case "scratch": {
+          const space = arg.zeroed ? "zeros" : "arena";
+          let offset = scratch.get(arg.id);
+          if (offset === undefined) {
+            scratch.set(arg.id, offset = end[space]);
+            end[space] += aligned(arg.bytes(sizes));
+          }
+          uses.push([arg.zeroed ? this.#zeroUses : this.#arenaUses, { launch: bound, parameter, offset, map: null }]);
+          break;
+        }
+        case "error":
+          args.setAddress(parameter, errorAddress);
+          break;
+        default:
+          arg satisfies never;
+      }
+    });
+    if (x * y * z === 0) return null;
+    for (const [list, use] of uses) list.push(use);
+    return bound;
+  }
+
+  #write({ launch, parameter, offset, map }: Use, base: number): void {
+    launch.stale = true;
+    if (map === null) launch.args.setAddress(parameter, base + offset);
+    else encodeTiled(this.#context, { ...map, address: base + offset }, launch.args.tensorMap(parameter));
+  }
+}
+
+function parameterKind(arg: CudaPlanArg): ParameterKind {
+  switch (arg.kind) {
+    case "size":
+      return arg.type;
+    case "tensorMap":
+      return "tensorMap";
+    case "slot":
+    case "scratch":
+    case "error":
+      return "pointer";
+    default:
+      return arg satisfies never;
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * Where kernels say that they met a wrong index, and the host reads it.
+ *
+ * The words lie in pinned host memory, which kernels reach by its address: the host sees them without a copy as soon as it has waited for the device
+ * anyway. So a wrong index costs nothing until somebody reads data, and unlike an assertion it does not end the context. Each executable has
+ * four int64 words of its own: how many indices were wrong, one of them, the size that it broke, one in reserve.
+ */
+
+import type { CudaContext } from "./context.ts";
+import { handleFrom } from "./driver.ts";
+
+const WORDS = 4;
+const SLOTS = 128;
+const PAGE_BYTES = 8 * WORDS * SLOTS;
+const PORTABLE = 1;
+
+/** The words of one executable. */
+export interface ErrorSlot {
+  /** What a kernel gets. */
+  readonly address: number;
+  /** Throws what was written since the last look. @throws {RangeError} */
+  check(): void;
+}
+
+/** All words of one context. */
+export class ErrorBoard {
+  readonly #context: CudaContext;
+  readonly #pages: { readonly address: number; readonly words: BigInt64Array<ArrayBuffer> }[] = [];
+  readonly #labels: string[] = [];
+
+  constructor(context: CudaContext) {
+    this.#context = context;
+  }
+
+  /** Words for an executable; `label` begins the message of its errors. */
+  allocate(label: string): ErrorSlot {
+    const number = this.#labels.push(label) - 1;
+    if (number % SLOTS === 0) this.#addPage();
+    const page = this.#pages[Math.floor(number / SLOTS)];
+    if (page === undefined) throw new RangeError("the error board has no such page");
+    const at = WORDS * (number % SLOTS);
+    return { address: page.address + 8 * at, check: () => this.#check(number) };
+  }
+
+  /** Throws the first error that was written. Call it after waiting for the device. @throws {RangeError} */
+  check(): void {
+    for (let number = 0; number < this.#labels.length; number++) this.#check(number);
+  }
+
+  #check(number: number): void {
+    const page = this.#pages[Math.floor(number / SLOTS)];
+    const at = WORDS * (number % SLOTS);
+    if (page === undefined || page.words[at] === 0n) return;
+    const [count = 0n, index, size] = page.words.subarray(at, at + WORDS);
+    page.words.fill(0n, at, at + WORDS);
+    const others = count > 1n ? ` (and ${count - 1n} more)` : "";
+    throw new RangeError(
+      `${this.#labels[number]}: an index is ${index}, but the dimension it selects from has ${size} elements${others}`,
+    );
+  }
+
+  #addPage(): void {
+    const context = this.#context;
+    context.activate();
+    const pointer = handleFrom(
+      (out) => context.api.cuMemHostAlloc(out, BigInt(PAGE_BYTES), PORTABLE),
+      (status) => context.check(status, "cuMemHostAlloc", `${PAGE_BYTES} bytes of pinned host memory`),
+    );
+    const words = new BigInt64Array(Deno.UnsafePointerView.getArrayBuffer(pointer, PAGE_BYTES));
+    words.fill(0n);
+    this.#pages.push({ address: Number(Deno.UnsafePointer.value(pointer)), words });
+  }
+}

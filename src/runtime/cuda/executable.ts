@@ -1,0 +1,228 @@
+/**
+ * Runs a compiled plan on a CUDA device.
+ *
+ * A call binds the addresses of its buffers and sends the plan's launches to the current stream; it does not wait for them. What is in the plan's arena
+ * lives in the stream's workspace. The second call at the same sizes records the launches between host steps as CUDA graphs, and replays them from then on.
+ * A few sizes are kept, the least recently used goes first. Host steps copy their tensors to the host, wait, and copy results back.
+ */
+
+import type { Executable } from "../kernel.ts";
+import { CpuBuffer } from "../cpu/memory.ts";
+import { Binding, type Segment } from "./binding.ts";
+import type { CudaContext } from "./context.ts";
+import type { CudaDeviceMemory } from "./device_memory.ts";
+import type { ErrorSlot } from "./error_board.ts";
+import type { CudaBuffer } from "./memory.ts";
+import type { CudaPlan, CudaPlanStep } from "./plan.ts";
+import type { CudaStream } from "./stream.ts";
+import { workspaceOf } from "./workspace.ts";
+
+/** Sizes for which launches, and graphs, are kept. */
+const SIZES_KEPT = 8;
+
+/** How to run a plan. */
+export interface CudaExecutableOptions {
+  readonly context: CudaContext;
+  readonly memory: CudaDeviceMemory;
+  readonly plan: CudaPlan;
+  /** Whether launches are recorded as CUDA graphs. */
+  readonly graphs: boolean;
+}
+
+/** How long one launch took. */
+export interface LaunchTime {
+  readonly name: string;
+  readonly origin: string;
+  readonly milliseconds: number;
+}
+
+/** A caller's memory that kernels cannot use where it is. */
+interface Detour {
+  readonly slot: number;
+  readonly buffer: CudaBuffer;
+  readonly copy: CudaBuffer;
+}
+
+/** A plan on a CUDA device. */
+export class CudaExecutable implements Executable<CudaBuffer> {
+  readonly tier = "cuda";
+  readonly plan: CudaPlan;
+  readonly #context: CudaContext;
+  readonly #memory: CudaDeviceMemory;
+  readonly #graphs: boolean;
+  readonly #external: readonly number[];
+  readonly #aliases: readonly (readonly [slot: number, of: number])[];
+  /** For each slot the multiple that its address must be. */
+  readonly #align: readonly number[];
+  readonly #written: ReadonlySet<number>;
+  readonly #errors: ErrorSlot | null;
+  #bindings: Binding[] = [];
+
+  constructor({ context, memory, plan, graphs }: CudaExecutableOptions) {
+    this.#context = context;
+    this.#memory = memory;
+    this.plan = plan;
+    this.#graphs = graphs;
+    this.#external = plan.sources.flatMap((s, i) => s.kind === "external" ? [i] : []);
+    this.#aliases = plan.sources.flatMap((s, i) => s.kind === "alias" ? [[i, s.of] as const] : []);
+    this.#written = new Set(this.#aliases.map(([, of]) => of));
+    this.#align = alignments(plan);
+    const reports = plan.steps.some((s) =>
+      s.kind === "launches" && s.launches.some((l) => l.args.some((a) => a.kind === "error"))
+    );
+    this.#errors = reports ? context.errors.allocate(plan.name) : null;
+  }
+
+  run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): void {
+    const stream = this.#context.currentStream;
+    this.#errors?.check();
+    const binding = this.#bindingFor(sizes);
+    const detours = this.#bind(binding, buffers, stream);
+    const record = this.#graphs && !stream.capturing;
+    for (const segment of binding.segments) {
+      if (segment.kind === "launches") binding.run(segment, stream, record);
+      else this.#runHost(segment.step, binding, buffers, sizes, stream);
+    }
+    if (detours !== null) this.#endDetours(detours, stream);
+  }
+
+  /** Runs the plan once, and measures each launch by events around it; host steps are not in the list. */
+  measure(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): LaunchTime[] {
+    const stream = this.#context.currentStream;
+    const binding = this.#bindingFor(sizes);
+    const detours = this.#bind(binding, buffers, stream);
+    const times: LaunchTime[] = [];
+    for (const segment of binding.segments) {
+      if (segment.kind === "launches") times.push(...measureSegment(segment, stream));
+      else this.#runHost(segment.step, binding, buffers, sizes, stream);
+    }
+    if (detours !== null) this.#endDetours(detours, stream);
+    return times;
+  }
+
+  /** Recorded graphs that are kept. */
+  get recorded(): number {
+    return this.#bindings.reduce(
+      (n, b) => n + b.segments.filter((s) => s.kind === "launches" && s.graph !== null).length,
+      0,
+    );
+  }
+
+  /** Gives recorded graphs back; the next calls make them anew. */
+  dispose(): void {
+    for (const binding of this.#bindings) binding.dispose();
+    this.#bindings = [];
+  }
+
+  #bindingFor(sizes: readonly number[]): Binding {
+    const list = this.#bindings;
+    const last = list[0];
+    if (last !== undefined && last.fits(sizes)) return last;
+    const at = list.findIndex((b) => b.fits(sizes));
+    const found = at < 0
+      ? new Binding(this.#context, this.plan, sizes, this.#errors?.address ?? 0)
+      : list.splice(at, 1)[0] as Binding;
+    list.unshift(found);
+    if (list.length > SIZES_KEPT) list.pop()?.dispose();
+    return found;
+  }
+
+  #bind(binding: Binding, buffers: readonly (CudaBuffer | undefined)[], stream: CudaStream): Detour[] | null {
+    const workspace = workspaceOf(this.#context, stream);
+    const arena = workspace.arena(binding.arenaBytes);
+    binding.place(arena, workspace.zeros(binding.zeroBytes));
+    let detours: Detour[] | null = null;
+    const foreign = stream !== this.#context.stream;
+    for (const slot of this.#external) {
+      const buffer = buffers[slot];
+      if (buffer === undefined) {
+        throw new TypeError(`run() got no buffer for slot ${slot} of ${this.plan.sources.length}`);
+      }
+      if (foreign) buffer.recordUse(stream);
+      let address = buffer.address;
+      if (address % (this.#align[slot] ?? 1) !== 0) {
+        const bytes = Math.min(binding.slotBytes[slot] ?? 0, buffer.byteLength);
+        const copy = this.#context.allocator.allocate(bytes, "an aligned copy of a view", stream);
+        this.#context.copy(copy.address, address, bytes, stream);
+        (detours ??= []).push({ slot, buffer, copy });
+        address = copy.address;
+      }
+      binding.point(slot, address);
+    }
+    for (let slot = 0; slot < binding.arenaOffsets.length; slot++) {
+      const offset = binding.arenaOffsets[slot] ?? -1;
+      if (offset >= 0) binding.point(slot, arena + offset);
+    }
+    for (const [slot, of] of this.#aliases) binding.point(slot, binding.addressOf(of));
+    return detours;
+  }
+
+  #endDetours(detours: readonly Detour[], stream: CudaStream): void {
+    for (const { slot, buffer, copy } of detours) {
+      if (this.#written.has(slot)) this.#context.copy(buffer.address, copy.address, copy.byteLength, stream);
+      copy.dispose();
+    }
+  }
+
+  #runHost(
+    index: number,
+    binding: Binding,
+    buffers: readonly (CudaBuffer | undefined)[],
+    sizes: readonly number[],
+    stream: CudaStream,
+  ): void {
+    const step = this.plan.steps[index] as Extract<CudaPlanStep, { kind: "host" }>;
+    const memoryOf = (slot: number): CudaBuffer => {
+      const source = this.plan.sources[slot];
+      const bytes = binding.slotBytes[slot] ?? 0;
+      if (source?.kind === "alias") return memoryOf(source.of);
+      if (source?.kind === "arena") {
+        return workspaceOf(this.#context, stream).arenaBuffer.part(binding.arenaOffsets[slot] ?? 0, bytes);
+      }
+      return (buffers[slot] as CudaBuffer).part(0, Math.min(bytes, (buffers[slot] as CudaBuffer).byteLength));
+    };
+    const hosts: CpuBuffer[] = [];
+    for (const slot of step.reads) {
+      const source = memoryOf(slot);
+      hosts[slot] = CpuBuffer.wrap(this.#memory.readSync(source, 0, source.byteLength));
+    }
+    for (const slot of step.writes) hosts[slot] ??= CpuBuffer.wrap(new Uint8Array(binding.slotBytes[slot] ?? 0));
+    step.run(hosts, sizes);
+    for (const slot of step.writes) this.#memory.write(memoryOf(slot), 0, (hosts[slot] as CpuBuffer).uint8);
+  }
+}
+
+function alignments(plan: CudaPlan): number[] {
+  const align = plan.sources.map(() => 1);
+  const raise = (slot: number, to: number): void => {
+    const source = plan.sources[slot];
+    if (source?.kind === "alias") raise(source.of, to);
+    else align[slot] = Math.max(align[slot] ?? 1, to);
+  };
+  for (const step of plan.steps) {
+    if (step.kind !== "launches") continue;
+    for (const { args } of step.launches) {
+      for (const arg of args) {
+        if (arg.kind === "slot") raise(arg.slot, arg.align);
+        if (arg.kind === "tensorMap") raise(arg.slot, 16);
+      }
+    }
+  }
+  return align;
+}
+
+function measureSegment(segment: Segment, stream: CudaStream): LaunchTime[] {
+  const marks = [stream.record({ timing: true })];
+  for (const { fn, shape, args } of segment.launches) {
+    fn.launch(shape, args, stream);
+    marks.push(stream.record({ timing: true }));
+  }
+  stream.synchronize();
+  const times = segment.launches.map(({ fn }, i): LaunchTime => ({
+    name: fn.name,
+    origin: fn.origin,
+    milliseconds: marks[i + 1]?.millisecondsSince(marks[i] as typeof marks[number]) ?? 0,
+  }));
+  for (const mark of marks) mark.dispose();
+  return times;
+}

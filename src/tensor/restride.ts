@@ -1,0 +1,32 @@
+/**
+ * The strides of a decomposition's results are those that the operator's `meta` states.
+ *
+ * A graph keeps an operator whole where one executor decomposes it and another one does not, and views of its result are checked against
+ * the strides that `meta` gave. So `meta` is right by definition: what a decomposition lays out otherwise is laid out again, which costs nothing where
+ * it fuses. Strides along dimensions of one element, and of tensors without elements, mean nothing.
+ */
+import { InternalError } from "../core/mod.ts";
+import { hintOf, type Size, sizeIsOne, sizeIsZero, sizeSame } from "../symbolic/mod.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Tells whether strides address the same elements of a tensor of this shape, for all values of the symbols. */
+export function sameLayout(shape: readonly Size[], a: readonly Size[], b: readonly Size[]): boolean {
+  return shape.some((size) => typeof size === "number" && size === 0) ||
+    shape.every((size, d) => (typeof size === "number" && size === 1) || sizeSame(a[d] ?? 0, b[d] ?? 0));
+}
+
+/**
+ * The tensor with these strides: itself if it has them, else a copy that has.
+ *
+ * @throws {InternalError} if the strides are not those of a dense tensor.
+ */
+export function restride(where: string, t: Tensor, stride: readonly Size[]): Tensor {
+  if (sameLayout(t.shape, t.stride, stride)) return t;
+  const order = t.shape.map((_, d) => d).sort((x, y) => hintOf(stride[y] ?? 0) - hintOf(stride[x] ?? 0) || x - y);
+  const back = order.map((_, d) => order.indexOf(d));
+  const out = t.permute(order).contiguous().permute(back);
+  if (sameLayout(t.shape, out.stride, stride) || t.shape.some((s) => sizeIsZero(s) || sizeIsOne(s))) return out;
+  throw new InternalError(
+    `${where}: its description states strides [${stride.join(", ")}] for shape [${t.shape.join(", ")}], which leave gaps`,
+  );
+}

@@ -1,0 +1,72 @@
+/**
+ * Copies elements between tensors, whatever their strides, dtypes and devices.
+ *
+ * On one device that is not the CPU nothing passes through the host: bytes are copied by the device where they lie alike, else the backend runs the copy
+ * operator. Between devices elements travel in row-major order; a dtype is changed on the host. Mirrors `aten::copy_`.
+ */
+import type { Device } from "../core/mod.ts";
+import { getOp } from "../ops/mod.ts";
+import { contiguousStride } from "../symbolic/mod.ts";
+import { eagerBackend } from "./backend.ts";
+import { emptyTensor } from "./dispatch.ts";
+import { deviceMemory, hostFromRaw, type RawArray, rawFromHost } from "./memory.ts";
+import { readElements, storageArray, writeElements } from "./read.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** A copy of a tensor on another device, contiguous. */
+export function moveTo(t: Tensor, device: Device): Tensor {
+  deviceMemory(device);
+  const out = emptyTensor(t.shape, contiguousStride(t.shape), t.dtype, device);
+  copyElements(out, t);
+  return out;
+}
+
+/** Copies elements of `source` (same shape) into `target`, converting the dtype. */
+export function copyElements(target: Tensor, source: Tensor): void {
+  if (target.numel === 0) return;
+  if (target.device === source.device && target.device.type !== "cpu") {
+    copyOnDevice(target, source);
+    return;
+  }
+  const raw = rawElements(source);
+  writeElements(
+    target,
+    source.dtype === target.dtype ? raw : rawFromHost(target.dtype, hostFromRaw(source.dtype, raw)),
+  );
+}
+
+/** The raw elements in row-major order; a view of them where they are written elsewhere at once. */
+function rawElements(t: Tensor): RawArray {
+  if (t.device.type !== "cpu" || !t.isContiguous) return readElements(t);
+  const per = t.dtype.isComplex ? 2 : 1;
+  const from = Number(t.storageOffset) * per;
+  return storageArray(t).subarray(from, from + t.numel * per) as RawArray;
+}
+
+function copyOnDevice(target: Tensor, source: Tensor): void {
+  const memory = deviceMemory(target.device);
+  const from = source.storage.buffer;
+  const to = target.storage.buffer;
+  if (
+    memory.copy !== undefined && from !== null && to !== null && from !== to && source.dtype === target.dtype &&
+    source.isContiguous && target.isContiguous
+  ) {
+    const { bytes } = source.dtype;
+    memory.copy(
+      to,
+      Number(target.storageOffset) * bytes,
+      from,
+      Number(source.storageOffset) * bytes,
+      source.numel * bytes,
+    );
+    return;
+  }
+  const op = getOp("aten.copy.default");
+  const backend = eagerBackend(target.device);
+  if (backend.executeInPlace?.(op, { self: target, src: source, nonBlocking: false }, target) === true) return;
+  // Where the two overlap there is no writing in place.
+  const whole = emptyTensor(source.shape, contiguousStride(source.shape), target.dtype, target.device);
+  backend.execute(op, { self: whole, src: source, nonBlocking: false }, [whole]);
+  if (backend.executeInPlace?.(op, { self: target, src: whole, nonBlocking: false }, target) === true) return;
+  writeElements(target, readElements(whole));
+}
