@@ -9,8 +9,9 @@ import { getOp } from "../ops/mod.ts";
 import { contiguousStride } from "../symbolic/mod.ts";
 import { eagerBackend } from "./backend.ts";
 import { emptyTensor } from "./dispatch.ts";
-import { deviceMemory, hostFromRaw, type RawArray, rawFromHost } from "./memory.ts";
-import { readElements, storageArray, writeElements } from "./read.ts";
+import type { Buffer } from "../runtime/mod.ts";
+import { cpuBuffer, deviceMemory, hostFromRaw, type RawArray, rawFromHost } from "./memory.ts";
+import { readElements, spanOf, storageArray, writeElements } from "./read.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** A copy of a tensor on another device, contiguous. */
@@ -33,6 +34,14 @@ export function copyElements(target: Tensor, source: Tensor): void {
     target,
     source.dtype === target.dtype ? raw : rawFromHost(target.dtype, hostFromRaw(source.dtype, raw)),
   );
+}
+
+/** A view of the bytes that a dense tensor of the CPU spans, from its first element to its last. */
+export function contiguousRange(t: Tensor): Uint8Array<ArrayBuffer> {
+  const span = t.numel === 0 ? 0 : spanOf(t.shape.map(Number), t.stride.map(Number));
+  const { bytes } = t.dtype;
+  const from = Number(t.storageOffset) * bytes;
+  return cpuBuffer(t.storage.buffer as Buffer).uint8.subarray(from, from + span * bytes);
 }
 
 /** The raw elements in row-major order; a view of them where they are written elsewhere at once. */

@@ -3,13 +3,14 @@
  *
  * The words lie in pinned host memory, which kernels reach by its address: the host sees them without a copy as soon as it has waited for the device
  * anyway. So a wrong index costs nothing until somebody reads data, and unlike an assertion it does not end the context. Each executable has
- * four int64 words of its own: how many indices were wrong, one of them, the size that it broke, one in reserve.
+ * four int64 words of its own: a wrong index, the size that it broke, whether there is one, one in reserve.
  */
 
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
 
 const WORDS = 4;
+const FLAG = 2;
 const SLOTS = 128;
 const PAGE_BYTES = 8 * WORDS * SLOTS;
 const PORTABLE = 1;
@@ -50,12 +51,11 @@ export class ErrorBoard {
   #check(number: number): void {
     const page = this.#pages[Math.floor(number / SLOTS)];
     const at = WORDS * (number % SLOTS);
-    if (page === undefined || page.words[at] === 0n) return;
-    const [count = 0n, index, size] = page.words.subarray(at, at + WORDS);
+    if (page === undefined || page.words[at + FLAG] === 0n) return;
+    const [index, size] = page.words.subarray(at, at + WORDS);
     page.words.fill(0n, at, at + WORDS);
-    const others = count > 1n ? ` (and ${count - 1n} more)` : "";
     throw new RangeError(
-      `${this.#labels[number]}: an index is ${index}, but the dimension it selects from has ${size} elements${others}`,
+      `${this.#labels[number]}: an index is ${index}, but the dimension it selects from has ${size} elements`,
     );
   }
 

@@ -30,7 +30,7 @@ export interface CudaExecutableOptions {
 }
 
 /** How long one launch took. */
-export interface LaunchTime {
+export interface CudaLaunchTime {
   readonly name: string;
   readonly origin: string;
   readonly milliseconds: number;
@@ -87,11 +87,11 @@ export class CudaExecutable implements Executable<CudaBuffer> {
   }
 
   /** Runs the plan once, and measures each launch by events around it; host steps are not in the list. */
-  measure(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): LaunchTime[] {
+  measure(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): CudaLaunchTime[] {
     const stream = this.#context.currentStream;
     const binding = this.#bindingFor(sizes);
     const detours = this.#bind(binding, buffers, stream);
-    const times: LaunchTime[] = [];
+    const times: CudaLaunchTime[] = [];
     for (const segment of binding.segments) {
       if (segment.kind === "launches") times.push(...measureSegment(segment, stream));
       else this.#runHost(segment.step, binding, buffers, sizes, stream);
@@ -211,14 +211,14 @@ function alignments(plan: CudaPlan): number[] {
   return align;
 }
 
-function measureSegment(segment: Segment, stream: CudaStream): LaunchTime[] {
+function measureSegment(segment: Segment, stream: CudaStream): CudaLaunchTime[] {
   const marks = [stream.record({ timing: true })];
   for (const { fn, shape, args } of segment.launches) {
     fn.launch(shape, args, stream);
     marks.push(stream.record({ timing: true }));
   }
   stream.synchronize();
-  const times = segment.launches.map(({ fn }, i): LaunchTime => ({
+  const times = segment.launches.map(({ fn }, i): CudaLaunchTime => ({
     name: fn.name,
     origin: fn.origin,
     milliseconds: marks[i + 1]?.millisecondsSince(marks[i] as typeof marks[number]) ?? 0,

@@ -4,6 +4,7 @@
  * @module
  */
 export * from "./binding.ts";
+export * from "./compile_pool.ts";
 export * from "./context.ts";
 export * from "./device_memory.ts";
 export * from "./diagnosis.ts";

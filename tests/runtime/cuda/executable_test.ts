@@ -1,0 +1,232 @@
+/** Compiled plans on CUDA memory: addresses, scratch, graphs, host steps, errors of kernels. On the fake driver, whose memory is the host's. */
+import assert from "node:assert/strict";
+import { CpuBuffer } from "../../../src/runtime/cpu/mod.ts";
+import {
+  type CudaBuffer,
+  type CudaContext,
+  CudaDeviceMemory,
+  CudaExecutable,
+  CudaModule,
+  type CudaPlan,
+  type CudaPlanArg,
+  type CudaPlanLaunch,
+} from "../../../src/runtime/cuda/mod.ts";
+import { fakeContext, fakeTest } from "./support.ts";
+
+const ELEMENTS = 8;
+const BYTES = 4 * ELEMENTS;
+const external = { kind: "external" } as const;
+
+/** What is the same in all plans here: the kernel y += a · x over the fake driver. */
+class Bench {
+  readonly context: CudaContext = fakeContext();
+  readonly memory: CudaDeviceMemory = new CudaDeviceMemory(() => this.context);
+  readonly #axpy = CudaModule.load(this.context, new TextEncoder().encode("fake"), "axpy").function("axpy", "an axpy");
+
+  /** The factor is an integer size whose bits are a float's: the fake kernel reads 4 bytes. */
+  axpy(x: CudaPlanArg, y: CudaPlanArg, grid = 1): CudaPlanLaunch {
+    const bits = new Int32Array(new Float32Array([1]).buffer)[0] ?? 0;
+    return {
+      fn: this.#axpy,
+      args: [x, y, { kind: "size", value: () => bits, type: "i32" }, {
+        kind: "size",
+        value: (sizes) => sizes[0] ?? ELEMENTS,
+        type: "i32",
+      }],
+      grid: [() => grid, () => 1, () => 1],
+      block: [32, 1, 1],
+      sharedBytes: 0,
+    };
+  }
+
+  plan(plan: Partial<CudaPlan> & Pick<CudaPlan, "steps" | "sources">): CudaPlan {
+    return { name: "test", arenaBytes: () => 0, slotBytes: plan.sources.map(() => () => BYTES), ...plan };
+  }
+
+  executable(plan: CudaPlan, graphs = true): CudaExecutable {
+    return new CudaExecutable({ context: this.context, memory: this.memory, plan, graphs });
+  }
+
+  buffer(values: readonly number[]): CudaBuffer {
+    const buffer = this.context.allocator.allocate(4 * values.length);
+    this.memory.write(buffer, 0, new Uint8Array(new Float32Array(values).buffer));
+    return buffer;
+  }
+
+  read(buffer: CudaBuffer): number[] {
+    return [...new Float32Array(this.memory.readSync(buffer, 0, buffer.byteLength).buffer)];
+  }
+}
+
+const slot = (n: number, align = 4): CudaPlanArg => ({ kind: "slot", slot: n, align });
+const times = (values: readonly number[], factor: number): number[] => values.map((v) => v * factor);
+const ONES = [1, 2, 3, 4, 5, 6, 7, 8];
+
+fakeTest("a plan runs on the buffers of each call, replayed as a graph from the second one on", () => {
+  const bench = new Bench();
+  const launches = [0, 1, 2, 3].map(() => bench.axpy(slot(0), slot(1)));
+  const executable = bench.executable(
+    bench.plan({ steps: [{ kind: "launches", launches }], sources: [external, external] }),
+  );
+  const x = bench.buffer(ONES);
+  const outs = Array.from({ length: 5 }, () => bench.buffer(ONES));
+  outs.forEach((out, i) => {
+    executable.run([x, out], []);
+    assert.equal(executable.recorded, i === 0 ? 0 : 1);
+  });
+  // Each call wrote to its own result and to no other.
+  for (const out of outs) assert.deepEqual(bench.read(out), times(ONES, 5));
+  executable.run([outs[0], outs[1]], []);
+  assert.deepEqual(bench.read(outs[1] as CudaBuffer), times(ONES, 25));
+  assert.deepEqual(bench.read(outs[0] as CudaBuffer), times(ONES, 5));
+  executable.dispose();
+});
+
+fakeTest("few launches, and plans that do not want it, are not recorded", () => {
+  const bench = new Bench();
+  for (const [count, graphs] of [[2, true], [6, false]] as const) {
+    const launches = Array.from({ length: count }, () => bench.axpy(slot(0), slot(1)));
+    const executable = bench.executable(
+      bench.plan({ steps: [{ kind: "launches", launches }], sources: [external, external] }),
+      graphs,
+    );
+    const [x, y] = [bench.buffer(ONES), bench.buffer(ONES)];
+    for (let i = 0; i < 3; i++) executable.run([x, y], []);
+    assert.equal(executable.recorded, 0);
+    assert.deepEqual(bench.read(y), times(ONES, 1 + 3 * count));
+  }
+});
+
+fakeTest("sizes have their own launches; the least recently used go", () => {
+  const bench = new Bench();
+  const launches = Array.from({ length: 4 }, () => bench.axpy(slot(0), slot(1)));
+  const executable = bench.executable(bench.plan({
+    steps: [{ kind: "launches", launches }],
+    sources: [external, external],
+    slotBytes: [(s) => 4 * (s[0] ?? 0), (s) => 4 * (s[0] ?? 0)],
+  }));
+  const x = bench.buffer(ONES);
+  for (let n = 0; n <= 8; n++) {
+    const y = bench.buffer(ONES);
+    executable.run([x, y], [n]);
+    executable.run([x, y], [n]);
+    assert.deepEqual(bench.read(y), ONES.map((v, i) => i < n ? 9 * v : v));
+  }
+  assert.equal(executable.recorded, 8);
+});
+
+fakeTest("the arena and scratch memory lie in one workspace, and zeros stay apart", () => {
+  const bench = new Bench();
+  const scratch: CudaPlanArg = { kind: "scratch", bytes: () => BYTES, zeroed: false, id: 1 };
+  const zeroed: CudaPlanArg = { kind: "scratch", bytes: () => BYTES, zeroed: true, id: 2 };
+  const executable = bench.executable(bench.plan({
+    // From zeros to the result: nothing. From the input through the arena's slot to the result.
+    steps: [
+      { kind: "launches", launches: [bench.axpy(zeroed, slot(1)), bench.axpy(slot(0), slot(2))] },
+      { kind: "launches", launches: [bench.axpy(slot(0), scratch), bench.axpy(slot(2), slot(1))] },
+    ],
+    sources: [external, external, { kind: "arena", offset: () => 256, bytes: () => BYTES }],
+    arenaBytes: () => 512,
+  }));
+  const [x, y] = [bench.buffer(ONES), bench.buffer(ONES)];
+  executable.run([x, y], []);
+  const garbage = bench.read(y).map((v, i) => v - 2 * (ONES[i] ?? 0));
+  // The arena held the fake driver's 0xcdcdcdcd before: the slot's own value is a huge number plus x.
+  assert.ok(garbage.every((v) => v < -1e8), String(garbage));
+});
+
+fakeTest("a view at an odd address is copied to an aligned one, and back if it is written", () => {
+  const bench = new Bench();
+  const executable = bench.executable(bench.plan({
+    steps: [{ kind: "launches", launches: [bench.axpy(slot(0, 16), slot(2, 16))] }],
+    sources: [external, external, { kind: "alias", of: 1 }],
+  }));
+  const x = bench.buffer([0, ...ONES]);
+  const y = bench.buffer([0, ...ONES, 9]);
+  executable.run([x.part(4, BYTES), y.part(4, BYTES + 4)], []);
+  assert.deepEqual(bench.read(y), [0, ...times(ONES, 2), 9]);
+});
+
+fakeTest("launches without blocks are left out", () => {
+  const bench = new Bench();
+  const launches = [0, 1, 0, 1, 1, 1].map((grid) => bench.axpy(slot(0), slot(1), grid));
+  const executable = bench.executable(
+    bench.plan({ steps: [{ kind: "launches", launches }], sources: [external, external] }),
+  );
+  const x = bench.buffer(ONES);
+  for (let call = 0; call < 3; call++) {
+    const y = bench.buffer(ONES);
+    executable.run([x, y], []);
+    assert.deepEqual(bench.read(y), times(ONES, 5));
+  }
+});
+
+fakeTest("host steps cut the plan: they see host memory, and kernels after them their results", () => {
+  const bench = new Bench();
+  const launches = Array.from({ length: 4 }, () => bench.axpy(slot(0), slot(2)));
+  const seen: number[][] = [];
+  const executable = bench.executable(bench.plan({
+    steps: [
+      {
+        kind: "host",
+        name: "reverse",
+        reads: [0],
+        writes: [2],
+        run: (buffers) => {
+          const [from, to] = [buffers[0] as CpuBuffer, buffers[2] as CpuBuffer];
+          seen.push([...from.view("float32") as Float32Array]);
+          (to.view("float32") as Float32Array).set([...from.view("float32") as Float32Array].reverse());
+        },
+      },
+      { kind: "launches", launches },
+      {
+        kind: "host",
+        name: "copy",
+        reads: [2],
+        writes: [1],
+        run: (buffers) => (buffers[1] as CpuBuffer).uint8.set((buffers[2] as CpuBuffer).uint8),
+      },
+    ],
+    sources: [external, external, { kind: "arena", offset: () => 0, bytes: () => BYTES }],
+    arenaBytes: () => BYTES,
+  }));
+  const x = bench.buffer(ONES);
+  for (let call = 0; call < 3; call++) {
+    const y = bench.buffer(times(ONES, 0));
+    executable.run([x, y], []);
+    assert.deepEqual(bench.read(y), ONES.map((v, i) => 4 * v + (ONES[7 - i] ?? 0)));
+  }
+  assert.deepEqual(seen, [ONES, ONES, ONES]);
+  assert.equal(executable.recorded, 1);
+});
+
+fakeTest("what a kernel reports as a wrong index is thrown where data are read", () => {
+  const bench = new Bench();
+  const slotOf = bench.context.errors.allocate("index_select");
+  const words = new BigInt64Array(
+    Deno.UnsafePointerView.getArrayBuffer(
+      Deno.UnsafePointer.create(BigInt(slotOf.address)) as Deno.PointerObject,
+      32,
+    ),
+  );
+  const x = bench.buffer(ONES);
+  assert.deepEqual(bench.read(x), ONES);
+  words.set([9n, 5n, 1n]);
+  assert.throws(
+    () => bench.read(x),
+    /^RangeError: index_select: an index is 9, but the dimension it selects from has 5/,
+  );
+  assert.deepEqual(bench.read(x), ONES);
+});
+
+fakeTest("a part of a buffer keeps its place, and cannot dispose of the whole", () => {
+  const bench = new Bench();
+  const whole = bench.buffer(ONES);
+  const part = whole.part(8, 16).part(4, 8);
+  assert.equal(part.address, whole.address + 12);
+  part.dispose();
+  assert.equal(whole.disposed, false);
+  assert.throws(() => whole.part(8, BYTES), /lie outside/);
+  whole.dispose();
+  assert.throws(() => part.address, /was disposed/);
+});
