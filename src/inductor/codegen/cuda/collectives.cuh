@@ -1,0 +1,172 @@
+// What threads do together: reductions and scans over warps and blocks, combinations with memory.
+
+// ---- argmax and argmin ----
+// The better of two candidates (sign 1: the larger): NaN first, then the value, then the smaller position.
+#define TSR_NOWHERE 0x7fffffffffffffffl
+template <typename S>
+TSR void tsr_better(S& best, long& at, S value, long position, int sign) {
+  if (position == TSR_NOWHERE) return;
+  const int nan = value != value, known = best != best;
+  const int better = sign > 0 ? value > best : value < best;
+  if (at == TSR_NOWHERE || (nan && !known) || (nan == known && (better || ((value == best || nan) && position < at)))) {
+    best = value;
+    at = position;
+  }
+}
+
+// ---- reductions: every thread of the group gets the result ----
+// Groups of W neighbouring lanes, W a power of two of at most 32.
+template <int W, typename T, typename F>
+TSR T tsr_warp_reduce(T v, F f) {
+#pragma unroll
+  for (int d = W / 2; d > 0; d >>= 1) v = f(v, (T)__shfl_xor_sync(0xffffffffu, v, d));
+  return v;
+}
+template <int W, typename S>
+TSR void tsr_warp_best(S& v, long& p, int sign) {
+#pragma unroll
+  for (int d = W / 2; d > 0; d >>= 1) {
+    const S ov = __shfl_xor_sync(0xffffffffu, v, d);
+    const long op = __shfl_xor_sync(0xffffffffu, p, d);
+    tsr_better(v, p, ov, op, sign);
+  }
+}
+// A whole block of T threads. `room` holds 32 elements, and is free again afterwards.
+template <int T, typename V, typename F>
+TSR V tsr_block_reduce(V v, V* room, F f) {
+  v = tsr_warp_reduce<32>(v, f);
+  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  if (lane == 0) room[warp] = v;
+  __syncthreads();
+  v = room[lane & (T / 32 - 1)];
+  v = tsr_warp_reduce<T / 32>(v, f);
+  __syncthreads();
+  return v;
+}
+template <int T, typename S>
+TSR void tsr_block_best(S& v, long& p, S* room, long* places, int sign) {
+  tsr_warp_best<32>(v, p, sign);
+  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+  if (lane == 0) { room[warp] = v; places[warp] = p; }
+  __syncthreads();
+  v = room[lane & (T / 32 - 1)];
+  p = places[lane & (T / 32 - 1)];
+  tsr_warp_best<T / 32>(v, p, sign);
+  __syncthreads();
+}
+// Down the columns of a block of X × Y threads, x fastest. `room` holds X · Y elements.
+template <int X, int Y, typename V, typename F>
+TSR V tsr_column_reduce(V v, V* room, F f) {
+  if (Y == 1) return v;
+  const int x = threadIdx.x % X, y = threadIdx.x / X;
+  room[threadIdx.x] = v;
+  __syncthreads();
+#pragma unroll
+  for (int d = Y / 2; d > 0; d >>= 1) {
+    if (y < d) room[threadIdx.x] = f(room[threadIdx.x], room[threadIdx.x + d * X]);
+    __syncthreads();
+  }
+  v = room[x];
+  __syncthreads();
+  return v;
+}
+template <int X, int Y, typename S>
+TSR void tsr_column_best(S& v, long& p, S* room, long* places, int sign) {
+  if (Y == 1) return;
+  const int x = threadIdx.x % X, y = threadIdx.x / X;
+  room[threadIdx.x] = v;
+  places[threadIdx.x] = p;
+  __syncthreads();
+  for (int d = Y / 2; d > 0; d >>= 1) {
+    if (y < d) {
+      tsr_better(v, p, room[threadIdx.x + d * X], places[threadIdx.x + d * X], sign);
+      room[threadIdx.x] = v;
+      places[threadIdx.x] = p;
+    }
+    __syncthreads();
+  }
+  v = room[x];
+  p = places[x];
+  __syncthreads();
+}
+// What stands before this thread's v in its block of T threads; `total` is the combination of all. `room` holds 32 elements.
+template <int T, typename V, typename F>
+TSR V tsr_block_scan(V v, V neutral, V& total, V* room, F f) {
+  const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
+  V own = v;
+#pragma unroll
+  for (int d = 1; d < 32; d <<= 1) {
+    const V o = __shfl_up_sync(0xffffffffu, own, d);
+    if (lane >= d) own = f(o, own);
+  }
+  if (lane == 31) room[warp] = own;
+  const V before = __shfl_up_sync(0xffffffffu, own, 1);
+  __syncthreads();
+  V prefix = neutral;
+  total = neutral;
+#pragma unroll
+  for (int w = 0; w < T / 32; w++) {
+    if (w == warp) prefix = total;
+    total = f(total, room[w]);
+  }
+  __syncthreads();
+  return lane == 0 ? prefix : f(prefix, before);
+}
+
+// ---- split reductions ----
+// True in all threads of the block that is the last of `blocks` to come here; what the others wrote before is visible to it.
+TSR bool tsr_is_last(unsigned* counter, unsigned blocks, int* room) {
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    const unsigned n = atomicAdd(counter, 1u);
+    *room = n == blocks - 1;
+    if (n == blocks - 1) *counter = 0;
+  }
+  __syncthreads();
+  const bool last = *room != 0;
+  __threadfence();
+  return last;
+}
+
+// ---- combinations with memory ----
+template <int B> struct tsr_word;
+template <> struct tsr_word<4> { typedef unsigned type; };
+template <> struct tsr_word<8> { typedef unsigned long long type; };
+// Replaces *p by f(*p) as one step.
+template <typename T, typename F>
+TSR void tsr_atomic(T* p, F f) {
+  if (sizeof(T) >= 4) {
+    typedef typename tsr_word<(sizeof(T) < 4 ? 4 : sizeof(T))>::type word;
+    word* const at = (word*)p;
+    word old = *(volatile word*)at, seen;
+    do {
+      seen = old;
+      T element;
+      *(word*)&element = seen;
+      T next;
+      tsr_put(&next, f(tsr_get(&element)));
+      old = atomicCAS(at, seen, *(word*)&next);
+    } while (old != seen);
+    return;
+  }
+  unsigned* const at = (unsigned*)((unsigned long)p & ~3ul);
+  const int shift = (int)((unsigned long)p & 3) * 8;
+  const unsigned mask = (sizeof(T) == 1 ? 0xffu : 0xffffu) << shift;
+  unsigned old = *(volatile unsigned*)at, seen;
+  do {
+    seen = old;
+    union { T element; unsigned short bits; } u;
+    u.bits = (unsigned short)((seen & mask) >> shift);
+    tsr_put(&u.element, f(tsr_get(&u.element)));
+    const unsigned next = (seen & ~mask) | (((unsigned)u.bits << shift) & mask);
+    old = atomicCAS(at, seen, next);
+  } while (old != seen);
+}
+TSR void tsr_atomic_add(float* p, float v) { atomicAdd(p, v); }
+TSR void tsr_atomic_add(double* p, double v) { atomicAdd(p, v); }
+TSR void tsr_atomic_add(int* p, int v) { atomicAdd(p, v); }
+TSR void tsr_atomic_add(unsigned* p, unsigned v) { atomicAdd(p, v); }
+TSR void tsr_atomic_add(long* p, long v) { atomicAdd((unsigned long long*)p, (unsigned long long)v); }
+template <typename T, typename C>
+TSR void tsr_atomic_add(T* p, C v) { tsr_atomic(p, [=](C x) { return x + v; }); }

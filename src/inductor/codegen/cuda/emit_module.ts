@@ -1,0 +1,122 @@
+/**
+ * A host plan as CUDA modules and launches.
+ *
+ * Kernels of equal text are one function. Functions are spread over modules of a few each, so that they compile side by side; each module brings
+ * the parts of the prelude that it needs. No name of a graph reaches the text.
+ */
+import { InternalError, log } from "../../../core/mod.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
+import type { HostPlan, LaunchStep } from "../../host_plan.ts";
+import { emitCudaContraction } from "../../templates/cuda_contraction.ts";
+import { lowerGroup } from "../../tile/lower_group.ts";
+import { tileToText } from "../../tile/print.ts";
+import type { Kernel } from "../../tile/tile_ir.ts";
+import { verifyWhenAsked } from "../../tile/verify.ts";
+import COLLECTIVES from "./collectives.cuh" with { type: "text" };
+import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
+import type { CudaInclude, CudaKernelText, EmitContext } from "./kernel_text.ts";
+import type { CudaLaunch, CudaModules, CudaModuleText, CudaOptions, CudaStep } from "./launch.ts";
+import PRELUDE from "./prelude.cuh" with { type: "text" };
+import HOPPER from "../../templates/cuda_hopper.cuh" with { type: "text" };
+import MMA from "../../templates/cuda_mma.cuh" with { type: "text" };
+
+const INCLUDES: Readonly<Record<CudaInclude, string>> = { collectives: COLLECTIVES, mma: MMA, hopper: HOPPER };
+/** Characters of kernels that a module holds before the next is begun. */
+const MODULE_SIZE = 12_000;
+
+/** The options that nvrtc needs for generated text. */
+export const CUDA_FLAGS: readonly string[] = [];
+
+/** The name of an architecture for which text is compiled: features of that chip alone are used where there are any. */
+export function architectureName(arch: number): string {
+  return arch === 90 || arch === 100 ? `sm_${arch}a` : `sm_${arch}`;
+}
+
+/** The whole text of one kernel. */
+export function kernelSource(name: string, text: CudaKernelText): string {
+  const threads = text.block[0] * text.block[1] * text.block[2];
+  const bounds = text.blocksEach === undefined ? `${threads}` : `${threads}, ${text.blocksEach}`;
+  return `extern "C" __global__ void __launch_bounds__(${bounds}) ${name}(${text.parameters}) {\n${text.body}\n}\n`;
+}
+
+/** A module's text from its kernels. */
+export function moduleSource(includes: ReadonlySet<CudaInclude>, functions: readonly string[]): string {
+  const parts = (["collectives", "mma", "hopper"] as const).filter((name) => includes.has(name));
+  return [PRELUDE, ...parts.map((name) => INCLUDES[name]), ...functions].join("\n");
+}
+
+/** Emits one kernel. */
+export function emitCudaKernel(kernel: Kernel, context: EmitContext): CudaKernelText[] {
+  return kernel.kind === "tile" ? [emitCudaTile(kernel, context)] : emitCudaContraction(kernel, context);
+}
+
+class Modules {
+  readonly #known = new Map<string, { readonly module: number; readonly name: string }>();
+  readonly #open: { includes: Set<CudaInclude>; texts: string[]; names: string[]; size: number }[] = [];
+  #count = 0;
+
+  add(text: CudaKernelText): { readonly module: number; readonly name: string } {
+    const key = kernelSource("@", text);
+    let found = this.#known.get(key);
+    if (found !== undefined) return found;
+    const heavy = text.includes.has("mma") || text.includes.has("hopper");
+    let at = this.#open.findIndex((m) =>
+      m.size < MODULE_SIZE && !heavy && !m.includes.has("mma") && !m.includes.has("hopper")
+    );
+    if (at < 0) {
+      at = this.#open.length;
+      this.#open.push({ includes: new Set(), texts: [], names: [], size: 0 });
+    }
+    const module = this.#open[at];
+    if (module === undefined) throw new InternalError("no module");
+    const name = `k${this.#count++}`;
+    module.texts.push(kernelSource(name, text));
+    module.names.push(name);
+    module.size += key.length;
+    for (const include of text.includes) module.includes.add(include);
+    found = { module: at, name };
+    this.#known.set(key, found);
+    return found;
+  }
+
+  finish(): CudaModuleText[] {
+    return this.#open.map((m) => ({ source: moduleSource(m.includes, m.texts), functions: m.names }));
+  }
+}
+
+function originOf(step: LaunchStep): string {
+  const names = step.group.origins.map((node) => node.op === "call" ? node.target.schema.name : node.name);
+  return [...new Set(names)].join(" + ");
+}
+
+/** Emits a whole plan. */
+export function emitCudaModules(plan: HostPlan, options: CudaOptions): CudaModules {
+  const modules = new Modules();
+  let scratch = 0;
+  const steps = plan.steps.map((step): CudaStep => {
+    if (step.group.kind === "host") return { kind: "host", group: step.group };
+    const shared = new Set<BufferRef>(step.aliases.flat());
+    const context: EmitContext = { ...options, shared, scratchId: () => (scratch += 2) - 2 };
+    const origin = originOf(step);
+    const launches: CudaLaunch[] = [];
+    for (const kernel of lowerGroup(step.group, CUDA_TARGET)) {
+      verifyWhenAsked(kernel);
+      log("tile", () => `${kernel.name} (CUDA)\n${tileToText(kernel)}`);
+      for (const text of emitCudaKernel(kernel, context)) {
+        const { module, name } = modules.add(text);
+        launches.push({
+          module,
+          function: name,
+          args: text.args,
+          grid: text.grid,
+          block: text.block,
+          ...(text.cluster === undefined ? {} : { cluster: text.cluster }),
+          sharedBytes: text.sharedBytes,
+          origin,
+        });
+      }
+    }
+    return { kind: "launches", launches };
+  });
+  return { modules: modules.finish(), steps, flags: CUDA_FLAGS, architecture: architectureName(options.arch) };
+}

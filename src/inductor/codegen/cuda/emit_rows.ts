@@ -1,0 +1,293 @@
+/**
+ * Reductions along contiguous axes: a warp, or part of one, or a block has a row.
+ *
+ * Threads take runs of the row by turns; accumulators are combined by shuffles, over a block through shared memory as well. If several passes read the
+ * row and it fits, it stays in registers after the first. Few long rows are cut into pieces that blocks share: each writes its partial results, and
+ * the block that comes last combines them in order, so results do not depend on timing.
+ */
+import { InternalError } from "../../../core/mod.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
+import { ceilDiv, constant, constantValue, dependsOn, mul } from "../../../symbolic/mod.ts";
+import { guess } from "../../tile/axes.ts";
+import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+import { restOf } from "./emit_points.ts";
+import { combineLambda, CudaFunction, isArg, scalarType } from "./function.ts";
+import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
+import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
+import { combinePartials, splitParameters, type Splitting } from "./split.ts";
+import type { CachedLoad } from "./vectors.ts";
+
+/** Values of rows that one thread keeps. */
+const MOST_KEPT = 40;
+
+interface Shape {
+  /** Threads a row. */
+  readonly threads: number;
+  readonly rowsEach: number;
+  readonly lanes: readonly number[];
+  /** Runs a thread has, if the row stays in registers. */
+  readonly kept: number | null;
+  readonly pieces: number;
+}
+
+function power(n: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(1, n)));
+}
+
+/** Loads that several passes repeat. */
+function repeatedLoads(kernel: TileKernel, passes: readonly Pass[]): Map<string, TileStatement[]> {
+  const written = new Set<BufferRef>(kernel.writes);
+  const found = new Map<string, { first: number; list: TileStatement[] }>();
+  passes.forEach((pass, i) => {
+    for (const s of pass.body) {
+      if (s.kind !== "load" || s.mask !== null || written.has(s.buffer)) continue;
+      if (!pass.axes.some((axis) => varies(s, axis))) continue;
+      const key = `${s.buffer.id}/${s.index.id}`;
+      const entry = found.get(key);
+      if (entry === undefined) found.set(key, { first: i, list: [s] });
+      else entry.list.push(s);
+    }
+  });
+  const result = new Map<string, TileStatement[]>();
+  for (const [key, { list }] of found) if (list.length > 1) result.set(key, list);
+  return result;
+}
+
+function varies(s: TileStatement & { readonly kind: "load" }, axis: Axis): boolean {
+  return dependsOn(s.index, axis.symbol);
+}
+
+function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitContext): Shape {
+  const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
+  const grid = kernel.axes.filter((axis) => axis.role === "grid");
+  const rows = grid.reduce((n, axis) => n * guess(axis.extent), 1);
+  const same = passes.every((p) =>
+    p.axes.length === passes[0]?.axes.length && p.axes.every((a, i) => a === passes[0]?.axes[i])
+  );
+  const all = passes.flatMap((p) => p.body);
+  const lanes = passes.map((pass) => {
+    const axis = pass.axes[pass.axes.length - 1] as Axis;
+    return lanesFor(same ? all : pass.body, axis, pass.axes.length === 1);
+  });
+  const length = constantValue(extentsOf(passes[0]?.axes ?? []));
+  const units = Math.max(
+    ...passes.map((p, i) =>
+      Math.ceil(extentsOf(p.axes).kind === "const" ? guess(extentsOf(p.axes)) / (lanes[i] ?? 1) : 64)
+    ),
+  );
+  const repeated = repeatedLoads(kernel, passes).size;
+  const width = lanes[0] ?? 1;
+  if (passes.length > 1 && same && length !== null && repeated > 0) {
+    // A row in registers: as few runs a thread as the block can be wide, but no more threads than runs.
+    const room = Math.floor(MOST_KEPT / (repeated * width));
+    const fewest = Math.ceil(units / 1024);
+    if (fewest <= room) {
+      const want = Math.min(room, units <= 64 ? 2 : units <= 512 ? 2 : 4);
+      const threads = Math.min(1024, Math.max(power(Math.ceil(units / Math.max(want, fewest))), 1));
+      const own = Math.ceil(units / threads);
+      if (own <= room) return { threads, rowsEach: rowsOf(threads), lanes, kept: own, pieces: 1 };
+    }
+  }
+  const atOnce = units <= 32 ? 1 : units <= 256 ? 2 : 4;
+  let threads = Math.min(rows < context.multiprocessors * 2 ? 1024 : 512, power(Math.ceil(units / atOnce)));
+  let pieces = 1;
+  if (passes.length === 1 && length !== null && rows * 2 < context.multiprocessors * 2 && units >= 2048) {
+    threads = 256;
+    const wanted = Math.ceil(context.multiprocessors * 4 / rows);
+    pieces = Math.max(1, Math.min(wanted, Math.floor(units / (threads * 2)), 1024));
+  }
+  return { threads, rowsEach: rowsOf(threads), lanes, kept: null, pieces };
+}
+
+function rowsOf(threads: number): number {
+  return threads > 32 ? 1 : 128 / threads;
+}
+
+/** Emits a kernel whose rows are reduced by neighbouring threads. */
+export function emitRows(kernel: TileKernel, parts: readonly Part[], context: EmitContext): CudaKernelText {
+  const shape = chooseShape(kernel, parts, context);
+  const { threads, rowsEach, pieces } = shape;
+  const grid = kernel.axes.filter((axis) => axis.role === "grid");
+  const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
+  const s = f.scopes;
+  const rows = extentsOf(grid);
+  const block = Math.max(threads, threads * rowsEach);
+  let valid: string | null = null;
+  s.line(
+    threads > 1 ? `const int tx = (int)threadIdx.x ${rowsEach > 1 ? `& ${threads - 1}` : ""};` : "const int tx = 0;",
+  );
+  if (rowsEach === 1) s.line(`const ${f.index} row = (${f.index})blockIdx.x;`);
+  else {
+    const known = constantValue(rows);
+    s.line(`const ${f.index} at = (${f.index})blockIdx.x * ${rowsEach} + (${f.index})(threadIdx.x / ${threads});`);
+    if (known !== null && known % rowsEach === 0) s.line(`const ${f.index} row = at;`);
+    else {
+      // Threads beyond the last row go along with it, for the shuffles, and store nothing.
+      s.line(`const ${f.index} row = tsr_min(at, ${f.extent(rows)} - 1);`);
+      s.line(`const bool valid = at < ${f.extent(rows)};`);
+      valid = "valid";
+    }
+  }
+  f.decompose(grid, "row", (axis) => f.extent(axis.extent));
+  const cached = declareCaches(f, kernel, parts, shape);
+  const splitting: Splitting | null = pieces > 1
+    ? { pieces, outputs: rows, output: "row", id: context.scratchId(), tile: "blockIdx.x", tiles: rows, block: threads }
+    : null;
+  const leader = [...(threads > 1 ? ["tx == 0"] : []), ...(valid === null ? [] : [valid])].join(" && ");
+  let p = 0;
+  for (const part of parts) {
+    if (part.kind === "statements") {
+      guarded(f, part.body, leader);
+      continue;
+    }
+    writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid);
+    for (const [v, op] of accumulatorsOf(part.pass)) combineRow(f, v, op, threads);
+    if (splitting !== null) {
+      combinePartials(
+        f,
+        accumulatorsOf(part.pass),
+        splitting,
+        (v, op) => combineRow(f, v, op, threads),
+        "tx == 0",
+        "tx",
+        threads,
+      );
+    }
+  }
+  const extra = splitting === null ? [] : splitParameters(accumulatorsOf(passOf(parts)), splitting);
+  const { args, parameters } = signature(f, extra);
+  return {
+    parameters,
+    body: s.text("  "),
+    includes: new Set(["collectives"]),
+    args,
+    grid: splitting === null ? line(ceilDiv(rows, rowsEach)) : [rows, constant(pieces), constant(1)],
+    block: [block, 1, 1],
+    sharedBytes: 0,
+  };
+}
+
+function passOf(parts: readonly Part[]): Pass {
+  for (const p of parts) if (p.kind === "pass") return p.pass;
+  throw new InternalError("a kernel without a pass");
+}
+
+/** Statements outside of passes: all threads compute, one stores. */
+export function guarded(f: CudaFunction, body: readonly TileStatement[], leader: string): void {
+  for (const s of body) {
+    if (leader !== "" && (s.kind === "store" || s.kind === "combine")) {
+      f.scopes.open(`if (${leader}) {`);
+      f.statement(s);
+      f.scopes.close();
+    } else f.statement(s);
+  }
+}
+
+function declareCaches(
+  f: CudaFunction,
+  kernel: TileKernel,
+  parts: readonly Part[],
+  shape: Shape,
+): Map<TileStatement, CachedLoad> {
+  const cached = new Map<TileStatement, CachedLoad>();
+  if (shape.kept === null) return cached;
+  const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
+  for (const list of repeatedLoads(kernel, passes).values()) {
+    const [first] = list;
+    if (first?.kind !== "load") continue;
+    const name = f.scopes.fresh("c");
+    f.scopes.line(`${scalarType(first.out.dtype)} ${name}[${shape.kept * (shape.lanes[0] ?? 1)}];`);
+    let ready = false;
+    const entry: CachedLoad = {
+      name,
+      at: (lanes) => shape.kept === 1 ? "0" : `c * ${lanes}`,
+      get ready() {
+        return ready;
+      },
+      fill: () => {
+        ready = true;
+      },
+    };
+    for (const s of list) cached.set(s, entry);
+  }
+  return cached;
+}
+
+function writePass(
+  f: CudaFunction,
+  pass: Pass,
+  lanes: number,
+  shape: Shape,
+  cached: ReadonlyMap<TileStatement, CachedLoad>,
+  valid: string | null,
+): void {
+  const s = f.scopes;
+  const { threads, kept, pieces } = shape;
+  const inner = pass.axes[pass.axes.length - 1] as Axis;
+  const across = ceilDiv(inner.extent, lanes);
+  const units = mul(extentsOf(pass.axes.slice(0, -1)), across);
+  const q = s.fresh("q");
+  const unitsText = f.extent(units);
+  let guard = 0;
+  if (kept !== null) {
+    if (valid !== null && pass.body.some((b) => b.kind === "store" || b.kind === "combine")) {
+      s.open(`if (${valid}) {`);
+      guard++;
+    }
+    s.line("#pragma unroll");
+    s.open(`for (int c = 0; c < ${kept}; c++) {`);
+    s.line(`const ${f.index} ${q} = c * ${threads} + tx;`);
+    guard++;
+    if (constantValue(units) !== kept * threads) {
+      s.open(`if (${q} < ${unitsText}) {`);
+      guard++;
+    }
+  } else {
+    let from = "tx";
+    let to = valid === null ? unitsText : `(${valid} ? ${unitsText} : 0)`;
+    if (pieces > 1) {
+      const each = s.fresh("e");
+      s.line(`const ${f.index} ${each} = (${unitsText} + ${pieces - 1}) / ${pieces};`);
+      from = `(${f.index})blockIdx.y * ${each} + tx`;
+      to = `tsr_min((${f.index})(blockIdx.y + 1) * ${each}, (${f.index})${unitsText})`;
+    }
+    const end = s.fresh("e");
+    s.line(`const ${f.index} ${end} = ${to};`);
+    s.line(`#pragma unroll ${lanes >= 4 ? 4 : 8}`);
+    s.open(`for (${f.index} ${q} = ${from}; ${q} < ${end}; ${q} += ${threads}) {`);
+    guard++;
+  }
+  const base = s.fresh("b");
+  if (pass.axes.length === 1) s.line(`const ${f.index} ${base} = ${q}${lanes > 1 ? ` * ${lanes}` : ""};`);
+  else {
+    const outer = s.fresh("o");
+    const acrossText = f.extent(across);
+    s.line(`const ${f.index} ${outer} = ${q} / ${acrossText};`);
+    s.line(`const ${f.index} ${base} = (${q} - ${outer} * ${acrossText})${lanes > 1 ? ` * ${lanes}` : ""};`);
+    f.decompose(pass.axes.slice(0, -1), outer, (axis) => f.extent(axis.extent));
+  }
+  const rest = lanes === 1 ? {} : restOf(f, inner, lanes, base);
+  const use = kept === null ? {} : { cached };
+  f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
+  for (let i = 0; i < guard; i++) s.close();
+}
+
+/** Combines an accumulator over the threads of a row; all get the result. */
+function combineRow(f: CudaFunction, v: TileValue, op: TileReduceOp, threads: number): void {
+  if (threads === 1) return;
+  const s = f.scopes;
+  const name = f.accumulator(v);
+  const type = scalarType(v.dtype);
+  if (isArg(op)) {
+    const sign = op === "argmax" ? 1 : -1;
+    if (threads <= 32) s.line(`tsr_warp_best<${threads}>(${name}, ${name}p, ${sign});`);
+    else {
+      s.line(`{ __shared__ ${type} room[32]; __shared__ long places[32];`);
+      s.line(`  tsr_block_best<${threads}>(${name}, ${name}p, room, places, ${sign}); }`);
+    }
+    return;
+  }
+  const lambda = combineLambda(op, v.dtype);
+  if (threads <= 32) s.line(`${name} = tsr_warp_reduce<${threads}>(${name}, ${lambda});`);
+  else s.line(`{ __shared__ ${type} room[32]; ${name} = tsr_block_reduce<${threads}>(${name}, room, ${lambda}); }`);
+}

@@ -1,0 +1,56 @@
+/**
+ * From a kernel in tiles to CUDA: which of the forms a kernel takes.
+ *
+ * Kernels come with blocks of 1: what a thread block covers is decided here, from how the accesses move along the axes.
+ */
+import { InternalError } from "../../../core/mod.ts";
+import { constantValue } from "../../../symbolic/mod.ts";
+import { walkStatements } from "../../tile/parameters.ts";
+import type { TileTarget } from "../../tile/target.ts";
+import type { TileKernel } from "../../tile/tile_ir.ts";
+import { emitColumns } from "./emit_columns.ts";
+import { emitPoints } from "./emit_points.ts";
+import { emitRows } from "./emit_rows.ts";
+import { emitScan } from "./emit_scan.ts";
+import type { CudaKernelText, EmitContext } from "./kernel_text.ts";
+import { bestColumn, extentsOf, partsOf, rowScore } from "./nests.ts";
+
+/** CUDA: kernels for one element an instance; the emitter spreads them over threads. */
+export const CUDA_TARGET: TileTarget = {
+  name: "cuda",
+  vectorLanes: 1,
+  workers: 1,
+  crossReductions: false,
+  templateFlops: 32768,
+};
+
+/** Emits a kernel in tiles. */
+export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKernelText {
+  if (kernel.axes.some((axis) => axis.block !== 1)) throw new InternalError(`kernel ${kernel.name} has blocks already`);
+  const loops = kernel.body.filter((s) => s.kind === "for");
+  if (loops.length === 0) return emitPoints(kernel, context);
+  let combines = false;
+  let readsInLoop = false;
+  const inLoop = (body: TileKernel["body"]): void => {
+    for (const s of body) {
+      if (s.kind === "finish") readsInLoop = true;
+      if (s.kind === "for") inLoop(s.body);
+    }
+  };
+  for (const s of loops) if (s.kind === "for") inLoop(s.body);
+  walkStatements(kernel.body, (s) => {
+    if (s.kind === "combine") combines = true;
+  });
+  if (readsInLoop) return emitScan(kernel, context);
+  const parts = partsOf(kernel.body);
+  // One thread has all that must be in order.
+  if (parts === null || (combines && context.deterministic === true)) return emitPoints(kernel, context);
+  const column = bestColumn(kernel, parts);
+  const rows = rowScore(parts);
+  let longest = 0;
+  for (const p of parts) {
+    if (p.kind === "pass") longest = Math.max(longest, constantValue(extentsOf(p.pass.axes)) ?? Infinity);
+  }
+  const across = column.axis !== null && (column.score > rows || longest <= 4);
+  return across ? emitColumns(kernel, parts, column.axis, context) : emitRows(kernel, parts, context);
+}

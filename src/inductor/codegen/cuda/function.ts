@@ -1,0 +1,497 @@
+/**
+ * One CUDA function while it is written: what one thread computes, statement by statement.
+ *
+ * {@linkcode CudaFunction} writes scalar code into {@linkcode Scopes}; pure statements go to the outermost level in which their operands are known. A
+ * {@linkcode CudaFunction.chunk} is a run of neighbouring positions along one axis: what does not vary along it is computed once, loads and stores that are
+ * contiguous become vector accesses around an unrolled loop over the rest. Index arithmetic is in 32 bits where every bound is known to fit.
+ */
+import { bool, type DType, int64, InternalError } from "../../../core/mod.ts";
+import type { BufferRef, CombineOp } from "../../../loops/mod.ts";
+import {
+  constantValue,
+  cudaDialect,
+  type Expr,
+  freeSymbols,
+  newSym,
+  type Sym,
+  symbol as symbolExpr,
+} from "../../../symbolic/mod.ts";
+import { statementExprs, walkStatements } from "../../tile/parameters.ts";
+import type { Axis, KernelBase, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+import { castText, combineText, type Lane, laneOf, literal, memoryType, neutral, primitiveText } from "../cpp/types.ts";
+import { Scopes } from "../scopes.ts";
+import { type Chunk, isVectorAccess, varying } from "./vectors.ts";
+
+/** What a function may be told when it is made. */
+export interface FunctionOptions {
+  /** Pairs of buffers that share memory: their pointers are not declared free of aliases. */
+  readonly shared?: ReadonlySet<BufferRef>;
+  /** Atomics in a fixed order: combinations with memory run as plain reads and writes, because one thread has them all. */
+  readonly ordered?: boolean;
+}
+
+interface Known {
+  readonly text: string;
+  readonly dtype: DType;
+  readonly level: number;
+}
+
+const SCALAR: Record<Lane, string> = {
+  f32: "float",
+  f64: "double",
+  i32: "int",
+  u32: "unsigned",
+  i64: "long",
+  n64: "long",
+  mask: "int",
+};
+
+/** The type in which values of a dtype are computed. */
+export function scalarType(dtype: DType): string {
+  return SCALAR[laneOf(dtype, false)];
+}
+
+/** The neutral element of a reduction as text. */
+export function neutralText(op: TileReduceOp, dtype: DType): string {
+  return neutral(op, laneOf(dtype, false));
+}
+
+/** A combination as a lambda's text. */
+export function combineLambda(op: Exclude<TileReduceOp, "argmax" | "argmin"> | CombineOp, dtype: DType): string {
+  const type = scalarType(dtype);
+  return `[](${type} x, ${type} y) { return ${combineText(op, "x", "y", dtype, laneOf(dtype, false), false)}; }`;
+}
+
+/** Whether a reduction carries positions. */
+export function isArg(op: TileReduceOp): op is "argmax" | "argmin" {
+  return op === "argmax" || op === "argmin";
+}
+
+/** Whether every index of a kernel is known to fit 32 bits. */
+export function fitsInt(
+  kernel: KernelBase,
+  bodies: readonly (readonly TileStatement[])[],
+  axes: readonly Axis[],
+): boolean {
+  const fits = (e: Expr): boolean => e.upper < 2 ** 31 - 2 ** 16 && e.lower > -(2 ** 31);
+  for (const b of [...kernel.reads, ...kernel.writes]) if (!fits(b.numel)) return false;
+  let total = 1;
+  for (const axis of axes) total *= axis.extent.upper;
+  if (!(total < 2 ** 31 - 2 ** 20)) return false;
+  let all = true;
+  for (const body of bodies) {
+    walkStatements(body, (s) => {
+      for (const e of statementExprs(s)) if (!fits(e)) all = false;
+    });
+  }
+  return all;
+}
+
+/** Writes one function. */
+export class CudaFunction {
+  readonly scopes: Scopes;
+  /** The type of positions. */
+  readonly index: "int" | "long";
+  /** Whether an index is checked, so that the function takes a pointer for errors. */
+  usesErrors = false;
+  readonly kernel: KernelBase;
+  readonly #options: FunctionOptions;
+  readonly #values = new Map<TileValue, Known>();
+  readonly #buffers: readonly BufferRef[];
+  readonly #written: ReadonlySet<BufferRef>;
+  readonly #accumulators = new Map<TileValue, { readonly name: string; readonly op: TileReduceOp }>();
+
+  constructor(
+    kernel: KernelBase,
+    bodies: readonly (readonly TileStatement[])[],
+    axes: readonly Axis[],
+    options: FunctionOptions = {},
+  ) {
+    this.kernel = kernel;
+    this.#options = options;
+    this.index = fitsInt(kernel, bodies, axes) ? "int" : "long";
+    this.#buffers = [...kernel.reads, ...kernel.writes];
+    this.#written = new Set(kernel.writes);
+    this.scopes = new Scopes({
+      declare: (name, value) => `const ${this.index} ${name} = ${value};`,
+      dialect: (symbol) =>
+        cudaDialect({ symbol, min: "tsr_min", max: "tsr_max", suffix: this.index === "int" ? "" : "l" }),
+    });
+    kernel.sizes.forEach((sym, i) => this.scopes.define(sym, `n${i}`, 0));
+  }
+
+  /** Parameters of the kernel itself, in the order of its buffers and sizes. */
+  parameters(): string[] {
+    const shared = this.#options.shared;
+    return [
+      ...this.#buffers.map((b, i) => {
+        const plain = shared?.has(b) === true ? "" : " __restrict__";
+        return `${this.#written.has(b) ? "" : "const "}${memoryType(b.dtype)}*${plain} p${i}`;
+      }),
+      ...this.kernel.sizes.map((_, i) => `const ${this.index} n${i}`),
+    ];
+  }
+
+  /** The name of a buffer's parameter. */
+  pointer(buffer: BufferRef): string {
+    const at = this.#buffers.indexOf(buffer);
+    if (at < 0) throw new InternalError(`${buffer.label} is no parameter of the kernel`);
+    return `p${at}`;
+  }
+
+  /** A value's text. */
+  text(v: TileValue): string {
+    const found = this.#values.get(v);
+    if (found === undefined) throw new InternalError(`value ${v.id} is used before it is defined`);
+    return found.text;
+  }
+
+  /** Gives a value a text from outside. */
+  assign(v: TileValue, text: string, level: number = this.scopes.depth): void {
+    this.#values.set(v, { text, dtype: v.dtype, level });
+  }
+
+  /** The variable of an accumulator; its position is that name and `p`. */
+  accumulator(v: TileValue): string {
+    const found = this.#accumulators.get(v);
+    if (found === undefined) throw new InternalError(`accumulator ${v.id} is used before it is defined`);
+    return found.name;
+  }
+
+  /** Lets an accumulator be another variable. */
+  renameAccumulator(v: TileValue, name: string): void {
+    const found = this.#accumulators.get(v);
+    this.#accumulators.set(v, { name, op: found?.op ?? "sum" });
+  }
+
+  /** Names the positions along axes that a linear position stands for, innermost axis last; `unit` divides the innermost extent. */
+  decompose(
+    axes: readonly Axis[],
+    linear: string,
+    extentText: (axis: Axis) => string,
+    level = this.scopes.depth,
+  ): void {
+    let rest = linear;
+    for (let i = axes.length - 1; i >= 0; i--) {
+      const axis = axes[i] as Axis;
+      const x = this.scopes.fresh("x");
+      if (i === 0) this.scopes.line(`const ${this.index} ${x} = ${rest};`, level);
+      else {
+        const extent = extentText(axis);
+        const next = this.scopes.fresh("q");
+        this.scopes.line(`const ${this.index} ${next} = ${rest} / ${extent};`, level);
+        this.scopes.line(`const ${this.index} ${x} = ${rest} - ${next} * ${extent};`, level);
+        rest = next;
+      }
+      this.scopes.define(axis.symbol, x, level);
+    }
+  }
+
+  /** The name of a symbol. */
+  symbolText(sym: Sym): string {
+    return this.scopes.inline(symbolExpr(sym));
+  }
+
+  /** An extent as text. */
+  extent(e: Expr): string {
+    const number = constantValue(e);
+    return number === null ? this.scopes.index(e) : String(number);
+  }
+
+  /** Writes statements into the innermost level, what does not vary in it further out. */
+  statements(body: readonly TileStatement[]): void {
+    for (const s of body) this.statement(s);
+  }
+
+  /**
+   * Writes statements for a run of `chunk.lanes` positions of an axis from `chunk.base` on. Accumulators are combined lane by lane.
+   */
+  chunk(body: readonly TileStatement[], chunk: Chunk): void {
+    const { symbol, lanes, base } = chunk;
+    const s = this.scopes;
+    if (lanes === 1 && chunk.cached === undefined) {
+      s.define(symbol, base);
+      if (chunk.count !== undefined) s.open(`if (${chunk.count} > 0) {`);
+      chunk.before?.("0");
+      this.statements(body);
+      chunk.after?.("0");
+      if (chunk.count !== undefined) s.close();
+      s.undefine(symbol);
+      return;
+    }
+    const first = newSym("first", { kind: "index", lower: 0 });
+    s.define(first, base);
+    const varies = varying(body, symbol, chunk.outside);
+    const inner: TileStatement[] = [];
+    const loaded = new Map<TileValue, string>();
+    for (const st of body) {
+      if (!varies.has(st)) {
+        this.statement(st);
+        continue;
+      }
+      const cache = st.kind === "load" ? chunk.cached?.get(st) : undefined;
+      if (st.kind === "load" && cache?.ready === true) {
+        loaded.set(st.out, cache.name);
+        continue;
+      }
+      const at = st.kind === "load" ? isVectorAccess(st.index, symbol, first, lanes, varies, this.knows) : null;
+      const maskKnown = st.kind === "load" &&
+        (st.mask === null || (this.#values.has(st.mask) && !varies.values.has(st.mask)));
+      if (st.kind !== "load" || at === null || !maskKnown || lanes === 1 || this.#isStoredBefore(body, st)) {
+        inner.push(st);
+        continue;
+      }
+      const type = scalarType(st.out.dtype);
+      const name = cache?.name ?? s.fresh("l");
+      const target = cache === undefined ? name : s.fresh("l");
+      s.line(`${type} ${target}[${lanes}];`);
+      const from = `${this.pointer(st.buffer)} + ${s.index(at)}`;
+      const text = chunk.count === undefined
+        ? `tsr_load<${lanes}>(${target}, ${from});`
+        : `tsr_load_n<${lanes}>(${target}, ${from}, ${chunk.count});`;
+      const zero = `for (int u = 0; u < ${lanes}; u++) ${target}[u] = 0;`;
+      s.line(st.mask === null ? text : `if (${this.text(st.mask)}) ${text} else ${zero}`);
+      if (cache !== undefined) {
+        s.line(`for (int u = 0; u < ${lanes}; u++) ${name}[${cache.at(lanes)} + u] = ${target}[u];`);
+        cache.fill();
+      }
+      loaded.set(st.out, target);
+    }
+    this.#lanes(inner, chunk, first, varies, loaded);
+  }
+
+  /** Whether an index has only symbols that are known at this level. */
+  readonly knows = (e: Expr): boolean => {
+    for (const sym of freeSymbols(e)) if (!this.scopes.has(sym)) return false;
+    return true;
+  };
+
+  #isStoredBefore(body: readonly TileStatement[], load: TileStatement & { readonly kind: "load" }): boolean {
+    if (!this.#written.has(load.buffer)) return false;
+    for (const s of body) {
+      if (s === load) return false;
+      if ((s.kind === "store" || s.kind === "combine") && s.buffer === load.buffer) return true;
+    }
+    return false;
+  }
+
+  #lanes(
+    inner: readonly TileStatement[],
+    chunk: Chunk,
+    first: Sym,
+    varies: ReturnType<typeof varying>,
+    loaded: ReadonlyMap<TileValue, string>,
+  ): void {
+    const { symbol, lanes, base } = chunk;
+    const s = this.scopes;
+    const stores: string[] = [];
+    const vectorStores = new Map<TileStatement, string>();
+    for (const st of inner) {
+      if (st.kind !== "store" || lanes === 1) continue;
+      const at = isVectorAccess(st.index, symbol, first, lanes, varies, this.knows);
+      if (at === null) continue;
+      const name = s.fresh("s");
+      s.line(`${scalarType(st.buffer.dtype)} ${name}[${lanes}];`);
+      vectorStores.set(st, name);
+      const to = `${this.pointer(st.buffer)} + ${s.index(at)}`;
+      stores.push(
+        chunk.count === undefined
+          ? `tsr_store<${lanes}>(${to}, ${name});`
+          : `tsr_store_n<${lanes}>(${to}, ${name}, ${chunk.count});`,
+      );
+    }
+    s.line("#pragma unroll");
+    const u = s.fresh("u");
+    s.open(`for (int ${u} = 0; ${u} < ${lanes}; ${u}++) {`);
+    const x = s.fresh("x");
+    s.line(`const ${this.index} ${x} = ${base} + ${u};`);
+    s.define(symbol, x);
+    if (chunk.count !== undefined) s.open(`if (${u} < ${chunk.count}) {`);
+    chunk.before?.(u);
+    for (const [v, name] of loaded) {
+      const cache = chunk.cached === undefined ? undefined : [...chunk.cached.values()].find((c) => c.name === name);
+      this.assign(v, cache === undefined ? `${name}[${u}]` : `${name}[${cache.at(lanes)} + ${u}]`, s.depth);
+    }
+    for (const st of inner) {
+      const array = vectorStores.get(st);
+      if (array !== undefined && st.kind === "store") {
+        s.line(`${array}[${u}] = ${this.text(st.value)};`);
+        continue;
+      }
+      this.statement(st);
+      const cache = st.kind === "load" ? chunk.cached?.get(st) : undefined;
+      if (cache !== undefined && st.kind === "load") {
+        s.line(`${cache.name}[${cache.at(lanes)} + ${u}] = ${this.text(st.out)};`);
+        cache.fill();
+      }
+    }
+    chunk.after?.(u);
+    if (chunk.count !== undefined) s.close();
+    s.close();
+    s.undefine(symbol);
+    for (const line of stores) s.line(line);
+  }
+
+  /** The level at which operands and expressions are known. */
+  levelOf(operands: readonly (TileValue | null)[], exprs: readonly Expr[] = []): number {
+    let level = 0;
+    for (const v of operands) {
+      if (v === null) continue;
+      const known = this.#values.get(v);
+      if (known === undefined) throw new InternalError(`value ${v.id} is used before it is defined`);
+      level = Math.max(level, known.level);
+    }
+    for (const e of exprs) level = Math.max(level, this.scopes.levelOf(e));
+    return level;
+  }
+
+  #define(v: TileValue, text: string, level: number): void {
+    const name = this.scopes.fresh("v");
+    this.scopes.line(`const ${scalarType(v.dtype)} ${name} = ${text};`, level);
+    this.#values.set(v, { text: name, dtype: v.dtype, level });
+  }
+
+  /** Writes one statement; loops run alone. */
+  statement(s: TileStatement): void {
+    switch (s.kind) {
+      case "constant":
+        this.#values.set(s.out, { text: literal(s.value, laneOf(s.out.dtype, false)), dtype: s.out.dtype, level: 0 });
+        return;
+      case "index": {
+        const level = this.scopes.levelOf(s.expr);
+        const text = this.scopes.index(s.expr);
+        const lane = laneOf(s.out.dtype, false);
+        const own = lane === "mask"
+          ? `(${text} != 0)`
+          : castText(`(long)${text}`, "i64", int64, s.out.dtype, lane, false);
+        this.#values.set(s.out, { text: lane === "i64" ? `((long)${text})` : own, dtype: s.out.dtype, level });
+        return;
+      }
+      case "bind":
+        this.#bind(s);
+        return;
+      case "load": {
+        const own = this.levelOf([s.mask], [s.index]);
+        const level = this.#written.has(s.buffer) ? this.scopes.depth : own;
+        const text = `tsr_get(${this.pointer(s.buffer)} + ${this.scopes.index(s.index)})`;
+        const zero = literal(0, laneOf(s.out.dtype, false));
+        this.#define(s.out, s.mask === null ? text : `${this.text(s.mask)} ? ${text} : ${zero}`, level);
+        return;
+      }
+      case "store":
+        this.scopes.line(`tsr_put(${this.pointer(s.buffer)} + ${this.scopes.index(s.index)}, ${this.text(s.value)});`);
+        return;
+      case "combine":
+        this.#combine(s);
+        return;
+      case "pointwise": {
+        const operands = s.op === "where" ? s.args.slice(1) : s.args;
+        const dtype = operands[0]?.dtype ?? s.out.dtype;
+        const texts = s.args.map((arg) => this.text(arg));
+        const text = primitiveText(s.op, s.op === "where" ? texts : texts, dtype, laneOf(dtype, false), false);
+        this.#define(s.out, text, this.levelOf(s.args));
+        return;
+      }
+      case "cast": {
+        const lane = laneOf(s.arg.dtype, false);
+        const text = castText(this.text(s.arg), lane, s.arg.dtype, s.out.dtype, laneOf(s.out.dtype, false), false);
+        this.#define(s.out, text, this.levelOf([s.arg]));
+        return;
+      }
+      case "bitcast":
+        this.#define(s.out, bitcastText(this.text(s.arg), s.arg.dtype, s.out.dtype), this.levelOf([s.arg]));
+        return;
+      case "philox": {
+        const [seed, stream, position] = [s.seed, s.stream, s.position].map((v) => `(long)${this.text(v)}`);
+        const level = this.levelOf([s.seed, s.stream, s.position]);
+        this.#define(s.out, `tsr_philox(${seed}, ${stream}, ${position})`, level);
+        return;
+      }
+      case "accumulator": {
+        const name = this.scopes.fresh("a");
+        this.#accumulators.set(s.out, { name, op: s.op });
+        this.scopes.line(`${scalarType(s.out.dtype)} ${name} = ${neutralText(s.op, s.out.dtype)};`);
+        if (isArg(s.op)) this.scopes.line(`long ${name}p = TSR_NOWHERE;`);
+        return;
+      }
+      case "accumulate": {
+        const name = this.accumulator(s.accumulator);
+        const value = this.text(s.value);
+        if (isArg(s.op)) {
+          const position = s.position === null ? "0" : this.scopes.index(s.position);
+          this.scopes.line(
+            `tsr_better(${name}, ${name}p, ${value}, (long)${position}, ${s.op === "argmax" ? 1 : -1});`,
+          );
+          return;
+        }
+        const { dtype } = s.accumulator;
+        this.scopes.line(`${name} = ${combineText(s.op, name, value, dtype, laneOf(dtype, false), false)};`);
+        return;
+      }
+      case "dot": {
+        const name = this.accumulator(s.accumulator);
+        this.scopes.line(`${name} = tsr_fma(${this.text(s.a)}, ${this.text(s.b)}, ${name});`);
+        return;
+      }
+      case "finish": {
+        const name = this.accumulator(s.accumulator);
+        this.#define(s.out, isArg(s.op) ? `${name}p` : name, this.scopes.depth);
+        return;
+      }
+      case "for": {
+        const x = this.scopes.fresh("x");
+        this.scopes.open(`for (${this.index} ${x} = 0; ${x} < ${this.extent(s.axis.extent)}; ${x}++) {`);
+        this.scopes.define(s.axis.symbol, x);
+        this.statements(s.body);
+        this.scopes.close();
+        return;
+      }
+      case "accumulators":
+      case "accumulateAt":
+      case "finishAt":
+        throw new InternalError("this target has no cross reductions");
+      default:
+        s satisfies never;
+    }
+  }
+
+  #bind(s: TileStatement & { readonly kind: "bind" }): void {
+    this.usesErrors = true;
+    const level = this.levelOf([s.value, s.mask], [s.size]);
+    const name = this.scopes.fresh("g");
+    const text = `tsr_bind<${this.index}>((long)${this.text(s.value)}, ${this.scopes.index(s.size)}, error)`;
+    const masked = s.mask === null ? text : `${this.text(s.mask)} ? ${text} : 0`;
+    this.scopes.line(`const ${this.index} ${name} = ${masked};`, level);
+    this.scopes.define(s.symbol, name, level);
+  }
+
+  #combine(s: TileStatement & { readonly kind: "combine" }): void {
+    const at = `${this.pointer(s.buffer)} + ${this.scopes.index(s.index)}`;
+    const { dtype } = s.buffer;
+    const lane = laneOf(dtype, false);
+    const value = this.text(s.value);
+    if (s.op === "set") this.scopes.line(`tsr_put(${at}, ${value});`);
+    else if (this.#options.ordered === true) {
+      this.scopes.line(`tsr_put(${at}, ${combineText(s.op, `tsr_get(${at})`, value, dtype, lane, false)});`);
+    } else if (s.op === "sum" && dtype !== bool) this.scopes.line(`tsr_atomic_add(${at}, ${value});`);
+    else {
+      const type = scalarType(dtype);
+      const body = combineText(s.op, "x", value, dtype, lane, false);
+      this.scopes.line(`tsr_atomic(${at}, [=](${type} x) { return ${body}; });`);
+    }
+  }
+}
+
+function bitcastText(text: string, from: DType, to: DType): string {
+  if (from.isFloat) {
+    if (from.bytes === 8) return `tsr_bits_i64(${text})`;
+    if (from.bytes === 4) return to.kind === "uint" ? `tsr_u32(tsr_bits_i32(${text}))` : `tsr_bits_i32(${text})`;
+    return `tsr_bits_of_${from.name === "float16" ? "f16" : "bf16"}(${text})`;
+  }
+  if (to.isFloat) {
+    if (to.bytes === 8) return `tsr_bits_f64(${text})`;
+    if (to.bytes === 4) return `tsr_bits_f32(${text})`;
+    return `tsr_${to.name === "float16" ? "f16" : "bf16"}_of_bits(${text})`;
+  }
+  return castText(text, laneOf(from, false), from, to, laneOf(to, false), false);
+}

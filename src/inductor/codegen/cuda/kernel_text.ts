@@ -1,0 +1,61 @@
+/**
+ * A CUDA kernel as text with its launch, before it has a name and a module.
+ */
+import type { BufferRef } from "../../../loops/mod.ts";
+import type { Expr } from "../../../symbolic/mod.ts";
+import { constant } from "../../../symbolic/mod.ts";
+import type { CudaArg, CudaOptions } from "./launch.ts";
+import type { CudaFunction } from "./function.ts";
+
+/** Texts that stand before kernels. */
+export type CudaInclude = "collectives" | "mma" | "hopper";
+
+/** A kernel without a name. */
+export interface CudaKernelText {
+  /** Parameters, comma-separated, and the body; equal text is the same function. */
+  readonly parameters: string;
+  readonly body: string;
+  readonly includes: ReadonlySet<CudaInclude>;
+  readonly args: readonly CudaArg[];
+  readonly grid: readonly [Expr, Expr, Expr];
+  readonly block: readonly [number, number, number];
+  readonly cluster?: readonly [number, number, number];
+  readonly sharedBytes: number;
+  /** Blocks that should fit a multiprocessor, for the compiler's allocation of registers. */
+  readonly blocksEach?: number;
+}
+
+/** What decides how kernels are written. */
+export interface EmitContext extends CudaOptions {
+  /** Buffers of the launch that share memory with another. */
+  readonly shared: ReadonlySet<BufferRef>;
+  /** A number for scratch memory that no other kernel has. */
+  readonly scratchId: () => number;
+}
+
+/** Alignment that vector accesses rely on. */
+export const POINTER_ALIGN = 16;
+
+/** The arguments and parameters of a kernel, extra ones last. */
+export function signature(
+  f: CudaFunction,
+  extra: readonly { readonly arg: CudaArg; readonly text: string }[] = [],
+): { args: CudaArg[]; parameters: string } {
+  const { kernel } = f;
+  const args: CudaArg[] = [
+    ...[...kernel.reads, ...kernel.writes].map((buffer): CudaArg => ({ kind: "buffer", buffer, align: POINTER_ALIGN })),
+    ...kernel.sizes.map((sym): CudaArg => ({ kind: "size", sym, type: f.index === "int" ? "i32" : "i64" })),
+    ...extra.map((e) => e.arg),
+  ];
+  const parameters = [...f.parameters(), ...extra.map((e) => e.text)];
+  if (f.usesErrors) {
+    args.push({ kind: "error" });
+    parameters.push("long* error");
+  }
+  return { args, parameters: parameters.join(", ") };
+}
+
+/** A grid in one dimension. */
+export function line(blocks: Expr): readonly [Expr, Expr, Expr] {
+  return [blocks, constant(1), constant(1)];
+}

@@ -1,0 +1,135 @@
+/**
+ * Runs of neighbouring positions: which statements vary along one, and which accesses are one vector.
+ */
+import {
+  add,
+  constantValue,
+  type Expr,
+  freeSymbols,
+  mod,
+  mul,
+  sub,
+  substitute,
+  type Sym,
+  symbol as symbolExpr,
+} from "../../../symbolic/mod.ts";
+import { newSym } from "../../../symbolic/mod.ts";
+import { statementExprs } from "../../tile/parameters.ts";
+import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
+
+/** Values that an earlier pass over the same positions has loaded. */
+export interface CachedLoad {
+  /** An array of all chunks of this thread. */
+  readonly name: string;
+  /** Where the current chunk begins in it. */
+  readonly at: (lanes: number) => string;
+  /** Whether an earlier pass has filled it. */
+  readonly ready: boolean;
+  readonly fill: () => void;
+}
+
+/** A run of positions. */
+export interface Chunk {
+  /** The axis. */
+  readonly symbol: Sym;
+  readonly lanes: number;
+  /** The first position, a multiple of `lanes`. */
+  readonly base: string;
+  /** The number of positions that exist, where it may be less than `lanes`. */
+  readonly count?: string;
+  readonly cached?: ReadonlyMap<TileStatement, CachedLoad>;
+  /** Values from outside that differ from lane to lane, given by `before`. */
+  readonly outside?: readonly TileValue[];
+  /** Written before the statements of each lane; gets the lane's number. */
+  readonly before?: (lane: string) => void;
+  /** Written after the statements of each lane; gets the lane's number. */
+  readonly after?: (lane: string) => void;
+}
+
+/** What varies along an axis. */
+export interface Varying {
+  readonly values: ReadonlySet<TileValue>;
+  readonly symbols: ReadonlySet<Sym>;
+  has(s: TileStatement): boolean;
+}
+
+/** Operands of a statement. */
+export function operandsOf(s: TileStatement): readonly (TileValue | null)[] {
+  switch (s.kind) {
+    case "bind":
+      return [s.value, s.mask];
+    case "load":
+      return [s.mask];
+    case "store":
+    case "combine":
+      return [s.value];
+    case "pointwise":
+      return s.args;
+    case "cast":
+    case "bitcast":
+      return [s.arg];
+    case "philox":
+      return [s.seed, s.stream, s.position];
+    case "accumulate":
+      return [s.value];
+    case "dot":
+      return [s.a, s.b];
+    case "accumulateAt":
+      return [s.value];
+    case "constant":
+    case "index":
+    case "accumulator":
+    case "accumulators":
+    case "finishAt":
+    case "finish":
+    case "for":
+      return [];
+    default:
+      return s satisfies never;
+  }
+}
+
+/** The statements that differ along `axis`; what has an effect counts as differing. */
+export function varying(body: readonly TileStatement[], axis: Sym, outside: readonly TileValue[] = []): Varying {
+  const values = new Set<TileValue>(outside);
+  const symbols = new Set<Sym>([axis]);
+  const statements = new Set<TileStatement>();
+  for (const s of body) {
+    const differs = s.kind === "store" || s.kind === "combine" || s.kind === "accumulate" || s.kind === "dot" ||
+      s.kind === "finish" || s.kind === "for" || operandsOf(s).some((v) => v !== null && values.has(v)) ||
+      statementExprs(s).some((e) => [...freeSymbols(e)].some((sym) => symbols.has(sym)));
+    if (!differs) continue;
+    statements.add(s);
+    if ("out" in s) values.add(s.out);
+    if (s.kind === "bind") symbols.add(s.symbol);
+  }
+  return { values, symbols, has: (s) => statements.has(s) };
+}
+
+/**
+ * The index of a run's first element, over `first` in place of `axis`, if the run is contiguous and aligned to its own length; else null.
+ */
+export function isVectorAccess(
+  index: Expr,
+  axis: Sym,
+  first: Sym,
+  lanes: number,
+  varies: Varying,
+  knows: (e: Expr) => boolean,
+): Expr | null {
+  if (!isAlignedRun(index, axis, lanes)) return null;
+  for (const sym of freeSymbols(index)) if (sym !== axis && varies.symbols.has(sym)) return null;
+  const at = substitute(index, new Map([[axis, symbolExpr(first)]]));
+  return knows(at) ? at : null;
+}
+
+/** Whether `index` steps by one along `axis` within aligned runs of `lanes`, and each run begins at a multiple of `lanes`. */
+export function isAlignedRun(index: Expr, axis: Sym, lanes: number): boolean {
+  const chunk = newSym("chunk", { kind: "index", lower: 0 });
+  const lane = newSym("lane", { kind: "index", lower: 0, upper: lanes - 1 });
+  const base = mul(symbolExpr(chunk), lanes);
+  const start = substitute(index, new Map([[axis, base]]));
+  if (constantValue(mod(start, lanes)) !== 0) return false;
+  const moved = substitute(index, new Map([[axis, add(base, symbolExpr(lane))]]));
+  return sub(moved, start) === symbolExpr(lane);
+}

@@ -1,0 +1,421 @@
+/**
+ * Contractions on CUDA: which template a contraction takes, the pieces that all of them share, and the templates for plain arithmetic and mma.sync.
+ *
+ * A block computes a tile of m × n. Operand programs fill tiles of k in shared memory (masks and gathers included, so a convolution is an implicit
+ * matrix product); sums pass through shared memory once, so that the epilogue runs along whichever axis is contiguous, in vectors. Few tiles with long
+ * sums are split along k: the block of a tile that comes last adds the parts in order.
+ */
+import { bfloat16, float32, float64, InternalError } from "../../core/mod.ts";
+import { ceilDiv, constant, constantValue, type Expr, mul } from "../../symbolic/mod.ts";
+import { CudaFunction } from "../codegen/cuda/function.ts";
+import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
+import { lanesFor } from "../codegen/cuda/nests.ts";
+import { guess, guessProduct } from "../tile/axes.ts";
+import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
+import { emitHopperContraction } from "./cuda_hopper.ts";
+import { type OperandPlan, planOperand, productOf, type TileRoom, writePut, writeTileLoop } from "./cuda_operands.ts";
+
+/** The sizes of a template. */
+export interface Tiling {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** What a warp computes; 0 for plain arithmetic. */
+  readonly warpM: number;
+  readonly warpN: number;
+  readonly threads: number;
+  readonly stages: number;
+  /** Parts into which k is cut. */
+  readonly pieces: number;
+}
+
+/** Emits the kernels of a contraction. */
+export function emitCudaContraction(kernel: ContractionKernel, context: EmitContext): CudaKernelText[] {
+  const hopper = emitHopperContraction(kernel, context);
+  if (hopper !== null) return [hopper];
+  const a = planOperand(kernel.a, 8, context.arch >= 80);
+  const b = planOperand(kernel.b, 8, context.arch >= 80);
+  const tensor = context.arch >= 80 && a.half !== null && a.half === b.half && kernel.accumulate === float32;
+  return [tensor ? emitTensor(kernel, a, b, context) : emitPlain(kernel, context)];
+}
+
+/** Blocks for one pass over all tiles, by sizes as far as they are known. */
+export function tileCount(kernel: ContractionKernel, m: number, n: number): number {
+  const batch = guessProduct(kernel.batch.map((axis) => axis.symbol));
+  return batch * Math.ceil(guess(kernel.m) / m) * Math.ceil(guess(kernel.n) / n);
+}
+
+/** How many parts k is cut into, so that few tiles still fill the device. */
+export function splitOf(kernel: ContractionKernel, tiles: number, step: number, context: EmitContext): number {
+  const length = productOf(kernel.k);
+  const known = constantValue(length);
+  if (known === null || constantValue(mul(kernel.m, kernel.n)) === null) return 1;
+  if (tiles * 3 > context.multiprocessors * 2) return 1;
+  const most = Math.floor(known / (step * 8));
+  return Math.max(1, Math.min(most, Math.floor(context.multiprocessors * 2 / tiles), 32));
+}
+
+function chooseTensor(kernel: ContractionKernel, context: EmitContext): Tiling {
+  const choices = [
+    { m: 128, n: 128, warpM: 64, warpN: 32, threads: 256 },
+    { m: 128, n: 64, warpM: 32, warpN: 32, threads: 256 },
+    { m: 64, n: 64, warpM: 32, warpN: 32, threads: 128 },
+    { m: 64, n: 32, warpM: 16, warpN: 32, threads: 128 },
+  ];
+  let best = choices[0] as typeof choices[number];
+  let lowest = Infinity;
+  for (const c of choices) {
+    const tiles = tileCount(kernel, c.m, c.n);
+    // Smaller tiles read more, and two or three blocks share a multiprocessor.
+    const perSm = c.threads === 256 ? (c.n === 128 ? 1.6 : 2) : 4;
+    const waves = Math.max(1, tiles / (context.multiprocessors * perSm));
+    const rounded = waves < 4 ? Math.ceil(waves) : waves;
+    const cost = rounded * perSm * (c.m * c.n) * (1 + 24 / c.m + 24 / c.n) * (c.n === 128 ? 1 : 1.1);
+    if (cost < lowest) {
+      lowest = cost;
+      best = c;
+    }
+  }
+  const pieces = splitOf(kernel, tileCount(kernel, best.m, best.n), 32, context);
+  return { ...best, k: 32, stages: 4, pieces };
+}
+
+/** Positions of a block: batch, the tile's first row and column, the part of k. Tiles go by in groups of rows that share columns in the cache. */
+export function writePosition(
+  f: CudaFunction,
+  kernel: ContractionKernel,
+  tiling: Tiling,
+): { k0: string; kEnd: string } {
+  const s = f.scopes;
+  const tilesM = f.extent(ceilDiv(kernel.m, tiling.m));
+  const tilesN = f.extent(ceilDiv(kernel.n, tiling.n));
+  s.line(`const ${f.index} tm = ${tilesM}, tn = ${tilesN};`);
+  s.line(
+    `const ${f.index} batch = (${f.index})blockIdx.x / (tm * tn), inBatch = (${f.index})blockIdx.x - batch * (tm * tn);`,
+  );
+  s.line(`const ${f.index} group = inBatch / (8 * tn), height = tsr_min(tm - group * 8, (${f.index})8);`);
+  s.line(`const ${f.index} inGroup = inBatch - group * 8 * tn;`);
+  s.line(`const ${f.index} m0 = (group * 8 + inGroup % height) * ${tiling.m}, n0 = inGroup / height * ${tiling.n};`);
+  f.decompose(kernel.batch, "batch", (axis) => f.extent(axis.extent));
+  const k = f.extent(productOf(kernel.k));
+  if (tiling.pieces === 1) return { k0: "0", kEnd: k };
+  const steps = f.extent(ceilDiv(ceilDiv(productOf(kernel.k), tiling.k), tiling.pieces));
+  s.line(`const ${f.index} kFirst = (${f.index})blockIdx.y * ${steps} * ${tiling.k};`);
+  s.line(`const ${f.index} kLast = tsr_min((${f.index})${k}, kFirst + ${steps} * ${tiling.k});`);
+  return { k0: "kFirst", kEnd: "kLast" };
+}
+
+/** The grid of a tiling. */
+export function gridOf(kernel: ContractionKernel, tiling: Tiling): readonly [Expr, Expr, Expr] {
+  const batches = productOf(kernel.batch.map((axis) => axis.extent));
+  const tiles = mul(batches, ceilDiv(kernel.m, tiling.m), ceilDiv(kernel.n, tiling.n));
+  return [tiles, constant(tiling.pieces), constant(1)];
+}
+
+/** The parameters that splitting k adds. */
+export function splitExtra(
+  kernel: ContractionKernel,
+  tiling: Tiling,
+  context: EmitContext,
+  bytes: number,
+): Parameters<typeof signature>[1] {
+  if (tiling.pieces === 1) return [];
+  const [tiles] = gridOf(kernel, tiling);
+  const id = context.scratchId();
+  return [
+    {
+      arg: { kind: "scratch", bytes: mul(tiles, tiling.pieces * tiling.m * tiling.n * bytes), zeroed: false, id },
+      text: `${bytes === 8 ? "double" : "float"}* partial`,
+    },
+    { arg: { kind: "scratch", bytes: mul(tiles, 4), zeroed: true, id: id + 1 }, text: "unsigned* arrived" },
+  ];
+}
+
+/** Sums of the parts of k: all blocks of a tile but the last return; that one has the sums in `shared`, rows of `pitch` elements. */
+export function writeSplit(f: CudaFunction, tiling: Tiling, shared: string, pitch: number, type: string): void {
+  if (tiling.pieces === 1) return;
+  const s = f.scopes;
+  const size = tiling.m * tiling.n;
+  s.line(`${type}* const parts = partial + (long)blockIdx.x * ${tiling.pieces * size};`);
+  s.line(`for (int e = threadIdx.x; e < ${size}; e += ${tiling.threads})`);
+  s.line(
+    `  *(volatile ${type}*)(parts + blockIdx.y * ${size} + e) = ${shared}[e / ${tiling.n} * ${pitch} + e % ${tiling.n}];`,
+  );
+  s.line("__shared__ int whether;");
+  s.line(`if (!tsr_is_last(arrived + blockIdx.x, ${tiling.pieces}, &whether)) return;`);
+  s.open(`for (int e = threadIdx.x; e < ${size}; e += ${tiling.threads}) {`);
+  s.line(`${type} sum = 0;`);
+  s.line(`for (int p = 0; p < ${tiling.pieces}; p++) sum += *(volatile ${type}*)(parts + p * ${size} + e);`);
+  s.line(`${shared}[e / ${tiling.n} * ${pitch} + e % ${tiling.n}] = sum;`);
+  s.close();
+  s.line("__syncthreads();");
+}
+
+/** Runs the epilogue over a tile of sums in shared memory. */
+export function writeEpilogue(
+  f: CudaFunction,
+  kernel: ContractionKernel,
+  tiling: Tiling,
+  shared: string,
+  pitch: number,
+  type: string,
+): void {
+  const s = f.scopes;
+  const { epilogue } = kernel;
+  const innerN = epilogue.n[epilogue.n.length - 1];
+  const innerM = epilogue.m[epilogue.m.length - 1];
+  const lanesN = innerN === undefined ? 0 : exactLanes(epilogue.body, innerN, tiling.n);
+  const lanesM = innerM === undefined ? 0 : exactLanes(epilogue.body, innerM, tiling.m);
+  const alongN = lanesN > 1 ||
+    lanesM <= 1 && !(contiguous(epilogue.body, innerM) && !contiguous(epilogue.body, innerN));
+  const lanes = Math.max(1, alongN ? lanesN : lanesM);
+  const across = (alongN ? tiling.n : tiling.m) / lanes;
+  const runs = tiling.m * tiling.n / lanes;
+  s.line(`#pragma unroll 2`);
+  s.open(`for (int e = threadIdx.x; e < ${runs}; e += ${tiling.threads}) {`);
+  const [slow, fast] = alongN ? ["lr", "lc"] : ["lc", "lr"];
+  s.line(`const int ${slow} = e / ${across}, ${fast} = e % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
+  s.line(`const ${f.index} em = m0 + lr, en = n0 + lc;`);
+  const conditions: string[] = [];
+  const rest = (e: Expr, size: number): boolean => (constantValue(e) ?? 1) % size !== 0;
+  if (rest(kernel.m, tiling.m)) conditions.push(`em < ${f.extent(kernel.m)}`);
+  if (rest(kernel.n, tiling.n)) conditions.push(`en < ${f.extent(kernel.n)}`);
+  if (conditions.length > 0) s.open(`if (${conditions.join(" && ")}) {`);
+  const extent = (axis: Axis): string => f.extent(axis.extent);
+  f.decompose(epilogue.m, "em", extent);
+  f.decompose(epilogue.n, "en", extent);
+  const inner = alongN ? innerN : innerM;
+  const at = (u: string): string =>
+    alongN ? `${shared}[lr * ${pitch} + lc + ${u}]` : `${shared}[(lr + ${u}) * ${pitch} + lc]`;
+  if (inner === undefined) {
+    f.assign(epilogue.accumulator, at("0"));
+    f.statements(epilogue.body);
+  } else {
+    f.chunk(epilogue.body, {
+      symbol: inner.symbol,
+      lanes,
+      base: f.symbolText(inner.symbol),
+      outside: [epilogue.accumulator],
+      before: (u) => {
+        const name = s.fresh("acc");
+        s.line(`const ${type} ${name} = ${at(u)};`);
+        f.assign(epilogue.accumulator, name);
+      },
+    });
+  }
+  if (conditions.length > 0) s.close();
+  s.close();
+}
+
+function exactLanes(body: ContractionKernel["epilogue"]["body"], axis: Axis, tile: number): number {
+  const extent = constantValue(axis.extent);
+  if (extent === null) return 1;
+  let lanes = lanesFor(body, axis, false);
+  while (lanes > 1 && (extent % lanes !== 0 || tile % lanes !== 0)) lanes /= 2;
+  return lanes;
+}
+
+function contiguous(body: ContractionKernel["epilogue"]["body"], axis: Axis | undefined): boolean {
+  return axis !== undefined &&
+    body.some((s) => s.kind === "store" && lanesFor([s], { ...axis, extent: constant(64) }, false) > 1);
+}
+
+function bodiesOf(kernel: ContractionKernel): { bodies: (typeof kernel.a.body)[]; axes: Axis[] } {
+  const linear = (e: Expr): Axis => ({
+    symbol: kernel.batch[0]?.symbol ?? kernel.a.rows[0]?.symbol ?? kernel.a.k[0]?.symbol ?? fail(),
+    extent: e,
+    block: 1,
+    role: "grid",
+  });
+  return {
+    bodies: [kernel.a.body, kernel.b.body, kernel.epilogue.body],
+    axes: [...kernel.batch, linear(kernel.m), linear(kernel.n)],
+  };
+}
+
+function fail(): never {
+  throw new InternalError("a contraction without axes");
+}
+
+/** A function for a contraction's programs. */
+export function contractionFunction(kernel: ContractionKernel, context: EmitContext): CudaFunction {
+  const { bodies, axes } = bodiesOf(kernel);
+  return new CudaFunction(kernel, bodies, axes, { shared: context.shared });
+}
+
+function rooms(
+  kernel: ContractionKernel,
+  tiling: Tiling,
+  a: OperandPlan,
+  b: OperandPlan,
+  pad: number,
+  position: { k0: string; kEnd: string },
+): { a: TileRoom; b: TileRoom; aSize: number; bSize: number } {
+  const length = constantValue(productOf(kernel.k));
+  const kExact = length !== null && length % (tiling.k * tiling.pieces) === 0;
+  const room = (plan: OperandPlan, rows: number, row0: string, rowEnd: Expr): TileRoom => ({
+    threads: tiling.threads,
+    rows,
+    k: tiling.k,
+    pitch: (plan.along === "k" ? tiling.k : rows) + pad,
+    row0,
+    k0: "k0",
+    rowEnd,
+    kEnd: position.kEnd,
+    kExact,
+  });
+  const size = (plan: OperandPlan, rows: number): number =>
+    plan.along === "k" ? rows * (tiling.k + pad) : tiling.k * (rows + pad);
+  return {
+    a: room(a, tiling.m, "m0", kernel.m),
+    b: room(b, tiling.n, "n0", kernel.n),
+    aSize: size(a, tiling.m),
+    bSize: size(b, tiling.n),
+  };
+}
+
+/** Plain arithmetic: each thread has 4 × 4 sums. Any dtype, any program. */
+function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelText {
+  const double = kernel.accumulate === float64;
+  const type = double ? "double" : "float";
+  const a = planOperand(kernel.a, 4, false);
+  const b = planOperand(kernel.b, 4, false);
+  const wide = tileCount(kernel, 128, 128) >= context.multiprocessors && !double;
+  const side = wide ? 128 : 64;
+  const own = wide ? 8 : 4;
+  const pieces = splitOf(kernel, tileCount(kernel, side, side), 16, context);
+  const tiling: Tiling = { m: side, n: side, k: 16, warpM: 0, warpN: 0, threads: 256, stages: 1, pieces };
+  const f = contractionFunction(kernel, context);
+  const s = f.scopes;
+  const position = writePosition(f, kernel, tiling);
+  const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, 4, position);
+  const pitch = tiling.n + 4;
+  const total = Math.max(aSize + bSize, tiling.m * pitch) * (double ? 8 : 4);
+  s.line("TSR_DYNAMIC(room);");
+  s.line(`${type}* const sa = (${type}*)room; ${type}* const sb = sa + ${aSize};`);
+  s.line(`${type} acc[${own}][${own}] = {};`);
+  s.line("const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;");
+  const eachA = Math.ceil(tiling.m * tiling.k / a.lanes / 256);
+  const eachB = Math.ceil(tiling.n * tiling.k / b.lanes / 256);
+  s.line(`${type} ra[${eachA}][${a.lanes}], rb[${eachB}][${b.lanes}];`);
+  s.open(`for (${f.index} k0 = ${position.k0}; k0 < ${position.kEnd} + ${tiling.k}; k0 += ${tiling.k}) {`);
+  s.open(`if (k0 < ${position.kEnd}) {`);
+  writeTileLoop(f, a, roomA, "ra", "sa");
+  writeTileLoop(f, b, roomB, "rb", "sb");
+  s.close();
+  s.open(`if (k0 > ${position.k0}) {`);
+  s.line("#pragma unroll");
+  s.open(`for (int kk = 0; kk < ${tiling.k}; kk++) {`);
+  s.line(`${type} fa[${own}], fb[${own}];`);
+  const at = (along: string, pitchOf: number, index: string): string =>
+    along === "k" ? `[(${index}) * ${pitchOf} + kk]` : `[kk * ${pitchOf} + ${index}]`;
+  s.line("#pragma unroll");
+  s.line(`for (int i = 0; i < ${own}; i++) fa[i] = sa${at(a.along, roomA.pitch, "ty + i * 16")};`);
+  s.line("#pragma unroll");
+  s.line(`for (int j = 0; j < ${own}; j++) fb[j] = sb${at(b.along, roomB.pitch, "tx + j * 16")};`);
+  s.line("#pragma unroll");
+  s.line(`for (int i = 0; i < ${own}; i++)`);
+  s.line("#pragma unroll");
+  s.line(`  for (int j = 0; j < ${own}; j++) acc[i][j] = tsr_fma(fa[i], fb[j], acc[i][j]);`);
+  s.close();
+  s.close();
+  s.line("__syncthreads();");
+  s.open(`if (k0 < ${position.kEnd}) {`);
+  writePut(f, a, roomA, "ra", "sa", type);
+  writePut(f, b, roomB, "rb", "sb", type);
+  s.close();
+  s.line("__syncthreads();");
+  s.close();
+  s.line(`${type}* const sums = (${type}*)room;`);
+  s.line("#pragma unroll");
+  s.line(`for (int i = 0; i < ${own}; i++)`);
+  s.line("#pragma unroll");
+  s.line(`  for (int j = 0; j < ${own}; j++) sums[(ty + i * 16) * ${pitch} + tx + j * 16] = acc[i][j];`);
+  s.line("__syncthreads();");
+  writeSplit(f, tiling, "sums", pitch, type);
+  writeEpilogue(f, kernel, tiling, "sums", pitch, type);
+  const { args, parameters } = signature(f, splitExtra(kernel, tiling, context, double ? 8 : 4));
+  return {
+    parameters,
+    body: s.text("  "),
+    includes: new Set(["collectives"]),
+    args,
+    grid: gridOf(kernel, tiling),
+    block: [256, 1, 1],
+    sharedBytes: total,
+  };
+}
+
+/** mma.sync: tiles by cp.async where elements are copied as they are, through registers where a program computes them. */
+function emitTensor(kernel: ContractionKernel, a: OperandPlan, b: OperandPlan, context: EmitContext): CudaKernelText {
+  const tiling = chooseTensor(kernel, context);
+  const element = a.half === bfloat16 ? "bf16" : "f16";
+  const f = contractionFunction(kernel, context);
+  const s = f.scopes;
+  const position = writePosition(f, kernel, tiling);
+  const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, 8, position);
+  const stages = tiling.stages;
+  const stage = aSize + bSize;
+  const pitch = tiling.n + 4;
+  const bytes = Math.max(stages * stage * 2, tiling.m * pitch * 4);
+  s.line("TSR_DYNAMIC(room);");
+  s.line(`${element}* const tiles = (${element}*)room;`);
+  const { warpM, warpN } = tiling;
+  const across = tiling.n / warpN;
+  s.line("const int warp = (int)threadIdx.x >> 5;");
+  s.line(`const int wm = warp / ${across} * ${warpM}, wn = warp % ${across} * ${warpN};`);
+  s.line(`float acc[${warpM / 16}][${warpN / 8}][4] = {};`);
+  const kept = (plan: OperandPlan, name: string, rows: number): void => {
+    if (plan.copy !== null) return;
+    s.line(`float ${name}[${Math.ceil(rows * tiling.k / plan.lanes / tiling.threads)}][${plan.lanes}];`);
+  };
+  kept(a, "ra", tiling.m);
+  kept(b, "rb", tiling.n);
+  const k = tiling.k;
+  // Copies run `ahead` tiles in front; what goes through registers is read one tile in front, and put down after the products.
+  const ahead = stages - 1;
+  s.line(`const ${f.index} steps = (${position.kEnd} - ${position.k0} + ${k - 1}) / ${k};`);
+  s.open(`for (${f.index} step = -${ahead}; step < steps; step++) {`);
+  s.line(`const ${f.index} next = step + ${ahead}, k0 = ${position.k0} + next * ${k};`);
+  s.line(`${element}* const to = tiles + next % ${stages} * ${stage};`);
+  s.line(`tsr_copy_wait<${ahead - 1}>();`);
+  s.line("__syncthreads();");
+  s.open("if (next < steps) {");
+  writeTileLoop(f, a, roomA, "ra", "to");
+  writeTileLoop(f, b, roomB, "rb", `to + ${aSize}`);
+  s.close();
+  s.line("tsr_copy_commit();");
+  s.open("if (step >= 0) {");
+  s.line(`const ${element}* const from = tiles + step % ${stages} * ${stage};`);
+  s.line(
+    `tsr_mma_tile<${element}, ${tiling.m}, ${tiling.n}, ${k}, ${warpM}, ${warpN}, ${a.along === "k"}, ${
+      b.along === "k"
+    }>(acc, from, from + ${aSize}, wm, wn);`,
+  );
+  s.close();
+  if (a.copy === null || b.copy === null) {
+    s.open("if (next < steps) {");
+    if (a.copy === null) writePut(f, a, roomA, "ra", "to", element);
+    if (b.copy === null) writePut(f, b, roomB, "rb", `to + ${aSize}`, element);
+    s.close();
+  }
+  s.close();
+  s.line("tsr_copy_wait<0>();");
+  s.line("__syncthreads();");
+  s.line("float* const sums = (float*)room;");
+  s.line(`tsr_mma_put<${warpM}, ${warpN}, ${pitch}>(sums, acc, wm, wn);`);
+  s.line("__syncthreads();");
+  writeSplit(f, tiling, "sums", pitch, "float");
+  writeEpilogue(f, kernel, tiling, "sums", pitch, "float");
+  const { args, parameters } = signature(f, splitExtra(kernel, tiling, context, 4));
+  return {
+    parameters,
+    body: s.text("  "),
+    includes: new Set(["collectives", "mma"]),
+    args,
+    grid: gridOf(kernel, tiling),
+    block: [tiling.threads, 1, 1],
+    sharedBytes: bytes,
+    ...(tiling.threads === 256 ? { blocksEach: 2 } : {}),
+  };
+}

@@ -1,0 +1,1 @@
+// Hopper: wgmma, TMA.
