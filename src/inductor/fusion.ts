@@ -11,7 +11,9 @@ import { coefficient, constant, type Expr, substitute, toText } from "../symboli
 import { type Access, accessesOf, accessNumel } from "./dependencies.ts";
 import type { ContractionGroup, Group, LoopGroup, PointwiseStage, Stage } from "./groups.ts";
 import { candidateMaps, type LoopMap, type SharedAccess } from "./loop_maps.ts";
+import { crossProblem, crossStages, crossUnifications, finalUnifications, hasCross, readsLate } from "./cross.ts";
 import { hasOrderedReduction, type Hint, substituteStages } from "./loop_space.ts";
+import { isFinal } from "./stage_order.ts";
 import { partitionByUse, type Space, type Unification, unifySpaces } from "./unify.ts";
 
 /** More stages than this are not put into one kernel. */
@@ -42,9 +44,13 @@ export type FusionAnswer = FusionPlan | { readonly ok: false; readonly reason: s
 
 const refuse = (reason: string): FusionAnswer => ({ ok: false, reason });
 
-/** Tells whether `b` can run in `a`'s kernel, after it. Nothing may lie between them; the scheduler checks that. */
-export function canFuse(a: Group, b: Group, hint: Hint): FusionAnswer {
-  if (a.kind === "loops" && b.kind === "loops") return canFuseLoops(a, b, hint);
+/**
+ * Tells whether `b` can run in `a`'s kernel, after it. Nothing may lie between them; the scheduler checks that.
+ *
+ * @param crossReductions whether the backend can carry reductions over rows
+ */
+export function canFuse(a: Group, b: Group, hint: Hint, crossReductions = true): FusionAnswer {
+  if (a.kind === "loops" && b.kind === "loops") return canFuseLoops(a, b, hint, crossReductions);
   if (a.kind === "contraction" && b.kind === "loops") return canFuseEpilogue(a, b, hint);
   if (b.kind === "contraction") {
     return refuse("a contraction computes its operands' values itself or reads them from memory");
@@ -81,33 +87,56 @@ function spaceOf(group: LoopGroup): Space {
   return { axes: group.axes, reduceAxes: group.reduceAxes, orderedReduction: hasOrderedReduction(group.stages) };
 }
 
-function canFuseLoops(a: LoopGroup, b: LoopGroup, hint: Hint): FusionAnswer {
+function canFuseLoops(a: LoopGroup, b: LoopGroup, hint: Hint, crossReductions: boolean): FusionAnswer {
   if (hasScatter(a.stages) || hasScatter(b.stages)) {
     return refuse("a scatter writes to places that other iterations read");
   }
   if (a.stages.length + b.stages.length > MAX_STAGES) {
     return refuse(`the kernel would have more than ${MAX_STAGES} stages`);
   }
-  const unifications = unifySpaces(spaceOf(a), spaceOf(b), sharedAccesses(a, b), hint);
-  if (unifications.length === 0) return refuse(`the loops over ${spaceText(a)} and ${spaceText(b)} do not agree`);
   let reason = "";
-  for (const unified of unifications) {
+  for (const unified of commonSpaces(a, b, hint, crossReductions)) {
+    if (typeof unified === "string") {
+      reason ||= unified;
+      continue;
+    }
     const found = checkAccesses(a, b, unified.mapA, unified.mapB);
     if (typeof found === "string") {
       reason ||= found;
       continue;
     }
     const kind = found.forwarded.length > 0 ? "vertical" : "horizontal";
-    if (kind === "horizontal") {
-      const problem = tooManyStreams(a, b) ?? stridedStore(a, b, unified);
-      if (problem !== null) {
-        reason ||= problem;
-        continue;
-      }
+    const problem = (kind === "horizontal" ? tooManyStreams(a, b) ?? stridedStore(a, b, unified) : null) ??
+      lateProblem(a, b, unified);
+    if (problem !== null) {
+      reason ||= problem;
+      continue;
     }
     return { ok: true, kind, unified, ...found };
   }
-  return refuse(reason);
+  return refuse(reason || `the loops over ${spaceText(a)} and ${spaceText(b)} do not agree`);
+}
+
+/** Ways to run both groups in one loop nest, the plainest first; sentences where one is ruled out. */
+function* commonSpaces(
+  a: LoopGroup,
+  b: LoopGroup,
+  hint: Hint,
+  crossReductions: boolean,
+): Generator<Unification | string> {
+  const shared = sharedAccesses(a, b);
+  if (readsLate(a, b)) {
+    yield* finalUnifications(a, b, shared, hint);
+    yield "it needs sums that are complete only when all rows have been seen";
+    return;
+  }
+  yield* unifySpaces(spaceOf(a), spaceOf(b), shared, hint);
+  if (crossReductions) yield* crossUnifications(a, b, shared, hint);
+}
+
+function lateProblem(a: LoopGroup, b: LoopGroup, unified: Unification): string | null {
+  const isPlain = unified.carried === undefined && !hasCross(a) && !hasCross(b);
+  return isPlain ? null : crossProblem(mergedStages(a, b, unified));
 }
 
 function canFuseEpilogue(a: ContractionGroup, b: LoopGroup, hint: Hint): FusionAnswer {
@@ -201,6 +230,7 @@ function stridedStore(a: LoopGroup, b: LoopGroup, unified: Unification): string 
   if (innermost === undefined) return null;
   for (const [group, map] of [[a, unified.mapA], [b, unified.mapB]] as const) {
     for (const stage of group.stages) {
+      if (stage.kind === "cross" || isFinal(stage)) continue;
       const stride = coefficient(substitute(stage.index, map), innermost);
       if (stride !== constant(1)) return `its store to ${stage.out.label} would be strided in the common loop order`;
     }
@@ -246,7 +276,21 @@ function mergeBase(a: Group, b: Group, reason: string): Pick<Group, "origins" | 
 }
 
 function withSpace(stages: readonly Stage[], space: "outer" | "inner"): Stage[] {
-  return stages.map((s): Stage => s.kind === "reduction" ? s : { ...s, space });
+  return stages.map((s): Stage => s.kind === "reduction" || isFinal(s) ? s : { ...s, space });
+}
+
+function stagesIn(group: LoopGroup, unified: Unification, which: "a" | "b"): Stage[] {
+  const [map, space] = which === "a" ? [unified.mapA, unified.spaceA] : [unified.mapB, unified.spaceB];
+  if (unified.carried === which) return substituteStages(crossStages(group, space), map);
+  if (unified.isFinal === true && which === "b") {
+    const stages = group.stages.map((s): Stage => s.kind === "pointwise" ? { ...s, space: "final" } : s);
+    return substituteStages(stages, map);
+  }
+  return substituteStages(group.reduceAxes.length > 0 ? group.stages : withSpace(group.stages, space), map);
+}
+
+function mergedStages(a: LoopGroup, b: LoopGroup, unified: Unification): Stage[] {
+  return [...stagesIn(a, unified, "a"), ...stagesIn(b, unified, "b")];
 }
 
 /** Carries a plan out. */
@@ -269,10 +313,8 @@ export function fuseGroups(a: Group, b: Group, plan: FusionPlan, reason: string)
     };
   }
   if (a.kind === "loops" && b.kind === "loops" && "axes" in plan.unified) {
-    const { axes, reduceAxes, mapA, mapB, spaceA, spaceB } = plan.unified;
-    const first = substituteStages(a.reduceAxes.length > 0 ? a.stages : withSpace(a.stages, spaceA), mapA);
-    const second = substituteStages(b.reduceAxes.length > 0 ? b.stages : withSpace(b.stages, spaceB), mapB);
-    return { kind: "loops", ...base, axes, reduceAxes, stages: [...first, ...second] };
+    const { axes, reduceAxes } = plan.unified;
+    return { kind: "loops", ...base, axes, reduceAxes, stages: mergedStages(a, b, plan.unified) };
   }
   throw new InternalError(`a ${plan.kind} plan does not fit ${a.kind} and ${b.kind} groups`);
 }

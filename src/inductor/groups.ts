@@ -10,6 +10,8 @@
  * outer stages or directly) is in pass p + 1. Stages come in the order: outer stages that need no reduction, pass 0, outer stages that need
  * pass 0, pass 1, and so on; so a code generator that walks the list opens one loop over `reduceAxes` a pass. An inner value is read in a
  * later pass than its own only if it is in `stored` (the scheduler recomputes it otherwise, by substitution): no code generator has to keep a row.
+ * Results of cross reductions are there when everything else has run: only final stages read them, and final stages read nothing else that the
+ * group computes.
  * A zero extent stays an axis; axes of extent 1 are dropped. Axes are merged where every index allows it and ordered so that the innermost one
  * has stride 1 in what is stored; a tiler may split and permute them again.
  * Mirrors `FusedSchedulerNode` of TorchInductor.
@@ -19,10 +21,13 @@ import type { Node } from "../graph/mod.ts";
 import type { BufferRef, CombineOp, LoopVar, ReductionOp, ScanLoop, Value } from "../loops/mod.ts";
 import type { Expr } from "../symbolic/mod.ts";
 
-/** Writes `value` at `index`. `space` says whether it runs once an outer index or once an outer and reduced index. */
+/**
+ * Writes `value` at `index`. `space` says whether it runs once an outer index, once an outer and reduced index, or, after all of them, once
+ * a value of the axes that `index` varies over (`"final"`, what becomes of a cross reduction's result).
+ */
 export interface PointwiseStage {
   readonly kind: "pointwise";
-  readonly space: "outer" | "inner";
+  readonly space: "outer" | "inner" | "final";
   readonly out: BufferRef;
   readonly index: Expr;
   readonly value: Value;
@@ -37,6 +42,22 @@ export interface ReductionStage {
   readonly value: Value;
 }
 
+/**
+ * Combines `value` over all axes that `index` does not vary over, outer ones among them, and writes the result at `index` when the kernel is done
+ * with them: column sums beside row sums, or one sum over all rows. `space` says where `value` is computed.
+ */
+export interface CrossStage {
+  readonly kind: "cross";
+  readonly space: "outer" | "inner";
+  readonly out: BufferRef;
+  readonly index: Expr;
+  readonly op: CrossOp;
+  readonly value: Value;
+}
+
+/** How a cross reduction combines. */
+export type CrossOp = "sum" | "prod" | "max" | "min";
+
 /** Combines `value` into memory at a computed place. With `"set"`, iterations run in order. */
 export interface ScatterStage {
   readonly kind: "scatter";
@@ -48,7 +69,7 @@ export interface ScatterStage {
 }
 
 /** One stage of a loop group. */
-export type Stage = PointwiseStage | ReductionStage | ScatterStage;
+export type Stage = PointwiseStage | ReductionStage | CrossStage | ScatterStage;
 
 interface GroupBase {
   /** Graph nodes whose computation is inside, for names, comments and profiles. */

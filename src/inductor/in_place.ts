@@ -2,7 +2,8 @@
  * Which written buffers of a group may lie where a read buffer lies.
  *
  * Safe where every read of the old buffer, anywhere in the group, has the very index of the one store, in the same space, and stands
- * before the store or in its value: then the iteration that overwrites an element is the only one to read it, and reads it first.
+ * before the store or in its value: then the iteration that overwrites an element is the only one to read it, and reads it first. A final stage
+ * stores when all iterations are over: whatever they read is safe.
  */
 import type { BufferRef } from "../loops/mod.ts";
 import { readsOf, targetValues } from "./dependencies.ts";
@@ -10,11 +11,11 @@ import type { Group, PointwiseStage, Stage } from "./groups.ts";
 
 interface ReadPlace {
   readonly at: number;
-  readonly space: "outer" | "inner";
+  readonly space: PointwiseStage["space"];
   readonly index: PointwiseStage["index"] | null;
 }
 
-function spaceOf(stage: Stage): "outer" | "inner" {
+function spaceOf(stage: Stage): PointwiseStage["space"] {
   return stage.kind === "reduction" ? "inner" : stage.space;
 }
 
@@ -36,7 +37,10 @@ function candidates(stages: readonly Stage[], forbidden: ReadonlySet<BufferRef>)
     for (const [buffer, places] of reads) {
       if (forbidden.has(buffer) || writers.has(buffer) || buffer.dtype.bytes !== stage.out.dtype.bytes) continue;
       if (buffer.numel !== stage.out.numel) continue;
-      if (!places.every((p) => p.at <= at && p.space === stage.space && p.index === stage.index)) continue;
+      const isBefore = (p: ReadPlace): boolean =>
+        (p.at <= at && p.space === stage.space && p.index === stage.index) ||
+        (stage.space === "final" && p.space !== "final");
+      if (!places.every(isBefore)) continue;
       const list = out.get(stage.out);
       if (list === undefined) out.set(stage.out, [buffer]);
       else list.push(buffer);

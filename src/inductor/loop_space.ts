@@ -165,6 +165,10 @@ function canMerge(outer: LoopVar, inner: LoopVar, exprs: readonly Expr[]): boole
   return true;
 }
 
+function isOuter(s: Stage): boolean {
+  return s.kind !== "reduction" && s.space === "outer";
+}
+
 function isZero(e: Expr): boolean {
   return e.kind === "const" && e.value === 0;
 }
@@ -228,7 +232,9 @@ function withoutEmptyWork(group: LoopGroup): LoopGroup {
   if (!all && !empty(group.reduceAxes)) return group;
   const zero = constant(0);
   const stages = group.stages.map((s): Stage => {
-    if (!all && s.kind !== "reduction" && s.space === "outer") return s;
+    const isFinal = s.kind === "pointwise" && s.space === "final";
+    // What follows from cross reductions runs over the axes that they keep: with neutral elements if nothing was combined.
+    if (isFinal ? ![...freeSymbols(s.index)].some((v) => empty([v as LoopVar])) : isOuter(s) && !all) return s;
     const index = indirectValues(s.index).length > 0 ? zero : s.index;
     return { ...s, index, value: ops.constant(0, s.value.dtype) };
   });

@@ -37,7 +37,7 @@ function stageLines(stages: readonly Stage[], namer: Namer, stored: ReadonlySet<
     const { lines: before, roots } = valuesToText([stage.value, ...targetValues(stage.index)], namer, next);
     next += before.filter((l) => l.startsWith("%")).length;
     const to = `${namer.buffer(stage.out)}[${namer.expr(stage.index)}]${stored.has(stage.out) ? "" : " (kept)"}`;
-    const space = stage.kind === "reduction" ? "reduce" : stage.space;
+    const space = stage.kind === "reduction" ? "reduce" : stage.kind === "cross" ? `cross ${stage.space}` : stage.space;
     const op = stage.kind === "pointwise" ? "=" : `${stage.op}=`;
     lines.push(...before.map((l) => `    ${l}`), `  ${space} ${to} ${op} ${roots[0] ?? ""}`);
   }

@@ -32,6 +32,8 @@ export interface SchedulerOptions {
   readonly veto?: (merged: Group) => string | null;
   /** Receives every decision, rejections too. */
   readonly explain?: (decision: FusionDecision) => void;
+  /** The backend can carry reductions over the rows of a kernel (`TileTarget.crossReductions`). Default true. */
+  readonly crossReductions?: boolean;
   /** Combine independent small pointwise kernels into one launch. Default true. */
   readonly foreach?: boolean;
 }
@@ -151,7 +153,7 @@ class Fuser {
     const key = `${a.id},${b.id}`;
     if (this.#tried.has(key)) return;
     this.#tried.add(key);
-    const answer = canFuse(a.group, b.group, this.#hint);
+    const answer = canFuse(a.group, b.group, this.#hint, this.#options.crossReductions !== false);
     if (!answer.ok) {
       this.#decide(a, b, false, answer.reason, 0);
       return;
@@ -178,6 +180,10 @@ function reasonText(a: FusionNode, b: FusionNode, plan: FusionPlan, score: Fusio
   const [x, y] = [groupName(a.group), groupName(b.group)];
   const buffers = (plan.forwarded.length > 0 ? plan.forwarded : plan.shared).map((r) => r.buffer.label);
   const names = [...new Set(buffers)].slice(0, 4).join(", ");
+  if ("axes" in plan.unified && plan.unified.carried !== undefined) {
+    const [carried, rows] = plan.unified.carried === "a" ? [x, y] : [y, x];
+    return `${carried} sums up over the rows of ${rows}, which has ${names} at hand: saves ${score.savedBytes} bytes`;
+  }
   switch (plan.kind) {
     case "vertical":
       return `${y} uses ${names} where ${x} computes it: saves ${score.savedBytes} bytes`;

@@ -10,15 +10,29 @@ import { readsOf, targetValues } from "./dependencies.ts";
 import type { Group, LoopGroup, PointwiseStage, Stage } from "./groups.ts";
 
 /** Where a stage runs: outer stages at even positions before pass `rank / 2`, inner ones at odd positions. */
-function isInner(stage: Stage): boolean {
+export function isInner(stage: Stage): boolean {
   return stage.kind === "reduction" || stage.space === "inner";
 }
 
-/** Positions of stages in the order of execution: `2·level` for outer stages, `2·pass + 1` for inner stages and reductions. */
+/** Whether a stage runs after all iterations. */
+export function isFinal(stage: Stage): boolean {
+  return stage.kind === "pointwise" && stage.space === "final";
+}
+
+/** The position of final stages: after all others. */
+const FINAL_RANK = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Positions of stages in the order of execution: `2·level` for outer stages, `2·pass + 1` for inner stages and reductions, final stages last.
+ */
 export function stageRanks(stages: readonly Stage[]): number[] {
   const ranks: number[] = [];
   const writers = new Map<BufferRef, number[]>();
   stages.forEach((stage, at) => {
+    if (isFinal(stage)) {
+      ranks.push(FINAL_RANK);
+      return;
+    }
     let level = 0;
     for (const { buffer } of readsOf([stage.value, ...targetValues(stage.index)])) {
       for (const writer of writers.get(buffer) ?? []) {

@@ -27,6 +27,10 @@ export interface Unification {
   /** Where stages of a group without reduction run. */
   readonly spaceA: "outer" | "inner";
   readonly spaceB: "outer" | "inner";
+  /** The group whose reductions are carried over the rows of the other one. */
+  readonly carried?: "a" | "b";
+  /** The second group finishes what the first one carries, after all iterations. */
+  readonly isFinal?: true;
 }
 
 const NO_MAP: LoopMap = new Map();

@@ -14,6 +14,7 @@ import type { ContractionGroup, Group, LoopGroup, Stage } from "./groups.ts";
 import type { HostPlan, Slot } from "./host_plan.ts";
 import { alignedBytes } from "./memory_plan.ts";
 import { groupName, groupToText, planToText } from "./print.ts";
+import { crossProblem } from "./cross.ts";
 import { stageRanks } from "./stage_order.ts";
 
 function fail(group: Group, rule: string): never {
@@ -53,7 +54,7 @@ export function verifyGroup(group: Group, settled = true): void {
 
 function verifyStageOperands(group: Group, stage: Stage, axes: readonly LoopVar[], inner: readonly LoopVar[]): void {
   const isOuter = stage.kind !== "reduction" && stage.space === "outer";
-  const all = new Set(isOuter ? axes : [...axes, ...inner]);
+  const all = new Set<LoopVar>(isOuter ? axes : [...axes, ...inner]);
   const where = `group ${groupName(group)}`;
   verifyValues(where, [stage.value, ...targetValues(stage.index)], all);
   verifyIndex(where, stage.index, stage.kind === "reduction" ? new Set(axes) : all);
@@ -61,6 +62,8 @@ function verifyStageOperands(group: Group, stage: Stage, axes: readonly LoopVar[
 
 function verifyLoops(group: LoopGroup, settled: boolean): void {
   if (group.stages.length === 0) fail(group, "it has no stages");
+  const problem = crossProblem(group.stages);
+  if (problem !== null) fail(group, problem);
   const ranks = stageRanks(group.stages);
   const written = new Map<BufferRef, { at: number; index: Expr; stage: Stage }[]>();
   const everWritten = new Set(group.stages.map((s) => s.out));

@@ -14,6 +14,7 @@ import {
   evaluatePrimitive,
   extentOf,
   indirectPayload,
+  loadsOf,
   type LoopVar,
   type ReductionOp,
   roundToBfloat16,
@@ -251,6 +252,8 @@ function runLoops(group: LoopGroup, memory: (b: BufferRef) => Memory, sizes: Rea
   const size = (e: Expr): number => evaluate(e, (s) => sizes.get(s) as number);
   const syms = new Map<Sym, number>(sizes);
   const isInner = (s: Stage): boolean => s.kind === "reduction" || s.space === "inner";
+  const stages = group.stages.filter((s) => s.kind !== "pointwise" || s.space !== "final");
+  const carried = carriedSums(group, syms, size);
   for (const _ of iterate(group.axes, syms, size)) {
     const outer = new Map<string, Num>();
     const store = (stage: Stage, frame: Frame, forwarded: Map<string, Num>, value: Num): void => {
@@ -260,11 +263,12 @@ function runLoops(group: LoopGroup, memory: (b: BufferRef) => Memory, sizes: Rea
       }
       if (group.stored.has(stage.out)) memory(stage.out).set(frame.index(stage.index), rounded);
     };
-    for (let at = 0; at < group.stages.length;) {
-      const stage = group.stages[at] as Stage;
+    for (let at = 0; at < stages.length;) {
+      const stage = stages[at] as Stage;
       if (!isInner(stage)) {
         const frame = new Frame(new Map(syms), outer, memory);
         if (stage.kind === "scatter") scatter(stage, frame, memory);
+        else if (stage.kind === "cross") carry(carried, stage, frame);
         else store(stage, frame, outer, frame.eval(stage.value));
         at++;
         continue;
@@ -272,8 +276,8 @@ function runLoops(group: LoopGroup, memory: (b: BufferRef) => Memory, sizes: Rea
       // One loop for the whole pass: inner stages up to the next outer one, or up to one that needs a reduction of this run.
       const run: Stage[] = [];
       const open = new Set<BufferRef>();
-      while (at < group.stages.length) {
-        const next = group.stages[at] as Stage;
+      while (at < stages.length) {
+        const next = stages[at] as Stage;
         if (!isInner(next) || readsAny(next, open)) break;
         run.push(next);
         if (next.kind === "reduction") open.add(next.out);
@@ -289,6 +293,7 @@ function runLoops(group: LoopGroup, memory: (b: BufferRef) => Memory, sizes: Rea
         for (const s of run) {
           const frame = new Frame(new Map(inner), forwarded, memory);
           if (s.kind === "scatter") scatter(s, frame, memory);
+          else if (s.kind === "cross") carry(carried, s, frame);
           else if (s.kind === "pointwise") store(s, frame, forwarded, frame.eval(s.value));
           else accumulate(accs.get(s) as Accumulator, s.op, frame.eval(s.value), s.value.dtype);
         }
@@ -302,6 +307,69 @@ function runLoops(group: LoopGroup, memory: (b: BufferRef) => Memory, sizes: Rea
         if (group.stored.has(s.out)) memory(s.out).set(frame.index(s.index), result);
       }
     }
+  }
+  finishCarried(group, carried, memory, size, sizes);
+}
+
+/** What is carried over all iterations: for each cross stage, accumulators by element. */
+type Carried = Map<Stage, Map<number, Accumulator>>;
+
+/** The axes that a stage's index varies over. */
+function keptAxes(group: LoopGroup, stage: Stage): LoopVar[] {
+  const own = freeSymbols(stage.index);
+  return [...group.axes, ...group.reduceAxes].filter((v) => own.has(v));
+}
+
+/** Neutral accumulators for every element that a cross stage yields: empty sums are zero too. */
+function carriedSums(group: LoopGroup, sizes: ReadonlyMap<Sym, number>, size: (e: Expr) => number): Carried {
+  const out: Carried = new Map();
+  for (const s of group.stages) {
+    if (s.kind !== "cross") continue;
+    const own = new Map<number, Accumulator>();
+    const syms = new Map(sizes);
+    for (const _ of iterate(keptAxes(group, s), syms, size)) {
+      const at = evaluate(s.index, (sym) => syms.get(sym) as number);
+      own.set(at, { value: neutral(s.op, s.value.dtype), best: null, at: 0, count: 0 });
+    }
+    out.set(s, own);
+  }
+  return out;
+}
+
+function carry(carried: Carried, stage: Stage & { readonly kind: "cross" }, frame: Frame): void {
+  const acc = carried.get(stage)?.get(frame.index(stage.index));
+  if (acc === undefined) throw new InternalError("a cross reduction leaves its result");
+  accumulate(acc, stage.op, frame.eval(stage.value), stage.value.dtype);
+}
+
+function finishCarried(
+  group: LoopGroup,
+  carried: Carried,
+  memory: (b: BufferRef) => Memory,
+  size: (e: Expr) => number,
+  sizes: ReadonlyMap<Sym, number>,
+): void {
+  // What final stages read of one another: by buffer and element.
+  const late = new Map<BufferRef, Map<number, Num>>();
+  for (const stage of group.stages) {
+    if (stage.kind === "scatter" || stage.kind === "reduction") continue;
+    if (stage.kind === "pointwise" && stage.space !== "final") continue;
+    const own = new Map<number, Num>();
+    const syms = new Map<Sym, number>(sizes);
+    for (const _ of iterate(keptAxes(group, stage), syms, size)) {
+      const forwarded = new Map<string, Num>();
+      const frame = new Frame(new Map(syms), forwarded, memory);
+      for (const { buffer, index } of loadsOf([stage.value])) {
+        const known = late.get(buffer)?.get(frame.index(index));
+        if (known !== undefined) forwarded.set(`${buffer.id},${index.id}`, known);
+      }
+      const at = frame.index(stage.index);
+      const value = stage.kind === "cross" ? carried.get(stage)?.get(at)?.value ?? NaN : frame.eval(stage.value);
+      const rounded = castNumber(value, stage.value.dtype, stage.out.dtype);
+      own.set(at, roundToDtype(rounded, stage.out.dtype));
+      if (group.stored.has(stage.out)) memory(stage.out).set(at, rounded);
+    }
+    late.set(stage.out, own);
   }
 }
 

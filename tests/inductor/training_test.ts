@@ -81,7 +81,7 @@ Deno.test("layer norm, forward and gradient of the input, is one kernel; gradien
       return [y, ...grads(y, parameters ? [x, w, b] : [x], d)];
     });
   check(graph(false), 1);
-  check(graph(true), 2);
+  check(graph(true), 1);
 });
 
 Deno.test("softmax of few classes stays one kernel", () => {

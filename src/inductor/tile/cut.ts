@@ -9,6 +9,7 @@ import { dependsOn, type Expr } from "../../symbolic/mod.ts";
 import type { ScatterStage, Stage } from "../groups.ts";
 import { type Access, exprsOf, extent, guess, guessProduct, isInjective, motion, vectorScore } from "./axes.ts";
 import { type LoopSpace, workOf } from "./lower_loops.ts";
+import { keptAxes } from "./passes.ts";
 import type { TileTarget } from "./target.ts";
 import type { Axis } from "./tile_ir.ts";
 
@@ -52,6 +53,40 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
     parallelAxes: scatters.length > 0 ? injective.length : turned === null ? grid.length : grid.length - 1,
     split: target.workers > 1 && scatters.length === 0 && loops.length > 0 && instances < target.workers &&
       guessProduct(space.axes) * guessProduct(space.reduceAxes) >= SPLIT_ELEMENTS,
+  };
+}
+
+/** The axes of a kernel that carries reductions over its rows. */
+export interface CrossCut {
+  /** Over the outer axes, outermost first. */
+  readonly rows: readonly Axis[];
+  readonly loops: readonly Axis[];
+  /** The outermost loop is shared by workers. */
+  readonly split: boolean;
+}
+
+/** Rows from which on an axis is worth sharing. */
+const SHARED_ROWS = 16;
+
+/**
+ * Decides for a group with cross reductions. Every axis is a loop. A vector along an outer axis must be kept by every array of accumulators: its lanes
+ * go to accumulators of their own.
+ */
+export function cutCross(space: LoopSpace, target: TileTarget): CrossCut {
+  const kept = space.stages.filter((s) => s.kind === "cross").map(keptAxes).filter((set) => set.size > 0);
+  const isAllowed = (v: LoopVar): boolean => space.reduceAxes.includes(v) || kept.every((set) => set.has(v));
+  const accesses = accessesOf(space);
+  const vector = target.vectorLanes > 1 ? chooseVector(space, [], accesses, target.vectorLanes, isAllowed) : null;
+  const block = vector === null ? 1 : blockOf(space, vector, target.vectorLanes);
+  const axis = (v: LoopVar): Axis => ({ symbol: v, extent: extent(v), block: v === vector ? block : 1, role: "loop" });
+  const ordered = innermostLast(space.axes, vector);
+  // Workers share the outermost loop: the first one that is long enough for all of them.
+  const shared = ordered.find((v) => guess(extent(v)) >= SHARED_ROWS) ?? ordered[0];
+  const rows = shared === undefined ? ordered : [shared, ...ordered.filter((v) => v !== shared)];
+  return {
+    rows: rows.map(axis),
+    loops: innermostLast(space.reduceAxes, vector).map(axis),
+    split: target.workers > 1 && guessProduct(space.axes) * guessProduct(space.reduceAxes) >= SPLIT_ELEMENTS,
   };
 }
 
@@ -112,11 +147,12 @@ function chooseVector(
   scatters: readonly ScatterStage[],
   accesses: readonly Access[],
   lanes: number,
+  isAllowed: (v: LoopVar) => boolean = () => true,
 ): LoopVar | null {
   let best: LoopVar | null = null;
   let bestScore = 0;
   const consider = (v: LoopVar, factor: number): void => {
-    if (scatters.some((s) => !isInjective(s.index, v)) || !fitsLanes(space, v)) return;
+    if (!isAllowed(v) || scatters.some((s) => !isInjective(s.index, v)) || !fitsLanes(space, v)) return;
     const size = guess(extent(v));
     const blocks = Math.ceil(size / lanes);
     // Lanes that idle in the tail cost as much as the others.
@@ -149,7 +185,7 @@ function fitsLanes(space: LoopSpace, v: LoopVar): boolean {
 
 /** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators. */
 function blockOf(space: LoopSpace, vector: LoopVar, lanes: number): number {
-  if (!space.stages.some((s) => s.kind === "reduction")) return lanes;
+  if (!space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) return lanes;
   const work = workOf(space.stages.map((s) => s.value));
   const size = guess(extent(vector));
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;

@@ -7,15 +7,16 @@
  * Mirrors the code generation of `SIMDScheduling` and `CppKernel` in TorchInductor.
  */
 import { type BufferRef, foldValue, loadsOf, type LoopVar, ops, rewriteValues, type Value } from "../../loops/mod.ts";
-import { computeType } from "../../core/mod.ts";
 import { add, constant, type Expr, mul, symbol } from "../../symbolic/mod.ts";
-import type { LoopGroup, PointwiseStage, ReductionStage, Stage } from "../groups.ts";
+import type { LoopGroup, PointwiseStage, Stage } from "../groups.ts";
 import { exprsOf, extent, mergeAxes, rewriteIndex, throughValue } from "./axes.ts";
 import { Builder } from "./builder.ts";
-import { type Cut, cutAxes } from "./cut.ts";
+import { cutAxes } from "./cut.ts";
+import { hasCross, lowerCross } from "./lower_cross.ts";
 import { commentOf, nameOf, parametersOf } from "./parameters.ts";
+import { emitPasses } from "./passes.ts";
 import type { TileTarget } from "./target.ts";
-import type { Axis, TileKernel, TileValue } from "./tile_ir.ts";
+import type { TileKernel } from "./tile_ir.ts";
 
 /** A loop group with stages forwarded and axes merged. */
 export interface LoopSpace {
@@ -32,10 +33,11 @@ export interface LoopSpace {
 /** Lowers a loop group to one kernel. */
 export function lowerLoops(group: LoopGroup, target: TileTarget): TileKernel {
   const space = mergeSpace(group);
+  if (hasCross(space)) return lowerCross(group, space, target);
   const cut = cutAxes(space, target);
   const axes = [...cut.grid, ...cut.loops];
   const builder = new Builder(axes);
-  emitPasses(builder, space, cut);
+  emitPasses(builder, space, { all: axes, loops: cut.loops, split: cut.split }, new Map());
   const body = builder.finish();
   return {
     kind: "tile",
@@ -123,60 +125,6 @@ function mergeSpace(group: LoopGroup): LoopSpace {
     stages: stages.map((s, i) => ({ ...s, value: values[i] ?? s.value, index: rewriteIndex(s.index, symbols) })),
     position: rewriteIndex(position, symbols),
   };
-}
-
-function isInner(stage: Stage): boolean {
-  return stage.kind === "reduction" || stage.space === "inner";
-}
-
-function emitPasses(builder: Builder, space: LoopSpace, cut: Cut): void {
-  const placed = space.stages.map((stage, i) => ({ stage, pass: space.passes[i] ?? 0 }));
-  const inner = placed.filter(({ stage }) => isInner(stage));
-  const last = inner.reduce((most, { pass }) => Math.max(most, pass), -1);
-  for (let pass = 0; pass <= last; pass++) {
-    emitPass(builder, space, cut, inner.filter((p) => p.pass === pass).map((p) => p.stage));
-  }
-  emitStores(builder, space, space.stages.filter((s) => !isInner(s)));
-}
-
-function emitPass(builder: Builder, space: LoopSpace, cut: Cut, stages: readonly Stage[]): void {
-  const reductions = stages.filter((s): s is ReductionStage => s.kind === "reduction");
-  const accumulators = new Map<ReductionStage, TileValue>();
-  for (const stage of reductions) {
-    const axes = new Set<Axis>(builder.axesOf([...exprsOf([stage.value]).exprs]));
-    for (const axis of cut.loops) if (axis.block > 1) axes.add(axis);
-    const dtype = stage.op === "any" ? stage.value.dtype : computeType(stage.value.dtype);
-    const ordered = [...cut.grid, ...cut.loops].filter((axis) => axes.has(axis));
-    accumulators.set(stage, builder.accumulator(stage.op, dtype, ordered));
-  }
-  const split = cut.split && stages.every((s) => s.kind !== "scatter");
-  cut.loops.forEach((axis, i) => builder.open(axis, split && i === 0));
-  const values = stages.map((s) => builder.value(s.value));
-  stages.forEach((stage, i) => {
-    const value = values[i] as TileValue;
-    const accumulator = stage.kind === "reduction" ? accumulators.get(stage) : undefined;
-    if (stage.kind === "reduction" && accumulator !== undefined) {
-      const isPosition = stage.op === "argmax" || stage.op === "argmin";
-      builder.accumulate(accumulator, stage.op, value, isPosition ? space.position : null);
-    } else emitStore(builder, space, stage, value);
-  });
-  for (const _ of cut.loops) builder.close();
-  for (const [stage, accumulator] of accumulators) {
-    const value = builder.cast(builder.read(accumulator, stage.op, stage.out.dtype), stage.out.dtype);
-    builder.forward(stage.out, stage.index, value);
-    if (space.stored.has(stage.out)) builder.store(stage.out, stage.index, value);
-  }
-}
-
-/** Computes all values, then stores: no store comes before a load of the same iteration. */
-function emitStores(builder: Builder, space: LoopSpace, stages: readonly Stage[]): void {
-  const values = stages.map((s) => builder.value(s.value));
-  stages.forEach((stage, i) => emitStore(builder, space, stage, values[i] as TileValue));
-}
-
-function emitStore(builder: Builder, space: LoopSpace, stage: Stage, value: TileValue): void {
-  if (stage.kind === "scatter") builder.combine(stage.op, stage.out, stage.index, value);
-  else if (space.stored.has(stage.out)) builder.store(stage.out, stage.index, value);
 }
 
 /** How much work one element is, in additions. */

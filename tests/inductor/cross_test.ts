@@ -1,0 +1,150 @@
+/**
+ * Reductions over different axes of one iteration space in one kernel: how many kernels, and the same numbers on every tier as element by element.
+ */
+import assert from "node:assert/strict";
+import "../../mod.ts";
+import { compile } from "../../src/capture/mod.ts";
+import { bfloat16, type DType, float16, float32, float64 } from "../../src/core/mod.ts";
+import { onCompile } from "../../src/inductor/observe.ts";
+import { threadPool } from "../../src/runtime/cpu/thread_pool.ts";
+import { findToolchain } from "../../src/runtime/cpu/toolchain.ts";
+import { F, manualSeed, noGrad, randint, randn, type Tensor } from "../../src/tensor/mod.ts";
+
+const TIERS = findToolchain().ok ? ["js", "aot"] as const : ["js"] as const;
+
+type Program = (...args: Tensor[]) => Tensor[];
+
+function numbers(t: Tensor): number[] {
+  return Array.from(t.to(float64).dataSync() as Float64Array);
+}
+
+/** Compares two lists of results: relative to the largest magnitude of each. */
+function assertSame(got: readonly Tensor[], want: readonly Tensor[], epsilon: number, what: string): void {
+  assert.equal(got.length, want.length, what);
+  got.forEach((t, i) => {
+    const [a, b] = [numbers(t), numbers(want[i] as Tensor)];
+    assert.deepEqual(t.shape, want[i]?.shape, what);
+    const scale = b.reduce((m, v) => Math.max(m, Number.isFinite(v) ? Math.abs(v) : 0), 1e-3);
+    a.forEach((v, j) => {
+      const e = b[j] as number;
+      const same = v === e || (Number.isNaN(v) && Number.isNaN(e)) || Math.abs(v - e) <= epsilon * scale;
+      assert.ok(same, `${what}: result ${i}, element ${j} is ${v}, not ${e}`);
+    });
+  });
+}
+
+interface Options {
+  readonly kernels: number;
+  readonly dynamic?: boolean;
+  readonly epsilon?: number;
+}
+
+/** Compiles on each tier, counts kernels, compares with the operators one by one in float64 and element by element. */
+function check(name: string, fn: Program, inputs: readonly Tensor[][], options: Options): void {
+  for (const tier of TIERS) {
+    let kernels = 0;
+    using _ = onCompile(({ graph }) => {
+      kernels = graph.counters.kernels;
+    });
+    const compiled = compile(fn, {
+      fullgraph: true,
+      mode: tier === "aot" ? "aot" : "default",
+      options: { tier },
+      ...(options.dynamic === true ? { dynamic: true } : {}),
+    });
+    const exact = compile(fn, { backend: "reference" });
+    for (const args of inputs) {
+      const got = noGrad(() => compiled(...args));
+      const wide = args.map((t) => t.dtype.isFloat ? t.to(float64) : t);
+      const want = noGrad(() => exact(...wide));
+      const half = args.some((t) => t.dtype.isFloat && t.dtype.bytes === 2);
+      const epsilon = options.epsilon ?? (half ? args.some((t) => t.dtype === bfloat16) ? 3e-2 : 4e-3 : 2e-5);
+      assertSame(got, want, epsilon, `${name} on ${tier}, ${args.map((t) => `[${t.shape}]`).join(" ")}`);
+      assert.ok(
+        kernels <= options.kernels,
+        `${name}: ${kernels} kernels for ${args.map((t) => `[${t.shape}]`).join(" ")}`,
+      );
+    }
+  }
+}
+
+const FLOATS: readonly DType[] = [float32, float16, bfloat16, float64];
+
+const layerNorm: Program = (x, w, b, d) => {
+  const mean = x.mean([-1], true);
+  const centred = x.sub(mean);
+  const inverse = centred.mul(centred).mean([-1], true).add(1e-5).rsqrt();
+  const normal = centred.mul(inverse);
+  const g = d.mul(w);
+  const inner = g.sub(g.mean([-1], true)).sub(normal.mul(g.mul(normal).mean([-1], true)));
+  return [normal.mul(w).add(b), inner.mul(inverse), d.mul(normal).sum([0]), d.sum([0])];
+};
+
+Deno.test("layer norm with the gradients of input, weight and bias is one kernel, in every dtype and size", () => {
+  manualSeed(1);
+  for (const dtype of FLOATS) {
+    const of = (r: number, c: number): Tensor[] => [[r, c], [c], [c], [r, c]].map((s) => randn(s).to(dtype));
+    // 70 × 517 is shared by workers; 5 × 33 is not; neither is a multiple of a register.
+    for (const [r, c] of [[70, 517], [5, 33], [16, 1], [1, 40]] as const) {
+      check("layer norm", layerNorm, [of(r, c)], { kernels: 1 });
+    }
+  }
+});
+
+Deno.test("sums over rows beside sums along them with sizes that change from call to call", () => {
+  manualSeed(2);
+  const of = (r: number, c: number): Tensor[] => [[r, c], [c], [c], [r, c]].map((s) => randn(s));
+  check("layer norm", layerNorm, [of(70, 517), of(5, 33), of(300, 130), of(17, 16)], { kernels: 1, dynamic: true });
+});
+
+Deno.test("row sums, column sums and the sum of all are one kernel", () => {
+  manualSeed(3);
+  const sums: Program = (x) => [x.sum([1]), x.sum([0]), x.sum(), F.amax(x, [1]), F.amin(x, [0])];
+  const shapes = [[64, 1000], [200, 7], [3, 4], [5, 1], [1, 5]];
+  for (const shape of shapes) {
+    check("sums", sums, [[randn(shape)]], { kernels: shape.includes(1) ? 5 : 1 });
+  }
+  const empty: Program = (x) => [x.sum([1]), x.sum([0]).add(1), x.sum().sub(2)];
+  for (const shape of [[0, 5], [5, 0], [0, 0]]) check("empty sums", empty, [[randn(shape)]], { kernels: 3 });
+  // Columns contiguous, rows strided.
+  check("sums of a transpose", sums, [[randn([300, 150]).t()]], { kernels: 1 });
+  const integers: Program = (x) => [x.sum([1]), x.sum([0]), x.sum()];
+  check("sums of integers", integers, [[randint(-5, 5, [90, 500])], [randint(-5, 5, [4, 6])]], {
+    kernels: 1,
+    epsilon: 0,
+  });
+});
+
+Deno.test("cross entropy is one kernel forward and two with its gradient, ignored labels too", () => {
+  manualSeed(4);
+  const forward: Program = (x, t) => [F.crossEntropyLoss(x, t)];
+  const smooth: Program = (x, t) => [F.crossEntropyLoss(x, t, null, 1, -100, 0.1)];
+  const labels = (n: number, c: number): Tensor => {
+    const t = randint(0, c, [n]);
+    return F.where(randint(0, 4, [n]).eq(0), F.fullLike(t, -100), t);
+  };
+  for (const [n, c] of [[64, 1000], [7, 5], [300, 10]] as const) {
+    for (const dtype of [float32, bfloat16]) {
+      check("cross entropy", forward, [[randn([n, c]).to(dtype), labels(n, c)]], { kernels: 1 });
+      check("cross entropy, smoothed", smooth, [[randn([n, c]).to(dtype), labels(n, c)]], { kernels: 1 });
+    }
+  }
+});
+
+Deno.test("results depend on sizes, not on the number of threads", { ignore: TIERS.length < 2 }, () => {
+  manualSeed(5);
+  const args = [[257, 700], [700], [700], [257, 700]].map((s) => randn(s));
+  const run = compile(layerNorm, { fullgraph: true, mode: "aot", options: { tier: "aot" } });
+  const results = [1, 2, 5].map((threads) => {
+    const pool = threadPool();
+    const before = pool.numThreads;
+    pool.setNumThreads(threads);
+    try {
+      return noGrad(() => run(...args)).map(numbers);
+    } finally {
+      pool.setNumThreads(before);
+    }
+  });
+  assert.deepEqual(results[1], results[0]);
+  assert.deepEqual(results[2], results[0]);
+});
