@@ -30,6 +30,18 @@ export function originReader(attributes: ReadonlyMap<string, Tensor>): OriginRea
   };
 }
 
+/** Announces what a program will write, before it runs: it may write straight into the memory. */
+export function announceWrites(
+  program: Pick<FunctionalProgram, "writes">,
+  read: OriginReader,
+  inputs: readonly GraphInput[],
+): void {
+  for (const { origin } of program.writes) {
+    const { storage } = read(origin, inputs);
+    storage.watch?.beforeWrite(storage);
+  }
+}
+
 /** Copies final values into what the program writes. */
 export function writeBack(
   program: Pick<FunctionalProgram, "writes">,

@@ -2,17 +2,19 @@
  * `compile()`: the public face of capture.
  *
  * A compiled function keeps a list of entries, the one used last in front. A call tries their guards and runs the first that holds; else the function is
- * captured again. A function that cannot be captured runs eagerly, and an event says why; with `fullgraph` that is an error. Nothing limits how
- * often a function compiles, but each recompilation is reported with its reason. Mirrors `torch.compile` and `torch._dynamo.eval_frame`.
+ * captured again. A function that cannot be captured whole runs its JavaScript at each call and its operators in segments (`segments.ts`), and an event says
+ * why; with `fullgraph` that is an error. Nothing limits how often a function compiles, but each recompilation is reported with its reason. Mirrors
+ * `torch.compile` and `torch._dynamo.eval_frame`.
  */
 import { CompileError, emitEvent, log, warnOnce } from "../core/mod.ts";
-import { graphToText } from "../graph/mod.ts";
 import { activeMode } from "../tensor/mod.ts";
 import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
 import { type Subject, withAccessors } from "./accessors.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
 import { GraphBreak, userFiles } from "./graph_break.ts";
+import { type CaptureOptions, findCapture, keepCapture, whyNotKept } from "./persistent/capture_cache.ts";
+import { Segments } from "./segments.ts";
 import { compileTrace, type Entry, NeedsAccess, traceFunction, type TraceRequest } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
@@ -38,14 +40,14 @@ export type Compiled<A extends readonly unknown[], R> =
     ready(): Promise<void>;
   };
 
-/** How often a function may fail to be captured before it is no longer tried. */
+/** How often a function may fail to be captured whole before that is no longer tried. */
 const MOST_BREAKS = 3;
 
 /** How many eager runs may open closures: nested functions may show only after the first. */
 const MOST_OPENED = 8;
 
 /** Everything that is known of one compiled function. */
-class CompiledCode {
+export class CompiledCode {
   // deno-lint-ignore ban-types
   readonly fn: Function;
   readonly options: CompileOptions;
@@ -53,8 +55,18 @@ class CompiledCode {
   readonly files: readonly string[];
   entries: Entry[] = [];
   memory: SizeMemory;
-  /** Why the function could not be captured, each time. */
+  /** Why the function could not be captured whole, each place once. */
   breaks: GraphBreak[] = [];
+  segments: Segments;
+  /** Breaks are kept and not told, as for `explain`. */
+  isQuiet = false;
+  #known = new Set<string>();
+  /** How often a capture has failed. */
+  #failures = 0;
+  readonly #isAsync: boolean;
+  /** How often the function was traced, and how often a capture of another process served instead. */
+  traced = 0;
+  found = 0;
   #generation = generation;
   /** How many eager runs were made to open closures. */
   #opened = 0;
@@ -67,11 +79,19 @@ class CompiledCode {
     this.backend = typeof backend === "string" ? findBackend(backend) : backend;
     this.files = userFiles();
     this.memory = new SizeMemory(options.dynamic ?? null);
+    this.#isAsync = Object.prototype.toString.call(fn) === "[object AsyncFunction]";
+    this.segments = this.#newSegments();
+  }
+
+  #newSegments(): Segments {
+    const { mode = "default", options = {} } = this.options;
+    return new Segments(this.name, this.#isAsync, this.backend, { mode, options }, (found) => this.noteBreak(found));
   }
 
   call(self: unknown, args: readonly unknown[]): unknown {
     if (this.#generation !== generation) this.#forget();
-    if (isOpening) return Reflect.apply(this.fn, self, args);
+    // Inside another capture the function is part of that graph.
+    if (isOpening || activeMode() !== null) return Reflect.apply(this.fn, self, args);
     const { entries } = this;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as Entry;
@@ -90,12 +110,14 @@ class CompiledCode {
     this.#generation = generation;
     this.entries = [];
     this.breaks = [];
+    this.#known = new Set();
+    this.#failures = 0;
+    this.segments = this.#newSegments();
     this.memory = new SizeMemory(this.options.dynamic ?? null);
   }
 
   #miss(self: unknown, args: readonly unknown[]): unknown {
-    // Inside another capture the function is part of that graph.
-    if (activeMode() !== null || this.breaks.length >= MOST_BREAKS) return Reflect.apply(this.fn, self, args);
+    if (this.#isAsync || this.#failures >= MOST_BREAKS) return this.#runSegments(self, args);
     const reasons = this.entries.map((e) => this.#whyNot(e, self, args));
     const request: TraceRequest = {
       fn: this.fn,
@@ -105,15 +127,17 @@ class CompiledCode {
       files: this.files,
       captures: this.options.captures ?? null,
     };
-    let entry: Entry;
+    let entry = findCapture(request, this.#captureOptions());
+    const wasFound = entry !== null;
     try {
-      entry = this.capture(request);
+      entry ??= this.capture(request);
     } catch (error) {
       if (!(error instanceof NeedsAccess)) return this.#fallBack(error, self, args);
       if (this.#opened >= MOST_OPENED) return this.#fallBack(error.otherwise, self, args);
       return this.#runOpening(error.subjects, self, args);
     }
-    if (reasons.length > 0) this.#reportRecompile(reasons);
+    if (reasons.length > 0 && !wasFound) this.#reportRecompile(reasons);
+    if (wasFound) this.found++;
     for (const { message } of entry.remarks) warnOnce(`compile: ${message}`);
     const values = new Array<unknown>(entry.valueCount);
     const failed = entry.guard.run(args, self, values);
@@ -143,10 +167,19 @@ class CompiledCode {
   }
 
   /** Captures and compiles without running. */
-  capture(request: TraceRequest): Entry {
+  capture(request: TraceRequest, explains = false): Entry {
     this.memory.changes.length = 0;
-    const { mode = "default", options = {} } = this.options;
-    return compileTrace(traceFunction(request), request, this.backend, { mode, options });
+    this.traced++;
+    const trace = traceFunction(request);
+    const entry = compileTrace(trace, request, this.backend, this.#captureOptions().context);
+    keepCapture(trace, request, this.#captureOptions());
+    return explains ? { ...entry, keptHere: whyNotKept(trace, request) } : entry;
+  }
+
+  #captureOptions(): CaptureOptions {
+    const { mode = "default", options = {}, dynamic = null, backend = "inductor" } = this.options;
+    const backendName = typeof backend === "string" ? backend : "";
+    return { backend: this.backend, backendName, dynamic, context: { mode, options } };
   }
 
   get name(): string {
@@ -167,7 +200,11 @@ class CompiledCode {
     log("recompiles", () => message);
   }
 
-  /** The function cannot be captured this time: it runs as it is, and says so. */
+  #runSegments(self: unknown, args: readonly unknown[]): unknown {
+    return this.segments.call(this.fn as (...args: never[]) => unknown, self, args);
+  }
+
+  /** The function cannot be captured whole this time: it runs in segments, and says so. */
   #fallBack(error: unknown, self: unknown, args: readonly unknown[]): unknown {
     if (this.options.fullgraph === true) {
       if (error instanceof GraphBreak) {
@@ -175,24 +212,39 @@ class CompiledCode {
       }
       throw error;
     }
+    if (error instanceof GraphBreak) {
+      this.#noteFailure(error);
+      return this.#runSegments(self, args);
+    }
     // An error that the function itself throws comes again; anything else is told.
     const result: unknown = Reflect.apply(this.fn, self, args);
-    const found = error instanceof GraphBreak ? error : new GraphBreak(
-      `it failed while it was traced (${error instanceof Error ? error.message : String(error)})`,
-      "report this, or call it outside of the compiled function",
-      null,
+    this.#noteFailure(
+      new GraphBreak(
+        `it failed while it was traced (${error instanceof Error ? error.message : String(error)})`,
+        "report this, or call it outside of the compiled function",
+        null,
+      ),
     );
+    return result;
+  }
+
+  #noteFailure(found: GraphBreak): void {
+    this.noteBreak(found);
+    if (++this.#failures !== MOST_BREAKS) return;
+    log("graph_breaks", () => `compile: ${this.name} is no longer captured whole, until reset()`);
+  }
+
+  /** Keeps a break, once for each place, and tells the user. */
+  noteBreak(found: GraphBreak): void {
+    const { reason, location } = found;
+    const key = `${reason}|${location === null ? "" : `${location.file}:${location.line}`}`;
+    if (this.#known.has(key)) return;
+    this.#known.add(key);
     this.breaks.push(found);
-    const message = `compile: ${this.name} ran eagerly: ${found.message}`;
+    if (this.isQuiet) return;
+    const message = `compile: ${this.name} runs in segments: ${found.message}`;
     log("graph_breaks", () => message);
     warnOnce(message, "graph_break");
-    if (this.breaks.length === MOST_BREAKS) {
-      warnOnce(
-        `compile: ${this.name} could not be captured ${MOST_BREAKS} times and runs eagerly from now on, until reset()`,
-        "graph_break",
-      );
-    }
-    return result;
   }
 }
 
@@ -208,13 +260,18 @@ export function reset(): void {
 
 const codes = new WeakMap<object, CompiledCode>();
 
+/** What is known of a compiled function; null for others. */
+export function codeOf(fn: (...args: never[]) => unknown): CompiledCode | null {
+  return codes.get(fn) ?? null;
+}
+
 /**
  * Compiles a function of tensors: the first call captures it as a graph, later calls check guards and run the compiled graph.
  *
  * Arguments may be tensors, modules, numbers, options and containers of these; what the function reads of them and of its closure is guarded. Tensors that it
  * writes in place, `.grad`, and objects that it changes are left as the function itself leaves them.
  *
- * @throws {RangeError} for an unknown backend; {TypeError} if `fn` is no function, or a class, a generator or an asynchronous function; under `fullgraph`,
+ * @throws {RangeError} for an unknown backend; {TypeError} if `fn` is no function, or a class or a generator; under `fullgraph`,
  * {CompileError} where the function cannot be one graph.
  *
  * @example
@@ -236,11 +293,17 @@ export function compile<A extends readonly unknown[], R>(
   const text = Function.prototype.toString.call(fn);
   if (/^class\b/.test(text)) throw new TypeError(`compile: ${fn.name} is a class; compile a method of an instance`);
   const kind = Object.prototype.toString.call(fn);
-  if (kind !== "[object Function]") {
+  const isAsync = kind === "[object AsyncFunction]";
+  if (kind !== "[object Function]" && !isAsync) {
     throw new TypeError(
-      `compile: ${fn.name || "the function"} is ${
-        kind === "[object AsyncFunction]" ? "asynchronous" : "a generator"
-      }; compile the synchronous part that works on tensors`,
+      `compile: ${fn.name || "the function"} is a generator; compile what it calls between its yields`,
+    );
+  }
+  if (isAsync && options.fullgraph === true) {
+    throw new TypeError(
+      `compile: ${
+        fn.name || "the function"
+      } is asynchronous: each await ends a graph, so fullgraph cannot hold; compile the synchronous part with fullgraph`,
     );
   }
   const code = new CompiledCode(fn, options);
@@ -249,105 +312,42 @@ export function compile<A extends readonly unknown[], R>(
   };
   codes.set(compiled, code);
   const ready = async (): Promise<void> => {
-    await Promise.all(code.entries.map((e) => e.compiled.ready?.()));
+    await Promise.all([...code.entries.map((e) => e.compiled.ready?.()), code.segments.ready()]);
   };
   Object.defineProperty(compiled, ORIGINAL, { value: fn });
   Object.defineProperty(compiled, "name", { value: fn.name });
   return Object.assign(compiled, { ready });
 }
 
-/** What {@linkcode explain} found out. */
-export interface Explanation {
-  /** Text of the captured graph, or null if the function could not be captured. */
-  readonly graph: string | null;
-  /** How many operators the graph calls. */
-  readonly operators: number;
-  /** What later calls are checked for. */
-  readonly guards: readonly string[];
-  /** Why the function is not one graph. */
-  readonly breaks: readonly { readonly reason: string; readonly remedy: string; readonly line: string | null }[];
-  /** What capture cannot see, and what is written beside tensors. */
-  readonly remarks: readonly string[];
-  /** Writes that are replayed after each call. */
-  readonly effects: number;
-  toString(): string;
+/** What became of a compiled function. */
+export interface CaptureStats {
+  /** Graphs of the whole function. */
+  readonly entries: number;
+  /** Why it was not one graph, each place once. */
+  readonly breaks: readonly GraphBreak[];
+  /** How often it was traced, and how often a capture of another process served instead. */
+  readonly traced: number;
+  readonly found: number;
+  /** How many different segments have run, and how many of them are compiled. */
+  readonly segments: number;
+  readonly compiledSegments: number;
+  /** How many calls ran in segments. */
+  readonly segmentedCalls: number;
 }
 
-/**
- * Tells what `compile` makes of a function: graph, guards, breaks, and what is not guarded. The function is not run.
- *
- * @example
- * ```ts
- * import { explain, randn, type Tensor } from "@tessera/tessera";
- * const report = explain((x: Tensor) => x.mul(2).sum())(randn([3]));
- * console.assert(report.operators === 2 && report.breaks.length === 0);
- * ```
- */
-export function explain<A extends readonly unknown[]>(
-  fn: (...args: A) => unknown,
-  options: CompileOptions = {},
-): (...args: A) => Explanation {
-  const inner = codes.get(fn)?.fn ?? fn;
-  const code = new CompiledCode(inner, { ...options, backend: options.backend ?? "eager" });
-  return (...args) => {
-    const request: TraceRequest = {
-      fn: inner,
-      self: undefined,
-      args,
-      memory: code.memory,
-      files: codes.get(fn)?.files ?? code.files,
-      captures: options.captures ?? null,
-    };
-    try {
-      const entry = code.capture(request);
-      return explanation(entry, []);
-    } catch (error) {
-      const found = error instanceof NeedsAccess ? unopened(error) : error;
-      if (!(found instanceof GraphBreak)) throw error;
-      return explanation(null, [found]);
-    }
-  };
-}
-
-/** What `explain` says of closures that only a call can open: it runs nothing. */
-function unopened({ subjects }: NeedsAccess): GraphBreak {
-  const names = subjects.map((s) => s.fn.name || "the function").join(", ");
-  return new GraphBreak(
-    `${names} assigns outer variables, or uses private (#) members or the this around it; the first call opens these`,
-    "call the compiled function once, then explain it",
-    null,
-  );
-}
-
-function explanation(entry: Entry | null, breaks: readonly GraphBreak[]): Explanation {
-  const out = {
-    graph: entry === null ? null : graphToText(entry.module.graph),
-    operators: entry?.module.graph.calls.length ?? 0,
-    guards: entry?.guard.sentences ?? [],
-    breaks: breaks.map((b) => ({
-      reason: b.reason,
-      remedy: b.remedy,
-      line: b.location === null ? null : `${b.location.file}:${b.location.line}`,
-    })),
-    remarks: entry?.remarks.map((r) => r.message) ?? [],
-    effects: entry?.effects.length ?? 0,
-  };
-  const lines = [
-    out.graph ?? "no graph",
-    ...out.breaks.map((b) => `break${b.line === null ? "" : ` at ${b.line}`}: ${b.reason}; ${b.remedy}`),
-    ...out.remarks.map((r) => `note: ${r}`),
-    `${out.guards.length} guards`,
-    ...out.guards.map((g, i) => `  ${i}: ${g}`),
-  ];
-  return { ...out, toString: () => lines.join("\n") };
-}
-
-/** What became of a compiled function: its entries, and why calls of it ran eagerly. */
-export function captureStats(
-  fn: (...args: never[]) => unknown,
-): { readonly entries: number; readonly breaks: readonly GraphBreak[] } {
+/** What became of a compiled function: its entries, its segments, and its breaks. */
+export function captureStats(fn: (...args: never[]) => unknown): CaptureStats {
   const code = codes.get(fn);
-  return { entries: code?.entries.length ?? 0, breaks: code?.breaks ?? [] };
+  const segments = code?.segments;
+  return {
+    entries: code?.entries.length ?? 0,
+    breaks: code?.breaks ?? [],
+    traced: code?.traced ?? 0,
+    found: code?.found ?? 0,
+    segments: segments?.ends.size ?? 0,
+    compiledSegments: segments?.compiledCount ?? 0,
+    segmentedCalls: segments?.calls ?? 0,
+  };
 }
 
 /** The number of compiled entries of a function, for tests and diagnostics. */

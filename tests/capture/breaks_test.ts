@@ -122,7 +122,8 @@ Deno.test("inputs that share memory, one of them written, are not captured as se
 
 Deno.test("compile() says what it does not take", () => {
   assert.throws(() => compile(class {} as unknown as () => void), /is a class/);
-  assert.throws(() => compile(async () => await 1, { backend: "eager" }), /asynchronous/);
+  assert.throws(() => compile(async () => await 1, { backend: "eager", fullgraph: true }), /asynchronous/);
+  assert.throws(() => explain(async () => await 1), /asynchronous/);
   assert.throws(() => compile(function* g() {}, { backend: "eager" }), /generator/);
   assert.throws(() => compile(3 as unknown as () => void), /needs a function/);
   assert.throws(() => compile(() => 1, { backend: "nonsense" }), /no backend "nonsense".*eager/);

@@ -159,7 +159,7 @@ idiom("instances made inside with private fields", "graph", (compile) => {
   return (round) => f(vec(round));
 });
 
-idiom("an instance with private fields as result", "eager", (compile) => {
+idiom("an instance with private fields as result", "segments", (compile) => {
   const f = compile((x: Tensor) => new PrivateTemp(x.add(1)));
   return (round) => f(vec(round)).twice();
 });
@@ -358,7 +358,7 @@ idiom("defineProperty and a getter of an own property", "graph", (compile) => {
   };
 });
 
-idiom("a Proxy of the user's own", "eager", (compile) => {
+idiom("a Proxy of the user's own", "segments", (compile) => {
   const target: Record<string, number> = { a: 2 };
   const settings = new Proxy(target, { get: (t, k) => Reflect.get(t, k) ?? 1 });
   const f = compile((x: Tensor) => x.mul(settings["a"] ?? 0).add(settings["none"] ?? 0));

@@ -142,7 +142,7 @@ idiom("currying inside", "graph", (compile) => {
   return (round) => f(vec(round));
 });
 
-idiom("a function made by the compiled one is stored", "eager", (compile) => {
+idiom("a function made by the compiled one is stored", "segments", (compile) => {
   const world: { fn: ((x: Tensor) => Tensor) | null } = { fn: null };
   const f = compile((x: Tensor) => {
     const y = x.mul(2);
@@ -174,7 +174,7 @@ idiom("tensors memoised in a module-level Map", "graph", (compile) => {
   return (round) => [f(vec(round), "k".repeat(round + 1)), moduleCache];
 });
 
-idiom("a bound function", "eager", (compile) => {
+idiom("a bound function", "segments", (compile) => {
   const settings = { scale: 2 };
   function scaled(this: { scale: number }, by: number, x: Tensor): Tensor {
     return x.mul(this.scale).add(by);
@@ -384,7 +384,7 @@ idiom("a generator of the closure, consumed inside", "graph", (compile) => {
   };
 });
 
-idiom("an iterator kept between calls", "eager", (compile) => {
+idiom("an iterator kept between calls", "segments", (compile) => {
   const numbers = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11].values();
   const f = compile((x: Tensor) => x.mul(numbers.next().value ?? 0));
   return (round) => f(vec(round));

@@ -175,7 +175,7 @@ idiom("the same tensor twice, written through one name", "graph", (compile) => {
   };
 });
 
-idiom("views of each other as arguments, one written", "eager", (compile) => {
+idiom("views of each other as arguments, one written", "segments", (compile) => {
   const f = compile((a: Tensor, b: Tensor) => {
     a.mul_(2);
     return b.add(1);
@@ -186,7 +186,7 @@ idiom("views of each other as arguments, one written", "eager", (compile) => {
   };
 });
 
-idiom("views of each other as arguments, sometimes", "eager", (compile) => {
+idiom("views of each other as arguments, sometimes", "segments", (compile) => {
   const f = compile((a: Tensor, b: Tensor) => {
     a.mul_(2);
     return b.add(1);
@@ -232,7 +232,7 @@ idiom("a JSON configuration", "graph", (compile) => {
   };
 });
 
-idiom("typed arrays as options", "eager", (compile) => {
+idiom("typed arrays as options", "segments", (compile) => {
   const f = compile((x: Tensor, scales: Float32Array) => x.mul(scales[0] ?? 0));
   return (round) => f(vec(round), new Float32Array([round + 1]));
 });
@@ -267,7 +267,7 @@ idiom("structuredClone and Object.groupBy on options", "graph", (compile) => {
   return (round) => f(vec(round), [{ kind: "a", by: 1 }, { kind: round === 1 ? "a" : "b", by: round }]);
 });
 
-idiom("structuredClone of options", "eager", (compile) => {
+idiom("structuredClone of options", "segments", (compile) => {
   const f = compile((x: Tensor, o: { by: number }) => x.mul(structuredClone(o).by));
   return (round) => f(vec(round), { by: round + 1 });
 });

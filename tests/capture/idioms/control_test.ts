@@ -84,12 +84,12 @@ idiom("switch with shared cases and labels", "graph", (compile) => {
   return (round) => f(vec(round), round);
 });
 
-idiom("a branch on item()", "eager", (compile) => {
+idiom("a branch on item()", "segments", (compile) => {
   const f = compile((x: Tensor) => x.sum().item() > 2 ? x.mul(2) : x.neg());
   return (round) => f(vec(round));
 });
 
-idiom("a loop until data say so", "eager", (compile) => {
+idiom("a loop until data say so", "segments", (compile) => {
   const f = compile((x: Tensor) => {
     let y = x;
     let n = 0;
@@ -102,7 +102,7 @@ idiom("a loop until data say so", "eager", (compile) => {
   return (round) => f(vec(round));
 });
 
-idiom("coercion of a tensor to a number and a string", "eager", (compile) => {
+idiom("coercion of a tensor to a number and a string", "segments", (compile) => {
   const f = compile((x: Tensor) => x.mul(Number(x.sum())));
   return (round) => f(vec(round));
 });
@@ -180,7 +180,7 @@ idiom("shapes that do not fit, thrown", "graph", (compile) => {
   return (round) => f(vec(round), round === 1 ? vec(1, 4) : vec(1));
 });
 
-idiom("a break inside a try whose catch hides it", "eager", (compile) => {
+idiom("a break inside a try whose catch hides it", "segments", (compile) => {
   const f = compile((x: Tensor) => {
     try {
       return x.mul(x.sum().item());
@@ -225,7 +225,7 @@ idiom("console inside, with tensors", "graph", (compile) => {
   return (round) => f(vec(round));
 });
 
-idiom("console inside, of a tensor that changes later", "eager", (compile) => {
+idiom("console inside, of a tensor that changes later", "segments", (compile) => {
   const f = compile((x: Tensor) => {
     const y = x.mul(2);
     // deno-lint-ignore no-console
@@ -235,7 +235,7 @@ idiom("console inside, of a tensor that changes later", "eager", (compile) => {
   return (round) => f(vec(round));
 });
 
-idiom("console.log under another name", "eager", (compile) => {
+idiom("console.log under another name", "segments", (compile) => {
   const { log } = console;
   const out = console;
   const f = compile((x: Tensor) => {
@@ -249,12 +249,12 @@ idiom("console.log under another name", "eager", (compile) => {
   return (round) => [f(vec(round)), g(vec(round))];
 });
 
-idiom("Math.random inside", "eager", (compile) => {
+idiom("Math.random inside", "segments", (compile) => {
   const f = compile((x: Tensor) => x.mul(Math.random()));
   return (round) => f(vec(round));
 });
 
-idiom("Math.random under another name", "eager", (compile) => {
+idiom("Math.random under another name", "segments", (compile) => {
   const { random } = Math;
   const tools = { draw: () => globalThis.Math.random() };
   const f = compile((x: Tensor) => x.mul(tools.draw()));
@@ -262,12 +262,12 @@ idiom("Math.random under another name", "eager", (compile) => {
   return (round) => [f(vec(round)), g(vec(round))];
 });
 
-idiom("Date inside", "eager", (compile) => {
+idiom("Date inside", "segments", (compile) => {
   const f = compile((x: Tensor) => Date.now() > 0 && new Date().getTime() > 0 ? x.mul(2) : x);
   return (round) => f(vec(round));
 });
 
-idiom("a Date of the closure", "eager", (compile) => {
+idiom("a Date of the closure", "segments", (compile) => {
   const date = new Date(0);
   const f = compile((x: Tensor) => x.mul(date.getTime()));
   return (round) => {
@@ -276,7 +276,7 @@ idiom("a Date of the closure", "eager", (compile) => {
   };
 });
 
-idiom("a regular expression with state", "eager", (compile) => {
+idiom("a regular expression with state", "segments", (compile) => {
   const pattern = /a/g;
   const f = compile((x: Tensor) => pattern.test("aXaX") ? x.mul(2) : x);
   return (round) => [f(vec(round)), pattern.lastIndex];
@@ -359,7 +359,7 @@ idiom("exceptions of deep helpers with finally that writes", "graph", (compile) 
   return (round) => [f(vec(round), round), state];
 });
 
-idiom("async helpers", "eager", (compile) => {
+idiom("async helpers", "segments", (compile) => {
   const f = compile((x: Tensor) => {
     const later = (async () => await x)();
     return later instanceof Promise ? x.mul(2) : x;

@@ -78,7 +78,7 @@ idiom("a bare global of the program", "graph", (compile) => {
   };
 });
 
-idiom("a global that the function writes", "eager", (compile) => {
+idiom("a global that the function writes", "segments", (compile) => {
   const f = compile((x: Tensor) => {
     (globalThis as unknown as { tesseraSeen: number }).tesseraSeen = x.ndim;
     return x.mul(2);

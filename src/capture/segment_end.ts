@@ -1,0 +1,236 @@
+/**
+ * The end of a segment: where recorded operators are run, and how.
+ *
+ * Enters: the path of steps, the tensors of one call, and the storages whose content was put off. Leaves: these storages with memory. The first time the operators run one
+ * by one; from the second time on they are compiled, and results that nobody has looked at so far are left out. If such a result is asked for after all, it is
+ * computed again from what the segment was given ({@linkcode Recipe}), and kept from then on. Segments that write their inputs keep all results.
+ */
+import { InternalError } from "../core/mod.ts";
+import type { TensorMeta } from "../graph/mod.ts";
+import type { Size } from "../symbolic/mod.ts";
+import {
+  copyElements,
+  emptyTensor,
+  noGrad,
+  type PendingWork,
+  type Storage,
+  Tensor,
+  withoutModes,
+} from "../tensor/mod.ts";
+import type { CompiledFunction } from "./backends.ts";
+import type { GraphBreak } from "./graph_break.ts";
+import { segmentInputs, segmentMade } from "./segment_graph.ts";
+import { type SnapshotCell, snapshotOf } from "./segment_snapshots.ts";
+import type { InputSpec, Step } from "./segment_steps.ts";
+
+/** What makes segments executable, and counts. */
+export interface SegmentCompiler {
+  /** Compiles the segment that ends here, with the results of these indices. */
+  compile(end: SegmentEnd, kept: readonly number[], inputs: readonly Tensor[]): CompiledFunction;
+  /** Runs the operators one by one. */
+  interpret(end: SegmentEnd): CompiledFunction;
+  /** Compile at once, not at the second time. */
+  readonly isEager: boolean;
+}
+
+/** How often a prediction may be wrong before all results are kept. */
+const MOST_SURPRISES = 4;
+
+/** A result whose memory is there, until somebody looks at it. */
+class Untouched implements PendingWork {
+  constructor(readonly end: SegmentEnd, readonly index: number) {}
+
+  settle(storage: Storage): void {
+    storage.pending = null;
+    this.end.used[this.index] = true;
+  }
+}
+
+/** Notes that a result goes to the caller: it counts as looked at. */
+export function noteReturned(storage: Storage): void {
+  if (storage.pending instanceof Untouched || storage.pending instanceof Recipe) storage.pending.settle(storage);
+}
+
+/** How to compute results that were left out. */
+class Recipe implements PendingWork {
+  readonly #end: SegmentEnd;
+  readonly #cells: readonly SnapshotCell[];
+  readonly #offsets: readonly Size[];
+  readonly #made: readonly Storage[];
+
+  constructor(end: SegmentEnd, inputs: readonly Tensor[], made: readonly Storage[]) {
+    this.#end = end;
+    // The tensors themselves would keep what they were computed from.
+    this.#cells = inputs.map((t) => snapshotOf(t.storage, t.device, end));
+    this.#offsets = inputs.map((t) => t.storageOffset);
+    this.#made = made;
+  }
+
+  settle(storage: Storage): void {
+    const end = this.#end;
+    end.surprise(this.#made.indexOf(storage));
+    const inputs = this.#cells.map((cell, i): Tensor => {
+      const spec = end.inputs[i] as InputSpec;
+      return new Tensor({ ...spec, storageOffset: this.#offsets[i] ?? 0, storage: cell.current() });
+    });
+    const results = run(end.interpreted(), inputs);
+    const copied = end.findCopied(inputs, results, null);
+    this.#made.forEach((s, i) => {
+      if (s.pending !== this) return;
+      s.pending = null;
+      adopt(s, end.metas[i] as TensorMeta, results[i] as Tensor, copied[i] === true);
+    });
+  }
+}
+
+function run(compiled: CompiledFunction, inputs: readonly Tensor[]): readonly unknown[] {
+  return withoutModes(() => noGrad(() => compiled(inputs)));
+}
+
+/** Gives a storage the memory of a result, or a copy of it that lies as `meta` says. */
+function adopt(storage: Storage, meta: TensorMeta, result: Tensor, copies: boolean): void {
+  const { buffer } = (copies ? copyAs(result, meta) : result).storage;
+  if (buffer === null) throw new InternalError("a segment gave a result without memory");
+  storage.adopt(buffer);
+}
+
+function copyAs(result: Tensor, meta: TensorMeta): Tensor {
+  return withoutModes(() => {
+    const copy = emptyTensor(meta.shape, meta.stride, meta.dtype, meta.device);
+    copyElements(copy, result);
+    return copy;
+  });
+}
+
+function liesAs(t: Tensor, meta: TensorMeta): boolean {
+  return Number(t.storageOffset) === 0 && t.shape.every((s, i) => s === meta.shape[i]) &&
+    t.stride.every((s, i) => s === meta.stride[i] || meta.shape[i] === 1);
+}
+
+/** A segment that has ended at least once. */
+export class SegmentEnd {
+  readonly step: Step;
+  /** What enters, in order. */
+  readonly inputs: readonly InputSpec[];
+  /** The values with memory of their own, in order. */
+  readonly made: readonly number[];
+  readonly metas: readonly TensorMeta[];
+  /** Inputs that are written, by position. */
+  readonly written: readonly number[];
+  /** Why segments ended here. */
+  readonly breaks: Map<string, GraphBreak> = new Map();
+  /** Which results somebody has looked at. */
+  readonly used: boolean[];
+  /** Results are kept whether they are used or not. */
+  keepsAll: boolean;
+  runs = 0;
+  #surprises = 0;
+  readonly #compiler: SegmentCompiler;
+  #compiled: CompiledFunction | null = null;
+  #interpreted: CompiledFunction | null = null;
+  /** Which results the compiled form yields. */
+  #kept: readonly number[] = [];
+  /** Which of them must be copied; null before it has run. */
+  #copied: readonly boolean[] | null = null;
+
+  constructor(step: Step, compiler: SegmentCompiler) {
+    this.step = step;
+    this.#compiler = compiler;
+    const { specs, written } = segmentInputs(step);
+    const made = segmentMade(step);
+    this.inputs = specs;
+    this.made = made.map((m) => m.number);
+    this.metas = made.map((m) => m.meta);
+    this.written = written;
+    this.used = made.map(() => false);
+    this.keepsAll = written.length > 0;
+  }
+
+  /** Whether running it does nothing: only views were made. */
+  get isIdle(): boolean {
+    return this.made.length === 0 && this.written.length === 0;
+  }
+
+  get compiled(): CompiledFunction | null {
+    return this.#compiled;
+  }
+
+  /** Runs the operators one by one. */
+  interpreted(): CompiledFunction {
+    return this.#interpreted ??= this.#compiler.interpret(this);
+  }
+
+  /** A result that was left out is needed after all. */
+  surprise(index: number): void {
+    if (this.used[index] === true) return;
+    this.used[index] = true;
+    if (++this.#surprises >= MOST_SURPRISES) this.keepsAll = true;
+    this.#compiled = null;
+  }
+
+  /** Keeps all results from now on. */
+  keepAll(): void {
+    if (this.keepsAll) return;
+    this.keepsAll = true;
+    this.#compiled = null;
+  }
+
+  /** Computes the content of `made`. */
+  run(inputs: readonly Tensor[], made: readonly Storage[]): void {
+    for (const { storage } of inputs) if (storage.pending !== null) storage.pending.settle(storage);
+    const versions = this.written.map((i) => (inputs[i] as Tensor).storage.version);
+    const results = this.#execute(inputs);
+    this.runs++;
+    const kept = this.#compiled === null ? null : this.#kept;
+    // Writes were counted when they were recorded.
+    this.written.forEach((i, k) => (inputs[i] as Tensor).storage.version = versions[k] as number);
+    this.#hand(inputs, made, results, kept);
+  }
+
+  #execute(inputs: readonly Tensor[]): readonly unknown[] {
+    if (this.runs === 0 && !this.#compiler.isEager) return run(this.interpreted(), inputs);
+    if (this.#compiled === null) {
+      const all = this.keepsAll || this.runs === 0;
+      this.#kept = this.made.flatMap((_, i) => all || this.used[i] === true ? [i] : []);
+      this.#copied = null;
+      this.#compiled = this.#compiler.compile(this, this.#kept, inputs);
+    }
+    return run(this.#compiled, inputs);
+  }
+
+  /** `kept` are the indices of the results, null for all. */
+  #hand(
+    inputs: readonly Tensor[],
+    made: readonly Storage[],
+    results: readonly unknown[],
+    kept: readonly number[] | null,
+  ): void {
+    const copied = kept === null || this.#copied === null ? this.findCopied(inputs, results, kept) : this.#copied;
+    if (kept !== null) this.#copied = copied;
+    const count = kept?.length ?? made.length;
+    for (let k = 0; k < count; k++) {
+      const i = kept === null ? k : kept[k] as number;
+      const storage = made[i] as Storage;
+      storage.pending = null;
+      adopt(storage, this.metas[i] as TensorMeta, results[k] as Tensor, copied[k] === true);
+      if (!this.keepsAll && this.used[i] !== true) storage.pending = new Untouched(this, i);
+    }
+    if (count === made.length) return;
+    const recipe = new Recipe(this, inputs, made);
+    const left = new Set<Storage>(made);
+    if (kept !== null) { for (const i of kept) left.delete(made[i] as Storage); }
+    for (const storage of left) storage.pending = recipe;
+  }
+
+  /** Which results must be copied: others have their memory, or they lie differently. */
+  findCopied(inputs: readonly Tensor[], results: readonly unknown[], kept: readonly number[] | null): boolean[] {
+    const taken = new Set<Storage>(inputs.map((t) => t.storage));
+    return results.map((r, k) => {
+      const { storage } = r as Tensor;
+      const meta = this.metas[kept === null ? k : kept[k] as number] as TensorMeta;
+      const shared = taken.has(storage);
+      taken.add(storage);
+      return shared || !liesAs(r as Tensor, meta);
+    });
+  }
+}

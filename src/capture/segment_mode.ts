@@ -1,0 +1,444 @@
+/**
+ * The mode under which a function with graph breaks runs: its JavaScript as it is, its tensor operators recorded and run in segments.
+ *
+ * An operator is not computed: its results are tensors whose memory is still to come. When data are asked for, the segment ends: all that was recorded runs as one graph,
+ * and recording starts again. Whoever touches memory in another way, an operator outside of the mode, printing, another thread of an asynchronous program, finds pending
+ * work there and settles it first, so that nobody sees an order other than the program's. The tape is the ordinary one and continues across segments.
+ * This takes the place of TorchDynamo's resume functions; the idea of recording and recognising traces is that of LazyTensor.
+ */
+import { cpu, type Device, type DType, getDefaultDtype, int64, InternalError } from "../core/mod.ts";
+import type { TensorMeta } from "../graph/mod.ts";
+import { type NamedArgs, type Operator, overloadsOf } from "../ops/mod.ts";
+import {
+  dispatchComplete,
+  type DispatchMode,
+  inferMeta,
+  noGrad,
+  type OpResult,
+  type PendingWork,
+  Storage,
+  Tensor,
+  tensorFrom,
+} from "../tensor/mod.ts";
+import { GraphBreak, noteLocation, userLocation } from "./graph_break.ts";
+import { SegmentEnd } from "./segment_end.ts";
+import {
+  differInNumbers,
+  fitsStep,
+  type NumberKind,
+  type Pattern,
+  PatternMaker,
+  plainArgument,
+  Step,
+  type StepResult,
+} from "./segment_steps.ts";
+import type { Segments } from "./segments.ts";
+
+/** Longer segments end by themselves. */
+const MOST_STEPS = 4096;
+
+/** Continuations of one path that are remembered; the one not used for longest is forgotten. */
+const MOST_BRANCHES = 32;
+
+/** Why a segment ends. */
+export interface BreakReason {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+const DATA_REMEDY =
+  "keep the value a tensor (where(), masks, 0-dim tensors), or read it outside of the compiled function";
+
+/** How a storage takes part in the open segment. */
+type Part = "input" | "written" | "made";
+
+/** One call of a function with breaks. */
+export class SegmentMode implements DispatchMode, PendingWork {
+  readonly name = "segments";
+  readonly #segments: Segments;
+  #at: Step;
+  #numbers = new Map<Tensor, number>();
+  #parts = new Map<Storage, Part>();
+  /** Storages that several inputs share: writing to them ends the segment. */
+  readonly #shared = new Set<Storage>();
+  #inputs: Tensor[] = [];
+  #made: Storage[] = [];
+  /** Where the memory of each value starts, in elements. */
+  #offsets: number[] = [];
+  readonly #entering: (Tensor | number)[] = [];
+  #isClosed = false;
+
+  constructor(segments: Segments) {
+    this.#segments = segments;
+    this.#at = segments.root;
+  }
+
+  /** Whether the call has ended. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Ends the call: nothing stays put off. */
+  close(): void {
+    this.#isClosed = true;
+    this.endSegment(null);
+  }
+
+  // --- PendingWork: somebody touches memory of the open segment ---
+
+  settle(storage: Storage): void {
+    this.endSegment({
+      reason: "the memory of a tensor is read outside of operators",
+      remedy: "use operators of tensors, or do it outside of the compiled function",
+    });
+    // A storage of a segment that has ended takes itself off; this one cannot be left behind.
+    if (storage.pending === this) storage.pending = null;
+  }
+
+  // --- DispatchMode ---
+
+  wrapInput(t: Tensor): Tensor {
+    return t;
+  }
+
+  gradOwner(t: Tensor): Tensor {
+    return t;
+  }
+
+  trackRead(_object: object, _key: PropertyKey, value: unknown): unknown {
+    return value;
+  }
+
+  materialize(t: Tensor, reason: string): Tensor {
+    this.endSegment({ reason: `${reason} takes data out of the graph`, remedy: DATA_REMEDY });
+    return t;
+  }
+
+  dispatch(op: Operator, args: NamedArgs<Tensor>): OpResult {
+    if (op.isDataDependent) {
+      return this.#runNow(op, args, {
+        reason: `${op.schema.name}: the shape of its result depends on data`,
+        remedy: "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
+      });
+    }
+    const target = writtenBy(op, args);
+    if (target !== null) this.#prepareWrite(target);
+    const { next } = this.#at;
+    for (let i = 0; i < next.length; i++) {
+      const step = next[i] as Step;
+      if (step.op !== op || !fitsStep(step, args, this.#numbers, this.#entering)) continue;
+      if (this.#entering.length > 0 && !this.#mayEnter(this.#entering, target)) return this.#again(op, args);
+      if (i > 0) {
+        next.splice(i, 1);
+        next.unshift(step);
+      }
+      return this.#advance(step, this.#entering, args);
+    }
+    return this.#record(op, args, target);
+  }
+
+  /** Before a tensor is written as part of the segment: what needs its old content is told, and nothing else there may share its memory. */
+  #prepareWrite({ storage }: Tensor): void {
+    const { watch } = storage;
+    if ((watch !== null && this.#parts.has(storage)) || this.#shared.has(storage)) this.endSegment(null);
+    watch?.beforeWrite(storage);
+  }
+
+  /** Whether tensors may enter the open segment: no memory that it made or writes, and nothing of theirs written together. */
+  #mayEnter(entering: readonly (Tensor | number)[], target: Tensor | null): boolean {
+    for (const t of entering) {
+      if (typeof t === "number") continue;
+      if (target !== null && t !== target && t.storage === target.storage) return false;
+      const part = this.#parts.get(t.storage);
+      if (part === undefined) continue;
+      if (part !== "input" || t.storage === target?.storage) return false;
+    }
+    return true;
+  }
+
+  /** Ends the segment and starts with this operator. */
+  #again(op: Operator, args: NamedArgs<Tensor>): OpResult {
+    if (this.#at === this.#segments.root) return this.#runNow(op, args, null);
+    this.endSegment(null);
+    return this.dispatch(op, args);
+  }
+
+  /** Runs an operator at once, between segments. */
+  #runNow(op: Operator, args: NamedArgs<Tensor>, why: BreakReason | null): OpResult {
+    this.endSegment(why);
+    const target = writtenBy(op, args);
+    const version = target?.storage.version ?? 0;
+    // The tape and the count of writes are for the dispatcher that called.
+    const result = noGrad(() => dispatchComplete(op, args));
+    if (target !== null) target.storage.version = version;
+    return result;
+  }
+
+  /** Follows a known step. */
+  #advance(step: Step, entering: readonly (Tensor | number)[], args: NamedArgs<Tensor>): OpResult {
+    if (entering.length > 0) this.#enter(step, entering);
+    this.#at = step;
+    if (step.writes >= 0) {
+      const target = writtenBy(step.op as Operator, args) as Tensor;
+      if (this.#parts.get(target.storage) === "input") this.#parts.set(target.storage, "written");
+      if (step.depth >= MOST_STEPS) this.endSegment(null);
+      return target;
+    }
+    const { results } = step;
+    if (!step.many) return this.#result(results[0] as StepResult, step, 0, args);
+    return results.map((r, i) => this.#result(r, step, i, args));
+  }
+
+  #enter(step: Step, entering: readonly (Tensor | number)[]): void {
+    const first = (step.parent as Step).values;
+    for (let i = 0; i < entering.length; i++) {
+      const given = entering[i] as Tensor | number;
+      const t = typeof given === "number" ? this.#scalar(step, first + i, given) : given;
+      const { storage } = t;
+      if (storage.pending !== null && storage.pending !== this) storage.pending.settle(storage);
+      if (this.#parts.has(storage)) this.#shared.add(storage);
+      else {
+        this.#parts.set(storage, "input");
+        storage.pending = this;
+      }
+      this.#numbers.set(t, first + i);
+      this.#offsets[first + i] = Number(t.storageOffset);
+      this.#inputs.push(t);
+    }
+  }
+
+  #scalar(step: Step, number: number, value: number): Tensor {
+    const pattern = findScalar(step.patterns, number);
+    if (pattern === null) throw new InternalError("a number entered where none was expected");
+    return tensorFrom([], [value], pattern.dtype);
+  }
+
+  #result({ meta, base }: StepResult, step: Step, index: number, args: NamedArgs<Tensor>): Tensor {
+    const number = step.values - step.results.length + index;
+    const { shape, stride, dtype, device } = meta;
+    let storage: Storage;
+    let storageOffset = 0;
+    if (base === null) {
+      storage = new Storage(null);
+      storage.pending = this;
+      this.#made.push(storage);
+      this.#parts.set(storage, "made");
+    } else {
+      storage = baseOf(step.op as Operator, args).storage;
+      storageOffset = this.#offsets[base] ?? 0;
+    }
+    this.#offsets[number] = storageOffset;
+    const t = new Tensor({
+      shape,
+      stride,
+      storageOffset: storageOffset + Number(meta.storageOffset),
+      dtype,
+      device,
+      storage,
+    });
+    this.#numbers.set(t, number);
+    return t;
+  }
+
+  // --- The first time ---
+
+  #record(op: Operator, args: NamedArgs<Tensor>, target: Tensor | null): OpResult {
+    if (this.#isForeign(op, args)) return this.#runNow(op, args, null);
+    const first = this.#at.values;
+    const metas = target === null ? inferMeta(op, args) : [];
+    if (target === null && metas.length === 0) return this.#runNow(op, args, null);
+    let maker = new PatternMaker(this.#numbers, first);
+    let runs = op;
+    let patterns = op.schema.args.map((a) => maker.make(args[a.key]));
+    if (!this.#mayEnter(maker.entering, target)) return this.#again(op, args);
+    const device = deviceOf(op, args) ?? metas[0]?.device ?? cpu;
+    if (this.#at.device !== null && this.#at.device !== device) return this.#again(op, args);
+    if (metas.some((m) => m.device !== device)) return this.#runNow(op, args, null);
+    const similar = this.#similar(op, patterns);
+    if (similar !== null) {
+      const general = this.#withScalars(op, args, similar.places, metas);
+      if (general !== null) {
+        ({ maker, patterns, op: runs } = general);
+        this.#at.next.splice(this.#at.next.indexOf(similar.step), 1);
+      }
+    }
+    const entered = first + maker.entering.length;
+    const numberOf = (t: Tensor): number => this.#numbers.get(t) ?? first + maker.entering.indexOf(t);
+    const base = op.view === null ? null : baseOf(op, args);
+    const offset = base === null ? 0 : this.#offsets[numberOf(base)] ?? Number(base.storageOffset);
+    const results = metas.map((meta): StepResult => ({
+      meta: { ...meta, storageOffset: Number(meta.storageOffset) - offset },
+      base: base === null ? null : numberOf(base),
+    }));
+    const { returns } = op.schema;
+    const step = new Step(this.#at, {
+      op,
+      runs,
+      patterns,
+      results,
+      writes: target === null ? -1 : numberOf(target),
+      device,
+      many: returns.length > 1 || returns[0]?.list === true,
+      location: noteLocation(),
+      values: entered + results.length,
+    });
+    const { next } = this.#at;
+    next.unshift(step);
+    if (next.length > MOST_BRANCHES) next.pop();
+    return this.#advance(step, maker.entering, args);
+  }
+
+  /** Operators that no segment takes: on tensors without data or of several devices, and those that may fail for what the data are. */
+  #isForeign(op: Operator, args: NamedArgs<Tensor>): boolean {
+    if (op.kind === "host" || op.schema.name.startsWith("as_strided") || op.schema.returns.length === 0) return true;
+    let foreign = false;
+    let device: unknown = null;
+    const look = (value: unknown): void => {
+      if (Array.isArray(value)) return value.forEach(look);
+      if (!(value instanceof Tensor) || value.wrapped !== null) return;
+      if (!value.isDense || value.node !== null) foreign = true;
+      device ??= value.device;
+      if (device !== value.device) foreign = true;
+    };
+    for (const value of Object.values(args)) look(value);
+    return foreign;
+  }
+
+  /** A known continuation that differs from this one in numbers only, and where. */
+  #similar(op: Operator, patterns: readonly Pattern[]): { readonly step: Step; readonly places: number[] } | null {
+    for (const step of this.#at.next) {
+      if (step.op !== op) continue;
+      const places: number[] = [];
+      if (differInNumbers(step.patterns, patterns, (i) => places.push(i))) return { step, places };
+    }
+    return null;
+  }
+
+  /** The step with the numbers at these places entering as tensors; null where that would change the result's description. */
+  #withScalars(
+    op: Operator,
+    args: NamedArgs<Tensor>,
+    places: readonly number[],
+    metas: readonly TensorMeta[],
+  ): { readonly op: Operator; readonly maker: PatternMaker; readonly patterns: Pattern[] } | null {
+    const general = tensorOverload(op, places);
+    const tensors = Object.values(args).filter((v): v is Tensor => v instanceof Tensor && v.wrapped === null);
+    const like = tensors.find((t) => t.dtype.isFloat) ?? tensors[0];
+    if (general === null || like === undefined || like.device.type !== "cpu" || like.dtype.isComplex) return null;
+    const trial: Record<string, unknown> = { ...args };
+    const kinds = new Map<number, { readonly dtype: DType; readonly numbers: NumberKind }>();
+    for (const place of places) {
+      const key = op.schema.args[place]?.key ?? "";
+      const value = plainArgument(args[key]);
+      if (typeof value !== "number") return null;
+      const kind = scalarKind(value, like.dtype);
+      kinds.set(place, kind);
+      trial[key] = new Tensor({ shape: [], dtype: kind.dtype, device: like.device, storage: new Storage(null) });
+    }
+    const described = writtenBy(op, args) === null ? inferMeta(general, trial as NamedArgs<Tensor>) : [];
+    if (described.some((m, i) => !sameMeta(m, metas[i] as TensorMeta))) return null;
+    const maker = new PatternMaker(this.#numbers, this.#at.values);
+    const patterns = op.schema.args.map((a, i): Pattern => {
+      const kind = kinds.get(i);
+      const value = plainArgument(args[a.key]);
+      return kind !== undefined && typeof value === "number"
+        ? maker.scalar(value, kind.dtype, kind.numbers)
+        : maker.make(args[a.key]);
+    });
+    return { op: general, maker, patterns };
+  }
+
+  // --- The end of a segment ---
+
+  /** Runs what was recorded. `why` is null if the segment only ends because the call does, or because of how memory is shared. */
+  endSegment(why: BreakReason | null): void {
+    const step = this.#at;
+    const { root } = this.#segments;
+    const end = step.end ??= new SegmentEnd(step, this.#segments);
+    if (why !== null && (this.#segments.watches || !end.breaks.has(why.reason))) this.#note(end, why);
+    if (step === root) return;
+    const inputs = this.#inputs;
+    const made = this.#made;
+    // What runs now may touch memory of the segment: it must find it closed.
+    this.#at = root;
+    this.#inputs = [];
+    this.#made = [];
+    this.#offsets = [];
+    this.#numbers = new Map();
+    this.#shared.clear();
+    const parts = this.#parts;
+    this.#parts = new Map();
+    for (const [storage, part] of parts) if (part !== "made" && storage.pending === this) storage.pending = null;
+    if (!end.isIdle) end.run(inputs, made);
+    this.#segments.noteRun(end);
+  }
+
+  #note(end: SegmentEnd, { reason, remedy }: BreakReason): void {
+    const found = new GraphBreak(reason, remedy, userLocation());
+    if (!end.breaks.has(reason)) end.breaks.set(reason, found);
+    this.#segments.noteBreak(found);
+  }
+}
+
+const writtenKeys = new WeakMap<Operator, string | null>();
+
+/** The tensor that an operator writes, or null. */
+function writtenBy(op: Operator, args: NamedArgs<Tensor>): Tensor | null {
+  let key = writtenKeys.get(op);
+  if (key === undefined) writtenKeys.set(op, key = op.schema.args.find((a) => a.mutated)?.key ?? null);
+  if (key === null) return null;
+  const value = args[key];
+  if (!(value instanceof Tensor)) throw new InternalError(`${op.target}: nothing to write to`);
+  return value;
+}
+
+/** The device of an operator's tensors; null if it has none. */
+function deviceOf(op: Operator, args: NamedArgs<Tensor>): Device | null {
+  for (const { key } of op.schema.args) {
+    const value = args[key];
+    for (const t of Array.isArray(value) ? value : [value]) {
+      if (t instanceof Tensor && t.wrapped === null) return t.device;
+    }
+  }
+  return null;
+}
+
+/** The tensor that a view shows: the operator's first. */
+function baseOf(op: Operator, args: NamedArgs<Tensor>): Tensor {
+  for (const { key } of op.schema.args) {
+    const value = args[key];
+    if (value instanceof Tensor) return value;
+  }
+  throw new InternalError(`${op.target}: a view of nothing`);
+}
+
+/** The form of an operator that takes tensors where these arguments are numbers; null if there is none. */
+function tensorOverload(op: Operator, places: readonly number[]): Operator | null {
+  const { args, name } = op.schema;
+  const fits = (other: Operator): boolean =>
+    other.schema.args.length === args.length && other.schema.args.every((b, i) => {
+      const a = args[i];
+      if (a === undefined || a.key !== b.key || a.list !== b.list) return false;
+      return places.includes(i) ? b.type === "Tensor" && !b.list : a.type === b.type;
+    });
+  return overloadsOf(name).find(fits) ?? null;
+}
+
+/** As what a number beside tensors of this dtype enters a segment. */
+function scalarKind(value: number, beside: DType): { readonly dtype: DType; readonly numbers: NumberKind } {
+  if (beside.isFloat) return { dtype: beside.bytes < 4 ? getDefaultDtype() : beside, numbers: "any" };
+  return Number.isSafeInteger(value)
+    ? { dtype: int64, numbers: "whole" }
+    : { dtype: getDefaultDtype(), numbers: "fraction" };
+}
+
+function sameMeta(a: TensorMeta, b: TensorMeta): boolean {
+  const same = (x: TensorMeta["shape"], y: TensorMeta["shape"]): boolean =>
+    x.length === y.length && x.every((v, i) => v === y[i]);
+  return a.dtype === b.dtype && a.device === b.device && same(a.shape, b.shape) && same(a.stride, b.stride);
+}
+
+function findScalar(patterns: readonly Pattern[], number: number): (Pattern & { kind: "scalar" }) | null {
+  for (const pattern of patterns) if (pattern.kind === "scalar" && pattern.number === number) return pattern;
+  return null;
+}

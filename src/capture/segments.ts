@@ -1,0 +1,187 @@
+/**
+ * The segments of one compiled function, and the calls that record and find them.
+ *
+ * A function with graph breaks runs its JavaScript at each call under a {@linkcode SegmentMode}. What all calls share is here: the trie of steps, what was compiled,
+ * and why segments ended. Compiled segments of equal text are shared by all functions with the same backend and options.
+ */
+import { config, log, warnOnce } from "../core/mod.ts";
+import { graphToText, verifyGraph } from "../graph/mod.ts";
+import { activeMode, Tensor, withMode } from "../tensor/mod.ts";
+import { runAsyncCall } from "./async_calls.ts";
+import {
+  type BackendContext,
+  type CompiledFunction,
+  type CompilerBackend,
+  eagerBackend,
+  type GraphModule,
+} from "./backends.ts";
+import { GraphBreak } from "./graph_break.ts";
+import { noteReturned, type SegmentCompiler, type SegmentEnd } from "./segment_end.ts";
+import { buildSegmentGraph, segmentKey } from "./segment_graph.ts";
+import { SegmentMode } from "./segment_mode.ts";
+import { Step } from "./segment_steps.ts";
+
+/** How many segments of one function are compiled; what comes later runs operator by operator. */
+const MOST_COMPILED = 256;
+
+/** How deep a result is searched for tensors. */
+const RESULT_DEPTH = 3;
+
+type AnyFunction = (...args: never[]) => unknown;
+
+/** Compiled segments by backend, then by options and text. */
+const shared = new WeakMap<CompilerBackend, Map<string, CompiledFunction>>();
+
+/** A segment that was recorded, for reports. */
+export interface SegmentReport {
+  readonly graph: string;
+  readonly operators: number;
+}
+
+/** What is known of the segments of one function. */
+export class Segments implements SegmentCompiler {
+  readonly root: Step = new Step(null, null);
+  /** Every break is reported with its line, also where it was seen before. */
+  watches = false;
+  /** The ends of the segments that ran, each once, in order of their first run. */
+  readonly ends: Set<SegmentEnd> = new Set();
+  /** How many calls ran in segments. */
+  calls = 0;
+  readonly #name: string;
+  readonly #backend: CompilerBackend;
+  readonly #context: BackendContext;
+  readonly #report: (found: GraphBreak) => void;
+  readonly #compiled: CompiledFunction[] = [];
+  /** The function gave a promise: its continuations are captured, too. */
+  #isAsync: boolean;
+
+  /** `report` is told of each break. */
+  constructor(
+    name: string,
+    isAsync: boolean,
+    backend: CompilerBackend,
+    context: BackendContext,
+    report: (found: GraphBreak) => void,
+  ) {
+    this.#name = name;
+    this.#isAsync = isAsync;
+    this.#backend = backend;
+    this.#context = context;
+    this.#report = report;
+  }
+
+  /** Runs the function: its JavaScript as it is, its operators in segments. */
+  call(fn: AnyFunction, self: unknown, args: readonly unknown[]): unknown {
+    this.calls++;
+    const mode = new SegmentMode(this);
+    if (this.#isAsync) return runAsyncCall(mode, () => Reflect.apply(fn, self, args));
+    let result: unknown;
+    try {
+      result = withMode(mode, () => Reflect.apply(fn, self, args));
+    } finally {
+      mode.close();
+    }
+    // What runs behind an await of this call is eager; that of the next call is not.
+    if (result instanceof Promise) this.#isAsync = true;
+    noteResult(result, RESULT_DEPTH);
+    return result;
+  }
+
+  noteBreak(found: GraphBreak): void {
+    this.#report(found);
+  }
+
+  noteRun(end: SegmentEnd): void {
+    this.ends.add(end);
+  }
+
+  /** Resolves when everything compiled so far runs on its fastest tier. */
+  async ready(): Promise<void> {
+    await Promise.all(this.#compiled.map((c) => c.ready?.()));
+  }
+
+  /** How many segments were compiled. */
+  get compiledCount(): number {
+    return this.#compiled.length;
+  }
+
+  /** What ran, for people. */
+  reports(): SegmentReport[] {
+    return [...this.ends].filter((end) => !end.isIdle).map((end) => {
+      const graph = buildSegmentGraph(end.step, end.made);
+      return { graph: graphToText(graph), operators: graph.calls.length };
+    });
+  }
+
+  // --- SegmentCompiler ---
+
+  get isEager(): boolean {
+    return this.#context.mode === "aot";
+  }
+
+  interpret(end: SegmentEnd): CompiledFunction {
+    return eagerBackend(this.#moduleOf(end, end.made));
+  }
+
+  compile(end: SegmentEnd, kept: readonly number[], inputs: readonly Tensor[]): CompiledFunction {
+    const numbers = kept.map((i) => end.made[i] as number);
+    let cache = shared.get(this.#backend);
+    if (cache === undefined) shared.set(this.#backend, cache = new Map());
+    const key = `${this.#context.mode}|${JSON.stringify(this.#context.options)}|${segmentKey(end.step, numbers)}`;
+    let compiled = cache.get(key);
+    if (compiled === undefined) {
+      compiled = this.#compileNew(end, numbers, inputs);
+      cache.set(key, compiled);
+    }
+    if (!this.#compiled.includes(compiled)) this.#compiled.push(compiled);
+    return compiled;
+  }
+
+  #moduleOf(end: SegmentEnd, numbers: readonly number[]): GraphModule {
+    const graph = buildSegmentGraph(end.step, numbers);
+    if (config().verify) verifyGraph(graph);
+    return { graph, attributes: new Map(), recorded: new Set(), differentiable: numbers.map(() => false) };
+  }
+
+  #compileNew(end: SegmentEnd, numbers: readonly number[], inputs: readonly Tensor[]): CompiledFunction {
+    const module = this.#moduleOf(end, numbers);
+    if (this.#compiled.length >= MOST_COMPILED) {
+      warnOnce(
+        `compile: ${this.#name} has more than ${MOST_COMPILED} different segments; further ones run operator by operator`,
+      );
+      return eagerBackend(module);
+    }
+    log("graph", () => graphToText(module.graph, { locations: true }));
+    try {
+      return this.#backend(module, inputs, this.#context);
+    } catch (error) {
+      warnOnce(
+        `compile: a segment of ${this.#name} could not be compiled and runs operator by operator (${
+          error instanceof Error ? error.message : String(error)
+        })`,
+      );
+      return eagerBackend(module);
+    }
+  }
+}
+
+/** Forgets compiled segments. */
+export function forgetSegments(backend: CompilerBackend): void {
+  shared.delete(backend);
+}
+
+/** Tensors that a function returns will be looked at. */
+export function noteResult(value: unknown, depth: number): void {
+  if (value instanceof Tensor) noteReturned(value.storage);
+  else if (depth <= 0 || typeof value !== "object" || value === null) return;
+  else if (Array.isArray(value)) { for (const item of value) noteResult(item, depth - 1); }
+  else if (Reflect.getPrototypeOf(value) === Object.prototype) {
+    for (const item of Object.values(value)) noteResult(item, depth - 1);
+  }
+}
+
+/** The mode of the call that is running in segments, or null. */
+export function runningSegments(): SegmentMode | null {
+  const mode = activeMode();
+  return mode instanceof SegmentMode ? mode : null;
+}
