@@ -103,6 +103,7 @@ Examples:
     .option("--dtype <dtype>", "run in another float dtype than the model was exported in")
     .option("--bench <calls>", "time this many calls after warming up")
     .option("--model <name>", "which model of the file, if it holds several")
+    .option("--profile", "with --bench: time each launch, and list those that take longest")
     .option("--json", "print one JSON object as the last line")
     .addHelpText(
       "after",

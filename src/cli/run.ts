@@ -14,8 +14,9 @@ import {
 import type { ExportedProgram, RunValue } from "../export/mod.ts";
 import type { CompileMode } from "../capture/mod.ts";
 import { listBackends } from "../capture/mod.ts";
-import { type Device, device as deviceOf, type DType, dtypeFromName } from "../core/mod.ts";
+import { type Device, device as deviceOf, type DType, dtypeFromName, withConfig } from "../core/mod.ts";
 import { isTensorMeta, valueToText } from "../graph/mod.ts";
+import { type LaunchTime, profileToText } from "../inductor/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { UsageError } from "./output.ts";
 
@@ -29,6 +30,7 @@ export interface RunFlags {
   readonly dtype?: string;
   readonly bench?: string;
   readonly model?: string;
+  readonly profile?: boolean;
 }
 
 /** What a run tells. Times in milliseconds, sizes in bytes; null where nothing was timed. */
@@ -56,6 +58,8 @@ export interface RunReport {
   readonly peak_bytes: number;
   /** The most memory that the process held; null where the system does not tell. */
   readonly peak_rss_bytes: number | null;
+  /** With `--profile`: the launches of the timed calls. */
+  readonly profile?: readonly LaunchTime[];
 }
 
 const MODES: readonly CompileMode[] = ["default", "reduce-overhead", "max-autotune", "aot"];
@@ -151,6 +155,7 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   const inputs = readInputs(program, flags.inputs, device);
   program.loadAttributes();
   const loaded = performance.now();
+  using _ = withConfig({ profile: flags.profile === true });
   const call = compileExported(program, {
     backend: flags.backend,
     mode,
@@ -166,7 +171,9 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
     const tensors = results.filter((r): r is Tensor => r instanceof Tensor);
     await saveSafetensors(flags.outputs, new Map(tensors.map((t, i) => [`output_${i}`, t])));
   }
+  call.readProfile();
   const times = iterations === 0 ? [] : await timed(call, inputs, iterations);
+  const profile = call.readProfile();
   const inputBytes = inputs.reduce<number>((n, v) => v instanceof Tensor ? n + v.numel * v.dtype.bytes : n, 0);
   const { kernels, graphBreaks, peakBytes, attributeBytes } = call.stats;
   return {
@@ -188,6 +195,7 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
     graph_breaks: graphBreaks,
     peak_bytes: attributeBytes + inputBytes + peakBytes,
     peak_rss_bytes: peakRss(),
+    ...(flags.profile === true ? { profile } : {}),
   };
 }
 
@@ -195,6 +203,7 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
 async function timed(call: CompiledExport, inputs: readonly RunValue[], iterations: number): Promise<number[]> {
   const begin = performance.now();
   for (let i = 0; i < WARM_UP.calls && performance.now() - begin < WARM_UP.ms; i++) await settle(call(inputs));
+  call.readProfile();
   const times: number[] = [];
   for (let i = 0; i < iterations; i++) {
     const start = performance.now();
@@ -219,6 +228,8 @@ export function runToText(report: RunReport): string {
   if (median_ms !== null && p10_ms !== null && p90_ms !== null) {
     lines.push(`${report.iterations} calls: median ${ms(median_ms)}, 10 % ${ms(p10_ms)}, 90 % ${ms(p90_ms)}`);
   }
+  const { profile, iterations } = report;
+  if (profile !== undefined && profile.length > 0) lines.push(profileToText(profile, iterations));
   lines.push(`${(report.peak_bytes / 2 ** 20).toFixed(1)} MiB of tensors`);
   return lines.join("\n");
 }

@@ -66,6 +66,8 @@ export function readEnvironment(
     | "HOME"
     | "XDG_CACHE_HOME"
     | "LOCALAPPDATA"
+  /** Build kernels with clocks around them: `tessera run --profile`. Nothing compiled so is cached. */
+  profile: boolean;
     | "PATH"
     | "LD_LIBRARY_PATH"
     | "VIRTUAL_ENV",
@@ -106,6 +108,7 @@ let current: Config | null = null;
 export function config(): Config {
   return current ??= initial();
 }
+    profile: false,
 
 /**
  * Changes settings until the returned object is disposed.

@@ -19,7 +19,7 @@ import {
   warnOnce,
 } from "../core/mod.ts";
 import { isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
-import { type CompileRecord, onCompile } from "../inductor/mod.ts";
+import { type CompileRecord, type LaunchTime, onCompile } from "../inductor/mod.ts";
 import { getOp } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
 import { dispatch, fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
@@ -66,6 +66,8 @@ export interface CompiledExport {
   readonly stats: CompiledStats;
   /** Resolves when all kernels are built. */
   ready(): Promise<void>;
+  /** Of what was compiled with the setting `profile`: how long launches took since this was last asked. Else empty. */
+  readProfile(): readonly LaunchTime[];
 }
 
 /** The dtype of most floating elements among the parameters; null if there are none. */
@@ -198,6 +200,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     ready: async () => {
       await compiled.ready?.();
     },
+    readProfile: () => records.flatMap((r) => r.graph.readProfile() ?? []),
   });
 }
 
@@ -221,6 +224,7 @@ function interpreted(
       graphBreaks: reasons.length,
     },
     ready: () => Promise.resolve(),
+    readProfile: () => [],
   });
 }
 

@@ -6,7 +6,7 @@
  * (the caller's guards see to that) and at any storage offset; results are fresh tensors that the caller owns, or views of inputs, attributes and
  * other results.
  */
-import { cpu, emitEvent, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
+import { config, cpu, type Device, emitEvent, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
 import { Graph, isTensorMeta, type NodeValue } from "../graph/mod.ts";
 import type { CacheKey } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer, type Toolchain } from "../runtime/cpu/mod.ts";
@@ -14,7 +14,8 @@ import type { Executable } from "../runtime/kernel.ts";
 import { type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
 import { cpuBuffer, Storage, Tensor } from "../tensor/mod.ts";
 import { type GraphArtifact, graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
-import { argsLayout, emitCppModule } from "./codegen/cpp/emit_module.ts";
+import { sizeHints } from "./buffers.ts";
+import { argsLayout, type ClockedLaunch, emitCppModule } from "./codegen/cpp/emit_module.ts";
 import { emitJsModule, type JsModule } from "./codegen/js/emit_module.ts";
 import { type CompiledPlan, compileGraphToPlan, type PlanOptions } from "./compile_plan.ts";
 import { CppTier, usableToolchain } from "./cpp_tier.ts";
@@ -25,6 +26,7 @@ import { layoutOf, type PlanLayout, type ResultLayout } from "./plan_layout.ts";
 
 /** When C++ takes over: never, as soon as it is ready, or before the first call. */
 export type TierPolicy = "js" | "auto" | "aot";
+import { type LaunchTime, launchTimes } from "./profile.ts";
 
 /** Options of {@linkcode CompiledGraph}. */
 export interface CompiledGraphOptions extends PlanOptions {
@@ -128,6 +130,7 @@ export class CompiledGraph {
     const toolchain = native ? usableToolchain(report) : null;
     let artifact: GraphArtifact | null = null;
     let key: CacheKey | null = null;
+  #clocks: readonly ClockedLaunch[] = [];
     if (source instanceof Graph) {
       this.#build = () => ({ graph: source, options });
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
@@ -227,6 +230,20 @@ export class CompiledGraph {
       const slot = slots[i];
       if (slot?.kind === "output") {
         const buffer = cpuAllocator().allocate(slot.bytes(sizes));
+  /**
+   * How long each launch took since this was last asked, in the order of launches; null if the graph was not compiled with the setting `profile`, or
+   * its C++ kernels are not ready.
+   */
+  readProfile(): readonly LaunchTime[] | null {
+    const times = this.#cpp?.readClocks(this.#clocks.length) ?? null;
+    return times === null ? null : launchTimes(this.#clocks, times, sizeHints(this.#build().graph));
+  }
+
+  /** The CUDA side, if the graph runs there. */
+  get cuda(): CudaTier | null {
+    return this.#cuda;
+  }
+
         buffers[i] = buffer;
         storages[i] = new Storage(buffer);
       } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;
@@ -306,11 +323,12 @@ export class CompiledGraph {
     const { toolchain, key } = this.#later;
     this.#later = null;
     const { plan } = this.compiled;
-    const module = emitCppModule(plan, {
-      lanes: toolchain.isa.vectorBytes / 4,
-      workers: navigator.hardwareConcurrency,
-    });
-    log("output_code", () => `${this.name} (C++)\n${module.source}`);
+    const workers = navigator.hardwareConcurrency;
+    const { profile } = config();
+    const lanes = toolchain.isa.vectorBytes / 4;
+    const module = emitCppModule(plan, { lanes, workers, compilers: workers, profile });
+    this.#clocks = module.clocks;
+    log("output_code", () => `${this.name} (C++)\n${[module.source, ...module.parts].join("\n")}`);
     const cpp: StoredCpp = {
       source: module.source,
       flags: module.flags,
@@ -351,3 +369,4 @@ function bufferAt(t: Tensor, offset: number, bytes: number): CpuBuffer {
 function fail(t: Tensor): never {
   throw new InternalError(`a ${t.dtype.name} tensor without memory reached a compiled graph`);
 }
+      parts: module.parts,

@@ -8,8 +8,10 @@ import { CpuExecutable, type HostStep } from "../runtime/cpu/executable.ts";
 import {
   type CompileJob,
   compileSharedLibrary,
+  cpuAllocator,
   findToolchain,
   hasFfi,
+  KernelArguments,
   Library,
   prepareThreadPool,
   type Toolchain,
@@ -17,6 +19,7 @@ import {
 } from "../runtime/cpu/mod.ts";
 import type { Executable } from "../runtime/kernel.ts";
 import type { StoredCpp } from "./cache/graph_cache.ts";
+import { PROFILE_EXPORT } from "./codegen/cpp/emit_module.ts";
 import { type PlanLayout, sourcesOf } from "./plan_layout.ts";
 
 /** Where the tier stands. */
@@ -50,22 +53,37 @@ export class CppTier {
   readonly #job: CompileJob | null = null;
   #state: CppState = "compiling";
   #executable: Executable | null = null;
+  #library: Library | null = null;
 
   /** Starts the compiler, unless the library is in its cache. */
   constructor(options: CppTierOptions) {
     this.#options = options;
     try {
       prepareThreadPool();
-      const { source, flags } = options.cpp;
-      this.#job = compileSharedLibrary({ name: options.name, source, flags });
+      const { source, parts, flags } = options.cpp;
+      this.#job = compileSharedLibrary({ name: options.name, source, parts, flags });
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  /** The translation unit. */
+  /** The translation units. */
   get source(): string {
-    return this.#options.cpp.source;
+    return [this.#options.cpp.source, ...this.#options.cpp.parts].join("\n");
+  }
+
+  /**
+   * What the clocks of a profiled library have counted since they were last read: for each, nanoseconds by the wall and of processors.
+   * Null if the library has no clocks, or is not there yet.
+   */
+  readClocks(count: number): readonly (readonly [wall: number, processor: number])[] | null {
+    if (this.#library === null || !this.#options.cpp.exports.includes(PROFILE_EXPORT)) return null;
+    const counts = cpuAllocator().allocate(16 * Math.max(1, count));
+    const args = new KernelArguments(1);
+    args.setBuffer(0, counts);
+    this.#library.kernel(PROFILE_EXPORT)(args.words);
+    const words = new BigInt64Array(counts.storage, counts.byteOffset, 2 * count);
+    return Array.from({ length: count }, (_, i) => [Number(words[2 * i]), Number(words[2 * i + 1])] as const);
   }
 
   /** Where the tier stands. */
@@ -122,8 +140,8 @@ export class CppTier {
       if (tryThreadPool() === null) return;
       const { cpp, layout, host } = this.#options;
       this.#executable = new CpuExecutable({
-        library: new Library(path, cpp.exports),
-        exports: cpp.exports,
+        library: this.#library = new Library(path, cpp.exports),
+        exports: cpp.exports.filter((name) => name !== PROFILE_EXPORT),
         host,
         layout: cpp.args,
         sources: sourcesOf(layout),

@@ -59,6 +59,25 @@ Deno.test("tessera run computes what PyTorch did and ends with one JSON object",
   await Deno.remove(directory, { recursive: true });
 });
 
+Deno.test("tessera run --profile lists what launches take, and what they are", async () => {
+  const directory = await Deno.makeTempDir();
+  const inputs = await inputsOf("mlp_dynamic", directory);
+  const args = [fixture("mlp_dynamic.pt2"), "--inputs", inputs, "--bench", "5", "--profile"];
+  const { code, out, err } = await run(...args, "--json");
+  assert.equal(code, 0, err);
+  const report = JSON.parse(out.trim().split("\n").at(-1) ?? "");
+  assert.ok(report.profile.length > 0 && report.profile.length <= report.kernels);
+  for (const row of report.profile) {
+    assert.ok(row.wallMs > 0 && row.wallMs < 5 * report.p90_ms * 10, `${row.name} took ${row.wallMs} ms`);
+    assert.ok(row.mebibytes > 0 && row.functions.length > 0);
+  }
+  assert.ok(
+    report.profile.some((row: { what: string; gflop: number }) => /contraction .*m/.test(row.what) && row.gflop > 0),
+  );
+  assert.match((await run(...args)).out, /GFLOP\/s .*contraction/);
+  await Deno.remove(directory, { recursive: true });
+});
+
 Deno.test("tessera run says on standard error what is run node by node", async () => {
   const directory = await Deno.makeTempDir();
   const { code, out, err } = await run(fixture("cond.pt2"), "--inputs", await inputsOf("cond", directory), "--json");

@@ -221,3 +221,24 @@ TESSERA_EXPORT void k(void** a) {
     assert.ok(Math.min(...times) < 250, `${times.map((t) => t.toFixed(0)).join(", ")} ms`);
   });
 });
+
+nativeTest("several translation units become one library, and a failing one names itself", async () => {
+  await withTempDir((directory) => {
+    const service = serviceIn(directory);
+    const source = `#include "abi.h"
+float tripled(float x);
+TESSERA_EXPORT void triple(void** args) { *(float*)args[1] = tripled(*(float*)args[1]); }`;
+    const job = service.compile({ name: "triple", source, parts: ["float tripled(float x) { return 3 * x; }"] });
+    const library = new Library(job.waitSync(), ["triple"]);
+    const buffer = new CpuAllocator().allocate(64);
+    const values = new Float32Array(buffer.storage, buffer.byteOffset, 1);
+    values[0] = 2;
+    library.kernel("triple")(kernelArgs(0, buffer));
+    assert.equal(values[0], 6);
+    library.close();
+    const broken = service.compile({ name: "triple", source, parts: ["float tripled(float x) { return nothing; }"] });
+    assert.throws(() => broken.waitSync(), /triple\.1\.cpp.*nothing/s);
+    const left = [...Deno.readDirSync(`${directory}/tmp`)].map((f) => f.name);
+    assert.deepEqual(left, [], "files of the compilers stay behind");
+  });
+});

@@ -14,10 +14,12 @@ import { type PlanLayout, restoreLayout, type StoredLayout, storeLayout } from "
 import type { Donations } from "../plan_host.ts";
 
 /** Raise it when the meaning of stored entries changes. */
-const FORMAT = "1";
+const FORMAT = "2";
 
 /** What the C++ tier needs to call a library. */
 export interface StoredCpp {
+  /** Further translation units of the library. */
+  readonly parts: readonly string[];
   readonly source: string;
   readonly flags: readonly string[];
   readonly exports: readonly string[];

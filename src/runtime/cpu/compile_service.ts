@@ -18,6 +18,8 @@ import { findToolchain, type Toolchain, type ToolchainResult } from "./toolchain
 export interface CompileRequest {
   /** One translation unit. May `#include "abi.h"` and `#include "vec.h"`. */
   readonly source: string;
+  /** Further translation units of the same library, compiled at the same time. */
+  readonly parts?: readonly string[];
   /** For people: names the kept source of a failed job. Not part of the key. */
   readonly name: string;
   /** Appended to {@linkcode baseFlags}, so they can override them. */
@@ -53,9 +55,22 @@ export interface CompileServiceOptions {
 /** How often a poll may look at the disk. */
 const POLL_INTERVAL_MS = 0.5;
 
-// $1 is the path all files start with; the rest is the command. A compiler that is given up dies with its shell.
-const SCRIPT = 'base=$1; shift; "$@" >"$base.log" 2>&1 & child=$!; trap "kill $child" TERM; wait $child; code=$?; ' +
-  'printf %s "$code" >"$base.code"; mv -f "$base.code" "$base.status"';
+// $1 is the path all files start with, $2 the number of translation units, $3 what linking needs beside the command, which is the rest.
+// One unit is compiled and linked in one go; several are compiled at once. A compiler that is given up dies with its shell.
+const SCRIPT = `base=$1; parts=$2; link=$3; shift 3; children=; trap 'kill $children' TERM; code=0; n=0
+if [ "$parts" = 1 ]; then
+  "$@" -o "$base.so" "$base.0.cpp" $link >"$base.log" 2>&1 & children=$!
+else
+  while [ "$n" -lt "$parts" ]; do
+    "$@" -c -o "$base.$n.o" "$base.$n.cpp" >"$base.$n.log" 2>&1 & children="$children $!"; n=$((n + 1))
+  done
+fi
+for child in $children; do wait "$child" || code=$?; done
+if [ "$parts" != 1 ]; then
+  cat "$base".*.log >"$base.log"
+  if [ "$code" = 0 ]; then "$@" -o "$base.so" "$base".*.o $link >>"$base.log" 2>&1 & children=$!; wait "$children" || code=$?; fi
+fi
+printf %s "$code" >"$base.code"; mv -f "$base.code" "$base.status"`;
 
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
@@ -159,6 +174,8 @@ interface Task {
   readonly command: readonly string[];
   /** All files of the task start with this path. */
   readonly base: string;
+  /** Translation units, and so compilers. */
+  readonly units: number;
   readonly missReason: string;
   readonly requested: number;
   started: number;
@@ -201,7 +218,8 @@ export class CompileService {
   #compile(request: CompileRequest, toolchain: Toolchain, requested: number): CompileJob {
     const cache = this.#options.cache ?? diskCache();
     const flags = [...baseFlags(toolchain), ...(request.flags ?? [])];
-    const key = cacheKey("so", request.source, {
+    const units = [request.source, ...request.parts ?? []];
+    const key = cacheKey("so", units.length === 1 ? request.source : JSON.stringify(units), {
       compiler: toolchain.version,
       command: toolchain.command.join(" "),
       isa: toolchain.isa.name,
@@ -221,7 +239,7 @@ export class CompileService {
       job.settle({ state: "ready", path: hit.path }, timing);
       return job;
     }
-    const orphan = adopt(cache, key);
+    const orphan = adopt(cache, key, units.length);
     if (orphan !== null) {
       const timing = { queuedMs: performance.now() - requested, compileMs: 0, missReason: hit.reason };
       job.settle({ state: "ready", path: orphan }, timing);
@@ -229,23 +247,15 @@ export class CompileService {
     }
     log("output_code", () => `${request.name}: compiling (cache: ${hit.reason})\n${request.source}`);
     const base = `${cache.directory}/tmp/${key.id}.${crypto.randomUUID()}`;
-    const command = [
-      ...toolchain.command,
-      ...flags,
-      "-I",
-      writeHeaders(cache),
-      "-o",
-      `${base}.so`,
-      `${base}.cpp`,
-      ...linkFlags(),
-    ];
-    Deno.writeTextFileSync(`${base}.cpp`, request.source, { mode: 0o600 });
+    const command = [...toolchain.command, ...flags, "-I", writeHeaders(cache)];
+    units.forEach((text, i) => Deno.writeTextFileSync(`${base}.${i}.cpp`, text, { mode: 0o600 }));
     const task: Task = {
       job,
       request,
       key,
       command,
       base,
+      units: units.length,
       missReason: hit.reason,
       requested,
       started: 0,
@@ -274,9 +284,12 @@ export class CompileService {
   }
 
   #startQueued(): void {
-    while (this.#running.length < this.#concurrency) {
-      const task = this.#queue.shift();
+    for (;;) {
+      const [task] = this.#queue;
       if (task === undefined) return;
+      const compilers = this.#running.reduce((n, other) => n + other.units, 0);
+      if (compilers > 0 && compilers + task.units > this.#concurrency) return;
+      this.#queue.shift();
       this.#start(task);
     }
   }
@@ -286,7 +299,7 @@ export class CompileService {
     this.#running.push(task);
     try {
       task.child = new Deno.Command("sh", {
-        args: ["-c", SCRIPT, "sh", task.base, ...task.command],
+        args: ["-c", SCRIPT, "sh", task.base, String(task.units), linkFlags().join(" "), ...task.command],
         stdin: "null",
         stdout: "null",
         stderr: "null",
@@ -323,7 +336,7 @@ export class CompileService {
     let path: string;
     try {
       path = (this.#options.cache ?? diskCache()).put(task.key, Deno.readFileSync(`${task.base}.so`));
-      removeTaskFiles(task.base);
+      removeTaskFiles(task.base, task.units);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (!exists(`${task.base}.so`)) {
@@ -339,7 +352,7 @@ export class CompileService {
   #fail(task: Task, reason: string): void {
     const kept = keepSource(task);
     const where = kept === null ? "" : `\nThe source is kept in ${kept}`;
-    removeTaskFiles(task.base);
+    removeTaskFiles(task.base, task.units);
     this.#finish(task, {
       state: "failed",
       error: new CompileError(`cannot compile ${task.request.name}: ${reason}${where}`),
@@ -383,14 +396,15 @@ function readStatus(base: string): number | null {
 function readLog(task: Task): string {
   try {
     const text = Deno.readTextFileSync(`${task.base}.log`).trim().slice(0, 16_000);
-    return text.replaceAll(`${task.base}.cpp`, `${task.request.name}.cpp`).slice(0, 8000);
+    return text.replaceAll(task.base, task.request.name).slice(0, 8000);
   } catch {
     return "(it left no message)";
   }
 }
 
-function removeTaskFiles(base: string): void {
-  for (const suffix of ["cpp", "log", "code", "so", "status"]) {
+function removeTaskFiles(base: string, units: number): void {
+  const own = Array.from({ length: units }, (_, i) => [`${i}.cpp`, `${i}.o`, `${i}.log`]).flat();
+  for (const suffix of ["log", "code", "so", "status", ...own]) {
     try {
       Deno.removeSync(`${base}.${suffix}`);
     } catch {
@@ -407,7 +421,8 @@ function keepSource(task: Task): string | null {
   try {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const command = task.command.join(" ").replaceAll("\n", " ");
-    Deno.writeTextFileSync(path, `// ${command}\n${task.request.source}`, { mode: 0o600 });
+    const text = [task.request.source, ...task.request.parts ?? []].join("\n// The next translation unit.\n");
+    Deno.writeTextFileSync(path, `// ${command}\n${text}`, { mode: 0o600 });
     return path;
   } catch {
     return null;
@@ -415,14 +430,14 @@ function keepSource(task: Task): string | null {
 }
 
 /** Takes over what the compiler of an ended process left for this key. */
-function adopt(cache: DiskCache, key: CacheKey): string | null {
+function adopt(cache: DiskCache, key: CacheKey, units: number): string | null {
   try {
     for (const file of Deno.readDirSync(`${cache.directory}/tmp`)) {
       if (!file.name.startsWith(`${key.id}.`) || !file.name.endsWith(".status")) continue;
       const base = `${cache.directory}/tmp/${file.name.slice(0, -".status".length)}`;
       if (readStatus(base) !== 0) continue;
       const path = cache.put(key, Deno.readFileSync(`${base}.so`));
-      removeTaskFiles(base);
+      removeTaskFiles(base, units);
       return path;
     }
   } catch {

@@ -11,7 +11,7 @@ import { argsLayout, type CppModule } from "../../../src/inductor/codegen/cpp/em
 
 /** Starts compiling in the background, or finds the library in the cache. */
 export function startCompile(module: CppModule, name: string): CompileJob {
-  return compileSharedLibrary({ name, source: module.source, flags: module.flags });
+  return compileSharedLibrary({ name, source: module.source, parts: module.parts, flags: module.flags });
 }
 
 /** Loads what a job made. */

@@ -1,14 +1,15 @@
 /**
- * A host plan as one C++ translation unit.
+ * A host plan as C++: one translation unit, or several that are compiled at once if there is much of it.
  *
- * Each distinct function is written once, whatever buffers it runs on. `tessera_run(void** args)` runs the whole plan: slot 0 of `args` is the runtime, then come
+ * Each distinct function is written once, whatever buffers it runs on; a long text is cut into units of about equal size, the first of which
+ * also holds what is exported. `tessera_run(void** args)` runs the whole plan: slot 0 of `args` is the runtime, then come
  * the pointers of the slots that the caller owns, the arena, the sizes, and where an error is reported. Members of a group that are independent go
  * to the workers in one dispatch. No name of a graph reaches the text. Nothing is included but `abi.h` and `vec.h`.
  */
 import { InternalError, log } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { cDialect, constantValue, type Expr, printExpr, type Sym } from "../../../symbolic/mod.ts";
-import type { HostGroup } from "../../groups.ts";
+import type { Group, HostGroup } from "../../groups.ts";
 import type { HostPlan } from "../../host_plan.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { cppTarget } from "../../tile/target.ts";
@@ -27,11 +28,20 @@ export interface CppOptions {
   readonly lanes: number;
   /** Workers that will share the kernels; decides only how reductions are cut. */
   readonly workers: number;
+  /** How many compilers may run at once: the most translation units that are made. Default 1. */
+  readonly compilers?: number;
+  /** Bytes of text that are worth a unit of their own. Default {@linkcode PART_BYTES}. */
+  readonly partBytes?: number;
+  /** Adds clocks around each launch, and {@linkcode PROFILE_EXPORT} to read them. */
+  readonly profile?: boolean;
 }
 
-/** A translation unit. */
+/** Some translation units. */
 export interface CppModule {
+  /** The unit with the exports. */
   readonly source: string;
+  /** Further units, to be linked with it. */
+  readonly parts: readonly string[];
   /** Flags that the source needs beside the usual ones. */
   readonly flags: readonly string[];
   /** Functions that run the plan from one host group to the next. */
@@ -41,7 +51,22 @@ export interface CppModule {
   /** How many distinct functions the module has. */
   readonly functions: number;
   readonly launches: number;
+  /** What the clocks of a profiled module time, in their order. */
+  readonly clocks: readonly ClockedLaunch[];
 }
+
+/** A launch whose time a profiled module tells. */
+export interface ClockedLaunch {
+  readonly group: Group;
+  /** Its functions in the text. */
+  readonly functions: readonly string[];
+}
+
+/** Writes wall and processor time of each clock, two 64-bit counts of nanoseconds, to where its first argument points, and starts again at 0. */
+export const PROFILE_EXPORT = "tessera_profile";
+
+/** Text that is worth a compiler of its own: some tenths of a second, several times what starting one and reading the preludes takes. */
+export const PART_BYTES = 48_000;
 
 /** Positions in `args`. */
 export interface ArgsLayout {
@@ -71,6 +96,14 @@ export function emitCppKernel(kernel: Kernel, lanes: number): CppFunctionText {
   return kernel.kind === "tile" ? emitCppTile(kernel, lanes) : emitCppContraction(kernel, lanes);
 }
 
+/** A kernel's function and those that only it calls. */
+interface FunctionText {
+  readonly name: string;
+  readonly support: string;
+  readonly body: string;
+  readonly usesTemplate: boolean;
+}
+
 interface Launch {
   readonly name: string;
   readonly kernel: Kernel;
@@ -83,7 +116,8 @@ class Module {
   readonly #slotOf: Map<BufferRef, number>;
   readonly #sizeAt: Map<Sym, number>;
   readonly #functions = new Map<string, string>();
-  readonly texts: string[] = [];
+  readonly texts: FunctionText[] = [];
+  readonly clocks: ClockedLaunch[] = [];
 
   constructor(plan: HostPlan) {
     this.#plan = plan;
@@ -111,16 +145,18 @@ class Module {
     verifyWhenAsked(kernel);
     log("tile", () => `${kernel.name} (C++)\n${tileToText(kernel)}`);
     const text = emitCppKernel(kernel, lanes);
-    const whole = `${text.support ?? ""}
-static void @(void* context, long begin, long end, int worker) {
-  void** const A = (void**)context;
-${text.text}
-}`;
+    const support = text.support ?? "";
+    const whole = `${support}\n${text.text}`;
     let name = this.#functions.get(whole);
     if (name === undefined) {
       name = `k${this.#functions.size}`;
       this.#functions.set(whole, name);
-      this.texts.push(whole.replaceAll("@", name));
+      this.texts.push({
+        name,
+        support: support.replaceAll("@", name),
+        body: text.text.replaceAll("@", name),
+        usesTemplate: kernel.kind === "contraction",
+      });
     }
     return { name, kernel, text };
   }
@@ -145,8 +181,21 @@ ${text.text}
     return `{ ${parts.join(", ")} }`;
   }
 
-  /** Lines that run launches which do not depend on each other. */
-  launch(launches: readonly Launch[]): string[] {
+  /** Lines that run launches which do not depend on each other, as the group wants it. */
+  launch(group: Group, launches: readonly Launch[], profile: boolean): string[] {
+    const lines = this.#launchLines(launches);
+    if (!profile || lines.length === 0) return lines;
+    const clock = this.clocks.push({ group, functions: launches.map((l) => l.name) }) - 1;
+    return [
+      "  {",
+      "    const tsr_clock start = tsr_clock_now();",
+      ...lines,
+      `    tsr_clock_add(${clock}, start);`,
+      "  }",
+    ];
+  }
+
+  #launchLines(launches: readonly Launch[]): string[] {
     const [first] = launches;
     if (first === undefined) return [];
     const count = (l: Launch): string => this.size(l.text.count);
@@ -189,32 +238,103 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
   const module = new Module(plan);
   const hostGroups: HostGroup[] = [];
   const bodies: string[][] = [[]];
+  const { profile = false, compilers = 1, partBytes = PART_BYTES } = options;
   let launches = 0;
-  let usesTemplate = false;
   for (const { group } of plan.steps) {
     if (group.kind === "host") {
       hostGroups.push(group);
       bodies.push([]);
       continue;
     }
-    const list = lowerGroup(group, target).map((kernel) => {
-      usesTemplate ||= kernel.kind === "contraction";
-      return module.add(kernel, options.lanes);
-    });
+    const list = lowerGroup(group, target).map((kernel) => module.add(kernel, options.lanes));
     launches += list.length;
-    bodies[bodies.length - 1]?.push(...module.launch(list));
+    bodies[bodies.length - 1]?.push(...module.launch(group, list, profile));
   }
   const names = bodies.map((_, i) => i === 0 ? "tessera_run" : `tessera_run_${i}`);
-  const source = [
-    '#include "abi.h"',
-    '#include "vec.h"',
-    PRELUDE,
-    ...(usesTemplate ? [CONTRACTION_PRELUDE] : []),
-    ...module.texts,
-    ...bodies.map((body, i) =>
-      [`TESSERA_EXPORT void ${names[i]}(void** args) {`, ...module.prologue(), ...body, "}"].join("\n")
-    ),
-    "",
-  ].join("\n");
-  return { source, flags: CPP_FLAGS, exports: names, hostGroups, functions: module.functions, launches };
+  const parts = partition(module.texts, compilers, partBytes);
+  const several = parts.length > 1;
+  const others = parts.map((_, i) => i).slice(1);
+  const [source = "", ...rest] = parts.map((functions, i) =>
+    [
+      '#include "abi.h"',
+      '#include "vec.h"',
+      PRELUDE,
+      ...(functions.some((f) => f.usesTemplate) ? [CONTRACTION_PRELUDE] : []),
+      ...functions.map((f) => functionText(f, several ? "" : "static ")),
+      ...(i === 0
+        ? [
+          ...(profile ? [clocksText(module.clocks.length)] : []),
+          ...parts.slice(1).flat().map((f) => `${signatureOf(f)};`),
+          ...others.map((part) => `void tsr_report_to_${part}(long* error);`),
+          ...bodies.map((body, n) =>
+            [
+              `TESSERA_EXPORT void ${names[n]}(void** args) {`,
+              ...module.prologue(),
+              ...others.map((part) => `  tsr_report_to_${part}(tsr_error);`),
+              ...body,
+              "}",
+            ].join("\n")
+          ),
+        ]
+        : [`void tsr_report_to_${i}(long* error) { tsr_error = error; }`]),
+      "",
+    ].join("\n")
+  );
+  return {
+    source,
+    parts: rest,
+    flags: CPP_FLAGS,
+    exports: profile ? [...names, PROFILE_EXPORT] : names,
+    hostGroups,
+    functions: module.functions,
+    launches,
+    clocks: module.clocks,
+  };
+}
+
+function signatureOf(f: FunctionText): string {
+  return `void ${f.name}(void* context, long begin, long end, int worker)`;
+}
+
+function functionText(f: FunctionText, linkage: string): string {
+  return `${f.support}\n${linkage}${signatureOf(f)} {\n  void** const A = (void**)context;\n${f.body}\n}`;
+}
+
+/** Functions in as many units as are worth it, of about equal size: each goes where least is, the longest first. */
+function partition(functions: readonly FunctionText[], most: number, worth: number): FunctionText[][] {
+  const size = (f: FunctionText): number => f.support.length + f.body.length;
+  const total = functions.reduce((n, f) => n + size(f), 0);
+  const count = Math.max(1, Math.min(most, Math.floor(total / worth)));
+  const parts = Array.from({ length: count }, (): { bytes: number; functions: FunctionText[] } => ({
+    bytes: 0,
+    functions: [],
+  }));
+  for (const f of [...functions].sort((a, b) => size(b) - size(a))) {
+    const least = parts.reduce((a, b) => b.bytes < a.bytes ? b : a);
+    least.bytes += size(f);
+    least.functions.push(f);
+  }
+  return parts.map((part) => part.functions);
+}
+
+function clocksText(count: number): string {
+  return `struct tsr_timespec { long seconds, nanoseconds; };
+extern "C" int clock_gettime(int, tsr_timespec*);
+struct tsr_clock { long wall, processor; };
+static tsr_clock tsr_clocks[${Math.max(1, count)}];
+static long tsr_clock_read(int id) {
+  tsr_timespec t;
+  clock_gettime(id, &t);
+  return t.seconds * 1000000000l + t.nanoseconds;
+}
+static tsr_clock tsr_clock_now() { return { tsr_clock_read(1), tsr_clock_read(2) }; }
+static void tsr_clock_add(int at, tsr_clock start) {
+  const tsr_clock now = tsr_clock_now();
+  tsr_clocks[at].wall += now.wall - start.wall;
+  tsr_clocks[at].processor += now.processor - start.processor;
+}
+TESSERA_EXPORT void ${PROFILE_EXPORT}(void** out) {
+  __builtin_memcpy(out[0], tsr_clocks, sizeof tsr_clocks);
+  __builtin_memset(tsr_clocks, 0, sizeof tsr_clocks);
+}`;
 }
