@@ -57,6 +57,8 @@ export interface Config {
   cacheDir: string | null;
   /** Run every IR's verifier after every pass; on in tests. */
   verify: boolean;
+  /** Build kernels with clocks around them: `tessera run --profile`. Nothing compiled so is cached. */
+  profile: boolean;
 }
 
 /** Reads an environment variable; null if unset, empty or not permitted. */
@@ -66,8 +68,6 @@ export function readEnvironment(
     | "HOME"
     | "XDG_CACHE_HOME"
     | "LOCALAPPDATA"
-  /** Build kernels with clocks around them: `tessera run --profile`. Nothing compiled so is cached. */
-  profile: boolean;
     | "PATH"
     | "LD_LIBRARY_PATH"
     | "VIRTUAL_ENV",
@@ -99,6 +99,7 @@ function initial(): Config {
     traceDir: readEnvironment("TESSERA_TRACE"),
     cacheDir: readEnvironment("TESSERA_CACHE_DIR"),
     verify: false,
+    profile: false,
   };
 }
 
@@ -108,7 +109,6 @@ let current: Config | null = null;
 export function config(): Config {
   return current ??= initial();
 }
-    profile: false,
 
 /**
  * Changes settings until the returned object is disposed.

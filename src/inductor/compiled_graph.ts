@@ -23,10 +23,10 @@ import { hostRunner } from "./host_steps.ts";
 import { hostSteps, instantiateJs } from "./js_tier.ts";
 import { estimateJsMs, type PlanCounters } from "./metrics.ts";
 import { layoutOf, type PlanLayout, type ResultLayout } from "./plan_layout.ts";
+import { type LaunchTime, launchTimes } from "./profile.ts";
 
 /** When C++ takes over: never, as soon as it is ready, or before the first call. */
 export type TierPolicy = "js" | "auto" | "aot";
-import { type LaunchTime, launchTimes } from "./profile.ts";
 
 /** Options of {@linkcode CompiledGraph}. */
 export interface CompiledGraphOptions extends PlanOptions {
@@ -120,6 +120,7 @@ export class CompiledGraph {
   /** Set while the C++ side is still to be emitted. */
   #later: { readonly toolchain: Toolchain; readonly key: CacheKey | null } | null = null;
   #waits = false;
+  #clocks: readonly ClockedLaunch[] = [];
 
   constructor(source: Graph | CachedGraph, options: CompiledGraphOptions = {}) {
     const start = performance.now();
@@ -130,7 +131,6 @@ export class CompiledGraph {
     const toolchain = native ? usableToolchain(report) : null;
     let artifact: GraphArtifact | null = null;
     let key: CacheKey | null = null;
-  #clocks: readonly ClockedLaunch[] = [];
     if (source instanceof Graph) {
       this.#build = () => ({ graph: source, options });
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
@@ -208,6 +208,20 @@ export class CompiledGraph {
     return this.#cpp;
   }
 
+  /**
+   * How long each launch took since this was last asked, in the order of launches; null if the graph was not compiled with the setting `profile`, or
+   * its C++ kernels are not ready.
+   */
+  readProfile(): readonly LaunchTime[] | null {
+    const times = this.#cpp?.readClocks(this.#clocks.length) ?? null;
+    return times === null ? null : launchTimes(this.#clocks, times, sizeHints(this.#build().graph));
+  }
+
+  /** The CUDA side, if the graph runs there. */
+  get cuda(): CudaTier | null {
+    return this.#cuda;
+  }
+
   /** Resolves when the fastest tier is in use. A compiler that fails is reported once, and the JavaScript kernels stay. */
   async ready(): Promise<void> {
     this.#startCpp();
@@ -230,20 +244,6 @@ export class CompiledGraph {
       const slot = slots[i];
       if (slot?.kind === "output") {
         const buffer = cpuAllocator().allocate(slot.bytes(sizes));
-  /**
-   * How long each launch took since this was last asked, in the order of launches; null if the graph was not compiled with the setting `profile`, or
-   * its C++ kernels are not ready.
-   */
-  readProfile(): readonly LaunchTime[] | null {
-    const times = this.#cpp?.readClocks(this.#clocks.length) ?? null;
-    return times === null ? null : launchTimes(this.#clocks, times, sizeHints(this.#build().graph));
-  }
-
-  /** The CUDA side, if the graph runs there. */
-  get cuda(): CudaTier | null {
-    return this.#cuda;
-  }
-
         buffers[i] = buffer;
         storages[i] = new Storage(buffer);
       } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;
@@ -331,6 +331,7 @@ export class CompiledGraph {
     log("output_code", () => `${this.name} (C++)\n${[module.source, ...module.parts].join("\n")}`);
     const cpp: StoredCpp = {
       source: module.source,
+      parts: module.parts,
       flags: module.flags,
       exports: module.exports,
       args: argsLayout(plan),
@@ -369,4 +370,3 @@ function bufferAt(t: Tensor, offset: number, bytes: number): CpuBuffer {
 function fail(t: Tensor): never {
   throw new InternalError(`a ${t.dtype.name} tensor without memory reached a compiled graph`);
 }
-      parts: module.parts,

@@ -18,9 +18,9 @@ const FORMAT = "2";
 
 /** What the C++ tier needs to call a library. */
 export interface StoredCpp {
+  readonly source: string;
   /** Further translation units of the library. */
   readonly parts: readonly string[];
-  readonly source: string;
   readonly flags: readonly string[];
   readonly exports: readonly string[];
   readonly args: {
