@@ -14,6 +14,7 @@ export {
   reset,
 } from "./compile.ts";
 export { cond, scan, type ScanOptions, type Tree, whileLoop } from "./control_flow.ts";
+export { allowInGraph, assumeConstant, disable, graphBreak, isCompiling } from "./directives.ts";
 export { markDynamic, markStatic } from "./dynamic.ts";
 export { type BreakReport, explain, type Explanation } from "./explain.ts";
 export { GraphBreak } from "./graph_break.ts";
