@@ -95,6 +95,7 @@ function canFuseLoops(a: LoopGroup, b: LoopGroup, hint: Hint, crossReductions: b
     return refuse(`the kernel would have more than ${MAX_STAGES} stages`);
   }
   let reason = "";
+  let poor: FusionPlan | null = null;
   for (const unified of commonSpaces(a, b, hint, crossReductions)) {
     if (typeof unified === "string") {
       reason ||= unified;
@@ -112,9 +113,12 @@ function canFuseLoops(a: LoopGroup, b: LoopGroup, hint: Hint, crossReductions: b
       reason ||= problem;
       continue;
     }
-    return { ok: true, kind, unified, ...found };
+    const plan: FusionPlan = { ok: true, kind, unified, ...found };
+    // Over a square of numbers there are two orders, and in one of them nothing but single numbers may meet.
+    if (kind === "vertical" || found.shared.some((r) => r.vars.length > 0)) return plan;
+    poor ??= plan;
   }
-  return refuse(reason || `the loops over ${spaceText(a)} and ${spaceText(b)} do not agree`);
+  return poor ?? refuse(reason || `the loops over ${spaceText(a)} and ${spaceText(b)} do not agree`);
 }
 
 /** Ways to run both groups in one loop nest, the plainest first; sentences where one is ruled out. */
@@ -194,6 +198,10 @@ function checkAccesses(a: Group, b: Group, mapA: LoopMap, mapB: LoopMap): Found 
   for (const w of accessesOf(a).writes) put(written, w.buffer, at(w, mapA));
   const read = new Map<BufferRef, Set<Expr | null>>();
   for (const r of accessesOf(a).reads) put(read, r.buffer, at(r, mapA));
+  const overwritten = new Set(accessesOf(b).writes.map((w) => w.buffer));
+  for (const { buffer } of accessesOf(a).reads) {
+    if (overwritten.has(buffer)) return `it writes a part of ${buffer.label}, of which the other reads another part`;
+  }
   const forwarded: Access[] = [];
   const shared: Access[] = [];
   for (const r of accessesOf(b).reads) {

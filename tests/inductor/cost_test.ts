@@ -195,6 +195,61 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    name: "row sums and column sums",
+    elements: 120,
+    kernels: 1,
+    body: (b) => {
+      const x = b.input([10, 10]);
+      return [sum(b, x, 1), sum(b, x, 0)];
+    },
+  },
+  {
+    name: "row sums, and the sum of all",
+    elements: 111,
+    kernels: 1,
+    body: (b) => {
+      const x = b.input([10, 10]);
+      return [sum(b, x, 1), b.call("aten.sum.default", [x])];
+    },
+  },
+  {
+    name: "softmax and its column sums",
+    elements: 210,
+    kernels: 1,
+    body: (b) => {
+      const y = softmax(b, b.input([10, 10]));
+      return [y, sum(b, y, 0)];
+    },
+  },
+  {
+    // Logits, labels with the logit that each picks, and the loss.
+    name: "cross entropy with its mean",
+    elements: 200 + 20 + 1,
+    kernels: 1,
+    body: (b) => {
+      const [x, t] = [b.input([20, 10]), b.input([20, 1], int64)];
+      const most = amax(b, x, 1, true);
+      const total = b.call("aten.log.default", [sum(b, b.call("aten.exp.default", [sub(b, x, most)]), 1, true)]);
+      const picked = sub(b, b.call("aten.gather.default", [x, 1, t]), most);
+      return div(b, b.call("aten.sum.default", [sub(b, total, picked)]), 20);
+    },
+  },
+  {
+    // Gradient of the output, input, statistics and weight; the three gradients.
+    name: "layer norm backward",
+    elements: 2 * 200 + 2 * 20 + 10 + 200 + 2 * 10,
+    kernels: 1,
+    body: (b) => {
+      const [dy, x, mean, inverse] = [b.input([20, 10]), b.input([20, 10]), b.input([20, 1]), b.input([20, 1])];
+      const weight = b.input([10]);
+      const normal = mul(b, sub(b, x, mean), inverse);
+      const g = mul(b, dy, weight);
+      const rows = (t: Node): Node => mul(b, sum(b, t, 1, true), 0.1);
+      const inner = sub(b, sub(b, g, rows(g)), mul(b, normal, rows(mul(b, g, normal))));
+      return [mul(b, inner, inverse), sum(b, mul(b, dy, normal), 0), sum(b, dy, 0)];
+    },
+  },
+  {
     name: "neighbours: a small reduction under another one",
     elements: 90,
     kernels: 1,

@@ -73,7 +73,7 @@ function check(graph: Graph, kernels: number, options: PlanOptions = {}): Return
   return fused;
 }
 
-Deno.test("layer norm, forward and gradient of the input, is one kernel; gradients of weight and bias are another", () => {
+Deno.test("layer norm, forward and all gradients, is one kernel", () => {
   const graph = (parameters: boolean): Graph =>
     record((g) => {
       const [x, w, b, d] = [g.input([4, 3, 6]), g.input([6]), g.input([6]), g.input([4, 3, 6])];
@@ -88,14 +88,47 @@ Deno.test("softmax of few classes stays one kernel", () => {
   check(record((g) => [F.softmax(g.input([6, 5]), 1)]), 1);
 });
 
-Deno.test("cross entropy with its gradient: a kernel over rows, and the two sums over the batch", () => {
-  check(
+Deno.test("cross entropy is one kernel, and with its gradient another one, which counts the labels that the gradient divides by", () => {
+  const graph = (reduction: number, gradient: boolean): Graph =>
     record((g) => {
       const [x, t] = [g.input([5, 7]), g.labels([5])];
-      const loss = F.crossEntropyLoss(x, t);
-      return [loss, ...grads(loss, [x])];
+      const loss = F.crossEntropyLoss(x, t, null, reduction);
+      return gradient ? [loss, ...grads(loss, [x])] : [loss];
+    });
+  check(graph(1, false), 1);
+  check(graph(2, true), 1);
+  // The first row's gradient needs the number of all rows' labels; they are read twice, the logits once.
+  const { counters } = check(graph(1, true), 2);
+  assert.ok(counters.elementsMoved <= 2 * 35 + 2 * 5 + 3, `moves ${counters.elementsMoved}`);
+});
+
+Deno.test("normalisations with the gradients of their parameters are one kernel each", () => {
+  check(
+    record((g) => {
+      const [x, w, d] = [g.input([6, 9]), g.input([9]), g.input([6, 9])];
+      const y = F.mul(F.mul(x, F.rsqrt(F.add(F.mean(F.mul(x, x), [-1], true), 1e-6))), w);
+      return [y, ...grads(y, [x, w], d)];
     }),
-    3,
+    1,
+  );
+  check(
+    record((g) => {
+      const [x, w, b, d] = [g.input([3, 6, 2, 4]), g.input([6]), g.input([6]), g.input([3, 6, 2, 4])];
+      const y = F.groupNorm(x, 3, w, b);
+      return [y, ...grads(y, [x, w, b], d)];
+    }),
+    1,
+  );
+});
+
+Deno.test("the bias gradient below a layer norm is summed up where the gradient is computed", () => {
+  check(
+    record((g) => {
+      const [x, b0, w, b, d] = [g.input([6, 9]), g.input([9]), g.input([9]), g.input([9]), g.input([6, 9])];
+      const y = F.layerNorm(F.add(x, b0), [9], w, b);
+      return [y, ...grads(y, [x, b0, w, b], d)];
+    }),
+    1,
   );
 });
 
