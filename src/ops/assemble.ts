@@ -154,6 +154,9 @@ defineOp({
           `_chunk_cat: ${shapeToText(t.shape)} and ${shapeToText(first.shape)} differ before dimension ${axis}`,
         );
       }
+      if (t.shape.some((s) => sizeEq(s, 0))) {
+        throw new TypeError(`_chunk_cat: a tensor of shape ${shapeToText(t.shape)} has no elements to be split`);
+      }
       const rest = t.shape.slice(axis + 1).reduce((a: number, s) => a * Number(s), 1);
       total += Math.ceil(Number(t.shape[axis]) / chunks) * rest;
     }

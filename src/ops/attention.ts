@@ -115,7 +115,10 @@ defineOp({
   meta: (args) => attentionSpec("attention", args, false),
   decompose: (args, F) => {
     const p = scoresOf(args, args.isCausal, args.scale, F)._safeSoftmax(-1);
-    return p.to(args.query.dtype).matmul(args.value);
+    const { query, value } = args;
+    // Probabilities stay in float32, as the sums of a fused kernel do; tensor cores want them in the half type.
+    if (query.device.type === "cpu") return p.matmul(value.to(p.dtype)).to(query.dtype);
+    return p.to(query.dtype).matmul(value);
   },
   vjp: (args, { grad, out, F }) => {
     const { query, key, value, attnMask, isCausal, scale } = args;

@@ -104,7 +104,10 @@ definePointwise({
     "aten::isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
   doc: "Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity.",
   promotion: "bool",
-  check: ({ self, other }) => {
+  check: ({ self, other, rtol, atol }) => {
+    if (rtol < 0 || atol < 0) {
+      throw new RangeError(`isclose: rtol and atol must be 0 or more, got ${rtol} and ${atol}`);
+    }
     if (self.dtype !== other.dtype) {
       throw new TypeError(
         `isclose: self is ${self.dtype.name} and other ${other.dtype.name}; convert one to the other's dtype`,

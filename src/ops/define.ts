@@ -186,7 +186,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     target: schema.target,
     doc: definition.doc,
     kind,
-    meta: erased.meta,
+    meta: kind === "decompose" || definition.view !== undefined ? erased.meta : realOnly(schema.name, erased.meta),
     vjp: erased.vjp ?? null,
     loop: erased.loop ?? null,
     decompose: checkedDecompose(definition, erased),
@@ -201,6 +201,27 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
   });
   if (definition.inplace === true) registerInplace(op);
   return op;
+}
+
+/** Loops and host algorithms compute real numbers: a complex tensor that reaches one is refused, not read as if it were real. */
+function realOnly(name: string, meta: Operator["meta"]): Operator["meta"] {
+  const refuse = (what: string): never => {
+    throw new TypeError(
+      `${name}: ${what} complex64, for which it is not defined here; use viewAsReal(), real() and imag, and join them with F.complex()`,
+    );
+  };
+  const isComplex = (v: unknown): boolean =>
+    typeof v === "object" && v !== null && "dtype" in v && (v.dtype as DType).isComplex;
+  return (args) => {
+    for (const key in args) {
+      const v = args[key];
+      if (typeof v !== "object" || v === null) continue;
+      if (Array.isArray(v) ? v.some(isComplex) : isComplex(v)) refuse("an argument is");
+    }
+    const specs = meta(args);
+    if ("shape" in specs ? specs.dtype.isComplex : specs.some((spec) => spec.dtype.isComplex)) refuse("its result is");
+    return specs;
+  };
 }
 
 /** `meta` is the one source of error texts, so it also runs before a decomposition, whose parts would complain in other words. */

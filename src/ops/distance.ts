@@ -164,7 +164,13 @@ function matrixNorm(x: TensorValue, { ord, axes, keepdim }: MatrixNorm): TensorV
   if (ord === "fro") return x.linalgVectorNorm(2, [row, column], keepdim);
   if (ord === "nuc" || ord === 2 || ord === -2) {
     const values = x.movedim([row, column], [-2, -1]).svdvals();
-    const out = ord === "nuc" ? values.sum([-1]) : ord === 2 ? values.amax([-1]) : values.amin([-1]);
+    // The largest of no singular values is 0.
+    const none = values.shape[values.ndim - 1] === 0;
+    const out = ord === "nuc" || (none && ord === 2)
+      ? values.sum([-1])
+      : ord === 2
+      ? values.amax([-1])
+      : values.amin([-1]);
     if (!keepdim) return out;
     return [row, column].sort((a, b) => a - b).reduce((t, axis) => t.unsqueeze(axis), out);
   }

@@ -224,7 +224,8 @@ defineOp({
       right[b[i] ?? 0] = `s${i}`;
     });
     const needed = new Set([...left, ...right].filter((l) => !l.startsWith("s")));
-    return contractPair({ value: self, labels: left }, { value: other, labels: right }, needed).value;
+    // Sums of integers over an axis that one side broadcasts are int64; the result has the operands' dtype.
+    return contractPair({ value: self, labels: left }, { value: other, labels: right }, needed).value.to(self.dtype);
   },
   samples: (g) => [
     { args: { self: g.tensor([3, 4, 5]), other: g.tensor([4, 3, 2]), dimsSelf: [1, 0], dimsOther: [0, 1] } },

@@ -7,11 +7,24 @@
  */
 import { type DType, float32 } from "../core/mod.ts";
 import { type LoopInput, type LoopNode, ops, pointwise, reduction, scatter, type Value } from "../loops/mod.ts";
-import { add, ceilDiv, constant, type Expr, exprOf, floorDiv, min, mod, mul, sub } from "../symbolic/mod.ts";
+import {
+  add,
+  ceilDiv,
+  constant,
+  contiguousStride,
+  type Expr,
+  exprOf,
+  floorDiv,
+  min,
+  mod,
+  mul,
+  sub,
+} from "../symbolic/mod.ts";
 import { sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import {
+  checkStrided,
   checkWholeStorage,
   diagonalOf,
   positionExpr,
@@ -247,8 +260,12 @@ defineOp({
   schema:
     "aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor",
   doc: "self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage.",
-  meta: ({ self, src, size }) => {
+  meta: ({ self, src, size, stride, storageOffset }) => {
     checkPart("as_strided_scatter", src, size);
+    const { shape, dtype, device } = self;
+    const flags = { isScalar: false, requiresGrad: false };
+    const whole = { shape, dtype, device, stride: contiguousStride(shape), storageOffset: 0, ...flags };
+    checkStrided("as_strided_scatter", whole, size, stride, storageOffset ?? 0);
     return asSelf(self);
   },
   loop: ({ self, src, size, stride, storageOffset }) => {

@@ -8,7 +8,19 @@
  */
 import { computeType, type DType, int32, int64, uint8 } from "../core/mod.ts";
 import { type LoopInput, type LoopNode, ops, pointwise, reduction, type Value } from "../loops/mod.ts";
-import { add, asExpr, type Expr, floorDiv, mod, mul, shapeToText, type Size, sizeLe, sub } from "../symbolic/mod.ts";
+import {
+  add,
+  asExpr,
+  type Expr,
+  floorDiv,
+  mod,
+  mul,
+  shapeToText,
+  type Size,
+  sizeIsZero,
+  sizeLe,
+  sub,
+} from "../symbolic/mod.ts";
 import { defineOp, type TensorSpec } from "./define.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
 import {
@@ -67,6 +79,10 @@ export function pooledShape(where: string, shape: readonly Size[], w: PoolWindow
     );
   }
   const lead = shape.length - rank;
+  // Only a batch may be empty.
+  if (shape.some((s, d) => sizeIsZero(s) && (d > 0 || shape.length === rank + 1))) {
+    throw new TypeError(`${where}: ${shapeToText(shape)} has an empty dimension other than the batch`);
+  }
   const spatial = w.kernel.map((k, d) => {
     const p = w.padding[d] ?? 0;
     const count = windowCount(shape[lead + d] ?? 1, k, w.stride[d] ?? 1, [p, p], w.dilation[d] ?? 1, w.ceilMode);

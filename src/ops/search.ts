@@ -123,7 +123,8 @@ defineOp({
     const { first, inverse, counts } = groupRuns(n, order, compare);
     return [
       picked(self, first),
-      optional(returnInverse || returnCounts, inverse, hostShape(self)),
+      // Of bool tensors PyTorch's algorithm counts by way of the positions, and returns them too.
+      optional(returnInverse || (returnCounts && self.dtype === bool), inverse, hostShape(self)),
       optional(returnCounts, counts, [counts.length]),
     ];
   },
@@ -205,20 +206,24 @@ defineOp({
   ],
 });
 
+/** Dimension 0 of a vector means its elements. Written -1 it is a dimension like others, whose positions and counts are always returned, as in PyTorch. */
+function isVectorAxis(self: { readonly shape: readonly unknown[] }, dim: unknown): boolean {
+  return self.shape.length === 1 && Number(dim) === 0;
+}
+
 defineOp({
   schema:
     "aten::unique_consecutive(Tensor self, bool return_inverse=False, bool return_counts=False, int? dim=None) -> (Tensor, Tensor, Tensor)",
   doc: "Drops elements (or slices along dim) that equal the one before.",
   dataDependent: true,
   meta: ({ self, dim }) => {
-    if (dim === null || self.shape.length === 1) return uniqueSpecs(self);
+    if (dim === null || isVectorAxis(self, dim)) return uniqueSpecs(self);
     const axis = normalizeAxis(Number(dim), self.shape.length, "unique_consecutive");
     const index = { shape: [self.shape[axis] ?? 1], dtype: int64 };
     return [{ shape: self.shape, dtype: self.dtype }, index, index];
   },
   host: ({ self, dim: given, returnInverse, returnCounts }) => {
-    // A vector has no other slices than its elements.
-    const dim = self.shape.length === 1 ? null : given;
+    const dim = given === null || isVectorAxis(self, given) ? null : given;
     const items = dim === null
       ? { ...elementOrder(self), take: (p: readonly number[]) => picked(self, p) }
       : sliceItems(self, normalizeAxis(Number(dim), self.shape.length, "unique_consecutive"));

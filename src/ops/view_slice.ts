@@ -301,13 +301,61 @@ export function stridedPosition(stride: readonly Size[], offset: Size, at: reado
   return at.reduce((sum, i, k) => add(sum, mul(i, exprOf(stride[k] ?? 0))), exprOf(offset));
 }
 
+/** A tensor that has memory says how much. */
+interface WithStorage {
+  readonly storage?: { readonly buffer?: { readonly byteLength: number } | null };
+}
+
+/**
+ * Checks that a part with its own strides lies in memory: within the storage where there is one, else within what self itself reaches.
+ *
+ * @throws {TypeError} for sizes and strides of different length; {RangeError} for negative numbers and elements beyond the memory.
+ */
+export function checkStrided(
+  where: string,
+  self: MetaInput,
+  size: readonly Size[],
+  stride: readonly Size[],
+  offset: Size,
+): void {
+  if (size.length !== stride.length) {
+    throw new TypeError(`${where}: size ${shapeToText(size)} and stride ${shapeToText(stride)} differ in length`);
+  }
+  for (const n of [...size, ...stride, offset]) {
+    if (sizeLt(n, 0)) {
+      throw new RangeError(
+        `${where}: size ${shapeToText(size)}, stride ${shapeToText(stride)} and offset ${offset} must not be negative`,
+      );
+    }
+  }
+  const last = lastPosition(size, stride, offset);
+  const bytes = (self as WithStorage).storage?.buffer?.byteLength;
+  const limit = bytes !== undefined
+    ? Math.floor(bytes / self.dtype.bytes)
+    : lastPosition(self.shape, self.stride, self.storageOffset) + 1;
+  // Symbolic sizes are NaN here: a guarded call has the memory that was traced.
+  if (last >= limit) {
+    throw new RangeError(
+      `${where}: size ${shapeToText(size)}, stride ${
+        shapeToText(stride)
+      } and offset ${offset} reach element ${last}, but ` +
+        `the memory of a tensor of shape ${shapeToText(self.shape)} has ${limit}`,
+    );
+  }
+}
+
+/** The largest position that strides reach; -1 for no elements, NaN where a size is symbolic. */
+function lastPosition(size: readonly Size[], stride: readonly Size[], offset: Size): number {
+  const number = (s: Size): number => typeof s === "number" ? s : NaN;
+  if (size.some((s) => s === 0)) return -1;
+  return size.reduce((at: number, s, d) => at + (number(s) - 1) * number(stride[d] ?? 0), number(offset));
+}
+
 defineOp({
   schema: "aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)",
   doc: "A view of self's storage with any shape, strides and offset.",
   meta: ({ self, size, stride, storageOffset }) => {
-    if (size.length !== stride.length) {
-      throw new TypeError(`as_strided: size ${shapeToText(size)} and stride ${shapeToText(stride)} differ in length`);
-    }
+    checkStrided("as_strided", self, size, stride, storageOffset ?? self.storageOffset);
     return { shape: size, stride, storageOffset: storageOffset ?? self.storageOffset, dtype: self.dtype };
   },
   loop: ({ self, stride }, out) => {

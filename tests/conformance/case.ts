@@ -47,6 +47,7 @@ const POSITIONS: Readonly<Record<string, number>> = {
   "aten.kthvalue.default": 1,
   "aten.mode.default": 1,
   "aten.median.dim": 1,
+  "aten.nanmedian.dim": 1,
   "aten.argsort.default": 0,
 };
 

@@ -1,0 +1,261 @@
+/**
+ * Bandwidth of the C++ kernels of elementwise and reduction operators on 16 Mi float32 elements, beside a plain copy in the same run.
+ *
+ * `deno task bench operators [-- NAME …]` or `deno run -A bench/operators.ts [--json] [NAME …]`. Counted are the bytes of inputs read once and of results
+ * written once; results go into memory that exists already, as in a plan that reuses buffers. The copy is the faster one of memmove (`TypedArray.set`) and
+ * the compiled `out.copy_(x)`; each operator's calls alternate with copies, and the fastest of both count, which other load on the machine disturbs least.
+ */
+import { compile, float16, float32, int64, type Tensor, tensor, zeros } from "../mod.ts";
+import { registerLibrary } from "../src/capture/mod.ts";
+import { dispatch, tensorFrom } from "../src/tensor/mod.ts";
+import { getOp } from "../src/ops/mod.ts";
+import { print, printTable, timed } from "./support.ts";
+
+/** Rows and columns of the operands: 16 Mi elements. */
+const SIDE = 4096;
+const ELEMENTS = SIDE * SIDE;
+const ROUNDS = 12;
+/** What an operator should reach of the copy's bandwidth. */
+const AIM = 0.8;
+
+const UNARY = [
+  "abs",
+  "acos",
+  "acosh",
+  "asin",
+  "asinh",
+  "atan",
+  "atanh",
+  "ceil",
+  "cos",
+  "cosh",
+  "deg2rad",
+  "digamma",
+  "elu",
+  "celu",
+  "erf",
+  "erfc",
+  "erfinv",
+  "exp",
+  "exp2",
+  "expm1",
+  "floor",
+  "frac",
+  "gelu",
+  "hardsigmoid",
+  "hardswish",
+  "hardtanh",
+  "i0",
+  "leaky_relu",
+  "lgamma",
+  "log",
+  "log10",
+  "log1p",
+  "log2",
+  "log_sigmoid",
+  "logit",
+  "mish",
+  "nan_to_num",
+  "neg",
+  "reciprocal",
+  "relu",
+  "relu6",
+  "round",
+  "rsqrt",
+  "selu",
+  "sigmoid",
+  "sign",
+  "silu",
+  "sin",
+  "sinc",
+  "sinh",
+  "softplus",
+  "softshrink",
+  "hardshrink",
+  "sqrt",
+  "square",
+  "tan",
+  "tanh",
+  "trunc",
+  "isnan",
+  "isfinite",
+  "signbit",
+  "logical_not",
+] as const;
+const BINARY = [
+  "add.Tensor",
+  "sub.Tensor",
+  "mul.Tensor",
+  "div.Tensor",
+  "maximum",
+  "minimum",
+  "fmax",
+  "fmin",
+  "pow.Tensor_Tensor",
+  "atan2",
+  "fmod.Tensor",
+  "remainder.Tensor",
+  "floor_divide",
+  "hypot",
+  "copysign.Tensor",
+  "logaddexp",
+  "xlogy.Tensor",
+  "nextafter",
+  "eq.Tensor",
+  "lt.Tensor",
+  "logical_and",
+] as const;
+
+/** One row: what is run on two matrices, and the bytes that it has to move. */
+interface Row {
+  readonly name: string;
+  readonly run: (x: Tensor, y: Tensor) => Tensor;
+  /** Float32 operands read whole. */
+  readonly reads: 1 | 2 | 3;
+}
+
+function target(name: string): ReturnType<typeof getOp> {
+  return getOp(`aten.${name.includes(".") ? name : `${name}.default`}`);
+}
+
+function call(name: string, ...given: readonly unknown[]): Tensor {
+  const op = target(name);
+  const args = Object.fromEntries(given.map((value, i) => [op.schema.args[i]?.key ?? "", value]));
+  const result = dispatch(op, args);
+  return (Array.isArray(result) ? result[0] : result) as Tensor;
+}
+
+/** A reduction or scan with its arguments after `self`. */
+function axis(name: string, label: string, ...rest: readonly unknown[]): Row {
+  return { name: `${name.split(".")[0]} ${label}`, reads: 1, run: (x) => call(name, x, ...rest) };
+}
+
+const ROWS: readonly Row[] = [
+  ...UNARY.map((name): Row => ({ name, reads: 1, run: (x) => call(name, x) })),
+  { name: "clamp", reads: 1, run: (x) => call("clamp", x, 0.25, 0.75) },
+  { name: "pow 3", reads: 1, run: (x) => call("pow.Tensor_Scalar", x, 3) },
+  { name: "pow 2.5", reads: 1, run: (x) => call("pow.Tensor_Scalar", x, 2.5) },
+  { name: "add number", reads: 1, run: (x) => x.add(1.5) },
+  { name: "gelu tanh", reads: 1, run: (x) => call("gelu", x, "tanh") },
+  { name: "to float16", reads: 1, run: (x) => x.to(float16) },
+  { name: "to int64", reads: 1, run: (x) => x.to(int64) },
+  ...BINARY.map((name): Row => ({ name: name.split(".")[0] ?? name, reads: 2, run: (x, y) => call(name, x, y) })),
+  { name: "lerp", reads: 2, run: (x, y) => call("lerp.Scalar", x, y, 0.3) },
+  { name: "where", reads: 2, run: (x, y) => call("where.self", x.gt(0.5), x, y) },
+  { name: "transpose copy", reads: 1, run: (x) => x.t().clone().view([ELEMENTS]) },
+  ...[
+    "sum",
+    "mean",
+    "amax",
+    "amin",
+    "prod.dim_int",
+    "logsumexp",
+    "var.correction",
+    "argmax",
+    "linalg_vector_norm",
+    "any.dim",
+    "count_nonzero.dim_IntList",
+  ]
+    .flatMap((name): Row[] => {
+      const single = ["prod.dim_int", "argmax", "any.dim"].includes(name);
+      const full = name === "sum" || name === "mean"
+        ? `${name}.dim_IntList`.replace("mean.dim_IntList", "mean.dim")
+        : name;
+      const at = (dim: number): unknown[] => {
+        if (full === "linalg_vector_norm") return [2, [dim]];
+        return [single ? dim : [dim]];
+      };
+      return [axis(full, "of rows", ...at(1)), axis(full, "of columns", ...at(0))];
+    }),
+  axis("sum", "of all"),
+  axis("mean", "of all"),
+  axis("max", "of all"),
+  axis("min", "of all"),
+  axis("argmax", "of all"),
+  axis("prod", "of all"),
+  axis("std", "of all"),
+  axis("norm.Scalar", "of all"),
+  axis("any", "of all"),
+  axis("softmax.int", "of rows", 1),
+  axis("softmax.int", "of columns", 0),
+  axis("log_softmax.int", "of rows", 1),
+  axis("cumsum", "of rows", 1),
+  axis("cumsum", "of columns", 0),
+  axis("cumprod", "of rows", 1),
+  axis("logcumsumexp", "of rows", 1),
+  axis("cummax", "of rows", 1),
+];
+
+const flags = Deno.args.filter((a) => a.startsWith("--"));
+const asked = Deno.args.filter((a) => !a.startsWith("--"));
+const rows = ROWS.filter((row) =>
+  asked.length === 0 || asked.some((name) => row.name === name || row.name.split(" ")[0] === name)
+);
+
+const data = Float32Array.from(
+  { length: ELEMENTS },
+  (_, i) => 0.05 + 0.9 * ((i * 2654435761 % 4294967296) / 4294967296),
+);
+const x = tensorFrom([SIDE, SIDE], data, float32);
+const y = tensorFrom([SIDE, SIDE], data.slice().reverse(), float32);
+const from = new Float32Array(ELEMENTS).fill(1);
+const to = new Float32Array(ELEMENTS);
+const copied = zeros([SIDE, SIDE]);
+const copyKernel = compile((a: Tensor, out: Tensor) => void out.copy_(a), { mode: "aot" });
+copyKernel(x, copied);
+await copyKernel.ready();
+const copyBytes = 2 * 4 * ELEMENTS;
+/** Gigabytes a second of the faster copy. */
+function copySpeed(): number {
+  const ms = Math.min(timed(() => to.set(from)), timed(() => copyKernel(x, copied)));
+  return copyBytes / ms / 1e6;
+}
+
+interface Measured {
+  readonly name: string;
+  readonly gb_s: number;
+  readonly copy_gb_s: number;
+  readonly share: number;
+}
+const measured: Measured[] = [];
+for (const row of rows) {
+  const small = row.run(tensor([[0.25, 0.5], [0.5, 0.25]]), tensor([[0.5, 0.5], [0.25, 0.75]]));
+  // The result's shape, without an eager run over 16 Mi elements: reductions drop an axis, the others keep the operand's size.
+  const shape = small.numel === 1 && small.ndim === 0
+    ? []
+    : small.ndim === 1
+    ? [row.name === "transpose copy" ? ELEMENTS : SIDE]
+    : [SIDE, SIDE];
+  const out = zeros(shape, { dtype: small.dtype });
+  const step = (a: Tensor, b: Tensor, into: Tensor): void => void into.copy_(row.run(a, b));
+  // The function and what it holds are the benchmark's own: nothing of it can change between calls.
+  registerLibrary({ step });
+  const fn = compile(step, { mode: "aot", fullgraph: true });
+  fn(x, y, out);
+  await fn.ready();
+  const bytes = row.reads * 4 * ELEMENTS + out.numel * small.dtype.bytes;
+  let best = Infinity;
+  let copy = 0;
+  for (let i = 0; i < ROUNDS; i++) {
+    copy = Math.max(copy, copySpeed());
+    best = Math.min(best, timed(() => fn(x, y, out)));
+  }
+  const speed = bytes / best / 1e6;
+  measured.push({ name: row.name, gb_s: speed, copy_gb_s: copy, share: speed / copy });
+  if (flags.includes("--progress")) {
+    print(`${row.name}: ${speed.toFixed(1)} GB/s, copy ${copy.toFixed(1)}, ${(100 * speed / copy).toFixed(0)} %`);
+  }
+}
+if (flags.includes("--json")) print(JSON.stringify(measured));
+else {
+  printTable(
+    ["operator", "GB/s", "copy GB/s", "% of copy"],
+    measured.map((m) => [m.name, m.gb_s.toFixed(1), m.copy_gb_s.toFixed(1), (100 * m.share).toFixed(0)]),
+  );
+  const slow = measured.filter((m) => m.share < AIM);
+  print(
+    `${measured.length - slow.length} of ${measured.length} reach ${AIM * 100} % of the copy; below: ${
+      slow.map((m) => m.name).join(", ") || "none"
+    }`,
+  );
+}
