@@ -11,9 +11,10 @@ import {
   type GraphInput,
   type GraphModule,
   type GraphResult,
+  type KeptPrograms,
   sizeReader,
 } from "../capture/mod.ts";
-import { config, log } from "../core/mod.ts";
+import { config, InternalError, log } from "../core/mod.ts";
 import { type Graph, graphToText, verifyGraph } from "../graph/mod.ts";
 import { evaluate } from "../symbolic/mod.ts";
 import { isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
@@ -21,7 +22,7 @@ import type { Origin } from "./functionalize.ts";
 import { functionalProgram, jointProgram, type ResultRecipe, type WriteBack } from "./joint_graph.ts";
 import { partitionJoint } from "./partition.ts";
 import type { KeepWhole } from "./recorder.ts";
-import { assemble, type CompiledProgram, originReader, recordCall, writeBack } from "./runtime.ts";
+import { announceWrites, assemble, type CompiledProgram, originReader, recordCall, writeBack } from "./runtime.ts";
 
 /** A functional graph for a compiler, and what it may do with its inputs. */
 export interface CompileRequest {
@@ -55,6 +56,11 @@ export interface AotOptions {
   readonly keepWhole?: KeepWhole;
   /** Finds an inference program compiled before, so that its graph need not be made functional again. */
   readonly restore?: (module: GraphModule, context: BackendContext) => RestoredProgram | null;
+  /** Names inference programs, and finds them by name alone. */
+  readonly kept?: {
+    nameOf(module: GraphModule, context: BackendContext): string | null;
+    restore(name: string, attributes: ReadonlyMap<string, Tensor>, context: BackendContext): RestoredProgram | null;
+  };
 }
 
 /**
@@ -70,8 +76,8 @@ export interface AotOptions {
  * ```
  */
 export function aotBackend(options: AotOptions): CompilerBackend {
-  const { forward, backward = forward, keepWhole = () => false, restore } = options;
-  return (module, exampleInputs, context) => {
+  const { forward, backward = forward, keepWhole = () => false, restore, kept } = options;
+  const backend: CompilerBackend = (module, exampleInputs, context) => {
     const requiresGrad = (origin: Origin): boolean =>
       (origin.kind === "input" ? exampleInputs[origin.index] : module.attributes.get(origin.path))?.requiresGrad ===
         true;
@@ -79,10 +85,26 @@ export function aotBackend(options: AotOptions): CompilerBackend {
       const restored = restore?.(module, context) ?? null;
       return restored === null
         ? compileInference(module, forward, keepWhole, context)
-        : inferenceCall(module, restored, sizeReader(module.graph));
+        : inferenceCall(module.attributes, restored, sizeReader(module.graph));
     }
     return compileTraining(module, requiresGrad, forward, backward, keepWhole, context);
   };
+  return kept === undefined ? backend : Object.assign(backend, { kept: keptInference(kept) });
+}
+
+function keptInference(kept: NonNullable<AotOptions["kept"]>): KeptPrograms {
+  return {
+    nameOf: (module, context) => module.differentiable.includes(true) ? null : kept.nameOf(module, context),
+    restore: (name, attributes, context) => {
+      const found = kept.restore(name, attributes, context);
+      // What is kept has no symbols.
+      return found === null ? null : inferenceCall(attributes, found, () => noSize);
+    },
+  };
+}
+
+function noSize(): never {
+  throw new InternalError("a graph from the cache asks a size");
 }
 
 function checked(graph: Graph, title: string): void {
@@ -106,20 +128,21 @@ function compileInference(
   checked(program.graph, "inference graph");
   const { graph, attributes, writes, recipes } = program;
   const compiled = compiler({ graph, attributes, writes, kind: "inference", context, captured: { module, recipes } });
-  return inferenceCall(module, { compiled, writes, recipes }, sizeReader(graph));
+  return inferenceCall(module.attributes, { compiled, writes, recipes }, sizeReader(graph));
 }
 
 /** The captured function over its compiled functional graph. */
 function inferenceCall(
-  module: GraphModule,
+  attributes: ReadonlyMap<string, Tensor>,
   program: RestoredProgram,
   readSizes: ReturnType<typeof sizeReader>,
 ): CompiledFunction {
   const { compiled, writes, recipes } = program;
-  const read = originReader(module.attributes);
+  const read = originReader(attributes);
   // The common case: results as they come, nothing written.
   const plain = writes.length === 0 && recipes.every((r, i) => r.kind === "result" && r.index === i);
   const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
+    if (writes.length > 0) announceWrites(program, read, inputs);
     const results = compiled(inputs);
     if (plain) return results;
     writeBack(program, compiled.donated, read, inputs, results);
@@ -163,6 +186,7 @@ function compileTraining(
   const read = originReader(attributes);
   const readSizes = sizeReader(parts.forward);
   const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
+    announceWrites(joint, read, inputs);
     const results = noGrad(() => forward(inputs));
     writeBack(joint, forward.donated, read, inputs, results);
     const sizes = readSizes(inputs);

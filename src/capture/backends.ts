@@ -44,11 +44,19 @@ export interface BackendContext {
 export type CompileMode = "default" | "reduce-overhead" | "max-autotune" | "aot";
 
 /** Compiles a graph. `exampleInputs` are the real tensors of this call. */
-export type CompilerBackend = (
-  module: GraphModule,
-  exampleInputs: readonly Tensor[],
-  context: BackendContext,
-) => CompiledFunction;
+export interface CompilerBackend {
+  (module: GraphModule, exampleInputs: readonly Tensor[], context: BackendContext): CompiledFunction;
+  /** How another process finds what was compiled; absent if the backend keeps nothing. */
+  readonly kept?: KeptPrograms;
+}
+
+/** A backend's memory of compiled graphs beyond this process. */
+export interface KeptPrograms {
+  /** The name, a text, under which the compiled form of a captured graph is or will be kept; null if it is not. */
+  nameOf(module: GraphModule, context: BackendContext): string | null;
+  /** Finds the compiled form by name, without the graph; null if it cannot run at once. */
+  restore(name: string, attributes: ReadonlyMap<string, Tensor>, context: BackendContext): CompiledFunction | null;
+}
 
 const backends = new Map<string, CompilerBackend>();
 

@@ -43,6 +43,23 @@ interface Assigned {
   value: unknown;
 }
 
+/** What the trace relied on of one function: another process must find the same. */
+export interface FunctionNote {
+  readonly fn: AnyFunction;
+  /** Where it was found, if it is a method, getter or setter. */
+  readonly home: object | null;
+  /** Its free names: where they come from, and the value if the trace saw it. */
+  readonly free: Map<string, FreeNote>;
+  /** It uses private members or the `this` around it. */
+  readonly needsAccess: boolean;
+}
+
+/** One free name. */
+export interface FreeNote {
+  readonly kind: FreeVariable["kind"] | "global" | "none";
+  seen: { readonly value: unknown } | null;
+}
+
 /** A function compiled by Tessera shows the function that it was made from under this key. */
 export const ORIGINAL: unique symbol = Symbol.for("tessera.capture.original") as never;
 
@@ -53,6 +70,7 @@ export class Closures {
   readonly #prepared = new Map<AnyFunction, AnyFunction>();
   readonly #pinned = new Set<AnyFunction>();
   readonly #assigned: Assigned[] = [];
+  readonly #notes = new Map<AnyFunction, FunctionNote>();
   /** What an eager run could give access to. */
   readonly #subjects = new Map<AnyFunction, Subject>();
   /** The trace cannot be used before its subjects are served. */
@@ -66,6 +84,30 @@ export class Closures {
   /** Functions whose closures an eager run would open, so that guards become cheap or writes possible. */
   get unserved(): Subject[] {
     return [...this.#subjects.values()].filter((s) => !isServed(s));
+  }
+
+  /** The user's functions and classes that the trace ran or may have run. */
+  get notes(): readonly FunctionNote[] {
+    return [...this.#notes.values()];
+  }
+
+  #note(
+    fn: AnyFunction,
+    { free, privates, kind, usesOuterThis }: FunctionSyntax,
+    home: object | null,
+    variables: readonly FreeVariable[],
+  ): FunctionNote {
+    const needsAccess = privates.length > 0 || (kind === "arrow" && usesOuterThis);
+    const known = new Map(variables.map((v) => [v.name, v.kind]));
+    const kindOf = (name: string): FreeNote["kind"] => known.get(name) ?? (name in globalThis ? "global" : "none");
+    const note: FunctionNote = {
+      fn,
+      home,
+      needsAccess,
+      free: new Map(free.map((name) => [name, { kind: kindOf(name), seen: null }])),
+    };
+    this.#notes.set(fn, note);
+    return note;
   }
 
   /** Whether the trace has assumed what only an eager run can show. */
@@ -178,8 +220,9 @@ export class Closures {
     };
     const wantsAccess = subject.names.length > 0 || subject.privates.length > 0 || subject.wantsThis;
     if (wantsAccess) this.#subjects.set(fn, subject);
+    const note = this.#note(fn, syntax, home, free);
     const scope = Object.create(null) as Record<string, unknown>;
-    for (const variable of free) this.#bind(scope, fn, variable);
+    for (const variable of free) this.#bind(scope, fn, variable, note);
     this.#bindGlobals(scope, syntax);
     const tracer = this.#tracer;
     const helpers = helpersFor(tracer, {
@@ -233,7 +276,7 @@ export class Closures {
     }
   }
 
-  #bind(scope: object, fn: AnyFunction, variable: FreeVariable): void {
+  #bind(scope: object, fn: AnyFunction, variable: FreeVariable, note: FunctionNote): void {
     const { name, value } = variable;
     // Looked at when it is used: what a call does not use needs no check.
     let seen: { readonly value: unknown } | null = null;
@@ -249,6 +292,7 @@ export class Closures {
             ? this.#tracer.function(value)
             : value;
           seen = { value: shown };
+          noteSeen(note, name, value);
         }
         return seen.value;
       },
@@ -316,16 +360,26 @@ export class Closures {
       if (
         typeof descriptor?.value === "function" ||
         (descriptor?.writable === false && typeof descriptor.value !== "object")
-      ) continue;
+      ) {
+        if (typeof descriptor?.value !== "function") {
+          this.#tracer.keepHere(`${name} has static members and is instantiated inside`);
+        }
+        continue;
+      }
       if (syntax.kind === "class") {
         this.#tracer.breakGraph(`${name} has the static member ${String(key)} and is instantiated inside`, remedy);
       }
     }
     this.#pinPrototype(cls, syntax);
     const free = this.#freeVariables(cls, syntax, null);
-    for (const variable of free) this.#pinVariable(cls, syntax, variable, remedy);
+    const note = this.#note(cls, syntax, null, free);
+    for (const variable of free) {
+      this.#pinVariable(cls, syntax, variable, remedy);
+      noteSeen(note, variable.name, variable.value);
+    }
     const unknown = syntax.free.filter((n) => !free.some((v) => v.name === n) && !isIntrinsicName(n));
     for (const n of unknown) if (n in globalThis) globalMember(this.#tracer, n);
+    for (const n of syntax.free) if (ENVIRONMENTAL.has(n)) this.#tracer.keepHere(`${name} reads ${n}`);
     const parent: unknown = Reflect.getPrototypeOf(cls);
     if (typeof parent === "function" && parent !== Function.prototype) this.pin(parent);
   }
@@ -366,6 +420,7 @@ export class Closures {
 
 /** What a trace sees under a global name. */
 export function globalMember(tracer: Tracer, name: string): unknown {
+  if (ENVIRONMENTAL.has(name)) tracer.keepHere(`it reads ${name}`);
   const value: unknown = Reflect.get(globalThis, name);
   if (value === globalThis) return globalView(tracer);
   if (!isIntrinsicName(name)) {
@@ -443,6 +498,14 @@ function mathWithoutChance(tracer: Tracer): Math {
       return Reflect.get(target, key);
     },
   });
+}
+
+/** Globals of the engine that show what this process and machine are; a trace may rely on them, another process may not. */
+const ENVIRONMENTAL: ReadonlySet<string> = new Set(["navigator", "location", "Intl"]);
+
+function noteSeen(note: FunctionNote, name: string, value: unknown): void {
+  const free = note.free.get(name);
+  if (free !== undefined) free.seen ??= { value };
 }
 
 function nameOf(fn: AnyFunction): string {

@@ -228,4 +228,4 @@ export function scan<C extends Tree, X extends Tree, Y extends Tree>(
   return [carry, stacked as Y];
 }
 
-registerLibrary({ cond, whileLoop, scan });
+registerLibrary({ cond, whileLoop, scan }, "control");

@@ -28,6 +28,11 @@ function mark(t: Tensor, dim: number, value: Mark, where: string): void {
   marks.set(t, map);
 }
 
+/** Whether the caller has marked dimensions of this tensor. */
+export function hasMarks(t: Tensor): boolean {
+  return marks.has(t);
+}
+
 /**
  * Asks that a dimension of this tensor be a symbol in functions compiled for it, so that other sizes need no new compilation.
  *
@@ -86,13 +91,15 @@ export class SizeMemory {
     this.#tensors.set(key, new WeakRef(t));
   }
 
-  /** The sizes with which an input enters a trace. */
-  sizesOf(source: Source, t: Tensor, env: ShapeEnv): InputSizes {
-    const key = source.toString();
-    const sizes = t.shape.map(Number);
+  /** Notes an input that a stored capture serves, as a trace would have. */
+  noteInput(source: Source, t: Tensor): void {
+    this.noteTensor(source, t);
+    this.#remember(source.toString(), t.shape.map(Number));
+  }
+
+  /** Sizes as they are known now: null marks a dimension that has been seen with several. */
+  #remember(key: string, sizes: readonly number[]): (number | null)[] {
     const before = this.#sizes.get(key);
-    const own = marks.get(t);
-    // null marks a dimension that has been seen with several sizes.
     const memory = sizes.map((size, d): number | null => {
       if (before === undefined || before.length !== sizes.length) return size;
       const last = before[d] ?? null;
@@ -101,6 +108,15 @@ export class SizeMemory {
       return null;
     });
     this.#sizes.set(key, memory);
+    return memory;
+  }
+
+  /** The sizes with which an input enters a trace. */
+  sizesOf(source: Source, t: Tensor, env: ShapeEnv): InputSizes {
+    const key = source.toString();
+    const sizes = t.shape.map(Number);
+    const own = marks.get(t);
+    const memory = this.#remember(key, sizes);
     const shape = sizes.map((size, d): Size => {
       const wish = own?.get(d);
       if (wish?.kind === "static" || this.#dynamic === false) return size;

@@ -12,11 +12,13 @@ import * as core from "../core/mod.ts";
 const functions = new WeakSet<object>();
 const prototypes = new WeakSet<object>();
 const namespaces = new WeakSet<object>();
+const roots = new Map<string, object>();
 
-/** Declares that everything exported by a module is Tessera's own. Modules above this layer register themselves. */
-export function registerLibrary(exports: object): void {
+/** Declares that everything exported by a module is Tessera's own. Modules above this layer register themselves; by the name, another process finds the same. */
+export function registerLibrary(exports: object, name: string | null = null): void {
   if (namespaces.has(exports)) return;
   namespaces.add(exports);
+  if (name !== null) roots.set(name, exports);
   for (const value of Object.values(exports)) registerValue(value);
 }
 
@@ -26,6 +28,12 @@ function registerValue(value: unknown): void {
     const prototype: unknown = value.prototype;
     if (typeof prototype === "object" && prototype !== null) registerPrototype(prototype);
   } else if (isNamespace(value)) registerLibrary(value);
+}
+
+/** Declares a function to run as it is inside a trace. */
+// deno-lint-ignore ban-types
+export function registerLibraryFunction(fn: Function): void {
+  functions.add(fn);
 }
 
 function registerPrototype(prototype: object): void {
@@ -50,7 +58,14 @@ function isNamespace(value: unknown): value is object {
   return Reflect.get(value, Symbol.toStringTag) === "Module" || value === tensor.F;
 }
 
-for (const module of [tensor, autograd, nn, optim, symbolic, core]) registerLibrary(module);
+for (const [name, module] of Object.entries({ tensor, autograd, nn, optim, symbolic, core })) {
+  registerLibrary(module, name);
+}
+
+/** The namespaces of Tessera by their names. */
+export function libraryNamespaces(): ReadonlyMap<string, object> {
+  return roots;
+}
 
 /** Tells whether a function is Tessera's own. */
 // deno-lint-ignore ban-types

@@ -8,6 +8,7 @@
 import { stripTypeScriptTypes } from "node:module";
 import { parse, type Token } from "acorn";
 import type { SourceLocation } from "../graph/mod.ts";
+import { sha256 } from "../runtime/mod.ts";
 import { constantNames, importsOf } from "./program_names.ts";
 import type { FunctionSyntax, RewrittenFunction } from "./syntax.ts";
 
@@ -24,6 +25,8 @@ interface ProgramFile {
   /** The text without spaces, comments and punctuation that printers choose freely. */
   readonly squeezed: string;
   readonly imports: readonly string[];
+  /** Of the file as it stands on disk. */
+  readonly hash: string;
 }
 
 const files = new Map<string, ProgramFile | null>();
@@ -39,11 +42,12 @@ function load(url: string): ProgramFile | null {
 function read(url: string): ProgramFile | null {
   if (!url.startsWith("file:")) return null;
   try {
-    const raw = Deno.readTextFileSync(new URL(url));
+    const bytes = Deno.readFileSync(new URL(url));
+    const raw = new TextDecoder().decode(bytes);
     const text = /\.[cm]?ts$/.test(url) ? stripTypeScriptTypes(raw, TRANSFORM) : raw;
-    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g)]
+    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*["']((?:\.{1,2}\/|\/|file:)[^"']+)["']/g)]
       .map((m) => new URL(m[1] ?? "", url).href);
-    return { url, text, squeezed: squeeze(text), imports };
+    return { url, text, squeezed: squeeze(text), imports, hash: sha256(bytes) };
   } catch {
     // No permission, no such file, or syntax that the stripper does not know: nothing is proven then.
     return null;
@@ -57,24 +61,47 @@ function squeeze(text: string): string {
 /** Tessera's own files hold no functions of the user. */
 const LIBRARY = new URL("../", import.meta.url).href;
 
-/** All files that hold a function's text, looked for from `start` through imports: the same text may stand in several. */
-// deno-lint-ignore ban-types
-function filesOf(fn: Function, start: readonly string[]): ProgramFile[] {
-  const wanted = squeeze(Function.prototype.toString.call(fn));
-  const queue = [...start];
+/** A file of the program as another process finds it again; the hash is null if it cannot be read. */
+export type FileEvidence = readonly [url: string, hash: string | null];
+
+/** The hash of a file's text as it stands on disk, or null. */
+export function hashOfFile(url: string): string | null {
+  try {
+    return url.startsWith("file:") ? sha256(Deno.readFileSync(new URL(url))) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** All files from which it was concluded which names never change; null if there are too many to look at. */
+export function filesAround(start: readonly string[]): FileEvidence[] | null {
+  const reached = reach(start);
+  if (reached.length >= MOST_FILES) return null;
+  return reached.map((url): FileEvidence => [url, load(url)?.hash ?? null]);
+}
+
+/** The files reached from `start` through imports, Tessera's own left out, nearest first. */
+function reach(start: readonly string[]): string[] {
+  const queue = [...new Set(start)];
   const seen = new Set(queue);
-  const out: ProgramFile[] = [];
   for (let at = 0; at < queue.length && at < MOST_FILES; at++) {
-    const file = load(queue[at] ?? "");
-    if (file === null) continue;
-    if (file.squeezed.includes(wanted)) out.push(file);
-    for (const next of file.imports) {
+    for (const next of load(queue[at] ?? "")?.imports ?? []) {
       if (seen.has(next) || next.startsWith(LIBRARY)) continue;
       seen.add(next);
       queue.push(next);
     }
   }
-  return out;
+  return queue.slice(0, MOST_FILES);
+}
+
+/** All files that hold a function's text, looked for from `start` through imports: the same text may stand in several. */
+// deno-lint-ignore ban-types
+function filesOf(fn: Function, start: readonly string[]): ProgramFile[] {
+  const wanted = squeeze(Function.prototype.toString.call(fn));
+  return reach(start).flatMap((url) => {
+    const file = load(url);
+    return file !== null && file.squeezed.includes(wanted) ? [file] : [];
+  });
 }
 
 const found = new WeakMap<object, readonly ProgramFile[]>();

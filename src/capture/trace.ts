@@ -10,7 +10,7 @@ import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode } fr
 import { edgeOf, type TapeNode } from "../autograd/mod.ts";
 import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
 import type { Subject } from "./accessors.ts";
-import { Closures } from "./closures.ts";
+import { Closures, type FunctionNote } from "./closures.ts";
 import type { SizeMemory } from "./dynamic.ts";
 import { collectEffects, type Effect, replay } from "./effects.ts";
 import { GraphBreak } from "./graph_break.ts";
@@ -28,10 +28,13 @@ export interface Entry {
   readonly compiled: CompiledFunction;
   /** Runs the call whose values the guards have fetched. */
   readonly run: (values: readonly unknown[]) => unknown;
-  readonly module: GraphModule;
+  /** Null if it was found in the cache. */
+  readonly module: GraphModule | null;
   readonly effects: readonly Effect[];
   readonly remarks: readonly Remark[];
   readonly unserved: readonly Subject[];
+  /** For `explain`: why no other process can use it; null if one can. */
+  readonly keptHere?: string | null;
 }
 
 /** What one capture needs. */
@@ -58,6 +61,8 @@ export interface Trace {
   readonly distinct: GuardInput["distinct"];
   /** Closures whose guards become cheap once an eager run has opened them. */
   readonly unserved: readonly Subject[];
+  /** The user's functions that were run. */
+  readonly notes: readonly FunctionNote[];
 }
 
 /**
@@ -102,7 +107,7 @@ export function traceFunction(request: TraceRequest): Trace {
       null,
     );
   }
-  return { ...finish(tracer, result), unserved: closures.unserved };
+  return { ...finish(tracer, result), unserved: closures.unserved, notes: closures.notes };
 }
 
 /** Thrown where a trace cannot go on before an eager run has given access to closures. */
@@ -123,7 +128,7 @@ export class NeedsAccess extends Error {
   }
 }
 
-function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved"> {
+function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "notes"> {
   const extra: Source[] = [];
   const maker = new TemplateMaker(tracer, extra);
   const output = maker.make(result);
@@ -316,7 +321,7 @@ export function compileTrace(
 }
 
 /** The way from the values of a call to its result. */
-function runner(
+export function runner(
   compiled: CompiledFunction,
   inputCount: number,
   output: Template,

@@ -106,6 +106,7 @@ export class Tracer implements DispatchMode, Tracing {
   /** How often each attribute path was asked for. */
   readonly #paths = new Map<string, number>();
   #writes = 0;
+  #keptHere: string | null = null;
   #firstCall: CallNode | null = null;
   readonly #start = storageClock();
 
@@ -147,6 +148,16 @@ export class Tracer implements DispatchMode, Tracing {
   /** The record behind a proxy of this trace. */
   recordOf(proxy: object): ProxyRecord | null {
     return this.#records.get(proxy) ?? null;
+  }
+
+  /** Why no other process may use what is captured here, or null. */
+  get keptHere(): string | null {
+    return this.#keptHere;
+  }
+
+  /** Notes that another process could not check again what the trace relies on. */
+  keepHere(reason: string): void {
+    this.#keptHere ??= reason;
   }
 
   /** Throws a break and remembers it. */

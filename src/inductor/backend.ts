@@ -14,11 +14,18 @@ import {
 } from "../aot_autograd/mod.ts";
 import { type BackendContext, type GraphModule, registerBackend } from "../capture/mod.ts";
 import { InternalError, isStageEnabled } from "../core/mod.ts";
-import { isTensorMeta, type NodeValue } from "../graph/mod.ts";
+import { type Graph, isTensorMeta, type NodeValue } from "../graph/mod.ts";
 import { findToolchain, hasFfi } from "../runtime/cpu/mod.ts";
 import type { CacheKey } from "../runtime/mod.ts";
-import { type GraphArtifact, loadProgram, programKey, saveProgram } from "./cache/graph_cache.ts";
-import { emitCompile } from "./observe.ts";
+import {
+  type GraphArtifact,
+  loadProgram,
+  type ProgramArtifact,
+  programKey,
+  programKeyOf,
+  saveProgram,
+} from "./cache/graph_cache.ts";
+import { emitCompile, isObserved } from "./observe.ts";
 import { setEagerBackend, type Tensor } from "../tensor/mod.ts";
 import { CompiledGraph, type GraphValue, targetOf, type TierPolicy } from "./compiled_graph.ts";
 import { InductorEagerBackend } from "./eager_backend.ts";
@@ -95,35 +102,79 @@ export function compileProgram(request: CompileRequest): CompiledProgram {
   return callable(compiled, paths, request.attributes, request.kind);
 }
 
+const keys = new WeakMap<GraphModule, { readonly key: CacheKey | null }>();
+
+/** The key of a captured graph: its text is made once. */
 function keyOfProgram(module: GraphModule): CacheKey | null {
-  const found = findToolchain();
-  return found.ok ? programKey(module, targetOf(found.toolchain)) : null;
+  let known = keys.get(module);
+  if (known === undefined) {
+    const found = findToolchain();
+    keys.set(module, known = { key: found.ok ? programKey(module, targetOf(found.toolchain)) : null });
+  }
+  return known.key;
 }
 
 /** Finds the compiled form of a captured graph in the cache. */
 export function restoreProgram(module: GraphModule, context: BackendContext): RestoredProgram | null {
-  const tier = tierOf(context);
-  if (tier === "js" || !isStageEnabled("cpp") || !hasFfi()) return null;
+  if (!isNative(context)) return null;
   const key = keyOfProgram(module);
   const stored = key === null ? null : loadProgram(key);
-  if (stored === null || !stored.paths.every((path) => module.attributes.has(path))) return null;
+  if (stored === null) return null;
+  const graph = (): Graph => functionalProgram(module, () => false).graph;
+  return programOf(stored, module.attributes, context, graph)?.program ?? null;
+}
+
+function isNative(context: BackendContext): boolean {
+  return tierOf(context) !== "js" && isStageEnabled("cpp") && hasFfi();
+}
+
+function programOf(
+  stored: ProgramArtifact,
+  attributes: ReadonlyMap<string, Tensor>,
+  context: BackendContext,
+  graph: () => Graph,
+): { readonly program: RestoredProgram; readonly graph: CompiledGraph } | null {
+  if (!stored.paths.every((path) => attributes.has(path))) return null;
   const { writes, recipes, paths, inputOffsets, attributeOffsets } = stored;
   const compiled = new CompiledGraph({
     artifact: stored,
     inputOffsets,
     attributeOffsets,
-    build: () => ({
-      graph: functionalProgram(module, () => false).graph,
-      options: { donate: donationsOf(writes, paths) },
-    }),
-  }, { tier, name: "inference" });
-  return { compiled: callable(compiled, paths, module.attributes, "inference"), writes, recipes };
+    build: () => ({ graph: graph(), options: { donate: donationsOf(writes, paths) } }),
+  }, { tier: tierOf(context), name: "inference" });
+  const program = { compiled: callable(compiled, paths, attributes, "inference"), writes, recipes };
+  return { program, graph: compiled };
+}
+
+/** The name under which the compiled form of a captured graph is kept, or will be once C++ is emitted. */
+function programName(module: GraphModule, context: BackendContext): string | null {
+  return isNative(context) ? keyOfProgram(module)?.content ?? null : null;
+}
+
+/** Finds the compiled form by name alone. Without the graph there is nothing to fall back to, so its library must be there and load. */
+function programByName(
+  name: string,
+  attributes: ReadonlyMap<string, Tensor>,
+  context: BackendContext,
+): RestoredProgram | null {
+  // Who watches may ask for the graph.
+  if (!isNative(context) || isObserved()) return null;
+  const found = findToolchain();
+  const key = found.ok ? programKeyOf(name, targetOf(found.toolchain)) : null;
+  const stored = key === null ? null : loadProgram(key);
+  if (stored === null) return null;
+  const made = programOf(stored, attributes, context, () => {
+    throw new InternalError("a graph from the cache of captures is asked for its operators");
+  });
+  return made !== null && (made.graph.cpp?.poll() ?? null) !== null ? made.program : null;
 }
 
 /** Makes `compile()` use the compiler, and eager operators its JavaScript kernels. Called once, when the library is imported. */
 export function installInductor(): void {
-  registerBackend("inductor", aotBackend({ forward: compileProgram, restore: restoreProgram }));
+  const kept = { nameOf: programName, restore: programByName };
+  registerBackend("inductor", aotBackend({ forward: compileProgram, restore: restoreProgram, kept }));
   setEagerBackend(new InductorEagerBackend());
+  setEagerBackend(new InductorEagerBackend("inductor-cuda"), "cuda");
 }
 
 installInductor();

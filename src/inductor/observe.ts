@@ -21,6 +21,11 @@ export function onCompile(observer: (record: CompileRecord) => void): Disposable
   };
 }
 
+/** Tells whether anybody watches. */
+export function isObserved(): boolean {
+  return observers.size > 0;
+}
+
 /** Tells the observers. */
 export function emitCompile(record: CompileRecord): void {
   for (const observer of observers) observer(record);

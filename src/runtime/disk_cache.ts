@@ -97,8 +97,17 @@ export function cacheKey(
   content: string | Uint8Array,
   environment: Readonly<Record<string, string>>,
 ): CacheKey {
+  return cacheKeyOf(kind, sha256(content), environment);
+}
+
+/**
+ * The key of content whose hash is known.
+ *
+ * @throws {TypeError} if `kind` is not a short lower-case word or `contentHash` no SHA-256 in hex: both become parts of file names
+ */
+export function cacheKeyOf(kind: string, contentHash: string, environment: Readonly<Record<string, string>>): CacheKey {
   if (!/^[a-z0-9]{1,16}$/.test(kind)) throw new TypeError(`cacheKey: kind "${kind}" must be a word of a-z and 0-9`);
-  const contentHash = sha256(content);
+  if (!HEX.test(contentHash)) throw new TypeError("cacheKey: the hash of the content is not one");
   const parts = Object.keys(environment).sort().map((name) => [name, environment[name]]);
   const environmentHash = sha256(JSON.stringify([kind, parts]));
   return { kind, content: contentHash, environment, id: `${contentHash.slice(0, 40)}-${environmentHash.slice(0, 24)}` };

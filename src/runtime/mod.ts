@@ -6,3 +6,4 @@
  */
 export * from "./buffer.ts";
 export * from "./disk_cache.ts";
+export * from "./library_version.ts";

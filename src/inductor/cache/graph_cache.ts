@@ -1,15 +1,14 @@
 /**
  * The cache of compiled graphs: in a warm process a graph is neither lowered nor scheduled nor emitted.
  *
- * Key: the graph's text, what the caller donates, the machine's vector width and workers, and the compiler's own version (its files' times, in a working
- * copy). Entry: the layout of the plan and the emitted C++, whose library the compile service finds in its own cache. Only static graphs of
+ * Key: the graph's text, what the caller donates, the machine's vector width and workers, and the version of Tessera. Entry: the layout of the plan and the emitted C++, whose library the compile service finds in its own cache. Only static graphs of
  * built-in operators are kept. Mirrors `FxGraphCache` of TorchInductor.
  */
 import type { ResultRecipe, WriteBack } from "../../aot_autograd/mod.ts";
 import type { GraphModule } from "../../capture/mod.ts";
 import { config, emitEvent, isStageEnabled } from "../../core/mod.ts";
 import { type Graph, graphToText } from "../../graph/mod.ts";
-import { type CacheKey, cacheKey, diskCache } from "../../runtime/mod.ts";
+import { type CacheKey, cacheKey, cacheKeyOf, diskCache, libraryVersion } from "../../runtime/mod.ts";
 import { type PlanLayout, restoreLayout, type StoredLayout, storeLayout } from "../plan_layout.ts";
 import type { Donations } from "../plan_host.ts";
 
@@ -43,44 +42,31 @@ interface StoredArtifact {
   readonly cpp: StoredCpp;
 }
 
-let fingerprint: string | null = null;
+/** Whether anything may be read from the cache or kept there now. */
+function isOpen(): boolean {
+  return isStageEnabled("cache") && config().disabled.size === 0 && !config().profile;
+}
 
-/** Names, sizes and times of the compiler's files, where they are files: another working copy must not use our kernels. */
-function compilerFingerprint(): string {
-  if (fingerprint !== null) return fingerprint;
-  const parts: string[] = [FORMAT];
-  const visit = (folder: URL): void => {
-    for (const entry of Deno.readDirSync(folder)) {
-      const url = new URL(entry.name + (entry.isDirectory ? "/" : ""), folder);
-      if (entry.isDirectory) visit(url);
-      else {
-        const { size, mtime } = Deno.statSync(url);
-        parts.push(`${entry.name}:${size}:${mtime?.getTime() ?? 0}`);
-      }
-    }
-  };
-  const root = new URL("../../", import.meta.url);
-  if (root.protocol === "file:") {
-    for (const layer of ["symbolic", "loops", "ops", "aot_autograd", "inductor"]) visit(new URL(`${layer}/`, root));
-    visit(new URL("../native/cpu/", root));
-  } else parts.push(root.href);
-  return fingerprint = parts.join(",");
+function environmentOf(target: string): Readonly<Record<string, string>> | null {
+  const compiler = libraryVersion();
+  return compiler === null ? null : { target, compiler, format: FORMAT };
 }
 
 /** The key of something made from a graph; null if it may not be kept. `more` is what else it depends on. */
 function keyOf(kind: string, graph: Graph, more: string, target: string): CacheKey | null {
-  if (!isStageEnabled("cache") || config().disabled.size > 0) return null;
+  const environment = isOpen() ? environmentOf(target) : null;
+  if (environment === null) return null;
   for (const node of graph.calls) {
     const { namespace } = node.target.schema;
     if (namespace !== "aten" && namespace !== "tessera" && namespace !== "prims") return null;
   }
-  try {
-    return cacheKey(kind, `${graphToText(graph)}\n${more}`, { target, compiler: compilerFingerprint() });
-  } catch (error) {
-    // Without permission to read our own files there is no telling whether an entry is ours.
-    if (error instanceof Deno.errors.NotCapable || error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
+  return cacheKey(kind, `${graphToText(graph)}\n${more}`, environment);
+}
+
+/** The key of a captured graph by the hash of its content; null if nothing may be read now. @throws {TypeError} if that is no hash. */
+export function programKeyOf(content: string, target: string): CacheKey | null {
+  const environment = isOpen() ? environmentOf(target) : null;
+  return environment === null ? null : cacheKeyOf("program", content, environment);
 }
 
 /** The key of a functional graph; null if it may not be kept. */

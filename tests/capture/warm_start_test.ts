@@ -1,0 +1,363 @@
+/** Captures that other processes left in the cache: found where everything they rely on is the same, and nowhere else. */
+import assert from "node:assert/strict";
+import { explain } from "../../src/capture/mod.ts";
+import { findToolchain } from "../../src/runtime/cpu/mod.ts";
+import { sha256 } from "../../src/runtime/mod.ts";
+import { randn, type Tensor } from "../../src/tensor/mod.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+/** What is kept are programs on C++: without a compiler there is nothing to find. */
+const ignore = !findToolchain().ok;
+
+/** What one process tells of itself. */
+interface Told {
+  readonly data: unknown;
+  readonly traced: number;
+  readonly found: number;
+  readonly events: readonly string[];
+  readonly printed: readonly string[];
+}
+
+const tail = `
+const step = compile(fn, { mode: "aot", fullgraph: true });
+const plain = (v: unknown): unknown =>
+  v instanceof Tensor ? [...v.dataSync()].map(Number) : Array.isArray(v) ? v.map(plain) : v;
+const first = plain(step(...inputs()));
+const second = plain(step(...inputs()));
+const { traced, found } = captureStats(step);
+console.log(JSON.stringify({ data: [first, second, plain(after())], traced, found, events }));
+Deno.exit(0);
+`;
+
+/** A program in a folder of its own, with a cache of its own. */
+class Program {
+  readonly folder = Deno.makeTempDirSync({ prefix: "warm-start-" });
+  readonly #root: URL;
+
+  constructor(body: string, root: URL = ROOT) {
+    this.#root = root;
+    this.write(body);
+  }
+
+  write(body: string): void {
+    const head = `import { captureStats, compile, manualSeed, nn, onEvent, optim, randn, Tensor, tensor } from "${
+      new URL("mod.ts", this.#root).href
+    }";
+const [variant = "a"] = Deno.args;
+const events: string[] = [];
+onEvent((e) => void (e.kind === "cache" && events.push(e.message)));
+manualSeed(3);
+let after = (): unknown => null;
+`;
+    Deno.writeTextFileSync(`${this.folder}/main.ts`, head + body + tail);
+  }
+
+  async run(variant = "a"): Promise<Told> {
+    const { stdout, success } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", `--config=${new URL("deno.json", this.#root).pathname}`, "main.ts", variant],
+      cwd: this.folder,
+      env: { TESSERA_CACHE_DIR: `${this.folder}/cache`, NO_COLOR: "1" },
+      stdout: "piped",
+      stderr: "inherit",
+    }).output();
+    assert.ok(success);
+    const printed = new TextDecoder().decode(stdout).trim().split("\n");
+    return { ...JSON.parse(printed.pop() ?? "null") as Told, printed };
+  }
+
+  /** The stored captures: index files, with the path of what they name. */
+  *captures(): IterableIterator<{ readonly index: string; readonly object: string }> {
+    for (const { name } of Deno.readDirSync(`${this.folder}/cache/entries`)) {
+      for (const file of Deno.readDirSync(`${this.folder}/cache/entries/${name}`)) {
+        const index = `${this.folder}/cache/entries/${name}/${file.name}`;
+        const { kind, sha256 } = JSON.parse(Deno.readTextFileSync(index)) as { kind: string; sha256: string };
+        if (kind !== "capture") continue;
+        yield { index, object: `${this.folder}/cache/objects/${sha256.slice(0, 2)}/${sha256}.capture` };
+      }
+    }
+  }
+
+  /** Changes what is stored so that all hashes are right again. */
+  forge(change: (text: string) => string): void {
+    for (const { index, object } of [...this.captures()]) {
+      const text = Deno.readTextFileSync(object);
+      const forged = change(text);
+      assert.notEqual(forged, text);
+      const hash = sha256(forged);
+      Deno.mkdirSync(`${this.folder}/cache/objects/${hash.slice(0, 2)}`, { recursive: true });
+      Deno.writeTextFileSync(`${this.folder}/cache/objects/${hash.slice(0, 2)}/${hash}.capture`, forged);
+      const entry = JSON.parse(Deno.readTextFileSync(index)) as Record<string, unknown>;
+      Deno.writeTextFileSync(
+        index,
+        JSON.stringify({ ...entry, sha256: hash, bytes: new TextEncoder().encode(forged).byteLength }),
+      );
+    }
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.folder, { recursive: true });
+  }
+}
+
+function wasTraced(told: Told, why: RegExp): void {
+  assert.equal(told.traced, 1);
+  assert.equal(told.found, 0);
+  assert.match(told.events.join("\n"), why);
+}
+
+function wasFound(told: Told): void {
+  assert.deepEqual([told.traced, told.found], [0, 1], told.events.join("\n"));
+}
+
+const TRAINING = `
+class Net extends nn.Module {
+  readonly layers = new nn.Sequential(new nn.Linear(4, 8), new nn.BatchNorm1d(8), new nn.ReLU(), new nn.Dropout(0.5));
+  readonly head = new nn.Linear(8, 3);
+  get scale(): number { return 0.5; }
+  forward(x: Tensor): Tensor {
+    return this.head.forward(this.layers.forward(x)).mul(this.scale).add(tensor([1, 2, 3]));
+  }
+}
+const model = new Net();
+const opt = new optim.AdamW(model.parameters(), { lr: 0.01 });
+const state = { last: null as Tensor | null, log: [] as number[] };
+function loss(x: Tensor, y: Tensor): Tensor {
+  return nn.functional.crossEntropy(model.forward(x), y);
+}
+const fn = (x: Tensor, y: Tensor) => {
+  const l = loss(x, y);
+  l.backward();
+  opt.step();
+  opt.zeroGrad();
+  state.last = l.detach();
+  console.log("step");
+  return { l, parts: [l, x] };
+};
+const inputs = () => [randn([6, 4]), tensor([0, 1, 2, 0, 1, 2])] as const;
+after = () => [state.last, ...Object.values(model.stateDict())];
+`;
+
+Deno.test({
+  name: "a warm process neither traces nor lowers a training step, and computes the same",
+  ignore,
+  fn: async () => {
+    using program = new Program(TRAINING);
+    const cold = await program.run();
+    assert.equal(cold.traced, 1);
+    assert.deepEqual(cold.events, []);
+    const warm = await program.run();
+    wasFound(warm);
+    assert.deepEqual(warm.data, cold.data);
+    assert.deepEqual([warm.printed, cold.printed], [["step", "step"], ["step", "step"]]);
+  },
+});
+
+/** A program whose text stays while what the variable `variant` decides changes. */
+const VARIANTS: readonly { readonly name: string; readonly body: string; readonly why: RegExp }[] = [
+  {
+    name: "the value of a constant in the closure",
+    body: `const scale = variant === "a" ? 2 : 3;
+const fn = (x: Tensor) => x.mul(scale);`,
+    why: /scale has another value/,
+  },
+  {
+    name: "the text of a function that it calls",
+    body: `const helper = variant === "a" ? (x: Tensor) => x.mul(2) : (x: Tensor) => x.mul(3);
+const fn = (x: Tensor) => helper(x).add(1);`,
+    why: /text of a function has changed/,
+  },
+  {
+    name: "the constants behind a function that it calls",
+    body: `function make(k: number) { return (x: Tensor) => x.mul(k); }
+const helper = make(variant === "a" ? 2 : 3);
+const fn = (x: Tensor) => helper(x).add(1);`,
+    why: /k has another value/,
+  },
+  {
+    name: "the class of an object",
+    body: `class A { run(x: Tensor): Tensor { return x.mul(2); } }
+class B { run(x: Tensor): Tensor { return x.mul(3); } }
+const object = variant === "a" ? new A() : new B();
+const fn = (x: Tensor) => object.run(x);`,
+    why: /text of run has changed/,
+  },
+  {
+    name: "the text of a getter",
+    body: `const object = variant === "a" ? { get k() { return 2; } } : { get k() { return 3; } };
+const fn = (x: Tensor) => x.mul(object.k);`,
+    why: /text of get k has changed/,
+  },
+  {
+    name: "a property of a constant object",
+    body: `const options = { k: variant === "a" ? 2 : 3 };
+const fn = (x: Tensor) => x.mul(options.k);`,
+    why: /options\.k is no longer 2/,
+  },
+  {
+    name: "a frozen record",
+    body: `const options = Object.freeze({ k: variant === "a" ? 2 : 3 });
+const fn = (x: Tensor) => x.mul(options.k);`,
+    why: /frozen record/,
+  },
+  {
+    name: "the kind of a layer",
+    body: `const layer = variant === "a" ? new nn.ReLU() : new nn.Sigmoid();
+const fn = (x: Tensor) => layer.forward(x.sub(0.5));`,
+    why: /prototype/,
+  },
+  {
+    name: "the size of a weight",
+    body: `const w = randn(variant === "a" ? [3] : [1]);
+const fn = (x: Tensor) => x.mul(w);`,
+    why: /another dtype, shape/,
+  },
+  {
+    name: "that two weights are one",
+    body: `const u = randn([3]);
+const w = variant === "a" ? randn([3]) : u;
+const fn = (x: Tensor) => x.mul(w).add(u);`,
+    why: /two objects have become one/,
+  },
+  {
+    name: "that two weights share memory",
+    body: `const u = randn([3]);
+const w = variant === "a" ? randn([3]) : u.view([3]);
+const fn = (x: Tensor) => x.mul(w).add(u);`,
+    why: /share memory|another dtype, shape/,
+  },
+  {
+    name: "a method replaced on a layer of Tessera",
+    body: `if (variant !== "a") nn.ReLU.prototype.forward = (x: Tensor) => x.mul(3);
+const layer = new nn.ReLU();
+const fn = (x: Tensor) => layer.forward(x);`,
+    why: /text of a function has changed/,
+  },
+];
+
+for (const { name, body, why } of VARIANTS) {
+  Deno.test({
+    name: `a stored capture is not used after a change of ${name}`,
+    ignore,
+    fn: async () => {
+      using program = new Program(`${body}\nconst inputs = () => [tensor([1, 2, 3])] as const;`);
+      await program.run("a");
+      const again = await program.run("a");
+      wasFound(again);
+      const other = await program.run("b");
+      wasTraced(other, why);
+      assert.notDeepEqual(other.data, again.data);
+      // Both are kept now.
+      const both = [await program.run("a"), await program.run("b")];
+      both.forEach(wasFound);
+      assert.deepEqual(both.map((t) => t.data), [again.data, other.data]);
+    },
+  });
+}
+
+Deno.test({
+  name: "a stored capture is not used after an edit of the program around it",
+  ignore,
+  fn: async () => {
+    const body =
+      "let k = 2;\nconst fn = (x: Tensor) => x.mul(k);\nconst inputs = () => [tensor([1, 2, 3])] as const;\n";
+    using program = new Program(body);
+    await program.run();
+    wasFound(await program.run());
+    program.write(`${body}if (events.length > 99) k = 3;\n`);
+    const edited = await program.run();
+    // Now the name may change, so that nobody can say for another process what it holds.
+    assert.equal(edited.found, 0);
+    assert.match(edited.events.join("\n"), /has changed[^]*is not kept: it reads k/);
+  },
+});
+
+Deno.test({
+  name: "another version of the library finds nothing of the first",
+  ignore,
+  fn: async () => {
+    const copy = Deno.makeTempDirSync({ prefix: "warm-start-copy-" });
+    try {
+      const { success } = await new Deno.Command("cp", {
+        args: ["-r", ...["src", "native", "mod.ts", "deno.json"].map((f) => new URL(f, ROOT).pathname), copy],
+      }).output();
+      assert.ok(success);
+      using program = new Program(
+        "const fn = (x: Tensor) => x.mul(2);\nconst inputs = () => [tensor([1, 2, 3])] as const;\n",
+        new URL(`file://${copy}/`),
+      );
+      await program.run();
+      wasFound(await program.run());
+      Deno.writeTextFileSync(`${copy}/src/nn/activation.ts`, "\n// edited\n", { append: true });
+      const other = await program.run();
+      assert.deepEqual([other.traced, other.found], [1, 0]);
+    } finally {
+      Deno.removeSync(copy, { recursive: true });
+    }
+  },
+});
+
+const SMALL = `const list = [2, 3];
+const fn = (x: Tensor) => list.reduce((a, k) => a.mul(k), x);
+const inputs = () => [tensor([1, 2, 3])] as const;
+after = () => Reflect.get(globalThis, "ran") ?? null;
+`;
+
+Deno.test({
+  name: "a damaged capture is ignored, said, and replaced",
+  ignore,
+  fn: async () => {
+    using program = new Program(SMALL);
+    const cold = await program.run();
+    for (const { object } of program.captures()) Deno.writeTextFileSync(object, "{");
+    const damaged = await program.run();
+    wasTraced(damaged, /checksum mismatch/);
+    assert.deepEqual(damaged.data, cold.data);
+    wasFound(await program.run());
+  },
+});
+
+const FORGERIES: readonly (readonly [string, (text: string) => string])[] = [
+  ["no JSON", (text) => text.slice(1)],
+  ["another form", () => '{"format":1,"captures":{}}'],
+  ["an entry of nulls", () => '{"format":1,"captures":[null]}'],
+  ["code in the place of a number", (text) => text.replace(/\["length",2\]/, '["length","0) || (globalThis.ran = 1"]')],
+  ["a path in the place of a hash", (text) => text.replace(/"program":"\w+"/, '"program":"../../../../etc/passwd"')],
+  ["an object that is found through itself", (text) => text.replace(/"path":\["var",\d+/, '"path":["proto",0],"_":[0')],
+  ["sources in circles", (text) => text.replace(/"parent":1/, '"parent":9')],
+];
+
+for (const [name, change] of FORGERIES) {
+  Deno.test({
+    name: `a forged capture runs nothing and ends in a trace: ${name}`,
+    ignore,
+    fn: async () => {
+      using program = new Program(SMALL);
+      const cold = await program.run();
+      program.forge(change);
+      const forged = await program.run();
+      assert.deepEqual([forged.traced, forged.found], [1, 0]);
+      assert.deepEqual(forged.data, cold.data);
+      wasFound(await program.run());
+    },
+  });
+}
+
+Deno.test({
+  name: "processes that write at once leave a whole cache behind",
+  ignore,
+  fn: async () => {
+    using program = new Program(SMALL);
+    const cold = await Promise.all([program.run(), program.run(), program.run()]);
+    for (const told of cold) assert.deepEqual(told.data, cold[0]?.data);
+    wasFound(await program.run());
+  },
+});
+
+Deno.test("explain tells why a capture is for this process only", () => {
+  let k = 1;
+  const counts = (x: Tensor): Tensor => x.mul(k);
+  k = 2;
+  const { keptHere } = explain(counts)(randn([3]));
+  assert.match(keptHere ?? "", /reads k, an outer variable/);
+  assert.equal(explain((x: Tensor) => x.mul(2))(randn([3])).keptHere, null);
+});
