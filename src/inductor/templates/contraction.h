@@ -3,6 +3,7 @@
 // k is `steps * inner` long: blocks of k are whole steps, so that generated loops over the inner axes need no bounds. Packed panels are
 // [k][MR] and [k][NV * lanes]; a tile of MR x NV registers accumulates over a block of k. Sums over several blocks wait in memory; a long
 // k with few tiles is cut into pieces that run at once and are added up in order, so results do not depend on the number of workers.
+// An operand that several blocks read is packed once for all of them, by all workers, unless it is large.
 // After Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), and BLIS.
 
 template <typename T> struct tsr_reg;
@@ -61,6 +62,20 @@ struct tsr_gemm {
   // Sums of pieces, in the calling thread's scratch, in front of its own working memory.
   T* shared;
   long shared_bytes, private_bytes;
+  // Where in the shared memory the operands lie that are packed ahead of all tasks, in bytes; -1 if each task packs for itself.
+  long ahead_a, ahead_b;
+
+  // Operands larger than this are not packed ahead.
+  static constexpr long MOST_AHEAD = 32l << 20;
+
+  // Room for an operand of all batches; -1 if it is not worth packing ahead.
+  long ahead(long panels, long width, long readers) {
+    const long bytes = d->batches * panels * width * d->steps * d->inner * (long)sizeof(T);
+    if (readers < 2 || bytes > MOST_AHEAD) return -1;
+    const long at = shared_bytes;
+    shared_bytes += (bytes + 63) & ~63l;
+    return at;
+  }
 
   void plan() {
     const long k = tsr_max(1, d->steps * d->inner);
@@ -97,6 +112,9 @@ struct tsr_gemm {
     const bool waits = splits > 1 || kb < d->steps;
     shared_bytes = splits > 1 ? splits * d->batches * mpanels * npanels * TILE * (long)sizeof(T) : 0;
     shared_bytes = (shared_bytes + 63) & ~63l;
+    const bool large = splits == 1 && work * d->batches >= 4e6;
+    ahead_a = large ? ahead(mpanels, MR, nblocks) : -1;
+    ahead_b = large ? ahead(npanels, NR, mblocks) : -1;
     // A vector's slack behind each buffer: packing may write whole registers.
     private_bytes = ((mb * kp + 2 * VW + nb * kp + 2 * VW + (waits && splits == 1 ? mb * nb : 0)) * (long)sizeof(T) + 255) & ~63l;
   }
@@ -110,10 +128,41 @@ struct tsr_gemm {
     const double work = 2.0 * d->m * d->n * (double)(d->steps * d->inner) * d->batches;
     // Below some tens of microseconds a dispatch costs more than it gives.
     if (work < 4e6) task(this, 0, tasks, 0);
-    else runtime->parallel_for(task, this, tasks, 1);
+    else {
+      const long blocks = d->batches * tsr_ceil(d->steps, kb);
+      if (ahead_a >= 0) runtime->parallel_for(pack_ahead_a, this, blocks * mblocks, 1);
+      if (ahead_b >= 0) runtime->parallel_for(pack_ahead_b, this, blocks * nblocks, 1);
+      runtime->parallel_for(task, this, tasks, 1);
+    }
     if (splits > 1) {
       const long tiles = d->batches * tsr_ceil(d->m, MR) * tsr_ceil(d->n, NR);
       runtime->parallel_for(combine, this, tiles, tsr_max(1, 65536 / (TILE * splits)));
+    }
+  }
+
+  // The panels of one operand that begin at row `first` of block `s` of k, in the memory that was packed ahead.
+  T* packed(long at, long batch, long rows, long width, long first, long s, long k) const {
+    const long padded = tsr_ceil(rows, width) * width, whole_k = d->steps * d->inner;
+    return (T*)((char*)shared + at) + (batch * whole_k + s * d->inner) * padded + first * k;
+  }
+
+  static void pack_ahead_a(void* self, long begin, long end, int) {
+    const tsr_gemm& g = *(const tsr_gemm*)self;
+    g.pack_ahead(g.ahead_a, g.d->pack_a, g.d->m, MR, g.mb, g.mblocks, begin, end);
+  }
+
+  static void pack_ahead_b(void* self, long begin, long end, int) {
+    const tsr_gemm& g = *(const tsr_gemm*)self;
+    g.pack_ahead(g.ahead_b, g.d->pack_b, g.d->n, NR, g.nb, g.nblocks, begin, end);
+  }
+
+  void pack_ahead(long at, tsr_pack pack, long rows, long width, long size, long count, long begin, long end) const {
+    const long kblocks = tsr_ceil(d->steps, kb);
+    for (long id = begin; id < end; id++) {
+      const long batch = id / count / kblocks, s = id / count % kblocks * kb, first = id % count * size;
+      const long e = tsr_min(s + kb, d->steps);
+      T* const out = packed(at, batch, rows, width, first, s, (e - s) * d->inner);
+      pack(A, batch, first, tsr_min(size, rows - first), s, e, out);
     }
   }
 
@@ -143,8 +192,11 @@ struct tsr_gemm {
       for (long s = s0; s < s1; s += g.kb) {
         const long e = tsr_min(s + g.kb, s1), k = (e - s) * d.inner;
         const long a_key = (batch * g.mblocks + mi) * d.steps + s, b_key = (batch * g.nblocks + ni) * d.steps + s;
-        if (a_key != a_is) d.pack_a(g.A, batch, i0, rows, s, e, pa);
-        if (b_key != b_is) d.pack_b(g.A, batch, j0, columns, s, e, pb);
+        const T *a = pa, *b = pb;
+        if (g.ahead_a >= 0) a = g.packed(g.ahead_a, batch, d.m, MR, i0, s, k);
+        else if (a_key != a_is) d.pack_a(g.A, batch, i0, rows, s, e, pa);
+        if (g.ahead_b >= 0) b = g.packed(g.ahead_b, batch, d.n, NR, j0, s, k);
+        else if (b_key != b_is) d.pack_b(g.A, batch, j0, columns, s, e, pb);
         a_is = a_key;
         b_is = b_key;
         const bool first = s == s0, last = e == s1;
@@ -156,7 +208,7 @@ struct tsr_gemm {
               const long mp = tsr_ceil(d.m, MR), np = tsr_ceil(d.n, NR);
               c = g.shared + (((split * d.batches + batch) * mp + (i0 + i) / MR) * np + (j0 + j) / NR) * TILE;
             } else if (!(first && last)) c = pc + (j / NR * (g.mb / MR) + i / MR) * TILE;
-            tsr_tile<T, MR, NV>(k, pa + i * k, pb + j * k, c, first);
+            tsr_tile<T, MR, NV>(k, a + i * k, b + j * k, c, first);
             if (last && g.splits == 1) {
               d.finish(g.A, batch, i0 + i, tsr_min(MR, rows - i), j0 + j, tsr_min(NR, columns - j), c);
             }

@@ -159,6 +159,11 @@ export function writeEpilogue(
   shared: string,
   pitch: number,
   type: string,
+  within: { readonly thread: string; readonly tileM: number; readonly tileN: number } = {
+    thread: "(int)threadIdx.x",
+    tileM: tiling.m,
+    tileN: tiling.n,
+  },
 ): void {
   const s = f.scopes;
   const { epilogue } = kernel;
@@ -172,14 +177,14 @@ export function writeEpilogue(
   const across = (alongN ? tiling.n : tiling.m) / lanes;
   const runs = tiling.m * tiling.n / lanes;
   s.line(`#pragma unroll 2`);
-  s.open(`for (int e = threadIdx.x; e < ${runs}; e += ${tiling.threads}) {`);
+  s.open(`for (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`);
   const [slow, fast] = alongN ? ["lr", "lc"] : ["lc", "lr"];
   s.line(`const int ${slow} = e / ${across}, ${fast} = e % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
   s.line(`const ${f.index} em = m0 + lr, en = n0 + lc;`);
   const conditions: string[] = [];
   const rest = (e: Expr, size: number): boolean => (constantValue(e) ?? 1) % size !== 0;
-  if (rest(kernel.m, tiling.m)) conditions.push(`em < ${f.extent(kernel.m)}`);
-  if (rest(kernel.n, tiling.n)) conditions.push(`en < ${f.extent(kernel.n)}`);
+  if (rest(kernel.m, within.tileM)) conditions.push(`em < ${f.extent(kernel.m)}`);
+  if (rest(kernel.n, within.tileN)) conditions.push(`en < ${f.extent(kernel.n)}`);
   if (conditions.length > 0) s.open(`if (${conditions.join(" && ")}) {`);
   const extent = (axis: Axis): string => f.extent(axis.extent);
   f.decompose(epilogue.m, "em", extent);

@@ -1,1 +1,43 @@
-// Hopper: wgmma, TMA.
+// Hopper: barriers in shared memory, the copy engine (TMA), tensor cores by warpgroups (wgmma).
+
+struct alignas(64) tsr_map { char bytes[128]; };
+TSR unsigned tsr_smem(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
+TSR void tsr_barrier_init(unsigned barrier, int count) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(barrier), "r"(count) : "memory"); }
+TSR void tsr_barrier_visible() { asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory"); }
+TSR void tsr_barrier_expect(unsigned barrier, int bytes) { asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(barrier), "r"(bytes) : "memory"); }
+TSR void tsr_barrier_arrive(unsigned barrier) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(barrier) : "memory"); }
+TSR void tsr_barrier_wait(unsigned barrier, int parity) {
+  asm volatile("{\n.reg .pred done;\nAGAIN:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@done bra READY;\nbra AGAIN;\nREADY:\n}" :: "r"(barrier), "r"(parity) : "memory");
+}
+TSR void tsr_map_ready(const tsr_map* map) { asm volatile("prefetch.tensormap [%0];" :: "l"(map) : "memory"); }
+// A box of a tensor to shared memory; coordinates innermost first.
+TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b) {
+  asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4}], [%2];" :: "r"(to), "l"(map), "r"(barrier), "r"(a), "r"(b) : "memory");
+}
+TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c) {
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2];" :: "r"(to), "l"(map), "r"(barrier), "r"(a), "r"(b), "r"(c) : "memory");
+}
+TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c, int d) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];" :: "r"(to), "l"(map), "r"(barrier), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+}
+TSR void tsr_wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+TSR void tsr_wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+template <int N> TSR void tsr_wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(N) : "memory"); }
+template <int N> TSR void tsr_more_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(N)); }
+template <int N> TSR void tsr_fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(N)); }
+// A matrix in shared memory with rows of 128 bytes, swizzled: `lead` bytes between pieces of 64 along the rows' axis, where the tile lies along them.
+TSR unsigned long tsr_matrix(unsigned at, int lead, int stride) {
+  return (unsigned long)((at & 0x3ffff) >> 4) | (unsigned long)((lead & 0x3ffff) >> 4) << 16 |
+         (unsigned long)((stride & 0x3ffff) >> 4) << 32 | 1ul << 62;
+}
+// Sixteen rows and 64 columns of a warp's sums, from column 64 · SLAB on, as rows of L floats.
+template <int SLAB, int L, int R>
+TSR void tsr_wgmma_put(float* to, const float (&d)[R]) {
+  const int lane = threadIdx.x & 31;
+  float* p = to + (lane >> 2) * L + (lane & 3) * 2;
+#pragma unroll
+  for (int j = 0; j < 8; j++) {
+    *(float2*)(p + j * 8) = make_float2(d[(SLAB * 8 + j) * 4], d[(SLAB * 8 + j) * 4 + 1]);
+    *(float2*)(p + 8 * L + j * 8) = make_float2(d[(SLAB * 8 + j) * 4 + 2], d[(SLAB * 8 + j) * 4 + 3]);
+  }
+}

@@ -1,10 +1,267 @@
 /**
- * Matrix products on Hopper: TMA fills shared memory, wgmma multiplies.
+ * Matrix products on Hopper: the copy engine fills a ring of tiles in shared memory, two warpgroups multiply from there by wgmma.
+ *
+ * Blocks stay and take one tile after the other; one warpgroup only issues copies, so those of the next tile are under way while the others write the
+ * last. Either operand may lie along k or along its rows. Sums go through a little shared memory of each warp to the epilogue, in vectors. After the
+ * scheme of CUTLASS's warp-specialised persistent kernels.
  */
-import type { CudaKernelText, EmitContext } from "../codegen/cuda/kernel_text.ts";
-import type { ContractionKernel } from "../tile/tile_ir.ts";
+import { bfloat16, float32 } from "../../core/mod.ts";
+import {
+  ceilDiv,
+  coefficient,
+  constant,
+  constantValue,
+  type Expr,
+  freeSymbols,
+  min,
+  mod,
+  mul,
+  sub,
+  symbol,
+} from "../../symbolic/mod.ts";
+import type { CudaFunction } from "../codegen/cuda/function.ts";
+import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
+import type { TensorMapSpec } from "../codegen/cuda/launch.ts";
+import type { BufferRef } from "../../loops/mod.ts";
+import { guess } from "../tile/axes.ts";
+import type { Axis, ContractionKernel, OperandProgram } from "../tile/tile_ir.ts";
+import { contractionFunction, tileCount, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
+import { type OperandPlan, planOperand, productOf } from "./cuda_operands.ts";
 
-/** The kernel for plain operands of half types on an H100; null where it does not apply. */
-export function emitHopperContraction(_kernel: ContractionKernel, _context: EmitContext): CudaKernelText | null {
-  return null;
+const BM = 128;
+const BK = 64;
+/** Columns of a slab that a warp hands to the epilogue at once, and the distance of its rows. */
+const SLAB = 64;
+const PITCH = SLAB + 4;
+const SHARED_LIMIT = 227 * 1024;
+
+/** An operand as a plain matrix. */
+interface Matrix {
+  readonly along: "k" | "rows";
+  readonly buffer: BufferRef;
+  readonly map: TensorMapSpec;
+  /** Batch axes that are dimensions of the map. */
+  readonly batch: readonly Axis[];
+}
+
+/** The matrix that an operand is, if it is one that the copy engine can read. */
+function matrixOf(
+  plan: OperandPlan,
+  batch: readonly Axis[],
+  extents: { rows: Expr; k: Expr },
+  rows: number,
+): Matrix | null {
+  const { program, copy, half } = plan;
+  if (copy === null || copy.load.mask !== null || half === null || copy.load.buffer.dtype !== half) return null;
+  const [row, ...moreRows] = program.rows;
+  const [k, ...moreK] = program.k;
+  if (row === undefined || k === undefined || moreRows.length > 0 || moreK.length > 0) return null;
+  const { index, buffer } = copy.load;
+  const strides = new Map<Axis, Expr>();
+  let offset = index;
+  for (const axis of [row, k, ...batch]) {
+    const c = coefficient(index, axis.symbol);
+    if (c === null) return null;
+    strides.set(axis, c);
+    offset = sub(offset, mul(c, symbol(axis.symbol)));
+  }
+  const free = (e: Expr): boolean => [...freeSymbols(e)].every((sym) => sym.kind === "size" || sym.kind === "unbacked");
+  if (![offset, ...strides.values()].every(free) || constantValue(mod(offset, 8)) !== 0) return null;
+  const inner = plan.along === "k" ? k : row;
+  const outer = plan.along === "k" ? row : k;
+  const used = batch.filter((axis) => constantValue(strides.get(axis) ?? constant(0)) !== 0);
+  const outerDims = [outer, ...used];
+  if (constantValue(strides.get(inner) ?? constant(0)) !== 1 || used.length > 2) return null;
+  for (const axis of outerDims) {
+    const stride = strides.get(axis) ?? constant(0);
+    if (constantValue(mod(stride, 8)) !== 0 || stride.lower < 8) return null;
+  }
+  const size = (axis: Axis): Expr => axis === row ? extents.rows : axis === k ? extents.k : axis.extent;
+  return {
+    along: plan.along,
+    buffer,
+    batch: used,
+    map: {
+      type: half === bfloat16 ? "bfloat16" : "float16",
+      offset,
+      sizes: [inner, ...outerDims].map(size),
+      strideBytes: outerDims.map((axis) => mul(strides.get(axis) ?? constant(0), 2)),
+      box: [64, plan.along === "k" ? rows : BK, ...used.map(() => 1)],
+      swizzle: 128,
+      l2Promotion: 256,
+    },
+  };
+}
+
+function isPlain(program: OperandProgram): boolean {
+  return program.rows.length === 1 && program.k.length === 1;
+}
+
+/** The kernel for plain operands of half types; null where it does not apply. */
+export function emitHopperContraction(kernel: ContractionKernel, context: EmitContext): CudaKernelText | null {
+  if (context.arch !== 90 || kernel.accumulate !== float32 || !isPlain(kernel.a) || !isPlain(kernel.b)) return null;
+  const k = productOf(kernel.k);
+  if (guess(k) < 64) return null;
+  const plans = [planOperand(kernel.a, 8, true), planOperand(kernel.b, 8, true)] as const;
+  if (plans[0].half !== plans[1].half) return null;
+  const sms = context.multiprocessors;
+  // Wide tiles read less; where they leave the last round of blocks empty, narrow ones win.
+  const cost = (n: number): number => {
+    const tiles = tileCount(kernel, BM, n);
+    return Math.ceil(tiles / sms) * (n === 256 ? 1.85 : 1);
+  };
+  const n = guess(kernel.n) > 128 && cost(256) <= cost(128) ? 256 : 128;
+  if (tileCount(kernel, BM, n) * 3 < sms) return null;
+  const a = matrixOf(plans[0], kernel.batch, { rows: kernel.m, k }, BM);
+  const b = matrixOf(plans[1], kernel.batch, { rows: kernel.n, k }, n);
+  if (a === null || b === null) return null;
+  return write(kernel, context, a, b, n, plans[0].half === bfloat16 ? "bf16" : "f16");
+}
+
+/** The instruction for 64 × n sums. */
+function wgmmaText(n: number, element: "bf16" | "f16"): string {
+  const count = n / 2;
+  const list = Array.from({ length: count }, (_, i) => `%${i}`).join(", ");
+  const operands = Array.from({ length: count }, (_, i) => `"+f"(d[${i}])`).join(", ");
+  return `template <int TA, int TB>
+TSR void tsr_wgmma_${n}_${element}(float (&d)[${count}], unsigned long a, unsigned long b, int keep) {
+  asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, %${count + 2}, 0;\\n"
+    "wgmma.mma_async.sync.aligned.m64n${n}k16.f32.${element}.${element} {${list}}, %${count}, %${
+    count + 1
+  }, p, 1, 1, %${count + 3}, %${count + 4};\\n}"
+    : ${operands} : "l"(a), "l"(b), "r"(keep), "n"(TA), "n"(TB));
+}`;
+}
+
+function position(f: CudaFunction, kernel: ContractionKernel, n: number): void {
+  const s = f.scopes;
+  s.line(`const int batch = tile / (tm * tn), inBatch = tile - batch * (tm * tn);`);
+  s.line(`const int group = inBatch / (8 * tn), height = tsr_min(tm - group * 8, 8);`);
+  s.line(`const int inGroup = inBatch - group * 8 * tn;`);
+  s.line(`const int m0 = (group * 8 + inGroup % height) * ${BM}, n0 = inGroup / height * ${n};`);
+  f.decompose(kernel.batch, "batch", (axis) => f.extent(axis.extent));
+}
+
+/** Lines that copy one tile of an operand. */
+function copyLines(f: CudaFunction, matrix: Matrix, map: string, to: string, row: string, rows: number): string[] {
+  const batch = matrix.batch.map((axis) => `, (int)${f.symbolText(axis.symbol)}`).join("");
+  if (matrix.along === "k") return [`tsr_box(${to}, &${map}, full, k0, ${row}${batch});`];
+  return Array.from(
+    { length: rows / 64 },
+    (_, i) => `tsr_box(${to} + ${i * 64 * BK * 2}, &${map}, full, ${row} + ${i * 64}, k0${batch});`,
+  );
+}
+
+function write(
+  kernel: ContractionKernel,
+  context: EmitContext,
+  a: Matrix,
+  b: Matrix,
+  n: number,
+  element: "bf16" | "f16",
+): CudaKernelText {
+  const f = contractionFunction(kernel, context);
+  const s = f.scopes;
+  const [aBytes, bBytes] = [BM * BK * 2, n * BK * 2];
+  const epilogueBytes = 8 * 16 * PITCH * 4;
+  const stages = Math.min(6, Math.floor((SHARED_LIMIT - 1024 - 256 - epilogueBytes) / (aBytes + bBytes)));
+  const ring = stages * (aBytes + bBytes);
+  const sharedBytes = ring + epilogueBytes + stages * 16 + 1024;
+  const tiling: Tiling = { m: 16, n: SLAB, k: BK, warpM: 0, warpN: 0, threads: 32, stages, pieces: 1 };
+  const [tm, tn] = [ceilDiv(kernel.m, BM), ceilDiv(kernel.n, n)];
+  const batches = productOf(kernel.batch.map((axis) => axis.extent));
+  const tiles = mul(batches, tm, tn);
+  s.line("TSR_DYNAMIC(room);");
+  s.line("const unsigned base = (tsr_smem(room) + 1023) & ~1023u;");
+  s.line(`float* const staging = (float*)(room + (base - tsr_smem(room)) + ${ring});`);
+  s.line(`const unsigned barriers = base + ${ring + epilogueBytes};`);
+  s.line("const int group4 = (int)threadIdx.x / 128;");
+  s.line(`const int tm = ${f.extent(tm)}, tn = ${f.extent(tn)}, tiles = ${f.extent(tiles)};`);
+  s.line(`const int steps = ${f.extent(ceilDiv(productOf(kernel.k), BK))};`);
+  s.open("if (threadIdx.x == 0) {");
+  s.open(`for (int i = 0; i < ${stages}; i++) {`);
+  s.line("tsr_barrier_init(barriers + i * 16, 1);");
+  s.line("tsr_barrier_init(barriers + i * 16 + 8, 8);");
+  s.close();
+  s.line("tsr_barrier_visible();");
+  s.close();
+  s.line("__syncthreads();");
+  s.line("int stage = 0, phase = 0;");
+  s.open("if (group4 == 0) {");
+  s.line("tsr_fewer_registers<24>();");
+  s.open("if (threadIdx.x == 0) {");
+  s.line("tsr_map_ready(&mapA);");
+  s.line("tsr_map_ready(&mapB);");
+  s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
+  position(f, kernel, n);
+  s.open("for (int step = 0; step < steps; step++) {");
+  s.line("const unsigned full = barriers + stage * 16, to = base + stage * " + `${aBytes + bBytes};`);
+  s.line(`const int k0 = step * ${BK};`);
+  s.line("tsr_barrier_wait(full + 8, phase ^ 1);");
+  s.line(`tsr_barrier_expect(full, ${aBytes + bBytes});`);
+  for (const line of copyLines(f, a, "mapA", "to", "m0", BM)) s.line(line);
+  for (const line of copyLines(f, b, "mapB", `to + ${aBytes}`, "n0", n)) s.line(line);
+  s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
+  for (let i = 0; i < 3; i++) s.close();
+  s.close();
+  s.open("else {");
+  s.line("tsr_more_registers<240>();");
+  s.line("const int warp = (int)threadIdx.x / 32 - 4, consumer = warp / 4;");
+  s.line(`float* const own = staging + warp * ${16 * PITCH};`);
+  s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
+  position(f, kernel, n);
+  s.line(`float acc[${n / 2}];`);
+  s.line("int before = -1;");
+  s.open("for (int step = 0; step < steps; step++) {");
+  s.line("const unsigned full = barriers + stage * 16;");
+  // A warpgroup has 64 rows: along k these are 64 lines of 128 bytes, along rows one piece of 64.
+  s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + consumer * ${64 * BK * 2};`);
+  s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
+  s.line("tsr_barrier_wait(full, phase);");
+  s.line("tsr_wgmma_begin();");
+  s.line("#pragma unroll");
+  s.open(`for (int k = 0; k < ${BK / 16}; k++) {`);
+  const descriptor = (m: Matrix, at: string): string =>
+    m.along === "k" ? `tsr_matrix(${at} + k * 32, 16, 1024)` : `tsr_matrix(${at} + k * 2048, ${64 * BK * 2}, 1024)`;
+  s.line(
+    `tsr_wgmma_${n}_${element}<${a.along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(acc, ${descriptor(a, "from")}, ${
+      descriptor(b, "other")
+    }, step > 0 || k > 0);`,
+  );
+  s.close();
+  s.line("tsr_wgmma_commit();");
+  s.line("tsr_wgmma_wait<1>();");
+  s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
+  s.line("before = stage;");
+  s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
+  s.close();
+  s.line("tsr_wgmma_wait<0>();");
+  s.line("if ((threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
+  s.line(`const int mTile = m0, nTile = n0;`);
+  for (let slab = 0; slab < n / SLAB; slab++) {
+    s.open("{");
+    s.line("__syncwarp();");
+    s.line(`tsr_wgmma_put<${slab}, ${PITCH}>(own, acc);`);
+    s.line("__syncwarp();");
+    s.line(`const int m0 = mTile + warp * 16, n0 = nTile + ${slab * SLAB};`);
+    writeEpilogue(f, kernel, tiling, "own", PITCH, "float", { thread: "((int)threadIdx.x & 31)", tileM: BM, tileN: n });
+    s.close();
+  }
+  s.close();
+  s.close();
+  const { args, parameters } = signature(f, [
+    { arg: { kind: "tensorMap", buffer: a.buffer, map: a.map }, text: "const __grid_constant__ tsr_map mapA" },
+    { arg: { kind: "tensorMap", buffer: b.buffer, map: b.map }, text: "const __grid_constant__ tsr_map mapB" },
+  ]);
+  return {
+    parameters,
+    body: s.text("  "),
+    support: wgmmaText(n, element),
+    includes: new Set(["collectives", "hopper"]),
+    args,
+    grid: [min(tiles, context.multiprocessors), constant(1), constant(1)],
+    block: [384, 1, 1],
+    sharedBytes,
+    blocksEach: 1,
+  };
 }

@@ -70,6 +70,7 @@ class Modules {
     const module = this.#open[at];
     if (module === undefined) throw new InternalError("no module");
     const name = `k${this.#count++}`;
+    if (text.support !== undefined && !module.texts.includes(text.support)) module.texts.push(text.support);
     module.texts.push(kernelSource(name, text));
     module.names.push(name);
     module.size += key.length;

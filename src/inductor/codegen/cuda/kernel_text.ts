@@ -15,6 +15,8 @@ export interface CudaKernelText {
   /** Parameters, comma-separated, and the body; equal text is the same function. */
   readonly parameters: string;
   readonly body: string;
+  /** Functions that stand before it, shared by kernels whose text is the same. */
+  readonly support?: string;
   readonly includes: ReadonlySet<CudaInclude>;
   readonly args: readonly CudaArg[];
   readonly grid: readonly [Expr, Expr, Expr];

@@ -11,6 +11,8 @@
 // Shared memory whose size the launch gives.
 #define TSR_DYNAMIC(name) extern __shared__ __align__(1024) unsigned char name[]
 #endif
+#pragma nv_diag_suppress 186
+#pragma nv_diag_suppress 177
 #define TSR static __device__ __forceinline__
 
 struct f16 { unsigned short x; };
