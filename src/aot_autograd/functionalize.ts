@@ -6,7 +6,7 @@
  * reads its base anew after a write. Decomposition and the tape happen on the way, because the recorder and dispatch do them.
  * Mirrors `FunctionalTensorWrapper` and `functionalize` of PyTorch.
  */
-import { CompileError, InternalError } from "../core/mod.ts";
+import { CompileError, config, int64, InternalError, VerifyError } from "../core/mod.ts";
 import {
   type CallNode,
   Interpreter,
@@ -16,15 +16,25 @@ import {
   type TensorMeta,
 } from "../graph/mod.ts";
 import type { GraphModule } from "../capture/mod.ts";
-import { isOperator, type NamedArgs, type Operator, type TensorValue } from "../ops/mod.ts";
-import { isSymInt, type Size, sizeSame } from "../symbolic/mod.ts";
+import {
+  type Functional,
+  getOp,
+  isOperator,
+  type NamedArgs,
+  type Operator,
+  preservedStride,
+  type TensorValue,
+} from "../ops/mod.ts";
+import { contiguousStride, hintOf, isSymInt, shapeToText, type Size, sizeMul, sizeSame } from "../symbolic/mod.ts";
 import {
   dispatchComplete,
   enableGrad,
   functionalForRules,
   noGrad,
   type OpResult,
+  restride,
   ruleArguments,
+  sameLayout,
   Tensor,
 } from "../tensor/mod.ts";
 import type { GraphRecorder } from "./recorder.ts";
@@ -68,7 +78,7 @@ export class Place {
     this.base = base;
     this.steps = steps;
     this.#cached = value;
-    this.#cachedAt = base.version;
+    this.#cachedAt = value === null ? -1 : base.version;
   }
 
   /** The current value, read anew through the views if the base was written. */
@@ -90,6 +100,11 @@ export class Place {
 
   /** Writes a value that has the shape of this place. */
   write(value: Tensor): void {
+    if (this.steps.slice(0, -1).some((step) => step.op.view?.mayOverlap === true)) {
+      this.base.value = this.#writeByPosition(value);
+      this.base.version++;
+      return;
+    }
     const levels = this.levels();
     let changed = value;
     for (let i = this.steps.length - 1; i >= 0; i--) {
@@ -98,10 +113,27 @@ export class Place {
       if (view === null) throw new InternalError(`${step.op.target} is no view`);
       const args = ruleArguments(step.op, withTensor(step, levels[i] as Tensor));
       const writeBack = view.writeBack as unknown as (a: unknown, c: unknown, f: unknown, i: number) => TensorValue;
-      changed = writeBack(args, changed, functionalForRules(), step.index) as unknown as Tensor;
+      const put = writeBack(args, changed, functionalForRules(), step.index) as unknown as Tensor;
+      changed = restride(step.op.target, put, preservedStride(levels[i] as Tensor));
     }
     this.base.value = changed;
     this.base.version++;
+  }
+
+  /**
+   * The base with a part of a view written whose elements overlap: other elements of the view are the same memory and still show the old value, so the view
+   * cannot be put back as a whole. The chain, applied to the positions of the base's elements, says which of them are written.
+   */
+  #writeByPosition(value: Tensor): Tensor {
+    const base = this.base.value;
+    const F = functionalForRules() as unknown as Functional<Tensor>;
+    const count = base.shape.reduce(sizeMul, 1);
+    const inOrder = F.arange(count, { dtype: int64, device: base.device }).view(base.shape);
+    const positions = noGrad(() =>
+      this.steps.reduce((t, step) => applyView(step, t), restride("positions", inOrder, base.stride))
+    );
+    const put = base.reshape([-1]).indexPut([positions.reshape([-1])], value.reshape([-1])).view(base.shape);
+    return restride("positions", put, base.stride);
   }
 }
 
@@ -204,6 +236,9 @@ export class Functionalizer {
     const viewed = op.view === null ? undefined : op.schema.args.find((a) => places[a.key] instanceof Place);
     if (op.view !== null && viewed !== undefined) {
       const place = places[viewed.key] as Place;
+      if (op.view.ofStorage === true && isTensorMeta(node.value)) {
+        return storageView(op, args, viewed.key, place.base, node.value);
+      }
       const result = dispatchComplete(op, args);
       const outs = result instanceof Tensor ? [result] : result;
       const made = outs.map((t, index) =>
@@ -212,6 +247,7 @@ export class Functionalizer {
       return result instanceof Tensor ? made[0] as Place : made;
     }
     const result = dispatchComplete(op, args);
+    if (config().verify) verifyLayouts(node, result);
     const place = (t: Tensor): Place => sameAsArgument(t, places) ?? new Place(new Base(t, null));
     return result instanceof Tensor ? place(result) : result.map(place);
   }
@@ -225,9 +261,51 @@ export class Functionalizer {
     const result: OpResult = dispatchComplete(fn, args);
     const one = result instanceof Tensor ? result : result[0];
     if (one === undefined) throw new InternalError(`${fn.target}: no result`);
-    target.write(one.dtype === self.dtype ? one : one.to(self.dtype));
+    const cast = one.dtype === self.dtype ? one : one.to(self.dtype);
+    // A write changes elements, not where they lie; views that were valid stay so.
+    target.write(restride(op.target, cast, preservedStride(self)));
     return target;
   }
+}
+
+/** A view of all the memory of a base, whatever view of it the operator was called on: over the base with its dimensions in the order of memory. */
+function storageView(op: Operator, args: NamedArgs<Tensor>, key: string, base: Base, meta: TensorMeta): Place {
+  const { shape, stride, storageOffset, ndim } = base.value;
+  const order = Array.from({ length: ndim }, (_, d) => d);
+  order.sort((x, y) => hintOf(stride[y] ?? 0) - hintOf(stride[x] ?? 0) || x - y);
+  const inMemory = (list: readonly Size[]): Size[] => order.map((d) => list[d] ?? 1);
+  if (storageOffset !== 0 || !sameLayout(inMemory(shape), inMemory(stride), contiguousStride(inMemory(shape)))) {
+    throw new CompileError(
+      `${op.schema.name}: the tensor of shape ${
+        shapeToText(shape)
+      } is a part of its storage, of which a graph sees no more; ` +
+        "pass the whole tensor, or a clone()",
+    );
+  }
+  const last: ViewStep = { op, args: { ...args, storageOffset: meta.storageOffset }, key, index: 0 };
+  const inOrder = order.every((d, i) => d === i);
+  const permute: ViewStep = {
+    op: getOp("aten.permute.default"),
+    args: { self: base.value, dims: order },
+    key: "self",
+    index: 0,
+  };
+  return new Place(base, inOrder ? [last] : [permute, last]);
+}
+
+/** Checks that what a call yields is laid out as capture said: views were checked against that. */
+function verifyLayouts(node: CallNode, result: OpResult): void {
+  const metas = isTensorMeta(node.value) ? [node.value] : Array.isArray(node.value) ? node.value : [];
+  const outs = result instanceof Tensor ? [result] : result;
+  outs.forEach((out, i) => {
+    const meta: unknown = metas[i];
+    if (!isTensorMeta(meta as TensorMeta) || sameLayout(out.shape, out.stride, (meta as TensorMeta).stride)) return;
+    throw new VerifyError(
+      `functionalize: ${node.name} = ${node.target.schema.target} was captured with strides ${
+        shapeToText((meta as TensorMeta).stride)
+      } and has ${shapeToText(out.stride)} for shape ${shapeToText(out.shape)}`,
+    );
+  });
 }
 
 function readPlaces(value: unknown): unknown {

@@ -39,20 +39,25 @@ export function shapeOf(meta: TensorMeta): Expr[] {
 }
 
 /** The layout of a new tensor: the description's strides if they are dense, else row-major; at offset 0. */
-export function denseLayout(meta: TensorMeta, hint: Hint): Layout {
+export function denseLayout(meta: TensorMeta): Layout {
   const shape = shapeOf(meta);
   const stride = meta.stride.map(exprOf);
-  return { shape, stride: isDense(shape, stride, hint) ? stride : rowMajorStride(shape), offset: constant(0) };
+  return { shape, stride: isDense(shape, stride) ? stride : rowMajorStride(shape), offset: constant(0) };
 }
 
-/** Tells whether every element has its own place and no place is left over. */
-export function isDense(shape: readonly Expr[], stride: readonly Expr[], hint: Hint): boolean {
-  const order = shape.map((_, d) => d).filter((d) => !isConst(shape[d] as Expr, 1));
-  order.sort((x, y) => hint(stride[x] as Expr) - hint(stride[y] as Expr));
+/**
+ * Tells whether every element has its own place and no place is left over, for all values of the symbols. The next dimension is found by its stride, not by
+ * sorting: hints of different symbols may be equal.
+ */
+export function isDense(shape: readonly Expr[], stride: readonly Expr[]): boolean {
+  if (shape.some((size) => isConst(size, 0))) return true;
+  const rest = new Set(shape.keys().filter((d) => !isConst(shape[d] as Expr, 1)));
   let expected = constant(1);
-  for (const d of order) {
-    if (stride[d] !== expected) return false;
-    expected = mul(expected, shape[d] as Expr);
+  while (rest.size > 0) {
+    const next = rest.values().find((d) => stride[d] === expected);
+    if (next === undefined) return false;
+    rest.delete(next);
+    expected = mul(expected, shape[next] as Expr);
   }
   return true;
 }

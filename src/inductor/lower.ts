@@ -280,7 +280,7 @@ class GraphLowering {
   // Storing.
 
   #newTensor(node: Node, meta: TensorMeta, reason: string): { buffer: BufferRef; layout: Layout } {
-    const layout = denseLayout(meta, this.#hint);
+    const layout = denseLayout(meta);
     const buffer = newBuffer(node.name, meta.dtype, product(layout.shape));
     this.#realized.set(buffer, reason);
     return { buffer, layout };
@@ -417,7 +417,7 @@ class GraphLowering {
   }
 
   #copy(tensor: LoweredTensor, layout: Layout, reason: string): BufferRef {
-    const buffer = newBuffer(tensor.node.name, tensor.dtype, product(layout.shape));
+    const buffer = newBuffer(tensor.node.name, tensor.dtype, storageSize(layout));
     this.#realized.set(buffer, reason);
     const vars = layout.shape.map((size) => loopVar(size));
     const at = asIndex(vars);
@@ -505,7 +505,7 @@ class GraphLowering {
     if (found !== null && sameStrides(found.layout, stride)) {
       return { kind: "tensor", buffer: found.buffer, ...found.layout, stride };
     }
-    const layout = denseLayout(meta, this.#hint);
+    const layout: Layout = { shape: shapeOf(meta), stride, offset: constant(0) };
     const buffer = this.#copy(tensor, layout, "the graph returns it with other strides");
     return { kind: "tensor", buffer, ...layout };
   }

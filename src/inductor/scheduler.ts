@@ -218,7 +218,8 @@ export function scheduleGroups(lowering: Lowering, options: SchedulerOptions = {
   const { hint } = lowering;
   let groups = dropDeadGroups(lowering.groups, results);
   const isOn = isStageEnabled("fusion");
-  if (isOn) groups = new Fuser(groups, results, hint, options).run();
+  // A fused reader of one part of a buffer needs no other parts: their writers are dead now.
+  if (isOn) groups = dropDeadGroups(new Fuser(groups, results, hint, options).run(), results);
   const stored = storedBuffers(groups, results);
   groups = groups.map((g) => simplify(settleGroup(g, stored), hint));
   return isOn && options.foreach !== false ? foreachGroups(groups) : groups;

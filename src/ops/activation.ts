@@ -9,6 +9,7 @@ import { shapeToText, sizeFloorDiv, sizeIsZero, sizeMod } from "../symbolic/mod.
 import { axisOf, definePointwise, type Promotion } from "./combinators.ts";
 import { defineOp, type VjpContext } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
+import { elementwiseStride } from "./layout.ts";
 import { unarySamples } from "./sample_sets.ts";
 import { scalarNumber } from "./scalars.ts";
 import type { TensorValue } from "./value.ts";
@@ -288,7 +289,7 @@ defineOp({
     if (weight.shape.length > 1) {
       throw new TypeError(`prelu: weight must have at most 1 dimension, got ${shapeToText(weight.shape)}`);
     }
-    return { shape: self.shape, dtype: self.dtype };
+    return { shape: self.shape, dtype: self.dtype, stride: elementwiseStride(self.shape, [self]) };
   },
   decompose: ({ self, weight }, F) => {
     // One weight broadcasts as it is; several lie along the channels.
@@ -319,7 +320,8 @@ defineOp({
     if (!sizeIsZero(sizeMod(size, 2))) {
       throw new TypeError(`glu: dimension ${axis} of ${shapeToText(self.shape)} must be even to be halved`);
     }
-    return { shape: self.shape.map((s, i) => i === axis ? sizeFloorDiv(s, 2) : s), dtype: self.dtype };
+    const shape = self.shape.map((s, i) => i === axis ? sizeFloorDiv(s, 2) : s);
+    return { shape, dtype: self.dtype, stride: elementwiseStride(shape, [{ shape, stride: self.stride }]) };
   },
   decompose: ({ self, dim }) => {
     const axis = axisOf("glu", dim, self.ndim);

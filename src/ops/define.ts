@@ -85,9 +85,15 @@ interface DefinitionBase<S extends string> {
   readonly meta: (args: ArgsOf<S, MetaInput>) => MetaResult;
   /** Gradients. Absent: a decomposition is differentiated through, anything else is not differentiable. */
   readonly vjp?: (args: ArgsOf<S, TensorValue>, context: VjpContext) => VjpResult;
-  /** Results are views of the first tensor argument; `writeBack` puts a changed view back into its base. */
+  /**
+   * Results are views of the first tensor argument; `writeBack` puts a changed view back into its base. With `mayOverlap`, several elements of the view
+   * may be one in memory: then `writeBack` is right only for views that were written as a whole. With `ofStorage`, arguments name places in storage,
+   * whatever part of it the viewed tensor shows; loop and `writeBack` take a tensor that is all of its storage in row-major order.
+   */
   readonly view?: {
     readonly writeBack: (args: ArgsOf<S, TensorValue>, changed: TensorValue, F: Functional) => TensorValue;
+    readonly mayOverlap?: boolean;
+    readonly ofStorage?: boolean;
   };
   /** The name of the operator that this one is the in-place form of is derived: `true` also defines `name_`. */
   readonly inplace?: boolean;
@@ -148,6 +154,8 @@ export interface Operator extends OpTarget {
   readonly host: ((args: NamedArgs<HostTensor>, outs: readonly TensorMeta[]) => readonly HostResult[]) | null;
   readonly view: {
     readonly writeBack: (args: NamedArgs<TensorValue>, changed: TensorValue, F: Functional) => TensorValue;
+    readonly mayOverlap?: boolean;
+    readonly ofStorage?: boolean;
   } | null;
   /** For `add_`: the operator `add` whose result is written into `self`. Null for functional operators. */
   readonly functional: Operator | null;

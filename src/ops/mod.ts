@@ -3,6 +3,7 @@ export * from "./define.ts";
 export * from "./samples.ts";
 export * from "./combinators.ts";
 export type { Functional, TensorMethods } from "./functional.ts";
+export { preservedStride } from "./layout.ts";
 export { isScalar, scalarDtype, type ScalarInput, scalarInput, scalarMeta, scalarValue } from "./scalars.ts";
 export { type ComplexForm, complexFormOf } from "./complex_forms.ts";
 export { setDefaultState } from "./random_state.ts";

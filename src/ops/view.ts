@@ -232,6 +232,7 @@ defineOp({
   },
   vjp: ({ self }, { grad }) => ({ self: () => reduceGrad(grad, self) }),
   view: {
+    mayOverlap: true,
     // Elements that share memory were written alike, so the first of each stands for all.
     writeBack: ({ self }, changed) => {
       if (sizeIsZero(numelOf(changed.shape))) return self;

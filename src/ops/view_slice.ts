@@ -268,6 +268,7 @@ defineOp({
     self: () => self.ndim === 0 ? grad.sum() : F.unfoldBackward(grad, self.shape, dimension, size, step),
   }),
   view: {
+    mayOverlap: true,
     writeBack: ({ self, dimension, size, step }, changed, F) => F.unfoldScatter(self, changed, dimension, size, step),
   },
   samples: (g) => [
@@ -366,6 +367,8 @@ defineOp({
     self: () => F.asStridedBackward(grad, self.shape, size, stride, storageOffset ?? self.storageOffset),
   }),
   view: {
+    mayOverlap: true,
+    ofStorage: true,
     writeBack: ({ self, size, stride, storageOffset }, changed, F) =>
       F.asStridedScatter(self, changed, size, stride, storageOffset),
   },

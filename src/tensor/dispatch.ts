@@ -26,7 +26,7 @@ import { runHost } from "./host.ts";
 import { activeMode, type DispatchMode, type OpResult, suspendMode } from "./mode.ts";
 import { copyElements, moveTo } from "./transfer.ts";
 import { spanOf } from "./read.ts";
-import { restride } from "./restride.ts";
+import { restrideAs } from "./restride.ts";
 import { allocateStorage, Storage, Tensor } from "./tensor.ts";
 
 export { tracked } from "./mode.ts";
@@ -324,12 +324,7 @@ export function decompose(op: Operator, args: NamedArgs<Tensor>): OpResult {
   if (op.view !== null || op.isDataDependent || opInfo(op).mayAlias || op.schema.args.some((a) => a.mutated)) {
     return result;
   }
-  const specs = inferSpecs(op, args);
-  const laidOut = (t: Tensor, i: number): Tensor => {
-    const spec = specs[i];
-    return spec === undefined ? t : restride(op.target, t, spec.stride ?? contiguousStride(spec.shape));
-  };
-  return result instanceof Tensor ? laidOut(result, 0) : result.map(laidOut);
+  return restrideAs(op.target, result, inferSpecs(op, args));
 }
 
 /** Arguments as gradient rules see them: numbers in Tensor slots are tensors. */

@@ -6,13 +6,19 @@
  * it fuses. Strides along dimensions of one element, and of tensors without elements, mean nothing.
  */
 import { InternalError } from "../core/mod.ts";
-import { hintOf, type Size, sizeIsOne, sizeIsZero, sizeSame } from "../symbolic/mod.ts";
-import type { Tensor } from "./tensor.ts";
+import type { TensorSpec } from "../ops/mod.ts";
+import { contiguousStride, hintOf, type Size, sizeEq, sizeIsOne, sizeIsZero, sizeSame } from "../symbolic/mod.ts";
+import type { OpResult } from "./mode.ts";
+import { Tensor } from "./tensor.ts";
 
-/** Tells whether strides address the same elements of a tensor of this shape, for all values of the symbols. */
+/**
+ * Tells whether strides address the same elements of a tensor of this shape. Symbolic ones that are equal now but written differently are guarded to be
+ * equal (mostly they are already: a guard fixed a size after one of them was computed).
+ */
 export function sameLayout(shape: readonly Size[], a: readonly Size[], b: readonly Size[]): boolean {
-  return shape.some((size) => typeof size === "number" && size === 0) ||
-    shape.every((size, d) => (typeof size === "number" && size === 1) || sizeSame(a[d] ?? 0, b[d] ?? 0));
+  const same = (x: Size, y: Size): boolean => sizeSame(x, y) || (hintOf(x) === hintOf(y) && sizeEq(x, y));
+  return shape.some((size) => hintOf(size) === 0 && sizeIsZero(size)) ||
+    shape.every((size, d) => (hintOf(size) === 1 && sizeIsOne(size)) || same(a[d] ?? 0, b[d] ?? 0));
 }
 
 /**
@@ -25,8 +31,19 @@ export function restride(where: string, t: Tensor, stride: readonly Size[]): Ten
   const order = t.shape.map((_, d) => d).sort((x, y) => hintOf(stride[y] ?? 0) - hintOf(stride[x] ?? 0) || x - y);
   const back = order.map((_, d) => order.indexOf(d));
   const out = t.permute(order).contiguous().permute(back);
-  if (sameLayout(t.shape, out.stride, stride) || t.shape.some((s) => sizeIsZero(s) || sizeIsOne(s))) return out;
+  if (sameLayout(t.shape, out.stride, stride)) return out;
   throw new InternalError(
-    `${where}: its description states strides [${stride.join(", ")}] for shape [${t.shape.join(", ")}], which leave gaps`,
+    `${where}: its description states strides [${stride.join(", ")}] for shape [${
+      t.shape.join(", ")
+    }], which leave gaps`,
   );
+}
+
+/** Results with the strides that descriptions state. */
+export function restrideAs(where: string, result: OpResult, specs: readonly TensorSpec[]): OpResult {
+  const one = (t: Tensor, i: number): Tensor => {
+    const spec = specs[i];
+    return spec === undefined ? t : restride(where, t, spec.stride ?? contiguousStride(spec.shape));
+  };
+  return result instanceof Tensor ? one(result, 0) : result.map(one);
 }
