@@ -21,7 +21,13 @@ interface Told {
 const tail = `
 const step = compile(fn, { mode: "aot", fullgraph: true });
 const plain = (v: unknown): unknown =>
-  v instanceof Tensor ? [...v.dataSync()].map(Number) : Array.isArray(v) ? v.map(plain) : v;
+  v instanceof Tensor
+    ? [...v.dataSync()].map(Number)
+    : Array.isArray(v)
+    ? v.map(plain)
+    : typeof v === "object" && v !== null
+    ? plain(Object.values(v))
+    : v;
 const first = plain(step(...inputs()));
 const second = plain(step(...inputs()));
 const { traced, found } = captureStats(step);

@@ -11,6 +11,7 @@ import { type Graph, graphToText } from "../../graph/mod.ts";
 import { type CacheKey, cacheKey, cacheKeyOf, diskCache, libraryVersion } from "../../runtime/mod.ts";
 import { type PlanLayout, restoreLayout, type StoredLayout, storeLayout } from "../plan_layout.ts";
 import type { Donations } from "../plan_host.ts";
+import { restoreRecipes, type StoredRecipe, storeRecipes } from "./stored_recipes.ts";
 
 /** Raise it when the meaning of stored entries changes. */
 const FORMAT = "2";
@@ -111,7 +112,9 @@ export interface ProgramArtifact extends GraphArtifact {
   readonly attributeOffsets: readonly number[];
 }
 
-interface StoredProgram extends StoredArtifact, Omit<ProgramArtifact, "layout" | "cpp"> {}
+interface StoredProgram extends StoredArtifact, Omit<ProgramArtifact, "layout" | "cpp" | "recipes"> {
+  readonly recipes: readonly StoredRecipe[];
+}
 
 /** The key of a captured graph, which also depends on which of its attributes share memory; null if it may not be kept. */
 export function programKey(module: GraphModule, target: string): CacheKey | null {
@@ -125,14 +128,16 @@ export function programKey(module: GraphModule, target: string): CacheKey | null
 
 /** What the cache has for a captured graph. */
 export function loadProgram(key: CacheKey): ProgramArtifact | null {
-  return load<StoredProgram, ProgramArtifact>(key, (stored) => ({ ...stored, layout: restoreLayout(stored.layout) }));
+  return load<StoredProgram, ProgramArtifact>(key, (stored) => ({
+    ...stored,
+    layout: restoreLayout(stored.layout),
+    recipes: restoreRecipes(stored.recipes),
+  }));
 }
 
-/** Keeps a captured graph's compiled form, if it is static and its results are no views that must be taken again. */
+/** Keeps a captured graph's compiled form, if it is static. */
 export function saveProgram(key: CacheKey, program: ProgramArtifact): void {
   const layout = storeLayout(program.layout);
-  const isPlain = (r: ResultRecipe): boolean =>
-    r.kind === "result" || (r.kind === "value" && (typeof r.value !== "number" || Number.isFinite(r.value)));
-  if (layout === null || !program.recipes.every(isPlain)) return;
-  put(key, { ...program, layout } satisfies StoredProgram);
+  const recipes = storeRecipes(program.recipes);
+  if (layout !== null && recipes !== null) put(key, { ...program, layout, recipes } satisfies StoredProgram);
 }
