@@ -23,7 +23,7 @@ import {
 import { GraphBreak, noteLocation, userLocation } from "./graph_break.ts";
 import { SegmentEnd } from "./segment_end.ts";
 import {
-  differInNumbers,
+  differentNumbers,
   fitsStep,
   type NumberKind,
   type Pattern,
@@ -48,6 +48,9 @@ export interface BreakReason {
 
 const DATA_REMEDY =
   "keep the value a tensor (where(), masks, 0-dim tensors), or read it outside of the compiled function";
+
+/** Whether tensors may enter: yes; no, the segment has ended meanwhile; no, it must end first; no, not together with each other. */
+type Admission = "admitted" | "again" | "behind" | "alone";
 
 /** How a storage takes part in the open segment. */
 type Part = "input" | "written" | "made";
@@ -127,7 +130,10 @@ export class SegmentMode implements DispatchMode, PendingWork {
     for (let i = 0; i < next.length; i++) {
       const step = next[i] as Step;
       if (step.op !== op || !fitsStep(step, args, this.#numbers, this.#entering)) continue;
-      if (this.#entering.length > 0 && !this.#mayEnter(this.#entering, target)) return this.#again(op, args);
+      if (this.#entering.length > 0) {
+        const admission = this.#admit(this.#entering, target);
+        if (admission !== "admitted") return this.#again(op, args, admission);
+      }
       if (i > 0) {
         next.splice(i, 1);
         next.unshift(step);
@@ -145,20 +151,25 @@ export class SegmentMode implements DispatchMode, PendingWork {
   }
 
   /** Whether tensors may enter the open segment: no memory that it made or writes, and nothing of theirs written together. */
-  #mayEnter(entering: readonly (Tensor | number)[], target: Tensor | null): boolean {
+  #admit(entering: readonly (Tensor | number)[], target: Tensor | null): Admission {
+    const at = this.#at;
+    let isSeparate = true;
     for (const t of entering) {
       if (typeof t === "number") continue;
-      if (target !== null && t !== target && t.storage === target.storage) return false;
-      const part = this.#parts.get(t.storage);
-      if (part === undefined) continue;
-      if (part !== "input" || t.storage === target?.storage) return false;
+      const { storage } = t;
+      // Work that others have put off may need what this segment holds, and end it.
+      if (storage.pending !== null && storage.pending !== this) storage.pending.settle(storage);
+      if (target !== null && t !== target && storage === target.storage) isSeparate = false;
+      const part = this.#parts.get(storage);
+      if (part !== undefined && (part !== "input" || storage === target?.storage)) isSeparate = false;
     }
-    return true;
+    if (this.#at !== at) return "again";
+    return isSeparate ? "admitted" : at === this.#segments.root ? "alone" : "behind";
   }
 
-  /** Ends the segment and starts with this operator. */
-  #again(op: Operator, args: NamedArgs<Tensor>): OpResult {
-    if (this.#at === this.#segments.root) return this.#runNow(op, args, null);
+  /** Takes an operator that cannot follow what is recorded. */
+  #again(op: Operator, args: NamedArgs<Tensor>, admission: Exclude<Admission, "admitted">): OpResult {
+    if (admission === "alone") return this.#runNow(op, args, null);
     this.endSegment(null);
     return this.dispatch(op, args);
   }
@@ -195,7 +206,6 @@ export class SegmentMode implements DispatchMode, PendingWork {
       const given = entering[i] as Tensor | number;
       const t = typeof given === "number" ? this.#scalar(step, first + i, given) : given;
       const { storage } = t;
-      if (storage.pending !== null && storage.pending !== this) storage.pending.settle(storage);
       if (this.#parts.has(storage)) this.#shared.add(storage);
       else {
         this.#parts.set(storage, "input");
@@ -250,16 +260,19 @@ export class SegmentMode implements DispatchMode, PendingWork {
     let maker = new PatternMaker(this.#numbers, first);
     let runs = op;
     let patterns = op.schema.args.map((a) => maker.make(args[a.key]));
-    if (!this.#mayEnter(maker.entering, target)) return this.#again(op, args);
+    const admission = this.#admit(maker.entering, target);
+    if (admission !== "admitted") return this.#again(op, args, admission);
     const device = deviceOf(op, args) ?? metas[0]?.device ?? cpu;
-    if (this.#at.device !== null && this.#at.device !== device) return this.#again(op, args);
+    if (this.#at.device !== null && this.#at.device !== device) return this.#again(op, args, "behind");
     if (metas.some((m) => m.device !== device)) return this.#runNow(op, args, null);
-    const similar = this.#similar(op, patterns);
-    if (similar !== null) {
+    const similar = findSimilar(this.#at.next, op, patterns, false) ??
+      findSimilar(this.#at.formerly?.next ?? [], op, patterns, true);
+    let isGeneral = false;
+    if (similar !== null && similar.places.length > 0) {
       const general = this.#withScalars(op, args, similar.places, metas);
       if (general !== null) {
         ({ maker, patterns, op: runs } = general);
-        this.#at.next.splice(this.#at.next.indexOf(similar.step), 1);
+        isGeneral = true;
       }
     }
     const entered = first + maker.entering.length;
@@ -283,6 +296,11 @@ export class SegmentMode implements DispatchMode, PendingWork {
       values: entered + results.length,
     });
     const { next } = this.#at;
+    if (similar !== null) {
+      const at = next.indexOf(similar.step);
+      if (isGeneral && at >= 0) next.splice(at, 1);
+      if (isGeneral || at < 0) step.formerly = similar.step;
+    }
     next.unshift(step);
     if (next.length > MOST_BRANCHES) next.pop();
     return this.#advance(step, maker.entering, args);
@@ -302,16 +320,6 @@ export class SegmentMode implements DispatchMode, PendingWork {
     };
     for (const value of Object.values(args)) look(value);
     return foreign;
-  }
-
-  /** A known continuation that differs from this one in numbers only, and where. */
-  #similar(op: Operator, patterns: readonly Pattern[]): { readonly step: Step; readonly places: number[] } | null {
-    for (const step of this.#at.next) {
-      if (step.op !== op) continue;
-      const places: number[] = [];
-      if (differInNumbers(step.patterns, patterns, (i) => places.push(i))) return { step, places };
-    }
-    return null;
   }
 
   /** The step with the numbers at these places entering as tensors; null where that would change the result's description. */
@@ -410,6 +418,21 @@ function baseOf(op: Operator, args: NamedArgs<Tensor>): Tensor {
     if (value instanceof Tensor) return value;
   }
   throw new InternalError(`${op.target}: a view of nothing`);
+}
+
+/** A step that differs from a new one in numbers only, and where. */
+function findSimilar(
+  steps: readonly Step[],
+  op: Operator,
+  patterns: readonly Pattern[],
+  isLoose: boolean,
+): { readonly step: Step; readonly places: readonly number[] } | null {
+  for (const step of steps) {
+    if (step.op !== op) continue;
+    const places = differentNumbers(step.patterns, patterns, isLoose);
+    if (places !== null) return { step, places };
+  }
+  return null;
 }
 
 /** The form of an operator that takes tensors where these arguments are numbers; null if there is none. */

@@ -63,6 +63,8 @@ export class Step {
   readonly depth: number;
   /** What came next, the one used last in front. */
   readonly next: Step[] = [];
+  /** The step that stood here before numbers became tensors: its children tell which numbers change further on. */
+  formerly: Step | null = null;
   /** Set once a segment ended here. */
   end: SegmentEnd | null = null;
 
@@ -213,18 +215,21 @@ export class PatternMaker {
   }
 }
 
-/** Tells whether two patterns differ in a number at most; `at` is called for the places where they do. */
-export function differInNumbers(a: readonly Pattern[], b: readonly Pattern[], at: (index: number) => void): boolean {
-  let count = 0;
+/**
+ * The places where two lists of patterns differ, if these are numbers only; null if they differ in more. `isLoose` lets known values be any known values, for
+ * comparing steps of different paths.
+ */
+export function differentNumbers(a: readonly Pattern[], b: readonly Pattern[], isLoose: boolean): number[] | null {
+  const places: number[] = [];
   for (let i = 0; i < a.length; i++) {
     const [x, y] = [a[i] as Pattern, b[i] as Pattern];
     if (samePattern(x, y)) continue;
-    if (y.kind !== "constant" || typeof y.value !== "number") return false;
-    if (x.kind !== "scalar" && (x.kind !== "constant" || typeof x.value !== "number")) return false;
-    count++;
-    at(i);
+    if (isLoose && (x.kind === "value" || x.kind === "new") && (y.kind === "value" || y.kind === "new")) continue;
+    if (y.kind !== "constant" || typeof y.value !== "number") return null;
+    if (x.kind !== "scalar" && (x.kind !== "constant" || typeof x.value !== "number")) return null;
+    places.push(i);
   }
-  return count > 0;
+  return places;
 }
 
 function samePattern(a: Pattern, b: Pattern): boolean {
