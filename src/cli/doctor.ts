@@ -7,6 +7,17 @@
 import config from "../../deno.json" with { type: "json" };
 import { type CacheStats, cacheSummary, diskCache } from "../runtime/mod.ts";
 import { findToolchain, hasFfi, threadPool } from "../runtime/cpu/mod.ts";
+import {
+  capabilityText,
+  CudaArguments,
+  cudaContext,
+  CudaDeviceMemory,
+  type CudaDiagnosis,
+  CudaModule,
+  diagnoseCuda,
+  nvrtcCompiler,
+  versionText,
+} from "../runtime/cuda/mod.ts";
 
 /** One thing that was tried. */
 export interface Check {
@@ -95,6 +106,63 @@ function checkCache(stats: CacheStats): Check {
   };
 }
 
+/** A kernel is compiled, loaded and run on each device. */
+function checkCuda(diagnosis: CudaDiagnosis): Check[] {
+  const found = (part: { readonly path: string; readonly version: number } | null): string =>
+    part === null ? "not found" : `${versionText(part.version)} (${part.path})`;
+  const libraries = `driver for CUDA ${found(diagnosis.driver)}; nvrtc ${found(diagnosis.nvrtc)}`;
+  if (!diagnosis.usable) {
+    return diagnosis.problems.map(({ kind, problem, remedy, tried }) => ({
+      name: kind === "no-nvrtc" ? "CUDA compiler" : "CUDA driver",
+      works: false,
+      detail: tried.length === 0 ? problem : `${problem} Tried: ${tried.slice(0, 6).join("; ")}`,
+      remedy,
+      optional: true,
+    }));
+  }
+  const devices = diagnosis.devices.map(({ ordinal, name, capability, totalBytes, target }) =>
+    target === null
+      ? { name: `CUDA device ${ordinal}`, works: false, detail: name, remedy: "See below.", optional: true }
+      : attempt(
+        `CUDA device ${ordinal}`,
+        true,
+        "Look at `nvidia-smi`: the device may be full, or in use by a process that holds it alone.",
+        () => {
+          const ms = runOneKernel(ordinal, target);
+          return `${name}, compute capability ${capabilityText(capability)} (${target.arch}), ${
+            (totalBytes / 2 ** 30).toFixed(0)
+          } GiB; a kernel was compiled, loaded and run in ${ms.toFixed(0)} ms`;
+        },
+      )
+  );
+  const others = diagnosis.problems.map(({ problem, remedy }) => ({
+    name: "CUDA",
+    works: false,
+    detail: problem,
+    remedy,
+    optional: true,
+  }));
+  return [{ name: "CUDA", works: true, detail: libraries, remedy: "", optional: true }, ...devices, ...others];
+}
+
+/** Milliseconds from the text of a kernel to its result. @throws if the result is wrong. */
+function runOneKernel(ordinal: number, target: NonNullable<CudaDiagnosis["devices"][number]["target"]>): number {
+  const context = cudaContext(ordinal);
+  const start = performance.now();
+  const source = 'extern "C" __global__ void __launch_bounds__(32) probe(int* p, int n) { *p = 6 * n; }';
+  const code = nvrtcCompiler().compileUncached({ source, target, name: "doctor" });
+  using module = CudaModule.load(context, code.bytes, "doctor");
+  const memory = context.allocator.allocate(4);
+  const args = new CudaArguments(["pointer", "i32"]);
+  args.setBuffer(0, memory);
+  args.setInt(1, 7);
+  module.function("probe").launch({ grid: [1, 1, 1], block: [1, 1, 1] }, args);
+  const [result] = new Int32Array(new CudaDeviceMemory().readSync(memory, 0, 4).buffer);
+  memory.dispose();
+  if (result !== 42) throw new Error(`the kernel computed ${result} instead of 42`);
+  return performance.now() - start;
+}
+
 /** Examines the machine. */
 export function examine(): DoctorReport {
   const javaScript = checkJavaScript();
@@ -108,7 +176,9 @@ export function examine(): DoctorReport {
     optional: true,
   };
   const cache = diskCache().stats();
-  const checks = [javaScript, compiler, ffi, native, checkCache(cache)];
+  const diagnosis = diagnoseCuda();
+  const cuda = checkCuda(diagnosis);
+  const checks = [javaScript, compiler, ffi, native, ...cuda, checkCache(cache)];
   return {
     versions: {
       tessera: config.version,
@@ -117,7 +187,13 @@ export function examine(): DoctorReport {
       typescript: Deno.version.typescript,
     },
     system: { os: Deno.build.os, arch: Deno.build.arch, cores: navigator.hardwareConcurrency },
-    devices: [{ name: "cpu", tiers: [...(javaScript.works ? ["js"] : []), ...(native.works ? ["cpp"] : [])] }],
+    devices: [
+      { name: "cpu", tiers: [...(javaScript.works ? ["js"] : []), ...(native.works ? ["cpp"] : [])] },
+      ...diagnosis.devices.map(({ ordinal, target }) => ({
+        name: `cuda:${ordinal}`,
+        tiers: target !== null && cuda.some((c) => c.name === `CUDA device ${ordinal}` && c.works) ? ["cuda"] : [],
+      })),
+    ],
     checks,
     cache,
     ok: checks.every((check) => check.works || check.optional),

@@ -12,7 +12,7 @@ export const ENVIRONMENT = {
     "comma-separated: guards, graph_breaks, recompiles, graph, aot_graphs, loops, fusion, tile, output_code, autotune, perf_hints; prints these to standard error",
   TESSERA_TRACE: "folder that receives one folder a compile, with every stage as text, timings and a runnable repro.ts",
   TESSERA_DISABLE:
-    "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify",
+    "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify, cuda_graphs",
   TESSERA_CUDA_PATH: "folder in which libcuda and nvrtc are looked for first",
   CXX: "C++ compiler command (default: g++, c++ or clang++, whichever is found)",
 } as const;
@@ -32,7 +32,7 @@ export type LogName =
   | "perf_hints";
 
 /** Stages that can be turned off. */
-export type StageName = "fusion" | "inlining" | "cache" | "cpp" | "templates" | "reuse" | "verify";
+export type StageName = "fusion" | "inlining" | "cache" | "cpp" | "templates" | "reuse" | "verify" | "cuda_graphs";
 
 const LOG_NAMES: readonly LogName[] = [
   "guards",
@@ -47,7 +47,16 @@ const LOG_NAMES: readonly LogName[] = [
   "autotune",
   "perf_hints",
 ];
-const STAGE_NAMES: readonly StageName[] = ["fusion", "inlining", "cache", "cpp", "templates", "reuse", "verify"];
+const STAGE_NAMES: readonly StageName[] = [
+  "fusion",
+  "inlining",
+  "cache",
+  "cpp",
+  "templates",
+  "reuse",
+  "verify",
+  "cuda_graphs",
+];
 
 /** The settings in force. */
 export interface Config {

@@ -8,17 +8,20 @@
  */
 import { config, cpu, type Device, emitEvent, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
 import { Graph, isTensorMeta, type NodeValue } from "../graph/mod.ts";
-import type { CacheKey } from "../runtime/mod.ts";
+import type { Buffer, CacheKey } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer, type Toolchain } from "../runtime/cpu/mod.ts";
 import type { Executable } from "../runtime/kernel.ts";
 import { type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
-import { cpuBuffer, Storage, Tensor } from "../tensor/mod.ts";
+import { CudaBuffer } from "../runtime/cuda/mod.ts";
+import { cpuBuffer, moveTo, Storage, Tensor } from "../tensor/mod.ts";
 import { type GraphArtifact, graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
 import { sizeHints } from "./buffers.ts";
 import { argsLayout, type ClockedLaunch, emitCppModule } from "./codegen/cpp/emit_module.ts";
 import { emitJsModule, type JsModule } from "./codegen/js/emit_module.ts";
 import { type CompiledPlan, compileGraphToPlan, type PlanOptions } from "./compile_plan.ts";
 import { CppTier, usableToolchain } from "./cpp_tier.ts";
+import { CudaTier } from "./cuda_tier.ts";
+import { donationsOn, graphDevice, resultDevices } from "./graph_device.ts";
 import { hostRunner } from "./host_steps.ts";
 import { hostSteps, instantiateJs } from "./js_tier.ts";
 import { estimateJsMs, type PlanCounters } from "./metrics.ts";
@@ -31,6 +34,8 @@ export type TierPolicy = "js" | "auto" | "aot";
 /** Options of {@linkcode CompiledGraph}. */
 export interface CompiledGraphOptions extends PlanOptions {
   readonly tier?: TierPolicy;
+  /** Whether launches on CUDA are recorded as graphs. Default true. */
+  readonly graphs?: boolean;
   /** For file names, logs and profiles. */
   readonly name?: string;
   /** Called with what a cache may keep, once the C++ side is emitted. */
@@ -96,6 +101,8 @@ interface InputSlot {
 /** A functional graph, compiled. */
 export class CompiledGraph {
   readonly name: string;
+  /** Where the graph runs. */
+  readonly device: Device;
   /** How the plan is called. */
   readonly layout: PlanLayout;
   /** Results that were written into the memory that the caller donated for them. */
@@ -110,13 +117,16 @@ export class CompiledGraph {
   readonly #onArtifact: ((artifact: GraphArtifact) => void) | null;
   readonly #sizeReaders: readonly SizeReader[];
   readonly #sizes: number[];
-  readonly #buffers: (CpuBuffer | undefined)[];
+  readonly #buffers: (Buffer | undefined)[];
   readonly #storages: (Storage | null)[];
   readonly #inputSlots: readonly InputSlot[];
   #compiled: CompiledPlan | null = null;
   #jsModule: JsModule | null = null;
   #executable: Executable | null = null;
   #cpp: CppTier | null = null;
+  readonly #cuda: CudaTier | null = null;
+  /** Where each result belongs, if the graph does not run on the CPU. */
+  readonly #resultDevices: readonly (Device | null)[] = [];
   /** Set while the C++ side is still to be emitted. */
   #later: { readonly toolchain: Toolchain; readonly key: CacheKey | null } | null = null;
   #waits = false;
@@ -127,12 +137,17 @@ export class CompiledGraph {
     this.name = options.name ?? "graph";
     this.#onArtifact = options.onArtifact ?? null;
     const policy = options.tier ?? "auto";
-    const native = policy !== "js" && isStageEnabled("cpp");
+    this.device = source instanceof Graph ? graphDevice(source) : cpu;
+    const native = policy !== "js" && isStageEnabled("cpp") && this.device === cpu;
     const toolchain = native ? usableToolchain(report) : null;
     let artifact: GraphArtifact | null = null;
     let key: CacheKey | null = null;
     if (source instanceof Graph) {
-      this.#build = () => ({ graph: source, options });
+      const donate = donationsOn(this.device, source, options.donate);
+      // Kernels on CUDA do not carry reductions over their rows.
+      const crossReductions = this.device === cpu && options.crossReductions !== false;
+      const planned: PlanOptions = { ...options, crossReductions, ...(donate === undefined ? {} : { donate }) };
+      this.#build = () => ({ graph: source, options: planned });
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
       this.#attributeOffsets = source.attributes.map((n) => offsetOf(n.value));
       if (toolchain !== null) key = graphKey(source, options.donate, targetOf(toolchain));
@@ -158,7 +173,7 @@ export class CompiledGraph {
     this.#sizeReaders = this.layout.sizes === 0 ? [] : sizeReaders(this.#build().graph, this.compiled.plan.sizes);
     this.#sizes = new Array<number>(this.layout.sizes).fill(0);
     const { slots, results } = this.layout;
-    this.#buffers = new Array<CpuBuffer | undefined>(slots.length).fill(undefined);
+    this.#buffers = new Array<Buffer | undefined>(slots.length).fill(undefined);
     this.#storages = new Array<Storage | null>(slots.length).fill(null);
     this.#inputSlots = slots.flatMap((slot, i): InputSlot[] => {
       if (slot.kind !== "input" && slot.kind !== "attribute") return [];
@@ -169,6 +184,12 @@ export class CompiledGraph {
     this.donated = new Set(
       results.flatMap((r, i) => r.kind === "tensor" && slots[r.slot]?.kind === "donated" ? [i] : []),
     );
+    if (source instanceof Graph && this.device !== cpu) {
+      const { device, layout, name } = this;
+      this.#resultDevices = resultDevices(source);
+      const graphs = options.graphs ?? isStageEnabled("cuda_graphs");
+      this.#cuda = new CudaTier({ name, plan: this.compiled.plan, layout, device, graphs });
+    }
     if (this.#later !== null) this.#decide(policy);
     if (policy === "aot") this.#cpp?.waitSync();
     this.compileMs = performance.now() - start;
@@ -199,7 +220,8 @@ export class CompiledGraph {
   }
 
   /** Which kernels run now. */
-  get tier(): "js" | "cpp" {
+  get tier(): "js" | "cpp" | "cuda" {
+    if (this.#cuda !== null) return "cuda";
     return this.#cpp !== null && this.#cpp.executable !== null ? "cpp" : "js";
   }
 
@@ -225,7 +247,7 @@ export class CompiledGraph {
   /** Resolves when the fastest tier is in use. A compiler that fails is reported once, and the JavaScript kernels stay. */
   async ready(): Promise<void> {
     this.#startCpp();
-    await this.#cpp?.ready();
+    await (this.#cuda ?? this.#cpp)?.ready();
   }
 
   /** Runs the plan. Sizes come from the inputs; nothing is checked here, the caller's guards have. */
@@ -238,19 +260,22 @@ export class CompiledGraph {
     for (const { slot, index, attribute, offset, bytes } of this.#inputSlots) {
       const t = (attribute ? attributes : inputs)[index] as Tensor;
       storages[slot] = t.storage;
-      buffers[slot] = bufferAt(t, offset, bytes);
+      buffers[slot] = this.#cuda === null
+        ? bufferAt(t, offset, bytes)
+        : this.#deviceMemory(this.#cuda, t, { slot, index, attribute, offset, bytes });
     }
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i];
       if (slot?.kind === "output") {
-        const buffer = cpuAllocator().allocate(slot.bytes(sizes));
+        const byteLength = slot.bytes(sizes);
+        const buffer = this.#cuda === null ? cpuAllocator().allocate(byteLength) : this.#cuda.allocate(byteLength);
         buffers[i] = buffer;
         storages[i] = new Storage(buffer);
       } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;
     }
     try {
       this.runBuffers(buffers, sizes);
-      return results.map((result) => this.#result(result, inputs, attributes));
+      return results.map((result, i) => this.#placed(i, this.#result(result, inputs, attributes)));
     } finally {
       buffers.fill(undefined);
       storages.fill(null);
@@ -258,7 +283,12 @@ export class CompiledGraph {
   }
 
   /** Runs the plan on slots that the caller filled. */
-  runBuffers(buffers: readonly (CpuBuffer | undefined)[], sizes: readonly number[]): void {
+  runBuffers(buffers: readonly (Buffer | undefined)[], sizes: readonly number[]): void {
+    if (this.#cuda !== null) this.#cuda.run(buffers as readonly (CudaBuffer | undefined)[], sizes);
+    else this.#runOnCpu(buffers as readonly (CpuBuffer | undefined)[], sizes);
+  }
+
+  #runOnCpu(buffers: readonly (CpuBuffer | undefined)[], sizes: readonly number[]): void {
     if (this.#waits) {
       this.#waits = false;
       this.#cpp?.waitSync();
@@ -273,6 +303,22 @@ export class CompiledGraph {
     if (this.#executable !== null && this.#later !== null) this.#startCpp();
     this.#executable ??= instantiateJs(this.jsModule, this.compiled.plan, hostRunner(this.compiled.plan));
     this.#executable.run(buffers, sizes);
+  }
+
+  /** Memory of the device that holds an input or attribute. */
+  #deviceMemory(cuda: CudaTier, t: Tensor, { slot, attribute, offset, bytes }: InputSlot): Buffer {
+    const { buffer } = t.storage;
+    if (!(buffer instanceof CudaBuffer)) {
+      return cuda.upload(t.storage, bufferAt(t, offset, bytes), slot, this.#sizes, attribute);
+    }
+    const delta = Math.min((Number(t.storageOffset) - offset) * bytes, buffer.byteLength);
+    return delta === 0 ? buffer : buffer.part(delta, buffer.byteLength - delta);
+  }
+
+  /** A result on the device where the graph says that it is. */
+  #placed(index: number, value: GraphValue): GraphValue {
+    const device = this.#resultDevices[index] ?? null;
+    return device === null || !(value instanceof Tensor) || value.device === device ? value : moveTo(value, device);
   }
 
   #result(result: ResultLayout, inputs: readonly GraphValue[], attributes: readonly Tensor[]): GraphValue {
@@ -290,13 +336,15 @@ export class CompiledGraph {
     const stride = fixed?.stride ?? result.stride.map((f) => f(sizes));
     let storageOffset = fixed?.offset ?? result.offset(sizes);
     const base = entry.kind === "donated" ? slots[entry.of] : entry;
+    let { device } = this;
     if (base?.kind === "input" || base?.kind === "attribute") {
       // The plan counts from where the input starts; the tensor may start later in its storage.
       const t = (base.kind === "input" ? inputs : attributes)[base.index] as Tensor;
       const planned = (base.kind === "input" ? this.#inputOffsets : this.#attributeOffsets)[base.index] ?? 0;
       storageOffset += Number(t.storageOffset) - planned;
+      device = t.device;
     }
-    return new Tensor({ shape, stride, storageOffset, dtype: entry.dtype, device: cpu, storage });
+    return new Tensor({ shape, stride, storageOffset, dtype: entry.dtype, device, storage });
   }
 
   /** When to emit C++: before a long first call, after a short one. */

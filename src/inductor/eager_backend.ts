@@ -1,15 +1,25 @@
 /**
- * Eager execution on the JavaScript emitter: an operator called outside any compiled function is a graph of one node.
+ * Eager execution by the compiler, in JavaScript for the CPU and on CUDA devices: an operator called outside any compiled function is a graph of one node.
  *
  * The graph goes through the same lowering, tiling and emitter as every other, so eager and compiled code share one meaning. What was compiled
  * is kept by operator, dtypes, shapes, strides and plain arguments; the least recently used entries go first.
  */
-import { InternalError } from "../core/mod.ts";
+import { cpu, type Device, InternalError } from "../core/mod.ts";
 import { type Argument, Graph, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
-import type { CpuBuffer } from "../runtime/cpu/memory.ts";
 import { CpuBuffer as Cpu } from "../runtime/cpu/memory.ts";
-import { copyElements, cpuBuffer, type EagerBackend, isTensor, Storage, Tensor } from "../tensor/mod.ts";
+import { CudaBuffer } from "../runtime/cuda/mod.ts";
+import type { Buffer } from "../runtime/mod.ts";
+import {
+  contiguousRange,
+  copyElements,
+  cpuBuffer,
+  deviceMemory,
+  type EagerBackend,
+  isTensor,
+  Storage,
+  Tensor,
+} from "../tensor/mod.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 
 /** Compiled single operators that are kept. */
@@ -33,7 +43,8 @@ function idOf(object: object): number {
 }
 
 function keyOfTensor(t: TensorMeta): string {
-  return `${t.dtype.short}[${t.shape.join(",")}|${t.stride.join(",")}]`;
+  const where = t.device === cpu ? "" : t.device.toString();
+  return `${where}${t.dtype.short}[${t.shape.join(",")}|${t.stride.join(",")}]`;
 }
 
 function keyOf(value: ArgValue<Tensor>): string {
@@ -75,6 +86,7 @@ function build(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[], d
   const index = donateTo === null ? -1 : placeholders.indexOf(donateTo);
   const compiled = new CompiledGraph(graph, {
     tier: "js",
+    graphs: false,
     name: op.schema.name,
     ...(index < 0 ? {} : { donate: new Map([[0, { kind: "input" as const, index }]]) }),
   });
@@ -100,12 +112,26 @@ function fail(op: Operator): never {
   throw new InternalError(`${op.target}: the plan of a single operator writes an output that is no result`);
 }
 
-function bufferOf(t: Tensor): CpuBuffer {
-  const whole = cpuBuffer(t.storage.buffer ?? failMemory(t));
+/** The memory of a tensor from its first element on, on the device where kernels run. */
+function bufferOf(t: Tensor, device: Device): Buffer {
+  const { buffer } = t.storage;
+  if (buffer === null) return failMemory(t);
+  if (t.device !== device) return uploaded(t, device);
   // An empty tensor may start behind the end of its memory.
-  const start = Math.min(Number(t.storageOffset) * t.dtype.bytes, whole.byteLength);
-  if (start === 0) return whole;
+  const start = Math.min(Number(t.storageOffset) * t.dtype.bytes, buffer.byteLength);
+  if (start === 0) return buffer;
+  if (buffer instanceof CudaBuffer) return buffer.part(start, buffer.byteLength - start);
+  const whole = cpuBuffer(buffer);
   return Cpu.wrap(new Uint8Array(whole.pin().storage, whole.byteOffset + start, whole.byteLength - start));
+}
+
+/** A copy of the range of memory that a tensor of the CPU spans: 0-dim tensors may be mixed with those of a device. */
+function uploaded(t: Tensor, device: Device): Buffer {
+  const memory = deviceMemory(device);
+  const bytes = contiguousRange(t);
+  const buffer = memory.allocate(device, bytes.byteLength);
+  if (bytes.byteLength > 0) memory.write(buffer, 0, bytes);
+  return buffer;
 }
 
 function failMemory(t: Tensor): never {
@@ -114,10 +140,14 @@ function failMemory(t: Tensor): never {
 
 const NO_SIZES: readonly number[] = [];
 
-/** Runs operators on JavaScript kernels made by the compiler. */
+/** Runs operators on kernels made by the compiler, on the device that their results are on. */
 export class InductorEagerBackend implements EagerBackend {
-  readonly name = "inductor-js";
+  readonly name: string;
   readonly #entries = new Map<string, Entry | null>();
+
+  constructor(name = "inductor-js") {
+    this.name = name;
+  }
 
   execute(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[]): void {
     const tensors: Tensor[] = [];
@@ -174,11 +204,12 @@ export class InductorEagerBackend implements EagerBackend {
   }
 
   #run(entry: Entry, tensors: readonly Tensor[], outs: readonly Tensor[]): void {
-    const buffers: (CpuBuffer | undefined)[] = new Array<CpuBuffer | undefined>(entry.slots.length);
+    const buffers: (Buffer | undefined)[] = new Array<Buffer | undefined>(entry.slots.length);
+    const { device } = entry.graph;
     for (let i = 0; i < buffers.length; i++) {
       const slot = entry.slots[i];
       if (slot === null || slot === undefined) buffers[i] = undefined;
-      else buffers[i] = bufferOf((slot >= 0 ? tensors[slot] : outs[-1 - slot]) as Tensor);
+      else buffers[i] = bufferOf((slot >= 0 ? tensors[slot] : outs[-1 - slot]) as Tensor, device);
     }
     entry.graph.runBuffers(buffers, NO_SIZES);
     for (const i of entry.copies) this.#copy(entry, i, tensors, outs[i] as Tensor, outs);

@@ -6,8 +6,17 @@
  */
 import { gradOf } from "../../src/autograd/mod.ts";
 import { compile, registerLibrary } from "../../src/capture/mod.ts";
+import { cpu, type Device, device as deviceOf } from "../../src/core/mod.ts";
 import { type CompiledGraph, onCompile } from "../../src/inductor/mod.ts";
-import { noGrad, referenceBackend, type Tensor, withEagerBackend } from "../../src/tensor/mod.ts";
+import {
+  allocateStorage,
+  cpuBuffer,
+  deviceMemory,
+  noGrad,
+  referenceBackend,
+  Tensor,
+  withEagerBackend,
+} from "../../src/tensor/mod.ts";
 import { type Case, reasonOf } from "./case.ts";
 
 /** What came out of one case. */
@@ -62,8 +71,22 @@ export const referenceExecutor: Executor = {
 
 /** Options of {@linkcode inductorExecutor}. */
 export interface InductorOptions {
-  readonly tier: "js" | "cpp";
+  readonly tier: "js" | "cpp" | "cuda";
   readonly dynamic: boolean;
+}
+
+/** A tensor with the same strides over memory of a device. */
+export function placed(t: Tensor, device: Device): Tensor {
+  const { buffer } = t.storage;
+  if (device === cpu || buffer === null) return t;
+  const { shape, stride, storageOffset, dtype } = t;
+  const storage = allocateStorage(device, buffer.byteLength);
+  if (storage.buffer !== null && buffer.byteLength > 0) {
+    deviceMemory(device).write(storage.buffer, 0, cpuBuffer(buffer).uint8);
+  }
+  const out = new Tensor({ shape, stride, storageOffset, dtype, device, storage });
+  if (t.requiresGrad) out.requiresGrad = true;
+  return out;
 }
 
 /** All cases of a batch as one function over the inputs of all. */
@@ -81,8 +104,10 @@ function batchFunction(cases: readonly Case[], counts: readonly number[]): (inpu
   return run;
 }
 
-function checkTier(graphs: readonly CompiledGraph[], tier: "js" | "cpp"): void {
+function checkTier(graphs: readonly CompiledGraph[], tier: InductorOptions["tier"]): void {
   for (const graph of graphs) {
+    // Without any tensor of the device there is nothing that says that a graph belongs there.
+    if (tier === "cuda" && graph.device === cpu) continue;
     if (graph.compiled.plan.steps.length > 0 && graph.tier !== tier) {
       throw new Error(`ran on ${graph.tier} kernels, not ${tier}: ${graph.cpp?.state ?? "no C++ tier"}`);
     }
@@ -97,12 +122,14 @@ function runBatch(
 ): CaseResult[] {
   const graphs: CompiledGraph[] = [];
   using _ = onCompile((record) => void graphs.push(record.graph));
-  const inputs = cases.map((c) => gradients ? c.gradientInputs() : c.inputs());
+  const device = options.tier === "cuda" ? deviceOf("cuda") : cpu;
+  const place = (t: Tensor): Tensor => placed(t, device);
+  const inputs = cases.map((c) => (gradients ? c.gradientInputs() : c.inputs()).map(place));
   const fn = compile(batchFunction(cases, inputs.map((list) => list.length)), {
     fullgraph,
     mode: options.tier === "cpp" ? "aot" : "default",
     ...(options.dynamic ? { dynamic: true } : { dynamic: false }),
-    options: { tier: options.tier === "cpp" ? "aot" : "js" },
+    options: options.tier === "cuda" ? {} : { tier: options.tier === "cpp" ? "aot" : "js" },
   });
   if (!gradients) {
     const results = noGrad(() => fn(inputs.flat()));
@@ -110,7 +137,9 @@ function runBatch(
     return results.map((outs) => ({ ok: true, outs }));
   }
   const results = fn(inputs.flat());
-  const weights = cases.map((c) => c.weights());
+  const weights = cases.map((c, k) =>
+    c.weights().map((w, i) => w === null ? null : placed(w, results[k]?.[i]?.device ?? cpu))
+  );
   const leaves = cases.map((c, k) => c.wanted.map((i) => (inputs[k] as Tensor[])[i] as Tensor));
   // A case without any differentiable result fails alone, not with its batch.
   if (cases.length > 1 && results.some((outs) => !outs.some((o) => o.requiresGrad))) {

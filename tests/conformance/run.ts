@@ -10,6 +10,7 @@
 import { parseArgs } from "node:util";
 import "../../mod.ts";
 import { type DeviceType } from "../../src/core/mod.ts";
+import { diagnoseCuda } from "../../src/runtime/cuda/mod.ts";
 import { type Executor, inductorExecutor, referenceExecutor } from "./execute.ts";
 import { type Outcome, reportOf, runCases } from "./report.ts";
 import { Vectors } from "./vectors.ts";
@@ -63,16 +64,25 @@ function readFlags(): {
   if (vectors === undefined) usage("--vectors DIR is needed: a folder with cases.jsonl and tensors.safetensors");
   const known: readonly DeviceType[] = ["cpu", "cuda", "webgpu"];
   if (!known.includes(device as DeviceType)) usage(`--device ${device} is not one of ${known.join(", ")}`);
-  if (device !== "cpu") {
-    console.error(`conformance: no backend runs operators on ${device} yet; use --device cpu`);
+  if (device === "webgpu") {
+    console.error(`conformance: no backend runs operators on ${device} yet; use --device cpu or cuda`);
     Deno.exit(1);
+  }
+  if (device === "cuda") {
+    const { problems, usable } = diagnoseCuda();
+    if (!usable) {
+      for (const { problem, remedy } of problems) console.error(`conformance: ${problem} ${remedy}`);
+      Deno.exit(1);
+    }
   }
   if (tier !== "js" && tier !== "cpp") usage(`--tier ${tier} is not js or cpp`);
   if (backend !== "reference" && backend !== "inductor") usage(`--backend ${backend} is not reference or inductor`);
   if (!/^[1-9]\d*$/.test(batch)) usage(`--batch ${batch} is not a positive number`);
   return {
     vectors,
-    executor: backend === "reference" ? referenceExecutor : inductorExecutor({ tier, dynamic }),
+    executor: backend === "reference"
+      ? referenceExecutor
+      : inductorExecutor({ tier: device === "cuda" ? "cuda" : tier, dynamic }),
     target: target === undefined ? null : globToRegExp(target),
     batch: Number(batch),
     json: values.json,

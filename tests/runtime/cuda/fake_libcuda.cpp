@@ -1,9 +1,12 @@
 // A driver library without a device, for tests of the calls into one.
 //
-// Device memory is host memory, streams run at once, and the only kernels are those below. Every function has the name and the
-// parameters of cuda.h; compile with -DWITH_CUDA_H to have the compiler compare them. `fake_*` functions steer it.
+// Device memory is host memory, streams run at once, and the only kernels are those below and those of libraries that the fake libnvrtc of
+// emulator/ made. Every function has the name and the parameters of cuda.h; compile with -DWITH_CUDA_H to have the compiler compare them. `fake_*` functions steer it.
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <dlfcn.h>
+#include <unistd.h>
 #include <cstring>
 #include <map>
 #include <string>
@@ -59,7 +62,9 @@ struct CUgraphExecUpdateResultInfo;
 static const CUresult OK = R(0), BAD = R(1), NO_ROOM = R(2), NOT_READY = R(600);
 
 namespace {
-struct Function { std::string name; int shared = 49152; };
+typedef void (*Entry)(void** values, const unsigned* dims);
+struct Function { std::string name; int shared = 49152; Entry entry = nullptr; std::vector<int> sizes; };
+struct Library { void* handle = nullptr; };
 struct Launch { Function* fn; unsigned dims[7]; std::vector<char> values; unsigned cluster = 0; unsigned cooperative = 0; };
 struct Op { int kind; Launch launch; CUdeviceptr to, from; size_t bytes; int value; };
 struct Graph { std::vector<Op*> ops; };
@@ -85,6 +90,20 @@ std::vector<int> paramSizes(const std::string& name) {
 
 void run(const Launch& l) {
   const char* v = l.values.data();
+  if (l.fn->entry) {
+    // Values stand one after the other, and are used at addresses that suit every type.
+    std::vector<char> room((l.fn->sizes.size() + 1) * 192 + 64);
+    std::vector<void*> values;
+    char* at = (char*)(((uintptr_t)room.data() + 63) & ~(uintptr_t)63);
+    for (int size : l.fn->sizes) {
+      memcpy(at, v, size);
+      values.push_back(at);
+      at += (size + 63) / 64 * 64;
+      v += size;
+    }
+    l.fn->entry(values.data(), l.dims);
+    return;
+  }
   if (l.fn->name == "axpy") {
     float *x, *y, a;
     int n;
@@ -124,7 +143,7 @@ Launch pack(CUfunction f, const unsigned* dims, void** params) {
   l.fn = (Function*)f;
   memcpy(l.dims, dims, sizeof l.dims);
   int i = 0;
-  for (int size : paramSizes(l.fn->name)) {
+  for (int size : l.fn->entry ? l.fn->sizes : paramSizes(l.fn->name)) {
     const char* from = (const char*)params[i++];
     l.values.insert(l.values.end(), from, from + size);
   }
@@ -237,11 +256,36 @@ API CUresult cuModuleGetFunction(CUfunction* out, CUmodule m, const char* name) 
 API CUresult cuModuleUnload(CUmodule m) { return OK; }
 API CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* o, void** v, unsigned n, CUlibraryOption* lo, void** lv, unsigned ln) {
   if (o || v || n || lo || lv || ln) return BAD;
+  if (memcmp(code, "tsrlib\0", 8) == 0) {
+    unsigned long long length;
+    memcpy(&length, (const char*)code + 8, 8);
+    char path[] = "/tmp/tessera-emulated-XXXXXX";
+    const int file = mkstemp(path);
+    const bool written = file >= 0 && write(file, (const char*)code + 16, length) == (ssize_t)length;
+    close(file);
+    void* handle = written ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
+    unlink(path);
+    if (!handle) { fprintf(stderr, "%s\n", dlerror()); return R(200); }
+    *out = (CUlibrary) new Library{handle};
+    return OK;
+  }
   if (strncmp((const char*)code, "fake", 4) != 0) return R(218);
-  *out = (CUlibrary) new int;
+  *out = (CUlibrary) new Library;
   return OK;
 }
-API CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary l, const char* name) { if (!strcmp(name, "missing")) return R(500); *out = (CUkernel) new Function{name}; return OK; }
+API CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary l, const char* name) {
+  if (!strcmp(name, "missing")) return R(500);
+  Function* fn = new Function{name};
+  if (void* handle = ((Library*)l)->handle) {
+    fn->entry = (Entry)dlsym(handle, (fn->name + "_tsr_run").c_str());
+    int (*sizes)(int*) = (int (*)(int*))dlsym(handle, (fn->name + "_tsr_sizes").c_str());
+    if (!fn->entry || !sizes) return R(500);
+    fn->sizes.resize(64);
+    fn->sizes.resize(sizes(fn->sizes.data()));
+  }
+  *out = (CUkernel)fn;
+  return OK;
+}
 API CUresult cuLibraryUnload(CUlibrary l) { return OK; }
 API CUresult cuKernelGetFunction(CUfunction* out, CUkernel k) { *out = (CUfunction)k; return OK; }
 API CUresult cuFuncGetAttribute(int* out, CUfunction_attribute a, CUfunction f) { *out = 100 + (int)a; return OK; }

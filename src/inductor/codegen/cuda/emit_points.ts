@@ -68,7 +68,7 @@ export function emitPoints(kernel: TileKernel, context: EmitContext): CudaKernel
     parameters,
     body: s.text("  "),
     includes: new Set(
-      scatters && !ordered ? ["collectives"] : kernel.body.some((b) => b.kind === "for") ? ["collectives"] : [],
+      scatters || kernel.body.some((b) => b.kind === "for") ? ["collectives"] : [],
     ),
     args,
     grid: line(ceilDiv(count, threads)),

@@ -1,0 +1,248 @@
+/**
+ * The CUDA tier of a compiled graph: from its host plan to kernels on a device.
+ *
+ * The emitter writes the plan as modules; all of them are compiled at once, by nvrtc's own threads where the caller can wait for a promise, by a pool of
+ * threads where it cannot, and taken from the disk cache where they are known. There is no other tier for memory of a device, so the first call
+ * waits. Tensors of the CPU that the graph reads are uploaded; what belongs to the program and has not changed since is uploaded once.
+ */
+import { CompileError, type Device, log } from "../core/mod.ts";
+import type { BufferRef } from "../loops/mod.ts";
+import { CpuBuffer } from "../runtime/cpu/mod.ts";
+import {
+  chooseTarget,
+  compileAllSync,
+  type CompileTarget,
+  type CudaBuffer,
+  type CudaContext,
+  cudaContext,
+  CudaExecutable,
+  type CudaLaunchTime,
+  CudaModule,
+  type CudaPlan,
+  type CudaPlanArg,
+  type CudaPlanLaunch,
+  type CudaPlanStep,
+  nvrtcCompiler,
+  type NvrtcRequest,
+  type NvrtcResult,
+} from "../runtime/cuda/mod.ts";
+import { cudaMemory, reportHostStep, type Storage } from "../tensor/mod.ts";
+import { emitCudaModules } from "./codegen/cuda/emit_module.ts";
+import type { CudaArg, CudaLaunch, CudaModules } from "./codegen/cuda/launch.ts";
+import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
+import { hostRunner } from "./host_steps.ts";
+import type { HostPlan } from "./host_plan.ts";
+import { type PlanLayout, sourcesOf } from "./plan_layout.ts";
+
+/** What makes a tier. */
+export interface CudaTierOptions {
+  readonly name: string;
+  readonly plan: HostPlan;
+  readonly layout: PlanLayout;
+  readonly device: Device;
+  /** Whether launches are recorded as CUDA graphs. */
+  readonly graphs: boolean;
+}
+
+/** A plan on its way to a device. */
+export class CudaTier {
+  readonly context: CudaContext;
+  readonly #options: CudaTierOptions;
+  readonly #uploaded = new WeakMap<
+    Storage,
+    { readonly version: number; readonly bytes: number; readonly buffer: CudaBuffer }
+  >();
+  #modules: CudaModules | null = null;
+  #executable: CudaExecutable | null = null;
+  #compileMs: number | null = null;
+  #compiling: Promise<void> | null = null;
+
+  /** @throws {TypeError} without a working driver, with the remedy */
+  constructor(options: CudaTierOptions) {
+    this.#options = options;
+    this.context = cudaContext(options.device.index);
+  }
+
+  /** The plan as text; emitted when it is first needed. */
+  get modules(): CudaModules {
+    if (this.#modules === null) {
+      const { capability, attributes } = this.context.info;
+      this.#modules = emitCudaModules(this.#options.plan, {
+        arch: capability,
+        multiprocessors: attributes.multiprocessors,
+      });
+    }
+    return this.#modules;
+  }
+
+  /** Milliseconds that compiling took; null before. */
+  get compileMs(): number | null {
+    return this.#compileMs;
+  }
+
+  /** The executable; the first time the thread waits for the compiler. @throws {CompileError} */
+  get executable(): CudaExecutable {
+    if (this.#executable === null) {
+      const start = performance.now();
+      this.#load(compileAllSync(nvrtcCompiler(), this.#requests()));
+      this.#compileMs = performance.now() - start;
+    }
+    return this.#executable as unknown as CudaExecutable;
+  }
+
+  /** Resolves when the kernels are loaded. */
+  ready(): Promise<void> {
+    return this.#compiling ??= this.#compile();
+  }
+
+  async #compile(): Promise<void> {
+    if (this.#executable !== null) return;
+    const start = performance.now();
+    const compiler = nvrtcCompiler();
+    const results = await Promise.all(this.#requests().map((request) => compiler.compile(request)));
+    if (this.#executable !== null) return;
+    this.#load(results);
+    this.#compileMs = performance.now() - start;
+  }
+
+  /** Memory for a result. */
+  allocate(byteLength: number): CudaBuffer {
+    return this.context.allocator.allocate(byteLength, `a result of ${this.#options.name}`);
+  }
+
+  /** The device's copy of memory of the CPU. What is `kept` is copied again only after it was written. */
+  upload(storage: Storage, memory: CpuBuffer, slot: number, sizes: readonly number[], kept: boolean): CudaBuffer {
+    const bytes = Math.min(this.#slotBytes(slot, sizes), memory.byteLength);
+    const known = kept ? this.#uploaded.get(storage) : undefined;
+    if (known !== undefined && known.version === storage.version && known.bytes === bytes) return known.buffer;
+    const buffer = this.context.allocator.allocate(bytes, "a copy of a tensor on the CPU");
+    cudaMemory().write(buffer, 0, memory.uint8.subarray(0, bytes));
+    if (kept) this.#uploaded.set(storage, { version: storage.version, bytes, buffer });
+    return buffer;
+  }
+
+  /** Runs the plan. */
+  run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): void {
+    this.executable.run(buffers, sizes);
+  }
+
+  /** Runs the plan once and measures its launches. */
+  measure(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): CudaLaunchTime[] {
+    return this.executable.measure(buffers, sizes);
+  }
+
+  #slotBytes(slot: number, sizes: readonly number[]): number {
+    const { plan } = this.#options;
+    const buffer = plan.slots[slot]?.buffer;
+    return buffer === undefined ? 0 : sizeFunction(plan, buffer.numel)(sizes) * buffer.dtype.bytes;
+  }
+
+  #requests(): NvrtcRequest[] {
+    const { modules, flags, architecture } = this.modules;
+    const target = targetOf(this.context, architecture);
+    const { name } = this.#options;
+    return modules.map(({ source }, i): NvrtcRequest => {
+      log("output_code", () => `${name} (CUDA, module ${i})\n${source}`);
+      return { source, target, name: `${name}_${i}`, options: flags };
+    });
+  }
+
+  #load(results: readonly NvrtcResult[]): void {
+    const { context } = this;
+    const { name, graphs } = this.#options;
+    const modules = results.map((r, i) => CudaModule.load(context, r.bytes, `${name}_${i}`));
+    const plan = this.#planOf(modules);
+    this.#executable = new CudaExecutable({ context, memory: cudaMemory(), plan, graphs });
+  }
+
+  #planOf(modules: readonly CudaModule[]): CudaPlan {
+    const { name, plan, layout, device } = this.#options;
+    const numbers = slotNumbers(plan);
+    const slotOf = (buffer: BufferRef): number => {
+      const slot = numbers.get(buffer);
+      if (slot === undefined) throw new CompileError(`${name}: a kernel uses ${buffer.label}, which has no slot`);
+      return slot;
+    };
+    const runHost = hostRunner(plan);
+    const launch = (l: CudaLaunch): CudaPlanLaunch => ({
+      fn: (modules[l.module] as CudaModule).function(l.function, l.origin),
+      args: l.args.map((arg) => planArg(plan, arg, slotOf)),
+      grid: [sizeFunction(plan, l.grid[0]), sizeFunction(plan, l.grid[1]), sizeFunction(plan, l.grid[2])],
+      block: l.block,
+      sharedBytes: l.sharedBytes,
+      ...(l.cluster === undefined ? {} : { cluster: l.cluster }),
+    });
+    return {
+      name,
+      steps: this.modules.steps.map((step): CudaPlanStep => {
+        if (step.kind === "launches") return { kind: "launches", launches: step.launches.map(launch) };
+        const { group } = step;
+        const operator = group.node.op === "call" ? group.node.target.schema.name : group.node.name;
+        const run = runHost(group, slotOf);
+        return {
+          kind: "host",
+          name: operator,
+          reads: group.inputs.map(slotOf),
+          writes: group.outputs.map(slotOf),
+          run: (buffers, sizes) => {
+            reportHostStep(operator, device);
+            run(buffers, sizes);
+          },
+        };
+      }),
+      sources: sourcesOf(layout),
+      arenaBytes: layout.arenaBytes,
+      slotBytes: plan.slots.map(({ buffer }) => {
+        const numel = sizeFunction(plan, buffer.numel);
+        return (sizes) => numel(sizes) * buffer.dtype.bytes;
+      }),
+    };
+  }
+}
+
+/** What to compile for: the architecture that the text was written for, if nvrtc and the device know it. */
+function targetOf(context: CudaContext, architecture: string): CompileTarget {
+  const chosen = chooseTarget(context.info.capability, nvrtcCompiler().library, context.driver.version);
+  if (!chosen.ok) throw new CompileError(`${chosen.problem.problem} ${chosen.problem.remedy}`);
+  return chosen.value.kind === "cubin" && chosen.value.arch.startsWith(architecture.replace(/a$/, ""))
+    ? { arch: architecture, kind: "cubin" }
+    : chosen.value;
+}
+
+function planArg(plan: HostPlan, arg: CudaArg, slotOf: (buffer: BufferRef) => number): CudaPlanArg {
+  switch (arg.kind) {
+    case "buffer":
+      return { kind: "slot", slot: slotOf(arg.buffer), align: arg.align };
+    case "size": {
+      const at = plan.sizes.indexOf(arg.sym);
+      if (at < 0) throw new CompileError(`a kernel takes the size ${arg.sym.name}, which the plan does not pass`);
+      return { kind: "size", value: (sizes) => sizes[at] ?? 0, type: arg.type };
+    }
+    case "scratch":
+      return { kind: "scratch", bytes: sizeFunction(plan, arg.bytes), zeroed: arg.zeroed, id: arg.id };
+    case "tensorMap": {
+      const { map } = arg;
+      const bytes = arg.buffer.dtype.bytes;
+      const offset = sizeFunction(plan, map.offset);
+      const sizesOf = map.sizes.map((e) => sizeFunction(plan, e));
+      const strides = map.strideBytes.map((e) => sizeFunction(plan, e));
+      return {
+        kind: "tensorMap",
+        slot: slotOf(arg.buffer),
+        offset: (sizes) => offset(sizes) * bytes,
+        map: (sizes) => ({
+          type: map.type,
+          sizes: sizesOf.map((f) => f(sizes)),
+          strideBytes: strides.map((f) => f(sizes)),
+          box: map.box,
+          swizzle: map.swizzle,
+          l2Promotion: map.l2Promotion,
+        }),
+      };
+    }
+    case "error":
+      return { kind: "error" };
+    default:
+      return arg satisfies never;
+  }
+}
