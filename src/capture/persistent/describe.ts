@@ -56,6 +56,7 @@ class Table {
   readonly values: StoredValue[] = [];
   readonly #ids = new Map<object, number>();
   readonly #open = new Set<object>();
+  readonly #pending: (() => void)[] = [];
   readonly #steps = new Map<object, Step>();
   readonly #storages = new Map<Storage, number>();
 
@@ -77,7 +78,13 @@ class Table {
     this.#ids.set(value, id);
     const entry: { -readonly [K in keyof StoredValue]: StoredValue[K] } = { path, kind: kindOf(value) };
     this.values.push(entry);
-    this.#describe(value, entry);
+    this.#pending.push(() => this.#describe(value, entry));
+    // Not while a path is being found: what an object is may lead back to what it is reached by.
+    if (this.#open.size === 0) {
+      for (let next = this.#pending.shift(); next !== undefined; next = this.#pending.shift()) {
+        next();
+      }
+    }
     return id;
   }
 

@@ -213,7 +213,7 @@ class Restoration {
   #checkObjects(): void {
     const { values } = this.#stored;
     const seen = new Map<object, number>();
-    const storages = new Map<number, Storage>();
+    const storages: Storages = { byNumber: new Map(), all: new Set() };
     values.forEach((stored, id) => {
       const object = this.#object(id);
       if (seen.has(object)) bad("two objects have become one");
@@ -337,11 +337,13 @@ class Restoration {
 
   #buildSources(): void {
     const { sources } = this.#stored;
+    const seen = new Set<Source>();
     sources.forEach(({ parent }, i) => {
       const key = this.#key(i);
       const root = parent === -1;
       const made = root ? this.#tree.root(key) : this.#source(wholeNumber(parent, i - 1)).child(key);
-      if (this.#sources.includes(made)) bad("two sources are one");
+      if (seen.has(made)) bad("two sources are one");
+      seen.add(made);
       this.#sources.push(made);
     });
     // Checks may name sources that stand later.
@@ -462,7 +464,13 @@ function nameOf(object: object): string {
   return typeof object === "function" ? object.name || "a function" : "an object";
 }
 
-function checkTensor(object: object, stored: StoredTensor, storages: Map<number, Storage>): void {
+/** Which memory stands for which number of the stored tensors. */
+interface Storages {
+  readonly byNumber: Map<number, Storage>;
+  readonly all: Set<Storage>;
+}
+
+function checkTensor(object: object, stored: StoredTensor, { byNumber, all }: Storages): void {
   if (!isTensor(object)) return bad("a tensor is gone");
   const sameList = (a: readonly unknown[], b: readonly number[]): boolean =>
     a.length === b.length && a.every((n, i) => Number(n) === b[i]);
@@ -471,10 +479,11 @@ function checkTensor(object: object, stored: StoredTensor, storages: Map<number,
     sameList(object.shape, stored.shape) && sameList(object.stride, stored.stride) &&
     Number(object.storageOffset) === stored.offset && flags.every((f, i) => f === stored.flags[i]);
   if (!same) bad("a tensor has another dtype, shape, place or role");
-  const known = storages.get(stored.storage);
-  const fresh = known === undefined && ![...storages.values()].includes(object.storage);
-  if (fresh) storages.set(stored.storage, object.storage);
-  else if (known !== object.storage) bad("tensors share memory in another way");
+  const known = byNumber.get(stored.storage);
+  if (known === undefined && !all.has(object.storage)) {
+    byNumber.set(stored.storage, object.storage);
+    all.add(object.storage);
+  } else if (known !== object.storage) bad("tensors share memory in another way");
 }
 
 function constantTensor(stored: Exclude<StoredCapture["attributes"][number][1], number>): Tensor {
