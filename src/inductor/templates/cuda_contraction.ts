@@ -176,8 +176,7 @@ export function writeEpilogue(
   const lanes = Math.max(1, alongN ? lanesN : lanesM);
   const across = (alongN ? tiling.n : tiling.m) / lanes;
   const runs = tiling.m * tiling.n / lanes;
-  s.line(`#pragma unroll 2`);
-  s.open(`for (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`);
+  s.open(`#pragma unroll 2\nfor (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`);
   const [slow, fast] = alongN ? ["lr", "lc"] : ["lc", "lr"];
   s.line(`const int ${slow} = e / ${across}, ${fast} = e % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
   s.line(`const ${f.index} em = m0 + lr, en = n0 + lc;`);
@@ -309,8 +308,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   writeTileLoop(f, b, roomB, "rb", "sb");
   s.close();
   s.open(`if (k0 > ${position.k0}) {`);
-  s.line("#pragma unroll");
-  s.open(`for (int kk = 0; kk < ${tiling.k}; kk++) {`);
+  s.open(`#pragma unroll\nfor (int kk = 0; kk < ${tiling.k}; kk++) {`);
   s.line(`${type} fa[${own}], fb[${own}];`);
   const at = (along: string, pitchOf: number, index: string): string =>
     along === "k" ? `[(${index}) * ${pitchOf} + kk]` : `[kk * ${pitchOf} + ${index}]`;

@@ -219,8 +219,7 @@ function write(
   s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
   s.line("tsr_barrier_wait(full, phase);");
   s.line("tsr_wgmma_begin();");
-  s.line("#pragma unroll");
-  s.open(`for (int k = 0; k < ${BK / 16}; k++) {`);
+  s.open(`#pragma unroll\nfor (int k = 0; k < ${BK / 16}; k++) {`);
   const descriptor = (m: Matrix, at: string): string =>
     m.along === "k" ? `tsr_matrix(${at} + k * 32, 16, 1024)` : `tsr_matrix(${at} + k * 2048, ${64 * BK * 2}, 1024)`;
   s.line(

@@ -111,8 +111,7 @@ export function writeTileLoop(
   const runs = room.rows * room.k / lanes;
   const each = Math.ceil(runs / room.threads);
   const type = plan.copy !== null ? "" : scalarType(plan.value.dtype);
-  s.line("#pragma unroll");
-  s.open(`for (int i = 0; i < ${each}; i++) {`);
+  s.open(`#pragma unroll\nfor (int i = 0; i < ${each}; i++) {`);
   const c = s.fresh("c");
   s.line(`const int ${c} = i * ${room.threads} + (int)threadIdx.x;`);
   if (runs % room.threads !== 0) s.open(`if (${c} < ${runs}) {`);
@@ -199,8 +198,7 @@ export function writePut(
   const s = f.scopes;
   const { lanes, along } = plan;
   const runs = room.rows * room.k / lanes;
-  s.line("#pragma unroll");
-  s.open(`for (int i = 0; i < ${Math.ceil(runs / room.threads)}; i++) {`);
+  s.open(`#pragma unroll\nfor (int i = 0; i < ${Math.ceil(runs / room.threads)}; i++) {`);
   s.line(`const int c = i * ${room.threads} + (int)threadIdx.x;`);
   if (runs % room.threads !== 0) s.open(`if (c < ${runs}) {`);
   const across = (along === "k" ? room.k : room.rows) / lanes;

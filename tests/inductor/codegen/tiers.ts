@@ -4,6 +4,7 @@ import { emitCppModule } from "../../../src/inductor/codegen/cpp/emit_module.ts"
 import type { HostPlan } from "../../../src/inductor/host_plan.ts";
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 import type { Executable } from "../../../src/runtime/kernel.ts";
+import { deviceExecutable, deviceProblem } from "../../helpers/cuda_device.ts";
 import { CUDA_TIER } from "./cuda_emulator.ts";
 import { JS_TIER, type Tier } from "./harness.ts";
 
@@ -34,10 +35,13 @@ const NO_256 = [...NO_512, "-mno-avx2", "-mno-fma", "-mno-avx", "-mno-f16c"];
 // The narrower widths on this machine: what differs is which builtins and shuffles are used.
 const WIDTHS = /random expressions|softmax|masked|gathers|convolutions|other dtypes/;
 
+const noGpu = deviceProblem();
+
 export const TIERS: readonly TestedTier[] = [
   { ...JS_TIER, ignore: false, only: null },
   { ...CPP_TIER, ignore: !found.ok, only: null },
   { ...CUDA_TIER, ignore: !found.ok, only: null },
+  { name: noGpu === null ? "cuda" : `cuda (${noGpu})`, compile: deviceExecutable, ignore: noGpu !== null, only: null },
   { ...cppTier("cpp with 8 lanes", 8, NO_512), ignore: !found.ok || lanes < 16, only: WIDTHS },
   { ...cppTier("cpp with 4 lanes", 4, NO_256), ignore: !found.ok || lanes < 8, only: WIDTHS },
 ];

@@ -106,8 +106,7 @@ function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact
   } else s.line(`const ${f.index} ${end} = ${exact ? total : `valid ? ${total} : 0`};`);
   // Threads beyond the last column repeat it and store nothing; what they would combine with memory must not happen.
   const loop = pieces > 1 && !exact ? `valid && ${q} < ${end}` : `${q} < ${end}`;
-  s.line("#pragma unroll 8");
-  s.open(`for (${f.index} ${q} = ${from}; ${loop}; ${q} += ${y}) {`);
+  s.open(`#pragma unroll 8\nfor (${f.index} ${q} = ${from}; ${loop}; ${q} += ${y}) {`);
   f.decompose(pass.axes, q, (axis) => f.extent(axis.extent));
   f.statements(pass.body);
   s.close();

@@ -234,8 +234,7 @@ function writePass(
       s.open(`if (${valid}) {`);
       guard++;
     }
-    s.line("#pragma unroll");
-    s.open(`for (int c = 0; c < ${kept}; c++) {`);
+    s.open(`#pragma unroll\nfor (int c = 0; c < ${kept}; c++) {`);
     s.line(`const ${f.index} ${q} = c * ${threads} + tx;`);
     guard++;
     if (constantValue(units) !== kept * threads) {
@@ -253,8 +252,9 @@ function writePass(
     }
     const end = s.fresh("e");
     s.line(`const ${f.index} ${end} = ${to};`);
-    s.line(`#pragma unroll ${lanes >= 4 ? 4 : 8}`);
-    s.open(`for (${f.index} ${q} = ${from}; ${q} < ${end}; ${q} += ${threads}) {`);
+    s.open(
+      `#pragma unroll ${lanes >= 4 ? 4 : 8}\nfor (${f.index} ${q} = ${from}; ${q} < ${end}; ${q} += ${threads}) {`,
+    );
     guard++;
   }
   const base = s.fresh("b");

@@ -300,9 +300,8 @@ export class CudaFunction {
           : `tsr_store_n<${lanes}>(${to}, ${name}, ${chunk.count});`,
       );
     }
-    s.line("#pragma unroll");
     const u = s.fresh("u");
-    s.open(`for (int ${u} = 0; ${u} < ${lanes}; ${u}++) {`);
+    s.open(`#pragma unroll\nfor (int ${u} = 0; ${u} < ${lanes}; ${u}++) {`);
     const x = s.fresh("x");
     s.line(`const ${this.index} ${x} = ${base} + ${u};`);
     s.define(symbol, x);
