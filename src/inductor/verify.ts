@@ -8,7 +8,7 @@
  */
 import { VerifyError } from "../core/mod.ts";
 import { type BufferRef, type LoopVar, verifyIndex, verifyValues } from "../loops/mod.ts";
-import { add, evaluate, type Expr, freeSymbols, provablyLe } from "../symbolic/mod.ts";
+import { add, evaluate, type Expr, freeSymbols, provablyLe, type Sym } from "../symbolic/mod.ts";
 import { readBuffers, readsOf, targetValues, writtenBuffers } from "./dependencies.ts";
 import type { ContractionGroup, Group, LoopGroup, Stage } from "./groups.ts";
 import type { HostPlan, Slot } from "./host_plan.ts";
@@ -144,22 +144,31 @@ export function verifyPlan(plan: HostPlan): void {
 
 type ArenaSlot = Slot & { readonly kind: "arena" };
 
-/** What no proof decides is tried: many sizes, small and large, round and odd. */
-function overlapForSomeSizes(
-  [a, x]: readonly [ArenaSlot, BufferRef],
-  [b, y]: readonly [ArenaSlot, BufferRef],
-): boolean {
-  const ends = [add(a.offset, alignedBytes(x)), add(b.offset, alignedBytes(y))] as const;
-  const symbols = [...new Set([a.offset, b.offset, ...ends].flatMap((e) => [...freeSymbols(e)]))];
+/** Values of the symbols for what no proof decides: many sizes, small and large, round and odd, under which no buffer has fewer than 0 elements. */
+function trialSizes(plan: HostPlan): Map<Sym, number>[] {
+  const sizes = plan.slots.map((slot) => slot.buffer.numel).filter((e) => e.kind !== "const");
+  const symbols = [...new Set(sizes.flatMap((e) => [...freeSymbols(e)]))];
+  const out: Map<Sym, number>[] = [];
   for (let round = 0; round < 64; round++) {
     const values = new Map(symbols.map((s, i) => {
       const step = (round * 7919 + i * 104729 + round * i * 31) % 1021;
       return [s, Math.max(s.lower, Math.min(s.upper, s.lower + (round % 4 === 0 ? step % 5 : step)))] as const;
     }));
-    const at = (e: Expr): number => evaluate(e, (s) => values.get(s) ?? 0);
-    if (at(ends[0]) > at(b.offset) && at(ends[1]) > at(a.offset)) return true;
+    if (sizes.every((e) => evaluate(e, (s) => values.get(s) ?? 0) >= 0)) out.push(values);
   }
-  return false;
+  return out;
+}
+
+function overlapForSomeSizes(
+  [a, x]: readonly [ArenaSlot, BufferRef],
+  [b, y]: readonly [ArenaSlot, BufferRef],
+  trials: readonly ReadonlyMap<Sym, number>[],
+): boolean {
+  const ends = [add(a.offset, alignedBytes(x)), add(b.offset, alignedBytes(y))] as const;
+  return trials.some((values) => {
+    const at = (e: Expr): number => evaluate(e, (s) => values.get(s) ?? 0);
+    return at(ends[0]) > at(b.offset) && at(ends[1]) > at(a.offset);
+  });
 }
 
 /** Buffers alive at the same time must not overlap, but for pairs that their launch declares. */
@@ -169,6 +178,7 @@ function verifyArena(plan: HostPlan, slots: ReadonlyMap<BufferRef, Slot>, planFa
     for (const b of [...step.reads, ...step.writes]) last.set(b, at);
   });
   const alive = new Set<BufferRef>();
+  let trials: Map<Sym, number>[] | null = null;
   plan.steps.forEach((step, at) => {
     for (const b of step.writes) {
       const slot = slots.get(b);
@@ -180,7 +190,7 @@ function verifyArena(plan: HostPlan, slots: ReadonlyMap<BufferRef, Slot>, planFa
         const isApart = provablyLe(add(slot.offset, alignedBytes(b)), place.offset) ||
           provablyLe(add(place.offset, alignedBytes(other)), slot.offset);
         const isDeclared = step.aliases.some(([w, r]) => w === b && r === other) && last.get(other) === at;
-        if (!isApart && !isDeclared && overlapForSomeSizes([slot, b], [place, other])) {
+        if (!isApart && !isDeclared && overlapForSomeSizes([slot, b], [place, other], trials ??= trialSizes(plan))) {
           planFail(`${b.label} and ${other.label} overlap while both are needed`);
         }
       }

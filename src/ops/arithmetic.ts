@@ -339,8 +339,8 @@ definePointwise({
   inplace: true,
   body: (_, { self, other }) => ops.hypot(self, other),
   vjp: ({ self, other }, { grad, out }) => ({
-    self: () => reduceGrad(grad.mul(self).div(out), self),
-    other: () => reduceGrad(grad.mul(other).div(out), other),
+    self: () => reduceGrad(grad.mul(self.div(out)), self),
+    other: () => reduceGrad(grad.mul(other.div(out)), other),
   }),
   samples: (g) => g.dtype.isFloat ? binarySamples(g, { low: 0.5, high: 2 }) : [],
 });

@@ -7,7 +7,7 @@
  */
 import { bool, int64 } from "../core/mod.ts";
 import { ops, scatter } from "../loops/mod.ts";
-import { asExpr, broadcastShapes, shapeToText, type Size, sizeProd } from "../symbolic/mod.ts";
+import { asExpr, broadcastShapes, shapeToText, type Size, sizeEq, sizeIsOne, sizeProd } from "../symbolic/mod.ts";
 import { loadBroadcast } from "./combinators.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -101,6 +101,33 @@ defineOp({
   ],
 });
 
+/**
+ * Mask and values in the shape of self, if a single mask chooses places and one value (or row) goes to all of them: then nothing need be counted, and a graph
+ * needs no break. Null otherwise.
+ */
+function maskedPut(
+  self: TensorValue,
+  indices: readonly (TensorValue | null)[],
+  values: TensorValue,
+): { readonly mask: TensorValue; readonly values: TensorValue } | null {
+  const at = indices.findIndex((i) => i !== null);
+  const mask = indices[at];
+  if (mask === undefined || mask === null || mask.dtype !== bool || indices.some((i, k) => i !== null && k !== at)) {
+    return null;
+  }
+  const rest = self.ndim - at - mask.ndim;
+  if (rest < 0 || !mask.shape.every((size, i) => sizeEq(size, self.shape[at + i] ?? 1))) return null;
+  const chosen = values.ndim - rest - 1;
+  if (chosen > at || (chosen >= 0 && !sizeIsOne(values.shape[chosen] ?? 1))) return null;
+  const ones = (count: number): number[] => new Array<number>(count).fill(1);
+  return {
+    mask: mask.reshape([...mask.shape, ...ones(rest)]),
+    values: chosen < 0
+      ? values
+      : values.reshape([...values.shape.slice(0, chosen), ...ones(mask.ndim), ...values.shape.slice(chosen + 1)]),
+  };
+}
+
 /** The tensor's dtype for values, which may be of another one when they are written. */
 function putValues(
   self: TensorValue,
@@ -109,10 +136,10 @@ function putValues(
   accumulate: boolean,
   F: Functional,
 ): TensorValue {
-  const [mask] = indices;
-  if (indices.length === 1 && mask?.dtype === bool && values.ndim === 0) {
-    const spread = mask.reshape([...mask.shape, ...self.shape.slice(mask.ndim).map(() => 1)]);
-    return F.where(spread, accumulate ? self.add(values) : values.to(self.dtype), self);
+  const masked = maskedPut(self, indices, values);
+  if (masked !== null) {
+    const put = masked.values.to(self.dtype);
+    return F.where(masked.mask, accumulate ? self.add(put) : put, self);
   }
   const integers = indices.flatMap((i): readonly (TensorValue | null)[] =>
     i?.dtype === bool ? i.nonzero().unbind(1) : [i]
@@ -122,7 +149,21 @@ function putValues(
 
 function checkPut(where: string, self: MetaInput, indices: readonly (MetaInput | null)[]): void {
   let dims = 0;
-  for (const i of indices) dims += i?.dtype === bool ? i.shape.length : 1;
+  for (const i of indices) {
+    if (i?.dtype !== bool) {
+      dims++;
+      continue;
+    }
+    const start = dims;
+    dims += i.shape.length;
+    if (dims <= self.shape.length && !i.shape.every((size, k) => sizeEq(size, self.shape[start + k] ?? 1))) {
+      throw new TypeError(
+        `${where}: a mask of shape ${shapeToText(i.shape)} cannot choose from dimensions ${start} to ${dims - 1} of ${
+          shapeToText(self.shape)
+        }: the sizes must be the same`,
+      );
+    }
+  }
   if (dims > self.shape.length) {
     throw new TypeError(`${where}: the indices address ${dims} dimensions, self has ${shapeToText(self.shape)}`);
   }
@@ -151,6 +192,31 @@ defineOp({
       },
     },
     { args: { self: g.tensor([4, 3]), indices: [g.indices([5], 4)], values: g.tensor([]), accumulate: true } },
+    {
+      name: "mask of rows",
+      args: {
+        self: g.tensor([4, 3]),
+        indices: [g.tensor([4], { dtype: bool, values: [1, 0, 0, 1], requiresGrad: false })],
+        values: g.tensor([3]),
+        accumulate: true,
+      },
+    },
+    {
+      name: "mask of columns, one value a row",
+      args: {
+        self: g.tensor([2, 3, 2]),
+        indices: [null, g.tensor([3], { dtype: bool, values: [1, 0, 1], requiresGrad: false })],
+        values: g.tensor([2, 1, 2]),
+      },
+    },
+    {
+      name: "mask, a value each",
+      args: {
+        self: g.tensor([2, 2]),
+        indices: [g.tensor([2, 2], { dtype: bool, values: [1, 0, 0, 1], requiresGrad: false })],
+        values: g.tensor([2]),
+      },
+    },
     {
       name: "mask",
       args: {

@@ -77,6 +77,8 @@ defineOp({
     const axis = axisOf("gather", dim, self.shape.length);
     return pointwise(out.shape, (at) => {
       if (self.shape.length === 0) return self.load([]);
+      // An index without elements may have any number of dimensions: nothing is computed, and nothing can be addressed.
+      if (Math.max(at.length, 1) !== self.shape.length) return ops.constant(0, self.dtype);
       const along = position(index, at, self.shape[axis] ?? constant(1));
       return self.load(at.length === 0 ? [along] : at.with(axis, along));
     });

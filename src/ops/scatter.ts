@@ -5,7 +5,7 @@
  * that is written with other operators. Mirrors ATen's ScatterGatherKernel.cpp and the formulas of derivatives.yaml.
  */
 import { bool, int32, int64, normalizeAxis } from "../core/mod.ts";
-import { type CombineOp, type LoopInput, type LoopNode, ops, scatter, type Value } from "../loops/mod.ts";
+import { type CombineOp, type LoopInput, type LoopNode, ops, pointwise, scatter, type Value } from "../loops/mod.ts";
 import { asExpr, type Expr, shapeToText, type Size, sizeEq, sizeLe } from "../symbolic/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
@@ -57,6 +57,10 @@ function scatterLoop(
   value: (at: readonly Expr[]) => Value,
 ): LoopNode {
   const axis = normalizeAxis(Number(dim), self.shape.length, "scatter");
+  // An index without elements may have any number of dimensions: nothing can be addressed, and nothing is written.
+  if (index.shape.some((size) => size.kind === "const" && size.value === 0)) {
+    return pointwise(self.shape, (at) => self.load(at));
+  }
   return scatter(op, self, index.shape, (at) => {
     const position = ops.indirect(ops.cast(index.load(at), int64), self.shape[axis] ?? asExpr(1));
     const target = self.shape.length === 0 ? [] : at.map((e, d) => d === axis ? position : e);
