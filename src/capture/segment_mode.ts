@@ -6,32 +6,28 @@
  * work there and settles it first, so that nobody sees an order other than the program's. The tape is the ordinary one and continues across segments.
  * This takes the place of TorchDynamo's resume functions; the idea of recording and recognising traces is that of LazyTensor.
  */
-import { cpu, type Device, type DType, getDefaultDtype, int64, InternalError } from "../core/mod.ts";
-import type { TensorMeta } from "../graph/mod.ts";
-import { type NamedArgs, type Operator, overloadsOf } from "../ops/mod.ts";
+import { cpu, InternalError } from "../core/mod.ts";
+import type { NamedArgs, Operator } from "../ops/mod.ts";
 import {
+  decompose,
   dispatchComplete,
   type DispatchMode,
   inferMeta,
+  isGradEnabled,
   noGrad,
   type OpResult,
   type PendingWork,
   Storage,
   Tensor,
   tensorFrom,
+  withMode,
 } from "../tensor/mod.ts";
 import { GraphBreak, noteLocation, userLocation } from "./graph_break.ts";
+import { mayFail } from "./segment_bounds.ts";
 import { SegmentEnd } from "./segment_end.ts";
-import {
-  differentNumbers,
-  fitsStep,
-  type NumberKind,
-  type Pattern,
-  PatternMaker,
-  plainArgument,
-  Step,
-  type StepResult,
-} from "./segment_steps.ts";
+import { baseOf, deviceOf, isForeign, mayAlias, writtenBy } from "./segment_operators.ts";
+import { findScalar, findSimilar, withScalars } from "./segment_scalars.ts";
+import { fitsStep, PatternMaker, Step, type StepResult } from "./segment_steps.ts";
 import type { Segments } from "./segments.ts";
 
 /** Longer segments end by themselves. */
@@ -124,6 +120,14 @@ export class SegmentMode implements DispatchMode, PendingWork {
         remedy: "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
       });
     }
+    if (mayFail(op, args)) {
+      return this.#runNow(op, args, {
+        reason: `${op.schema.name}: whether its indices are in range depends on data`,
+        remedy: "let indices enter the function, or call it outside of the compiled function",
+      });
+    }
+    // What such an operator returns may be (a view of) its argument; its parts say which.
+    if (op.decompose !== null && op.view === null && mayAlias(op)) return this.#runParts(op, args);
     const target = writtenBy(op, args);
     if (target !== null) this.#prepareWrite(target);
     const { next } = this.#at;
@@ -172,6 +176,22 @@ export class SegmentMode implements DispatchMode, PendingWork {
     if (admission === "alone") return this.#runNow(op, args, null);
     this.endSegment(null);
     return this.dispatch(op, args);
+  }
+
+  /** Records the parts of an operator. If the tape takes it as a whole, what it returns is a tensor of its own, as in eager. */
+  #runParts(op: Operator, args: NamedArgs<Tensor>): OpResult {
+    const isTaped = isGradEnabled() && op.vjp !== null;
+    const result = withMode(this, () => isTaped ? noGrad(() => decompose(op, args)) : decompose(op, args));
+    if (!isTaped) return result;
+    const given = new Set<unknown>(Object.values(args).flat());
+    const own = (t: Tensor): Tensor => {
+      if (!given.has(t)) return t;
+      const copy = new Tensor(t);
+      const number = this.#numbers.get(t);
+      if (number !== undefined) this.#numbers.set(copy, number);
+      return copy;
+    };
+    return result instanceof Tensor ? own(result) : result.map(own);
   }
 
   /** Runs an operator at once, between segments. */
@@ -253,7 +273,13 @@ export class SegmentMode implements DispatchMode, PendingWork {
   // --- The first time ---
 
   #record(op: Operator, args: NamedArgs<Tensor>, target: Tensor | null): OpResult {
-    if (this.#isForeign(op, args)) return this.#runNow(op, args, null);
+    if (op.kind === "host" && op.view === null) {
+      return this.#runNow(op, args, {
+        reason: `${op.schema.name} is computed on the host, where it may fail for what the data are`,
+        remedy: "call it outside of the compiled function",
+      });
+    }
+    if (isForeign(op, args)) return this.#runNow(op, args, null);
     const first = this.#at.values;
     const metas = target === null ? inferMeta(op, args) : [];
     if (target === null && metas.length === 0) return this.#runNow(op, args, null);
@@ -264,14 +290,17 @@ export class SegmentMode implements DispatchMode, PendingWork {
     if (admission !== "admitted") return this.#again(op, args, admission);
     const device = deviceOf(op, args) ?? metas[0]?.device ?? cpu;
     if (this.#at.device !== null && this.#at.device !== device) return this.#again(op, args, "behind");
-    if (metas.some((m) => m.device !== device)) return this.#runNow(op, args, null);
+    const isPlaced = op.view !== null || metas.every((m) => Number(m.storageOffset) === 0);
+    if (!isPlaced || metas.some((m) => m.device !== device)) return this.#runNow(op, args, null);
     const similar = findSimilar(this.#at.next, op, patterns, false) ??
       findSimilar(this.#at.formerly?.next ?? [], op, patterns, true);
     let isGeneral = false;
     if (similar !== null && similar.places.length > 0) {
-      const general = this.#withScalars(op, args, similar.places, metas);
+      const fresh = new PatternMaker(this.#numbers, first);
+      const general = withScalars(op, args, similar.places, metas, fresh);
       if (general !== null) {
-        ({ maker, patterns, op: runs } = general);
+        ({ patterns, op: runs } = general);
+        maker = fresh;
         isGeneral = true;
       }
     }
@@ -306,56 +335,6 @@ export class SegmentMode implements DispatchMode, PendingWork {
     return this.#advance(step, maker.entering, args);
   }
 
-  /** Operators that no segment takes: on tensors without data or of several devices, and those that may fail for what the data are. */
-  #isForeign(op: Operator, args: NamedArgs<Tensor>): boolean {
-    if (op.kind === "host" || op.schema.name.startsWith("as_strided") || op.schema.returns.length === 0) return true;
-    let foreign = false;
-    let device: unknown = null;
-    const look = (value: unknown): void => {
-      if (Array.isArray(value)) return value.forEach(look);
-      if (!(value instanceof Tensor) || value.wrapped !== null) return;
-      if (!value.isDense || value.node !== null) foreign = true;
-      device ??= value.device;
-      if (device !== value.device) foreign = true;
-    };
-    for (const value of Object.values(args)) look(value);
-    return foreign;
-  }
-
-  /** The step with the numbers at these places entering as tensors; null where that would change the result's description. */
-  #withScalars(
-    op: Operator,
-    args: NamedArgs<Tensor>,
-    places: readonly number[],
-    metas: readonly TensorMeta[],
-  ): { readonly op: Operator; readonly maker: PatternMaker; readonly patterns: Pattern[] } | null {
-    const general = tensorOverload(op, places);
-    const tensors = Object.values(args).filter((v): v is Tensor => v instanceof Tensor && v.wrapped === null);
-    const like = tensors.find((t) => t.dtype.isFloat) ?? tensors[0];
-    if (general === null || like === undefined || like.device.type !== "cpu" || like.dtype.isComplex) return null;
-    const trial: Record<string, unknown> = { ...args };
-    const kinds = new Map<number, { readonly dtype: DType; readonly numbers: NumberKind }>();
-    for (const place of places) {
-      const key = op.schema.args[place]?.key ?? "";
-      const value = plainArgument(args[key]);
-      if (typeof value !== "number") return null;
-      const kind = scalarKind(value, like.dtype);
-      kinds.set(place, kind);
-      trial[key] = new Tensor({ shape: [], dtype: kind.dtype, device: like.device, storage: new Storage(null) });
-    }
-    const described = writtenBy(op, args) === null ? inferMeta(general, trial as NamedArgs<Tensor>) : [];
-    if (described.some((m, i) => !sameMeta(m, metas[i] as TensorMeta))) return null;
-    const maker = new PatternMaker(this.#numbers, this.#at.values);
-    const patterns = op.schema.args.map((a, i): Pattern => {
-      const kind = kinds.get(i);
-      const value = plainArgument(args[a.key]);
-      return kind !== undefined && typeof value === "number"
-        ? maker.scalar(value, kind.dtype, kind.numbers)
-        : maker.make(args[a.key]);
-    });
-    return { op: general, maker, patterns };
-  }
-
   // --- The end of a segment ---
 
   /** Runs what was recorded. `why` is null if the segment only ends because the call does, or because of how memory is shared. */
@@ -386,82 +365,4 @@ export class SegmentMode implements DispatchMode, PendingWork {
     if (!end.breaks.has(reason)) end.breaks.set(reason, found);
     this.#segments.noteBreak(found);
   }
-}
-
-const writtenKeys = new WeakMap<Operator, string | null>();
-
-/** The tensor that an operator writes, or null. */
-function writtenBy(op: Operator, args: NamedArgs<Tensor>): Tensor | null {
-  let key = writtenKeys.get(op);
-  if (key === undefined) writtenKeys.set(op, key = op.schema.args.find((a) => a.mutated)?.key ?? null);
-  if (key === null) return null;
-  const value = args[key];
-  if (!(value instanceof Tensor)) throw new InternalError(`${op.target}: nothing to write to`);
-  return value;
-}
-
-/** The device of an operator's tensors; null if it has none. */
-function deviceOf(op: Operator, args: NamedArgs<Tensor>): Device | null {
-  for (const { key } of op.schema.args) {
-    const value = args[key];
-    for (const t of Array.isArray(value) ? value : [value]) {
-      if (t instanceof Tensor && t.wrapped === null) return t.device;
-    }
-  }
-  return null;
-}
-
-/** The tensor that a view shows: the operator's first. */
-function baseOf(op: Operator, args: NamedArgs<Tensor>): Tensor {
-  for (const { key } of op.schema.args) {
-    const value = args[key];
-    if (value instanceof Tensor) return value;
-  }
-  throw new InternalError(`${op.target}: a view of nothing`);
-}
-
-/** A step that differs from a new one in numbers only, and where. */
-function findSimilar(
-  steps: readonly Step[],
-  op: Operator,
-  patterns: readonly Pattern[],
-  isLoose: boolean,
-): { readonly step: Step; readonly places: readonly number[] } | null {
-  for (const step of steps) {
-    if (step.op !== op) continue;
-    const places = differentNumbers(step.patterns, patterns, isLoose);
-    if (places !== null) return { step, places };
-  }
-  return null;
-}
-
-/** The form of an operator that takes tensors where these arguments are numbers; null if there is none. */
-function tensorOverload(op: Operator, places: readonly number[]): Operator | null {
-  const { args, name } = op.schema;
-  const fits = (other: Operator): boolean =>
-    other.schema.args.length === args.length && other.schema.args.every((b, i) => {
-      const a = args[i];
-      if (a === undefined || a.key !== b.key || a.list !== b.list) return false;
-      return places.includes(i) ? b.type === "Tensor" && !b.list : a.type === b.type;
-    });
-  return overloadsOf(name).find(fits) ?? null;
-}
-
-/** As what a number beside tensors of this dtype enters a segment. */
-function scalarKind(value: number, beside: DType): { readonly dtype: DType; readonly numbers: NumberKind } {
-  if (beside.isFloat) return { dtype: beside.bytes < 4 ? getDefaultDtype() : beside, numbers: "any" };
-  return Number.isSafeInteger(value)
-    ? { dtype: int64, numbers: "whole" }
-    : { dtype: getDefaultDtype(), numbers: "fraction" };
-}
-
-function sameMeta(a: TensorMeta, b: TensorMeta): boolean {
-  const same = (x: TensorMeta["shape"], y: TensorMeta["shape"]): boolean =>
-    x.length === y.length && x.every((v, i) => v === y[i]);
-  return a.dtype === b.dtype && a.device === b.device && same(a.shape, b.shape) && same(a.stride, b.stride);
-}
-
-function findScalar(patterns: readonly Pattern[], number: number): (Pattern & { kind: "scalar" }) | null {
-  for (const pattern of patterns) if (pattern.kind === "scalar" && pattern.number === number) return pattern;
-  return null;
 }

@@ -2,7 +2,7 @@
  * One small program, run eagerly and compiled, must show the same results, side effects and errors.
  *
  * A program is made anew for each way of running it: it gets `compile` (the identity for the eager run) and returns a step that takes the number of a
- * round. What a step returns is compared, with the lines it printed and the error it threw. Rounds repeat, so that cached entries run too.
+ * round. What a step returns, or its promise gives, is compared, with the lines it printed and the error it threw. Rounds repeat, so that cached entries run too.
  */
 import assert from "node:assert/strict";
 import "../../../mod.ts";
@@ -83,7 +83,7 @@ function agree(actual: unknown, expected: unknown, path: string): void {
 const PRINTERS = ["log", "info", "warn", "error", "debug"] as const;
 
 /** Runs all rounds; what the world saw of them. */
-function observeRun(program: Program, wrap: Wrap): unknown[] {
+async function observeRun(program: Program, wrap: Wrap): Promise<unknown[]> {
   const printed: unknown[] = [];
   // deno-lint-ignore no-console
   const before = PRINTERS.map((p) => [p, console[p]] as const);
@@ -99,7 +99,7 @@ function observeRun(program: Program, wrap: Wrap): unknown[] {
     for (const round of ROUNDS) {
       let result: unknown;
       try {
-        result = { value: observe(step(round)) };
+        result = { value: observe(await step(round)) };
       } catch (error) {
         result = { thrown: observe(error) };
       }
@@ -124,11 +124,11 @@ export const outcomes: {
 /** Declares a program and what capture makes of it. */
 export function idiom(name: string, fate: Fate, program: Program): void {
   for (const [backend, options] of BACKENDS) {
-    Deno.test(`idiom: ${name} (${backend})`, () => {
+    Deno.test(`idiom: ${name} (${backend})`, async () => {
       using _ = withConfig({ verify: true });
-      const expected = observeRun(program, (fn) => fn);
+      const expected = await observeRun(program, (fn) => fn);
       const made: ((...args: never[]) => unknown)[] = [];
-      const actual = observeRun(program, (fn) => {
+      const actual = await observeRun(program, (fn) => {
         const compiled = compile(fn, { backend, options });
         made.push(compiled);
         return compiled;
