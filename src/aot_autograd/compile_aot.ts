@@ -16,7 +16,7 @@ import {
 } from "../capture/mod.ts";
 import { config, InternalError, log } from "../core/mod.ts";
 import { type Graph, graphToText, verifyGraph } from "../graph/mod.ts";
-import { evaluate } from "../symbolic/mod.ts";
+import { evaluate, type SymInt } from "../symbolic/mod.ts";
 import { isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
 import type { Origin } from "./functionalize.ts";
 import { functionalProgram, jointProgram, type ResultRecipe, type WriteBack } from "./joint_graph.ts";
@@ -35,6 +35,27 @@ export interface CompileRequest {
   readonly context: BackendContext;
   /** Of an inference graph: what it was made from and how its results become the caller's, for a cache of whole programs. */
   readonly captured?: { readonly module: GraphModule; readonly recipes: readonly ResultRecipe[] };
+  /** Of one half of a differentiable call: the whole that it belongs to, the same object for both halves. */
+  readonly training?: TrainingSource;
+}
+
+/** What a differentiable call was made from, for a cache of whole programs. */
+export interface TrainingSource {
+  readonly module: GraphModule;
+  readonly exampleInputs: readonly Tensor[];
+  readonly call: TrainingCall;
+}
+
+/** What a differentiable call does beside running its two halves. */
+export interface TrainingCall {
+  readonly writes: readonly WriteBack[];
+  readonly recipes: readonly ResultRecipe[];
+  /** How many results of the forward belong to the caller; what it keeps for the backward follows. */
+  readonly forwardResults: number;
+  /** Results that have a gradient, in order of the backward's last inputs. */
+  readonly differentiable: readonly number[];
+  /** What the backward's results are gradients of. */
+  readonly leaves: readonly Origin[];
 }
 
 /** A program that was compiled before, perhaps by another process. */
@@ -42,6 +63,13 @@ export interface RestoredProgram {
   readonly compiled: CompiledProgram;
   readonly writes: readonly WriteBack[];
   readonly recipes: readonly ResultRecipe[];
+}
+
+/** A differentiable call that was compiled before. */
+export interface RestoredTraining {
+  readonly call: TrainingCall;
+  readonly forward: CompiledProgram;
+  readonly backward: CompiledProgram;
 }
 
 /** Compiles a functional graph. */
@@ -56,10 +84,14 @@ export interface AotOptions {
   readonly keepWhole?: KeepWhole;
   /** Finds an inference program compiled before, so that its graph need not be made functional again. */
   readonly restore?: (module: GraphModule, context: BackendContext) => RestoredProgram | null;
-  /** Names inference programs, and finds them by name alone. */
+  /** Names programs, and finds them by name alone. */
   readonly kept?: {
-    nameOf(module: GraphModule, context: BackendContext): string | null;
-    restore(name: string, attributes: ReadonlyMap<string, Tensor>, context: BackendContext): RestoredProgram | null;
+    nameOf(module: GraphModule, exampleInputs: readonly Tensor[], context: BackendContext): string | null;
+    restore(
+      name: string,
+      attributes: ReadonlyMap<string, Tensor>,
+      context: BackendContext,
+    ): RestoredProgram | RestoredTraining | null;
   };
 }
 
@@ -77,7 +109,7 @@ export interface AotOptions {
  */
 export function aotBackend(options: AotOptions): CompilerBackend {
   const { forward, backward = forward, keepWhole = () => false, restore, kept } = options;
-  const backend: CompilerBackend = (module, exampleInputs, context) => {
+  const compile: CompilerBackend = (module, exampleInputs, context) => {
     const requiresGrad = (origin: Origin): boolean =>
       (origin.kind === "input" ? exampleInputs[origin.index] : module.attributes.get(origin.path))?.requiresGrad ===
         true;
@@ -87,18 +119,21 @@ export function aotBackend(options: AotOptions): CompilerBackend {
         ? compileInference(module, forward, keepWhole, context)
         : inferenceCall(module.attributes, restored, sizeReader(module.graph));
     }
-    return compileTraining(module, requiresGrad, forward, backward, keepWhole, context);
+    return compileTraining(module, exampleInputs, requiresGrad, forward, backward, keepWhole, context);
   };
-  return kept === undefined ? backend : Object.assign(backend, { kept: keptInference(kept) });
+  return kept === undefined ? compile : Object.assign(compile, { kept: keptPrograms(kept) });
 }
 
-function keptInference(kept: NonNullable<AotOptions["kept"]>): KeptPrograms {
+function keptPrograms(kept: NonNullable<AotOptions["kept"]>): KeptPrograms {
   return {
-    nameOf: (module, context) => module.differentiable.includes(true) ? null : kept.nameOf(module, context),
+    nameOf: (module, exampleInputs, context) => kept.nameOf(module, exampleInputs, context),
     restore: (name, attributes, context) => {
       const found = kept.restore(name, attributes, context);
+      if (found === null) return null;
       // What is kept has no symbols.
-      return found === null ? null : inferenceCall(attributes, found, () => noSize);
+      return "call" in found
+        ? trainingCall(attributes, found, () => noSize, [])
+        : inferenceCall(attributes, found, () => noSize);
     },
   };
 }
@@ -153,6 +188,7 @@ function inferenceCall(
 
 function compileTraining(
   module: GraphModule,
+  exampleInputs: readonly Tensor[],
   requiresGrad: (origin: Origin) => boolean,
   forwardCompiler: ProgramCompiler,
   backwardCompiler: ProgramCompiler,
@@ -164,17 +200,21 @@ function compileTraining(
   const parts = partitionJoint(joint);
   checked(parts.forward, "forward graph");
   checked(parts.backward, "backward graph");
-  const { attributes, writes, recipes, forwardResults } = joint;
+  const { attributes, writes, recipes, forwardResults, differentiable, leaves } = joint;
+  const call: TrainingCall = { writes, recipes, forwardResults, differentiable, leaves };
   const attributesOf = (graph: Graph): ReadonlyMap<string, Tensor> => {
     const paths = new Set(graph.attributes.map((a) => a.path));
     return new Map([...attributes].filter(([path]) => paths.has(path)));
   };
+  // Sizes that nobody shows are symbols, which are not kept.
+  const more = parts.sizes.length === 0 ? { training: { module, exampleInputs, call } } : {};
   const forward = forwardCompiler({
     graph: parts.forward,
     attributes: attributesOf(parts.forward),
     writes,
     kind: "forward",
     context,
+    ...more,
   });
   const backward = backwardCompiler({
     graph: parts.backward,
@@ -182,21 +222,31 @@ function compileTraining(
     writes: [],
     kind: "backward",
     context,
+    ...more,
   });
+  return trainingCall(attributes, { call, forward, backward }, sizeReader(parts.forward), parts.sizes);
+}
+
+/** The captured function over its two halves. */
+function trainingCall(
+  attributes: ReadonlyMap<string, Tensor>,
+  { call, forward, backward }: RestoredTraining,
+  readSizes: ReturnType<typeof sizeReader>,
+  extraSizes: readonly SymInt[],
+): CompiledFunction {
+  const { recipes, forwardResults, differentiable, leaves } = call;
   const read = originReader(attributes);
-  const readSizes = sizeReader(parts.forward);
   const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
-    announceWrites(joint, read, inputs);
+    announceWrites(call, read, inputs);
     const results = noGrad(() => forward(inputs));
-    writeBack(joint, forward.donated, read, inputs, results);
+    writeBack(call, forward.donated, read, inputs, results);
     const sizes = readSizes(inputs);
     if (isGradEnabled()) {
-      const outs = joint.differentiable.map((i) => results[i] as Tensor);
-      recordCall(joint.leaves.map((origin) => read(origin, inputs)), {
+      recordCall(leaves.map((origin) => read(origin, inputs)), {
         compiled: backward,
         saved: results.slice(forwardResults) as GraphInput[],
-        sizes: parts.sizes.map((s) => evaluate(s.expr, sizes)),
-        outs,
+        sizes: extraSizes.map((s) => evaluate(s.expr, sizes)),
+        outs: differentiable.map((i) => results[i] as Tensor),
       });
     }
     return assemble(recipes, results, read, inputs, sizes);

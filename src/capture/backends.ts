@@ -53,7 +53,7 @@ export interface CompilerBackend {
 /** A backend's memory of compiled graphs beyond this process. */
 export interface KeptPrograms {
   /** The name, a text, under which the compiled form of a captured graph is or will be kept; null if it is not. */
-  nameOf(module: GraphModule, context: BackendContext): string | null;
+  nameOf(module: GraphModule, exampleInputs: readonly Tensor[], context: BackendContext): string | null;
   /** Finds the compiled form by name, without the graph; null if it cannot run at once. */
   restore(name: string, attributes: ReadonlyMap<string, Tensor>, context: BackendContext): CompiledFunction | null;
 }

@@ -10,6 +10,8 @@ import {
   type CompileRequest,
   functionalProgram,
   type RestoredProgram,
+  type RestoredTraining,
+  type TrainingSource,
   type WriteBack,
 } from "../aot_autograd/mod.ts";
 import { type BackendContext, type GraphModule, registerBackend } from "../capture/mod.ts";
@@ -19,15 +21,18 @@ import { findToolchain, hasFfi } from "../runtime/cpu/mod.ts";
 import type { CacheKey } from "../runtime/mod.ts";
 import {
   type GraphArtifact,
+  keptKey,
   loadProgram,
-  type ProgramArtifact,
+  loadTraining,
+  type PartArtifact,
   programKey,
-  programKeyOf,
   saveProgram,
+  saveTraining,
+  trainingKey,
 } from "./cache/graph_cache.ts";
 import { emitCompile, isObserved } from "./observe.ts";
 import { setEagerBackend, type Tensor } from "../tensor/mod.ts";
-import { CompiledGraph, type GraphValue, targetOf, type TierPolicy } from "./compiled_graph.ts";
+import { type CachedGraph, CompiledGraph, type GraphValue, targetOf, type TierPolicy } from "./compiled_graph.ts";
 import { InductorEagerBackend } from "./eager_backend.ts";
 import type { DonationTarget } from "./plan_host.ts";
 
@@ -73,45 +78,70 @@ function callable(
 
 /** Compiles one functional graph for the CPU. */
 export function compileProgram(request: CompileRequest): CompiledProgram {
-  const { graph, captured, writes } = request;
+  const { graph, writes } = request;
   const paths = graph.attributes.map((a) => a.path);
   const donate = donationsOf(writes, paths);
   const compiled = new CompiledGraph(graph, {
     tier: tierOf(request.context),
     name: request.kind,
     ...(donate.size > 0 ? { donate } : {}),
-    ...(captured === undefined ? {} : {
-      onArtifact: (artifact: GraphArtifact): void => {
-        const { module, recipes } = captured;
-        // Constants that only the functional graph has would be missing in the next process.
-        if (!paths.every((path) => module.attributes.has(path))) return;
-        const key = keyOfProgram(module);
-        if (key === null) return;
-        const offset = (value: NodeValue): number => isTensorMeta(value) ? Number(value.storageOffset) : 0;
-        saveProgram(key, {
-          ...artifact,
-          writes,
-          recipes,
-          paths,
-          inputOffsets: graph.placeholders.map((n) => offset(n.value)),
-          attributeOffsets: graph.attributes.map((n) => offset(n.value)),
-        });
-      },
-    }),
+    ...(request.captured === undefined && request.training === undefined
+      ? {}
+      : { onArtifact: (artifact: GraphArtifact): void => keepArtifact(request, artifact) }),
   });
   return callable(compiled, paths, request.attributes, request.kind);
 }
 
+/** Keeps the compiled form of a whole captured graph, once all of it is emitted. */
+function keepArtifact({ graph, captured, training, writes, kind }: CompileRequest, artifact: GraphArtifact): void {
+  const paths = graph.attributes.map((a) => a.path);
+  const module = captured?.module ?? training?.module;
+  // Constants that only the functional graph has would be missing in the next process.
+  if (module === undefined || !paths.every((path) => module.attributes.has(path))) return;
+  const offset = (value: NodeValue): number => isTensorMeta(value) ? Number(value.storageOffset) : 0;
+  const part: PartArtifact = {
+    ...artifact,
+    paths,
+    inputOffsets: graph.placeholders.map((n) => offset(n.value)),
+    attributeOffsets: graph.attributes.map((n) => offset(n.value)),
+  };
+  if (captured !== undefined) {
+    const key = keyOfProgram(module);
+    if (key !== null) saveProgram(key, { ...part, writes, recipes: captured.recipes });
+  } else if (training !== undefined) {
+    const halves = halvesOf.get(training) ?? { forward: null, backward: null };
+    halvesOf.set(training, halves);
+    halves[kind === "backward" ? "backward" : "forward"] = part;
+    const { forward, backward } = halves;
+    const key = keyOfTraining(module, training.exampleInputs);
+    if (key !== null && forward !== null && backward !== null) {
+      saveTraining(key, { call: training.call, forward, backward });
+    }
+  }
+}
+
+/** The halves of differentiable calls that were emitted. */
+const halvesOf = new WeakMap<TrainingSource, { forward: PartArtifact | null; backward: PartArtifact | null }>();
+
 const keys = new WeakMap<GraphModule, { readonly key: CacheKey | null }>();
 
 /** The key of a captured graph: its text is made once. */
-function keyOfProgram(module: GraphModule): CacheKey | null {
+function keyOnce(module: GraphModule, make: (target: string) => CacheKey | null): CacheKey | null {
   let known = keys.get(module);
   if (known === undefined) {
     const found = findToolchain();
-    keys.set(module, known = { key: found.ok ? programKey(module, targetOf(found.toolchain)) : null });
+    keys.set(module, known = { key: found.ok ? make(targetOf(found.toolchain)) : null });
   }
   return known.key;
+}
+
+// A graph is of one kind or the other, so that one memory serves both.
+function keyOfProgram(module: GraphModule): CacheKey | null {
+  return keyOnce(module, (target) => programKey(module, target));
+}
+
+function keyOfTraining(module: GraphModule, inputs: readonly Tensor[]): CacheKey | null {
+  return keyOnce(module, (target) => trainingKey(module, inputs, target));
 }
 
 /** Finds the compiled form of a captured graph in the cache. */
@@ -119,54 +149,70 @@ export function restoreProgram(module: GraphModule, context: BackendContext): Re
   if (!isNative(context)) return null;
   const key = keyOfProgram(module);
   const stored = key === null ? null : loadProgram(key);
-  if (stored === null) return null;
+  if (stored === null || !stored.paths.every((path) => module.attributes.has(path))) return null;
   const graph = (): Graph => functionalProgram(module, () => false).graph;
-  return programOf(stored, module.attributes, context, graph)?.program ?? null;
+  const { writes, recipes } = stored;
+  const compiled = graphOf(stored, "inference", context, () => ({
+    graph: graph(),
+    options: { donate: donationsOf(writes, stored.paths) },
+  }));
+  return { compiled: callable(compiled, stored.paths, module.attributes, "inference"), writes, recipes };
 }
 
 function isNative(context: BackendContext): boolean {
   return tierOf(context) !== "js" && isStageEnabled("cpp") && hasFfi();
 }
 
-function programOf(
-  stored: ProgramArtifact,
-  attributes: ReadonlyMap<string, Tensor>,
+function graphOf(
+  artifact: PartArtifact,
+  name: CompileRequest["kind"],
   context: BackendContext,
-  graph: () => Graph,
-): { readonly program: RestoredProgram; readonly graph: CompiledGraph } | null {
-  if (!stored.paths.every((path) => attributes.has(path))) return null;
-  const { writes, recipes, paths, inputOffsets, attributeOffsets } = stored;
-  const compiled = new CompiledGraph({
-    artifact: stored,
-    inputOffsets,
-    attributeOffsets,
-    build: () => ({ graph: graph(), options: { donate: donationsOf(writes, paths) } }),
-  }, { tier: tierOf(context), name: "inference" });
-  const program = { compiled: callable(compiled, paths, attributes, "inference"), writes, recipes };
-  return { program, graph: compiled };
+  build: CachedGraph["build"],
+): CompiledGraph {
+  const { inputOffsets, attributeOffsets } = artifact;
+  return new CompiledGraph({ artifact, inputOffsets, attributeOffsets, build }, { tier: tierOf(context), name });
 }
 
 /** The name under which the compiled form of a captured graph is kept, or will be once C++ is emitted. */
-function programName(module: GraphModule, context: BackendContext): string | null {
-  return isNative(context) ? keyOfProgram(module)?.content ?? null : null;
+function programName(
+  module: GraphModule,
+  exampleInputs: readonly Tensor[],
+  context: BackendContext,
+): string | null {
+  if (!isNative(context)) return null;
+  const key = module.differentiable.includes(true) ? keyOfTraining(module, exampleInputs) : keyOfProgram(module);
+  return key === null ? null : `${key.kind}:${key.content}`;
 }
 
-/** Finds the compiled form by name alone. Without the graph there is nothing to fall back to, so its library must be there and load. */
+/** Finds the compiled form by name alone. Without the graph there is nothing to fall back to, so its libraries must be there and load. */
 function programByName(
   name: string,
   attributes: ReadonlyMap<string, Tensor>,
   context: BackendContext,
-): RestoredProgram | null {
+): RestoredProgram | RestoredTraining | null {
   // Who watches may ask for the graph.
   if (!isNative(context) || isObserved()) return null;
   const found = findToolchain();
-  const key = found.ok ? programKeyOf(name, targetOf(found.toolchain)) : null;
-  const stored = key === null ? null : loadProgram(key);
-  if (stored === null) return null;
-  const made = programOf(stored, attributes, context, () => {
-    throw new InternalError("a graph from the cache of captures is asked for its operators");
-  });
-  return made !== null && (made.graph.cpp?.poll() ?? null) !== null ? made.program : null;
+  const [kind, content = ""] = name.split(":");
+  if (!found.ok || (kind !== "program" && kind !== "training")) return null;
+  const key = keptKey(kind, content, targetOf(found.toolchain));
+  if (key === null) return null;
+  const part = (artifact: PartArtifact, half: CompileRequest["kind"]): CompiledProgram | null => {
+    if (!artifact.paths.every((path) => attributes.has(path))) return null;
+    const compiled = graphOf(artifact, half, context, () => {
+      throw new InternalError("a graph from the cache of captures is asked for its operators");
+    });
+    return (compiled.cpp?.poll() ?? null) === null ? null : callable(compiled, artifact.paths, attributes, half);
+  };
+  if (kind === "program") {
+    const stored = loadProgram(key);
+    const compiled = stored === null ? null : part(stored, "inference");
+    return stored === null || compiled === null ? null : { ...stored, compiled };
+  }
+  const stored = loadTraining(key);
+  const forward = stored === null ? null : part(stored.forward, "forward");
+  const backward = stored === null || forward === null ? null : part(stored.backward, "backward");
+  return stored === null || forward === null || backward === null ? null : { call: stored.call, forward, backward };
 }
 
 /** Makes `compile()` use the compiler, and eager operators its JavaScript kernels. Called once, when the library is imported. */

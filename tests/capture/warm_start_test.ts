@@ -158,6 +158,37 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "a warm process differentiates what it did not trace",
+  ignore,
+  fn: async () => {
+    using program = new Program(`
+const layer = new nn.Sequential(new nn.Linear(4, 8), new nn.Tanh(), new nn.Linear(8, 3));
+const fn = (x: Tensor) => {
+  const y = layer.forward(x);
+  return [y, y.view([-1]), x] as const;
+};
+const inputs = () => [randn([6, 4])] as const;
+after = () => {
+  const results: unknown[] = [];
+  for (let i = 0; i < 2; i++) {
+    const x = randn([6, 4]);
+    step(x)[0].mul(x.sum()).sum().backward();
+    results.push(layer.parameters().map((p) => p.grad?.clone()));
+  }
+  return results;
+};
+`);
+    const cold = await program.run();
+    assert.equal(cold.traced, 1);
+    assert.deepEqual(cold.events, []);
+    const warm = await program.run();
+    wasFound(warm);
+    assert.deepEqual(warm.data, cold.data);
+    assert.match(JSON.stringify(warm.data), /0\.\d+/);
+  },
+});
+
 /** A program whose text stays while what the variable `variant` decides changes. */
 const VARIANTS: readonly { readonly name: string; readonly body: string; readonly why: RegExp }[] = [
   {
@@ -327,7 +358,7 @@ const FORGERIES: readonly (readonly [string, (text: string) => string])[] = [
   ["another form", () => '{"format":1,"captures":{}}'],
   ["an entry of nulls", () => '{"format":1,"captures":[null]}'],
   ["code in the place of a number", (text) => text.replace(/\["length",2\]/, '["length","0) || (globalThis.ran = 1"]')],
-  ["a path in the place of a hash", (text) => text.replace(/"program":"\w+"/, '"program":"../../../../etc/passwd"')],
+  ["a path in the place of a hash", (text) => text.replace(/"program":"[\w:]+"/, '"program":"program:../../../../etc/passwd"')],
   ["an object that is found through itself", (text) => text.replace(/"path":\["var",\d+/, '"path":["proto",0],"_":[0')],
   ["sources in circles", (text) => text.replace(/"parent":1/, '"parent":9')],
 ];

@@ -135,7 +135,7 @@ function tryKeep(trace: Trace, request: TraceRequest, options: CaptureOptions): 
   const key = keyOf(request, options);
   if (typeof key === "string") return key;
   if (trace.inputs.some((i) => hasMarks(i.real))) return "an input is marked static or dynamic";
-  const program = options.backend.kept?.nameOf(trace.module, options.context) ?? null;
+  const program = options.backend.kept?.nameOf(trace.module, trace.inputs.map((i) => i.real), options.context) ?? null;
   if (program === null) return "its compiled form is not kept";
   try {
     const capture = describeTrace(trace, request, program);

@@ -4,9 +4,10 @@
  * Results that are views of inputs, of attributes or of other results are taken again at each call by the operators that made them; an operator is kept by its name and must
  * be a view in this process as well. Symbolic sizes have no stored form.
  */
-import type { ResultRecipe, ViewStep } from "../../aot_autograd/mod.ts";
-import { CompileError } from "../../core/mod.ts";
-import { getOp } from "../../ops/mod.ts";
+import { CompileError } from "../core/mod.ts";
+import { getOp } from "../ops/mod.ts";
+import type { ViewStep } from "./functionalize.ts";
+import type { ResultRecipe } from "./joint_graph.ts";
 
 /** A view as JSON. */
 interface StoredStep {
