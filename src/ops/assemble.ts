@@ -300,6 +300,11 @@ defineOp({
   meta: ({ self, repeats, dim, outputSize }) => {
     const shape = dim === null ? [sizeProd(self.shape)] : self.shape;
     const axis = dim === null ? 0 : axisOf("repeat_interleave", dim, self.shape.length);
+    if (repeats.shape.length > 1) {
+      throw new TypeError(
+        `repeat_interleave: repeats must have at most 1 dimension, got ${shapeToText(repeats.shape)}`,
+      );
+    }
     const count = repeats.shape.length === 0 ? 1 : repeats.shape[0] ?? 1;
     if (!sizeEq(count, 1) && !sizeEq(count, shape[axis] ?? 1)) {
       throw new TypeError(

@@ -7,9 +7,17 @@
 import { bool } from "../core/mod.ts";
 import { ops, type Value } from "../loops/mod.ts";
 import { definePointwise, defineScalarOverload } from "./combinators.ts";
+import type { MetaInput } from "./define.ts";
 import { castGrad, reduceGrad } from "./gradient.ts";
 import { binarySamples, unarySamples } from "./sample_sets.ts";
 import { promotedScalar, scalarNumber, scalarValue } from "./scalars.ts";
+
+/** @throws {TypeError} unless both have one dtype; plain numbers fit any. */
+function needSameDtype(where: string, a: MetaInput, b: MetaInput): void {
+  if (a.dtype !== b.dtype && !a.isScalar && !b.isScalar) {
+    throw new TypeError(`${where}: the dtypes ${a.dtype.name} and ${b.dtype.name} differ: convert one with .to()`);
+  }
+}
 
 definePointwise({
   schema: "aten::clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
@@ -164,6 +172,7 @@ definePointwise({
   schema: "aten::lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor",
   doc: "self + weight × (end - self).",
   inplace: true,
+  check: ({ self, end }) => needSameDtype("lerp", self, end),
   body: (_, { self, end, weight }, compute) => lerpValues(self, end, scalarValue(weight, compute)),
   vjp: ({ self, end, weight }, { grad }) => ({
     self: () => reduceGrad(grad.mul(1 - scalarNumber(weight)), self),
@@ -257,6 +266,7 @@ definePointwise({
   schema: "aten::heaviside(Tensor self, Tensor values) -> Tensor",
   doc: "0 where self is negative, 1 where it is positive, values where it is 0.",
   inplace: true,
+  check: ({ self, values }) => needSameDtype("heaviside", self, values),
   body: (_, { self, values }, compute) =>
     ops.where(
       ops.eq(self, 0),

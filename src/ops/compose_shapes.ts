@@ -4,7 +4,7 @@
  * All of them decompose into views, concatenations and index arithmetic. Mirrors the composite functions of `TensorShape.cpp`,
  * `TensorFactories.cpp` and `Repeat.cpp` of ATen.
  */
-import { int64, resultType } from "../core/mod.ts";
+import { type DType, int64, resultType } from "../core/mod.ts";
 import { ops, pointwise } from "../loops/mod.ts";
 import {
   broadcastShapes,
@@ -224,11 +224,19 @@ defineOp({
   samples: (g) => [{ args: { tensors: [g.tensor([3, 1]), g.tensor([4])] } }],
 });
 
-function gridShape(tensors: readonly { readonly shape: readonly Size[] }[], indexing: string): Size[] {
+function gridShape(
+  tensors: readonly { readonly shape: readonly Size[]; readonly dtype: DType }[],
+  indexing: string,
+): Size[] {
   if (indexing !== "ij" && indexing !== "xy") {
     throw new RangeError(`meshgrid: indexing is "${indexing}": use "ij" (matrix) or "xy" (Cartesian)`);
   }
+  const [first] = tensors;
+  if (first === undefined) throw new TypeError("meshgrid: needs at least one tensor");
   for (const t of tensors) {
+    if (t.dtype !== first.dtype) {
+      throw new TypeError(`meshgrid: needs one dtype, got ${first.dtype.name} and ${t.dtype.name}`);
+    }
     if (t.shape.length > 1) throw new TypeError(`meshgrid: needs vectors, got ${shapeToText(t.shape)}`);
   }
   return tensors.map((t) => t.shape[0] ?? 1);

@@ -233,9 +233,16 @@ function transposedSize(
   return sizeAdd(sizeAdd(sizeMul(sizeSub(size, 1), stride), reach), 1 + extra - 2 * padding);
 }
 
-/** Adds a bias to channels, which stand before `rank` spatial dimensions. */
+/** Adds a bias to channels, which stand before `rank` spatial dimensions, and rounds to the bias' dtype. */
 function addBias(out: TensorValue, bias: TensorValue | null, rank: number): TensorValue {
-  return bias === null ? out : out.add(bias.reshape([bias.shape[0] ?? 1, ...new Array<number>(rank).fill(1)]));
+  if (bias === null) return out;
+  const wide = bias.to(out.dtype).reshape([bias.shape[0] ?? 1, ...new Array<number>(rank).fill(1)]);
+  return out.add(wide).to(bias.dtype);
+}
+
+/** An operand of a convolution to which a bias is added: in float32 on the processor, so that half types are rounded once. */
+function beforeBias(operand: TensorValue, bias: TensorValue | null): TensorValue {
+  return bias === null || operand.device.type !== "cpu" ? operand : operand.to(computeType(operand.dtype));
 }
 
 /** A plain convolution of batched or unbatched input, padded by (before, after) in each dimension. */
@@ -256,7 +263,8 @@ export function convWithBias(
   const size = g.stride.map((s, d) =>
     windowCount(batched.shape[d + 2] ?? 1, weight.shape[d + 2] ?? 1, s, g.padding[d] ?? [0, 0], g.dilation[d] ?? 1)
   );
-  const out = F.conv(batched, weight, size, g.stride, g.padding.map((p) => p[0]), g.dilation, g.groups);
+  const [x, w] = [beforeBias(batched, bias), beforeBias(weight, bias)];
+  const out = F.conv(x, w, size, g.stride, g.padding.map((p) => p[0]), g.dilation, g.groups);
   return addBias(input.ndim === rank + 2 ? out : out.squeeze(0), bias, rank);
 }
 
@@ -347,7 +355,8 @@ defineOp({
       )
     );
     const batched = input.ndim === rank + 2 ? input : input.unsqueeze(0);
-    const out = F.convInputGrad(batched, weight, size, stride, padding, dilation, args.groups);
+    const [x, w] = [beforeBias(batched, bias), beforeBias(weight, bias)];
+    const out = F.convInputGrad(x, w, size, stride, padding, dilation, args.groups);
     return addBias(input.ndim === rank + 2 ? out : out.squeeze(0), bias, rank);
   },
   samples: (g) => [

@@ -163,6 +163,8 @@ export interface Operator extends OpTarget {
   readonly writesArguments: ((args: NamedArgs<unknown>) => boolean) | null;
   readonly isRandom: boolean;
   readonly isDataDependent: boolean;
+  /** The decomposition takes more than `meta` does (masks as indices, say). */
+  readonly checksItself: boolean;
   readonly isPublic: boolean;
   readonly samples: (g: SampleGenerator) => readonly Sample[];
 }
@@ -198,12 +200,13 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     vjp: erased.vjp ?? null,
     loop: erased.loop ?? null,
     decompose: checkedDecompose(definition, erased),
-    host: erased.host ?? null,
+    host: checkedHost(erased),
     view: erased.view ?? null,
     functional: null,
     writesArguments: erased.writesArguments ?? null,
     isRandom: definition.random ?? false,
     isDataDependent: definition.dataDependent ?? false,
+    checksItself: definition.checksItself ?? false,
     isPublic: definition.public ?? true,
     samples: definition.samples,
   });
@@ -238,11 +241,21 @@ function checkedDecompose<S extends string>(
   { meta, decompose }: Partial<Operator> & { readonly meta: Operator["meta"] },
 ): Operator["decompose"] {
   if (decompose === null || decompose === undefined) return null;
-  if (definition.checksItself === true || definition.dataDependent === true) return decompose;
+  if (definition.checksItself === true) return decompose;
   return (args, F) => {
     // A tensor can do what meta asks of its inputs, and more.
     meta(args as unknown as NamedArgs<MetaInput>);
     return decompose(args, F);
+  };
+}
+
+/** Algorithms on host memory index what they are given: `meta` runs before them too. */
+function checkedHost({ meta, host }: Partial<Operator> & { readonly meta: Operator["meta"] }): Operator["host"] {
+  if (host === null || host === undefined) return null;
+  return (args, outs) => {
+    // Elements in memory have shape and dtype, which is what meta asks for.
+    meta(args as unknown as NamedArgs<MetaInput>);
+    return host(args, outs);
   };
 }
 

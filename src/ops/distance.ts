@@ -77,12 +77,15 @@ defineOp({
 defineOp({
   schema: "aten::cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=None) -> Tensor",
   doc: "The p-norm distance of every row of x1 to every row of x2; leading dimensions broadcast.",
-  meta: ({ x1, x2, p }) => {
+  meta: ({ x1, x2, p, computeMode }) => {
     const [r1, r2] = [x1.shape.length, x2.shape.length];
     if (r1 < 2 || r2 < 2 || !sizeEq(x1.shape[r1 - 1] ?? 1, x2.shape[r2 - 1] ?? 1)) {
       throw new TypeError(
         `cdist: needs matrices with rows of the same length, got ${shapeToText(x1.shape)} and ${shapeToText(x2.shape)}`,
       );
+    }
+    if (computeMode !== null && ![0, 1, 2].includes(Number(computeMode))) {
+      throw new RangeError(`cdist: compute_mode must be 0, 1 or 2, got ${computeMode}`);
     }
     if (!(p >= 0)) throw new RangeError(`cdist: p must not be negative, got ${p}`);
     needFloat("cdist", x1.dtype);

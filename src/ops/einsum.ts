@@ -281,8 +281,13 @@ defineOp({
 defineOp({
   schema: "aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
   doc: "x1 · W · x2 + bias for each output; weight is [out, in1, in2].",
-  meta: ({ input1, input2, weight }) => {
+  meta: ({ input1, input2, weight, bias }) => {
     const [out, in1, in2] = weight.shape;
+    if (bias !== null && out !== undefined && (bias.shape.length !== 1 || !sizeEq(bias.shape[0] ?? 1, out))) {
+      throw new TypeError(
+        `bilinear: bias ${shapeToText(bias.shape)} does not fit the weight ${shapeToText(weight.shape)}`,
+      );
+    }
     const last = (shape: readonly Size[]): Size => shape[shape.length - 1] ?? 1;
     if (
       out === undefined || in1 === undefined || in2 === undefined || !sizeEq(last(input1.shape), in1) ||

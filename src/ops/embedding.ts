@@ -138,11 +138,13 @@ defineOp({
     const count = offsets.shape[0] ?? 0;
     const bags: Size = includeLastOffset ? (typeof count === "number" ? count - 1 : count.sub(1)) : count;
     const shape = [bags, weight.shape[1] ?? 1];
-    const winners = { shape: Number(mode) === 2 ? shape : [bags], dtype: int64 };
+    // Where a sum needs neither sizes nor winners, PyTorch returns zeros as long as the offsets.
+    const unused = Number(mode) === 0 ? [count] : [bags];
+    const winners = { shape: Number(mode) === 2 ? shape : unused, dtype: int64 };
     return [
       { shape, dtype: weight.dtype },
       { shape: Number(mode) === 0 && paddingIdx === null ? [0] : indices.shape, dtype: int64 },
-      { shape: [bags], dtype: int64 },
+      { shape: unused, dtype: int64 },
       winners,
     ];
   },
@@ -176,12 +178,16 @@ defineOp({
       const winners = indices.to(int64).indexSelect(0, inRange).reshape([bags, width]).maskedFill(empty, 0);
       return [best.maskedFill(empty, 0), bag, sizes, winners];
     }
-    const weighted = perSampleWeights === null ? rows : rows.mul(perSampleWeights.unsqueeze(1));
-    const kept = padding === null ? weighted : weighted.mul(counted.unsqueeze(1).to(weight.dtype));
-    const sums = kept.detach().newZeros([bags, width]).scatterAdd(0, at, kept);
-    if (Number(mode) === 1) return [sums.div(sizes.clampMin(1).unsqueeze(1)), bag, sizes, sizes.clone()];
+    // Sums of half types are kept in float32.
+    const compute = computeType(weight.dtype);
+    const wide = rows.to(compute);
+    const weighted = perSampleWeights === null ? wide : wide.mul(perSampleWeights.to(compute).unsqueeze(1));
+    const kept = padding === null ? weighted : weighted.mul(counted.unsqueeze(1).to(compute));
+    const total = kept.detach().newZeros([bags, width]).scatterAdd(0, at, kept);
+    const sums = (Number(mode) === 1 ? total.div(sizes.clampMin(1).unsqueeze(1)) : total).to(weight.dtype);
+    if (Number(mode) === 1) return [sums, bag, sizes, sizes.clone()];
     // As in PyTorch, a sum needs neither sizes nor, without padding, the bags.
-    const none = sizes.newZeros([bags]);
+    const none = sizes.newZeros([count]);
     return [sums, padding === null ? bag.newZeros([0]) : bag, none, none.clone()];
   },
   samples: (g) => [

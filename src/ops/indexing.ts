@@ -7,7 +7,17 @@
  */
 import { bool, type DType, int64, uint8 } from "../core/mod.ts";
 import { type LoopInput, ops, pointwise } from "../loops/mod.ts";
-import { broadcastShapes, constant, type Expr, mul, numelOf, shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
+import {
+  broadcastShapes,
+  constant,
+  type Expr,
+  mul,
+  numelOf,
+  shapeToText,
+  type Size,
+  sizeIsOne,
+  sizeLe,
+} from "../symbolic/mod.ts";
 import { axisOf, loadBroadcast } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
@@ -33,7 +43,14 @@ defineOp({
     if (index.shape.length > 1) {
       throw new TypeError(`index_select: index must have at most 1 dimension, got ${shapeToText(index.shape)}`);
     }
-    if (self.shape.length === 0) return { shape: [], dtype: self.dtype };
+    if (self.shape.length === 0) {
+      if (!sizeIsOne(numelOf(index.shape))) {
+        throw new TypeError(
+          `index_select: a 0-dim tensor is selected from by one index, got ${shapeToText(index.shape)}`,
+        );
+      }
+      return { shape: [], dtype: self.dtype };
+    }
     const axis = axisOf("index_select", dim, self.shape.length);
     return { shape: self.shape.with(axis, numelOf(index.shape)), dtype: self.dtype };
   },

@@ -20,7 +20,7 @@ import {
   mul,
   sub,
 } from "../symbolic/mod.ts";
-import { sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import {
@@ -108,8 +108,15 @@ const zeroBase = (grad: LoopInput, sizes: readonly Size[]): LoopInput => filled(
 defineOp({
   schema: "aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor",
   doc: "self with src in the place of select(dim, index).",
-  meta: ({ self, src, dim }) => {
-    checkPart("select_scatter", src, self.shape.toSpliced(axisOf("select_scatter", dim, self.shape.length), 1));
+  meta: ({ self, src, dim, index }) => {
+    const axis = axisOf("select_scatter", dim, self.shape.length);
+    const size = self.shape[axis] ?? 1;
+    if (sizeLe(size, index) || sizeLt(index, sizeSub(0, size))) {
+      throw new RangeError(
+        `select_scatter: index ${index} is outside of dimension ${axis} of ${shapeToText(self.shape)}`,
+      );
+    }
+    checkPart("select_scatter", src, self.shape.toSpliced(axis, 1));
     return asSelf(self);
   },
   loop: ({ self, src, dim, index }) => {

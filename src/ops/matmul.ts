@@ -8,7 +8,7 @@
 import { computeType, type DType, promoteTypes } from "../core/mod.ts";
 import { contraction, ops, reduction } from "../loops/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
-import { broadcastShapes, shapeToText, type Size, sizeEq, sizeProd } from "../symbolic/mod.ts";
+import { broadcastShapes, sameShape, shapeToText, type Size, sizeEq, sizeProd } from "../symbolic/mod.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, type TensorSpec } from "./define.ts";
 import type { TensorValue } from "./value.ts";
@@ -35,6 +35,15 @@ export function checkRank(where: string, name: string, operand: Operand, rank: n
   if (operand.shape.length !== rank) {
     throw new TypeError(
       `${where}: ${name} must have ${rank} dimension${rank === 1 ? "" : "s"}, got ${shapeToText(operand.shape)}`,
+    );
+  }
+}
+
+/** @throws {TypeError} unless what is added broadcasts to the product's shape. */
+function checkBroadcastsTo(where: string, self: Operand, shape: readonly Size[]): void {
+  if (!sameShape(broadcastShapes(where, shape, self.shape), shape)) {
+    throw new TypeError(
+      `${where}: self ${shapeToText(self.shape)} does not broadcast to the product ${shapeToText(shape)}`,
     );
   }
 }
@@ -69,9 +78,22 @@ function affine(self: TensorValue, product: TensorValue, beta: Scalar, alpha: Sc
   const compute = computeType(product.dtype);
   const x = product.to(compute);
   const scaled = a === 1 ? x : x.mul(a);
-  if (b === 0) return scaled.to(product.dtype);
+  if (b === 0) return scaled.to(self.dtype);
   const base = self.to(compute);
-  return scaled.add(b === 1 ? base : base.mul(b)).to(product.dtype);
+  return scaled.add(b === 1 ? base : base.mul(b)).to(self.dtype);
+}
+
+/**
+ * A product to which something is added before it is rounded: on the processor the product of half types in float32. Tensor cores want the half
+ * types, and round once more.
+ */
+function unrounded(
+  a: TensorValue,
+  b: TensorValue,
+  multiply: (a: TensorValue, b: TensorValue) => TensorValue,
+): TensorValue {
+  const compute = computeType(a.dtype);
+  return a.device.type === "cpu" ? multiply(a.to(compute), b.to(compute)) : multiply(a, b);
 }
 
 defineOp({
@@ -289,10 +311,12 @@ defineOp({
     else {
       const lead = input.shape.slice(0, -1);
       const flat = input.ndim === 2 ? input : input.reshape([sizeProd(lead), input.shape[input.ndim - 1] ?? 1]);
-      const product = flat.mm(weight.transpose(0, 1));
-      if (input.ndim === 2) out = product;
+      const by = weight.transpose(0, 1);
       // The bias is added to the flat product, so that it is an epilogue without a view between.
-      else return (bias === null ? product : product.add(bias)).reshape([...lead, weight.shape[0] ?? 1]);
+      out = bias === null
+        ? flat.mm(by)
+        : unrounded(flat, by, (a, b) => a.mm(b)).add(bias.to(computeType(bias.dtype))).to(input.dtype);
+      return input.ndim === 2 ? out : out.reshape([...lead, weight.shape[0] ?? 1]);
     }
     return bias === null ? out : out.add(bias);
   },
@@ -330,10 +354,10 @@ defineOp({
     checkRank("addmm", "mat2", mat2, 2);
     const shape = matmulShape("addmm", mat1.shape, mat2.shape);
     checkSameDtype("addmm", mat1, mat2);
-    broadcastShapes("addmm", shape, self.shape);
+    checkBroadcastsTo("addmm", self, shape);
     return { shape, dtype: checkSameDtype("addmm", mat1, self) };
   },
-  decompose: ({ self, mat1, mat2, beta, alpha }) => affine(self, mat1.mm(mat2), beta, alpha),
+  decompose: ({ self, mat1, mat2, beta, alpha }) => affine(self, unrounded(mat1, mat2, (a, b) => a.mm(b)), beta, alpha),
   samples: (g) => [
     { args: { self: g.tensor([5]), mat1: g.tensor([3, 4]), mat2: g.tensor([4, 5]) } },
     { args: { self: g.tensor([3, 5]), mat1: g.tensor([3, 4]), mat2: g.tensor([4, 5]), beta: 2, alpha: 3 } },
@@ -349,10 +373,11 @@ defineOp({
     checkRank("baddbmm", "batch2", batch2, 3);
     const shape = matmulShape("baddbmm", batch1.shape, batch2.shape);
     checkSameDtype("baddbmm", batch1, batch2);
-    broadcastShapes("baddbmm", shape, self.shape);
+    checkBroadcastsTo("baddbmm", self, shape);
     return { shape, dtype: checkSameDtype("baddbmm", batch1, self) };
   },
-  decompose: ({ self, batch1, batch2, beta, alpha }) => affine(self, batch1.bmm(batch2), beta, alpha),
+  decompose: ({ self, batch1, batch2, beta, alpha }) =>
+    affine(self, unrounded(batch1, batch2, (a, b) => a.bmm(b)), beta, alpha),
   samples: (g) => [
     {
       args: { self: g.tensor([2, 3, 5]), batch1: g.tensor([2, 3, 4]), batch2: g.tensor([2, 4, 5]), beta: 2, alpha: 3 },
@@ -370,7 +395,7 @@ defineOp({
     checkRank("addbmm", "batch2", batch2, 3);
     const shape = matmulShape("addbmm", batch1.shape, batch2.shape).slice(1);
     checkSameDtype("addbmm", batch1, batch2);
-    broadcastShapes("addbmm", shape, self.shape);
+    checkBroadcastsTo("addbmm", self, shape);
     return { shape, dtype: checkSameDtype("addbmm", batch1, self) };
   },
   decompose: ({ self, batch1, batch2, beta, alpha }) => {
@@ -393,10 +418,10 @@ defineOp({
     checkRank("addmv", "vec", vec, 1);
     const shape = matmulShape("addmv", mat.shape, vec.shape);
     checkSameDtype("addmv", mat, vec);
-    broadcastShapes("addmv", shape, self.shape);
+    checkBroadcastsTo("addmv", self, shape);
     return { shape, dtype: checkSameDtype("addmv", mat, self) };
   },
-  decompose: ({ self, mat, vec, beta, alpha }) => affine(self, mat.mv(vec), beta, alpha),
+  decompose: ({ self, mat, vec, beta, alpha }) => affine(self, unrounded(mat, vec, (a, b) => a.mv(b)), beta, alpha),
   samples: (g) => [{ args: { self: g.tensor([3]), mat: g.tensor([3, 4]), vec: g.tensor([4]), beta: 2, alpha: 3 } }],
 });
 
@@ -408,7 +433,7 @@ defineOp({
     checkRank("addr", "vec1", vec1, 1);
     checkRank("addr", "vec2", vec2, 1);
     const shape = [...vec1.shape, ...vec2.shape];
-    broadcastShapes("addr", shape, self.shape);
+    checkBroadcastsTo("addr", self, shape);
     return { shape, dtype: promotedDtype("addr", [self, vec1, vec2].map(promotionOperand), "default") };
   },
   decompose: ({ self, vec1, vec2, beta, alpha }) => {

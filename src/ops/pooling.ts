@@ -5,7 +5,7 @@
  * compiled graph. Mirrors ATen's DilatedMaxPool and MaxUnpooling.
  */
 import { int64 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeProd } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { distinct, flatIndexGrad, type PoolArgs, pooledShape, poolWindow } from "./max_pool.ts";
@@ -149,7 +149,20 @@ defineOp({
   schema:
     "aten::max_pool2d_with_indices_backward(Tensor grad_output, Tensor self, int[2] kernel_size, int[2] stride, int[2] padding, int[2] dilation, bool ceil_mode, Tensor indices) -> Tensor",
   doc: "The gradient of max_pool2d_with_indices.",
-  meta: ({ self, gradOutput }) => ({ shape: self.shape, dtype: gradOutput.dtype }),
+  meta: ({ self, gradOutput, indices, ...args }) => {
+    const where = "max_pool2d_with_indices_backward";
+    const pooled = pooledShape(where, self.shape, poolWindow(where, 2, args));
+    for (const [name, t] of [["grad_output", gradOutput], ["indices", indices]] as const) {
+      if (!sameShape(t.shape, pooled)) {
+        throw new TypeError(
+          `${where}: ${name} is ${shapeToText(t.shape)}, but ${shapeToText(self.shape)} is pooled to ${
+            shapeToText(pooled)
+          }`,
+        );
+      }
+    }
+    return { shape: self.shape, dtype: gradOutput.dtype };
+  },
   loop: ({ gradOutput, indices, self: _self, ...args }, out) =>
     flatIndexGrad(gradOutput, indices, poolWindow("max_pool2d_with_indices_backward", 2, args), out),
   vjp: ({ indices }, { grad }) => ({ gradOutput: () => gatherPlane(grad, indices, 2) }),

@@ -5,7 +5,7 @@
  * types round where PyTorch's do. Mirrors `Loss.cpp`, `LossMultiMargin.cpp` and `LossMultiLabelMargin.cpp` of ATen.
  */
 import { getDefaultDtype } from "../core/mod.ts";
-import { broadcastShapes, shapeToText, type Size } from "../symbolic/mod.ts";
+import { broadcastShapes, sameShape, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -178,7 +178,14 @@ defineOp({
 defineOp({
   schema: "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
   doc: "log(1 + exp(-target · self)).",
-  meta: ({ self, target, reduction }) => lossSpec("soft_margin_loss", [self, target], reduction),
+  meta: ({ self, target, reduction }) => {
+    if (!sameShape(broadcastShapes("soft_margin_loss", self.shape, target.shape), self.shape)) {
+      throw new TypeError(
+        `soft_margin_loss: target ${shapeToText(target.shape)} does not broadcast to self ${shapeToText(self.shape)}`,
+      );
+    }
+    return lossSpec("soft_margin_loss", [self, target], reduction);
+  },
   decompose: ({ self, target, reduction }) =>
     reduceLoss("soft_margin_loss", self.neg().mul(target).exp().log1p(), reduction),
   samples: reductions((g) => ({ self: g.tensor([3, 4]), target: signs(g, [3, 4]) })),
@@ -196,6 +203,17 @@ function marginSpec(
   if (self.shape.length > 2 || target.shape.length > Math.max(targetRank, 1)) {
     throw new TypeError(
       `${where}: needs scores [rows, classes] or [classes], got ${shapeToText(self.shape)} and target ${
+        shapeToText(target.shape)
+      }`,
+    );
+  }
+  // One class a row, or a list of classes as long as the scores.
+  const expected = targetRank === 2 ? self.shape : self.shape.slice(0, -1);
+  const fits = sameShape(target.shape, expected) ||
+    (targetRank === 1 && self.shape.length < 2 && target.shape.every((s) => sizeEq(s, 1)));
+  if (!fits && !(targetRank === 2 && self.shape.length === 0)) {
+    throw new TypeError(
+      `${where}: scores ${shapeToText(self.shape)} need a target ${shapeToText(expected)}, got ${
         shapeToText(target.shape)
       }`,
     );

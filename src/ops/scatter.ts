@@ -397,7 +397,8 @@ defineOp({
   loop: ({ self, dim, index, value }) => indexLoop("set", self, dim, index, () => value.load([])),
   vjp: ({ dim, index }, { grad }) => ({
     self: () => grad.indexFill(dim, index, 0),
-    value: () => grad.indexSelect(dim, index).sum(),
+    // What is no more in the gradient of self; a position named twice counts once.
+    value: () => grad.sub(grad.indexFill(dim, index, 0)).sum(),
   }),
   samples: (g) => [
     {

@@ -5,7 +5,7 @@
  * `meta` gives the largest shape that is possible. Mirrors ATen's Unique.cpp, Bucketization.cpp and Indexing.
  */
 import { bool, int32, int64, normalizeAxis } from "../core/mod.ts";
-import { broadcastShapes, shapeToText, sizeEq, sizeProd } from "../symbolic/mod.ts";
+import { broadcastShapes, sameShape, shapeToText, sizeEq, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
 import { compareHost, hostArray, type HostNumber, hostShape, readHost, writeHost } from "./host_axis.ts";
 import { distinct } from "./max_pool.ts";
@@ -139,6 +139,13 @@ defineOp({
   ],
 });
 
+/** Slices without elements are all alike, which leaves open how many are distinct. */
+function checkSlices(where: string, self: MetaInput, axis: number): void {
+  if (self.shape.length === 0 || self.shape.some((s, d) => d !== axis && sizeEq(s, 0))) {
+    throw new TypeError(`${where}: ${shapeToText(self.shape)} has no slices with elements along dimension ${axis}`);
+  }
+}
+
 /** Slices along an axis as items: their number, order and elements. */
 function sliceItems(self: HostTensor, axis: number): {
   readonly n: number;
@@ -181,6 +188,7 @@ defineOp({
   dataDependent: true,
   meta: ({ self, dim }) => {
     const axis = normalizeAxis(Number(dim), self.shape.length, "unique_dim");
+    checkSlices("unique_dim", self, axis);
     const index = { shape: [self.shape[axis] ?? 1], dtype: int64 };
     return [{ shape: self.shape, dtype: self.dtype }, index, index];
   },
@@ -219,6 +227,7 @@ defineOp({
   meta: ({ self, dim }) => {
     if (dim === null || isVectorAxis(self, dim)) return uniqueSpecs(self);
     const axis = normalizeAxis(Number(dim), self.shape.length, "unique_consecutive");
+    checkSlices("unique_consecutive", self, axis);
     const index = { shape: [self.shape[axis] ?? 1], dtype: int64 };
     return [{ shape: self.shape, dtype: self.dtype }, index, index];
   },
@@ -313,12 +322,24 @@ function checkSequence(where: string, sequence: MetaInput, self: MetaInput | nul
   }
 }
 
+function checkSorter(where: string, sequence: MetaInput, sorter: MetaInput | null): void {
+  if (sorter === null) return;
+  if (sorter.dtype !== int64 || !sameShape(sorter.shape, sequence.shape)) {
+    throw new TypeError(
+      `${where}: sorter must be int64 of the sorted sequence's shape ${
+        shapeToText(sequence.shape)
+      }, got ${sorter.dtype.name}${shapeToText(sorter.shape)}`,
+    );
+  }
+}
+
 defineOp({
   schema:
     "aten::searchsorted.Tensor(Tensor sorted_sequence, Tensor self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor",
   doc: "Where values would have to be inserted into sorted rows to keep them sorted.",
-  meta: ({ sortedSequence, self, outInt32 }) => {
+  meta: ({ sortedSequence, self, outInt32, sorter }) => {
     checkSequence("searchsorted", sortedSequence, self);
+    checkSorter("searchsorted", sortedSequence, sorter);
     return { shape: self.shape, dtype: outInt32 ? int32 : int64 };
   },
   host: (args) => searchHost(args, args.self, hostShape(args.self), args.outInt32),

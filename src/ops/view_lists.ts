@@ -231,6 +231,7 @@ for (
       check(self.shape.length);
       const axis = axisFor(self.shape.length);
       const whole = self.shape[axis] ?? 1;
+      if (!(Number(sections) > 0)) throw new RangeError(`${name}: sections must be positive, got ${sections}`);
       if (!sizeEq(sizeMod(whole, sections), 0)) {
         throw new TypeError(`${name}: dimension ${axis} of ${shapeToText(self.shape)} is no multiple of ${sections}`);
       }

@@ -321,7 +321,10 @@ export function decompose(op: Operator, args: NamedArgs<Tensor>): OpResult {
   if (op.decompose === null) throw new InternalError(`${op.target} has no decomposition`);
   const wrapped = mapTensorArgs(op, args, (t) => t, wrapNumber) as unknown as NamedArgs<TensorValue>;
   const result = op.decompose(wrapped, functionalForRules()) as unknown as OpResult;
-  if (op.view !== null || op.isDataDependent || opInfo(op).mayAlias || op.schema.args.some((a) => a.mutated)) {
+  if (
+    op.view !== null || op.isDataDependent || op.checksItself || opInfo(op).mayAlias ||
+    op.schema.args.some((a) => a.mutated)
+  ) {
     return result;
   }
   return restrideAs(op.target, result, inferSpecs(op, args));
