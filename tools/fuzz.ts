@@ -2,7 +2,7 @@
 /**
  * Differential fuzzing for as long as one likes: random programs, compiled, against the reference executor.
  *
- * `deno run -A tools/fuzz.ts [--seconds N] [--seed N] [--tier js|cpp|both] [--dynamic] [--batch N] [--out DIR]`
+ * `deno run -A tools/fuzz.ts [--seconds N] [--seed N] [--tier js|cpp|both|cuda] [--dynamic] [--batch N] [--out DIR]`
  *
  * A failing program is made small and written as a runnable test into `tests/fuzz/found/` (or `--out`). Exit code 1 if anything was found.
  */
@@ -49,7 +49,12 @@ Deno.test("${name} agrees with the reference", () => {
 
 using _ = withConfig({ verify: true });
 const deadline = performance.now() + Number(values.seconds) * 1000;
-const tiers = values.tier === "both" ? ["js", "cpp"] as const : [values.tier === "cpp" ? "cpp" : "js"] as const;
+const known = ["js", "cpp", "cuda"] as const;
+const tiers = values.tier === "both" ? ["js", "cpp"] as const : known.filter((tier) => tier === values.tier);
+if (tiers.length === 0) {
+  console.error(`fuzz: --tier ${values.tier} is not js, cpp, both or cuda`);
+  Deno.exit(2);
+}
 let seed = Number(values.seed);
 let programs = 0;
 let steps = 0;

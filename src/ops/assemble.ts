@@ -127,7 +127,7 @@ defineOp({
   },
   decompose: ({ self, r, withReplacement }, F) => {
     if (r === 0) return self.narrow(0, 0, 0).clone();
-    const at = F.combinationPositions(self.shape[0] ?? 1, r, withReplacement);
+    const at = F.combinationPositions(self.shape[0] ?? 1, r, withReplacement).to(self.device);
     return self.indexSelect(0, at.reshape([-1])).view(at.shape);
   },
   samples: (g) => [

@@ -6,17 +6,10 @@
  */
 import { gradOf } from "../../src/autograd/mod.ts";
 import { compile, registerLibrary } from "../../src/capture/mod.ts";
-import { cpu, type Device, device as deviceOf } from "../../src/core/mod.ts";
+import { cpu, device as deviceOf } from "../../src/core/mod.ts";
 import { type CompiledGraph, onCompile } from "../../src/inductor/mod.ts";
-import {
-  allocateStorage,
-  cpuBuffer,
-  deviceMemory,
-  noGrad,
-  referenceBackend,
-  Tensor,
-  withEagerBackend,
-} from "../../src/tensor/mod.ts";
+import { noGrad, referenceBackend, type Tensor, withEagerBackend } from "../../src/tensor/mod.ts";
+import { placed } from "../helpers/placed.ts";
 import { type Case, reasonOf } from "./case.ts";
 
 /** What came out of one case. */
@@ -73,20 +66,6 @@ export const referenceExecutor: Executor = {
 export interface InductorOptions {
   readonly tier: "js" | "cpp" | "cuda";
   readonly dynamic: boolean;
-}
-
-/** A tensor with the same strides over memory of a device. */
-export function placed(t: Tensor, device: Device): Tensor {
-  const { buffer } = t.storage;
-  if (device === cpu || buffer === null) return t;
-  const { shape, stride, storageOffset, dtype } = t;
-  const storage = allocateStorage(device, buffer.byteLength);
-  if (storage.buffer !== null && buffer.byteLength > 0) {
-    deviceMemory(device).write(storage.buffer, 0, cpuBuffer(buffer).uint8);
-  }
-  const out = new Tensor({ shape, stride, storageOffset, dtype, device, storage });
-  if (t.requiresGrad) out.requiresGrad = true;
-  return out;
 }
 
 /** All cases of a batch as one function over the inputs of all. */

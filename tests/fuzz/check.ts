@@ -6,15 +6,16 @@
  * programs write to them.
  */
 import { gradOf } from "../../src/autograd/mod.ts";
-import { float64 } from "../../src/core/mod.ts";
+import { device as deviceOf, float64 } from "../../src/core/mod.ts";
 import { compile, registerLibrary } from "../../src/capture/mod.ts";
 import { type CompiledGraph, onCompile } from "../../src/inductor/mod.ts";
 import { noGrad, referenceBackend, Tensor, withEagerBackend } from "../../src/tensor/mod.ts";
+import { placed } from "../helpers/placed.ts";
 import { type FuzzProgram, type FuzzStep, makeInputs, renumber, runProgram, valuesIn } from "./program.ts";
 
 /** How the compiled side runs. */
 export interface FuzzOptions {
-  readonly tier: "js" | "cpp";
+  readonly tier: "js" | "cpp" | "cuda";
   readonly dynamic?: boolean;
 }
 
@@ -102,7 +103,8 @@ function differenceOf(
 function compiledRun(programs: readonly FuzzProgram[], options: FuzzOptions): Observed[][] {
   const graphs: CompiledGraph[] = [];
   using _ = onCompile((record) => void graphs.push(record.graph));
-  const inputs = programs.map((p) => makeInputs(p));
+  const device = deviceOf(options.tier === "cuda" ? "cuda" : "cpu");
+  const inputs = programs.map((p) => makeInputs(p).map((t) => placed(t, device)));
   const run = (all: readonly Tensor[]): Tensor[][] => {
     let at = 0;
     return programs.map((p) => {
@@ -116,7 +118,7 @@ function compiledRun(programs: readonly FuzzProgram[], options: FuzzOptions): Ob
     fullgraph: true,
     dynamic: options.dynamic ?? false,
     mode: options.tier === "cpp" ? "aot" : "default",
-    options: { tier: options.tier === "cpp" ? "aot" : "js" },
+    options: options.tier === "cuda" ? {} : { tier: options.tier === "cpp" ? "aot" : "js" },
   });
   const flat = inputs.flat();
   const results = programs.some((p) => p.gradients) ? fn(flat) : noGrad(() => fn(flat));

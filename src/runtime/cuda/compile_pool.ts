@@ -43,11 +43,11 @@ interface Thread {
 const threads: Thread[] = [];
 let rounds = 0;
 
-function grow(to: number): void {
+function grow(to: number, path: string): void {
   while (threads.length < to) {
     const { port1, port2 } = new MessageChannel();
     const worker = new Worker(new URL("./nvrtc_worker.ts", import.meta.url), {
-      workerData: { port: port2 },
+      workerData: { port: port2, path },
       transferList: [port2],
     });
     // What goes wrong in a thread shows as requests that nobody finished.
@@ -96,7 +96,7 @@ function compileTogether(compiler: NvrtcCompiler, requests: readonly NvrtcReques
   const sorted = order.map((i) => requests[i] as NvrtcRequest);
   const results = new Array<NvrtcResult | undefined>(requests.length).fill(undefined);
   try {
-    grow(helpers);
+    grow(helpers, compiler.library.path);
     for (const { worker } of threads) worker.postMessage({ round, requests: sorted, counters } satisfies CompileRound);
   } catch (error) {
     log("perf_hints", () => `no compiler threads: ${error}`);

@@ -267,6 +267,13 @@ export function chooseTarget(
 let driver: Found<DriverLibrary> | undefined;
 let nvrtc: Found<NvrtcLibrary> | undefined;
 
+/** Takes these libraries as the machine's. Call it before the first use of "cuda". */
+export function useCudaLibraries(
+  libraries: { readonly driver: Found<DriverLibrary>; readonly nvrtc: Found<NvrtcLibrary> },
+): void {
+  ({ driver, nvrtc } = libraries);
+}
+
 /** The driver library of this machine. Looked for once. */
 export function findDriver(world: SearchWorld = machine): Found<DriverLibrary> {
   if (world !== machine) return openDriver(driverCandidates(world));

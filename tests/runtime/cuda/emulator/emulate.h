@@ -20,6 +20,7 @@
 #define __grid_constant__
 #define __shared__ static
 #define __align__(n) alignas(n)
+#define TSR_DYNAMIC(name) unsigned char* const name = tsr_dynamic_shared
 #define __ldg(p) (*(p))
 #define __ldcs(p) (*(p))
 #define __stcs(p, v) (*(p) = (v))

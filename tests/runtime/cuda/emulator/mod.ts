@@ -1,9 +1,17 @@
 /**
  * CUDA without a GPU: a libcuda whose device is the processor and a libnvrtc that compiles generated text with the C++ compiler.
  *
- * Both are built into a folder that TESSERA_CUDA_PATH then names, so everything above the two libraries is what runs on a real device. Call it before the
- * first use of "cuda" in the process.
+ * Everything above the two libraries is what runs on a real device. Call it before the first use of "cuda".
  */
+import {
+  findDriver,
+  findNvrtc,
+  openDriver,
+  openNvrtc,
+  useCudaLibraries,
+} from "../../../../src/runtime/cuda/libraries.ts";
+import { nvrtcCandidates } from "../../../../src/runtime/cuda/paths.ts";
+import { initialize } from "../../../../src/runtime/cuda/driver.ts";
 import { findToolchain } from "../../../../src/runtime/cpu/toolchain.ts";
 
 let found: string | null | undefined;
@@ -14,9 +22,15 @@ function build(command: readonly string[], args: readonly string[]): void {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
-/** Makes the libraries, once a process. Returns null, or why it cannot be done. */
-export function emulateCuda(): string | null {
+/**
+ * Makes the libraries, once a process. Returns null, or why it cannot be done.
+ *
+ * With `compiler: "real"` only the device is emulated and its kernels do nothing: for seeing whether nvrtc takes what is generated.
+ */
+export function emulateCuda(options: { readonly compiler?: "emulated" | "real" } = {}): string | null {
   if (found !== undefined) return found;
+  // A real device serves better.
+  if (initialize(findDriver()).ok && findNvrtc().ok) return found = null;
   const { os, arch } = Deno.build;
   if (os !== "linux" || arch !== "x86_64") return found = "the emulated CUDA is for Linux on x86-64";
   const toolchain = findToolchain();
@@ -36,8 +50,12 @@ export function emulateCuda(): string | null {
     `${folder}/libnvrtc.so.13`,
     `${sources}fake_libnvrtc.cpp`,
   ]);
-  Deno.env.set("TESSERA_CUDA_PATH", folder);
-  // What is compiled here must not be found by a process with a real device.
-  Deno.env.set("TESSERA_CACHE_DIR", `${Deno.env.get("TESSERA_CACHE_DIR") ?? "/tmp/tessera-emulated-cache"}/emulated`);
+  // Its version is one that no real nvrtc has, so what it makes stays apart in the cache.
+  useCudaLibraries({
+    driver: openDriver([`${folder}/libcuda.so.1`]),
+    nvrtc: options.compiler === "real"
+      ? openNvrtc(nvrtcCandidates(), null)
+      : openNvrtc([{ path: `${folder}/libnvrtc.so.13`, major: 13, builtins: null, chosen: true }], null),
+  });
   return found = null;
 }
