@@ -120,6 +120,7 @@ template <typename T> static T __shfl_up_sync(unsigned, T v, int d) {
 static void __threadfence() {}
 template <typename T> static T atomicAdd(T* p, T v) { T old = *p; *p = old + v; return old; }
 template <typename T> static T atomicCAS(T* p, T seen, T next) { T old = *p; if (old == seen) *p = next; return old; }
+template <typename T> static T atomicMax(T* p, T v) { T old = *p; if (v > old) *p = v; return old; }
 static unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)(((unsigned long)a * b) >> 32); }
 static int __float_as_int(float x) { int r; memcpy(&r, &x, 4); return r; }
 static float __int_as_float(int x) { float r; memcpy(&r, &x, 4); return r; }

@@ -47,7 +47,7 @@ export function moduleSource(includes: ReadonlySet<CudaInclude>, functions: read
 
 /** Emits one kernel. */
 export function emitCudaKernel(kernel: Kernel, context: EmitContext): CudaKernelText[] {
-  return kernel.kind === "tile" ? [emitCudaTile(kernel, context)] : emitCudaContraction(kernel, context);
+  return kernel.kind === "tile" ? emitCudaTile(kernel, context) : emitCudaContraction(kernel, context);
 }
 
 class Modules {

@@ -11,13 +11,14 @@ import { ceilDiv, constant, constantValue, dependsOn, mul } from "../../../symbo
 import { guess } from "../../tile/axes.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { restOf } from "./emit_points.ts";
+import { memoryType } from "../cpp/types.ts";
 import { combineLambda, CudaFunction, isArg, scalarType } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
 import { combinePartials, splitParameters, type Splitting } from "./split.ts";
 import type { CachedLoad } from "./vectors.ts";
 
-/** Values of rows that one thread keeps. */
+/** Registers of a thread that may hold parts of rows. */
 const MOST_KEPT = 40;
 
 interface Shape {
@@ -25,8 +26,9 @@ interface Shape {
   readonly threads: number;
   readonly rowsEach: number;
   readonly lanes: readonly number[];
-  /** Runs a thread has, if the row stays in registers. */
+  /** Runs a thread has, if the row stays in registers; -1 if it stays in shared memory; null if it is read again. */
   readonly kept: number | null;
+  readonly sharedBytes: number;
   readonly pieces: number;
 }
 
@@ -75,17 +77,17 @@ function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitCo
       Math.ceil(extentsOf(p.axes).kind === "const" ? guess(extentsOf(p.axes)) / (lanes[i] ?? 1) : 64)
     ),
   );
-  const repeated = repeatedLoads(kernel, passes).size;
+  const repeated = [...repeatedLoads(kernel, passes).values()].flatMap(([s]) => s?.kind === "load" ? [s.buffer] : []);
   const width = lanes[0] ?? 1;
-  if (passes.length > 1 && same && length !== null && repeated > 0) {
-    // A row in registers: as few runs a thread as the block can be wide, but no more threads than runs.
-    const room = Math.floor(MOST_KEPT / (repeated * width));
-    const fewest = Math.ceil(units / 1024);
-    if (fewest <= room) {
-      const want = Math.min(room, units <= 64 ? 2 : units <= 512 ? 2 : 4);
-      const threads = Math.min(1024, Math.max(power(Math.ceil(units / Math.max(want, fewest))), 1));
-      const own = Math.ceil(units / threads);
-      if (own <= room) return { threads, rowsEach: rowsOf(threads), lanes, kept: own, pieces: 1 };
+  if (passes.length > 1 && same && length !== null && repeated.length > 0) {
+    const run = repeated.reduce((n, b) => n + Math.max(1, width * b.dtype.bytes / 4), 0);
+    const threads = keptThreads(units, run);
+    if (threads !== null) {
+      return { threads, rowsEach: rowsOf(threads), lanes, kept: Math.ceil(units / threads), sharedBytes: 0, pieces: 1 };
+    }
+    const bytes = repeated.reduce((n, b) => n + Math.ceil(units * width * b.dtype.bytes / 16) * 16, 0);
+    if (bytes <= sharedLimit(context.arch)) {
+      return { threads: bytes > 50_000 ? 1024 : 512, rowsEach: 1, lanes, kept: -1, sharedBytes: bytes, pieces: 1 };
     }
   }
   const atOnce = units <= 32 ? 1 : units <= 256 ? 2 : 4;
@@ -96,7 +98,31 @@ function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitCo
     const wanted = Math.ceil(context.multiprocessors * 4 / rows);
     pieces = Math.max(1, Math.min(wanted, Math.floor(units / (threads * 2)), 1024));
   }
-  return { threads, rowsEach: rowsOf(threads), lanes, kept: null, pieces };
+  return { threads, rowsEach: rowsOf(threads), lanes, kept: null, sharedBytes: 0, pieces };
+}
+
+/** Shared memory that a block may have for a row. */
+function sharedLimit(arch: number): number {
+  return arch === 90 || arch === 100 ? 220_000 : arch === 80 ? 160_000 : 96_000;
+}
+
+/** Threads for rows that stay in registers: little waste, few barriers, several blocks a multiprocessor. Null where a row is too long. */
+function keptThreads(units: number, registersEach: number): number | null {
+  let best: number | null = null;
+  let lowest = Infinity;
+  for (let threads = 1; threads <= 1024; threads *= 2) {
+    const own = Math.ceil(units / threads);
+    const registers = own * registersEach;
+    if (registers > MOST_KEPT || (threads === 1024 && registers > 32)) continue;
+    const steps = threads > 32 ? 1 + 0.03 * Math.log2(threads / 32) : 1 + 0.02 * Math.log2(32 / threads);
+    const cost = own * threads / units * steps * (registers > 16 ? 1.05 : 1) * (own < 2 && threads > 32 ? 1.05 : 1) *
+      (threads === 1024 ? 1.1 : 1);
+    if (cost < lowest) {
+      best = threads;
+      lowest = cost;
+    }
+  }
+  return best;
 }
 
 function rowsOf(threads: number): number {
@@ -129,7 +155,8 @@ export function emitRows(kernel: TileKernel, parts: readonly Part[], context: Em
     }
   }
   f.decompose(grid, "row", (axis) => f.extent(axis.extent));
-  const cached = declareCaches(f, kernel, parts, shape);
+  const slot: CacheSlot = { text: "0" };
+  const cached = declareCaches(f, kernel, parts, shape, slot);
   const splitting: Splitting | null = pieces > 1
     ? { pieces, outputs: rows, output: "row", id: context.scratchId(), tile: "blockIdx.x", tiles: rows, block: threads }
     : null;
@@ -140,7 +167,7 @@ export function emitRows(kernel: TileKernel, parts: readonly Part[], context: Em
       guarded(f, part.body, leader);
       continue;
     }
-    writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid);
+    writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot);
     for (const [v, op] of accumulatorsOf(part.pass)) combineRow(f, v, op, threads);
     if (splitting !== null) {
       combinePartials(
@@ -163,7 +190,7 @@ export function emitRows(kernel: TileKernel, parts: readonly Part[], context: Em
     args,
     grid: splitting === null ? line(ceilDiv(rows, rowsEach)) : [rows, constant(pieces), constant(1)],
     block: [block, 1, 1],
-    sharedBytes: 0,
+    sharedBytes: shape.sharedBytes,
   };
 }
 
@@ -183,24 +210,39 @@ export function guarded(f: CudaFunction, body: readonly TileStatement[], leader:
   }
 }
 
+/** Where the current run of a row stands in its cache. */
+interface CacheSlot {
+  text: string;
+}
+
 function declareCaches(
   f: CudaFunction,
   kernel: TileKernel,
   parts: readonly Part[],
   shape: Shape,
+  slot: CacheSlot,
 ): Map<TileStatement, CachedLoad> {
   const cached = new Map<TileStatement, CachedLoad>();
   if (shape.kept === null) return cached;
   const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
+  const lanes = shape.lanes[0] ?? 1;
+  const units = constantValue(extentsOf(passes[0]?.axes ?? [])) ?? 0;
+  let offset = 0;
+  if (shape.kept < 0) f.scopes.line("TSR_DYNAMIC(room);");
   for (const list of repeatedLoads(kernel, passes).values()) {
     const [first] = list;
     if (first?.kind !== "load") continue;
     const name = f.scopes.fresh("c");
-    f.scopes.line(`${scalarType(first.out.dtype)} ${name}[${shape.kept * (shape.lanes[0] ?? 1)}];`);
+    const type = `tsr_vec<${memoryType(first.buffer.dtype)}, ${lanes}>`;
+    if (shape.kept < 0) f.scopes.line(`${type}* const ${name} = (${type}*)(room + ${offset});`);
+    else f.scopes.line(`${type} ${name}[${shape.kept}];`);
+    offset += Math.ceil(units * first.buffer.dtype.bytes / 16) * 16;
     let ready = false;
     const entry: CachedLoad = {
       name,
-      at: (lanes) => shape.kept === 1 ? "0" : `c * ${lanes}`,
+      get slot() {
+        return slot.text;
+      },
       get ready() {
         return ready;
       },
@@ -220,6 +262,7 @@ function writePass(
   shape: Shape,
   cached: ReadonlyMap<TileStatement, CachedLoad>,
   valid: string | null,
+  slot: CacheSlot,
 ): void {
   const s = f.scopes;
   const { threads, kept, pieces } = shape;
@@ -229,7 +272,8 @@ function writePass(
   const q = s.fresh("q");
   const unitsText = f.extent(units);
   let guard = 0;
-  if (kept !== null) {
+  slot.text = kept === null || kept < 0 ? q : kept === 1 ? "0" : "c";
+  if (kept !== null && kept > 0) {
     if (valid !== null && pass.body.some((b) => b.kind === "store" || b.kind === "combine")) {
       s.open(`if (${valid}) {`);
       guard++;

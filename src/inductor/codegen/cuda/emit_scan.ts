@@ -41,7 +41,7 @@ function scanLoop(kernel: TileKernel): ScanLoop | null {
 }
 
 /** Emits a kernel that reads an accumulator within its loop. */
-export function emitScan(kernel: TileKernel, context: EmitContext): CudaKernelText {
+export function emitScan(kernel: TileKernel, context: EmitContext): CudaKernelText[] {
   const scan = scanLoop(kernel);
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
   if (scan === null) return emitPoints(kernel, context);
@@ -57,7 +57,7 @@ export function emitScan(kernel: TileKernel, context: EmitContext): CudaKernelTe
     const ordered = axis === null ? grid : [...grid.filter((a) => a !== axis), axis];
     return emitPoints({ ...kernel, axes: [...ordered, ...kernel.axes.filter((a) => a.role === "loop")] }, context);
   }
-  return emitBlockScan(kernel, scan, grid, context);
+  return [emitBlockScan(kernel, scan, grid, context)];
 }
 
 function emitBlockScan(

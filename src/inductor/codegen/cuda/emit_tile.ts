@@ -25,7 +25,7 @@ export const CUDA_TARGET: TileTarget = {
 };
 
 /** Emits a kernel in tiles. */
-export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKernelText {
+export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKernelText[] {
   if (kernel.axes.some((axis) => axis.block !== 1)) throw new InternalError(`kernel ${kernel.name} has blocks already`);
   const loops = kernel.body.filter((s) => s.kind === "for");
   if (loops.length === 0) return emitPoints(kernel, context);
@@ -38,13 +38,16 @@ export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKern
     }
   };
   for (const s of loops) if (s.kind === "for") inLoop(s.body);
+  let sets = false;
   walkStatements(kernel.body, (s) => {
-    if (s.kind === "combine") combines = true;
+    if (s.kind !== "combine") return;
+    combines = true;
+    if (s.op === "set") sets = true;
   });
   if (readsInLoop) return emitScan(kernel, context);
   const parts = partsOf(kernel.body);
   // One thread has all that must be in order.
-  if (parts === null || (combines && context.deterministic === true)) return emitPoints(kernel, context);
+  if (parts === null || sets || (combines && context.deterministic === true)) return emitPoints(kernel, context);
   const column = bestColumn(kernel, parts);
   const rows = rowScore(parts);
   let longest = 0;
@@ -52,5 +55,5 @@ export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKern
     if (p.kind === "pass") longest = Math.max(longest, constantValue(extentsOf(p.pass.axes)) ?? Infinity);
   }
   const across = column.axis !== null && (column.score > rows || longest <= 4);
-  return across ? emitColumns(kernel, parts, column.axis, context) : emitRows(kernel, parts, context);
+  return [across ? emitColumns(kernel, parts, column.axis, context) : emitRows(kernel, parts, context)];
 }

@@ -28,6 +28,8 @@ export interface FunctionOptions {
   readonly shared?: ReadonlySet<BufferRef>;
   /** Atomics in a fixed order: combinations with memory run as plain reads and writes, because one thread has them all. */
   readonly ordered?: boolean;
+  /** The writes of `"set"` in two launches: note the last position (`t`) of each place in `last`, or write where it is this one. */
+  readonly lastWrite?: "mark" | "write";
 }
 
 interface Known {
@@ -223,7 +225,7 @@ export class CudaFunction {
     s.define(first, base);
     const varies = varying(body, symbol, chunk.outside);
     const inner: TileStatement[] = [];
-    const loaded = new Map<TileValue, string>();
+    const loaded = new Map<TileValue, (u: string) => string>();
     for (const st of body) {
       if (!varies.has(st)) {
         this.statement(st);
@@ -231,7 +233,7 @@ export class CudaFunction {
       }
       const cache = st.kind === "load" ? chunk.cached?.get(st) : undefined;
       if (st.kind === "load" && cache?.ready === true) {
-        loaded.set(st.out, cache.name);
+        loaded.set(st.out, (u) => `tsr_get(&${cache.name}[${cache.slot}].v[${u}])`);
         continue;
       }
       const at = st.kind === "load" ? isVectorAccess(st.index, symbol, first, lanes, varies, this.knows) : null;
@@ -241,21 +243,22 @@ export class CudaFunction {
         inner.push(st);
         continue;
       }
-      const type = scalarType(st.out.dtype);
-      const name = cache?.name ?? s.fresh("l");
-      const target = cache === undefined ? name : s.fresh("l");
-      s.line(`${type} ${target}[${lanes}];`);
       const from = `${this.pointer(st.buffer)} + ${s.index(at)}`;
+      if (cache !== undefined && chunk.count === undefined) {
+        const whole = `${cache.name}[${cache.slot}]`;
+        s.line(`${whole} = tsr_raw<${memoryType(st.buffer.dtype)}, ${lanes}>(${from});`);
+        cache.fill();
+        loaded.set(st.out, (u) => `tsr_get(&${whole}.v[${u}])`);
+        continue;
+      }
+      const target = s.fresh("l");
+      s.line(`${scalarType(st.out.dtype)} ${target}[${lanes}];`);
       const text = chunk.count === undefined
         ? `tsr_load<${lanes}>(${target}, ${from});`
         : `tsr_load_n<${lanes}>(${target}, ${from}, ${chunk.count});`;
       const zero = `for (int u = 0; u < ${lanes}; u++) ${target}[u] = 0;`;
       s.line(st.mask === null ? text : `if (${this.text(st.mask)}) ${text} else ${zero}`);
-      if (cache !== undefined) {
-        s.line(`for (int u = 0; u < ${lanes}; u++) ${name}[${cache.at(lanes)} + u] = ${target}[u];`);
-        cache.fill();
-      }
-      loaded.set(st.out, target);
+      loaded.set(st.out, (u) => `${target}[${u}]`);
     }
     this.#lanes(inner, chunk, first, varies, loaded);
   }
@@ -280,7 +283,7 @@ export class CudaFunction {
     chunk: Chunk,
     first: Sym,
     varies: ReturnType<typeof varying>,
-    loaded: ReadonlyMap<TileValue, string>,
+    loaded: ReadonlyMap<TileValue, (u: string) => string>,
   ): void {
     const { symbol, lanes, base } = chunk;
     const s = this.scopes;
@@ -307,10 +310,7 @@ export class CudaFunction {
     s.define(symbol, x);
     if (chunk.count !== undefined) s.open(`if (${u} < ${chunk.count}) {`);
     chunk.before?.(u);
-    for (const [v, name] of loaded) {
-      const cache = chunk.cached === undefined ? undefined : [...chunk.cached.values()].find((c) => c.name === name);
-      this.assign(v, cache === undefined ? `${name}[${u}]` : `${name}[${cache.at(lanes)} + ${u}]`, s.depth);
-    }
+    for (const [v, text] of loaded) this.#define(v, text(u), s.depth);
     for (const st of inner) {
       const array = vectorStores.get(st);
       if (array !== undefined && st.kind === "store") {
@@ -320,7 +320,7 @@ export class CudaFunction {
       this.statement(st);
       const cache = st.kind === "load" ? chunk.cached?.get(st) : undefined;
       if (cache !== undefined && st.kind === "load") {
-        s.line(`${cache.name}[${cache.at(lanes)} + ${u}] = ${this.text(st.out)};`);
+        s.line(`tsr_put(&${cache.name}[${cache.slot}].v[${u}], ${this.text(st.out)});`);
         cache.fill();
       }
     }
@@ -378,6 +378,7 @@ export class CudaFunction {
         return;
       }
       case "store":
+        if (this.#options.lastWrite === "mark") return;
         this.scopes.line(`tsr_put(${this.pointer(s.buffer)} + ${this.scopes.index(s.index)}, ${this.text(s.value)});`);
         return;
       case "combine":
@@ -465,7 +466,19 @@ export class CudaFunction {
   }
 
   #combine(s: TileStatement & { readonly kind: "combine" }): void {
-    const at = `${this.pointer(s.buffer)} + ${this.scopes.index(s.index)}`;
+    const place = this.scopes.index(s.index);
+    const at = `${this.pointer(s.buffer)} + ${place}`;
+    const phase = this.#options.lastWrite;
+    if (phase === "mark") {
+      if (s.op === "set") this.scopes.line(`atomicMax(last + ${place}, (int)t + 1);`);
+      return;
+    }
+    if (phase === "write" && s.op === "set") {
+      this.scopes.line(
+        `if (last[${place}] == (int)t + 1) { tsr_put(${at}, ${this.text(s.value)}); last[${place}] = 0; }`,
+      );
+      return;
+    }
     const { dtype } = s.buffer;
     const lane = laneOf(dtype, false);
     const value = this.text(s.value);

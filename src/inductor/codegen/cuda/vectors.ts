@@ -17,12 +17,12 @@ import { newSym } from "../../../symbolic/mod.ts";
 import { statementExprs } from "../../tile/parameters.ts";
 import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
 
-/** Values that an earlier pass over the same positions has loaded. */
+/** Elements that an earlier pass over the same positions has loaded, as they are in memory. */
 export interface CachedLoad {
-  /** An array of all chunks of this thread. */
+  /** An array of runs: `tsr_vec<T, lanes>`, in registers or in shared memory. */
   readonly name: string;
-  /** Where the current chunk begins in it. */
-  readonly at: (lanes: number) => string;
+  /** The place of the current run in it. */
+  readonly slot: string;
   /** Whether an earlier pass has filled it. */
   readonly ready: boolean;
   readonly fill: () => void;
