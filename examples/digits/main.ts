@@ -7,7 +7,7 @@
  */
 import { Command, InvalidArgumentError, Option } from "commander";
 import Table from "cli-table3";
-import { compile, data, device, noGrad, type Tensor } from "../../mod.ts";
+import { compile, data, device, noGrad, type Tensor, zeros } from "../../mod.ts";
 import { formatBytes } from "../../src/runtime/mod.ts";
 import { findToolchain } from "../../src/runtime/cpu/mod.ts";
 import { drawMistakes, type Mistake } from "./draw.ts";
@@ -16,6 +16,7 @@ import {
   eagerStep,
   type Figures,
   measureCpp,
+  measureDevice,
   measureJavaScript,
   type Measurement,
   measureStep,
@@ -64,7 +65,11 @@ function readOptions(): Options {
 }
 
 /** Share of right answers, and the images that were taken for another digit. */
-function test(model: DigitNet, set: data.DigitSet, backend: string): { accuracy: number; mistakes: Mistake[] } {
+function test(
+  model: DigitNet,
+  set: data.DigitSet,
+  { backend, device }: Pick<Options, "backend" | "device">,
+): { accuracy: number; mistakes: Mistake[] } {
   model.eval();
   const predict = (x: Tensor): Tensor => noGrad(() => model.forward(x).argmax(1));
   const run = backend === "none" ? predict : compile(predict, { backend });
@@ -77,7 +82,7 @@ function test(model: DigitNet, set: data.DigitSet, backend: string): { accuracy:
   });
   for (const [images, labels] of loader) {
     if (images === undefined || labels === undefined) continue;
-    const guesses = run(images).dataSync();
+    const guesses = run(images.to(device)).dataSync();
     const truth = labels.dataSync();
     const pixels = images.dataSync();
     for (let i = 0; i < truth.length; i++) {
@@ -124,9 +129,12 @@ function tableText(rows: readonly (readonly [string, Measurement, Figures | null
 const options = readOptions();
 const began = performance.now();
 try {
-  if (device(options.device).type !== "cpu") {
-    throw new RangeError(`--device ${options.device}: the demo runs on the cpu`);
+  const where = device(options.device);
+  if (where.type === "webgpu" || where.type === "meta") {
+    throw new RangeError(`--device ${options.device}: the demo runs on cpu and cuda`);
   }
+  // Without a working device this says at once what is missing.
+  if (where.type === "cuda") zeros([1], { device: where });
   const toolchain = findToolchain();
   if (!toolchain.ok) print(`No C++ tier: ${toolchain.problem} ${toolchain.remedy} The demo goes on in JavaScript.`);
   const digits = await data.loadDigits({ seed: options.seed });
@@ -139,16 +147,18 @@ try {
   );
 
   const trained = await train(options, set);
-  const { accuracy, mistakes } = test(trained.model, digits.test, options.backend);
+  const { accuracy, mistakes } = test(trained.model, digits.test, options);
   print(`trained ${trained.epochs} epochs in ${trained.seconds.toFixed(1)} s`);
   print(`accuracy on the held-out digits: ${(100 * accuracy).toFixed(2)} %`);
   if (mistakes.length > 0) print(`\n${drawMistakes(mistakes)}\n`);
 
-  const images = set.images.narrow(0, 0, options.batch).clone();
-  const labels = set.labels.narrow(0, 0, options.batch).clone();
-  const eager = await measureStep(eagerStep(), images, labels, 1);
+  const images = set.images.narrow(0, 0, options.batch).clone().to(where);
+  const labels = set.labels.narrow(0, 0, options.batch).clone().to(where);
+  const eager = await measureStep(eagerStep(options.device), images, labels, 1);
   const rows: [string, Measurement, Figures | null][] = [["eager", eager, countStep(images, labels, false)]];
-  if (options.backend === "inductor") {
+  if (options.backend === "inductor" && where.type === "cuda") {
+    rows.push(["compiled for CUDA", await measureDevice(images, labels, 1), countStep(images, labels, true)]);
+  } else if (options.backend === "inductor") {
     const fused = countStep(images, labels, true);
     rows.push(["compiled to JavaScript", await measureJavaScript(images, labels, 1), fused]);
     if (trained.graphs.some((g) => g.tier === "cpp")) {
@@ -159,8 +169,11 @@ try {
   }
   print(tableText(rows));
   const javaScriptMs = trained.graphs.reduce((sum, g) => sum + g.compileMs, 0);
+  const cudaMs = trained.graphs.reduce((sum, g) => sum + (g.cuda?.compileMs ?? 0), 0);
   const cppMs = trained.graphs.reduce((sum, g) => sum + (g.tier === "cpp" ? g.cpp?.compileMs ?? 0 : 0), 0);
-  if (trained.graphs.length > 0) {
+  if (where.type === "cuda") {
+    print(`compiling the captured graph: ${javaScriptMs.toFixed(0)} ms to text, ${cudaMs.toFixed(0)} ms by nvrtc`);
+  } else if (trained.graphs.length > 0) {
     print(
       `compiling the captured graph: ${javaScriptMs.toFixed(0)} ms to JavaScript${
         cppMs > 0 ? `, ${cppMs.toFixed(0)} ms to C++ in the background` : ""

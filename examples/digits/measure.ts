@@ -1,5 +1,5 @@
 /**
- * Measures a training step: eager, compiled to JavaScript, compiled to C++.
+ * Measures a training step: eager, compiled to JavaScript, to C++, or for another device.
  */
 import { compile, explain, manualSeed, onCompile, optim, type Tensor, withConfig } from "../../mod.ts";
 import { DigitNet, type Step, trainingStep } from "./network.ts";
@@ -12,9 +12,9 @@ export interface Measurement {
 }
 
 /** A fresh model's step, run as it is. */
-export function eagerStep(): Step {
+export function eagerStep(device = "cpu"): Step {
   manualSeed(1);
-  const model = new DigitNet();
+  const model = new DigitNet().to(device);
   return trainingStep(model, new optim.AdamW(model.parameters(), { lr: 1e-3 }));
 }
 
@@ -45,6 +45,12 @@ export async function measureCpp(images: Tensor, labels: Tensor, seconds: number
   return await measureStep(compile(eagerStep(), { fullgraph: true, mode: "aot" }), images, labels, seconds);
 }
 
+/** Measures a device that is not the CPU: the first call waits for the compiler, or finds its kernels in the cache. */
+export async function measureDevice(images: Tensor, labels: Tensor, seconds: number): Promise<Measurement> {
+  const step = compile(eagerStep(String(images.device)), { fullgraph: true });
+  return await measureStep(step, images, labels, seconds);
+}
+
 /** What a compiled step is made of. */
 export interface Figures {
   /** Launches a step. */
@@ -63,6 +69,6 @@ export function countStep(images: Tensor, labels: Tensor, fusion: boolean): Figu
     kernels += counters.kernels;
     bytes += counters.bytesRead + counters.bytesWritten;
   });
-  explain(eagerStep(), { backend: "inductor", options: { tier: "js" } })(images, labels);
+  explain(eagerStep(String(images.device)), { backend: "inductor", options: { tier: "js" } })(images, labels);
   return { kernels, bytes };
 }

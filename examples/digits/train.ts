@@ -14,6 +14,7 @@ const MAX_LR = 4e-3;
 
 /** How to train. */
 export interface TrainOptions {
+  readonly device: string;
   readonly backend: string;
   readonly epochs: number | null;
   readonly seed: number;
@@ -58,7 +59,7 @@ function oneCycle(optimizer: optim.AdamW, totalSteps: number, done: number): opt
 /** Trains a new model. */
 export async function train(options: TrainOptions, set: data.DigitSet): Promise<Trained> {
   manualSeed(options.seed);
-  const model = new DigitNet();
+  const model = new DigitNet().to(options.device);
   // A tensor, so that the schedule changes it without compiling again.
   const optimizer = new optim.AdamW(model.parameters(), { lr: tensor(MAX_LR) });
   const plain = trainingStep(model, optimizer);
@@ -85,7 +86,7 @@ export async function train(options: TrainOptions, set: data.DigitSet): Promise<
     let sum = 0;
     for (const [images, labels] of loader) {
       if (images === undefined || labels === undefined) continue;
-      const loss = step(images, labels).item();
+      const loss = step(images.to(options.device), labels.to(options.device)).item();
       schedule.step();
       sum += loss;
       if (++done === 1) {
