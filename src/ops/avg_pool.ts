@@ -19,6 +19,7 @@ import {
   mul,
   shapeToText,
   type Size,
+  sizeLt,
   sub,
 } from "../symbolic/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
@@ -268,6 +269,9 @@ export function adaptiveSpec(where: string, rank: number, self: MetaInput, size:
         shapeToText(self.shape)
       } and ${shapeToText(size)}`,
     );
+  }
+  if (size.some((s) => sizeLt(s, 0))) {
+    throw new RangeError(`${where}: output_size ${shapeToText(size)} must not be negative`);
   }
   return { shape: [...self.shape.slice(0, self.shape.length - rank), ...size], dtype: self.dtype };
 }

@@ -14,6 +14,7 @@ import {
   shapeToText,
   type Size,
   sizeAdd,
+  sizeLt,
   sizeMul,
   sub,
 } from "../symbolic/mod.ts";
@@ -289,6 +290,7 @@ defineOp({
     "aten::repeat_interleave.self_int(Tensor self, SymInt repeats, int? dim=None, *, SymInt? output_size=None) -> Tensor",
   doc: "Each element repeated in place along dim; the flattened tensor if dim is null.",
   meta: ({ self, repeats, dim }) => {
+    if (sizeLt(repeats, 0)) throw new RangeError(`repeat_interleave: repeats must not be negative, got ${repeats}`);
     if (dim === null) return { shape: [sizeMul(sizeProd(self.shape), repeats)], dtype: self.dtype };
     const axis = axisOf("repeat_interleave", dim, self.shape.length);
     const size = self.shape[axis];
