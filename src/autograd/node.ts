@@ -145,8 +145,16 @@ function staleTensor(t: Tensor, node: string, saved: number): Tensor {
   });
 }
 
-function pascal(name: string): string {
-  return name.replace(/(?:^|_+)([a-z0-9])/g, (_, c: string) => c.toUpperCase());
+const stepNames = new Map<string, string>();
+
+/** `AddBackward0` for `add`. */
+function stepName(operator: string): string {
+  let name = stepNames.get(operator);
+  if (name === undefined) {
+    name = `${operator.replace(/(?:^|_+)([a-z0-9])/g, (_, c: string) => c.toUpperCase())}Backward0`;
+    stepNames.set(operator, name);
+  }
+  return name;
 }
 
 /** A recorded operator. */
@@ -173,7 +181,7 @@ export class OpNode extends TapeNode {
     }
     super(inputs.map((i) => edgeOf(i.tensor)));
     this.op = op;
-    this.name = `${pascal(op.schema.name)}Backward0`;
+    this.name = stepName(op.schema.name);
     this.#inputs = inputs;
     this.#args = args;
     this.#outs = outs;

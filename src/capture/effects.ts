@@ -8,7 +8,8 @@ import { autogradMeta, type Tensor } from "../tensor/mod.ts";
 import { DELETED, type ProxyRecord } from "./objects.ts";
 import { build, type Template, type TemplateMaker } from "./templates.ts";
 import type { NotedCall } from "./noted_call.ts";
-import type { LiftedTensor, Tracer } from "./tracer.ts";
+import type { LiftedTensor } from "./lifted_tensors.ts";
+import type { Tracer } from "./tracer.ts";
 
 /** One write to replay. */
 export type Effect =

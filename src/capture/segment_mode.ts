@@ -48,8 +48,8 @@ const DATA_REMEDY =
 /** Whether tensors may enter: yes; no, the segment has ended meanwhile; no, it must end first; no, not together with each other. */
 type Admission = "admitted" | "again" | "behind" | "alone";
 
-/** How a storage takes part in the open segment. */
-type Part = "input" | "written" | "made";
+/** How memory from outside takes part in the open segment. */
+type Part = "input" | "written";
 
 /** One call of a function with breaks. */
 export class SegmentMode implements DispatchMode, PendingWork {
@@ -165,7 +165,9 @@ export class SegmentMode implements DispatchMode, PendingWork {
       if (storage.pending !== null && storage.pending !== this) storage.pending.settle(storage);
       if (target !== null && t !== target && storage === target.storage) isSeparate = false;
       const part = this.#parts.get(storage);
-      if (part !== undefined && (part !== "input" || storage === target?.storage)) isSeparate = false;
+      // Memory that the segment made is pending without being a part.
+      const isMade = part === undefined && storage.pending === this;
+      if (isMade || part === "written" || (part === "input" && storage === target?.storage)) isSeparate = false;
     }
     if (this.#at !== at) return "again";
     return isSeparate ? "admitted" : at === this.#segments.root ? "alone" : "behind";
@@ -252,7 +254,6 @@ export class SegmentMode implements DispatchMode, PendingWork {
       storage = new Storage(null);
       storage.pending = this;
       this.#made.push(storage);
-      this.#parts.set(storage, "made");
     } else {
       storage = baseOf(step.op as Operator, args).storage;
       storageOffset = this.#offsets[base] ?? 0;
@@ -355,7 +356,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
     this.#shared.clear();
     const parts = this.#parts;
     this.#parts = new Map();
-    for (const [storage, part] of parts) if (part !== "made" && storage.pending === this) storage.pending = null;
+    for (const storage of parts.keys()) if (storage.pending === this) storage.pending = null;
     if (!end.isIdle) end.run(inputs, made);
     this.#segments.noteRun(end);
   }

@@ -15,10 +15,11 @@ import type { SizeMemory } from "./dynamic.ts";
 import { collectEffects, type Effect, replay } from "./effects.ts";
 import { GraphBreak } from "./graph_break.ts";
 import { type CompiledGuard, compileGuards, type GuardInput } from "./guard_code.ts";
+import type { LiftedTensor } from "./lifted_tensors.ts";
 import { ShapeEnv } from "./shape_env.ts";
 import type { Source } from "./source.ts";
 import { build, type Template, TemplateMaker } from "./templates.ts";
-import { type LiftedTensor, type Remark, Tracer } from "./tracer.ts";
+import { type Remark, Tracer } from "./tracer.ts";
 
 /** A captured and compiled form of a function, valid while its guards hold. */
 export interface Entry {

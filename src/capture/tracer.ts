@@ -8,9 +8,8 @@
 import { InternalError } from "../core/mod.ts";
 import { type Argument, type CallNode, Graph, type Node, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
-import { exprOf, isSymInt } from "../symbolic/mod.ts";
+import { isSymInt } from "../symbolic/mod.ts";
 import {
-  autogradMeta,
   decompose,
   type DispatchMode,
   inferMeta,
@@ -19,43 +18,19 @@ import {
   isTensor,
   type OpResult,
   Storage,
-  storageClock,
   Tensor,
   withMode,
 } from "../tensor/mod.ts";
 import { isCollection, proxyCollection } from "./collections.ts";
-import type { InputSizes } from "./dynamic.ts";
 import { GraphBreak, noteLocation } from "./graph_break.ts";
 import { isIntrinsic } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryInstance, isLibraryNamespace } from "./library.ts";
+import { type LiftedTensor, LiftedTensors, type TracePolicy } from "./lifted_tensors.ts";
 import { proxyObject, type ProxyRecord, type Tracing } from "./objects.ts";
 import type { ShapeEnv } from "./shape_env.ts";
 import { type NotedCall, notedCall } from "./noted_call.ts";
 import { type Source, SourceTree } from "./source.ts";
-import { isOpaque, isPlainConstant, isPlainPrototype, isProxy } from "./values.ts";
-
-/** A real tensor that entered the trace, and what stands for it. */
-export interface LiftedTensor {
-  readonly real: Tensor;
-  readonly twin: Tensor;
-  readonly node: Node;
-  /** Null for tensors found by identity alone, as constants made in the function. */
-  readonly source: Source | null;
-  /** An attribute is the same tensor at each call; an input is fetched from its source. */
-  readonly kind: "input" | "attribute";
-  /** The real `.grad` at the start, once it was asked for. */
-  grad: { readonly twin: Tensor | null } | null;
-}
-
-/** What a tracer asks of the function cache. */
-export interface TracePolicy {
-  /** Sizes of an input tensor: numbers where they are static. */
-  sizesOf(source: Source, t: Tensor, env: ShapeEnv): InputSizes;
-  /** Whether the tensor at this source was another one before, so that it must be an input. */
-  variesAt(source: Source): boolean;
-  /** Remembers which tensor stood at a source. */
-  noteTensor(source: Source, t: Tensor): void;
-}
+import { isOpaque, isPlainConstant, isProxy } from "./values.ts";
 
 /** How functions and classes found by the trace are called. */
 export interface FunctionPolicy {
@@ -84,10 +59,7 @@ export class Tracer implements DispatchMode, Tracing {
   readonly written: Set<ProxyRecord> = new Set();
   /** The first break, even if the function caught it. */
   graphBreak: GraphBreak | null = null;
-  readonly #policy: TracePolicy;
-  readonly #lifted = new Map<Tensor, LiftedTensor>();
-  readonly #byTwin = new Map<Tensor, LiftedTensor>();
-  readonly #byStorage = new Map<Storage, Storage>();
+  readonly #tensors: LiftedTensors;
   readonly #proxies = new Map<object, object>();
   readonly #records = new Map<object, ProxyRecord>();
   readonly #functions = new Map<unknown, unknown>();
@@ -101,18 +73,12 @@ export class Tracer implements DispatchMode, Tracing {
   readonly calls: NotedCall[] = [];
   /** Whether objects were compared, so that different ones must stay different. */
   comparedObjects = false;
-  readonly #owned = new WeakSet<Tensor>();
-  readonly #names = new Map<Tensor, string>();
-  /** How often each attribute path was asked for. */
-  readonly #paths = new Map<string, number>();
   #writes = 0;
   #keptHere: string | null = null;
-  #firstCall: CallNode | null = null;
-  readonly #start = storageClock();
 
   constructor(env: ShapeEnv, policy: TracePolicy) {
     this.env = env;
-    this.#policy = policy;
+    this.#tensors = new LiftedTensors(this.graph, this.sources, env, policy);
   }
 
   /** Sets how functions that the trace reads are prepared. */
@@ -132,17 +98,17 @@ export class Tracer implements DispatchMode, Tracing {
 
   /** Gives a tensor that is found by identity the name of its variable. */
   nameTensor(t: Tensor, name: string): void {
-    if (!this.#names.has(t)) this.#names.set(t, name);
+    this.#tensors.name(t, name);
   }
 
   /** The tensors that entered, in order. */
   get lifted(): readonly LiftedTensor[] {
-    return [...this.#lifted.values()];
+    return this.#tensors.all;
   }
 
   /** The lifted tensor that a twin stands for. */
   liftedOf(twin: Tensor): LiftedTensor | null {
-    return this.#byTwin.get(twin) ?? null;
+    return this.#tensors.ofTwin(twin);
   }
 
   /** The record behind a proxy of this trace. */
@@ -183,7 +149,9 @@ export class Tracer implements DispatchMode, Tracing {
 
   #wrapObject(value: object, source: Source): unknown {
     if (this.#records.has(value)) return value;
-    if (isTensor(value)) return this.#byTwin.has(value) || this.owns(value) ? value : this.lift(value, source).twin;
+    if (isTensor(value)) {
+      return this.liftedOf(value) !== null || this.owns(value) ? value : this.lift(value, source).twin;
+    }
     if (isDType(value) || isSymInt(value) || isPlainConstant(value) || isLibraryNamespace(value)) {
       source.check({ kind: "identical", value });
       return value;
@@ -269,7 +237,7 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   unwrap(value: unknown): unknown {
-    if (value instanceof Tensor) return this.#byTwin.get(value)?.real ?? value;
+    if (value instanceof Tensor) return this.liftedOf(value)?.real ?? value;
     if (typeof value === "object" && value !== null) return this.#records.get(value)?.real ?? value;
     if (typeof value === "function") return this.#realFunctions.get(value) ?? value;
     return value;
@@ -294,7 +262,7 @@ export class Tracer implements DispatchMode, Tracing {
   pinIdentity(seen: unknown, real: object): void {
     this.comparedObjects = true;
     const source = seen instanceof Tensor
-      ? this.#byTwin.get(seen)?.source ?? null
+      ? this.liftedOf(seen)?.source ?? null
       : typeof seen === "object" && seen !== null
       ? this.#records.get(seen)?.source ?? null
       : null;
@@ -315,105 +283,23 @@ export class Tracer implements DispatchMode, Tracing {
 
   /** Tells whether a tensor was made by this trace. */
   owns(t: Tensor): boolean {
-    return this.#owned.has(t);
+    return this.#tensors.owns(t);
   }
 
   /** Gives a real tensor its place in the graph. */
   lift(real: Tensor, from: Source | null): LiftedTensor {
-    const known = this.#lifted.get(real);
-    if (known !== undefined) {
-      if (from !== null && from !== known.source) this.#checkAgain(known, from);
-      return known;
-    }
-    // A tensor that was there before is known by its identity; what the function made itself has no source.
-    const source = from ?? (this.isFresh(real) ? null : this.#constantSource(real));
-    if (real.node !== null) {
-      throw new TypeError("capture: a tensor of another capture is used; return it from that function instead");
-    }
-    if (source !== null && source.key.kind !== "grad" && source.key.kind !== "constant") {
-      this.#policy.noteTensor(source, real);
-    }
-    const isInput = source !== null && this.#isInput(real, source);
-    const requiresGrad = real.requiresGrad;
-    let node: Node;
-    if (isInput && source !== null) {
-      const { shape, stride } = this.#policy.sizesOf(source, real, this.env);
-      source.check({
-        kind: "tensor",
-        dtype: real.dtype,
-        device: real.device,
-        requiresGrad,
-        shape: shape.map(exprOf),
-        stride: stride.map((s, i) => shape[i] === 1 ? null : exprOf(s)),
-      });
-      const meta: TensorMeta = { shape, stride, storageOffset: 0, dtype: real.dtype, device: real.device };
-      node = this.#early(() => this.graph.placeholder(nameOf(source), meta));
-    } else {
-      if (source !== null) {
-        if (source.key.kind !== "constant") source.check({ kind: "identical", value: real });
-        source.check({ kind: "requiresGrad", value: requiresGrad });
-      }
-      const { shape, stride, dtype, device } = real;
-      const path = this.#attributePath(source);
-      node = this.#early(() => this.graph.getAttr(path, { shape, stride, storageOffset: 0, dtype, device }));
-    }
-    const twin = this.#twin(real, node);
-    const lifted: LiftedTensor = { real, twin, node, source, kind: isInput ? "input" : "attribute", grad: null };
-    this.#lifted.set(real, lifted);
-    this.#byTwin.set(twin, lifted);
-    return lifted;
-  }
-
-  #checkAgain(known: LiftedTensor, source: Source): void {
-    if (known.kind === "attribute") source.check({ kind: "identical", value: known.real });
-    else if (known.source !== null) source.check({ kind: "same", other: known.source });
-  }
-
-  /** Inputs are tensors that callers hand over; what objects hold is the same tensor at each call, until it is not. */
-  #isInput(real: Tensor, source: Source): boolean {
-    if (this.#policy.variesAt(source) || source.key.kind === "grad") return true;
-    if (real.isParameter) return false;
-    for (let at: Source | null = source; at !== null; at = at.parent) {
-      if (at.key.kind === "constant") return false;
-      const prototype = at.checks.find((c) => c.kind === "prototype");
-      if (at !== source && prototype !== undefined && !isPlainPrototype(prototype.prototype)) return false;
-    }
-    return true;
-  }
-
-  #attributePath(source: Source | null): string {
-    const wanted = source?.toString() ?? "constant";
-    const count = this.#paths.get(wanted) ?? 0;
-    this.#paths.set(wanted, count + 1);
-    // Paths of sources hold no "#", so this one is free.
-    return count === 0 ? wanted : `${wanted}#${count}`;
-  }
-
-  #twin(real: Tensor, node: Node): Tensor {
-    const meta = node.value as TensorMeta;
-    let storage = this.#byStorage.get(real.storage);
-    if (storage === undefined) this.#byStorage.set(real.storage, storage = new Storage(null));
-    const twin = new Tensor({ ...meta, storage, node });
-    if (real.requiresGrad) autogradMeta(twin).requiresGrad = true;
-    twin.isParameter = real.isParameter;
-    this.#owned.add(twin);
-    return twin;
-  }
-
-  /** Places inputs and attributes before the first call. */
-  #early<N extends Node>(make: () => N): N {
-    return this.#firstCall === null ? make() : this.graph.insertBefore(this.#firstCall, make);
+    return this.#tensors.lift(real, from);
   }
 
   /** A tensor made inside the function from plain data: each call needs a fresh one, so the graph copies it. */
   isFresh(t: Tensor): boolean {
-    return t.storage.id >= this.#start;
+    return this.#tensors.isFresh(t);
   }
 
   // --- DispatchMode ---
 
   wrapInput(t: Tensor): Tensor {
-    if (t.wrapped !== null || this.#byTwin.has(t) || this.owns(t)) return t;
+    if (t.wrapped !== null || this.liftedOf(t) !== null || this.owns(t)) return t;
     return this.lift(t, null).twin;
   }
 
@@ -447,7 +333,7 @@ export class Tracer implements DispatchMode, Tracing {
     const outs = metas.map((meta, i) => {
       const own = many ? this.graph.getItem(node, i, meta) : node;
       const out = new Tensor({ ...meta, storage: new Storage(null), node: own });
-      this.#owned.add(out);
+      this.#tensors.own(out);
       return out;
     });
     return many ? outs : outs[0] as Tensor;
@@ -463,7 +349,7 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   #record(node: CallNode): CallNode {
-    this.#firstCall ??= node;
+    this.#tensors.noteCall(node);
     if (isGradEnabled()) this.recorded.add(node);
     return node;
   }
@@ -472,8 +358,8 @@ export class Tracer implements DispatchMode, Tracing {
   #refuseFreshWrite(self: Tensor): void {
     let root = self;
     while (root.viewOf !== null) root = root.viewOf.base;
-    const lifted = this.#byTwin.get(root);
-    if (lifted === undefined || lifted.source !== null || !this.isFresh(lifted.real)) return;
+    const lifted = this.liftedOf(root);
+    if (lifted === null || lifted.source !== null || !this.isFresh(lifted.real)) return;
     this.breakGraph(
       "a tensor that the function makes from plain data is written in place",
       "make it with zeros(), full() or clone() first",
@@ -491,29 +377,14 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   gradOwner(t: Tensor): Tensor {
-    if (this.owns(t) && !this.#byTwin.has(t)) return t;
-    const lifted = this.#byTwin.get(t) ?? this.lift(t, null);
-    if (lifted.grad === null) {
-      const source = lifted.source ?? this.#constantSource(lifted.real);
-      const real = lifted.real.autograd?.grad ?? null;
-      const at = source.child({ kind: "grad" });
-      if (real === null) at.check({ kind: "identical", value: null });
-      const twin = real === null ? null : this.lift(real, at).twin;
-      lifted.grad = { twin };
-      if (twin !== null) autogradMeta(lifted.twin).grad = twin;
-    }
-    return lifted.twin;
-  }
-
-  #constantSource(t: Tensor): Source {
-    return this.sources.root({ kind: "constant", value: t, name: this.#names.get(t) ?? "constant" });
+    return this.#tensors.gradOwner(t);
   }
 
   materialize(t: Tensor, reason: string): Tensor {
-    const lifted = this.#byTwin.get(t);
+    const lifted = this.liftedOf(t);
     const real = lifted?.real ?? (t.node === null && t.isDense ? t : null);
     // Data that the function itself wrote down are constants.
-    if (real !== null && this.isFresh(real) && (lifted === undefined || lifted.source === null)) return real;
+    if (real !== null && this.isFresh(real) && (lifted === null || lifted.source === null)) return real;
     return this.breakGraph(
       `${reason} takes data out of the graph`,
       "keep the value a tensor (where(), masks, 0-dim tensors), or read it outside of the compiled function",
@@ -524,7 +395,7 @@ export class Tracer implements DispatchMode, Tracing {
     const record = this.#records.get(object);
     // Read through a proxy: its trap has checked the value already.
     if (record !== undefined) return value;
-    if (this.#byTwin.has(object as Tensor)) return value;
+    if (this.liftedOf(object as Tensor) !== null) return value;
     const name = Reflect.getPrototypeOf(object)?.constructor?.name ?? "object";
     const root = this.sources.root({ kind: "constant", value: object, name });
     return this.wrap(value, root.child({ kind: "property", key: typeof key === "number" ? String(key) : key }));
@@ -540,9 +411,4 @@ function mayAlias(op: Operator): boolean {
 export function metaOf(t: Tensor): TensorMeta {
   const { shape, stride, storageOffset, dtype, device } = t;
   return { shape, stride, storageOffset, dtype, device };
-}
-
-function nameOf(source: Source): string {
-  const text = source.toString();
-  return text.replace(/^args\[(\d+)\]/, "arg$1").replace(/[^A-Za-z0-9_]+/g, "_");
 }

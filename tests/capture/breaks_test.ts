@@ -150,3 +150,50 @@ Deno.test("a break names the line of the user's file, in functions and methods t
     `${import.meta.url}:${lineOf("// method")}`,
   );
 });
+
+Deno.test("a tensor that decides a condition is reported with its line, and stays what it is in eager", () => {
+  const bias: Tensor | null = tensor([1, 1.5]);
+  const bodies: ((t: Tensor) => unknown)[] = [
+    (t) => {
+      if (t.sum().gt(0)) return t.mul(2); // condition
+      return t;
+    },
+    (t) => t.max() ? t.mul(2) : t, // condition
+    (t) => !t.gt(0) ? t : t.mul(2), // condition
+    (t) => (t.gt(100) && t.mul(2)) || t, // condition
+    (t) => {
+      let y = t;
+      for (let i = 0; t.sum().lt(0) && i < 2; i++) y = y.add(1); // condition
+      return y;
+    },
+    (t) => {
+      let n = 0;
+      do n++; while (!(n > 2 || t.any())); // condition
+      return t.mul(n);
+    },
+  ];
+  const text = Deno.readTextFileSync(new URL(import.meta.url)).split("\n");
+  const lines = text.flatMap((l, i) => l.endsWith("// condition") ? [`${import.meta.url}:${i + 1}`] : []);
+  bodies.forEach((body, i) => {
+    const report = explain(body)(x);
+    assert.match(report.breaks[0]?.reason ?? "", /a tensor decides a condition/);
+    assert.equal(report.breaks[0]?.line, lines[i]);
+    assert.throws(
+      () => full(body, "eager")(x),
+      /decides a condition.*; read its data with item\(\), or choose with cond/,
+    );
+    const f = compile(body, { backend: "eager" });
+    eventsOf("graph_break", () => same([f(x), f(x.neg()), f(x)], [body(x), body(x.neg()), body(x)]));
+  });
+  // Whether a tensor is there at all is a question that JavaScript answers.
+  const optional = (t: Tensor, b: Tensor | null): Tensor => (b ? t.add(b) : t).mul(b && t.mul(2) ? 2 : 3);
+  const f = full(optional, "eager");
+  same([f(x, bias), f(x, null)], [optional(x, bias), optional(x, null)]);
+});
+
+Deno.test("=== between tensors is a guard on their identity", () => {
+  const body = (a: Tensor, b: Tensor): Tensor => a === b ? a.mul(2) : a.add(b);
+  const f = full(body, "eager");
+  const other = tensor([1, 2.5]);
+  for (let i = 0; i < 2; i++) same([f(x, x), f(x, other), f(other, other)], [x.mul(2), x.add(other), other.mul(2)]);
+});
