@@ -42,14 +42,35 @@ const LOOKUPS = new Set([
   "isSafeInteger",
   "isFinite",
   "isNaN",
-  "groupBy",
+  "hasOwn",
+  "hasOwnProperty",
+  "defineProperty",
+]);
+
+/** What methods look things up in: sizes in it must be their numbers. The helper, by the method's name. */
+const RECEIVERS: ReadonlyMap<string, string> = new Map([
+  ["includes", "numbers"],
+  ["indexOf", "numbers"],
+  ["lastIndexOf", "numbers"],
+  ["add", "members"],
+  ["sort", "ordered"],
+  ["toSorted", "numbers"],
+]);
+
+/** Arguments that are made into keys: the helper and the position, by the name of the function or class. */
+const KEYED: ReadonlyMap<string, readonly [string, number]> = new Map([
+  ["Set", ["elements", 0]],
+  ["Map", ["pairs", 0]],
+  ["fromEntries", ["pairs", 0]],
+  ["groupBy", ["keyed", 1]],
+  ["stringify", ["deep", 0]],
 ]);
 
 /** Methods that print: sizes in their object print as numbers. */
 const PRINTERS = new Set(["join", "toString", "toLocaleString", "toFixed", "toPrecision"]);
 
 /** Functions that take numbers. */
-const CONVERSIONS = new Set(["String", "Number", "BigInt", "Boolean", "Symbol"]);
+const CONVERSIONS = new Set(["String", "Number", "BigInt", "Boolean", "Symbol", "parseInt", "parseFloat"]);
 
 function isNode(value: unknown): value is AnyNode {
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
@@ -60,6 +81,12 @@ function isPlainOperand(node: AnyNode): boolean {
   if (node.type === "Literal") return typeof node.value !== "number";
   if (node.type === "UnaryExpression") return node.operator === "typeof" || node.operator === "void";
   return node.type === "TemplateLiteral" || (node.type === "Identifier" && node.name === "undefined");
+}
+
+/** Expressions that yield a boolean or number whatever their operands are. */
+function isPlainlyBoolean(node: AnyNode): boolean {
+  if (node.type === "Literal" || node.type === "UpdateExpression") return true;
+  return node.type === "BinaryExpression" || (node.type === "UnaryExpression" && node.operator === "!");
 }
 
 class Rewriter {
@@ -114,7 +141,37 @@ class Rewriter {
       }
       case "BinaryExpression":
         return this.#binary(node);
+      case "IfStatement":
+        this.#condition(node.test);
+        this.visit(node.consequent);
+        if (node.alternate) this.visit(node.alternate);
+        return;
+      case "ConditionalExpression":
+        this.#condition(node.test);
+        this.visit(node.consequent);
+        this.visit(node.alternate);
+        return;
+      case "WhileStatement":
+        this.#condition(node.test);
+        this.visit(node.body);
+        return;
+      case "DoWhileStatement":
+        this.visit(node.body);
+        this.#condition(node.test);
+        return;
+      case "ForStatement":
+        if (node.init) this.visit(node.init);
+        this.#condition(node.test);
+        if (node.update) this.visit(node.update);
+        this.visit(node.body);
+        return;
+      case "LogicalExpression":
+        if (node.operator === "??") break;
+        this.#condition(node.left);
+        this.visit(node.right);
+        return;
       case "UnaryExpression":
+        if (node.operator === "!") return this.#condition(node.argument);
         if (node.operator !== "typeof") break;
         if (node.argument.type === "Identifier" && this.#free.has(node.argument.name)) return;
         this.#replace(node.start, node.start + 6, `${HELPER_NAME}.type((`);
@@ -129,8 +186,14 @@ class Rewriter {
         return this.#catch(node);
       case "CallExpression":
         return this.#call(node);
+      case "NewExpression": {
+        const { callee } = node;
+        const keyed = callee.type === "Identifier" && this.#free.has(callee.name) ? KEYED.get(callee.name) : undefined;
+        if (keyed === undefined) break;
+        return this.#arguments(node.arguments, keyed);
+      }
       case "TemplateLiteral":
-        for (const expression of node.expressions) this.#wrapped(expression, "number");
+        for (const expression of node.expressions) this.#wrapped(expression, "numbers");
         return;
       case "TaggedTemplateExpression":
         this.visit(node.tag);
@@ -138,13 +201,13 @@ class Rewriter {
         return;
       case "Property":
         if (!node.computed) break;
-        this.#wrapped(node.key as AnyNode, "number");
+        this.#wrapped(node.key as AnyNode, "numbers");
         this.visit(node.value as AnyNode);
         return;
       case "MemberExpression":
         if (node.computed && node.property.type !== "Literal") {
           this.visit(node.object);
-          this.#wrapped(node.property, "number");
+          this.#wrapped(node.property, "numbers");
           return;
         }
         if (node.property.type === "PrivateIdentifier" && this.#isOuter(node.property.name)) return this.#private(node);
@@ -153,6 +216,13 @@ class Rewriter {
         break;
     }
     this.#children(node);
+  }
+
+  /** A value that decides by being true or false: a tensor there is a mistake that only the trace can see. */
+  #condition(node: AnyNode | null | undefined): void {
+    if (!node) return;
+    if (isPlainlyBoolean(node)) this.visit(node);
+    else this.#wrapped(node, "truth");
   }
 
   #wrapped(node: AnyNode, helper: string): void {
@@ -214,25 +284,29 @@ class Rewriter {
       for (const arg of args) this.visit(arg);
       return;
     }
+    const method = callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier"
+      ? callee.property.name
+      : null;
     const converts = callee.type === "Identifier" && CONVERSIONS.has(callee.name) && this.#free.has(callee.name);
-    if (
-      callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier" &&
-      callee.property.name === "stringify"
-    ) {
+    const keyed = method === null ? undefined : KEYED.get(method);
+    if (keyed !== undefined) {
       this.visit(callee);
-      args.forEach((arg, i) => i === 0 && arg.type !== "SpreadElement" ? this.#wrapped(arg, "deep") : this.visit(arg));
-      return;
+      return this.#arguments(args, keyed);
     }
-    const lookUp = converts ||
-      callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier" &&
-        LOOKUPS.has(callee.property.name);
-    if (!lookUp) return this.#children(node);
-    if (!converts) this.visit(callee);
+    const receiver = method === null ? undefined : RECEIVERS.get(method);
+    if (receiver !== undefined && callee.type === "MemberExpression" && callee.object.type !== "Super") {
+      this.#wrapped(callee.object, receiver);
+    } else if (!converts) this.visit(callee);
+    const lookUp = converts || (method !== null && LOOKUPS.has(method));
     for (const arg of args) {
-      if (arg.type === "SpreadElement" || arg.type === "Literal" || arg.type === "ArrowFunctionExpression") {
-        this.visit(arg);
-      } else this.#wrapped(arg, "number");
+      const isPlain = arg.type === "SpreadElement" || arg.type === "Literal" || arg.type === "ArrowFunctionExpression";
+      if (lookUp && !isPlain) this.#wrapped(arg, converts ? "numbers" : "number");
+      else this.visit(arg);
     }
+  }
+
+  #arguments(args: readonly AnyNode[], [helper, at]: readonly [string, number]): void {
+    args.forEach((arg, i) => i === at && arg.type !== "SpreadElement" ? this.#wrapped(arg, helper) : this.visit(arg));
   }
 
   #private(node: AnyNode & { type: "MemberExpression" }): void {

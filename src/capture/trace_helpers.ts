@@ -5,6 +5,7 @@
  * keep those answers true.
  */
 import { eq, exprOf, isSymInt } from "../symbolic/mod.ts";
+import { Tensor } from "../tensor/mod.ts";
 import type { PrivateAccess } from "./accessors.ts";
 import { GraphBreak } from "./graph_break.ts";
 import { lookUpDescriptor } from "./objects.ts";
@@ -24,9 +25,15 @@ export interface Helpers {
   readonly home: object | null;
   same(a: unknown, b: unknown): boolean;
   type(value: unknown): string;
+  truth(value: unknown): unknown;
   number(value: unknown): unknown;
   numbers(value: unknown): unknown;
   deep(value: unknown): unknown;
+  members(value: unknown): unknown;
+  ordered(value: unknown): unknown;
+  elements(value: unknown): unknown;
+  pairs(value: unknown): unknown;
+  keyed(value: unknown): unknown;
   caught(error: unknown): void;
   priv(object: object): object;
   hasPrivate(name: string, object: object): boolean;
@@ -49,13 +56,32 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
       return tracer.unwrap(a) === tracer.unwrap(b);
     },
     type: (value) => isSymInt(value) ? "number" : typeof value,
-    number: (value) => isSymInt(value) ? Number(value) : value,
-    numbers: (value) => {
-      if (isSymInt(value)) return Number(value);
-      return Array.isArray(value) && value.some(isSymInt)
-        ? value.map((v: unknown) => isSymInt(v) ? Number(v) : v)
-        : value;
+    truth(value) {
+      if (value instanceof Tensor && isCondition(tracer, value)) {
+        tracer.breakGraph(
+          "a tensor decides a condition (if, ?:, !, && or ||), and JavaScript takes every tensor for true",
+          "read its data with item(), or choose with cond() or where()",
+        );
+      }
+      return value;
     },
+    number: plainSize,
+    numbers: plainList,
+    members: (value) => value instanceof Set ? setOfNumbers(value) : value,
+    ordered(value) {
+      // In place, as the sort to come: a size and its number are the same to the program.
+      if (Array.isArray(value)) value.forEach((v: unknown, i) => isSymInt(v) ? value[i] = Number(v) : v);
+      return value;
+    },
+    elements: (value) => isIterable(value) ? Array.from(value, plainSize) : value,
+    pairs: (value) =>
+      isIterable(value)
+        ? Array.from(value, (pair) => Array.isArray(pair) && isSymInt(pair[0]) ? [Number(pair[0]), pair[1]] : pair)
+        : value,
+    keyed: (value) =>
+      typeof value === "function"
+        ? (...args: unknown[]): unknown => plainList(Reflect.apply(value, undefined, args))
+        : value,
     deep: (value) => plainSizes(value, new Set()),
     caught(error) {
       if (tracer.graphBreak !== null) throw tracer.graphBreak;
@@ -71,6 +97,36 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
       return typeof real === "object" && real !== null && place.access(name).has(real);
     },
   };
+}
+
+/**
+ * Whether a tensor can only be meant by its data where it decides a condition: it holds a boolean, or it is one computed number. Other tensors may be asked
+ * whether they are there at all, as in `bias ? y.add(bias) : y`.
+ */
+function isCondition(tracer: Tracer, t: Tensor): boolean {
+  if (t.dtype.kind === "bool") return true;
+  return tracer.liftedOf(t) === null && t.shape.every((size) => size === 1);
+}
+
+/** The number of a size; anything else as it is. */
+function plainSize(value: unknown): unknown {
+  return isSymInt(value) ? Number(value) : value;
+}
+
+/** As {@linkcode plainSize}, inside of arrays too: a fresh array where there is a size. */
+function plainList(value: unknown): unknown {
+  if (!Array.isArray(value)) return plainSize(value);
+  const plain = value.map(plainList);
+  return plain.every((v, i) => v === value[i]) ? value : plain;
+}
+
+function isIterable(value: unknown): value is Iterable<unknown> {
+  return typeof value === "object" && value !== null && Symbol.iterator in value;
+}
+
+/** A set whose `add` takes sizes for their numbers. */
+function setOfNumbers(set: Set<unknown>): { readonly add: (value: unknown) => Set<unknown> } {
+  return { add: (value) => set.add(plainSize(value)) };
 }
 
 /** Fresh arrays and plain objects with numbers in the place of sizes; what holds no size stays itself. */
