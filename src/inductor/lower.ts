@@ -19,26 +19,9 @@ import type { PlanResult } from "./host_plan.ts";
 import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
+import type { Lowering } from "./lowering.ts";
 import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
 import { unrollReduction } from "./unroll.ts";
-
-/** A lowered graph. */
-export interface Lowering {
-  /** One stage each, in execution order. */
-  readonly groups: readonly Group[];
-  /** One for each placeholder; null where it is a number. */
-  readonly inputs: readonly (BufferRef | null)[];
-  readonly attributes: readonly { readonly path: string; readonly buffer: BufferRef }[];
-  /** Where inputs and attributes lie in their buffers, in the same order. */
-  readonly inputLayouts: readonly (InMemory | null)[];
-  readonly attributeLayouts: readonly InMemory[];
-  readonly results: readonly PlanResult[];
-  readonly hint: Hint;
-  /** Why buffers exist: sentences for `explain`. */
-  readonly realized: ReadonlyMap<BufferRef, string>;
-  /** Kernels that running each operator by itself would take. */
-  readonly operators: number;
-}
 
 /** What a node has become: one tensor, several, or a number. */
 type LoweredValue = LoweredTensor | readonly LoweredTensor[] | null;

@@ -12,7 +12,7 @@ import { readBuffers, writtenBuffers } from "./dependencies.ts";
 import type { Group } from "./groups.ts";
 import type { HostPlan, LaunchStep, PlanResult, Slot } from "./host_plan.ts";
 import { inPlaceCandidates } from "./in_place.ts";
-import type { Lowering } from "./lower.ts";
+import type { Lowering } from "./lowering.ts";
 import { indexExpressions, stageExpressions } from "./loop_space.ts";
 import { isConst } from "./lowered.ts";
 import { type MemoryStep, planMemory } from "./memory_plan.ts";

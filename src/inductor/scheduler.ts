@@ -13,7 +13,7 @@ import { canFuse, fuseGroups, type FusionPlan, type FusionScore, scoreFusion } f
 import { FusionGraph, type FusionNode, MinHeap } from "./fusion_graph.ts";
 import type { Group } from "./groups.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup } from "./loop_space.ts";
-import type { Lowering } from "./lower.ts";
+import type { Lowering } from "./lowering.ts";
 import { groupName } from "./print.ts";
 import { settleGroup } from "./stage_order.ts";
 
