@@ -4,11 +4,19 @@
 import assert from "node:assert/strict";
 import "../../mod.ts";
 import { compile } from "../../src/capture/mod.ts";
-import { bfloat16, type DType, float16, float32, float64 } from "../../src/core/mod.ts";
+import { bfloat16, type DType, float16, float32, float64, type StageName, withConfig } from "../../src/core/mod.ts";
+import type { Argument, Node } from "../../src/graph/mod.ts";
+import { compileGraphToPlan } from "../../src/inductor/compile_plan.ts";
 import { onCompile } from "../../src/inductor/observe.ts";
+import type { CpuBuffer } from "../../src/runtime/cpu/memory.ts";
 import { threadPool } from "../../src/runtime/cpu/thread_pool.ts";
 import { findToolchain } from "../../src/runtime/cpu/toolchain.ts";
+import { constantValue } from "../../src/symbolic/mod.ts";
 import { F, manualSeed, noGrad, randint, randn, type Tensor } from "../../src/tensor/mod.ts";
+import { graphOf } from "../helpers/graph_builder.ts";
+import { runPlan } from "../helpers/run_plan.ts";
+import { assertClose, fromBuffer, planOf, randomNumbers, randomSource, toBuffer } from "./codegen/harness.ts";
+import { TIERS as TESTED } from "./codegen/tiers.ts";
 
 const TIERS = findToolchain().ok ? ["js", "aot"] as const : ["js"] as const;
 
@@ -115,7 +123,7 @@ Deno.test("row sums, column sums and the sum of all are one kernel", () => {
   });
 });
 
-Deno.test("cross entropy is one kernel forward and two with its gradient, ignored labels too", () => {
+Deno.test("cross entropy is one kernel, with ignored labels and smoothed ones too", () => {
   manualSeed(4);
   const forward: Program = (x, t) => [F.crossEntropyLoss(x, t)];
   const smooth: Program = (x, t) => [F.crossEntropyLoss(x, t, null, 1, -100, 0.1)];
@@ -147,4 +155,48 @@ Deno.test("results depend on sizes, not on the number of threads", { ignore: TIE
   });
   assert.deepEqual(results[1], results[0]);
   assert.deepEqual(results[2], results[0]);
+});
+
+/** Every width of registers that this machine can run, element by element as the plan without fusion says. */
+Deno.test("cross reductions on narrower registers, with row, column, block and full sums", () => {
+  const graph = graphOf((b) => {
+    // Rows (n, g), reduced along (c, x): sums that keep columns c of g, that keep g, and none.
+    const [x, d] = [b.input([24, 3, 5, 19]), b.input([24, 3, 5, 19])];
+    const sum = (t: Argument, dims: readonly number[], keep = false): Node =>
+      b.call("aten.sum.dim_IntList", [t, [...dims], keep]);
+    const mul = (t: Argument, u: Argument): Node => b.call("aten.mul.Tensor", [t, u]);
+    const rows = sum(mul(x, d), [2, 3], true);
+    const y = mul(b.call("aten.sub.Tensor", [x, mul(rows, 0.01)]), d);
+    const columns = sum(y, [0, 3]);
+    return [y, columns, sum(y, [0, 2, 3]), b.call("aten.neg.default", [sum(d, [0, 1, 2, 3])]), sum(d, [0, 1])];
+  });
+  const next = randomSource(6);
+  const inputs = graph.placeholders.map(() => randomNumbers(24 * 3 * 5 * 19, float32, next).map(Number));
+  const plain = ((): ReturnType<typeof compileGraphToPlan> => {
+    using _ = withConfig({ disabled: new Set<StageName>(["fusion", "inlining", "reuse"]) });
+    return compileGraphToPlan(graph);
+  })();
+  const { plan, groups, counters } = compileGraphToPlan(graph);
+  assert.equal(counters.kernels, 1);
+  // A backend without cross reductions gets no group that carries any.
+  const without = compileGraphToPlan(graph, { crossReductions: false });
+  assert.ok(without.counters.kernels > 1);
+  assert.ok(without.groups.every((g) => g.kind !== "loops" || g.stages.every((s) => s.kind !== "cross")));
+  const expected = runPlan(plain.plan, { inputs }).results;
+  const buffers = plan.slots.map((s) => s.buffer);
+  for (const tier of TESTED.filter((t) => !t.ignore && !t.name.startsWith("cuda"))) {
+    const memory = plan.slots.map((s) =>
+      toBuffer(
+        s.buffer.dtype,
+        s.kind === "input" ? inputs[s.index] ?? [] : new Array<number>(Number(constantValue(s.buffer.numel))).fill(NaN),
+      )
+    );
+    tier.compile(planOf(groups, buffers, [])).run(memory, []);
+    plan.results.forEach((r, i) => {
+      assert.ok(r.kind === "tensor");
+      const want = expected[i] ?? [];
+      const got = fromBuffer(float32, memory[buffers.indexOf(r.buffer)] as CpuBuffer, want.length);
+      assertClose(got, want.map(Number), float32, `${tier.name}, result ${i}`, { relative: 1e-3, absolute: 2e-3 });
+    });
+  }
 });
