@@ -210,14 +210,6 @@ defineOp({
       },
     },
     {
-      name: "mask, a value each",
-      args: {
-        self: g.tensor([2, 2]),
-        indices: [g.tensor([2, 2], { dtype: bool, values: [1, 0, 0, 1], requiresGrad: false })],
-        values: g.tensor([2]),
-      },
-    },
-    {
       name: "mask",
       args: {
         self: g.tensor([2, 2]),
