@@ -10,9 +10,10 @@ import type { HostPlan, LaunchStep } from "../../host_plan.ts";
 import { emitCudaContraction } from "../../templates/cuda_contraction.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { tileToText } from "../../tile/print.ts";
-import type { Kernel } from "../../tile/tile_ir.ts";
+import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import COLLECTIVES from "./collectives.cuh" with { type: "text" };
+import { emitForeach } from "./emit_foreach.ts";
 import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
 import type { CudaInclude, CudaKernelText, EmitContext } from "./kernel_text.ts";
 import type { CudaLaunch, CudaModules, CudaModuleText, CudaOptions, CudaStep } from "./launch.ts";
@@ -100,10 +101,15 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions): CudaModul
     const context: EmitContext = { ...options, shared, scratchId: () => (scratch += 2) - 2 };
     const origin = originOf(step);
     const launches: CudaLaunch[] = [];
-    for (const kernel of lowerGroup(step.group, CUDA_TARGET)) {
+    const kernels = lowerGroup(step.group, CUDA_TARGET);
+    for (const kernel of kernels) {
       verifyWhenAsked(kernel);
       log("tile", () => `${kernel.name} (CUDA)\n${tileToText(kernel)}`);
-      for (const text of emitCudaKernel(kernel, context)) {
+    }
+    const tiles = kernels.filter((kernel): kernel is TileKernel => kernel.kind === "tile");
+    const joint = step.group.kind === "foreach" ? emitForeach(tiles, context) : { joined: [], rest: kernels };
+    for (const texts of [joint.joined, ...joint.rest.map((kernel) => emitCudaKernel(kernel, context))]) {
+      for (const text of texts) {
         const { module, name } = modules.add(text);
         launches.push({
           module,

@@ -1,0 +1,133 @@
+/**
+ * Many small independent kernels as one launch: the updates of an optimiser.
+ *
+ * Kernels over one axis that differ only in its extent and in their buffers become ranges of one grid: a block finds its member by its number, then its
+ * pointers and length, and runs the body that all share. What does not fit stays a launch of its own.
+ */
+import { ceilDiv, constant, constantValue, newSym, symbol } from "../../../symbolic/mod.ts";
+import { tileToText } from "../../tile/print.ts";
+import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
+import { memoryType } from "../cpp/types.ts";
+import { CudaFunction } from "./function.ts";
+import { type CudaKernelText, type EmitContext, line, POINTER_ALIGN } from "./kernel_text.ts";
+import type { CudaArg } from "./launch.ts";
+import { lanesFor } from "./nests.ts";
+
+const THREADS = 256;
+/** Runs that a thread has at most. */
+const RUNS = 4;
+/** Pointers in one launch: parameters take at most 4096 bytes. */
+const MOST_POINTERS = 480;
+
+interface Member {
+  readonly kernel: TileKernel;
+  readonly length: number;
+}
+
+/** The kernel with its extent as a size, if it may be a member. */
+function generic(kernel: TileKernel): TileKernel | null {
+  const [axis, ...more] = kernel.axes;
+  if (axis === undefined || more.length > 0 || kernel.sizes.length > 0 || kernel.parallelAxes !== 1) return null;
+  const length = constantValue(axis.extent);
+  if (length === null || length >= 2 ** 31 - 2 ** 16 || kernel.reads.length + kernel.writes.length > 64) return null;
+  if (kernel.body.some((s) => s.kind === "for" || s.kind === "combine" || s.kind === "bind")) return null;
+  const size = newSym("n", { kind: "size", lower: 0, upper: 2 ** 31 - 2 ** 17 });
+  const own: Axis = { ...axis, extent: symbol(size) };
+  return { ...kernel, axes: [own], sizes: [size] };
+}
+
+/** Joins kernels; those that cannot be joined come back. */
+export function emitForeach(
+  kernels: readonly TileKernel[],
+  context: EmitContext,
+): { readonly joined: CudaKernelText[]; readonly rest: TileKernel[] } {
+  const byText = new Map<string, { shape: TileKernel; members: Member[] }>();
+  const rest: TileKernel[] = [];
+  for (const kernel of kernels) {
+    const shape = generic(kernel);
+    const length = constantValue(kernel.axes[0]?.extent ?? constant(0));
+    if (shape === null || length === null) {
+      rest.push(kernel);
+      continue;
+    }
+    const text = tileToText(shape);
+    const found = byText.get(text);
+    if (found === undefined) byText.set(text, { shape, members: [{ kernel, length }] });
+    else found.members.push({ kernel, length });
+  }
+  const joined: CudaKernelText[] = [];
+  for (const { shape, members } of byText.values()) {
+    if (members.length === 1) {
+      rest.push(...members.map((m) => m.kernel));
+      continue;
+    }
+    const each = Math.floor(MOST_POINTERS / (shape.reads.length + shape.writes.length));
+    for (let at = 0; at < members.length; at += each) {
+      joined.push(emitJoined(shape, members.slice(at, at + each), context));
+    }
+  }
+  return { joined, rest };
+}
+
+function emitJoined(shape: TileKernel, members: readonly Member[], context: EmitContext): CudaKernelText {
+  const f = new CudaFunction(shape, [shape.body], shape.axes, { shared: context.shared });
+  const s = f.scopes;
+  const axis = shape.axes[0] as Axis;
+  const lanes = lanesFor(shape.body, axis, true);
+  const span = THREADS * lanes * RUNS;
+  const buffers = [...shape.reads, ...shape.writes];
+  const writes = new Set(shape.writes);
+  const type = (i: number): string => {
+    const b = buffers[i];
+    return b === undefined ? "" : `${writes.has(b) ? "" : "const "}${memoryType(b.dtype)}*`;
+  };
+  buffers.forEach((_, i) => s.line(`${type(i)} p${i};`));
+  s.line(`${f.index} n0;`);
+  s.line("int first;");
+  const starts: number[] = [];
+  let blocks = 0;
+  for (const { length } of members) {
+    starts.push(blocks);
+    blocks += Math.ceil(length / span);
+  }
+  const choose = (from: number, to: number): void => {
+    if (to - from === 1) {
+      s.line(
+        buffers.map((_, i) => `p${i} = m${from}_${i};`).join(" ") +
+          ` n0 = ${members[from]?.length}; first = ${starts[from]};`,
+      );
+      return;
+    }
+    const middle = (from + to) >> 1;
+    s.open(`if (blockIdx.x < ${starts[middle]}) {`);
+    choose(from, middle);
+    s.close();
+    s.open("else {");
+    choose(middle, to);
+    s.close();
+  };
+  choose(0, members.length);
+  s.line(`${f.index} start = ((${f.index})blockIdx.x - first) * ${span} + (${f.index})threadIdx.x * ${lanes};`);
+  s.open(`#pragma unroll 2\nfor (int run = 0; run < ${RUNS}; run++, start += ${THREADS * lanes}) {`);
+  s.line(`const int count = (int)tsr_min((long)n0 - start, ${lanes}l);`);
+  s.line("if (count <= 0) break;");
+  f.chunk(shape.body, { symbol: axis.symbol, lanes, base: "start", count: "count" });
+  s.close();
+  const args: CudaArg[] = [];
+  const parameters: string[] = [];
+  members.forEach(({ kernel }, m) => {
+    [...kernel.reads, ...kernel.writes].forEach((buffer, i) => {
+      args.push({ kind: "buffer", buffer, align: POINTER_ALIGN });
+      parameters.push(`${type(i)} m${m}_${i}`);
+    });
+  });
+  return {
+    parameters: parameters.join(", "),
+    body: s.text("  "),
+    includes: new Set(),
+    args,
+    grid: line(ceilDiv(blocks, 1)),
+    block: [THREADS, 1, 1],
+    sharedBytes: 0,
+  };
+}
