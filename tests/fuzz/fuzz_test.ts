@@ -26,20 +26,20 @@ function checkSeeds(first: number, count: number, sizes: number, batch: number, 
   assert.ok(steps > count * 5, `${count} programs have only ${steps} steps`);
 }
 
-Deno.test("800 random programs compiled to JavaScript agree with the reference", () => {
-  checkSeeds(10_000, 800, 30, 8, { tier: "js" });
+Deno.test("1,600 random programs compiled to JavaScript agree with the reference", () => {
+  checkSeeds(10_000, 1600, 56, 8, { tier: "js" });
 });
 
-Deno.test("120 random programs compiled with symbolic sizes agree with the reference", () => {
-  checkSeeds(20_000, 120, 20, 4, { tier: "js", dynamic: true });
+Deno.test("200 random programs compiled with symbolic sizes agree with the reference", () => {
+  checkSeeds(20_000, 200, 30, 4, { tier: "js", dynamic: true });
 });
 
 const toolchain = findToolchain();
 
 Deno.test({
-  name: `80 random programs compiled to C++ agree with the reference${toolchain.ok ? "" : ` (${toolchain.problem})`}`,
+  name: `200 random programs compiled to C++ agree with the reference${toolchain.ok ? "" : ` (${toolchain.problem})`}`,
   ignore: !toolchain.ok,
-  fn: () => checkSeeds(30_000, 80, 20, 8, { tier: "cpp" }),
+  fn: () => checkSeeds(30_000, 200, 30, 10, { tier: "cpp" }),
 });
 
 Deno.test("shrinkProgram() keeps only what a failure needs", () => {

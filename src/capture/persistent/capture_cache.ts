@@ -11,6 +11,7 @@ import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../../runtim
 import { isGradEnabled } from "../../tensor/mod.ts";
 import type { BackendContext, CompilerBackend } from "../backends.ts";
 import { hasMarks } from "../dynamic.ts";
+import { isLibraryFunction } from "../library.ts";
 import { canReadScopes } from "../scopes.ts";
 import type { Entry, Trace, TraceRequest } from "../trace.ts";
 import { describeTrace, NotKept } from "./describe.ts";
@@ -49,6 +50,8 @@ function keyOf(request: TraceRequest, options: CaptureOptions): CacheKey | strin
   if (!isStageEnabled("cache") || config().disabled.size > 0) return "the cache is off";
   if (options.backend.kept === undefined) return "its backend keeps nothing";
   if (!canReadScopes()) return "closures cannot be read here";
+  // What such a function closes over is not checked, so its text does not say what it computes.
+  if (isLibraryFunction(request.fn)) return "it is one of Tessera's own functions";
   const told = optionsText(options);
   if (told === null) return "its options hold objects";
   const version = libraryVersion();
