@@ -12,7 +12,7 @@ export const ENVIRONMENT = {
     "comma-separated: guards, graph_breaks, recompiles, graph, aot_graphs, loops, fusion, tile, output_code, autotune, perf_hints; prints these to standard error",
   TESSERA_TRACE: "folder that receives one folder a compile, with every stage as text, timings and a runnable repro.ts",
   TESSERA_DISABLE:
-    "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify, cuda_graphs",
+    "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify, cuda_graphs, batch_norm_folding, constant_folding, split_joining",
   TESSERA_CUDA_PATH: "folder in which libcuda and nvrtc are looked for first",
   CXX: "C++ compiler command (default: g++, c++ or clang++, whichever is found)",
 } as const;
@@ -32,7 +32,18 @@ export type LogName =
   | "perf_hints";
 
 /** Stages that can be turned off. */
-export type StageName = "fusion" | "inlining" | "cache" | "cpp" | "templates" | "reuse" | "verify" | "cuda_graphs";
+export type StageName =
+  | "fusion"
+  | "inlining"
+  | "cache"
+  | "cpp"
+  | "templates"
+  | "reuse"
+  | "verify"
+  | "cuda_graphs"
+  | "batch_norm_folding"
+  | "constant_folding"
+  | "split_joining";
 
 const LOG_NAMES: readonly LogName[] = [
   "guards",
@@ -56,6 +67,9 @@ const STAGE_NAMES: readonly StageName[] = [
   "reuse",
   "verify",
   "cuda_graphs",
+  "batch_norm_folding",
+  "constant_folding",
+  "split_joining",
 ];
 
 /** The settings in force. */

@@ -19,7 +19,7 @@ import {
   warnOnce,
 } from "../core/mod.ts";
 import { isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
-import { type CompileRecord, type LaunchTime, onCompile } from "../inductor/mod.ts";
+import { type CompileRecord, freezeProgram, type LaunchTime, onCompile } from "../inductor/mod.ts";
 import { getOp } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
 import { dispatch, fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
@@ -145,13 +145,16 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   if (change !== null) attributes = convert(attributes, change);
   const callable = callableGraph(program, attributes, change);
   const { graph, tensorInputs, sizeInputs, writtenInputs } = callable;
+  const frozen = backend === "inductor" ? freezeProgram(graph, callable.attributes) : null;
+  const read = new Set(graph.attributes.map((a) => a.path));
+  const held = new Map([...frozen?.attributes ?? callable.attributes].filter(([path]) => read.has(path)));
   const records: CompileRecord[] = [];
   const metas = graph.placeholders.slice(0, tensorInputs.length).map(({ value }) => tensorMeta(value));
   const compiled = (() => {
     using _ = onCompile((record) => records.push(record));
     const module = {
       graph,
-      attributes: callable.attributes,
+      attributes: held,
       recorded: new Set<never>(),
       differentiable: graph.output.results.map(() => false),
     };
@@ -183,6 +186,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
       if (laidOut !== original && writtenInputs.has(at)) restore.push([original, laidOut]);
     }
     const sizes = sizeInputs.map((size) => known.value(size));
+    frozen?.refresh();
     const results = noGrad(() => compiled([...tensors, ...sizes]));
     for (const [to, from] of restore) noGrad(() => to.copy_(from));
     return [...results];
@@ -190,7 +194,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   const stats: CompiledStats = {
     kernels: records.reduce((n, r) => n + r.graph.compiled.counters.kernels, 0),
     peakBytes: records.reduce((n, r) => n + r.graph.compiled.counters.peakBytes, 0),
-    attributeBytes: bytesOf(callable.attributes.values()),
+    attributeBytes: bytesOf(held.values()),
     graphBreaks: 0,
   };
   return Object.assign(run, {

@@ -21,8 +21,8 @@ function keyOf(argument: Argument): string {
   return `:${argument}`;
 }
 
-/** Nodes that share memory with something that is written, found through views (calls whose schema names an alias). */
-function writtenNodes(graph: Graph): ReadonlySet<Node> {
+/** Nodes of a graph that share memory with something that it writes, found through views (calls whose schema names an alias). */
+export function writtenNodes(graph: Graph): ReadonlySet<Node> {
   const base = new Map<Node, Node>();
   const root = (node: Node): Node => base.get(node) ?? node;
   const written = new Set<Node>();

@@ -1,0 +1,92 @@
+/**
+ * Tensors that are computed once from a program's parameters, and again only if one of those was written meanwhile.
+ *
+ * Passes that freeze parameters put what they compute here: {@linkcode FrozenConstants.add} declares an attribute of the graph and remembers how its value came about
+ * and which versions its sources had. Invariant: what {@linkcode FrozenConstants.refresh} leaves is what a fresh computation would yield, in the same memory, so
+ * that compiled code which holds the tensors sees it. Mirrors the constants of `torch._inductor.freezing`, which never look at their sources again.
+ */
+import { InternalError } from "../../core/mod.ts";
+import type { GetAttrNode, Graph } from "../../graph/mod.ts";
+import { noGrad, type Tensor } from "../../tensor/mod.ts";
+
+/** How a constant is computed. */
+export interface FrozenRecipe {
+  /** Paths of the tensors that the value depends on. */
+  readonly sources: readonly string[];
+  readonly compute: (read: (path: string) => Tensor) => Tensor;
+}
+
+interface Entry extends FrozenRecipe {
+  readonly tensor: Tensor;
+  versions: readonly number[];
+}
+
+/** The constants of one graph. */
+export class FrozenConstants {
+  readonly #graph: Graph;
+  readonly #attributes: Map<string, Tensor>;
+  readonly #entries: Entry[] = [];
+  #bytes = 0;
+
+  constructor(graph: Graph, attributes: ReadonlyMap<string, Tensor>) {
+    this.#graph = graph;
+    this.#attributes = new Map(attributes);
+  }
+
+  /** The program's tensors and the constants, by path. */
+  get attributes(): ReadonlyMap<string, Tensor> {
+    return this.#attributes;
+  }
+
+  /** How many constants there are. */
+  get count(): number {
+    return this.#entries.length;
+  }
+
+  /** Bytes of all constants. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** A tensor by path. */
+  read(path: string): Tensor {
+    const tensor = this.#attributes.get(path);
+    if (tensor === undefined) throw new InternalError(`the attribute ${path} was not given`);
+    return tensor;
+  }
+
+  /** Computes a constant and declares it where new nodes of the graph go now. */
+  add(recipe: FrozenRecipe): GetAttrNode {
+    let path = "";
+    for (let i = this.#entries.length; path === "" || this.#attributes.has(path); i++) path = `frozen_${i}`;
+    const tensor = noGrad(() => recipe.compute((source) => this.read(source)));
+    this.#entries.push({ ...recipe, tensor, versions: this.#versions(recipe) });
+    this.#attributes.set(path, tensor);
+    this.#bytes += tensor.numel * tensor.dtype.bytes;
+    const { shape, stride, dtype, device } = tensor;
+    return this.#graph.getAttr(path, { shape, stride, storageOffset: 0, dtype, device });
+  }
+
+  /** Computes anew what depends on a tensor that was written since; returns how many constants that were. */
+  refresh(): number {
+    let count = 0;
+    for (const entry of this.#entries) {
+      if (!this.#isStale(entry)) continue;
+      noGrad(() => entry.tensor.copy_(entry.compute((source) => this.read(source))));
+      entry.versions = this.#versions(entry);
+      count++;
+    }
+    return count;
+  }
+
+  #isStale({ sources, versions }: Entry): boolean {
+    for (let i = 0; i < sources.length; i++) {
+      if (this.read(sources[i] as string).version !== versions[i]) return true;
+    }
+    return false;
+  }
+
+  #versions({ sources }: FrozenRecipe): readonly number[] {
+    return sources.map((source) => this.read(source).version);
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * What is done to the graph of a program whose parameters are known, before it is lowered: a straight list of passes.
+ *
+ * Enters: a graph of inference, not yet functional, and the tensors behind its attributes. Each pass rewrites in place and returns how much it changed; each is a stage
+ * of `TESSERA_DISABLE`. Invariant: the graph computes what it did, as long as {@linkcode FrozenConstants.refresh} is asked before each run.
+ */
+import { config, cpu, isStageEnabled, log, type StageName } from "../../core/mod.ts";
+import { type Graph, isTensorMeta, type Node, rewriteDeadCode, verifyGraph, writtenNodes } from "../../graph/mod.ts";
+import type { Tensor } from "../../tensor/mod.ts";
+import { foldBatchNorm } from "./fold_batch_norm.ts";
+import { foldConstants } from "./fold_constants.ts";
+import { FrozenConstants } from "./frozen.ts";
+import { joinSplits } from "./join_splits.ts";
+
+export { foldBatchNorm } from "./fold_batch_norm.ts";
+export { foldConstants } from "./fold_constants.ts";
+export { FrozenConstants, type FrozenRecipe } from "./frozen.ts";
+export { joinSplits } from "./join_splits.ts";
+
+interface Pass {
+  readonly stage: StageName;
+  readonly run: (graph: Graph, constants: FrozenConstants, written: ReadonlySet<Node>) => number;
+}
+
+const PASSES: readonly Pass[] = [
+  { stage: "batch_norm_folding", run: foldBatchNorm },
+  { stage: "constant_folding", run: foldConstants },
+  { stage: "split_joining", run: (graph, _, written) => joinSplits(graph, written) },
+];
+
+/** Runs the passes; returns the tensors that the graph reads now. On other devices than the CPU the graph stays as it is. */
+export function freezeProgram(graph: Graph, attributes: ReadonlyMap<string, Tensor>): FrozenConstants {
+  const constants = new FrozenConstants(graph, attributes);
+  const isOnCpu = graph.nodes.every((n) => !isTensorMeta(n.value) || n.value.device === cpu);
+  if (!isOnCpu) return constants;
+  const written = writtenNodes(graph);
+  for (const { stage, run } of PASSES) {
+    if (!isStageEnabled(stage)) continue;
+    const count = run(graph, constants, written);
+    if (config().verify) verifyGraph(graph);
+    if (count > 0) log("graph", () => `${stage}: ${count}`);
+  }
+  rewriteDeadCode(graph);
+  return constants;
+}
