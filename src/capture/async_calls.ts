@@ -7,9 +7,8 @@
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { activeMode, setAsyncMode } from "../tensor/mod.ts";
-import { noteReturned } from "./segment_end.ts";
+import { noteResult } from "./segment_end.ts";
 import type { SegmentMode } from "./segment_mode.ts";
-import { Tensor } from "../tensor/mod.ts";
 
 const running = new AsyncLocalStorage<SegmentMode>();
 let calls = 0;
@@ -50,7 +49,7 @@ export function runAsyncCall(mode: SegmentMode, call: () => unknown): unknown {
   });
   return result.then((value: unknown) => {
     finish(mode);
-    if (value instanceof Tensor) noteReturned(value.storage);
+    noteResult(value);
     return value;
   }, (error: unknown) => {
     finish(mode);

@@ -7,14 +7,15 @@
  * `torch.compile` and `torch._dynamo.eval_frame`.
  */
 import { CompileError, emitEvent, log, warnOnce } from "../core/mod.ts";
-import { activeMode } from "../tensor/mod.ts";
+import { activeMode, withoutModes } from "../tensor/mod.ts";
 import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
 import { type Subject, withAccessors } from "./accessors.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
 import { GraphBreak, userFiles } from "./graph_break.ts";
 import { type CaptureOptions, findCapture, keepCapture, whyNotKept } from "./persistent/capture_cache.ts";
-import { Segments } from "./segments.ts";
+import { SegmentMode } from "./segment_mode.ts";
+import { forgetSegments, Segments } from "./segments.ts";
 import { compileTrace, type Entry, NeedsAccess, traceFunction, type TraceRequest } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
@@ -90,8 +91,14 @@ export class CompiledCode {
 
   call(self: unknown, args: readonly unknown[]): unknown {
     if (this.#generation !== generation) this.#forget();
-    // Inside another capture the function is part of that graph.
-    if (isOpening || activeMode() !== null) return Reflect.apply(this.fn, self, args);
+    const mode = activeMode();
+    if (isOpening || mode !== null) {
+      // Between breaks of another function it can still be one graph, and must be if that was asked for.
+      const isOwn = mode instanceof SegmentMode && this.options.fullgraph === true && !isOpening;
+      if (isOwn) return withoutModes(() => this.call(self, args));
+      // Inside another capture the function is part of that graph.
+      return Reflect.apply(this.fn, self, args);
+    }
     const { entries } = this;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as Entry;
@@ -256,6 +263,7 @@ let generation = 0;
 /** Forgets everything that was captured and compiled, in all functions. */
 export function reset(): void {
   generation++;
+  forgetSegments();
 }
 
 const codes = new WeakMap<object, CompiledCode>();

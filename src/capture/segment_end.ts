@@ -46,9 +46,20 @@ class Untouched implements PendingWork {
   }
 }
 
-/** Notes that a result goes to the caller: it counts as looked at. */
-export function noteReturned(storage: Storage): void {
-  if (storage.pending instanceof Untouched || storage.pending instanceof Recipe) storage.pending.settle(storage);
+/** How deep a result is searched for tensors. */
+const RESULT_DEPTH = 3;
+
+/** Tensors that a function returns will be looked at. */
+export function noteResult(value: unknown, depth: number = RESULT_DEPTH): void {
+  if (value instanceof Tensor) {
+    const { storage } = value;
+    if (storage.pending instanceof Untouched || storage.pending instanceof Recipe) storage.settle();
+    return;
+  }
+  if (depth <= 0 || typeof value !== "object" || value === null) return;
+  const isPlain = Reflect.getPrototypeOf(value) === Object.prototype;
+  if (!isPlain && !Array.isArray(value)) return;
+  for (const item of Object.values(value)) noteResult(item, depth - 1);
 }
 
 /** How to compute results that were left out. */
@@ -177,7 +188,7 @@ export class SegmentEnd {
 
   /** Computes the content of `made`. */
   run(inputs: readonly Tensor[], made: readonly Storage[]): void {
-    for (const { storage } of inputs) if (storage.pending !== null) storage.pending.settle(storage);
+    for (const { storage } of inputs) storage.settle();
     const versions = this.written.map((i) => (inputs[i] as Tensor).storage.version);
     const results = this.#execute(inputs);
     this.runs++;

@@ -6,7 +6,7 @@
  * work there and settles it first, so that nobody sees an order other than the program's. The tape is the ordinary one and continues across segments.
  * This takes the place of TorchDynamo's resume functions; the idea of recording and recognising traces is that of LazyTensor.
  */
-import { cpu, InternalError } from "../core/mod.ts";
+import { cpu, type DType, getDefaultDtype, InternalError } from "../core/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
 import {
   decompose,
@@ -55,6 +55,9 @@ type Part = "input" | "written";
 export class SegmentMode implements DispatchMode, PendingWork {
   readonly name = "segments";
   readonly #segments: Segments;
+  /** Where segments start, and for which default dtype. */
+  #root: Step;
+  #dtype: DType;
   #at: Step;
   #numbers = new Map<Tensor, number>();
   #parts = new Map<Storage, Part>();
@@ -69,7 +72,8 @@ export class SegmentMode implements DispatchMode, PendingWork {
 
   constructor(segments: Segments) {
     this.#segments = segments;
-    this.#at = segments.root;
+    this.#dtype = getDefaultDtype();
+    this.#root = this.#at = segments.rootFor(this.#dtype);
   }
 
   /** Whether the call has ended. */
@@ -114,6 +118,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
   }
 
   dispatch(op: Operator, args: NamedArgs<Tensor>): OpResult {
+    if (getDefaultDtype() !== this.#dtype) this.#changeDtype();
     if (op.isDataDependent) {
       return this.#runNow(op, args, {
         reason: `${op.schema.name}: the shape of its result depends on data`,
@@ -147,6 +152,13 @@ export class SegmentMode implements DispatchMode, PendingWork {
     return this.#record(op, args, target);
   }
 
+  /** Dtypes of results may depend on the default: paths are kept apart by it. */
+  #changeDtype(): void {
+    this.endSegment(null);
+    this.#dtype = getDefaultDtype();
+    this.#root = this.#at = this.#segments.rootFor(this.#dtype);
+  }
+
   /** Before a tensor is written as part of the segment: what needs its old content is told, and nothing else there may share its memory. */
   #prepareWrite({ storage }: Tensor): void {
     const { watch } = storage;
@@ -162,7 +174,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
       if (typeof t === "number") continue;
       const { storage } = t;
       // Work that others have put off may need what this segment holds, and end it.
-      if (storage.pending !== null && storage.pending !== this) storage.pending.settle(storage);
+      if (storage.pending !== null && storage.pending !== this) storage.settle();
       if (target !== null && t !== target && storage === target.storage) isSeparate = false;
       const part = this.#parts.get(storage);
       // Memory that the segment made is pending without being a part.
@@ -170,7 +182,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
       if (isMade || part === "written" || (part === "input" && storage === target?.storage)) isSeparate = false;
     }
     if (this.#at !== at) return "again";
-    return isSeparate ? "admitted" : at === this.#segments.root ? "alone" : "behind";
+    return isSeparate ? "admitted" : at === this.#root ? "alone" : "behind";
   }
 
   /** Takes an operator that cannot follow what is recorded. */
@@ -341,14 +353,13 @@ export class SegmentMode implements DispatchMode, PendingWork {
   /** Runs what was recorded. `why` is null if the segment only ends because the call does, or because of how memory is shared. */
   endSegment(why: BreakReason | null): void {
     const step = this.#at;
-    const { root } = this.#segments;
     const end = step.end ??= new SegmentEnd(step, this.#segments);
     if (why !== null && (this.#segments.watches || !end.breaks.has(why.reason))) this.#note(end, why);
-    if (step === root) return;
+    if (step === this.#root) return;
     const inputs = this.#inputs;
     const made = this.#made;
     // What runs now may touch memory of the segment: it must find it closed.
-    this.#at = root;
+    this.#at = this.#root;
     this.#inputs = [];
     this.#made = [];
     this.#offsets = [];

@@ -4,9 +4,9 @@
  * A function with graph breaks runs its JavaScript at each call under a {@linkcode SegmentMode}. What all calls share is here: the trie of steps, what was compiled,
  * and why segments ended. Compiled segments of equal text are shared by all functions with the same backend and options.
  */
-import { config, log, warnOnce } from "../core/mod.ts";
+import { config, type DType, log, warnOnce } from "../core/mod.ts";
 import { graphToText, verifyGraph } from "../graph/mod.ts";
-import { activeMode, Tensor, withMode } from "../tensor/mod.ts";
+import { type Tensor, withMode } from "../tensor/mod.ts";
 import { runAsyncCall } from "./async_calls.ts";
 import {
   type BackendContext,
@@ -16,7 +16,7 @@ import {
   type GraphModule,
 } from "./backends.ts";
 import { GraphBreak } from "./graph_break.ts";
-import { noteReturned, type SegmentCompiler, type SegmentEnd } from "./segment_end.ts";
+import { noteResult, type SegmentCompiler, type SegmentEnd } from "./segment_end.ts";
 import { buildSegmentGraph, segmentKey } from "./segment_graph.ts";
 import { SegmentMode } from "./segment_mode.ts";
 import { Step } from "./segment_steps.ts";
@@ -24,13 +24,10 @@ import { Step } from "./segment_steps.ts";
 /** How many segments of one function are compiled; what comes later runs operator by operator. */
 const MOST_COMPILED = 256;
 
-/** How deep a result is searched for tensors. */
-const RESULT_DEPTH = 3;
-
 type AnyFunction = (...args: never[]) => unknown;
 
 /** Compiled segments by backend, then by options and text. */
-const shared = new WeakMap<CompilerBackend, Map<string, CompiledFunction>>();
+let shared = new WeakMap<CompilerBackend, Map<string, CompiledFunction>>();
 
 /** A segment that was recorded, for reports. */
 export interface SegmentReport {
@@ -40,7 +37,7 @@ export interface SegmentReport {
 
 /** What is known of the segments of one function. */
 export class Segments implements SegmentCompiler {
-  readonly root: Step = new Step(null, null);
+  readonly #roots = new Map<DType, Step>();
   /** Every break is reported with its line, also where it was seen before. */
   watches = false;
   /** The ends of the segments that ran, each once, in order of their first run. */
@@ -83,8 +80,15 @@ export class Segments implements SegmentCompiler {
     }
     // What runs behind an await of this call is eager; that of the next call is not.
     if (result instanceof Promise) this.#isAsync = true;
-    noteResult(result, RESULT_DEPTH);
+    noteResult(result);
     return result;
+  }
+
+  /** Where the paths under a default dtype start. */
+  rootFor(dtype: DType): Step {
+    let root = this.#roots.get(dtype);
+    if (root === undefined) this.#roots.set(dtype, root = new Step(null, null));
+    return root;
   }
 
   noteBreak(found: GraphBreak): void {
@@ -165,23 +169,7 @@ export class Segments implements SegmentCompiler {
   }
 }
 
-/** Forgets compiled segments. */
-export function forgetSegments(backend: CompilerBackend): void {
-  shared.delete(backend);
-}
-
-/** Tensors that a function returns will be looked at. */
-export function noteResult(value: unknown, depth: number): void {
-  if (value instanceof Tensor) noteReturned(value.storage);
-  else if (depth <= 0 || typeof value !== "object" || value === null) return;
-  else if (Array.isArray(value)) { for (const item of value) noteResult(item, depth - 1); }
-  else if (Reflect.getPrototypeOf(value) === Object.prototype) {
-    for (const item of Object.values(value)) noteResult(item, depth - 1);
-  }
-}
-
-/** The mode of the call that is running in segments, or null. */
-export function runningSegments(): SegmentMode | null {
-  const mode = activeMode();
-  return mode instanceof SegmentMode ? mode : null;
+/** Forgets all compiled segments. */
+export function forgetSegments(): void {
+  shared = new WeakMap();
 }

@@ -57,8 +57,13 @@ export class Storage {
 
   /** The memory, its content computed; null for fake and traced tensors. */
   get buffer(): Buffer | null {
-    if (this.pending !== null) this.pending.settle(this);
+    if (this.pending !== null) this.settle();
     return this.#buffer;
+  }
+
+  /** Does what was put off. Work that is done may leave other work, as a result that was not kept. */
+  settle(): void {
+    while (this.pending !== null) this.pending.settle(this);
   }
 
   /** Whether there is memory, or will be once somebody asks for it. */

@@ -1,8 +1,17 @@
 /** Segments: what runs between two graph breaks leaves the world that eager leaves, and is found again. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { captureStats, compile, explain, graphBreak } from "../../src/capture/mod.ts";
-import { CompileError, float32, float64, int64 } from "../../src/core/mod.ts";
+import { grad, jvp } from "../../src/autograd/mod.ts";
+import {
+  captureStats,
+  compile,
+  type CompilerBackend,
+  explain,
+  findBackend,
+  graphBreak,
+  reset,
+} from "../../src/capture/mod.ts";
+import { CompileError, float32, float64, int64, setDefaultDtype } from "../../src/core/mod.ts";
 import { noGrad, rand, Tensor, tensor, withoutModes } from "../../src/tensor/mod.ts";
 import { manualSeed } from "../../src/tensor/public.ts";
 import { eachBackend, eventsOf, plain, same } from "./support.ts";
@@ -382,3 +391,66 @@ for (const backend of ["eager", "aot_eager"]) {
     );
   });
 }
+
+Deno.test("the default dtype keeps paths apart, changed between calls and inside of one", () => {
+  const body = (x: Tensor): string[] => {
+    const out = [x.div(2).dtype.name];
+    x.sum().item();
+    setDefaultDtype(float64);
+    out.push(x.div(2).dtype.name, x.mul(0.5).dtype.name);
+    setDefaultDtype(float32);
+    return out;
+  };
+  const f = compile(body, { backend: "eager" });
+  const x = tensor([1, 2, 3]);
+  try {
+    for (const dtype of [float32, float64, float32, float64]) {
+      setDefaultDtype(dtype);
+      assert.deepEqual(f(x), [dtype.name, "float64", "float64"]);
+    }
+  } finally {
+    setDefaultDtype(float32);
+  }
+});
+
+Deno.test("a compiled function with fullgraph stays one graph inside of a function with breaks", () => {
+  const inner = compile((x: Tensor, n: number) => n > 1 ? x.mul(x.sum().item()) : x.mul(2), {
+    backend: "aot_eager",
+    fullgraph: true,
+  });
+  const f = compile((x: Tensor, n: number) => {
+    const y = x.add(1);
+    return y.sum().item() > 0 ? inner(y.neg(), n) : y;
+  }, { backend: "aot_eager" });
+  for (let i = 0; i < 4; i++) same(f(vec(i, 1), 0), vec(i, 1).add(1).neg().mul(2));
+  assert.equal(stats(inner).entries, 1);
+  assert.throws(() => f(vec(1, 1), 2), (e: unknown) => e instanceof CompileError && /item\(\)/.test(e.message));
+});
+
+Deno.test("transforms of functions work inside of a function with breaks", () => {
+  const body = (x: Tensor): unknown[] => {
+    const g = grad((t: Tensor) => t.pow(3).sum());
+    const n = x.sum().item();
+    return [g(x), jvp((t: Tensor) => t.mul(n).sum(), [x], [x.mul(2)])];
+  };
+  const f = compile(body, { backend: "aot_eager" });
+  for (let i = 0; i < 4; i++) same(f(vec(i, 1, 2, 3)), body(vec(i, 1, 2, 3)));
+});
+
+Deno.test("reset() forgets segments", () => {
+  let compiled = 0;
+  const backend: CompilerBackend = (module, inputs, context) => {
+    compiled++;
+    return findBackend("eager")(module, inputs, context);
+  };
+  const f = compile((x: Tensor) => {
+    graphBreak();
+    return x.mul(2);
+  }, { backend });
+  const twice = (): void => [0, 1, 2].forEach((i) => same(f(vec(i)), vec(i).mul(2)));
+  twice();
+  assert.equal(compiled, 1);
+  reset();
+  twice();
+  assert.equal(compiled, 2);
+});
