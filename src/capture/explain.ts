@@ -3,7 +3,9 @@
  *
  * A function that can be captured whole is only traced. One that breaks is run once, in segments, because what follows a break depends on data.
  */
+import { onEvent } from "../core/mod.ts";
 import { graphToText } from "../graph/mod.ts";
+import { listBackends } from "./backends.ts";
 import { codeOf, CompiledCode, type CompileOptions } from "./compile.ts";
 import { GraphBreak } from "./graph_break.ts";
 import type { SegmentReport } from "./segments.ts";
@@ -31,6 +33,8 @@ export interface Explanation {
   readonly breaks: readonly BreakReport[];
   /** What capture cannot see, and what is written beside tensors. */
   readonly remarks: readonly string[];
+  /** Operators that do not become kernels, and how they run instead. */
+  readonly fallbacks: readonly string[];
   /** Writes that are replayed after each call. */
   readonly effects: number;
   /** Why no other process can use this capture, or null if the cache can hold it. */
@@ -63,7 +67,15 @@ export function explain<A extends readonly unknown[]>(
     );
   }
   return (...args) => {
-    const code = new CompiledCode(inner, { ...options, backend: options.backend ?? "eager" });
+    // The compiler says which operators leave the fast path; JavaScript kernels are made at once.
+    const compiled: CompileOptions = listBackends().includes("inductor")
+      ? { backend: "inductor", options: { tier: "js" } }
+      : { backend: "eager" };
+    const code = new CompiledCode(inner, { ...compiled, ...options });
+    const fallbacks = new Set<string>();
+    using _ = onEvent(({ kind, message }) => {
+      if (kind === "fallback") fallbacks.add(message);
+    });
     code.isQuiet = true;
     const request: TraceRequest = {
       fn: inner,
@@ -74,15 +86,15 @@ export function explain<A extends readonly unknown[]>(
       captures: options.captures ?? null,
     };
     try {
-      return explanation(code.capture(request, true), [], []);
+      return explanation(code.capture(request, true), [], [], fallbacks);
     } catch (error) {
-      if (error instanceof NeedsAccess) return explanation(null, [], [unopened(error)]);
+      if (error instanceof NeedsAccess) return explanation(null, [], [unopened(error)], fallbacks);
       if (!(error instanceof GraphBreak)) throw error;
       code.noteBreak(error);
     }
     code.segments.watches = true;
     code.segments.call(inner as (...args: never[]) => unknown, undefined, args);
-    return explanation(null, code.segments.reports(), code.breaks);
+    return explanation(null, code.segments.reports(), code.breaks, fallbacks);
   };
 }
 
@@ -100,6 +112,7 @@ function explanation(
   entry: Entry | null,
   segments: readonly SegmentReport[],
   breaks: readonly GraphBreak[],
+  fallbacks: ReadonlySet<string>,
 ): Explanation {
   const module = entry?.module ?? null;
   const graph = module === null ? null : graphToText(module.graph);
@@ -117,11 +130,13 @@ function explanation(
     remarks: entry?.remarks.map((r) => r.message) ?? [],
     effects: entry?.effects.length ?? 0,
     keptHere: entry?.keptHere ?? null,
+    fallbacks: [...fallbacks],
   };
   const lines = [
     ...(graphs.length === 0 ? ["no graph"] : []),
     ...graphs.map((g, i) => graphs.length === 1 ? g.graph : `graph ${i}, ${g.operators} operators:\n${g.graph}`),
     ...out.breaks.map((b) => `break${b.line === null ? "" : ` at ${b.line}`}: ${b.reason}; ${b.remedy}`),
+    ...out.fallbacks.map((f) => `slower: ${f}`),
     ...out.remarks.map((r) => `note: ${r}`),
     ...(out.keptHere === null ? [] : [`note: every process traces it anew: ${out.keptHere}`]),
     `${out.guards.length} guards`,

@@ -6,7 +6,7 @@
  * scatters and host operators are stored. Leaves: groups in execution order, whose buffers are objects, and how results are made of
  * buffers. Mirrors `GraphLowering` and `ir.py` of TorchInductor.
  */
-import { CompileError, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
+import { CompileError, emitEvent, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
 import type { Argument, CallNode, GetItemNode, Graph, Node, OutputNode, TensorMeta } from "../graph/mod.ts";
 import { inputsOf, isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
@@ -383,7 +383,11 @@ class GraphLowering {
       return this.#inMemory(node, buffer, layout);
     });
     const outputs = outs.map((t) => expectDefined(t.inMemory(), node.name).buffer);
-    this.#groups.push({ kind: "host", origins: [node], stored: new Set(outputs), reasons: [], node, inputs, outputs });
+    const reasons = [
+      `${node.target.schema.target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
+    ];
+    for (const message of reasons) emitEvent({ kind: "fallback", message });
+    this.#groups.push({ kind: "host", origins: [node], stored: new Set(outputs), reasons, node, inputs, outputs });
     return Array.isArray(node.value) ? outs : outs[0] ?? null;
   }
 
