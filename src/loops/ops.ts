@@ -26,9 +26,11 @@ function constant(value: number | bigint | boolean, dtype: DType): Value {
   });
 }
 
+/** An integer expression as a value. As a float or bool it is an integer that is converted, so that index values themselves are integers always. */
 function index(expr: Expr | number, dtype: DType = int64): Value {
   const e = typeof expr === "number" ? exprConstant(expr) : expr;
   if (e.kind === "const") return constant(e.value, dtype);
+  if (!dtype.isIntegral || dtype === bool) return cast(index(e), dtype);
   return intern(`i${e.id}:${dtype.name}`, { kind: "index", dtype, expr: e });
 }
 

@@ -35,7 +35,7 @@ export interface ConstantValue extends ValueBase {
   readonly value: number | bigint;
 }
 
-/** An integer expression over index and size symbols, as a number of type `dtype`. */
+/** An integer expression over index and size symbols, as a number of the integer type `dtype`. */
 export interface IndexValue extends ValueBase {
   readonly kind: "index";
   readonly expr: Expr;

@@ -43,8 +43,7 @@ function verifyOne(where: string, v: Value, allowed: ReadonlySet<Sym>): void {
       if (typeof v.value === "bigint" && v.dtype !== int64) fail(where, `a bigint of type ${v.dtype.name}`, v);
       return;
     case "index":
-      // An index may be used as a number of any type that counts: positions that are interpolated are floats.
-      if (v.dtype.isComplex) fail(where, `an index as ${v.dtype.name}`, v);
+      if (!v.dtype.isIntegral || v.dtype === bool) fail(where, `an index as ${v.dtype.name}: cast the integer`, v);
       return verifyIndexAndGathers(where, v.expr, allowed);
     case "load":
       if (v.dtype !== v.buffer.dtype) fail(where, `a load of ${v.buffer.dtype.name} yields ${v.dtype.name}`, v);

@@ -119,3 +119,14 @@ Deno.test("verifyValues() rejects mixed dtypes and masks that are not bool", () 
   assert.throws(() => verifyValues("test", [masked], new Set()), /mask is not bool/);
   assert.match(valueToText(f), /^x\[0\]$/);
 });
+
+Deno.test("index() is an integer that floats and bools are converted from; verifyValues() refuses others", () => {
+  const i = symbol(loopVar(8));
+  for (const dtype of [float32, float64, bool]) {
+    const value = ops.index(i, dtype);
+    assert.equal(value.kind, "cast");
+    assert.equal(value.dtype, dtype);
+    const raw = { ...ops.index(i), dtype } as Value;
+    assert.throws(() => verifyValues("test", [raw], new Set()), VerifyError);
+  }
+});
