@@ -149,6 +149,8 @@ class Reader {
 
 function checkRange(buffer: Buffer, byteOffset: number, byteLength: number): CudaBuffer {
   if (!(buffer instanceof CudaBuffer)) throw new TypeError(`expected CUDA memory, got memory of ${buffer.device}`);
+  // An empty tensor may start behind the end of its memory.
+  if (byteLength === 0 && byteOffset >= 0) return buffer;
   if (byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > buffer.byteLength) {
     throw new RangeError(
       `bytes ${byteOffset} to ${

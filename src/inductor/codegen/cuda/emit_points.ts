@@ -103,12 +103,12 @@ function emitOnce(
     f.chunk(kernel.body, { symbol: inner.symbol, lanes, base, ...restOf(f, inner, lanes, base) });
   }
   const { args, parameters } = signature(f, last === null ? [] : [{ arg: last.arg, text: "int* last" }]);
+  const body = s.text("  ");
+  const needed = scatters || kernel.body.some((b) => b.kind === "for") || body.includes("tsr_atomic");
   return {
     parameters,
-    body: s.text("  "),
-    includes: new Set(
-      scatters || kernel.body.some((b) => b.kind === "for") ? ["collectives"] : [],
-    ),
+    body,
+    includes: new Set(needed ? ["collectives"] : []),
     args,
     grid: line(ceilDiv(count, threads)),
     block: [threads, 1, 1],
