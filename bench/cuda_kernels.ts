@@ -341,6 +341,79 @@ bandwidth({
   },
 });
 
+/** A convolution with channels innermost; sizes: batch, channels in and out, image, filter, stride. */
+function convolution(name: string, [n, ci, co, hw, kernel, stride]: readonly number[]): void {
+  if (!name.includes(filter) || n === undefined || ci === undefined || co === undefined || hw === undefined) return;
+  if (kernel === undefined || stride === undefined) return;
+  try {
+    const pad = kernel >> 1;
+    const last = (s: readonly number[]): number[] => {
+      const [, c = 1, h = 1, w = 1] = s;
+      return [c * h * w, 1, w * c, c];
+    };
+    const r = new GraphRecorder();
+    const input = (shape: readonly number[], i: number): Tensor =>
+      r.placeholder(`x${i}`, { shape, stride: last(shape), storageOffset: 0, dtype: bfloat16, device: cpu });
+    const y = withMode(r, () => {
+      const [x, w] = [input([n, ci, hw, hw], 0), input([co, ci, kernel, kernel], 1)];
+      return F.relu(F.conv2d(x, w, null, [stride, stride], [pad, pad]));
+    });
+    r.graph.setOutput([r.nodeOf(y)]);
+    const { plan } = compileGraphToPlan(r.graph, { crossReductions: false });
+    const device = new DevicePlan(plan);
+    const given = fill(plan, device);
+    device.launch();
+    device.context.synchronize();
+    const outAt = plan.slots.findIndex((s) => s.kind === "output");
+    const [x, w, own] = [given.get(0), given.get(1), device.buffers[outAt]];
+    if (x === undefined || w === undefined || own === undefined) throw new Error("no buffers");
+    const got = device.memory.readSync(own, 0, bytesOf(plan, outAt));
+    const out = Number(y.shape[2]);
+    let worst = 0;
+    for (let t = 0; t < 100; t++) {
+      const [bi, o, i, j] = [t * 7 % n, t * 13 % co, t * 31 % out, t * 17 % out];
+      let sum = 0;
+      for (let u = 0; u < kernel; u++) {
+        for (let v = 0; v < kernel; v++) {
+          const [h, l] = [i * stride + u - pad, j * stride + v - pad];
+          if (h < 0 || l < 0 || h >= hw || l >= hw) continue;
+          for (let c = 0; c < ci; c++) {
+            const a = numbers(x, bfloat16, ((bi * hw + h) * hw + l) * ci + c);
+            sum += a * numbers(w, bfloat16, ((o * kernel + u) * kernel + v) * ci + c);
+          }
+        }
+      }
+      sum = Math.max(sum, 0);
+      const [s0 = 0, s1 = 0, s2 = 0, s3 = 0] = y.stride.map(Number);
+      const d = Math.abs(numbers(got, bfloat16, bi * s0 + o * s1 + i * s2 + j * s3) - sum) /
+        (Math.sqrt(ci * kernel * kernel) + Math.abs(sum));
+      if (!(d <= worst)) worst = d;
+    }
+    const ms = device.time(15, 5);
+    const flops = 2 * n * co * out * out * ci * kernel * kernel;
+    rows.push(
+      `${name.padEnd(34)} ${ms.toFixed(4).padStart(9)} ms ${(flops / ms / 1e9).toFixed(0).padStart(6)} TFLOP/s  error ${
+        worst.toExponential(1)
+      }${worst <= 5e-3 ? "" : "  WRONG"}  compiled in ${device.compileMs.toFixed(0)} ms`,
+    );
+    for (const own of device.buffers) own?.dispose();
+  } catch (e) {
+    rows.push(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
+  }
+}
+
+for (
+  const [what, sizes] of [
+    ["3x3 64 at 56", [32, 64, 64, 56, 3, 1]],
+    ["3x3 128 at 28", [32, 128, 128, 28, 3, 1]],
+    ["3x3 256 at 14", [32, 256, 256, 14, 3, 1]],
+    ["3x3 512 at 7", [32, 512, 512, 7, 3, 1]],
+    ["1x1 256 to 64 at 56", [32, 256, 64, 56, 1, 1]],
+    ["1x1 64 to 256 at 56", [32, 64, 256, 56, 1, 1]],
+    ["7x7 3 to 64 at 224", [32, 3, 64, 224, 7, 2]],
+  ] as const
+) convolution(`conv bf16 ${what}`, sizes);
+
 for (const dtype of [bfloat16, float16]) {
   for (const size of [4096, 8192]) {
     product(`mm ${dtype.short} nt ${size}`, [size, size, size], dtype, "nt");

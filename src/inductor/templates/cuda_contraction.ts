@@ -13,6 +13,7 @@ import { lanesFor } from "../codegen/cuda/nests.ts";
 import { guess, guessProduct } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
 import { emitHopperContraction } from "./cuda_hopper.ts";
+import { reorderK } from "./cuda_reorder.ts";
 import { type OperandPlan, planOperand, productOf, type TileRoom, writePut, writeTileLoop } from "./cuda_operands.ts";
 
 /** The sizes of a template. */
@@ -30,7 +31,8 @@ export interface Tiling {
 }
 
 /** Emits the kernels of a contraction. */
-export function emitCudaContraction(kernel: ContractionKernel, context: EmitContext): CudaKernelText[] {
+export function emitCudaContraction(given: ContractionKernel, context: EmitContext): CudaKernelText[] {
+  const kernel = reorderK(given);
   const hopper = emitHopperContraction(kernel, context);
   if (hopper !== null) return [hopper];
   const a = planOperand(kernel.a, 8, context.arch >= 80);
@@ -59,6 +61,7 @@ function chooseTensor(kernel: ContractionKernel, context: EmitContext): Tiling {
   const choices = [
     { m: 128, n: 128, warpM: 64, warpN: 32, threads: 256 },
     { m: 128, n: 64, warpM: 32, warpN: 32, threads: 256 },
+    { m: 64, n: 128, warpM: 32, warpN: 32, threads: 256 },
     { m: 64, n: 64, warpM: 32, warpN: 32, threads: 128 },
     { m: 64, n: 32, warpM: 16, warpN: 32, threads: 128 },
   ];
@@ -67,10 +70,10 @@ function chooseTensor(kernel: ContractionKernel, context: EmitContext): Tiling {
   for (const c of choices) {
     const tiles = tileCount(kernel, c.m, c.n);
     // Smaller tiles read more, and two or three blocks share a multiprocessor.
-    const perSm = c.threads === 256 ? (c.n === 128 ? 1.6 : 2) : 4;
+    const perSm = c.threads === 256 ? (c.m * c.n === 128 * 128 ? 1.6 : 2) : 4;
     const waves = Math.max(1, tiles / (context.multiprocessors * perSm));
     const rounded = waves < 4 ? Math.ceil(waves) : waves;
-    const cost = rounded * perSm * (c.m * c.n) * (1 + 24 / c.m + 24 / c.n) * (c.n === 128 ? 1 : 1.1);
+    const cost = rounded * perSm * (c.m * c.n) * (1 + 24 / c.m + 24 / c.n) * (c.m * c.n === 128 * 128 ? 1 : 1.1);
     if (cost < lowest) {
       lowest = cost;
       best = c;

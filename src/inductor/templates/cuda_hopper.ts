@@ -98,7 +98,9 @@ function isPlain(program: OperandProgram): boolean {
 }
 
 /** The kernel for plain operands of half types; null where it does not apply. */
-export function emitHopperContraction(kernel: ContractionKernel, context: EmitContext): CudaKernelText | null {
+export function emitHopperContraction(given: ContractionKernel, context: EmitContext): CudaKernelText | null {
+  // Rows come in tiles of 128: the longer side is made the rows where the other is short.
+  const kernel = guess(given.m) <= 96 && guess(given.n) > guess(given.m) ? swapped(given) : given;
   if (context.arch !== 90 || kernel.accumulate !== float32 || !isPlain(kernel.a) || !isPlain(kernel.b)) return null;
   const k = productOf(kernel.k);
   if (guess(k) < 64) return null;
@@ -106,16 +108,34 @@ export function emitHopperContraction(kernel: ContractionKernel, context: EmitCo
   if (plans[0].half !== plans[1].half) return null;
   const sms = context.multiprocessors;
   // Wide tiles read less; where they leave the last round of blocks empty, narrow ones win.
-  const cost = (n: number): number => {
-    const tiles = tileCount(kernel, BM, n);
-    return Math.ceil(tiles / sms) * (n === 256 ? 1.85 : 1);
-  };
-  const n = guess(kernel.n) > 128 && cost(256) <= cost(128) ? 256 : 128;
+  let n = 128;
+  let lowest = Infinity;
+  for (const [width, price] of [[256, 1.85], [128, 1], [64, 0.62]] as const) {
+    const padded = Math.ceil(guess(kernel.n) / width) * width;
+    if (width > 64 && padded >= guess(kernel.n) * 1.5 && padded > 64) continue;
+    const cost = Math.ceil(tileCount(kernel, BM, width) / sms) * price;
+    if (cost > lowest || (cost === lowest && width < n)) continue;
+    n = width;
+    lowest = cost;
+  }
   if (tileCount(kernel, BM, n) * 3 < sms) return null;
   const a = matrixOf(plans[0], kernel.batch, { rows: kernel.m, k }, BM);
   const b = matrixOf(plans[1], kernel.batch, { rows: kernel.n, k }, n);
   if (a === null || b === null) return null;
   return write(kernel, context, a, b, n, plans[0].half === bfloat16 ? "bf16" : "f16");
+}
+
+/** The same product with rows and columns exchanged. */
+function swapped(kernel: ContractionKernel): ContractionKernel {
+  const { epilogue } = kernel;
+  return {
+    ...kernel,
+    m: kernel.n,
+    n: kernel.m,
+    a: kernel.b,
+    b: kernel.a,
+    epilogue: { ...epilogue, m: epilogue.n, n: epilogue.m },
+  };
 }
 
 /** The instruction for 64 × n sums. */

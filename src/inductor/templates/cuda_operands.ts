@@ -4,7 +4,8 @@
  */
 import { bfloat16, type DType, float16, InternalError } from "../../core/mod.ts";
 import { constant, constantValue, type Expr, mul } from "../../symbolic/mod.ts";
-import { type CudaFunction, scalarType } from "../codegen/cuda/function.ts";
+import type { CudaFunction } from "../codegen/cuda/function.ts";
+import { scalarType } from "../codegen/cuda/texts.ts";
 import { isAlignedRun, isVectorAccess, varying } from "../codegen/cuda/vectors.ts";
 import { newSym } from "../../symbolic/mod.ts";
 import type { Axis, OperandProgram, TileStatement, TileValue } from "../tile/tile_ir.ts";
@@ -27,30 +28,38 @@ function definition(program: OperandProgram, v: TileValue): TileStatement | unde
   return program.body.find((s) => "out" in s && s.out === v);
 }
 
-/** The value of an operand before it was widened, if it is of a half type. */
-function halfValue(program: OperandProgram): { value: TileValue; half: DType } | null {
-  const cast = definition(program, program.value);
-  if (cast?.kind !== "cast") return null;
-  const { dtype } = cast.arg;
-  return dtype === float16 || dtype === bfloat16 ? { value: cast.arg, half: dtype } : null;
+/** The half type in which a value is exact: it was widened from there, or is zero where a mask does not hold. */
+function exactIn(program: OperandProgram, v: TileValue): DType | null {
+  const own = definition(program, v);
+  if (own?.kind === "cast") {
+    const { dtype } = own.arg;
+    return dtype === float16 || dtype === bfloat16 ? dtype : null;
+  }
+  if (own?.kind !== "pointwise" || own.op !== "where") return null;
+  const [, body, other] = own.args;
+  return body !== undefined && isZero(program, other) ? exactIn(program, body) : null;
 }
 
-/** The load that a value is, or that it is where a mask holds, zero elsewhere. */
+function isZero(program: OperandProgram, v: TileValue | undefined): boolean {
+  const own = v === undefined ? undefined : definition(program, v);
+  return own?.kind === "constant" && Number(own.value) === 0;
+}
+
+/** The load that a value is, perhaps widened, or that it is where a mask holds, zero elsewhere. */
 function copyable(program: OperandProgram, value: TileValue): OperandPlan["copy"] {
   const own = definition(program, value);
   if (own?.kind === "load") return { load: own };
+  if (own?.kind === "cast") return copyable(program, own.arg);
   if (own?.kind !== "pointwise" || own.op !== "where") return null;
   const [mask, body, other] = own.args;
-  const load = body === undefined ? undefined : definition(program, body);
-  const zero = other === undefined ? undefined : definition(program, other);
-  if (load?.kind !== "load" || load.mask !== mask || zero?.kind !== "constant" || Number(zero.value) !== 0) return null;
-  return { load };
+  const found = body === undefined ? null : copyable(program, body);
+  return found !== null && found.load.mask === mask && isZero(program, other) ? found : null;
 }
 
 /** Decides how an operand is read; `lanes` is the widest run. */
 export function planOperand(program: OperandProgram, lanes: number, tensorCores: boolean): OperandPlan {
-  const halves = tensorCores ? halfValue(program) : null;
-  const value = halves?.value ?? program.value;
+  const half = tensorCores ? exactIn(program, program.value) : null;
+  const { value } = program;
   const loads = program.body.filter((s): s is TileStatement & { readonly kind: "load" } => s.kind === "load");
   const fits = (axis: Axis | undefined, n: number): boolean => {
     if (axis === undefined) return false;
@@ -60,13 +69,13 @@ export function planOperand(program: OperandProgram, lanes: number, tensorCores:
   };
   const k = program.k[program.k.length - 1];
   const row = program.rows[program.rows.length - 1];
-  const base = { program, half: halves?.half ?? null, value };
+  const base = { program, half, value };
   for (let n = lanes; n > 1; n /= 2) {
     for (const [along, axis] of [["k", k], ["rows", row]] as const) {
       if (!fits(axis, n) || axis === undefined) continue;
       const copy = copyable(program, value);
       const known = varying(program.body, axis.symbol);
-      const plain = copy !== null && n * copy.load.buffer.dtype.bytes === 16 && halves !== null &&
+      const plain = copy !== null && n * 2 === 16 && half !== null && copy.load.buffer.dtype === half &&
         isAlignedRun(copy.load.index, axis.symbol, n) &&
         (copy.load.mask === null || !known.values.has(copy.load.mask)) &&
         program.body.every((s) => s.kind !== "load" || s === copy.load || !known.has(s)) &&

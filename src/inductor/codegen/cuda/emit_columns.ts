@@ -1,14 +1,16 @@
 /**
  * Reductions across rows: neighbouring threads have neighbouring results, each walks its column, several share one.
  */
-import { ceilDiv, constant, constantValue, type Expr } from "../../../symbolic/mod.ts";
+import { ceilDiv, constant, constantValue, type Expr, floorDiv, mul } from "../../../symbolic/mod.ts";
 import { guess } from "../../tile/axes.ts";
-import type { Axis, TileKernel, TileReduceOp, TileValue } from "../../tile/tile_ir.ts";
+import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { guarded } from "./emit_rows.ts";
-import { combineLambda, CudaFunction, isArg, scalarType } from "./function.ts";
+import { CudaFunction } from "./function.ts";
+import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
-import { accumulatorsOf, extentsOf, type Part, type Pass } from "./nests.ts";
-import { combinePartials, splitParameters, type Splitting } from "./split.ts";
+import { accessesIn, accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
+import { combinePartials, type Partial, splitParameters, type Splitting } from "./split.ts";
+import { operandsOf, varying } from "./vectors.ts";
 
 interface Shape {
   /** Columns of a block, and threads that share each. */
@@ -37,6 +39,30 @@ function chooseShape(parts: readonly Part[], columns: number, context: EmitConte
   return { x, y, pieces };
 }
 
+/** Columns that a thread has side by side: several where elements are small and nothing but accumulators goes from part to part. */
+function chooseLanes(parts: readonly Part[], column: Axis | null): number {
+  const extent = column === null ? null : constantValue(column.extent);
+  if (column === null || extent === null) return 1;
+  const bodies = parts.map((p) => p.kind === "pass" ? p.pass.body : p.body);
+  const passes = parts.flatMap((p) => p.kind === "pass" ? p.pass.body : []);
+  let lanes = Math.min(4, lanesFor(passes, column, false));
+  while (lanes > 1 && extent % lanes !== 0) lanes /= 2;
+  const widest = accessesIn(passes).reduce((n, { buffer }) => Math.max(n, buffer.dtype.bytes), 1);
+  if (lanes === 1 || widest >= 4) return 1;
+  const earlier = new Set<TileValue>();
+  for (const body of bodies) {
+    const varies = varying(body, column.symbol);
+    for (const s of body) {
+      if (s.kind === "combine" || s.kind === "bind" || ("op" in s && (s.op === "argmax" || s.op === "argmin"))) {
+        return 1;
+      }
+      if (operandsOf(s).some((v) => v !== null && earlier.has(v))) return 1;
+    }
+    for (const s of body) if ("out" in s && s.kind !== "accumulator" && varies.has(s)) earlier.add(s.out);
+  }
+  return lanes;
+}
+
 /** Emits a kernel whose neighbouring results belong to neighbouring threads; `column` becomes the innermost grid axis. */
 export function emitColumns(
   kernel: TileKernel,
@@ -46,7 +72,10 @@ export function emitColumns(
 ): CudaKernelText {
   const own = kernel.axes.filter((axis) => axis.role === "grid");
   const grid = column === null ? own : [...own.filter((axis) => axis !== column), column];
-  const columns = extentsOf(grid);
+  const lanes = chooseLanes(parts, column);
+  const columns = lanes === 1 || column === null
+    ? extentsOf(grid)
+    : mul(extentsOf(grid.slice(0, -1)), floorDiv(column.extent, lanes));
   const { x, y, pieces } = chooseShape(parts, guess(columns), context);
   const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
   const s = f.scopes;
@@ -59,27 +88,42 @@ export function emitColumns(
     s.line(`const ${f.index} column = tsr_min(at, ${f.extent(columns)} - 1);`);
     s.line(`const bool valid = at < ${f.extent(columns)};`);
   }
-  f.decompose(grid, "column", (axis) => f.extent(axis.extent));
+  const side: Side = { lanes, column, names: new Map() };
+  if (lanes === 1 || column === null) f.decompose(grid, "column", (axis) => f.extent(axis.extent));
+  else {
+    const across = f.extent(floorDiv(column.extent, lanes));
+    s.line(`const ${f.index} others = column / ${across}, base = (column - others * ${across}) * ${lanes};`);
+    f.decompose(grid.slice(0, -1), "others", (axis) => f.extent(axis.extent));
+  }
   const tiles: Expr = ceilDiv(columns, x);
   const splitting: Splitting | null = pieces > 1
     ? { pieces, outputs: columns, output: "column", id: context.scratchId(), tile: "blockIdx.x", tiles, block: x * y }
     : null;
   const leader = [...(y > 1 ? ["ty == 0"] : []), ...(exact ? [] : ["valid"])].join(" && ");
   const combine = (v: TileValue, op: TileReduceOp): void => combineColumn(f, v, op, x, y);
-  let first: Pass | null = null;
+  let partials = 0;
   for (const part of parts) {
     if (part.kind === "statements") {
-      guarded(f, part.body, leader);
+      writeBetween(f, part.body, side, leader);
       continue;
     }
-    first ??= part.pass;
-    writePass(f, part.pass, y, pieces, exact);
-    for (const [v, op] of accumulatorsOf(part.pass)) combine(v, op);
+    writePass(f, part.pass, y, pieces, exact, side);
+    const list = [...accumulatorsOf(part.pass)].flatMap(([v, op]): Partial[] => {
+      const name = side.names.get(v) ?? f.accumulator(v);
+      return lanes === 1
+        ? [{ v, op, name }]
+        : Array.from({ length: lanes }, (_, u) => ({ v, op, name: `${name}[${u}]` }));
+    });
+    partials = Math.max(partials, list.length);
+    for (const { v, op, name } of list) {
+      f.renameAccumulator(v, name);
+      combine(v, op);
+    }
     if (splitting !== null) {
-      combinePartials(f, accumulatorsOf(part.pass), splitting, combine, leader === "" ? "true" : leader, "ty", y);
+      combinePartials(f, list, splitting, combine, leader === "" ? "true" : leader, "ty", y);
     }
   }
-  const extra = splitting === null || first === null ? [] : splitParameters(accumulatorsOf(first), splitting);
+  const extra = splitting === null ? [] : splitParameters(partials, splitting);
   const { args, parameters } = signature(f, extra);
   return {
     parameters,
@@ -92,7 +136,50 @@ export function emitColumns(
   };
 }
 
-function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact: boolean): void {
+/** Columns side by side, and the arrays of their accumulators. */
+interface Side {
+  readonly lanes: number;
+  readonly column: Axis | null;
+  readonly names: Map<TileValue, string>;
+}
+
+function inLanes(f: CudaFunction, body: readonly TileStatement[], side: Side): void {
+  if (side.column === null) return;
+  f.chunk(body, {
+    symbol: side.column.symbol,
+    lanes: side.lanes,
+    base: "base",
+    before: (u) => {
+      for (const [v, name] of side.names) f.renameAccumulator(v, `${name}[${u}]`);
+    },
+  });
+}
+
+function writeBetween(f: CudaFunction, body: readonly TileStatement[], side: Side, leader: string): void {
+  if (side.lanes === 1) {
+    guarded(f, body, leader);
+    return;
+  }
+  const rest: TileStatement[] = [];
+  for (const s of body) {
+    if (s.kind !== "accumulator") {
+      rest.push(s);
+      continue;
+    }
+    f.statement(s);
+    const scalar = f.accumulator(s.out);
+    const name = f.scopes.fresh("a");
+    f.scopes.line(`${scalarType(s.out.dtype)} ${name}[${side.lanes}];`);
+    f.scopes.line(`for (int u = 0; u < ${side.lanes}; u++) ${name}[u] = ${scalar};`);
+    side.names.set(s.out, name);
+  }
+  if (rest.length === 0) return;
+  f.scopes.open(leader === "" ? "{" : `if (${leader}) {`);
+  inLanes(f, rest, side);
+  f.scopes.close();
+}
+
+function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact: boolean, side: Side): void {
   const s = f.scopes;
   const total = f.extent(extentsOf(pass.axes));
   const q = s.fresh("q");
@@ -108,7 +195,8 @@ function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact
   const loop = pieces > 1 && !exact ? `valid && ${q} < ${end}` : `${q} < ${end}`;
   s.open(`#pragma unroll 8\nfor (${f.index} ${q} = ${from}; ${loop}; ${q} += ${y}) {`);
   f.decompose(pass.axes, q, (axis) => f.extent(axis.extent));
-  f.statements(pass.body);
+  if (side.lanes === 1) f.statements(pass.body);
+  else inLanes(f, pass.body, side);
   s.close();
 }
 

@@ -12,10 +12,11 @@ import { guess } from "../../tile/axes.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { restOf } from "./emit_points.ts";
 import { memoryType } from "../cpp/types.ts";
-import { combineLambda, CudaFunction, isArg, scalarType } from "./function.ts";
+import { CudaFunction } from "./function.ts";
+import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
-import { combinePartials, splitParameters, type Splitting } from "./split.ts";
+import { combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import type { CachedLoad } from "./vectors.ts";
 
 /** Registers of a thread that may hold parts of rows. */
@@ -172,7 +173,7 @@ export function emitRows(kernel: TileKernel, parts: readonly Part[], context: Em
     if (splitting !== null) {
       combinePartials(
         f,
-        accumulatorsOf(part.pass),
+        partialsOf(f, accumulatorsOf(part.pass)),
         splitting,
         (v, op) => combineRow(f, v, op, threads),
         "tx == 0",
@@ -181,7 +182,7 @@ export function emitRows(kernel: TileKernel, parts: readonly Part[], context: Em
       );
     }
   }
-  const extra = splitting === null ? [] : splitParameters(accumulatorsOf(passOf(parts)), splitting);
+  const extra = splitting === null ? [] : splitParameters(accumulatorsOf(passOf(parts)).size, splitting);
   const { args, parameters } = signature(f, extra);
   return {
     parameters,

@@ -6,7 +6,7 @@
  * contiguous become vector accesses around an unrolled loop over the rest. Index arithmetic is in 32 bits where every bound is known to fit.
  */
 import { bool, type DType, int64, InternalError } from "../../../core/mod.ts";
-import type { BufferRef, CombineOp } from "../../../loops/mod.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
 import {
   constantValue,
   cudaDialect,
@@ -16,10 +16,11 @@ import {
   type Sym,
   symbol as symbolExpr,
 } from "../../../symbolic/mod.ts";
-import { statementExprs, walkStatements } from "../../tile/parameters.ts";
 import type { Axis, KernelBase, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
-import { castText, combineText, type Lane, laneOf, literal, memoryType, neutral, primitiveText } from "../cpp/types.ts";
+import { castText, combineText, laneOf, literal, memoryType, primitiveText } from "../cpp/types.ts";
+import { findRanges, type Range } from "../ranges.ts";
 import { Scopes } from "../scopes.ts";
+import { bitcastText, fitsInt, isArg, neutralText, scalarType } from "./texts.ts";
 import { type Chunk, isVectorAccess, varying } from "./vectors.ts";
 
 /** What a function may be told when it is made. */
@@ -38,57 +39,6 @@ interface Known {
   readonly level: number;
 }
 
-const SCALAR: Record<Lane, string> = {
-  f32: "float",
-  f64: "double",
-  i32: "int",
-  u32: "unsigned",
-  i64: "long",
-  n64: "long",
-  mask: "int",
-};
-
-/** The type in which values of a dtype are computed. */
-export function scalarType(dtype: DType): string {
-  return SCALAR[laneOf(dtype, false)];
-}
-
-/** The neutral element of a reduction as text. */
-export function neutralText(op: TileReduceOp, dtype: DType): string {
-  return neutral(op, laneOf(dtype, false));
-}
-
-/** A combination as a lambda's text. */
-export function combineLambda(op: Exclude<TileReduceOp, "argmax" | "argmin"> | CombineOp, dtype: DType): string {
-  const type = scalarType(dtype);
-  return `[](${type} x, ${type} y) { return ${combineText(op, "x", "y", dtype, laneOf(dtype, false), false)}; }`;
-}
-
-/** Whether a reduction carries positions. */
-export function isArg(op: TileReduceOp): op is "argmax" | "argmin" {
-  return op === "argmax" || op === "argmin";
-}
-
-/** Whether every index of a kernel is known to fit 32 bits. */
-export function fitsInt(
-  kernel: KernelBase,
-  bodies: readonly (readonly TileStatement[])[],
-  axes: readonly Axis[],
-): boolean {
-  const fits = (e: Expr): boolean => e.upper < 2 ** 31 - 2 ** 16 && e.lower > -(2 ** 31);
-  for (const b of [...kernel.reads, ...kernel.writes]) if (!fits(b.numel)) return false;
-  let total = 1;
-  for (const axis of axes) total *= axis.extent.upper;
-  if (!(total < 2 ** 31 - 2 ** 20)) return false;
-  let all = true;
-  for (const body of bodies) {
-    walkStatements(body, (s) => {
-      for (const e of statementExprs(s)) if (!fits(e)) all = false;
-    });
-  }
-  return all;
-}
-
 /** Writes one function. */
 export class CudaFunction {
   readonly scopes: Scopes;
@@ -98,6 +48,7 @@ export class CudaFunction {
   usesErrors = false;
   readonly kernel: KernelBase;
   readonly #options: FunctionOptions;
+  readonly #ranges: ReadonlyMap<TileValue, Range>;
   readonly #values = new Map<TileValue, Known>();
   readonly #buffers: readonly BufferRef[];
   readonly #written: ReadonlySet<BufferRef>;
@@ -112,6 +63,7 @@ export class CudaFunction {
     this.kernel = kernel;
     this.#options = options;
     this.index = fitsInt(kernel, bodies, axes) ? "int" : "long";
+    this.#ranges = findRanges(bodies, axes);
     this.#buffers = [...kernel.reads, ...kernel.writes];
     this.#written = new Set(kernel.writes);
     this.scopes = new Scopes({
@@ -387,8 +339,10 @@ export class CudaFunction {
       case "pointwise": {
         const operands = s.op === "where" ? s.args.slice(1) : s.args;
         const dtype = operands[0]?.dtype ?? s.out.dtype;
-        const texts = s.args.map((arg) => this.text(arg));
-        const text = primitiveText(s.op, s.op === "where" ? texts : texts, dtype, laneOf(dtype, false), false);
+        // Comparisons of small integers take one instruction in 32 bits.
+        const narrow = dtype === int64 && s.out.dtype === bool && s.args.every((arg) => this.#isSmall(arg));
+        const texts = s.args.map((arg) => narrow ? `(int)${this.text(arg)}` : this.text(arg));
+        const text = primitiveText(s.op, texts, dtype, laneOf(dtype, false), false);
         this.#define(s.out, text, this.levelOf(s.args));
         return;
       }
@@ -435,7 +389,8 @@ export class CudaFunction {
       }
       case "finish": {
         const name = this.accumulator(s.accumulator);
-        this.#define(s.out, isArg(s.op) ? `${name}p` : name, this.scopes.depth);
+        // A thread beyond the end has seen nothing; its position must not count as a wrong index.
+        this.#define(s.out, isArg(s.op) ? `(${name}p == TSR_NOWHERE ? 0l : ${name}p)` : name, this.scopes.depth);
         return;
       }
       case "for": {
@@ -453,6 +408,11 @@ export class CudaFunction {
       default:
         s satisfies never;
     }
+  }
+
+  #isSmall(v: TileValue): boolean {
+    const range = this.#ranges.get(v);
+    return range !== undefined && range.lower >= -(2 ** 31) && range.upper < 2 ** 31;
   }
 
   #bind(s: TileStatement & { readonly kind: "bind" }): void {
@@ -492,18 +452,4 @@ export class CudaFunction {
       this.scopes.line(`tsr_atomic(${at}, [=](${type} x) { return ${body}; });`);
     }
   }
-}
-
-function bitcastText(text: string, from: DType, to: DType): string {
-  if (from.isFloat) {
-    if (from.bytes === 8) return `tsr_bits_i64(${text})`;
-    if (from.bytes === 4) return to.kind === "uint" ? `tsr_u32(tsr_bits_i32(${text}))` : `tsr_bits_i32(${text})`;
-    return `tsr_bits_of_${from.name === "float16" ? "f16" : "bf16"}(${text})`;
-  }
-  if (to.isFloat) {
-    if (to.bytes === 8) return `tsr_bits_f64(${text})`;
-    if (to.bytes === 4) return `tsr_bits_f32(${text})`;
-    return `tsr_${to.name === "float16" ? "f16" : "bf16"}_of_bits(${text})`;
-  }
-  return castText(text, laneOf(from, false), from, to, laneOf(to, false), false);
 }

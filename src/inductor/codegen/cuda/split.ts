@@ -3,7 +3,8 @@
  */
 import { add, type Expr, mul } from "../../../symbolic/mod.ts";
 import type { TileReduceOp, TileValue } from "../../tile/tile_ir.ts";
-import { combineLambda, type CudaFunction, isArg, neutralText, scalarType } from "./function.ts";
+import type { CudaFunction } from "./function.ts";
+import { combineLambda, isArg, neutralText, scalarType } from "./texts.ts";
 import type { CudaArg } from "./launch.ts";
 
 /** How a reduction is shared. */
@@ -21,15 +22,24 @@ export interface Splitting {
   readonly block: number;
 }
 
+/** One variable that is combined over blocks: an accumulator, or one lane of it. */
+export interface Partial {
+  readonly v: TileValue;
+  readonly op: TileReduceOp;
+  readonly name: string;
+}
+
+/** Accumulators as they are. */
+export function partialsOf(f: CudaFunction, accumulators: ReadonlyMap<TileValue, TileReduceOp>): Partial[] {
+  return [...accumulators].map(([v, op]) => ({ v, op, name: f.accumulator(v) }));
+}
+
 /** Bytes of one partial result: positions stand beside values. */
 const PARTIAL = 16;
 
 /** The parameters that a shared reduction adds. */
-export function splitParameters(
-  accumulators: ReadonlyMap<TileValue, TileReduceOp>,
-  splitting: Splitting,
-): { arg: CudaArg; text: string }[] {
-  const bytes = mul(splitting.outputs, splitting.pieces * PARTIAL * accumulators.size);
+export function splitParameters(partials: number, splitting: Splitting): { arg: CudaArg; text: string }[] {
+  const bytes = mul(splitting.outputs, splitting.pieces * PARTIAL * partials);
   return [
     { arg: { kind: "scratch", bytes: add(bytes, 0), zeroed: false, id: splitting.id }, text: "char* partial" },
     {
@@ -44,7 +54,7 @@ export function splitParameters(
  */
 export function combinePartials(
   f: CudaFunction,
-  accumulators: ReadonlyMap<TileValue, TileReduceOp>,
+  list: readonly Partial[],
   splitting: Splitting,
   combine: (v: TileValue, op: TileReduceOp) => void,
   leader: string,
@@ -56,10 +66,8 @@ export function combinePartials(
   const outputs = f.extent(splitting.outputs);
   const place = (i: number, piece: string): string =>
     `partial + (((long)${i} * ${pieces} + ${piece}) * ${outputs} + ${output}) * ${PARTIAL}`;
-  const list = [...accumulators];
   s.open(`if (${leader}) {`);
-  list.forEach(([v, op], i) => {
-    const name = f.accumulator(v);
+  list.forEach(({ v, op, name }, i) => {
     const at = s.fresh("w");
     s.line(`char* const ${at} = ${place(i, "blockIdx.y")};`);
     s.line(`*(volatile ${scalarType(v.dtype)}*)${at} = ${name};`);
@@ -68,14 +76,12 @@ export function combinePartials(
   s.close();
   s.line("__shared__ int whether;");
   s.line(`if (!tsr_is_last(arrived + ${tile}, ${pieces}, &whether)) return;`);
-  for (const [v, op] of list) {
-    const name = f.accumulator(v);
+  for (const { v, op, name } of list) {
     s.line(`${name} = ${neutralText(op, v.dtype)};`);
     if (isArg(op)) s.line(`${name}p = TSR_NOWHERE;`);
   }
   s.open(`for (int piece = ${first}; piece < ${pieces}; piece += ${step}) {`);
-  list.forEach(([v, op], i) => {
-    const name = f.accumulator(v);
+  list.forEach(({ v, op, name }, i) => {
     const type = scalarType(v.dtype);
     const at = s.fresh("w");
     s.line(`const char* const ${at} = ${place(i, "piece")};`);
@@ -89,5 +95,8 @@ export function combinePartials(
     } else s.line(`${name} = (${combineLambda(op, v.dtype)})(${name}, ${value});`);
   });
   s.close();
-  for (const [v, op] of list) combine(v, op);
+  for (const { v, op, name } of list) {
+    f.renameAccumulator(v, name);
+    combine(v, op);
+  }
 }

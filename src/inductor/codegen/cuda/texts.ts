@@ -1,0 +1,75 @@
+/**
+ * Texts of types, neutral elements and combinations, and whether indices fit 32 bits.
+ */
+import type { DType } from "../../../core/mod.ts";
+import type { CombineOp } from "../../../loops/mod.ts";
+import type { Expr } from "../../../symbolic/mod.ts";
+import { statementExprs, walkStatements } from "../../tile/parameters.ts";
+import type { Axis, KernelBase, TileReduceOp, TileStatement } from "../../tile/tile_ir.ts";
+import { castText, combineText, type Lane, laneOf, neutral } from "../cpp/types.ts";
+
+const SCALAR: Record<Lane, string> = {
+  f32: "float",
+  f64: "double",
+  i32: "int",
+  u32: "unsigned",
+  i64: "long",
+  n64: "long",
+  mask: "int",
+};
+
+/** The type in which values of a dtype are computed. */
+export function scalarType(dtype: DType): string {
+  return SCALAR[laneOf(dtype, false)];
+}
+
+/** The neutral element of a reduction as text. */
+export function neutralText(op: TileReduceOp, dtype: DType): string {
+  return neutral(op, laneOf(dtype, false));
+}
+
+/** A combination as a lambda's text. */
+export function combineLambda(op: Exclude<TileReduceOp, "argmax" | "argmin"> | CombineOp, dtype: DType): string {
+  const type = scalarType(dtype);
+  return `[](${type} x, ${type} y) { return ${combineText(op, "x", "y", dtype, laneOf(dtype, false), false)}; }`;
+}
+
+/** Whether a reduction carries positions. */
+export function isArg(op: TileReduceOp): op is "argmax" | "argmin" {
+  return op === "argmax" || op === "argmin";
+}
+
+/** Whether every index of a kernel is known to fit 32 bits. */
+export function fitsInt(
+  kernel: KernelBase,
+  bodies: readonly (readonly TileStatement[])[],
+  axes: readonly Axis[],
+): boolean {
+  const fits = (e: Expr): boolean => e.upper < 2 ** 31 - 2 ** 16 && e.lower > -(2 ** 31);
+  for (const b of [...kernel.reads, ...kernel.writes]) if (!fits(b.numel)) return false;
+  let total = 1;
+  for (const axis of axes) total *= axis.extent.upper;
+  if (!(total < 2 ** 31 - 2 ** 20)) return false;
+  let all = true;
+  for (const body of bodies) {
+    walkStatements(body, (s) => {
+      for (const e of statementExprs(s)) if (!fits(e)) all = false;
+    });
+  }
+  return all;
+}
+
+/** A value's bits as another type. */
+export function bitcastText(text: string, from: DType, to: DType): string {
+  if (from.isFloat) {
+    if (from.bytes === 8) return `tsr_bits_i64(${text})`;
+    if (from.bytes === 4) return to.kind === "uint" ? `tsr_u32(tsr_bits_i32(${text}))` : `tsr_bits_i32(${text})`;
+    return `tsr_bits_of_${from.name === "float16" ? "f16" : "bf16"}(${text})`;
+  }
+  if (to.isFloat) {
+    if (to.bytes === 8) return `tsr_bits_f64(${text})`;
+    if (to.bytes === 4) return `tsr_bits_f32(${text})`;
+    return `tsr_${to.name === "float16" ? "f16" : "bf16"}_of_bits(${text})`;
+  }
+  return castText(text, laneOf(from, false), from, to, laneOf(to, false), false);
+}
