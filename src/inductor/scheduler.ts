@@ -136,10 +136,11 @@ class Fuser {
   /** Partners for shared reads: the nearest readers in launch order. */
   #offerNeighbours(node: FusionNode, buffer: BufferRef): void {
     const readers = this.#graph.readersOf(buffer);
-    if (readers.size < 2) return;
+    // Only loops fuse for what both read; others fuse with those who use their results.
+    if (readers.size < 2 || node.group.kind !== "loops") return;
     const near: FusionNode[] = [];
     for (const other of readers) {
-      if (other === node || distanceOf(other, node) > MAX_DISTANCE) continue;
+      if (other === node || other.group.kind !== "loops" || distanceOf(other, node) > MAX_DISTANCE) continue;
       near.push(other);
     }
     near.sort((x, y) => distanceOf(x, node) - distanceOf(y, node) || x.id - y.id);
