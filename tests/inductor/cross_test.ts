@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import "../../mod.ts";
 import { compile } from "../../src/capture/mod.ts";
 import { bfloat16, type DType, float16, float32, float64, type StageName, withConfig } from "../../src/core/mod.ts";
-import type { Argument, Node } from "../../src/graph/mod.ts";
+import type { Argument, Graph, Node, TensorMeta } from "../../src/graph/mod.ts";
 import { compileGraphToPlan } from "../../src/inductor/compile_plan.ts";
 import { onCompile } from "../../src/inductor/observe.ts";
 import type { CpuBuffer } from "../../src/runtime/cpu/memory.ts";
@@ -199,4 +199,81 @@ Deno.test("cross reductions on narrower registers, with row, column, block and f
       assertClose(got, want.map(Number), float32, `${tier.name}, result ${i}`, { relative: 1e-3, absolute: 2e-3 });
     });
   }
+});
+
+/** Reductions over random axes of one space, results of some broadcast back into what others reduce. */
+function randomReductions(seed: number): Graph {
+  const next = randomSource(seed * 7 + 1);
+  const below = (n: number): number => Math.floor(next() * n);
+  const pick = <T>(list: readonly T[]): T => list[below(list.length)] as T;
+  return graphOf((b) => {
+    const shape = Array.from({ length: 2 + below(3) }, () => pick([1, 2, 3, 5, 16, 17, 33]));
+    const full: Node[] = [b.input(shape), b.input(shape)];
+    const results: Node[] = [];
+    for (let step = 0; step < 4 + below(5); step++) {
+      const a = pick(full);
+      if (next() < 0.3) {
+        full.push(b.call(pick(["aten.mul.Tensor", "aten.sub.Tensor"]), [a, pick(full)]));
+        continue;
+      }
+      const dims = shape.map((_, d) => d).filter(() => next() < 0.5);
+      const over = dims.length === 0 ? [below(shape.length)] : dims;
+      const reduced = b.call(pick(["aten.sum.dim_IntList", "aten.sum.dim_IntList", "aten.amax.default"]), [
+        a,
+        over,
+        true,
+      ]);
+      const scaled = b.call("aten.mul.Tensor", [reduced, 0.125]);
+      if (next() < 0.4) full.push(b.call("aten.sub.Tensor", [a, scaled]));
+      if (next() < 0.7) results.push(pick([reduced, scaled]));
+    }
+    return [...results, full.at(-1) as Node];
+  });
+}
+
+Deno.test("random reductions over subsets of axes mean the same in one kernel as apart", () => {
+  let [before, after] = [0, 0];
+  for (let seed = 0; seed < 60; seed++) {
+    const graph = randomReductions(seed);
+    const next = randomSource(seed + 99);
+    const inputs = graph.placeholders.map((n) => {
+      const numel = (n.value as TensorMeta).shape.reduce<number>((size, s) => size * Number(s), 1);
+      return randomNumbers(numel, float32, next).map((v) => Number(v) / 3);
+    });
+    const plain = compileGraphToPlan(graph, { crossReductions: false });
+    const fused = compileGraphToPlan(graph);
+    before += plain.counters.kernels;
+    after += fused.counters.kernels;
+    const expected = runPlan(plain.plan, { inputs }).results;
+    const same = (got: readonly (number | bigint)[], i: number, what: string): void => {
+      const want = (expected[i] ?? []).map(Number);
+      const scale = want.reduce((m, v) => Math.max(m, Math.abs(v)), 1);
+      assertClose([...got], want, float32, `seed ${seed}, ${what}, result ${i}`, {
+        relative: 1e-4,
+        absolute: 1e-5 * scale,
+      });
+    };
+    runPlan(fused.plan, { inputs }).results.forEach((got, i) => same(got, i, "interpreted"));
+    const buffers = fused.plan.slots.map((s) => s.buffer);
+    for (const tier of TESTED.filter((t) => t.name === "js" || (t.name === "cpp" && !t.ignore && seed % 12 === 0))) {
+      const memory = fused.plan.slots.map((s) =>
+        toBuffer(
+          s.buffer.dtype,
+          s.kind === "input"
+            ? inputs[s.index] ?? []
+            : new Array<number>(Number(constantValue(s.buffer.numel))).fill(NaN),
+        )
+      );
+      tier.compile(planOf(fused.groups, buffers, [])).run(memory, []);
+      fused.plan.results.forEach((r, i) => {
+        if (r.kind !== "tensor") return;
+        same(
+          fromBuffer(float32, memory[buffers.indexOf(r.buffer)] as CpuBuffer, expected[i]?.length ?? 0),
+          i,
+          tier.name,
+        );
+      });
+    }
+  }
+  assert.ok(after < before, `${before} kernels became ${after}`);
 });
