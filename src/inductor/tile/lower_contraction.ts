@@ -165,7 +165,11 @@ function chooseVector(
       bestScore = score;
     }
   };
-  for (const v of [...group.k].reverse()) consider(v, inner, Math.min(1, 0.6 + 0.1 * guess(extent(v)) / lanes));
+  // Lanes along k end in a sum across them for each result, which costs as much as a few steps do.
+  for (const v of [...group.k].reverse()) {
+    const blocks = Math.ceil(guess(extent(v)) / lanes);
+    consider(v, inner, blocks / (blocks + 2));
+  }
   const rare = steps >= 8 ? [] : stores;
   for (const v of [...outer].reverse()) {
     const uses = inner.some(({ index }: { index: Expr }) => dependsOn(index, v));
