@@ -34,4 +34,6 @@ export type Check =
   | { readonly kind: "size"; readonly size: number }
   /** A Map's or Set's `has(key)`. */
   | { readonly kind: "member"; readonly key: unknown; readonly present: boolean }
-  | { readonly kind: "requiresGrad"; readonly value: boolean };
+  | { readonly kind: "requiresGrad"; readonly value: boolean }
+  /** Some number: the graph takes it as an input. */
+  | { readonly kind: "number" };

@@ -70,6 +70,8 @@ export class SizeMemory {
   readonly #sizes = new Map<string, (number | null)[]>();
   readonly #tensors = new Map<string, WeakRef<Tensor>>();
   readonly #varying = new Set<string>();
+  readonly #numbers = new Map<string, number>();
+  readonly #varyingNumbers = new Set<string>();
   /** What became a symbol in the last trace, for the log. */
   readonly changes: string[] = [];
 
@@ -89,6 +91,19 @@ export class SizeMemory {
     const before = this.#tensors.get(key);
     if (before !== undefined && before.deref() !== t) this.#varying.add(key);
     this.#tensors.set(key, new WeakRef(t));
+  }
+
+  /** Whether the number at this source has been another one: then it should be an input. */
+  numberVaries(source: Source, value: number): boolean {
+    if (this.#dynamic === false) return false;
+    const key = source.toString();
+    const before = this.#numbers.get(key);
+    this.#numbers.set(key, value);
+    if (before !== undefined && !Object.is(before, value) && !this.#varyingNumbers.has(key)) {
+      this.#varyingNumbers.add(key);
+      this.changes.push(`${key} was ${before}, now ${value}; made an input`);
+    }
+    return this.#varyingNumbers.has(key);
   }
 
   /** Notes an input that a stored capture serves, as a trace would have. */

@@ -261,6 +261,9 @@ class Emitter {
       case "requiresGrad":
         this.#fail(`${v}.requiresGrad !== ${check.value}`, `${source}.requiresGrad was ${check.value}`);
         break;
+      case "number":
+        this.#fail(`typeof ${v} !== "number"`, `${source} was a number`);
+        break;
       case "tensor":
         this.#tensor(source, v, check);
         break;

@@ -4,9 +4,10 @@
  * A tensor that comes with a call is an input, fetched from its source at each call; one that an object or closure holds is an attribute of the graph, until it has
  * been another one. What the function makes from plain data has no source. Twins of views share a storage as the tensors do.
  */
+import { cpu, float64 } from "../core/mod.ts";
 import type { CallNode, Graph, Node, TensorMeta } from "../graph/mod.ts";
 import { exprOf } from "../symbolic/mod.ts";
-import { autogradMeta, Storage, storageClock, Tensor } from "../tensor/mod.ts";
+import { autogradMeta, emptyTensor, Storage, storageClock, Tensor, writeElements } from "../tensor/mod.ts";
 import type { InputSizes } from "./dynamic.ts";
 import type { ShapeEnv } from "./shape_env.ts";
 import type { Source, SourceTree } from "./source.ts";
@@ -19,8 +20,8 @@ export interface LiftedTensor {
   readonly node: Node;
   /** Null for tensors found by identity alone, as constants made in the function. */
   readonly source: Source | null;
-  /** An attribute is the same tensor at each call; an input is fetched from its source. */
-  readonly kind: "input" | "attribute";
+  /** An attribute is the same tensor at each call; an input is fetched from its source; a number becomes a tensor at each call. */
+  readonly kind: "input" | "attribute" | "number";
   /** The real `.grad` at the start, once it was asked for. */
   grad: { readonly twin: Tensor | null } | null;
 }
@@ -33,6 +34,15 @@ export interface TracePolicy {
   variesAt(source: Source): boolean;
   /** Remembers which tensor stood at a source. */
   noteTensor(source: Source, t: Tensor): void;
+  /** Whether the number at this source was another one before, so that it must be an input. */
+  numberVaries(source: Source, value: number): boolean;
+}
+
+/** A number as compiled graphs take it: 0-dim, float64, on the CPU. */
+export function numberTensor(value: number): Tensor {
+  const t = emptyTensor([], [], float64, cpu);
+  writeElements(t, new Float64Array([value]));
+  return t;
 }
 
 /** Keeps the tensors of one trace. */
@@ -44,6 +54,7 @@ export class LiftedTensors {
   readonly #lifted = new Map<Tensor, LiftedTensor>();
   readonly #byTwin = new Map<Tensor, LiftedTensor>();
   readonly #byStorage = new Map<Storage, Storage>();
+  readonly #numbers = new Map<Source, Tensor>();
   readonly #owned = new WeakSet<Tensor>();
   readonly #names = new Map<Tensor, string>();
   /** How often each attribute path was asked for. */
@@ -133,6 +144,23 @@ export class LiftedTensors {
     this.#lifted.set(real, lifted);
     this.#byTwin.set(twin, lifted);
     return lifted;
+  }
+
+  /** The twin of a number that changes between calls; null while it has not. */
+  number(value: number, source: Source): Tensor | null {
+    if (!this.#policy.numberVaries(source, value)) return null;
+    let twin = this.#numbers.get(source);
+    if (twin === undefined) {
+      source.check({ kind: "number" });
+      const real = numberTensor(value);
+      const meta: TensorMeta = { shape: [], stride: [], storageOffset: 0, dtype: real.dtype, device: real.device };
+      const node = this.#early(() => this.#graph.placeholder(nameOf(source), meta));
+      this.#numbers.set(source, twin = this.#twin(real, node));
+      const lifted: LiftedTensor = { real, twin, node, source, kind: "number", grad: null };
+      this.#lifted.set(real, lifted);
+      this.#byTwin.set(twin, lifted);
+    }
+    return twin;
   }
 
   #checkAgain(known: LiftedTensor, source: Source): void {

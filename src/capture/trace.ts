@@ -15,7 +15,7 @@ import type { SizeMemory } from "./dynamic.ts";
 import { collectEffects, type Effect, replay } from "./effects.ts";
 import { GraphBreak } from "./graph_break.ts";
 import { type CompiledGuard, compileGuards, type GuardInput } from "./guard_code.ts";
-import type { LiftedTensor } from "./lifted_tensors.ts";
+import { type LiftedTensor, numberTensor } from "./lifted_tensors.ts";
 import { ShapeEnv } from "./shape_env.ts";
 import type { Source } from "./source.ts";
 import { build, type Template, TemplateMaker } from "./templates.ts";
@@ -77,6 +77,7 @@ export function traceFunction(request: TraceRequest): Trace {
     sizesOf: (source, t, env) => memory.sizesOf(source, t, env),
     variesAt: (source) => memory.varies(source),
     noteTensor: (source, t) => memory.noteTensor(source, t),
+    numberVaries: (source, value) => memory.numberVaries(source, value),
   });
   const closures = new Closures(tracer, request);
   tracer.setFunctions(closures);
@@ -313,7 +314,7 @@ export function compileTrace(
     guard,
     valueCount: trace.wanted.length,
     compiled,
-    run: runner(compiled, inputs.length, output, effects),
+    run: runner(compiled, inputs.length, output, effects, inputs.flatMap((l, i) => l.kind === "number" ? [i] : [])),
     module,
     effects,
     remarks: tracer.remarks,
@@ -327,9 +328,15 @@ export function runner(
   inputCount: number,
   output: Template,
   effects: readonly Effect[],
+  /** Which inputs are numbers. */
+  numbers: readonly number[],
 ): (values: readonly unknown[]) => unknown {
-  const inputsOf = (values: readonly unknown[]): readonly Tensor[] =>
-    (values.length === inputCount ? values : values.slice(0, inputCount)) as readonly Tensor[];
+  const inputsOf = (values: readonly unknown[]): readonly Tensor[] => {
+    if (numbers.length === 0 && values.length === inputCount) return values as readonly Tensor[];
+    const inputs = values.slice(0, inputCount) as Tensor[];
+    for (const i of numbers) inputs[i] = numberTensor(values[i] as number);
+    return inputs;
+  };
   if (effects.length === 0 && output.kind === "result") {
     const { index } = output;
     return (values) => compiled(inputsOf(values))[index];

@@ -391,14 +391,29 @@ export class Tracer implements DispatchMode, Tracing {
     );
   }
 
+  trackNumber(object: object, key: PropertyKey): Tensor | null {
+    const record = this.#records.get(object) ?? null;
+    const name = typeof key === "number" ? String(key) : key;
+    const value: unknown = Reflect.getOwnPropertyDescriptor(record?.real ?? object, name)?.value;
+    if (typeof value !== "number" || record?.overlay.has(name) === true) return null;
+    const source = record?.source ?? this.#sourceOfReal(object);
+    return this.#tensors.number(value, source.child({ kind: "property", key: name }));
+  }
+
+  #sourceOfReal(object: object): Source {
+    const name = Reflect.getPrototypeOf(object)?.constructor?.name ?? "object";
+    return this.sources.root({ kind: "constant", value: object, name });
+  }
+
   trackRead(object: object, key: PropertyKey, value: unknown): unknown {
     const record = this.#records.get(object);
     // Read through a proxy: its trap has checked the value already.
     if (record !== undefined) return value;
     if (this.liftedOf(object as Tensor) !== null) return value;
-    const name = Reflect.getPrototypeOf(object)?.constructor?.name ?? "object";
-    const root = this.sources.root({ kind: "constant", value: object, name });
-    return this.wrap(value, root.child({ kind: "property", key: typeof key === "number" ? String(key) : key }));
+    return this.wrap(
+      value,
+      this.#sourceOfReal(object).child({ kind: "property", key: typeof key === "number" ? String(key) : key }),
+    );
   }
 }
 

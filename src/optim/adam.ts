@@ -7,10 +7,12 @@ import { F, Tensor, tracked } from "../tensor/mod.ts";
 import {
   checkRange,
   type CommonOptions,
+  learningRate,
   Optimizer,
   type ParamGroup,
   type Params,
   type ParamState,
+  rateOver,
   stateOf,
   stepCount,
   stepOf,
@@ -57,7 +59,7 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
   }
 
   protected override updateGroup(group: ParamGroup<AdamOptions>): void {
-    const lr = tracked(group, "lr");
+    const lr = learningRate(group);
     const betas = tracked(group, "betas");
     const beta1 = tracked(betas, 0);
     const beta2 = tracked(betas, 1);
@@ -71,7 +73,7 @@ abstract class AdamBase extends Optimizer<AdamOptions> {
       let correction = corrections.get(step);
       if (correction === undefined) {
         const first = biasCorrection(step, beta1);
-        correction = { size: F.div(lr, first), root: biasCorrection(step, beta2).sqrt() };
+        correction = { size: rateOver(lr, first), root: biasCorrection(step, beta2).sqrt() };
         corrections.set(step, correction);
       }
       const g = this.decay(param, grad, lr, weightDecay);

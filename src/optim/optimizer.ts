@@ -7,7 +7,7 @@
  */
 import { float32, shapeText } from "../core/mod.ts";
 import { stateName } from "../nn/mod.ts";
-import { noGrad, Tensor, tracked, zeros } from "../tensor/mod.ts";
+import { F, noGrad, Tensor, tracked, trackedNumber, zeros } from "../tensor/mod.ts";
 
 /** A hyper-parameter: a number, or an array of numbers, a flag, or (the learning rate) a 0-dim tensor. */
 export type Hyper = number | boolean | Tensor | readonly number[];
@@ -272,9 +272,21 @@ function shareSteps(states: ParamState[]): ParamState[] {
   return states;
 }
 
-/** param -= lr·update, with a learning rate of either kind. */
+/** The learning rate of a group. In a compiled function it becomes a tensor once it has changed. */
+export function learningRate(group: ParamGroup<CommonOptions>): number | Tensor {
+  // Such a tensor is on the CPU.
+  const isHere = group.params[0]?.device.type === "cpu";
+  return isHere ? trackedNumber(group, "lr") : tracked(group, "lr");
+}
+
+/** lr / divisor in the divisor's dtype, with a learning rate of either kind. */
+export function rateOver(lr: number | Tensor, divisor: Tensor): Tensor {
+  return F.div(lr instanceof Tensor ? lr.to(divisor.dtype) : lr, divisor);
+}
+
+/** param -= lr·update, with a learning rate of either kind: rounded once, and alike. */
 export function descend(param: Tensor, update: Tensor, lr: number | Tensor): void {
-  if (lr instanceof Tensor) param.sub_(update.mul(lr));
+  if (lr instanceof Tensor) param.addcmul_(update, lr, { value: -1 });
   else param.add_(update, { alpha: -lr });
 }
 

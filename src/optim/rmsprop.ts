@@ -1,15 +1,17 @@
 /**
  * RMSprop (Tieleman & Hinton 2012) and Adagrad (Duchi et al. 2011), as PyTorch defines them.
  */
-import { F, type Tensor, tracked } from "../tensor/mod.ts";
+import { type Tensor, tracked } from "../tensor/mod.ts";
 import {
   checkRange,
   type CommonOptions,
   descend,
+  learningRate,
   Optimizer,
   type ParamGroup,
   type Params,
   type ParamState,
+  rateOver,
   stateOf,
   stepCount,
   stepOf,
@@ -61,7 +63,7 @@ export class RMSprop extends Optimizer<RMSpropOptions> {
   }
 
   protected override updateGroup(group: ParamGroup<RMSpropOptions>): void {
-    const lr = tracked(group, "lr");
+    const lr = learningRate(group);
     const alpha = tracked(group, "alpha");
     const eps = tracked(group, "eps");
     const weightDecay = tracked(group, "weightDecay");
@@ -121,7 +123,7 @@ export class Adagrad extends Optimizer<AdagradOptions> {
   }
 
   protected override updateGroup(group: ParamGroup<AdagradOptions>): void {
-    const lr = tracked(group, "lr");
+    const lr = learningRate(group);
     const lrDecay = tracked(group, "lrDecay");
     const weightDecay = tracked(group, "weightDecay");
     const eps = tracked(group, "eps");
@@ -130,7 +132,7 @@ export class Adagrad extends Optimizer<AdagradOptions> {
       const g = weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
       const sum = stateOf(state, "sum");
       sum.addcmul_(g, g);
-      const rate = lrDecay === 0 ? lr : F.div(lr, stepOf(state).sub(1).mul(lrDecay).add(1));
+      const rate = lrDecay === 0 ? lr : rateOver(lr, stepOf(state).sub(1).mul(lrDecay).add(1));
       descend(param, g.div(sum.sqrt().add(eps)), rate);
     }
   }

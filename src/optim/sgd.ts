@@ -6,6 +6,7 @@ import {
   checkRange,
   type CommonOptions,
   descend,
+  learningRate,
   Optimizer,
   type ParamGroup,
   type Params,
@@ -71,7 +72,7 @@ export class SGD extends Optimizer<SGDOptions> {
   }
 
   protected override updateGroup(group: ParamGroup<SGDOptions>): void {
-    const lr = tracked(group, "lr");
+    const lr = learningRate(group);
     const momentum = tracked(group, "momentum");
     const dampening = tracked(group, "dampening");
     const weightDecay = tracked(group, "weightDecay");

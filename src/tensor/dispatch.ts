@@ -29,7 +29,7 @@ import { spanOf } from "./read.ts";
 import { restrideAs } from "./restride.ts";
 import { allocateStorage, Storage, Tensor } from "./tensor.ts";
 
-export { tracked } from "./mode.ts";
+export { tracked, trackedNumber } from "./mode.ts";
 
 /** What dispatch wants to know of an operator, found once. */
 interface OpInfo {

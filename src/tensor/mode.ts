@@ -35,6 +35,8 @@ export interface DispatchMode {
   materialize(t: Tensor, reason: string): Tensor;
   /** Called by `tracked(object, key)` with the value that was read; what is returned is what the program sees. */
   trackRead(object: object, key: PropertyKey, value: unknown): unknown;
+  /** Called by `trackedNumber(object, key)`: a 0-dim tensor that stands for a number which may change, or null to read it as it is. */
+  trackNumber?(object: object, key: PropertyKey): Tensor | null;
 }
 
 /** Undefined where nothing was said in this stretch of synchronous code: then an asynchronous call may have a mode. */
@@ -95,4 +97,16 @@ export function tracked<T extends object, K extends keyof T>(object: T, key: K):
   const value = object[key];
   const mode = activeMode();
   return mode === null ? value : suspendMode(mode, () => mode.trackRead(object, key, value)) as T[K];
+}
+
+/**
+ * As {@linkcode tracked}, for numbers that programs change on the way, as a learning rate: the mode in force may answer with a 0-dim float64 tensor on the CPU, so that
+ * the next value needs no new compilation.
+ */
+export function trackedNumber<T extends object, K extends keyof T>(object: T, key: K): T[K] | Tensor {
+  const mode = activeMode();
+  const found = mode?.trackNumber === undefined
+    ? null
+    : suspendMode(mode, () => mode.trackNumber?.(object, key) ?? null);
+  return found ?? tracked(object, key);
 }

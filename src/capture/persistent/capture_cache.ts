@@ -100,9 +100,10 @@ export function findCapture(request: TraceRequest, options: CaptureOptions): Ent
     if (typeof key === "string" || kept === undefined) return null;
     for (const stored of readBundle(key)) {
       try {
-        const { entry, tensors } = restoreEntry(stored, request, kept, options.context);
-        if (tensors.some(([, t]) => hasMarks(t))) throw new BadCapture("an input is marked");
-        for (const [source, t] of tensors) request.memory.noteInput(source, t);
+        const { entry, inputs, numbers } = restoreEntry(stored, request, kept, options.context);
+        if (inputs.some(([, t]) => typeof t !== "number" && hasMarks(t))) throw new BadCapture("an input is marked");
+        for (const [source, t] of inputs) if (typeof t !== "number") request.memory.noteInput(source, t);
+        for (const [source, value] of numbers) request.memory.numberVaries(source, value);
         emitEvent({ kind: "cache", message: `the capture of ${name} was found in the cache` });
         return entry;
       } catch (error) {

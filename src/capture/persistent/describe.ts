@@ -182,6 +182,7 @@ class Description {
       sources,
       wanted: wanted.map((s) => this.#at(s)),
       inputs: inputs.length,
+      numbers: inputs.flatMap((l, i) => l.kind === "number" ? [i] : []),
       attributes: tracer.lifted.flatMap((l): StoredAttribute[] => {
         if (l.node.op !== "getAttr" || !module.attributes.has(l.node.path)) return [];
         return [[l.node.path, l.source === null ? constantData(l.real) : table.id(l.real)]];
@@ -356,6 +357,8 @@ class Description {
         return [check.kind, table.literal(check.key), check.present];
       case "requiresGrad":
         return [check.kind, check.value];
+      case "number":
+        return [check.kind];
       default:
         return check satisfies never;
     }

@@ -6,19 +6,10 @@
  * rebuilt around the objects found and compiled into an ordinary guard, which must hold for this very call. Anything else throws {@linkcode BadCapture}, and the function is
  * traced.
  */
-import { cpu, device, dtypeFromName } from "../../core/mod.ts";
+import { device, dtypeFromName } from "../../core/mod.ts";
 import { asExpr } from "../../symbolic/mod.ts";
 import { sha256 } from "../../runtime/mod.ts";
-import {
-  defaultGenerator,
-  emptyTensor,
-  isTensor,
-  rawOver,
-  rowMajor,
-  type Storage,
-  Tensor,
-  writeElements,
-} from "../../tensor/mod.ts";
+import { defaultGenerator, isTensor, type Storage, Tensor } from "../../tensor/mod.ts";
 import type { BackendContext, KeptPrograms } from "../backends.ts";
 import type { Check } from "../checks.ts";
 import { ORIGINAL } from "../closures.ts";
@@ -41,17 +32,18 @@ import {
   literalValue,
   type StoredCapture,
   type StoredCheck,
-  type StoredTensor,
   text,
   wholeNumber,
 } from "./stored.ts";
+import { checkTensor, constantTensor, type Storages } from "./restore_tensors.ts";
 import { wellKnownValue } from "./well_known.ts";
 
 /** An entry made from the cache, and the tensors that came with the call. */
 export interface RestoredEntry {
   readonly entry: Entry;
-  /** Tensors by the text of their source, for the memory of sizes. */
-  readonly tensors: readonly (readonly [Source, Tensor])[];
+  /** The inputs of this call, and the numbers that it relies on, for the memory of what varies. */
+  readonly inputs: readonly (readonly [Source, Tensor | number])[];
+  readonly numbers: readonly (readonly [Source, number])[];
 }
 
 function bad(reason: string): never {
@@ -125,12 +117,17 @@ class Restoration {
     const compiled = programs.restore(text(stored.program), attributes, context);
     if (compiled === null) bad("its compiled form is not in the cache");
     return {
-      tensors: wanted.slice(0, inputs).map((source, i) => [source, values[i] as Tensor] as const),
+      inputs: wanted.slice(0, inputs).map((source, i) => [source, values[i] as Tensor | number] as const),
+      numbers: this.#sources.flatMap((source) =>
+        source.checks.flatMap((c) =>
+          c.kind === "identical" && typeof c.value === "number" ? [[source, c.value] as const] : []
+        )
+      ),
       entry: {
         guard,
         valueCount: wanted.length,
         compiled,
-        run: runner(compiled, inputs, output, effects),
+        run: runner(compiled, inputs, output, effects, list(stored.numbers, (i) => wholeNumber(i, inputs - 1))),
         module: null,
         effects,
         remarks: stored.remarks.map((message) => ({ message: text(message) })),
@@ -385,6 +382,8 @@ class Restoration {
         return { kind, key: this.#literal(a), present: flag(b) };
       case "requiresGrad":
         return { kind, value: flag(a) };
+      case "number":
+        return { kind };
       default:
         return bad(`no check of kind ${kind}`);
     }
@@ -462,35 +461,4 @@ class Restoration {
 
 function nameOf(object: object): string {
   return typeof object === "function" ? object.name || "a function" : "an object";
-}
-
-/** Which memory stands for which number of the stored tensors. */
-interface Storages {
-  readonly byNumber: Map<number, Storage>;
-  readonly all: Set<Storage>;
-}
-
-function checkTensor(object: object, stored: StoredTensor, { byNumber, all }: Storages): void {
-  if (!isTensor(object)) return bad("a tensor is gone");
-  const sameList = (a: readonly unknown[], b: readonly number[]): boolean =>
-    a.length === b.length && a.every((n, i) => Number(n) === b[i]);
-  const flags = [object.requiresGrad, object.isParameter, object.isLeaf, object.autograd?.retainsGrad === true];
-  const same = object.dtype.name === stored.dtype && String(object.device) === stored.device && object.isDense &&
-    sameList(object.shape, stored.shape) && sameList(object.stride, stored.stride) &&
-    Number(object.storageOffset) === stored.offset && flags.every((f, i) => f === stored.flags[i]);
-  if (!same) bad("a tensor has another dtype, shape, place or role");
-  const known = byNumber.get(stored.storage);
-  if (known === undefined && !all.has(object.storage)) {
-    byNumber.set(stored.storage, object.storage);
-    all.add(object.storage);
-  } else if (known !== object.storage) bad("tensors share memory in another way");
-}
-
-function constantTensor(stored: Exclude<StoredCapture["attributes"][number][1], number>): Tensor {
-  const shape = list(stored.shape, (n) => wholeNumber(n));
-  const out = emptyTensor(shape, rowMajor(shape), dtypeFromName(text(stored.dtype)), cpu);
-  const raw = rawOver(out.dtype, new Uint8Array(Uint8Array.fromBase64(text(stored.data))));
-  if (raw.byteLength !== out.numel * out.dtype.bytes) bad("a constant has another length");
-  writeElements(out, raw);
-  return out;
 }

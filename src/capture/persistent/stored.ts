@@ -88,6 +88,8 @@ export interface StoredCapture {
   readonly sources: readonly StoredSource[];
   readonly wanted: readonly number[];
   readonly inputs: number;
+  /** Which inputs are numbers. */
+  readonly numbers: readonly number[];
   readonly attributes: readonly StoredAttribute[];
   readonly apart: readonly {
     readonly source: number;
