@@ -6,7 +6,7 @@
  */
 import { cpu } from "../core/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
-import { storageArray, Tensor } from "../tensor/mod.ts";
+import { cpuBuffer, type Storage, Tensor } from "../tensor/mod.ts";
 
 const INDEXING =
   /^(index|gather|scatter|take|put$|embedding|nll_loss|cross_entropy_loss|one_hot|pick_|multi_?\w*margin_loss|ctc_loss|masked_scatter)/;
@@ -23,8 +23,8 @@ function isIndex(value: unknown): value is Tensor {
   return value instanceof Tensor && value.wrapped === null && value.dtype.isIntegral && value.dtype.kind !== "bool";
 }
 
-/** Whether an operator may throw for what its data are. */
-export function mayFail(op: Operator, args: NamedArgs<Tensor>): boolean {
+/** Whether an operator may throw for what its data are. `isThere` tells whether the content of memory is what the operator will see. */
+export function mayFail(op: Operator, args: NamedArgs<Tensor>, isThere: (storage: Storage) => boolean): boolean {
   if (!isIndexing(op)) return false;
   if (op.schema.name.startsWith("masked_scatter")) return true;
   const ignored = args["ignoreIndex"];
@@ -42,7 +42,7 @@ export function mayFail(op: Operator, args: NamedArgs<Tensor>): boolean {
         continue;
       }
       const bound = boundOf(op, args, Array.isArray(value) ? i : null);
-      if (bound === null || !isInRange(t, bound, paddingOf)) return true;
+      if (bound === null || !isThere(t.storage) || !isInRange(t, bound, paddingOf)) return true;
     }
     first = false;
   }
@@ -64,10 +64,11 @@ function boundOf(op: Operator, args: NamedArgs<Tensor>, place: number | null): n
   return null;
 }
 
-/** Whether all elements are there and at least 0 and below `bound`, or `ignored`. */
+/** Whether all elements can be looked at, and are at least 0 and below `bound`, or `ignored`. */
 function isInRange(t: Tensor, bound: number, ignored: number | null): boolean {
-  if (t.storage.pending !== null || t.device !== cpu || !t.isContiguous || !t.isDense) return false;
-  const data = storageArray(t);
+  const buffer = t.storage.bufferNow;
+  if (buffer === null || t.device !== cpu || !t.isContiguous) return false;
+  const data = cpuBuffer(buffer).view(t.dtype.name);
   const start = Number(t.storageOffset);
   const end = start + t.numel;
   if (data instanceof BigInt64Array) {

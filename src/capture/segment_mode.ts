@@ -125,7 +125,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
         remedy: "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
       });
     }
-    if (mayFail(op, args)) {
+    if (mayFail(op, args, this.#isThere)) {
       return this.#runNow(op, args, {
         reason: `${op.schema.name}: whether its indices are in range depends on data`,
         remedy: "let indices enter the function, or call it outside of the compiled function",
@@ -151,6 +151,10 @@ export class SegmentMode implements DispatchMode, PendingWork {
     }
     return this.#record(op, args, target);
   }
+
+  /** Whether memory holds what an operator of the open segment would read there. */
+  readonly #isThere = (storage: Storage): boolean =>
+    storage.pending === null || (storage.pending === this && this.#parts.get(storage) === "input");
 
   /** Dtypes of results may depend on the default: paths are kept apart by it. */
   #changeDtype(): void {

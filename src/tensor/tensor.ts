@@ -61,6 +61,11 @@ export class Storage {
     return this.#buffer;
   }
 
+  /** The memory as it is, whatever was put off. */
+  get bufferNow(): Buffer | null {
+    return this.#buffer;
+  }
+
   /** Does what was put off. Work that is done may leave other work, as a result that was not kept. */
   settle(): void {
     while (this.pending !== null) this.pending.settle(this);

@@ -12,7 +12,7 @@ import {
   reset,
 } from "../../src/capture/mod.ts";
 import { CompileError, float32, float64, int64, setDefaultDtype } from "../../src/core/mod.ts";
-import { noGrad, rand, Tensor, tensor, withoutModes } from "../../src/tensor/mod.ts";
+import { F, noGrad, rand, Tensor, tensor, withoutModes } from "../../src/tensor/mod.ts";
 import { manualSeed } from "../../src/tensor/public.ts";
 import { eachBackend, eventsOf, plain, same } from "./support.ts";
 
@@ -453,4 +453,23 @@ Deno.test("reset() forgets segments", () => {
   reset();
   twice();
   assert.equal(compiled, 2);
+});
+
+Deno.test("indices that are there and in range do not cut; what is out of range is an error at its line", () => {
+  const table = vec(0.5, 1, -1, 2, 0.25, 3).view([3, 2]);
+  const body = (tokens: Tensor, labels: Tensor): unknown => {
+    const h = F.embedding(table, tokens).mul(2);
+    const loss = F.crossEntropyLoss(h, labels);
+    const n = loss.item();
+    return [h.gather(1, labels.view([-1, 1])).mul(n), loss];
+  };
+  const f = compile(body, { backend: "aot_eager" });
+  const ids = (...values: number[]): Tensor => tensor(values, { dtype: int64 });
+  for (let i = 0; i < 3; i++) same(f(ids(0, i), ids(1, 0)), body(ids(0, i), ids(1, 0)));
+  assert.deepEqual(stats(f).breaks.map((b) => b.reason.split(" ")[0]), ["item()"]);
+  // The last one twice: its number changes.
+  assert.equal(stats(f).segments, 3);
+  assert.throws(() => f(ids(0, 7), ids(1, 0)), /embedding: an index is 7/);
+  assert.throws(() => f(ids(0, 1), ids(1, 5)), RangeError);
+  same(f(ids(0, 2), ids(1, 0)), body(ids(0, 2), ids(1, 0)));
 });
