@@ -80,8 +80,9 @@ export function cutCross(space: LoopSpace, target: TileTarget): CrossCut {
   const block = vector === null ? 1 : blockOf(space, vector, target.vectorLanes);
   const axis = (v: LoopVar): Axis => ({ symbol: v, extent: extent(v), block: v === vector ? block : 1, role: "loop" });
   const ordered = innermostLast(space.axes, vector);
-  // Workers share the outermost loop: the first one that is long enough for all of them.
-  const shared = ordered.find((v) => guess(extent(v)) >= SHARED_ROWS) ?? ordered[0];
+  // Workers share the outermost loop: the first one that is long enough for all of them, or the longest.
+  const longest = ordered.toSorted((x, y) => guess(extent(y)) - guess(extent(x)))[0];
+  const shared = ordered.find((v) => guess(extent(v)) >= SHARED_ROWS) ?? longest;
   const rows = shared === undefined ? ordered : [shared, ...ordered.filter((v) => v !== shared)];
   return {
     rows: rows.map(axis),

@@ -8,15 +8,15 @@
 import { InternalError } from "../../../core/mod.ts";
 import { add, type Expr, floorDiv, mul } from "../../../symbolic/mod.ts";
 import { walkStatements } from "../../tile/parameters.ts";
-import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
+import type { Axis, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import type { CppMemory } from "./memory.ts";
 import { broadcast, combineText, laneOf, memoryType, neutral } from "./types.ts";
 import type { CppValues } from "./values.ts";
 
 /** Pieces into which a shared loop is cut: the same for every number of threads, so that results are the same too. */
 export const SPLIT_PIECES = 32;
-/** Steps of a shared loop that a piece with arrays of its own has at least: an array is filled and read once more a piece. */
-const STEPS_A_PIECE = 8;
+/** Iterations that a piece with arrays of its own has at least for each element of them: they are filled and read once more a piece. */
+const WORK_AN_ELEMENT = 4;
 const ALIGNMENT = 64;
 
 type Declaration = TileStatement & { readonly kind: "accumulators" };
@@ -37,13 +37,20 @@ function isArrayUse(s: TileStatement): s is TileStatement & { readonly kind: "ac
 export class CppArrays {
   readonly #values: CppValues;
   readonly #memory: CppMemory;
+  readonly #axes: readonly Axis[];
   readonly #declarations: Declaration[] = [];
   readonly #arrays = new Map<TileValue, CppArray>();
   /** Pointers in the piece that is being written. */
   readonly #own = new Map<TileValue, string>();
   #isShared = false;
 
-  constructor(values: CppValues, memory: CppMemory, bodies: readonly (readonly TileStatement[])[]) {
+  constructor(
+    values: CppValues,
+    memory: CppMemory,
+    bodies: readonly (readonly TileStatement[])[],
+    axes: readonly Axis[],
+  ) {
+    this.#axes = axes;
     this.#values = values;
     this.#memory = memory;
     for (const body of bodies) {
@@ -128,11 +135,15 @@ export class CppArrays {
     return [...used];
   }
 
-  /** Writes the number of pieces of a shared loop with arrays, and yields its name. */
+  /** Writes the number of pieces of a shared loop of `blocks` steps with arrays, and yields its name. */
   pieces(blocks: string): string {
-    const name = this.#values.scopes.fresh("n");
-    const count = `tsr_min(${SPLIT_PIECES}, ${blocks} / ${STEPS_A_PIECE})`;
-    this.#values.scopes.line(`const long ${name} = ${blocks} < ${2 * STEPS_A_PIECE} ? 1 : ${count};`);
+    const { scopes } = this.#values;
+    const name = scopes.fresh("n");
+    const elements = add(...this.#declarations.map((d) => d.size));
+    const iterations = this.#axes.reduce<Expr>((product, axis) => mul(product, axis.extent), add(1));
+    const worth = `${scopes.index(iterations)} / (${scopes.index(mul(elements, WORK_AN_ELEMENT))} + 1)`;
+    scopes.line(`const long ${name}m = tsr_min(${SPLIT_PIECES}, tsr_min(${blocks}, ${worth}));`);
+    scopes.line(`const long ${name} = ${name}m < 1 ? 1 : ${name}m;`);
     return name;
   }
 

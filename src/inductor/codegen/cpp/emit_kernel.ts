@@ -27,7 +27,7 @@ export class CppFunction extends CppValues {
     super(kernel, bodies, axes, lanes);
     this.#memory = new CppMemory(this);
     this.#reductions = new CppReductions(this);
-    this.#arrays = new CppArrays(this, this.#memory, bodies);
+    this.#arrays = new CppArrays(this, this.#memory, bodies, axes);
     this.#written = new Set(kernel.writes);
   }
 
