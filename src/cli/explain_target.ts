@@ -3,20 +3,52 @@
  *
  * Loaded only when needed, so that `doctor` and `cache` start fast and work even where the compiler does not.
  */
-import { explain } from "../capture/mod.ts";
-import { CompiledGraph, onCompile } from "../inductor/mod.ts";
+import { compile, explain } from "../capture/mod.ts";
+import { cpu, type Device, withConfig } from "../core/mod.ts";
+import { type CompiledGraph, onCompile, profileToText } from "../inductor/mod.ts";
 import { groupToText } from "../inductor/print.ts";
 import { formatBytes } from "../runtime/mod.ts";
+import { isTensor } from "../tensor/mod.ts";
 import type { Target } from "./explain.ts";
 
-/** Explains a function at its inputs. Nothing is run but the capture, and no C++ is compiled. */
-export function explainTarget(target: Target): string {
+/** Calls that are timed, after two that are not. */
+const TIMED_CALLS = 5;
+
+/** The inputs with their tensors on a device. */
+function onDevice(value: unknown, device: Device): unknown {
+  if (isTensor(value)) {
+    const moved = value.detach().to(device);
+    if (value.requiresGrad) moved.requiresGrad = true;
+    return moved;
+  }
+  return Array.isArray(value) ? value.map((item) => onDevice(item, device)) : value;
+}
+
+/** Runs the function on its device and tells what each launch takes. */
+function measured(target: Target, inputs: readonly unknown[]): string {
+  using _ = withConfig({ profile: true });
+  const graphs: CompiledGraph[] = [];
+  using _graphs = onCompile(({ graph }) => void graphs.push(graph));
+  const run = compile(target.fn as (...args: unknown[]) => unknown);
+  for (let call = 0; call < 2; call++) run(...inputs);
+  for (const graph of graphs) graph.readProfile();
+  for (let call = 0; call < TIMED_CALLS; call++) run(...inputs);
+  return graphs.map((graph) => `\nmeasured (${graph.name})\n${profileToText(graph.readProfile() ?? [], TIMED_CALLS)}`)
+    .join("\n");
+}
+
+/**
+ * Explains a function at its inputs. On the CPU nothing is run but the capture, and no C++ is compiled; on a device the kernels are compiled, run and
+ * timed as well.
+ */
+export function explainTarget(target: Target, device: Device = cpu): string {
+  const inputs = device === cpu ? target.inputs : target.inputs.map((value) => onDevice(value, device));
   const graphs: [string, CompiledGraph][] = [];
   using _ = onCompile(({ kind, graph }) => {
     graphs.push([kind, graph]);
   });
   const fn = target.fn as (...args: unknown[]) => unknown;
-  const explanation = explain(fn, { backend: "inductor", options: { tier: "js" } })(...target.inputs);
+  const explanation = explain(fn, { backend: "inductor", options: { tier: "js" } })(...inputs);
   const parts = [`graph of ${target.name}`, String(explanation)];
   for (const [kind, graph] of graphs) {
     const { counters, groups } = graph.compiled;
@@ -32,5 +64,6 @@ export function explainTarget(target: Target): string {
       ),
     );
   }
+  if (device !== cpu) parts.push(measured(target, inputs));
   return parts.join("\n");
 }

@@ -10,6 +10,7 @@ import { ENVIRONMENT } from "../core/mod.ts";
 import { diskCache } from "../runtime/mod.ts";
 import { entriesText, statsText } from "./cache.ts";
 import { examine, reportText } from "./doctor.ts";
+import { type Device, device } from "../core/mod.ts";
 import { loadTarget } from "./explain.ts";
 import { EXIT, print, printError, UsageError } from "./output.ts";
 import type { RunFlags } from "./run.ts";
@@ -57,6 +58,7 @@ Examples:
   program.command("explain")
     .argument("<script>", "a module and the name of its function: SCRIPT#EXPORT; default export without #")
     .description("show the graphs, breaks, guards and kernels of a function")
+    .option("--device <device>", "cpu or cuda: where the inputs are moved to", "cpu")
     .addHelpText(
       "after",
       `
@@ -66,12 +68,14 @@ The module exports the function and its inputs, an array or a function that make
 
 Examples:
   deno task tessera explain script.ts#model
-  deno task tessera explain script.ts`,
+  deno task tessera explain script.ts
+  deno task tessera explain script.ts --device cuda    with the time of each kernel`,
     )
-    .action(async (script: string) => {
+    .action(async (script: string, options: { readonly device: string }) => {
+      const where = checkDevice(options.device);
       const target = await loadTarget(script);
       const { explainTarget } = await import("./explain_target.ts");
-      print(explainTarget(target));
+      print(explainTarget(target, where));
     });
 
   program.command("inspect")
@@ -151,6 +155,14 @@ Examples:
       print(`removed ${removed} ${removed === 1 ? "entry" : "entries"} from ${store.directory}`);
     });
   return program;
+}
+
+function checkDevice(text: string): Device {
+  try {
+    return device(text);
+  } catch (error) {
+    throw new UsageError(`--device: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** Runs the command line and returns the exit code. */

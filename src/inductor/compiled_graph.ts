@@ -188,7 +188,7 @@ export class CompiledGraph {
       const { device, layout, name } = this;
       this.#resultDevices = resultDevices(source);
       const graphs = options.graphs ?? isStageEnabled("cuda_graphs");
-      this.#cuda = new CudaTier({ name, plan: this.compiled.plan, layout, device, graphs });
+      this.#cuda = new CudaTier({ name, plan: this.compiled.plan, layout, device, graphs, profile: config().profile });
     }
     if (this.#later !== null) this.#decide(policy);
     if (policy === "aot") this.#cpp?.waitSync();
@@ -235,6 +235,7 @@ export class CompiledGraph {
    * its C++ kernels are not ready.
    */
   readProfile(): readonly LaunchTime[] | null {
+    if (this.#cuda !== null) return this.#cuda.readProfile(sizeHints(this.#build().graph));
     const times = this.#cpp?.readClocks(this.#clocks.length) ?? null;
     return times === null ? null : launchTimes(this.#clocks, times, sizeHints(this.#build().graph));
   }

@@ -16,7 +16,6 @@ import {
   type CudaContext,
   cudaContext,
   CudaExecutable,
-  type CudaLaunchTime,
   CudaModule,
   type CudaPlan,
   type CudaPlanArg,
@@ -27,12 +26,15 @@ import {
   type NvrtcResult,
 } from "../runtime/cuda/mod.ts";
 import { cudaMemory, reportHostStep, type Storage } from "../tensor/mod.ts";
+import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
 import { emitCudaModules } from "./codegen/cuda/emit_module.ts";
 import type { CudaArg, CudaLaunch, CudaModules } from "./codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
 import { hostRunner } from "./host_steps.ts";
 import type { HostPlan } from "./host_plan.ts";
+import type { Hint } from "./loop_space.ts";
 import { type PlanLayout, sourcesOf } from "./plan_layout.ts";
+import { type LaunchTime, launchTimes } from "./profile.ts";
 
 /** What makes a tier. */
 export interface CudaTierOptions {
@@ -42,6 +44,8 @@ export interface CudaTierOptions {
   readonly device: Device;
   /** Whether launches are recorded as CUDA graphs. */
   readonly graphs: boolean;
+  /** Whether each launch is timed: calls then wait for the device. */
+  readonly profile: boolean;
 }
 
 /** A plan on its way to a device. */
@@ -56,6 +60,8 @@ export class CudaTier {
   #executable: CudaExecutable | null = null;
   #compileMs: number | null = null;
   #compiling: Promise<void> | null = null;
+  /** Nanoseconds that the launches of each step have taken. */
+  readonly #clocks = new Map<number, number>();
 
   /** @throws {TypeError} without a working driver, with the remedy */
   constructor(options: CudaTierOptions) {
@@ -123,12 +129,29 @@ export class CudaTier {
 
   /** Runs the plan. */
   run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): void {
-    this.executable.run(buffers, sizes);
+    const { executable } = this;
+    if (!this.#options.profile) {
+      executable.run(buffers, sizes);
+      return;
+    }
+    for (const { step, milliseconds } of executable.measure(buffers, sizes)) {
+      this.#clocks.set(step, (this.#clocks.get(step) ?? 0) + 1e6 * milliseconds);
+    }
   }
 
-  /** Runs the plan once and measures its launches. */
-  measure(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): CudaLaunchTime[] {
-    return this.executable.measure(buffers, sizes);
+  /** What the launches of each step have taken since this was last asked; null unless they are timed. */
+  readProfile(hint: Hint): LaunchTime[] | null {
+    if (!this.#options.profile) return null;
+    const launches: ClockedLaunch[] = [];
+    const times: (readonly [number, number])[] = [];
+    this.modules.steps.forEach((step, i) => {
+      const group = this.#options.plan.steps[i]?.group;
+      if (step.kind !== "launches" || group === undefined) return;
+      launches.push({ group, functions: step.launches.map((l) => l.function) });
+      times.push([this.#clocks.get(i) ?? 0, 0]);
+    });
+    this.#clocks.clear();
+    return launchTimes(launches, times, hint);
   }
 
   #slotBytes(slot: number, sizes: readonly number[]): number {

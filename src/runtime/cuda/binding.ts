@@ -28,6 +28,8 @@ interface BoundLaunch {
   readonly fn: CudaFunction;
   readonly shape: LaunchShape;
   readonly args: CudaArguments;
+  /** The step of the plan that it belongs to. */
+  readonly step: number;
   /** Whether the graph that contains it has other arguments. */
   stale: boolean;
 }
@@ -97,7 +99,7 @@ export class Binding {
       const scratch = new Map<number, number>();
       const end = { arena: scratchStart, zeros: 0 };
       for (const launch of step.launches) {
-        const bound = this.#bind(launch, errorAddress, scratch, end);
+        const bound = this.#bind(launch, i, errorAddress, scratch, end);
         if (bound !== null) current.push(bound);
       }
       arenaBytes = Math.max(arenaBytes, end.arena);
@@ -179,6 +181,7 @@ export class Binding {
   /** Null for a launch without any block. */
   #bind(
     launch: CudaPlanLaunch,
+    step: number,
     errorAddress: number,
     scratch: Map<number, number>,
     end: { arena: number; zeros: number },
@@ -192,7 +195,7 @@ export class Binding {
       ...(launch.cluster === undefined ? {} : { cluster: launch.cluster }),
     };
     const args = new CudaArguments(launch.args.map(parameterKind));
-    const bound: BoundLaunch = { fn: launch.fn, shape, args, stale: true };
+    const bound: BoundLaunch = { fn: launch.fn, shape, args, step, stale: true };
     const uses: [Use[], Use][] = [];
     launch.args.forEach((arg, parameter) => {
       switch (arg.kind) {

@@ -33,6 +33,8 @@ export interface CudaExecutableOptions {
 export interface CudaLaunchTime {
   readonly name: string;
   readonly origin: string;
+  /** The step of the plan that it belongs to. */
+  readonly step: number;
   readonly milliseconds: number;
 }
 
@@ -211,16 +213,29 @@ function alignments(plan: CudaPlan): number[] {
   return align;
 }
 
+/** Bytes whose filling takes a device about 0.1 ms. */
+const STALL_BYTES = 256 * 2 ** 20;
+const LAUNCHES_A_STALL = 8;
+
+/** Keeps the device busy until as many launches are under way, so that their times have no gaps in which it waits for the host. */
+function stall(stream: CudaStream, launches: number): void {
+  const { context } = stream;
+  using room = context.allocator.allocate(STALL_BYTES, "a pause before a measurement", stream);
+  for (let i = 0; i < launches; i += LAUNCHES_A_STALL) context.fill(room.address, 0, STALL_BYTES, stream);
+}
+
 function measureSegment(segment: Segment, stream: CudaStream): CudaLaunchTime[] {
+  stall(stream, segment.launches.length);
   const marks = [stream.record({ timing: true })];
   for (const { fn, shape, args } of segment.launches) {
     fn.launch(shape, args, stream);
     marks.push(stream.record({ timing: true }));
   }
   stream.synchronize();
-  const times = segment.launches.map(({ fn }, i): CudaLaunchTime => ({
+  const times = segment.launches.map(({ fn, step }, i): CudaLaunchTime => ({
     name: fn.name,
     origin: fn.origin,
+    step,
     milliseconds: marks[i + 1]?.millisecondsSince(marks[i] as typeof marks[number]) ?? 0,
   }));
   for (const mark of marks) mark.dispose();
