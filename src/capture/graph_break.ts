@@ -2,8 +2,7 @@
  * Why a function could not be captured in one piece.
  *
  * A {@linkcode GraphBreak} is thrown where the trace cannot go on: a scalar leaves it, JavaScript does something that a graph cannot
- * repeat. It names the user's line, the reason and the remedy. Today a break sends the whole call to eager; the error carries
- * what a resumable break will need (where, and why).
+ * repeat. It names the user's line, the reason and the remedy. The call then runs in segments (`segments.ts`), whose ends are described by the same class.
  */
 import { CompileError } from "../core/mod.ts";
 import type { SourceLocation } from "../graph/mod.ts";
@@ -24,6 +23,14 @@ export class GraphBreak extends CompileError {
     this.location = location;
   }
 }
+
+/** What to do where data leave the graph. */
+export const DATA_REMEDY =
+  "keep the value a tensor (where(), masks, 0-dim tensors), or read it outside of the compiled function";
+
+/** What to do where the shape of a result depends on data. */
+export const SHAPE_REMEDY =
+  "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function";
 
 /** Files of Tessera itself, which are never the user's line. */
 const LIBRARY = new URL("../", import.meta.url).href;

@@ -22,13 +22,14 @@ import {
   tensorFrom,
   withMode,
 } from "../tensor/mod.ts";
-import { GraphBreak, noteLocation, userLocation } from "./graph_break.ts";
+import { DATA_REMEDY, GraphBreak, noteLocation, SHAPE_REMEDY, userLocation } from "./graph_break.ts";
 import { mayFail } from "./segment_bounds.ts";
 import { SegmentEnd } from "./segment_end.ts";
-import { baseOf, deviceOf, isForeign, mayAlias, writtenBy } from "./segment_operators.ts";
+import { baseOf, deviceOf, isForeign, writtenBy } from "./segment_operators.ts";
 import { findScalar, findSimilar, withScalars } from "./segment_scalars.ts";
 import { fitsStep, PatternMaker, Step, type StepResult } from "./segment_steps.ts";
 import type { Segments } from "./segments.ts";
+import { mayAlias } from "./tracer.ts";
 
 /** Longer segments end by themselves. */
 const MOST_STEPS = 4096;
@@ -41,9 +42,6 @@ export interface BreakReason {
   readonly reason: string;
   readonly remedy: string;
 }
-
-const DATA_REMEDY =
-  "keep the value a tensor (where(), masks, 0-dim tensors), or read it outside of the compiled function";
 
 /** Whether tensors may enter: yes; no, the segment has ended meanwhile; no, it must end first; no, not together with each other. */
 type Admission = "admitted" | "again" | "behind" | "alone";
@@ -122,7 +120,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
     if (op.isDataDependent) {
       return this.#runNow(op, args, {
         reason: `${op.schema.name}: the shape of its result depends on data`,
-        remedy: "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
+        remedy: SHAPE_REMEDY,
       });
     }
     if (mayFail(op, args, this.#isThere)) {

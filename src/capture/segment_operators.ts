@@ -17,11 +17,6 @@ export function writtenBy(op: Operator, args: NamedArgs<Tensor>): Tensor | null 
   return value;
 }
 
-/** Whether results may share memory with an argument that is not written. */
-export function mayAlias(op: Operator): boolean {
-  return op.schema.args.some((a) => a.alias !== null && !a.mutated);
-}
-
 /** The device of an operator's tensors; null if it has none. */
 export function deviceOf(op: Operator, args: NamedArgs<Tensor>): Device | null {
   for (const { key } of op.schema.args) {

@@ -22,7 +22,7 @@ import {
   withMode,
 } from "../tensor/mod.ts";
 import { isCollection, proxyCollection } from "./collections.ts";
-import { GraphBreak, noteLocation } from "./graph_break.ts";
+import { DATA_REMEDY, GraphBreak, noteLocation, SHAPE_REMEDY } from "./graph_break.ts";
 import { isIntrinsic } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryInstance, isLibraryNamespace } from "./library.ts";
 import { type LiftedTensor, LiftedTensors, type TracePolicy } from "./lifted_tensors.ts";
@@ -307,7 +307,7 @@ export class Tracer implements DispatchMode, Tracing {
     if (op.isDataDependent) {
       this.breakGraph(
         `${op.schema.name}: the shape of its result depends on data`,
-        "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function",
+        SHAPE_REMEDY,
       );
     }
     if (op.decompose !== null && op.view === null && mayAlias(op) && !this.#isTaped(op, args)) {
@@ -387,7 +387,7 @@ export class Tracer implements DispatchMode, Tracing {
     if (real !== null && this.isFresh(real) && (lifted === null || lifted.source === null)) return real;
     return this.breakGraph(
       `${reason} takes data out of the graph`,
-      "keep the value a tensor (where(), masks, 0-dim tensors), or read it outside of the compiled function",
+      DATA_REMEDY,
     );
   }
 
@@ -418,7 +418,7 @@ export class Tracer implements DispatchMode, Tracing {
 }
 
 /** Results may share memory with an argument that is not written. */
-function mayAlias(op: Operator): boolean {
+export function mayAlias(op: Operator): boolean {
   return op.schema.args.some((a) => a.alias !== null && !a.mutated);
 }
 
