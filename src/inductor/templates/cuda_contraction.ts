@@ -257,6 +257,7 @@ function rooms(
   b: OperandPlan,
   pad: number,
   position: { k0: string; kEnd: string },
+  turned = false,
 ): { a: TileRoom; b: TileRoom; aSize: number; bSize: number } {
   const length = constantValue(productOf(kernel.k));
   const kExact = length !== null && length % (tiling.k * tiling.pieces) === 0;
@@ -264,7 +265,8 @@ function rooms(
     threads: tiling.threads,
     rows,
     k: tiling.k,
-    pitch: (plan.along === "k" ? tiling.k : rows) + pad,
+    pitch: (plan.along === "k" && !turned ? tiling.k : rows) + pad,
+    turned,
     row0,
     k0: "k0",
     rowEnd,
@@ -272,7 +274,7 @@ function rooms(
     kExact,
   });
   const size = (plan: OperandPlan, rows: number): number =>
-    plan.along === "k" ? rows * (tiling.k + pad) : tiling.k * (rows + pad);
+    plan.along === "k" && !turned ? rows * (tiling.k + pad) : tiling.k * (rows + pad);
   return {
     a: room(a, tiling.m, "m0", kernel.m),
     b: room(b, tiling.n, "n0", kernel.n),
@@ -280,6 +282,25 @@ function rooms(
     bSize: size(b, tiling.n),
   };
 }
+
+/** Products of a tile: a thread has squares of four by four, 64 apart; operands lie along their rows. */
+const PLAIN = `template <typename T, int N, int K, int PA, int PB>
+TSR void tsr_plain_tile(T (&acc)[N][N], const T* a, const T* b) {
+#pragma unroll
+  for (int k = 0; k < K; k++) {
+    T fa[N], fb[N];
+#pragma unroll
+    for (int g = 0; g < N / 4; g++) {
+      const tsr_vec<T, 4> va = tsr_raw<T, 4>(a + k * PA + g * 64), vb = tsr_raw<T, 4>(b + k * PB + g * 64);
+#pragma unroll
+      for (int i = 0; i < 4; i++) { fa[g * 4 + i] = va.v[i]; fb[g * 4 + i] = vb.v[i]; }
+    }
+#pragma unroll
+    for (int i = 0; i < N; i++)
+#pragma unroll
+      for (int j = 0; j < N; j++) acc[i][j] = tsr_fma(fa[i], fb[j], acc[i][j]);
+  }
+}`;
 
 /** Plain arithmetic: each thread has 4 × 4 sums. Any dtype, any program. */
 function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelText {
@@ -295,7 +316,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
   const position = writePosition(f, kernel, tiling);
-  const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, 4, position);
+  const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, 4, position, true);
   const pitch = tiling.n + 4;
   const total = Math.max(aSize + bSize, tiling.m * pitch) * (double ? 8 : 4);
   s.line("TSR_DYNAMIC(room);");
@@ -311,19 +332,9 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   writeTileLoop(f, b, roomB, "rb", "sb");
   s.close();
   s.open(`if (k0 > ${position.k0}) {`);
-  s.open(`#pragma unroll\nfor (int kk = 0; kk < ${tiling.k}; kk++) {`);
-  s.line(`${type} fa[${own}], fb[${own}];`);
-  const at = (along: string, pitchOf: number, index: string): string =>
-    along === "k" ? `[(${index}) * ${pitchOf} + kk]` : `[kk * ${pitchOf} + ${index}]`;
-  s.line("#pragma unroll");
-  s.line(`for (int i = 0; i < ${own}; i++) fa[i] = sa${at(a.along, roomA.pitch, "ty + i * 16")};`);
-  s.line("#pragma unroll");
-  s.line(`for (int j = 0; j < ${own}; j++) fb[j] = sb${at(b.along, roomB.pitch, "tx + j * 16")};`);
-  s.line("#pragma unroll");
-  s.line(`for (int i = 0; i < ${own}; i++)`);
-  s.line("#pragma unroll");
-  s.line(`  for (int j = 0; j < ${own}; j++) acc[i][j] = tsr_fma(fa[i], fb[j], acc[i][j]);`);
-  s.close();
+  s.line(
+    `tsr_plain_tile<${type}, ${own}, ${tiling.k}, ${roomA.pitch}, ${roomB.pitch}>(acc, sa + ty * 4, sb + tx * 4);`,
+  );
   s.close();
   s.line("__syncthreads();");
   s.open(`if (k0 < ${position.kEnd}) {`);
@@ -336,7 +347,8 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   s.line("#pragma unroll");
   s.line(`for (int i = 0; i < ${own}; i++)`);
   s.line("#pragma unroll");
-  s.line(`  for (int j = 0; j < ${own}; j++) sums[(ty + i * 16) * ${pitch} + tx + j * 16] = acc[i][j];`);
+  const spot = "(ty * 4 + i / 4 * 64 + i % 4)";
+  s.line(`  for (int j = 0; j < ${own}; j++) sums[${spot} * ${pitch} + tx * 4 + j / 4 * 64 + j % 4] = acc[i][j];`);
   s.line("__syncthreads();");
   writeSplit(f, tiling, "sums", pitch, type);
   writeEpilogue(f, kernel, tiling, "sums", pitch, type);
@@ -345,10 +357,12 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
     parameters,
     body: s.text("  "),
     includes: new Set(["collectives"]),
+    support: PLAIN,
     args,
     grid: gridOf(kernel, tiling),
     block: [256, 1, 1],
     sharedBytes: total,
+    ...(double ? {} : { blocksEach: 2 }),
   };
 }
 

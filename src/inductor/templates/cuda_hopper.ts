@@ -3,7 +3,8 @@
  *
  * Blocks stay and take one tile after the other; one warpgroup only issues copies, so those of the next tile are under way while the others write the
  * last. Either operand may lie along k or along its rows. Sums go through a little shared memory of each warp to the epilogue, in vectors. After the
- * scheme of CUTLASS's warp-specialised persistent kernels.
+ * scheme of CUTLASS's warp-specialised persistent kernels. Rows that are no matrix (the pixels of a convolution) are gathered by the threads of the first
+ * warpgroup instead, sixteen bytes at a time, zeros where a mask does not hold.
  */
 import { bfloat16, float32 } from "../../core/mod.ts";
 import {
@@ -21,12 +22,12 @@ import {
 } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
-import type { TensorMapSpec } from "../codegen/cuda/launch.ts";
+import type { CudaArg, TensorMapSpec } from "../codegen/cuda/launch.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import { guess } from "../tile/axes.ts";
-import type { Axis, ContractionKernel, OperandProgram } from "../tile/tile_ir.ts";
+import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
 import { contractionFunction, tileCount, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
-import { type OperandPlan, planOperand, productOf } from "./cuda_operands.ts";
+import { type OperandPlan, planOperand, productOf, writeTileLoop } from "./cuda_operands.ts";
 
 const BM = 128;
 const BK = 64;
@@ -49,34 +50,42 @@ function matrixOf(
   plan: OperandPlan,
   batch: readonly Axis[],
   extents: { rows: Expr; k: Expr },
-  rows: number,
 ): Matrix | null {
   const { program, copy, half } = plan;
   if (copy === null || copy.load.mask !== null || half === null || copy.load.buffer.dtype !== half) return null;
-  const [row, ...moreRows] = program.rows;
-  const [k, ...moreK] = program.k;
-  if (row === undefined || k === undefined || moreRows.length > 0 || moreK.length > 0) return null;
   const { index, buffer } = copy.load;
-  const strides = new Map<Axis, Expr>();
   let offset = index;
-  for (const axis of [row, k, ...batch]) {
-    const c = coefficient(index, axis.symbol);
-    if (c === null) return null;
-    strides.set(axis, c);
-    offset = sub(offset, mul(c, symbol(axis.symbol)));
-  }
+  // Axes that lie one after the other in memory are one.
+  const strideOf = (axes: readonly Axis[]): Expr | null => {
+    let inner: Expr | null = null;
+    let span: Expr = constant(1);
+    for (const axis of [...axes].reverse()) {
+      const c = coefficient(index, axis.symbol);
+      if (c === null || (inner !== null && c !== span)) return null;
+      inner ??= c;
+      span = mul(c, axis.extent);
+      offset = sub(offset, mul(c, symbol(axis.symbol)));
+    }
+    return inner;
+  };
+  const row = strideOf(program.rows);
+  const k = strideOf(program.k);
+  const others = batch.map((axis) => ({ axis, stride: strideOf([axis]) }));
+  if (row === null || k === null) return null;
   const free = (e: Expr): boolean => [...freeSymbols(e)].every((sym) => sym.kind === "size" || sym.kind === "unbacked");
-  if (![offset, ...strides.values()].every(free) || constantValue(mod(offset, 8)) !== 0) return null;
-  const inner = plan.along === "k" ? k : row;
-  const outer = plan.along === "k" ? row : k;
-  const used = batch.filter((axis) => constantValue(strides.get(axis) ?? constant(0)) !== 0);
-  const outerDims = [outer, ...used];
-  if (constantValue(strides.get(inner) ?? constant(0)) !== 1 || used.length > 2) return null;
-  for (const axis of outerDims) {
-    const stride = strides.get(axis) ?? constant(0);
-    if (constantValue(mod(stride, 8)) !== 0 || stride.lower < 8) return null;
+  if (!free(offset) || !free(row) || !free(k) || constantValue(mod(offset, 8)) !== 0) return null;
+  const inner = { stride: plan.along === "k" ? k : row, size: plan.along === "k" ? extents.k : extents.rows };
+  const outer = { stride: plan.along === "k" ? row : k, size: plan.along === "k" ? extents.rows : extents.k };
+  const dimensions = [outer];
+  const used: Axis[] = [];
+  for (const { axis, stride } of others) {
+    if (stride === null || !free(stride)) return null;
+    if (constantValue(stride) === 0) continue;
+    dimensions.push({ stride, size: axis.extent });
+    used.push(axis);
   }
-  const size = (axis: Axis): Expr => axis === row ? extents.rows : axis === k ? extents.k : axis.extent;
+  if (constantValue(inner.stride) !== 1 || used.length > 2) return null;
+  if (dimensions.some(({ stride }) => constantValue(mod(stride, 8)) !== 0 || stride.lower < 8)) return null;
   return {
     along: plan.along,
     buffer,
@@ -84,45 +93,62 @@ function matrixOf(
     map: {
       type: half === bfloat16 ? "bfloat16" : "float16",
       offset,
-      sizes: [inner, ...outerDims].map(size),
-      strideBytes: outerDims.map((axis) => mul(strides.get(axis) ?? constant(0), 2)),
-      box: [64, plan.along === "k" ? rows : BK, ...used.map(() => 1)],
+      sizes: [inner, ...dimensions].map(({ size }) => size),
+      strideBytes: dimensions.map(({ stride }) => mul(stride, 2)),
+      box: [64, BK, ...used.map(() => 1)],
       swizzle: 128,
       l2Promotion: 256,
     },
   };
 }
 
-function isPlain(program: OperandProgram): boolean {
-  return program.rows.length === 1 && program.k.length === 1;
-}
+/** How rows get to shared memory: by the copy engine, or run by run by the threads of a warpgroup. */
+type Rows = { readonly kind: "map"; readonly matrix: Matrix } | { readonly kind: "gather"; readonly plan: OperandPlan };
 
-/** The kernel for plain operands of half types; null where it does not apply. */
+/** The kernel for operands of half types, at most one of them gathered; null where it does not apply. */
 export function emitHopperContraction(given: ContractionKernel, context: EmitContext): CudaKernelText | null {
-  // Rows come in tiles of 128: the longer side is made the rows where the other is short.
-  const kernel = guess(given.m) <= 96 && guess(given.n) > guess(given.m) ? swapped(given) : given;
-  if (context.arch !== 90 || kernel.accumulate !== float32 || !isPlain(kernel.a) || !isPlain(kernel.b)) return null;
-  const k = productOf(kernel.k);
+  if (context.arch !== 90 || given.accumulate !== float32) return null;
+  const k = productOf(given.k);
   if (guess(k) < 64) return null;
-  const plans = [planOperand(kernel.a, 8, true), planOperand(kernel.b, 8, true)] as const;
-  if (plans[0].half !== plans[1].half) return null;
+  const plans = [planOperand(given.a, 8, true), planOperand(given.b, 8, true)] as const;
+  const { half } = plans[0];
+  if (half === null || half !== plans[1].half) return null;
+  const matrix = (i: 0 | 1): Matrix | null => matrixOf(plans[i], given.batch, { rows: i === 0 ? given.m : given.n, k });
+  const [a, b] = [matrix(0), matrix(1)];
+  const gathers = (i: 0 | 1): boolean => plans[i].copy !== null && plans[i].along === "k" && plans[i].lanes === 8;
+  // Rows come in tiles of 128: what is gathered must be the rows, and else the longer side should be.
+  let swap = false;
+  if (a !== null && b !== null) swap = guess(given.m) <= 96 && guess(given.n) > guess(given.m);
+  else if (a !== null && gathers(1)) swap = true;
+  else if (b === null || !gathers(0)) return null;
+  const kernel = swap ? swapped(given) : given;
+  const [rows, columns] = swap ? [b, a] : [a, b];
+  if (columns === null) return null;
   const sms = context.multiprocessors;
   // Wide tiles read less; where they leave the last round of blocks empty, narrow ones win.
   let n = 128;
   let lowest = Infinity;
-  for (const [width, price] of [[256, 1.85], [128, 1], [64, 0.62]] as const) {
+  for (const [width, price] of [[256, 1.85], [192, 1.42], [128, 1], [64, 0.62]] as const) {
     const padded = Math.ceil(guess(kernel.n) / width) * width;
     if (width > 64 && padded >= guess(kernel.n) * 1.5 && padded > 64) continue;
+    // Whoever gathers needs registers that wide tiles do not leave.
+    if (width > 128 && rows === null) continue;
     const cost = Math.ceil(tileCount(kernel, BM, width) / sms) * price;
     if (cost > lowest || (cost === lowest && width < n)) continue;
     n = width;
     lowest = cost;
   }
   if (tileCount(kernel, BM, n) * 3 < sms) return null;
-  const a = matrixOf(plans[0], kernel.batch, { rows: kernel.m, k }, BM);
-  const b = matrixOf(plans[1], kernel.batch, { rows: kernel.n, k }, n);
-  if (a === null || b === null) return null;
-  return write(kernel, context, a, b, n, plans[0].half === bfloat16 ? "bf16" : "f16");
+  const source: Rows = rows === null
+    ? { kind: "gather", plan: plans[swap ? 1 : 0] }
+    : { kind: "map", matrix: boxed(rows, BM) };
+  return write(kernel, context, source, boxed(columns, n), n, half === bfloat16 ? "bf16" : "f16");
+}
+
+/** The matrix with boxes of so many rows. */
+function boxed(matrix: Matrix, rows: number): Matrix {
+  const [inner = 64, , ...batch] = matrix.map.box;
+  return { ...matrix, map: { ...matrix.map, box: [inner, matrix.along === "k" ? rows : BK, ...batch] } };
 }
 
 /** The same product with rows and columns exchanged. */
@@ -172,10 +198,15 @@ function copyLines(f: CudaFunction, matrix: Matrix, map: string, to: string, row
   );
 }
 
+function mapParameter(matrix: Matrix, name: string): { arg: CudaArg; text: string } {
+  const arg: CudaArg = { kind: "tensorMap", buffer: matrix.buffer, map: matrix.map };
+  return { arg, text: `const __grid_constant__ tsr_map ${name}` };
+}
+
 function write(
   kernel: ContractionKernel,
   context: EmitContext,
-  a: Matrix,
+  rows: Rows,
   b: Matrix,
   n: number,
   element: "bf16" | "f16",
@@ -200,7 +231,7 @@ function write(
   s.line(`const int steps = ${f.extent(ceilDiv(productOf(kernel.k), BK))};`);
   s.open("if (threadIdx.x == 0) {");
   s.open(`for (int i = 0; i < ${stages}; i++) {`);
-  s.line("tsr_barrier_init(barriers + i * 16, 1);");
+  s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 129 : 1});`);
   s.line("tsr_barrier_init(barriers + i * 16 + 8, 8);");
   s.close();
   s.line("tsr_barrier_visible();");
@@ -208,24 +239,51 @@ function write(
   s.line("__syncthreads();");
   s.line("int stage = 0, phase = 0;");
   s.open("if (group4 == 0) {");
-  s.line("tsr_fewer_registers<24>();");
-  s.open("if (threadIdx.x == 0) {");
-  s.line("tsr_map_ready(&mapA);");
-  s.line("tsr_map_ready(&mapB);");
+  const gather = rows.kind === "gather";
+  s.line(`tsr_fewer_registers<${gather ? 136 : 24}>();`);
+  if (!gather) s.open("if (threadIdx.x == 0) {");
   s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
   position(f, kernel, n);
   s.open("for (int step = 0; step < steps; step++) {");
   s.line("const unsigned full = barriers + stage * 16, to = base + stage * " + `${aBytes + bBytes};`);
   s.line(`const int k0 = step * ${BK};`);
   s.line("tsr_barrier_wait(full + 8, phase ^ 1);");
-  s.line(`tsr_barrier_expect(full, ${aBytes + bBytes});`);
-  for (const line of copyLines(f, a, "mapA", "to", "m0", BM)) s.line(line);
+  if (gather) s.open("if (threadIdx.x == 0) {");
+  s.line(`tsr_barrier_expect(full, ${gather ? bBytes : aBytes + bBytes});`);
   for (const line of copyLines(f, b, "mapB", `to + ${aBytes}`, "n0", n)) s.line(line);
+  if (rows.kind === "map") { for (const line of copyLines(f, rows.matrix, "mapA", "to", "m0", BM)) s.line(line); }
+  else {
+    s.close();
+    const length = constantValue(productOf(kernel.k));
+    writeTileLoop(
+      f,
+      rows.plan,
+      {
+        threads: 128,
+        rows: BM,
+        k: BK,
+        pitch: BK,
+        row0: "m0",
+        k0: "k0",
+        rowEnd: kernel.m,
+        kEnd: f.extent(productOf(kernel.k)),
+        kExact: length !== null && length % BK === 0,
+        // Lines of 128 bytes whose pieces of 16 are exchanged by the line's number, as the tensor cores read them.
+        copy: (line, at, from, there) =>
+          `tsr_gather16(to + ${line} * 128 + ((${at} / 8 ^ (${line} & 7)) << 4), ${from}, ${there});`,
+      },
+      "",
+      "",
+    );
+    s.line("tsr_gather_arrive(full);");
+  }
   s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
-  for (let i = 0; i < 3; i++) s.close();
+  s.close();
+  s.close();
+  if (!gather) s.close();
   s.close();
   s.open("else {");
-  s.line("tsr_more_registers<240>();");
+  s.line(`tsr_more_registers<${gather ? 184 : 240}>();`);
   s.line("const int warp = (int)threadIdx.x / 32 - 4, consumer = warp / 4;");
   s.line(`float* const own = staging + warp * ${16 * PITCH};`);
   s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
@@ -238,14 +296,16 @@ function write(
   s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + consumer * ${64 * BK * 2};`);
   s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
   s.line("tsr_barrier_wait(full, phase);");
+  if (gather) s.line("tsr_gathered();");
   s.line("tsr_wgmma_begin();");
   s.open(`#pragma unroll\nfor (int k = 0; k < ${BK / 16}; k++) {`);
-  const descriptor = (m: Matrix, at: string): string =>
-    m.along === "k" ? `tsr_matrix(${at} + k * 32, 16, 1024)` : `tsr_matrix(${at} + k * 2048, ${64 * BK * 2}, 1024)`;
+  const along = rows.kind === "gather" ? "k" : rows.matrix.along;
+  const descriptor = (direction: "k" | "rows", at: string): string =>
+    direction === "k" ? `tsr_matrix(${at} + k * 32, 16, 1024)` : `tsr_matrix(${at} + k * 2048, ${64 * BK * 2}, 1024)`;
   s.line(
-    `tsr_wgmma_${n}_${element}<${a.along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(acc, ${descriptor(a, "from")}, ${
-      descriptor(b, "other")
-    }, step > 0 || k > 0);`,
+    `tsr_wgmma_${n}_${element}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(acc, ${
+      descriptor(along, "from")
+    }, ${descriptor(b.along, "other")}, step > 0 || k > 0);`,
   );
   s.close();
   s.line("tsr_wgmma_commit();");
@@ -269,8 +329,8 @@ function write(
   s.close();
   s.close();
   const { args, parameters } = signature(f, [
-    { arg: { kind: "tensorMap", buffer: a.buffer, map: a.map }, text: "const __grid_constant__ tsr_map mapA" },
-    { arg: { kind: "tensorMap", buffer: b.buffer, map: b.map }, text: "const __grid_constant__ tsr_map mapB" },
+    ...(rows.kind === "gather" ? [] : [mapParameter(rows.matrix, "mapA")]),
+    mapParameter(b, "mapB"),
   ]);
   return {
     parameters,

@@ -102,6 +102,10 @@ export interface TileRoom {
   readonly rowEnd: Expr;
   readonly kEnd: string;
   readonly kExact: boolean;
+  /** The tile lies along its rows in shared memory whichever way it is read. */
+  readonly turned?: boolean;
+  /** The line that copies one run, where it is not `tsr_copy16` to the plain layout. */
+  readonly copy?: (slow: string, fast: string, from: string, there: string) => string;
 }
 
 /**
@@ -160,11 +164,12 @@ export function writeTileLoop(
       ...(load.mask === null ? [] : [`${f.text(load.mask)}`]),
     ];
     const from = `${f.pointer(load.buffer)} + ${s.index(at)}`;
-    if (load.mask === null) s.line(`tsr_copy16(${place}, ${from}, ${there.join(" && ") || "true"});`);
+    const copy = room.copy ?? ((_slow, _fast, what, whether) => `tsr_copy16(${place}, ${what}, ${whether});`);
+    if (load.mask === null) s.line(copy(slow, fast, from, there.join(" && ") || "true"));
     else {
       const ok = s.fresh("ok");
       s.line(`const bool ${ok} = ${there.join(" && ")};`);
-      s.line(`tsr_copy16(${place}, ${ok} ? ${from} : ${f.pointer(load.buffer)}, ${ok});`);
+      s.line(copy(slow, fast, `${ok} ? ${from} : ${f.pointer(load.buffer)}`, ok));
     }
   } else {
     s.line("#pragma unroll");
@@ -212,7 +217,11 @@ export function writePut(
   if (runs % room.threads !== 0) s.open(`if (c < ${runs}) {`);
   const across = (along === "k" ? room.k : room.rows) / lanes;
   const place = `${shared} + c / ${across} * ${room.pitch} + c % ${across}${lanes > 1 ? ` * ${lanes}` : ""}`;
-  if (lanes > 1 && element !== "float" && element !== "double") s.line(`tsr_store<${lanes}>(${place}, ${name}[i]);`);
+  if (room.turned === true && along === "k") {
+    const turned = `${shared} + (c % ${across}${lanes > 1 ? ` * ${lanes}` : ""}) * ${room.pitch} + c / ${across}`;
+    s.line("#pragma unroll");
+    s.line(`for (int u = 0; u < ${lanes}; u++) tsr_put(${turned} + u * ${room.pitch}, ${name}[i][u]);`);
+  } else if (lanes > 1 && element !== "double") s.line(`tsr_store<${lanes}>(${place}, ${name}[i]);`);
   else {
     s.line("#pragma unroll");
     s.line(`for (int u = 0; u < ${lanes}; u++) tsr_put(${place} + u, ${name}[i][u]);`);
