@@ -221,11 +221,7 @@ const measured: Measured[] = [];
 for (const row of rows) {
   const small = row.run(tensor([[0.25, 0.5], [0.5, 0.25]]), tensor([[0.5, 0.5], [0.25, 0.75]]));
   // The result's shape, without an eager run over 16 Mi elements: reductions drop an axis, the others keep the operand's size.
-  const shape = small.numel === 1 && small.ndim === 0
-    ? []
-    : small.ndim === 1
-    ? [row.name === "transpose copy" ? ELEMENTS : SIDE]
-    : [SIDE, SIDE];
+  const shape = small.numel === 1 && small.ndim === 0 ? [] : small.ndim === 1 ? [SIDE] : [SIDE, SIDE];
   const out = zeros(shape, { dtype: small.dtype });
   const step = (a: Tensor, b: Tensor, into: Tensor): void => void into.copy_(row.run(a, b));
   // The function and what it holds are the benchmark's own: nothing of it can change between calls.

@@ -3,10 +3,15 @@
  */
 import abi from "../../../native/cpu/abi.h" with { type: "text" };
 import threadPool from "../../../native/cpu/thread_pool.cpp" with { type: "text" };
+import vecMath from "../../../native/cpu/vec_math.h" with { type: "text" };
 import vec from "../../../native/cpu/vec.h" with { type: "text" };
 
 /** Headers that every translation unit may include by name. */
-export const NATIVE_HEADERS: Readonly<Record<"abi.h" | "vec.h", string>> = { "abi.h": abi, "vec.h": vec };
+export const NATIVE_HEADERS: Readonly<Record<"abi.h" | "vec.h" | "vec_math.h", string>> = {
+  "abi.h": abi,
+  "vec.h": vec,
+  "vec_math.h": vecMath,
+};
 
 /** Source of the thread pool. */
 export const THREAD_POOL_SOURCE: string = threadPool;

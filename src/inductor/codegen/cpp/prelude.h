@@ -381,19 +381,6 @@ static double tsr_erfinv_d(double x) {
   }
   return y;
 }
-TSR double tsr_floor_mod_d(double a, double b) {
-  double r = __builtin_fmod(a, b);
-  if (r == 0) return b < 0 ? -0.0 : 0.0;
-  return (r < 0) != (b < 0) ? r + b : r;
-}
-TSR double tsr_floor_div_d(double a, double b) {
-  if (b == 0) return a / b;
-  double r = __builtin_fmod(a, b), q = (a - r) / b;
-  if (r != 0 && (b < 0) != (r < 0)) q -= 1;
-  if (q == 0) return __builtin_copysign(0.0, a / b);
-  double f = __builtin_floor(q);
-  return q - f > 0.5 ? f + 1 : f;
-}
 TSR double tsr_sigmoid_d(double x) { return 1 / (1 + __builtin_exp(-x)); }
 TSR double tsr_rsqrt_d(double x) { return 1 / __builtin_sqrt(x); }
 TSR double tsr_pow_d(double a, double b) { return __builtin_pow(a, b); }
@@ -440,18 +427,18 @@ TSR_FAST1(tsr_tanh, vtanh, __builtin_tanh)
 TSR_FAST1(tsr_erf, verf, __builtin_erf)
 TSR_FAST1(tsr_erfc, verfc, __builtin_erfc)
 TSR_FAST1(tsr_sigmoid, vsigmoid, tsr_sigmoid_d)
-TSR_SLOW1(tsr_asinh, __builtin_asinh)
-TSR_SLOW1(tsr_acosh, __builtin_acosh)
-TSR_SLOW1(tsr_atanh, __builtin_atanh)
+TSR_FAST1(tsr_asinh, vasinh, __builtin_asinh)
+TSR_FAST1(tsr_acosh, vacosh, __builtin_acosh)
+TSR_FAST1(tsr_atanh, vatanh, __builtin_atanh)
 TSR_SLOW1(tsr_lgamma, tsr_lgamma_d)
 TSR_SLOW1(tsr_digamma, tsr_digamma_d)
 TSR_SLOW1(tsr_erfinv, tsr_erfinv_d)
 TSR_FAST2(tsr_atan2, vatan2, __builtin_atan2)
 TSR_FAST2(tsr_pow, vpow, tsr_pow_d)
-TSR_SLOW2(tsr_hypot, __builtin_hypot)
-TSR_SLOW2(tsr_ffloor_div, tsr_floor_div_d)
-TSR_SLOW2(tsr_ffloor_mod, tsr_floor_mod_d)
-TSR_SLOW2(tsr_ftrunc_mod, __builtin_fmod)
+TSR_FAST2(tsr_hypot, vhypot, __builtin_hypot)
+TSR_FAST2(tsr_ffloor_div, vfloor_div, tessera_floor_div)
+TSR_FAST2(tsr_ffloor_mod, vfloor_mod, tessera_floor_mod)
+TSR_FAST2(tsr_ftrunc_mod, vfmod, __builtin_fmod)
 TSR_SLOW2(tsr_copysign_d2, __builtin_copysign)
 TSR float tsr_nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
 TSR double tsr_nextafter(double a, double b) { return __builtin_nextafter(a, b); }
