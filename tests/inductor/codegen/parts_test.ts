@@ -34,6 +34,26 @@ Deno.test("emitCppModule() cuts a long text into units, each function in one of 
   }
 });
 
+Deno.test("emitCppModule() writes the functions of repeated layers once, however many there are", () => {
+  const decoder = (layers: number): number => {
+    const deep = graphOf((b) => {
+      let x = b.input([8, 16]);
+      for (let i = 0; i < layers; i++) {
+        const [up, down] = [b.attribute(`up${i}`, [16, 32]), b.attribute(`down${i}`, [32, 16])];
+        const hidden = b.call("aten.mm.default", [b.call("aten.tanh.default", [x]), up]);
+        x = b.call("aten.add.Tensor", [x, b.call("aten.mm.default", [b.call("aten.relu.default", [hidden]), down])]);
+      }
+      return [x];
+    });
+    const module = emitCppModule(compileGraphToPlan(deep).plan, { lanes: 8, workers: 2 });
+    assert.ok(module.launches >= 2 * layers);
+    return module.functions;
+  };
+  const functions = decoder(12);
+  assert.ok(functions < 10, `${functions} functions for twelve layers`);
+  assert.equal(decoder(36), functions);
+});
+
 Deno.test({
   name: `a library of several units computes and reports errors as one of one unit does ${REASON}`,
   ignore: REASON !== "",
