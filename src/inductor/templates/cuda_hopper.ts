@@ -128,7 +128,7 @@ export function emitHopperContraction(given: ContractionKernel, context: EmitCon
   // Wide tiles read less; where they leave the last round of blocks empty, narrow ones win.
   let n = 128;
   let lowest = Infinity;
-  for (const [width, price] of [[256, 1.85], [192, 1.42], [128, 1], [64, 0.62]] as const) {
+  for (const [width, price] of [[256, 1.85], [192, 1.42], [128, 1], [64, rows === null ? 0.8 : 0.62]] as const) {
     const padded = Math.ceil(guess(kernel.n) / width) * width;
     if (width > 64 && padded >= guess(kernel.n) * 1.5 && padded > 64) continue;
     // Whoever gathers needs registers that wide tiles do not leave.
@@ -231,16 +231,18 @@ function write(
   s.line(`const int steps = ${f.extent(ceilDiv(productOf(kernel.k), BK))};`);
   s.open("if (threadIdx.x == 0) {");
   s.open(`for (int i = 0; i < ${stages}; i++) {`);
-  s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 129 : 1});`);
+  s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 257 : 1});`);
   s.line("tsr_barrier_init(barriers + i * 16 + 8, 8);");
   s.close();
   s.line("tsr_barrier_visible();");
   s.close();
   s.line("__syncthreads();");
   s.line("int stage = 0, phase = 0;");
-  s.open("if (group4 == 0) {");
   const gather = rows.kind === "gather";
-  s.line(`tsr_fewer_registers<${gather ? 136 : 24}>();`);
+  // One thread issues copies of boxes; gathering takes two warpgroups, or the tensor cores wait.
+  const producers = gather ? 2 : 1;
+  s.open(`if (group4 < ${producers}) {`);
+  s.line(`tsr_fewer_registers<${gather ? 96 : 24}>();`);
   if (!gather) s.open("if (threadIdx.x == 0) {");
   s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
   position(f, kernel, n);
@@ -259,7 +261,7 @@ function write(
       f,
       rows.plan,
       {
-        threads: 128,
+        threads: 256,
         rows: BM,
         k: BK,
         pitch: BK,
@@ -283,8 +285,8 @@ function write(
   if (!gather) s.close();
   s.close();
   s.open("else {");
-  s.line(`tsr_more_registers<${gather ? 184 : 240}>();`);
-  s.line("const int warp = (int)threadIdx.x / 32 - 4, consumer = warp / 4;");
+  s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
+  s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
   s.line(`float* const own = staging + warp * ${16 * PITCH};`);
   s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
   position(f, kernel, n);
@@ -339,7 +341,7 @@ function write(
     includes: new Set(["collectives", "hopper"]),
     args,
     grid: [min(tiles, context.multiprocessors), constant(1), constant(1)],
-    block: [384, 1, 1],
+    block: [gather ? 512 : 384, 1, 1],
     sharedBytes,
     blocksEach: 1,
   };
