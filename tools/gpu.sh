@@ -2,7 +2,7 @@
 # Everything that needs a GPU, in one call: tests, operators against PyTorch's results, random programs, what it costs. Ends with a short table.
 #
 #     tools/gpu.sh                       all
-#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo bench
+#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo bench kernels models
 #
 # Needs a Deno binary ($DENO, default: deno on PATH), an NVIDIA driver and nvrtc; no compiler, no toolkit. Where there is no network either, pack
 # these on a machine that has one, and bring them along in .gpu/ (which git ignores):
@@ -15,7 +15,7 @@ set -u
 cd "$(dirname "$0")/.." || exit 2
 deno=${DENO:-deno}
 command -v "$deno" >/dev/null 2>&1 || { echo "no Deno: set DENO to its path" >&2; exit 2; }
-[ $# -eq 0 ] || [ "$1" = all ] && set -- doctor tests sample vectors fuzz demo bench
+[ $# -eq 0 ] || [ "$1" = all ] && set -- doctor tests sample vectors fuzz demo bench kernels models
 NO_COLOR=1
 export NO_COLOR
 room=$(mktemp -d)
@@ -67,7 +67,9 @@ for what in "$@"; do
     step fuzz 100 "$deno" run -A $flags tools/fuzz.ts --tier cuda --seconds 60 --batch 16 --out "$logs/found" ;;
   demo) step demo 100 "$deno" run -A $flags examples/digits/main.ts --device cuda ;;
   bench) shown=40 step bench 150 "$deno" run -A $flags bench/cuda_runtime.ts ;;
-  *) echo "gpu.sh: $what is not one of doctor tests sample vectors fuzz demo bench" >&2; exit 2 ;;
+  kernels) shown=60 step kernels 200 "$deno" run -A $flags bench/cuda_kernels.ts ;;
+  models) shown=30 step models 300 "$deno" run -A $flags bench/cuda_models.ts --peer ;;
+  *) echo "gpu.sh: $what is not one of doctor tests sample vectors fuzz demo bench kernels models" >&2; exit 2 ;;
   esac
 done
 

@@ -1,0 +1,164 @@
+/**
+ * Whole models on a CUDA device: what a call and a training step take, and what of it is the host's.
+ *
+ *     deno run -A bench/cuda_models.ts [--tiny] [--peer]
+ *
+ * A GPT-2 of 124 million parameters (inference and training step, bfloat16) and a chain of many small kernels, whose time is the launching. With
+ * `--peer` the same models run in PyTorch, compiled, in a Python with PyTorch (`TESSERA_PEERS_PYTHON`). `--tiny` makes everything small, to see that it runs.
+ */
+import {
+  bfloat16,
+  compile,
+  int64,
+  manualSeed,
+  nn,
+  noGrad,
+  onCompile,
+  optim,
+  randint,
+  randn,
+  type Tensor,
+} from "../mod.ts";
+import { cudaContext } from "../src/runtime/cuda/mod.ts";
+import type { CompiledGraph } from "../src/inductor/mod.ts";
+import { findPeer, median, print, printTable } from "./support.ts";
+
+const tiny = Deno.args.includes("--tiny");
+const GPT = tiny
+  ? { layers: 2, width: 32, heads: 2, vocabulary: 64, batch: 2, length: 16 }
+  : { layers: 12, width: 768, heads: 12, vocabulary: 50304, batch: 8, length: 256 };
+
+class Block extends nn.Module {
+  readonly #heads: number;
+  readonly norm1: nn.LayerNorm;
+  readonly attention: nn.Linear;
+  readonly output: nn.Linear;
+  readonly norm2: nn.LayerNorm;
+  readonly up: nn.Linear;
+  readonly down: nn.Linear;
+
+  constructor(width: number, heads: number) {
+    super();
+    this.#heads = heads;
+    this.norm1 = new nn.LayerNorm(width);
+    this.attention = new nn.Linear(width, 3 * width);
+    this.output = new nn.Linear(width, width);
+    this.norm2 = new nn.LayerNorm(width);
+    this.up = new nn.Linear(width, 4 * width);
+    this.down = new nn.Linear(4 * width, width);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const [batch = 0, length = 0, width = 0] = x.shape.map(Number);
+    const split = (t: Tensor): Tensor => t.view([batch, length, this.heads, width / this.heads]).transpose(1, 2);
+    const [q, k, v] = this.attention.forward(this.norm1.forward(x)).chunk(3, 2) as [Tensor, Tensor, Tensor];
+    const mixed = nn.functional.scaledDotProductAttention(split(q), split(k), split(v), { isCausal: true });
+    const y = x.add(this.output.forward(mixed.transpose(1, 2).reshape([batch, length, width])));
+    return y.add(
+      this.down.forward(nn.functional.gelu(this.up.forward(this.norm2.forward(y)), { approximate: "tanh" })),
+    );
+  }
+
+  get heads(): number {
+    return this.#heads;
+  }
+}
+
+class Gpt extends nn.Module {
+  readonly tokens = new nn.Embedding(GPT.vocabulary, GPT.width);
+  readonly positions = new nn.Embedding(GPT.length, GPT.width);
+  readonly blocks = new nn.ModuleList(Array.from({ length: GPT.layers }, () => new Block(GPT.width, GPT.heads)));
+  readonly norm = new nn.LayerNorm(GPT.width);
+  readonly head = new nn.Linear(GPT.width, GPT.vocabulary, { bias: false });
+
+  override forward(tokens: Tensor): Tensor {
+    let x = this.tokens.forward(tokens).add(this.positions.weight);
+    for (const block of this.blocks) x = (block as Block).forward(x);
+    return this.head.forward(this.norm.forward(x));
+  }
+}
+
+const context = cudaContext();
+const rows: string[][] = [];
+
+/** Device milliseconds of a call by events, host milliseconds of the sending, and compile time. */
+function measure(name: string, call: () => unknown, calls: number): void {
+  const graphs: CompiledGraph[] = [];
+  using _ = onCompile(({ graph }) => void graphs.push(graph));
+  const begin = performance.now();
+  call();
+  context.synchronize();
+  const cold = performance.now() - begin;
+  for (let i = 0; i < 3; i++) call();
+  context.synchronize();
+  const host: number[] = [];
+  const device: number[] = [];
+  for (let i = 0; i < calls; i++) {
+    using start = context.stream.record({ timing: true });
+    const from = performance.now();
+    call();
+    host.push(performance.now() - from);
+    using end = context.stream.record({ timing: true });
+    end.synchronize();
+    device.push(end.millisecondsSince(start));
+  }
+  const launches = graphs.reduce(
+    (n, g) => n + (g.cuda?.modules.steps.reduce((m, s) => m + (s.kind === "launches" ? s.launches.length : 0), 0) ?? 0),
+    0,
+  );
+  const nvrtc = graphs.reduce((n, g) => n + (g.cuda?.compileMs ?? 0), 0);
+  const recorded = graphs.reduce((n, g) => n + (g.cuda?.executable.recorded ?? 0), 0);
+  rows.push([
+    name,
+    median(device).toFixed(3),
+    (1000 * median(host)).toFixed(0),
+    String(launches),
+    String(recorded),
+    cold.toFixed(0),
+    nvrtc.toFixed(0),
+  ]);
+}
+
+manualSeed(0);
+const small = randn([64, 64], { device: "cuda" });
+const depth = tiny ? 10 : 250;
+const chain = compile((x: Tensor): Tensor => {
+  let y = x;
+  for (let i = 0; i < depth; i++) y = y.softmax(1).matmul(x);
+  return y;
+});
+measure(`${depth} softmax and products of 64×64`, () => chain(small), 50);
+
+const model = new Gpt().to("cuda").to(bfloat16);
+const tokens = randint(0, GPT.vocabulary, [GPT.batch, GPT.length], { dtype: int64 }).to("cuda");
+const targets = randint(0, GPT.vocabulary, [GPT.batch * GPT.length], { dtype: int64 }).to("cuda");
+const infer = compile((x: Tensor): Tensor => noGrad(() => model.forward(x)));
+measure("GPT-2, inference", () => infer(tokens), 30);
+const opt = new optim.AdamW(model.parameters(), { lr: 1e-4 });
+const step = compile((x: Tensor, y: Tensor): Tensor => {
+  const loss = nn.functional.crossEntropy(model.forward(x).view([-1, GPT.vocabulary]), y);
+  loss.backward();
+  opt.step();
+  opt.zeroGrad();
+  return loss;
+});
+const losses: Tensor[] = [];
+measure("GPT-2, training step", () => void losses.push(step(tokens, targets)), 20);
+print(`loss ${losses[0]?.item().toFixed(3)} before, ${losses.at(-1)?.item().toFixed(3)} after training`);
+const { peakBytes, reservedBytes } = context.allocator.stats();
+print(`peak ${(peakBytes / 2 ** 30).toFixed(2)} GiB of tensors, ${(reservedBytes / 2 ** 30).toFixed(2)} GiB reserved`);
+printTable(["model", "device ms", "host µs", "launches", "graphs", "first call ms", "nvrtc ms"], rows);
+
+if (Deno.args.includes("--peer")) {
+  const python = await findPeer();
+  if (python === null) print("no Python with PyTorch");
+  else {
+    const script = new URL("./peers/cuda_models.py", import.meta.url).pathname;
+    const { code, stdout, stderr } = await new Deno.Command(python, {
+      args: [script],
+      stdout: "piped",
+      stderr: "piped",
+    }).output();
+    print(new TextDecoder().decode(code === 0 ? stdout : stderr).trimEnd());
+  }
+}
