@@ -48,6 +48,8 @@ function optionsText({ backendName, dynamic, context }: CaptureOptions): string 
 /** The key for a call; null, or a sentence, if nothing is kept for it. */
 function keyOf(request: TraceRequest, options: CaptureOptions): CacheKey | string {
   if (!isStageEnabled("cache") || config().disabled.size > 0) return "the cache is off";
+  // Who verifies every form wants every form to be made.
+  if (config().verify) return "every form is verified";
   if (options.backend.kept === undefined) return "its backend keeps nothing";
   if (!canReadScopes()) return "closures cannot be read here";
   // What such a function closes over is not checked, so its text does not say what it computes.
