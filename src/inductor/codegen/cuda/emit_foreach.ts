@@ -29,9 +29,9 @@ function generic(kernel: TileKernel): TileKernel | null {
   const [axis, ...more] = kernel.axes;
   if (axis === undefined || more.length > 0 || kernel.sizes.length > 0 || kernel.parallelAxes !== 1) return null;
   const length = constantValue(axis.extent);
-  if (length === null || length >= 2 ** 31 - 2 ** 16 || kernel.reads.length + kernel.writes.length > 64) return null;
+  if (length === null || length >= 2 ** 30 || kernel.reads.length + kernel.writes.length > 64) return null;
   if (kernel.body.some((s) => s.kind === "for" || s.kind === "combine" || s.kind === "bind")) return null;
-  const size = newSym("n", { kind: "size", lower: 0, upper: 2 ** 31 - 2 ** 17 });
+  const size = newSym("n", { kind: "size", lower: 0, upper: 2 ** 30 });
   const own: Axis = { ...axis, extent: symbol(size) };
   return { ...kernel, axes: [own], sizes: [size] };
 }
