@@ -199,6 +199,34 @@ after = () => {
   },
 });
 
+Deno.test({
+  name: "a warm process follows a schedule of the learning rate with what the first one compiled",
+  ignore,
+  fn: async () => {
+    using program = new Program(`
+const w = randn([4]).requiresGrad_();
+const opt = new optim.SGD([w], { lr: 0.5 });
+const fn = (x: Tensor) => {
+  const l = w.mul(x).sum();
+  l.backward();
+  opt.step();
+  opt.zeroGrad();
+  return l;
+};
+const inputs = () => {
+  (opt.paramGroups[0] as { lr: number }).lr *= 0.5;
+  return [randn([4])] as const;
+};
+after = () => [step(...inputs()), w];
+`);
+    const cold = await program.run();
+    assert.equal(cold.traced, 2);
+    const warm = await program.run();
+    assert.equal(warm.traced, 0);
+    assert.deepEqual(warm.data, cold.data);
+  },
+});
+
 /** A program whose text stays while what the variable `variant` decides changes. */
 const VARIANTS: readonly { readonly name: string; readonly body: string; readonly why: RegExp }[] = [
   {

@@ -5,6 +5,7 @@
  * stand in generated guards are checked to be numbers. A value is a {@linkcode Literal}: plain JSON where it can be, a tagged list where JSON has no word for
  * it, and `["r", n]` for the nth object of the capture's table.
  */
+import { types } from "node:util";
 
 /** Thrown when a stored capture cannot be used; the message says why. */
 export class BadCapture extends Error {
@@ -190,7 +191,7 @@ export function list<T>(value: unknown, read: (item: unknown) => T): T[] {
 export function kindOf(value: object): string {
   if (typeof value === "function") return "function";
   if (Array.isArray(value)) return "array";
-  return Object.prototype.toString.call(value) === "[object Module]" ? "module" : collectionKind(value);
+  return types.isModuleNamespaceObject(value) ? "module" : collectionKind(value);
 }
 
 function collectionKind(value: object): string {
