@@ -332,6 +332,8 @@ export class DiskCache {
         if (index === null || index.kind !== key.kind) continue;
         const names = new Set([...Object.keys(index.environment), ...Object.keys(key.environment)]);
         const different = [...names].filter((name) => index.environment[name] !== key.environment[name]);
+        // The entry itself, if another process has just written it: it explains nothing.
+        if (different.length === 0) continue;
         if (best === null || different.length < best.length) best = different;
       }
     } catch {
