@@ -21,3 +21,23 @@ Deno.test("a product of a short sum runs along its contiguous columns, though th
 Deno.test("a product of a long sum with one column runs along the sum", () => {
   assert.match(textOf(1, 40, 1, 4096), /tsr_sum\(/);
 });
+
+/** `x · wᵀ`: a linear layer without bias. */
+function linearText(rows: number, n: number, k: number): string {
+  const { plan } = compileGraphToPlan(graphOf((b) => {
+    const [x, w] = [b.input([rows, k]), b.attribute("w", [n, k])];
+    return b.call("aten.mm.default", [x, b.call("aten.t.default", [w])]);
+  }));
+  return emitCppModule(plan, { lanes: 16, workers: 2 }).source;
+}
+
+Deno.test("few rows against a large weight read each of its rows once, and pack nothing", () => {
+  for (const rows of [2, 3, 5, 8]) {
+    const text = linearText(rows, 1024, 1024);
+    assert.doesNotMatch(text, /tsr_contract</, `${rows} rows`);
+    // The rows of x run inside of those of the weight.
+    assert.match(text, new RegExp(`const long row = at / ${rows}, from`), `${rows} rows`);
+  }
+  assert.match(linearText(16, 1024, 1024), /tsr_contract</, "many rows");
+  assert.match(linearText(8, 64, 1024), /tsr_contract</, "a small weight");
+});
