@@ -10,6 +10,7 @@ import { computeType } from "../../core/mod.ts";
 import { type LoopVar, ops } from "../../loops/mod.ts";
 import { freeSymbols } from "../../symbolic/mod.ts";
 import type { CrossStage, ReductionStage, Stage } from "../groups.ts";
+import { isInner } from "../stage_order.ts";
 import { exprsOf } from "./axes.ts";
 import type { Builder } from "./builder.ts";
 import type { LoopSpace } from "./lower_loops.ts";
@@ -34,11 +35,6 @@ export interface Carried {
 
 /** Accumulators of cross reductions. */
 export type CarriedMap = ReadonlyMap<Stage, Carried>;
-
-/** Whether a stage runs in a pass. */
-export function isInner(stage: Stage): boolean {
-  return stage.kind === "reduction" || stage.space === "inner";
-}
 
 /** Emits all but what runs after all iterations. */
 export function emitPasses(builder: Builder, space: LoopSpace, at: PassLoops, carried: CarriedMap): void {
