@@ -425,6 +425,7 @@ product("mm bf16 nt 6304x768x768", [6304, 768, 768], bfloat16, "nt");
 product("mm bf16 nt 6304x3072x768", [6304, 3072, 768], bfloat16, "nt");
 product("mm bf16 nt 6304x768x3072", [6304, 768, 3072], bfloat16, "nt");
 product("mm bf16 nt 2048x50304x768", [2048, 50304, 768], bfloat16, "nt");
+product("mm bf16 nt 512x1024x8192", [512, 1024, 8192], bfloat16, "nt");
 product("mm bf16 nt 256x768x768", [256, 768, 768], bfloat16, "nt");
 product("bmm bf16 nt 96x512x512x64", [512, 512, 64], bfloat16, "nt", 96);
 product("bmm bf16 nn 96x512x64x512", [512, 64, 512], bfloat16, "nn", 96);

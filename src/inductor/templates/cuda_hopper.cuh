@@ -48,3 +48,32 @@ TSR void tsr_wgmma_put(float* to, const float (&d)[R]) {
     *(float2*)(p + 8 * L + j * 8) = make_float2(d[(SLAB * 8 + j) * 4 + 2], d[(SLAB * 8 + j) * 4 + 3]);
   }
 }
+// Parts of one sum from several blocks: a warp leaves its own, and the one that comes last gets all, added in order.
+template <int PIECES, int R>
+TSR bool tsr_add_parts(float (&d)[R], float* parts, int piece, unsigned* counter) {
+  const int lane = threadIdx.x & 31;
+  float4* const own = (float4*)parts + piece * (R / 4) * 32;
+#pragma unroll
+  for (int i = 0; i < R / 4; i++) __stcg(own + i * 32 + lane, make_float4(d[i * 4], d[i * 4 + 1], d[i * 4 + 2], d[i * 4 + 3]));
+  __threadfence();
+  __syncwarp();
+  unsigned count = 0;
+  if (lane == 0) count = atomicAdd(counter, 1u);
+  if (__shfl_sync(0xffffffffu, count, 0) != PIECES - 1) return false;
+  if (lane == 0) *counter = 0;
+  __threadfence();
+#pragma unroll
+  for (int i = 0; i < R; i++) d[i] = 0;
+  for (int p = 0; p < PIECES; p++) {
+    const float4* const from = (const float4*)parts + p * (R / 4) * 32;
+#pragma unroll
+    for (int i = 0; i < R / 4; i++) {
+      const float4 v = __ldcg(from + i * 32 + lane);
+      d[i * 4] += v.x;
+      d[i * 4 + 1] += v.y;
+      d[i * 4 + 2] += v.z;
+      d[i * 4 + 3] += v.w;
+    }
+  }
+  return true;
+}

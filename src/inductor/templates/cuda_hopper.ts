@@ -125,24 +125,32 @@ export function emitHopperContraction(given: ContractionKernel, context: EmitCon
   const [rows, columns] = swap ? [b, a] : [a, b];
   if (columns === null) return null;
   const sms = context.multiprocessors;
-  // Wide tiles read less; where they leave the last round of blocks empty, narrow ones win.
-  let n = 128;
+  // Wide tiles read less; where they leave the last round of blocks empty, narrow ones win, or tiles whose sums several blocks share.
+  const steps = Math.ceil(guess(k) / BK);
+  const isStatic = constantValue(mul(kernel.m, kernel.n, k)) !== null;
+  let best = { n: 128, pieces: 1 };
   let lowest = Infinity;
   for (const [width, price] of [[256, 1.85], [192, 1.42], [128, 1], [64, rows === null ? 0.8 : 0.62]] as const) {
     const padded = Math.ceil(guess(kernel.n) / width) * width;
     if (width > 64 && padded >= guess(kernel.n) * 1.5 && padded > 64) continue;
     // Whoever gathers needs registers that wide tiles do not leave.
     if (width > 128 && rows === null) continue;
-    const cost = Math.ceil(tileCount(kernel, BM, width) / sms) * price;
-    if (cost > lowest || (cost === lowest && width < n)) continue;
-    n = width;
-    lowest = cost;
+    const tiles = tileCount(kernel, BM, width);
+    for (const pieces of tiles < sms && isStatic ? [1, 2, 3, 4, 6, 8] : [1]) {
+      const each = Math.ceil(steps / pieces);
+      if (pieces > 1 && (each < 6 || (pieces - 1) * each >= steps)) continue;
+      const cost = Math.ceil(tiles * pieces / sms) * (each + (pieces > 1 ? 9 : 4)) * price;
+      if (cost >= lowest) continue;
+      best = { n: width, pieces };
+      lowest = cost;
+    }
   }
-  if (tileCount(kernel, BM, n) * 3 < sms) return null;
+  const { n, pieces } = best;
+  if (tileCount(kernel, BM, n) * pieces * 3 < sms) return null;
   const source: Rows = rows === null
     ? { kind: "gather", plan: plans[swap ? 1 : 0] }
     : { kind: "map", matrix: boxed(rows, BM) };
-  return write(kernel, context, source, boxed(columns, n), n, half === bfloat16 ? "bf16" : "f16");
+  return write(kernel, context, source, boxed(columns, n), best, half === bfloat16 ? "bf16" : "f16");
 }
 
 /** The matrix with boxes of so many rows. */
@@ -198,6 +206,14 @@ function copyLines(f: CudaFunction, matrix: Matrix, map: string, to: string, row
   );
 }
 
+/** Scratch memory for the parts of sums: so many warps, floats each. */
+function partParameters(warps: Expr, floats: number, id: number): { arg: CudaArg; text: string }[] {
+  return [
+    { arg: { kind: "scratch", bytes: mul(warps, floats * 4), zeroed: false, id }, text: "float* partial" },
+    { arg: { kind: "scratch", bytes: mul(warps, 4), zeroed: true, id: id + 1 }, text: "unsigned* arrived" },
+  ];
+}
+
 function mapParameter(matrix: Matrix, name: string): { arg: CudaArg; text: string } {
   const arg: CudaArg = { kind: "tensorMap", buffer: matrix.buffer, map: matrix.map };
   return { arg, text: `const __grid_constant__ tsr_map ${name}` };
@@ -208,7 +224,7 @@ function write(
   context: EmitContext,
   rows: Rows,
   b: Matrix,
-  n: number,
+  { n, pieces }: { readonly n: number; readonly pieces: number },
   element: "bf16" | "f16",
 ): CudaKernelText {
   const f = contractionFunction(kernel, context);
@@ -228,7 +244,15 @@ function write(
   s.line(`const unsigned barriers = base + ${ring + epilogueBytes};`);
   s.line("const int group4 = (int)threadIdx.x / 128;");
   s.line(`const int tm = ${f.extent(tm)}, tn = ${f.extent(tn)}, tiles = ${f.extent(tiles)};`);
-  s.line(`const int steps = ${f.extent(ceilDiv(productOf(kernel.k), BK))};`);
+  const steps = ceilDiv(productOf(kernel.k), BK);
+  s.line(`const int steps = ${f.extent(steps)}, jobs = tiles * ${pieces};`);
+  const job = (): void => {
+    s.open("for (int job = blockIdx.x; job < jobs; job += gridDim.x) {");
+    s.line(`const int tile = job / ${pieces}, piece = job % ${pieces};`);
+    const each = f.extent(ceilDiv(steps, pieces));
+    s.line(`const int firstStep = piece * ${each}, lastStep = tsr_min(steps, firstStep + ${each});`);
+    position(f, kernel, n);
+  };
   s.open("if (threadIdx.x == 0) {");
   s.open(`for (int i = 0; i < ${stages}; i++) {`);
   s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 257 : 1});`);
@@ -244,9 +268,8 @@ function write(
   s.open(`if (group4 < ${producers}) {`);
   s.line(`tsr_fewer_registers<${gather ? 96 : 24}>();`);
   if (!gather) s.open("if (threadIdx.x == 0) {");
-  s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
-  position(f, kernel, n);
-  s.open("for (int step = 0; step < steps; step++) {");
+  job();
+  s.open("for (int step = firstStep; step < lastStep; step++) {");
   s.line("const unsigned full = barriers + stage * 16, to = base + stage * " + `${aBytes + bBytes};`);
   s.line(`const int k0 = step * ${BK};`);
   s.line("tsr_barrier_wait(full + 8, phase ^ 1);");
@@ -288,11 +311,10 @@ function write(
   s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
   s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
   s.line(`float* const own = staging + warp * ${16 * PITCH};`);
-  s.open("for (int tile = blockIdx.x; tile < tiles; tile += gridDim.x) {");
-  position(f, kernel, n);
+  job();
   s.line(`float acc[${n / 2}];`);
   s.line("int before = -1;");
-  s.open("for (int step = 0; step < steps; step++) {");
+  s.open("for (int step = firstStep; step < lastStep; step++) {");
   s.line("const unsigned full = barriers + stage * 16;");
   // A warpgroup has 64 rows: along k these are 64 lines of 128 bytes, along rows one piece of 64.
   s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + consumer * ${64 * BK * 2};`);
@@ -307,7 +329,7 @@ function write(
   s.line(
     `tsr_wgmma_${n}_${element}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(acc, ${
       descriptor(along, "from")
-    }, ${descriptor(b.along, "other")}, step > 0 || k > 0);`,
+    }, ${descriptor(b.along, "other")}, step > firstStep || k > 0);`,
   );
   s.close();
   s.line("tsr_wgmma_commit();");
@@ -317,7 +339,12 @@ function write(
   s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
   s.close();
   s.line("tsr_wgmma_wait<0>();");
-  s.line("if ((threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
+  s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
+  if (pieces > 1) {
+    // A warp's part of a tile is complete when that warp of the last block has come; it adds the parts in order.
+    s.line(`float* const parts = partial + ((long)tile * 8 + warp) * ${pieces * 16 * n};`);
+    s.line(`if (!tsr_add_parts<${pieces}>(acc, parts, piece, arrived + tile * 8 + warp)) continue;`);
+  }
   s.line(`const int mTile = m0, nTile = n0;`);
   for (let slab = 0; slab < n / SLAB; slab++) {
     s.open("{");
@@ -333,6 +360,7 @@ function write(
   const { args, parameters } = signature(f, [
     ...(rows.kind === "gather" ? [] : [mapParameter(rows.matrix, "mapA")]),
     mapParameter(b, "mapB"),
+    ...(pieces === 1 ? [] : partParameters(mul(tiles, 8), pieces * 16 * n, context.scratchId())),
   ]);
   return {
     parameters,
@@ -340,7 +368,7 @@ function write(
     support: wgmmaText(n, element),
     includes: new Set(["collectives", "hopper"]),
     args,
-    grid: [min(tiles, context.multiprocessors), constant(1), constant(1)],
+    grid: [min(mul(tiles, pieces), context.multiprocessors), constant(1), constant(1)],
     block: [gather ? 512 : 384, 1, 1],
     sharedBytes,
     blocksEach: 1,
