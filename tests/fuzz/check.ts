@@ -175,7 +175,12 @@ export function checkPrograms(programs: readonly FuzzProgram[], options: FuzzOpt
     } catch {
       wide = want;
     }
-    return differenceOf(p, got[i] as Observed[], want, wide);
+    try {
+      return differenceOf(p, got[i] as Observed[], want, wide);
+    } catch (error) {
+      // A device reports what its kernels met when data are read, and so perhaps with the results of another program.
+      return programs.length === 1 ? messageOf(error) : checkProgram(p, options);
+    }
   });
 }
 

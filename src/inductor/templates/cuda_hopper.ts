@@ -23,6 +23,7 @@ import {
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
 import type { CudaArg, TensorMapSpec } from "../codegen/cuda/launch.ts";
+import { InternalError } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import { guess } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
@@ -364,7 +365,7 @@ function write(
   ]);
   return {
     parameters,
-    body: s.text("  "),
+    body: branchesTogether(s.text("  "), `  if (group4 < ${producers}) {`),
     support: wgmmaText(n, element),
     includes: new Set(["collectives", "hopper"]),
     args,
@@ -373,4 +374,19 @@ function write(
     sharedBytes,
     blocksEach: 1,
   };
+}
+
+/**
+ * Values that no loop changes are written before the loop's block, and so between the branches: they go before both. One if with its else it must be, or
+ * the compiler gives all warpgroups the same registers.
+ */
+function branchesTogether(text: string, first: string): string {
+  const lines = text.split("\n");
+  const start = lines.indexOf(first);
+  const end = lines.indexOf("  }", start);
+  const other = lines.indexOf("  else {", end);
+  if (start < 0 || end < 0 || other < 0) throw new InternalError("a Hopper kernel has no two branches");
+  const between = lines.splice(end + 1, other - end - 1);
+  lines.splice(start, 0, ...between);
+  return lines.join("\n");
 }

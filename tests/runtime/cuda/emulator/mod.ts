@@ -14,6 +14,8 @@ import { nvrtcCandidates } from "../../../../src/runtime/cuda/paths.ts";
 import { initialize } from "../../../../src/runtime/cuda/driver.ts";
 import { findToolchain } from "../../../../src/runtime/cpu/toolchain.ts";
 
+/** The number of the fake driver's setting. */
+const CAPACITY = 3;
 let found: string | null | undefined;
 
 function build(command: readonly string[], args: readonly string[]): void {
@@ -27,7 +29,9 @@ function build(command: readonly string[], args: readonly string[]): void {
  *
  * With `compiler: "real"` only the device is emulated and its kernels do nothing: for seeing whether nvrtc takes what is generated.
  */
-export function emulateCuda(options: { readonly compiler?: "emulated" | "real" } = {}): string | null {
+export function emulateCuda(
+  options: { readonly compiler?: "emulated" | "real"; readonly memoryBytes?: number } = {},
+): string | null {
   if (found !== undefined) return found;
   // A real device serves better.
   if (initialize(findDriver()).ok && findNvrtc().ok) return found = null;
@@ -50,6 +54,10 @@ export function emulateCuda(options: { readonly compiler?: "emulated" | "real" }
     `${folder}/libnvrtc.so.13`,
     `${sources}fake_libnvrtc.cpp`,
   ]);
+  if (options.memoryBytes !== undefined) {
+    Deno.dlopen(`${folder}/libcuda.so.1`, { fake_set: { parameters: ["i32", "f64"], result: "void" } })
+      .symbols.fake_set(CAPACITY, options.memoryBytes);
+  }
   // Its version is one that no real nvrtc has, so what it makes stays apart in the cache.
   useCudaLibraries({
     driver: openDriver([`${folder}/libcuda.so.1`]),
