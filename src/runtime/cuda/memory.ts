@@ -98,11 +98,7 @@ export class CudaBuffer implements Buffer {
     return this.#live().address + this.#offset;
   }
 
-  /**
-   * A part of the memory. It is valid as long as the whole is, and disposing of it does nothing.
-   *
-   * @throws {RangeError} if it lies outside
-   */
+  /** A part of the memory, valid as long as the whole is; disposing of it does nothing. @throws {RangeError} if it lies outside */
   part(byteOffset: number, byteLength: number): CudaBuffer {
     if (byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > this.byteLength) {
       throw new RangeError(
