@@ -1,7 +1,8 @@
 // Runs generated CUDA text on a processor: threads of a block take turns as fibers, blocks follow each other.
 //
-// Stands before a module's text, which is then C++ (the fake libnvrtc arranges that). A fiber gives up the processor where threads work together: at a barrier, a
-// shuffle, a fragment of a matrix. What a warp exchanges goes through a slot for each lane. Everything is deterministic; data races are not found.
+// Stands before a module's text, which is then C++ (the fake libnvrtc and `kernels.ts` arrange that). A fiber gives up the processor where threads work
+// together: at a barrier, a shuffle, a fragment of a matrix. What a warp exchanges goes through a slot for each lane. What the prelude does by inline PTX is
+// written out here: fragments of tensor cores, asynchronous copies (done at once). Everything is deterministic; data races are not found.
 #define TSR_EMULATED 1
 #include <math.h>
 #include <stdint.h>
@@ -43,12 +44,40 @@ static const size_t TSR_STACK = 128 << 10;
 struct alignas(64) tsr_slot { unsigned char bytes[64]; };
 static tsr_slot tsr_slots[2][1024];
 
+// Keeps where the running fiber is in `from`, and goes on with `to`.
+#if defined(__x86_64__) && defined(__ELF__) && !defined(TSR_UCONTEXT)
 extern "C" void tsr_switch(void** from, void* to) __asm__("tsr_switch_local");
 __asm__(
     ".text\n.local tsr_switch_local\n.type tsr_switch_local,@function\ntsr_switch_local:\n"
     "pushq %rbp\npushq %rbx\npushq %r12\npushq %r13\npushq %r14\npushq %r15\n"
     "movq %rsp, (%rdi)\nmovq %rsi, %rsp\n"
     "popq %r15\npopq %r14\npopq %r13\npopq %r12\npopq %rbx\npopq %rbp\nret\n");
+static void* tsr_first(char* stack, void (*start)()) {
+  void** top = (void**)(((uintptr_t)stack + TSR_STACK) & ~(uintptr_t)15);
+  *--top = 0;
+  *--top = (void*)start;
+  for (int i = 0; i < 6; i++) *--top = 0;
+  return top;
+}
+#else
+// The C library's contexts: for any processor, but each switch is a call of the system.
+#include <ucontext.h>
+static void tsr_switch(void** from, void* to) {
+  ucontext_t own;
+  *from = &own;
+  swapcontext(&own, (ucontext_t*)to);
+}
+static void* tsr_first(char* stack, void (*start)()) {
+  ucontext_t* context = (ucontext_t*)stack;
+  const size_t kept = (sizeof(ucontext_t) + 63) / 64 * 64;
+  getcontext(context);
+  context->uc_stack.ss_sp = stack + kept;
+  context->uc_stack.ss_size = TSR_STACK - kept;
+  context->uc_link = nullptr;
+  makecontext(context, start, 0);
+  return context;
+}
+#endif
 
 static void tsr_pause(int state) {
   tsr_now->state = state;
@@ -59,11 +88,7 @@ static void tsr_start() {
   for (;;) tsr_pause(TSR_DONE);
 }
 static void tsr_prepare(tsr_fiber& f) {
-  void** top = (void**)(((uintptr_t)f.stack + TSR_STACK) & ~(uintptr_t)15);
-  *--top = 0;
-  *--top = (void*)tsr_start;
-  for (int i = 0; i < 6; i++) *--top = 0;
-  f.sp = top;
+  f.sp = tsr_first(f.stack, tsr_start);
   f.state = TSR_RUNS;
   f.exchange = 0;
 }
@@ -119,7 +144,7 @@ static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims
   gridDim = {dims[0], dims[1], dims[2]};
   blockDim = {dims[3], dims[4], dims[5]};
   const int threads = (int)(dims[3] * dims[4] * dims[5]);
-  static char* stacks = (char*)malloc(1024 * TSR_STACK);
+  static char* stacks = (char*)aligned_alloc(64, 1024 * TSR_STACK);
   static tsr_fiber fibers[1024];
   tsr_fibers = fibers;
   for (int i = 0; i < threads; i++) {
@@ -135,6 +160,13 @@ static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims
         tsr_run_block(threads);
       }
   free(tsr_dynamic_shared);
+}
+// The same with arguments in words of 8 bytes, as TypeScript has them.
+template <typename... A>
+static void tsr_launch_words(void (*kernel)(A...), long long* words, const unsigned* dims) {
+  void* values[sizeof...(A) + 1];
+  for (size_t i = 0; i < sizeof...(A); i++) values[i] = words + i;
+  tsr_launch(kernel, values, dims);
 }
 template <typename... A>
 static int tsr_sizes(void (*)(A...), int* out) {

@@ -1,6 +1,6 @@
 // A libnvrtc that compiles generated text for the processor that it runs on, with the C++ compiler of the machine.
 //
-// The "cubin" is a shared library behind a header that the fake libcuda knows. FOLDER (with emulate.h) and COMPILER are given when this is built.
+// The "cubin" is a shared library behind a header that the fake libcuda knows. FOLDER (for its files), COMPILER and FLAGS are given when this is built.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -22,10 +22,6 @@ std::string readFile(const std::string& path) {
   std::stringstream out;
   out << in.rdbuf();
   return out.str();
-}
-
-void replaceAll(std::string& text, const std::string& from, const std::string& to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
 }
 
 // The names of `extern "C" __global__` functions.
@@ -60,8 +56,7 @@ API int nvrtcCompileProgram(Program* p, int, const char* const*) {
     std::lock_guard<std::mutex> lock(mutex);
     base = std::string(FOLDER "/") + std::to_string(getpid()) + "_" + std::to_string(count++);
   }
-  std::string text = p->source;
-  replaceAll(text, "extern __shared__ __align__(16) unsigned char room[];", "unsigned char* const room = tsr_dynamic_shared;");
+  const std::string& text = p->source;
   const bool halves = text.find("struct f16") != std::string::npos;
   std::string whole = "#include \"emulate.h\"\n#line 1\n" + text + (halves ? "\n#include \"emulate_end.h\"\n" : "\n");
   for (const std::string& name : kernels(p->source)) {
@@ -69,7 +64,7 @@ API int nvrtcCompileProgram(Program* p, int, const char* const*) {
     whole += "extern \"C\" int " + name + "_tsr_sizes(int* out) { return tsr_sizes(" + name + ", out); }\n";
   }
   std::ofstream(base + ".cpp") << whole;
-  const std::string command = COMPILER " -std=gnu++20 -x c++ -shared -fPIC -w -O1 -fwrapv -fno-strict-aliasing -fno-tree-vectorize -I '" SOURCES "' -o " +
+  const std::string command = COMPILER " " FLAGS " -o " +
                               base + ".so " + base + ".cpp 2>" + base + ".log";
   const int status = system(command.c_str());
   p->log = readFile(base + ".log");

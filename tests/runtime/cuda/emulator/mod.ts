@@ -13,6 +13,7 @@ import {
 import { nvrtcCandidates } from "../../../../src/runtime/cuda/paths.ts";
 import { initialize } from "../../../../src/runtime/cuda/driver.ts";
 import { findToolchain } from "../../../../src/runtime/cpu/toolchain.ts";
+import { EMULATED_FLAGS } from "./kernels.ts";
 
 /** The number of the fake driver's setting. */
 const CAPACITY = 3;
@@ -48,8 +49,8 @@ export function emulateCuda(
   build(command, [
     ...common,
     `-DFOLDER="${folder}"`,
-    `-DSOURCES="${sources}"`,
     `-DCOMPILER="${command.join(" ")}"`,
+    `-DFLAGS="${EMULATED_FLAGS.join(" ")}"`,
     "-o",
     `${folder}/libnvrtc.so.13`,
     `${sources}fake_libnvrtc.cpp`,
