@@ -2,193 +2,36 @@
  * The way of one operator call: arguments, mode, tape, then the mode or the eager backend.
  *
  * Enters: an operator of the table and its arguments. Leaves: its results, with storage sharing, versions and `gradFn` set. The order of steps is
- * that of `mode.ts`; recording is the engine's (`engine.ts`), computing the backend's (`backend.ts`). Mirrors ATen's dispatcher with
+ * that of `mode.ts`; what arguments are is answered by `operands.ts`, recording is the engine's (`engine.ts`), computing the backend's (`backend.ts`). Mirrors ATen's dispatcher with
  * its Autograd, Python and backend keys, ADInplaceOrView included.
  */
-import { bool, complex64, cpu, type Device, type DType, dtypeOfScalar, int64, InternalError } from "../core/mod.ts";
+import { bool, cpu, type Device, type DType, InternalError } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
-import {
-  type ArgValue,
-  type ComplexForm,
-  complexFormOf,
-  type Functional,
-  type MetaInput,
-  type NamedArgs,
-  type Operator,
-  type TensorSpec,
-  type TensorValue,
-} from "../ops/mod.ts";
-import { contiguousStride, isSymInt, sameShape, shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
+import type { ComplexForm, Functional, NamedArgs, Operator, TensorSpec, TensorValue } from "../ops/mod.ts";
+import { contiguousStride, sameShape, shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
 import { normalizeNamed } from "./arguments.ts";
 import { eagerBackend } from "./backend.ts";
 import { autogradEngine, isGradEnabled, noGrad } from "./engine.ts";
 import { runHost } from "./host.ts";
 import { activeMode, type DispatchMode, type OpResult, suspendMode } from "./mode.ts";
+import {
+  anyRequiresGrad,
+  commonDevice,
+  firstTensor,
+  forEachTensor,
+  hasComplex,
+  inferSpecs,
+  mapTensorArgs,
+  type OpInfo,
+  opInfo,
+  wrapNumber,
+} from "./operands.ts";
 import { copyElements, moveTo } from "./transfer.ts";
 import { spanOf } from "./read.ts";
 import { restrideAs } from "./restride.ts";
 import { allocateStorage, Storage, Tensor } from "./tensor.ts";
 
 export { tracked, trackedNumber } from "./mode.ts";
-
-/** What dispatch wants to know of an operator, found once. */
-interface OpInfo {
-  /** Keys of tensor arguments, lists marked. */
-  readonly tensors: readonly { readonly key: string; readonly list: boolean }[];
-  /** Yields an array. */
-  readonly many: boolean;
-  /** The key of the argument that is written, for in-place operators. */
-  readonly written: string | null;
-  /** Decomposed before a mode sees it: its result may be an argument itself, or it draws from the default generator. */
-  readonly mayAlias: boolean;
-  /** Results take no part in differentiation whatever the arguments are. */
-  readonly cutsHistory: boolean;
-  /** What the operator means where an argument is complex. */
-  readonly complex: ComplexForm | null;
-}
-
-const infos = new WeakMap<Operator, OpInfo>();
-
-function opInfo(op: Operator): OpInfo {
-  let info = infos.get(op);
-  if (info === undefined) {
-    const { args, returns, name } = op.schema;
-    info = {
-      tensors: args.filter((a) => a.type === "Tensor").map((a) => ({ key: a.key, list: a.list })),
-      many: returns.length > 1 || returns[0]?.list === true,
-      written: op.functional !== null || (args[0]?.mutated === true && op.kind !== "decompose")
-        ? args[0]?.key ?? null
-        : null,
-      mayAlias: op.decompose !== null && op.vjp === null &&
-        (returns.length === 0 || returns.some((r) => r.alias !== null) ||
-          (op.isRandom && !args.some((a) => a.name === "state"))),
-      cutsHistory: name === "detach" || /_like$|^new_/.test(name),
-      complex: complexFormOf(op),
-    };
-    infos.set(op, info);
-  }
-  return info;
-}
-
-/** Keys of an operator's tensor arguments. */
-export function tensorArguments(op: Operator): readonly { readonly key: string; readonly list: boolean }[] {
-  return opInfo(op).tensors;
-}
-
-/** Calls `visit` with every tensor among the arguments. */
-export function forEachTensor(op: Operator, args: NamedArgs<Tensor>, visit: (t: Tensor) => void): void {
-  for (const { key, list } of opInfo(op).tensors) {
-    const v = args[key];
-    if (!list) {
-      if (v instanceof Tensor) visit(v);
-    } else if (Array.isArray(v)) {
-      for (const item of v) if (item instanceof Tensor) visit(item);
-    }
-  }
-}
-
-/** The arguments with every tensor, or plain number in a Tensor slot, replaced; the same object if nothing changes. */
-export function mapTensorArgs<T>(
-  op: Operator,
-  args: NamedArgs<Tensor>,
-  tensorTo: (t: Tensor) => T,
-  numberTo?: (n: number | bigint | boolean | Size) => T,
-): NamedArgs<T | Tensor> {
-  let out: Record<string, ArgValue<T | Tensor>> | null = null;
-  const one = (v: ArgValue<Tensor>): ArgValue<T | Tensor> => {
-    if (v instanceof Tensor) return tensorTo(v);
-    if (numberTo !== undefined && isPlainNumber(v)) return numberTo(v);
-    return v;
-  };
-  for (const { key, list } of opInfo(op).tensors) {
-    const v = args[key];
-    if (v === null || v === undefined) continue;
-    const mapped = list && Array.isArray(v) ? v.map((item: ArgValue<Tensor>) => one(item)) : one(v);
-    if (mapped !== v) (out ??= { ...args })[key] = mapped;
-  }
-  return out ?? args;
-}
-
-function isPlainNumber(v: unknown): v is number | bigint | boolean | Size {
-  return typeof v === "number" || typeof v === "bigint" || typeof v === "boolean" || isSymInt(v);
-}
-
-/** A plain number as `meta` sees it. */
-class ScalarMeta implements MetaInput {
-  readonly shape: readonly Size[] = [];
-  readonly stride: readonly Size[] = [];
-  readonly storageOffset: Size = 0;
-  readonly device: Device = cpu;
-  readonly isScalar = true;
-  readonly requiresGrad = false;
-  readonly ndim = 0;
-  readonly numel = 1;
-  constructor(readonly value: number | bigint | boolean | Size, readonly dtype: DType) {}
-}
-
-/** The dtype of a plain number: bool, int64, or the default float. */
-export function dtypeOfNumber(value: number | bigint | boolean | Size): DType {
-  return isSymInt(value) ? int64 : dtypeOfScalar(value);
-}
-
-/** Shapes, strides and dtypes of an operator's results. Numbers in Tensor slots are scalars. */
-export function inferSpecs(op: Operator, args: NamedArgs<Tensor>): readonly TensorSpec[] {
-  const metaArgs = mapTensorArgs<MetaInput>(
-    op,
-    args,
-    (t) => t,
-    (n) => new ScalarMeta(n, dtypeOfNumber(n)),
-  ) as NamedArgs<MetaInput>;
-  const specs = op.meta(metaArgs);
-  return "shape" in specs ? [specs] : specs;
-}
-
-/** Complete descriptions of an operator's results, as `meta` gives them. */
-export function inferMeta(op: Operator, args: NamedArgs<Tensor>): TensorMeta[] {
-  const device = commonDevice(op, args);
-  const base = op.view === null ? null : firstTensor(op, args);
-  return inferSpecs(op, args).map((spec) => ({
-    shape: spec.shape,
-    stride: spec.stride ?? contiguousStride(spec.shape),
-    storageOffset: spec.storageOffset ?? (base === null ? 0 : base.storageOffset),
-    dtype: spec.dtype,
-    device: spec.device ?? device,
-  }));
-}
-
-function firstTensor(op: Operator, args: NamedArgs<Tensor>): Tensor | null {
-  for (const { key, list } of opInfo(op).tensors) {
-    const v = args[key];
-    if (!list && v instanceof Tensor) return v;
-    if (list && Array.isArray(v)) { for (const item of v) if (item instanceof Tensor) return item; }
-  }
-  return null;
-}
-
-/** The device all tensor arguments share; 0-dim ones on the CPU fit every other. @throws {TypeError} if they are on several. */
-function commonDevice(op: Operator, args: NamedArgs<Tensor>): Device {
-  let found: Device | null = null;
-  for (const { key, list } of opInfo(op).tensors) {
-    const v = args[key];
-    if (!list) {
-      if (v instanceof Tensor && v.device !== found) found = sameDevice(op, found, v);
-    } else if (Array.isArray(v)) {
-      for (const item of v) {
-        if (item instanceof Tensor && item.device !== found) found = sameDevice(op, found, item);
-      }
-    }
-  }
-  return found ?? cpu;
-}
-
-function sameDevice(op: Operator, found: Device | null, t: Tensor): Device | null {
-  const next = t.device;
-  if (next === cpu && t.ndim === 0) return found;
-  if (found === null) return next;
-  throw new TypeError(
-    `${op.schema.name}: tensors are on ${found} and ${next}; move them to one device with .to("${found}")`,
-  );
-}
 
 /** A tensor without data. Under capture and in shape inference. */
 export function fakeTensor(meta: TensorMeta): Tensor {
@@ -220,7 +63,7 @@ export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResu
     ? given
     : suspendMode(mode, () => mapTensorArgs(op, given, (t) => mode.wrapInput(t)) as NamedArgs<Tensor>);
   const info = opInfo(op);
-  const wantsGrad = isGradEnabled() && autogradEngine() !== null && !info.cutsHistory && anyRequiresGrad(info, args);
+  const wantsGrad = isGradEnabled() && autogradEngine() !== null && !info.cutsHistory && anyRequiresGrad(op, args);
   if (info.written !== null) return runInPlace(op, args, mode, info.written, wantsGrad);
   // An operator that may return its argument (contiguous, to) is decomposed before a mode sees it: whether it aliases must be the
   // same captured and eager.
@@ -239,18 +82,6 @@ export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResu
   if (op.view !== null) markViews(op, args, result, info);
   if (wantsGrad) autogradEngine()?.record(op, args, result);
   return result;
-}
-
-function hasComplex(op: Operator, args: NamedArgs<Tensor>): boolean {
-  for (const { key, list } of opInfo(op).tensors) {
-    const v = args[key];
-    if (!list) {
-      if (v instanceof Tensor && v.dtype.isComplex) return true;
-    } else if (Array.isArray(v)) {
-      for (const item of v) if (item instanceof Tensor && item.dtype.isComplex) return true;
-    }
-  }
-  return args["dtype"] === complex64;
 }
 
 /** Runs an operator on complex tensors by what it means on their parts; an in-place one writes into self's pairs. */
@@ -276,18 +107,6 @@ function notAnArgument(op: Operator, args: NamedArgs<Tensor>, result: OpResult):
   return result instanceof Tensor ? own(result) : result.map(own);
 }
 
-function anyRequiresGrad(info: OpInfo, args: NamedArgs<Tensor>): boolean {
-  for (const { key, list } of info.tensors) {
-    const v = args[key];
-    if (!list) {
-      if (v instanceof Tensor && (v.autograd !== null || v.viewOf !== null) && v.requiresGrad) return true;
-    } else if (Array.isArray(v)) {
-      for (const item of v) if (item instanceof Tensor && item.requiresGrad) return true;
-    }
-  }
-  return false;
-}
-
 function runsDecomposed(op: Operator, args: NamedArgs<Tensor>): boolean {
   const first = firstTensor(op, args);
   if (first !== null && !first.isDense) return true;
@@ -309,13 +128,6 @@ export function functionalForRules(): Functional {
   return functional as unknown as Functional;
 }
 
-/** A 0-dim tensor that stands for a plain number; the operators it is given to see the number again. */
-export function wrapNumber(value: number | bigint | boolean | Size): Tensor {
-  const t = new Tensor({ shape: [], stride: [], dtype: dtypeOfNumber(value), device: cpu, storage: new Storage(null) });
-  t.wrapped = value;
-  return t;
-}
-
 /** Runs an operator's decomposition on the given arguments. */
 export function decompose(op: Operator, args: NamedArgs<Tensor>): OpResult {
   if (op.decompose === null) throw new InternalError(`${op.target} has no decomposition`);
@@ -328,11 +140,6 @@ export function decompose(op: Operator, args: NamedArgs<Tensor>): OpResult {
     return result;
   }
   return restrideAs(op.target, result, inferSpecs(op, args));
-}
-
-/** Arguments as gradient rules see them: numbers in Tensor slots are tensors. */
-export function ruleArguments(op: Operator, args: NamedArgs<Tensor>): NamedArgs<Tensor> {
-  return mapTensorArgs(op, args, (t) => t, wrapNumber) as NamedArgs<Tensor>;
 }
 
 function markViews(op: Operator, args: NamedArgs<Tensor>, result: OpResult, info: OpInfo): void {

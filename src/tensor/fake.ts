@@ -7,7 +7,8 @@
 import { InternalError } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
-import { fakeTensor, inferMeta, tensorArguments } from "./dispatch.ts";
+import { fakeTensor } from "./dispatch.ts";
+import { inferMeta, tensorArguments } from "./operands.ts";
 import { autogradMeta, Storage, Tensor } from "./tensor.ts";
 import type { DispatchMode, OpResult } from "./mode.ts";
 

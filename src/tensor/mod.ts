@@ -8,6 +8,16 @@ export * from "./backend.ts";
 export * from "./create.ts";
 export * from "./cuda.ts";
 export * from "./dispatch.ts";
+export {
+  dtypeOfNumber,
+  forEachTensor,
+  inferMeta,
+  inferSpecs,
+  mapTensorArgs,
+  ruleArguments,
+  tensorArguments,
+  wrapNumber,
+} from "./operands.ts";
 export * from "./engine.ts";
 export * from "./fake.ts";
 export * from "./host.ts";

@@ -19,7 +19,7 @@ import {
 import { type ArgValue, type MetaInput, type NamedArgs, type Operator, scalarInput } from "../ops/mod.ts";
 import { add, constant, type Expr, exprOf, mul, numelOf, type Size } from "../symbolic/mod.ts";
 import { type EagerBackend, setEagerBackend } from "./backend.ts";
-import { mapTensorArgs, tensorArguments } from "./dispatch.ts";
+import { mapTensorArgs, tensorArguments } from "./operands.ts";
 import { type LoopFunction, loopFunction } from "./loop_text.ts";
 import type { RawArray } from "./memory.ts";
 import { spanOf, storageArray } from "./read.ts";

@@ -19,7 +19,8 @@ import {
 } from "../../graph/mod.ts";
 import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../../ops/mod.ts";
 import { constantValue, exprOf, sizeSame, sub } from "../../symbolic/mod.ts";
-import { fakeTensor, inferMeta } from "../../tensor/dispatch.ts";
+import { fakeTensor } from "../../tensor/dispatch.ts";
+import { inferMeta } from "../../tensor/operands.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { castTo } from "./autocast.ts";
 import type { ReadContext } from "./graph_names.ts";
