@@ -5,9 +5,9 @@
 // A comparison such as `a < b` gives a mask, a vi32 of 0 and -1; `vselect` chooses by it. Arithmetic uses the operators.
 // Values are unaligned in memory; `_n` variants touch only the first n elements and fill the rest with zero.
 //
-// Accuracy: the functions of "in f32" below stay within 3 ulp, as fast as memory on a machine with fused products. The
-// others (erfc, pow, large angles) compute each half in f64 by short series, whose error is far below half an ulp of f32,
-// and round once: 1 ulp at most. Subnormal numbers, signed zeros and infinities included. Series are Taylor series where the range is small, so every constant is a known fraction.
+// Accuracy: the functions in f32 stay within 3 ulp (erfc, erfinv and lgamma within 5), as fast as memory on a machine with fused products.
+// The others (pow, hypot, large angles) compute each half in f64, whose error is far below half an ulp of f32, and round once: 1 ulp at
+// most. Subnormal numbers, signed zeros and infinities included. Constants are fractions of Taylor series, or say how they were fitted.
 // The layer expects -ffp-contract=off and never contracts by itself: fused means vfma.
 // Everything is `static inline`: a function that is not used costs no more than its parsing.
 #ifndef TESSERA_VEC_H
@@ -375,6 +375,7 @@ TESSERA_FOLD(vsum, double, vd, a + b)
 TESSERA_FOLD(vsum, long, vl, a + b)
 
 #include "vec_math.h"
+#include "vec_special.h"
 
 // ---- Philox4x32-10 ----
 // Key (seed low, seed high); counter (index low, index high, offset low, offset high), one block an element.

@@ -6,6 +6,14 @@
 #ifndef TESSERA_VEC_MATH_H
 #define TESSERA_VEC_MATH_H
 
+// A polynomial, coefficients from the constant on: pairs of terms by the square, so that half as many products wait for each other.
+V vf32 v_poly(vf32, vf32, float c) { return vset(c); }
+V vf32 v_poly(vf32 x, vf32, float c, float d) { return vfma(x, vset(d), vset(c)); }
+template <typename... Rest>
+V vf32 v_poly(vf32 x, vf32 square, float c, float d, Rest... rest) {
+  return vfma(v_poly(x, square, rest...), square, vfma(x, vset(d), vset(c)));
+}
+
 // ---- exp, log, sigmoid in f32 ----
 
 // e^x = 2^n e^r with |r| <= ln 2 / 2. ln 2 is split so that n times its upper part is exact without a fused product.
@@ -16,11 +24,7 @@ V vf32 vexp(vf32 x) {
   vi32 k = vbits(t) - 0x4b400000;
   vf32 r = vfma(n, vset(-0x1.62e4p-1f), c);
   r = vfma(n, vset(-0x1.7f7d1cp-20f), r);
-  vf32 p = vfma(r, vset(1.0f / 5040), vset(1.0f / 720));
-  p = vfma(p, r, vset(1.0f / 120));
-  p = vfma(p, r, vset(1.0f / 24));
-  p = vfma(p, r, vset(1.0f / 6));
-  p = vfma(p, r, vset(0.5f));
+  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
   p = vfma(p * r, r, r) + 1.0f;
   // Two factors: one cannot reach 2^-149 or 2^128.
   vi32 h = k >> 1;
@@ -58,15 +62,20 @@ V vf32 vlog_base(vf32 x, float upper, float lower, float scale) {
 V vf32 vlog(vf32 x) { return vlog_base(x, 0x1.62e4p-1f, 0x1.7f7d1cp-20f, 1.0f); }
 V vf32 vlog2(vf32 x) { return vlog_base(x, 1.0f, 0.0f, 0x1.715476p+0f); }
 V vf32 vlog10(vf32 x) { return vlog_base(x, 0x1.344p-2f, 0x1.3509f8p-18f, 0x1.bcb7b2p-2f); }
-// log u + (x - (u - 1)) / u, where u = 1 + x is rounded.
+// log u, where u = 1 + x is rounded to 2^n (1 + f) and what rounding lost goes to f.
 V vf32 vlog1p(vf32 x) {
   vf32 u = x + 1.0f;
-  vlog_split p = vlog_parts(u);
-  vf32 y = vfma(p.n, vset(0x1.7f7d1cp-20f), p.y) + (x - (u - 1.0f)) / u;
-  y = vfma(p.n, vset(0x1.62e4p-1f), y);
-  y = vselect((x == __builtin_inff()) | (x == 0.0f), x, y);
+  vi32 e = (vbits(u) - 0x3f3504f3) >> 23;
+  vf32 lost = (x - (u - 1.0f)) * vfloat((127 - vmin(e, vset(64))) << 23);
+  vf32 f = vfloat(vbits(u) - (e << 23)) - 1.0f + lost;
+  vf32 s = f / (f + 2.0f);
+  vf32 z = s * s;
+  vf32 r = v_poly(z, z * z, 2.0f / 3, 2.0f / 5, 2.0f / 7, 2.0f / 9) * z;
+  vf32 half = 0.5f * f * f, n = vto_f32(e);
+  vf32 y = vfma(n, vset(0x1.62e4p-1f), s * (half + r) - half + f + n * 0x1.7f7d1cp-20f);
+  y = vselect((x == 0.0f) | ~(x < __builtin_inff()), x, y);
   y = vselect(x == -1.0f, vset(-__builtin_inff()), y);
-  return vselect((x < -1.0f) | (x != x), vset(__builtin_nanf("")), y);
+  return vselect(x < -1.0f, vset(__builtin_nanf("")), y);
 }
 
 V vf32 vexp2(vf32 x) {
@@ -75,11 +84,7 @@ V vf32 vexp2(vf32 x) {
   vf32 n = t - 0x1.8p23f;
   vi32 k = vbits(t) - 0x4b400000;
   vf32 r = (c - n) * 0x1.62e43p-1f;
-  vf32 p = vfma(r, vset(1.0f / 5040), vset(1.0f / 720));
-  p = vfma(p, r, vset(1.0f / 120));
-  p = vfma(p, r, vset(1.0f / 24));
-  p = vfma(p, r, vset(1.0f / 6));
-  p = vfma(p, r, vset(0.5f));
+  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
   // (c - n) ln 2 has two roundings; the lower part of ln 2 restores the second.
   p = vfma(p * r, r, vfma(c - n, vset(-0x1.05c61p-29f), r)) + 1.0f;
   vi32 h = k >> 1;
@@ -93,11 +98,7 @@ V vf32 vexpm1(vf32 x) {
   vi32 k = vbits(t) - 0x4b400000;
   vf32 r = vfma(n, vset(-0x1.62e4p-1f), c);
   r = vfma(n, vset(-0x1.7f7d1cp-20f), r);
-  vf32 p = vfma(r, vset(1.0f / 5040), vset(1.0f / 720));
-  p = vfma(p, r, vset(1.0f / 120));
-  p = vfma(p, r, vset(1.0f / 24));
-  p = vfma(p, r, vset(1.0f / 6));
-  p = vfma(p, r, vset(0.5f));
+  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
   vf32 q = vfma(p * r, r, r);
   vf32 h = vfloat((k + 126) << 23);
   vf32 y = vfma(h, q, h - 0.5f) * 2.0f;
@@ -141,65 +142,93 @@ V vf32 vatanh(vf32 x) {
   return vselect(x == 0.0f, x, vcopysign(vlog1p((a + a) / (1.0f - a)) * 0.5f, x));
 }
 
-// Angle of the point (x, y), as vd_atan2 below, with a shorter series. Halves of the largest numbers can be added.
+// Angles of tangents and sines in [0, 1]: pi/4 and sin(pi/6) are where the complement takes over.
+V vf32 vatan_unit(vf32 t) {
+  vf32 z = t * t;
+  vf32 p = v_poly(z, z * z, -0x1.555554p-2f, 0x1.99988p-3f, -0x1.24725p-3f, 0x1.c44828p-4f, -0x1.63e73ap-4f, 0x1.02cb28p-4f,
+                  -0x1.2c665ep-5f, 0x1.caa03ep-7f, -0x1.48ca56p-9f);
+  return vfma(p * z, t, t);
+}
+// pi/2 - r; the constant's lower part is added first.
+V vf32 vcomplement(vf32 r) { return 0x1.921fb6p+0f - (r + 0x1.777a5cp-25f); }
+// Angle of the point (x, y); every case of C's atan2. Two infinities count as equal, and 0 / 0 as 0.
 V vf32 vatan2(vf32 y, vf32 x) {
   vf32 ax = vabs(x), ay = vabs(y);
-  vi32 both = (ax == __builtin_inff()) & (ay == __builtin_inff());
   vi32 swap = ay > ax;
-  vf32 b = vselect(both, vset(1.0f), vselect(swap, ay, ax));
-  vf32 a = vselect(both, vset(1.0f), vselect(swap, ax, ay));
-  vf32 scale = vselect(b > 0x1p126f, vset(0.25f), vset(1.0f));
-  a *= scale;
-  b *= scale;
-  vi32 upper = (a > b * 0x1.a8279ap-2f) & (b < __builtin_inff());
-  vf32 num = vselect(upper, a - b, a);
-  vf32 den = vselect(upper, a + b, b);
-  vf32 t = num / vselect(den == 0.0f, vset(1.0f), den);
-  vf32 z = t * t;
-  vf32 p = vfma(z, vset(-1.0f / 15), vset(1.0f / 13));
-  p = vfma(p, z, vset(-1.0f / 11));
-  p = vfma(p, z, vset(1.0f / 9));
-  p = vfma(p, z, vset(-1.0f / 7));
-  p = vfma(p, z, vset(1.0f / 5));
-  p = vfma(p, z, vset(-1.0f / 3));
-  vf32 r = vfma(p * z, t, t);
-  r = vselect(upper, (r - 0x1.777a5cp-26f) + 0x1.921fb6p-1f, r);
-  r = vselect(swap, 0x1.921fb6p+0f - (r + 0x1.777a5cp-25f), r);
+  vf32 b = vselect(swap, ay, ax), a = vselect(swap, ax, ay);
+  vf32 t = vselect((a == b) & (b > 0.0f), vset(1.0f), a / vselect(b == 0.0f, vset(1.0f), b));
+  vf32 r = vatan_unit(t);
+  r = vselect(swap, vcomplement(r), r);
   r = vselect(vbits(x) < 0, 0x1.921fb6p+1f - (r + 0x1.777a5cp-24f), r);
   return vselect((x != x) | (y != y), x + y, vcopysign(r, y));
 }
-V vf32 vatan(vf32 x) { return vatan2(x, vset(1.0f)); }
-V vf32 vasin(vf32 x) { return vatan2(x, vsqrt((1.0f - x) * (x + 1.0f))); }
-V vf32 vacos(vf32 x) { return vatan2(vsqrt((1.0f - x) * (x + 1.0f)), x); }
-
-// The Maclaurin series within 1; beyond it 1 - e^(-x^2) q(t) / (x + 2), with vd_erfc_tail's q.
-V vf32 verf(vf32 x) {
+V vf32 vatan(vf32 x) {
   vf32 a = vabs(x);
-  vf32 z = x * x;
-  vf32 s = vfma(z, vset(-1.0f / 918086400), vset(1.0f / 76204800));
-  s = vfma(s, z, vset(-1.0f / 6894720));
-  s = vfma(s, z, vset(1.0f / 685440));
-  s = vfma(s, z, vset(-1.0f / 75600));
-  s = vfma(s, z, vset(1.0f / 9360));
-  s = vfma(s, z, vset(-1.0f / 1320));
-  s = vfma(s, z, vset(1.0f / 216));
-  s = vfma(s, z, vset(-1.0f / 42));
-  s = vfma(s, z, vset(1.0f / 10));
-  s = vfma(s, z, vset(-1.0f / 3));
-  vf32 near = vfma(s * z, vset(0x1.20dd76p+0f) * x, x * 0x1.20dd76p+0f);
+  vi32 large = a > 1.0f;
+  vf32 r = vatan_unit(vselect(large, vset(1.0f), a) / vselect(large, a, vset(1.0f)));
+  return vcopysign(vselect(large, vcomplement(r), r), x);
+}
+// arcsin of |x|, or half of its complement where |x| > 1/2: arccos x = 2 arcsin sqrt((1 - x) / 2).
+V vf32 vasin_part(vf32 a, vi32 large) {
+  vf32 z = vselect(large, vfma(a, vset(-0.5f), vset(0.5f)), a * a);
+  vf32 s = vselect(large, vsqrt(z), a);
+  vf32 p = v_poly(z, z * z, 0x1.55555ep-3f, 0x1.332632p-4f, 0x1.70ce82p-5f, 0x1.b11502p-6f, 0x1.39fabap-5f);
+  return vfma(p * z, s, s);
+}
+V vf32 vasin(vf32 x) {
+  vf32 a = vabs(x);
+  vi32 large = a > 0.5f;
+  vf32 r = vasin_part(a, large);
+  return vcopysign(vselect(large, vcomplement(r + r), r), x);
+}
+V vf32 vacos(vf32 x) {
+  vf32 a = vabs(x);
+  vi32 large = a > 0.5f;
+  vf32 r = vasin_part(a, large);
+  vf32 far = vselect(x < 0.0f, 0x1.921fb6p+1f - (r + r + 0x1.777a5cp-24f), r + r);
+  return vselect(large, far, vcomplement(vcopysign(r, x)));
+}
+
+// e^x for -100 < x <= 0 where a result below 2^-126 may be 0.
+V vf32 vexp_negative(vf32 x) {
+  vf32 t = vfma(x, vset(0x1.715476p+0f), vset(0x1.8p23f));
+  vf32 n = t - 0x1.8p23f;
+  vf32 r = vfma(n, vset(-0x1.7f7d1cp-20f), vfma(n, vset(-0x1.62e4p-1f), x));
+  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
+  return vfma(p * r, r, r) * vfloat((vbits(t) - (0x4b400000 - 127)) << 23) + vfloat((vbits(t) - (0x4b400000 - 127)) << 23);
+}
+// Within 0.6 x times a polynomial of x^2; beyond it 1 - e^(x p(x)), whose exponent was fitted.
+V vf32 verf(vf32 x) {
+  vf32 a = vabs(x), z = x * x;
+  vf32 e = v_poly(z, z * z, -0x1.812746p-2f, 0x1.ce2ef2p-4f, -0x1.b81c6ep-6f, 0x1.54548ep-8f, -0x1.8b4ff8p-11f);
+  vf32 near = vfma(x * z, e, x * 0x1.20dd76p+0f);
   vf32 c = vselect(a > 4.0f, vset(4.0f), a);
+  vf32 p = v_poly(c, c * c, -0x1.20e054p+0f, -0x1.45c78ap-1f, -0x1.a94faep-4f, 0x1.583dc8p-6f, -0x1.d76372p-10f,
+                  -0x1.a31a5p-12f, 0x1.296452p-13f, -0x1.c579aap-17f);
+  vf32 far = vselect(x != x, x, 1.0f - vexp_negative(c * p));
+  return vcopysign(vselect(a < 0.6f, vabs(near), far), x);
+}
+// 1 - x p(x^2) within 1/2; beyond it e^(-x^2) q(t) / (x + 2), as vd_erfc_tail below. What x^2 loses in rounding goes into a factor.
+V vf32 verfc(vf32 x) {
+  vf32 a = vabs(x), z = x * x;
+  vf32 near = vfma(v_poly(z, z * z, 0x1.20dd74p+0f, -0x1.812732p-2f, 0x1.ce2522p-4f, -0x1.b667cep-6f, 0x1.35530ep-8f),
+                   vneg(x), vset(1.0f));
+  vf32 c = vselect(a > 10.2f, vset(10.2f), a);
   vf32 w = 1.0f / (c + 2.0f);
   vf32 t = (c - 2.0f) * w;
-  vf32 q = vfma(t, vset(-0x1.62ef9cp-11f), vset(-0x1.b787dep-11f));
-  q = vfma(q, t, vset(0x1.9559f4p-9f));
-  q = vfma(q, t, vset(0x1.a89da6p-8f));
-  q = vfma(q, t, vset(-0x1.606ebep-6f));
-  q = vfma(q, t, vset(-0x1.2a88e2p-5f));
-  q = vfma(q, t, vset(0x1.1e2deep-2f));
-  q = vfma(q, t, vset(-0x1.5fd386p-1f));
-  q = vfma(q, t, vset(0x1.058672p+0f));
-  vf32 far = 1.0f - vexp(vneg(c * c)) * q * w;
-  return vselect(a < 1.0f, vcopysign(near, x), vselect(x != x, x, vcopysign(far, x)));
+  vf32 q = v_poly(t, t * t, 0x1.058672p+0f, -0x1.5fd386p-1f, 0x1.1e2ddap-2f, -0x1.2a8b64p-5f, -0x1.60543ep-6f, 0x1.a9625ap-8f,
+                  0x1.8f49ccp-9f, -0x1.ce22c8p-11f, -0x1.170c6ap-11f, 0x1.a65e68p-14f);
+  vf32 h = c * c;
+#if TESSERA_FMA
+  vf32 lost = vfma(c, vneg(c), h);
+#else
+  // Squares of the upper 12 bits are exact.
+  vf32 upper = vfloat(vbits(c) & (int)0xfffff000), lower = c - upper;
+  vf32 lost = ((h - upper * upper) - 2.0f * upper * lower) - lower * lower;
+#endif
+  vf32 tail = vexp(vneg(h)) * (q * w * (lost + 1.0f));
+  tail = vselect(a > 10.2f, vset(0.0f), tail);
+  return vselect(a < 0.5f, near, vselect(x != x, x, vselect(x < 0.0f, 2.0f - tail, tail)));
 }
 
 // ---- series in f64, on half a vector each ----
@@ -350,21 +379,6 @@ V vd vd_tan(vd x) {
   return vselect(x == 0.0, x, r);
 }
 
-// |x|^y, then the cases that C's pow names.
-V vd vd_pow(vd x, vd y) {
-  vd a = vd_abs(x);
-  vd r = vd_exp2(y * vd_log_scaled(a, 0x1.71547652b82fep+0));
-  vd whole = vtrunc(y);
-  vl integer = whole == y;
-  vd half = y * 0.5;
-  vl odd = integer & (vtrunc(half) != half);
-  vl finite = vd_abs(y) < __builtin_inf();
-  r = vselect((vl)x < 0, vselect(odd & finite, -r, r), r);
-  r = vselect((x < 0.0) & (a < __builtin_inf()) & finite & ~integer, vsetd(__builtin_nan("")), r);
-  r = vselect((a == 1.0) & (y == y) & ~finite, vsetd(1.0), r);
-  return vselect((y == 0.0) | (x == 1.0), vsetd(1.0), r);
-}
-
 // Squares of f32 neither overflow nor vanish in f64.
 V vd vd_hypot(vd x, vd y) {
   vl infinite = (vd_abs(x) == __builtin_inf()) | (vd_abs(y) == __builtin_inf());
@@ -423,63 +437,9 @@ V vf32 vtan_short(vf32 x) {
     if (__builtin_expect(vany(~(vabs(x) < TESSERA_SHORT_ANGLE)), 0)) return v##name##_large(x); \
     return v##name##_short(x);                                                                \
   }
-TESSERA_UNARY(erfc)
-TESSERA_BINARY(pow)
 TESSERA_BINARY(hypot)
 TESSERA_TRIG(sin, __builtin_sin)
 TESSERA_TRIG(cos, __builtin_cos)
 TESSERA_TRIG(tan, __builtin_tan)
-
-// ---- division with remainder ----
-
-// Whether quotients of all lanes have at most 24 bits, so that f64 holds them and their products exactly.
-V int vdivides(vf32 a, vf32 b) { return vall((vabs(a) < vabs(b) * 0x1p24f) & (vabs(b) > 0x1p-100f)); }
-struct vd_division { vd quotient, rest; };
-// a = quotient b + rest, truncated; the rest has the sign of a.
-V vd_division vd_divide(vd a, vd b) {
-  vl inner = vd_abs(a) < vd_abs(b);
-  vd q = vselect(inner, vsetd(0.0), vtrunc(a / b));
-  vd r = vselect(inner, a, vfma(-q, b, a));
-  // The rounded quotient may be one too many.
-  vl over = (r != 0.0) & (((vl)r ^ (vl)a) < 0);
-  vd one = vd_sign(vsetd(1.0), (vd)((vl)a ^ (vl)b));
-  r = vselect(over, r + vd_sign(vd_abs(b), a), r);
-  return {vselect(over, q - one, q), vd_sign(vd_abs(r), a)};
-}
-#define TESSERA_DIVISION(name, scalar, expression)                                            \
-  __attribute__((noinline, cold, unused)) static vf32 v##name##_wide(vf32 a, vf32 b) {        \
-    for (int i = 0; i < VW; i++) a[i] = (float)scalar((double)a[i], (double)b[i]);            \
-    return a;                                                                                 \
-  }                                                                                           \
-  V vd vd_##name(vd a, vd b) {                                                                \
-    vd_division d = vd_divide(a, b);                                                          \
-    vl apart = (d.rest != 0.0) & ((d.rest < 0.0) != (b < 0.0));                               \
-    (void)apart;                                                                              \
-    return expression;                                                                        \
-  }                                                                                           \
-  V vf32 v##name(vf32 a, vf32 b) {                                                            \
-    if (__builtin_expect(!vdivides(a, b), 0)) return v##name##_wide(a, b);                    \
-    return vnarrow(vd_##name(vwiden_low(a), vwiden_low(b)), vd_##name(vwiden_high(a), vwiden_high(b))); \
-  }
-static inline double tessera_floor_mod(double a, double b) {
-  double r = __builtin_fmod(a, b);
-  if (r == 0) return b < 0 ? -0.0 : 0.0;
-  return (r < 0) != (b < 0) ? r + b : r;
-}
-static inline double tessera_floor_div(double a, double b) {
-  if (b == 0) return a / b;
-  double r = __builtin_fmod(a, b), q = (a - r) / b;
-  if (r != 0 && (b < 0) != (r < 0)) q -= 1;
-  if (q == 0) return __builtin_copysign(0.0, a / b);
-  double f = __builtin_floor(q);
-  return q - f > 0.5 ? f + 1 : f;
-}
-// C's fmod: exact, the sign of a. Python's remainder has the sign of b, and its quotient is rounded down.
-TESSERA_DIVISION(fmod, __builtin_fmod, d.rest)
-TESSERA_DIVISION(floor_mod, tessera_floor_mod,
-                 vselect(d.rest == 0.0, vd_sign(vsetd(0.0), b), vselect(apart, d.rest + b, d.rest)))
-TESSERA_DIVISION(floor_div, tessera_floor_div,
-                 vselect(d.quotient - vselect(apart, vsetd(1.0), vsetd(0.0)) == 0.0,
-                         vd_sign(vsetd(0.0), (vd)((vl)a ^ (vl)b)), d.quotient - vselect(apart, vsetd(1.0), vsetd(0.0))))
 
 #endif

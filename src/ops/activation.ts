@@ -191,15 +191,15 @@ defineActivation({
   },
 });
 
-/** log(1 + exp(x)) without overflow. */
-function softplusValue(x: Value): Value {
-  return ops.add(ops.maximum(x, 0), ops.log1p(ops.exp(ops.neg(ops.abs(x)))));
-}
-
 defineActivation({
   name: "mish",
   doc: "x × tanh(log(1 + exp(x))).",
-  body: (x) => ops.mul(x, ops.tanh(softplusValue(x))),
+  // With e = exp(x), tanh(log(1 + e)) = n / (n + 2) where n = e (e + 2); it is 1 in every dtype from x = 20 on.
+  body: (x) => {
+    const e = ops.exp(ops.minimum(x, 20));
+    const n = ops.mul(e, ops.add(e, 2));
+    return ops.mul(x, ops.div(n, ops.add(n, 2)));
+  },
   vjp: ({ grad }, self) => {
     const t = self.softplus().tanh();
     return grad.mul(t.add(self.mul(self.sigmoid()).mul(t.mul(t).neg().add(1))));

@@ -1,5 +1,6 @@
 /** Accuracy of `native/cpu/vec.h` against f64 mathematics, for every instruction set that this machine can run. */
 import assert from "node:assert/strict";
+import { digamma, erfinv, lgamma } from "../../src/loops/primitives.ts";
 import { CpuAllocator, type CpuBuffer } from "../../src/runtime/cpu/memory.ts";
 import { Library } from "../../src/runtime/cpu/library.ts";
 import { chooseIsa, type IsaTarget, readCpuFeatures } from "../../src/runtime/cpu/toolchain.ts";
@@ -47,7 +48,7 @@ const UNARY: Readonly<Record<string, { readonly exact: Unary; readonly ulp: numb
   sinh: { exact: Math.sinh, ulp: 3 },
   cosh: { exact: Math.cosh, ulp: 3 },
   erf: { exact: erf, ulp: 3 },
-  erfc: { exact: erfc, ulp: 1 },
+  erfc: { exact: erfc, ulp: 5 },
   exp2: { exact: (x) => 2 ** x, ulp: 3 },
   log2: { exact: Math.log2, ulp: 3 },
   log10: { exact: Math.log10, ulp: 3 },
@@ -60,6 +61,9 @@ const UNARY: Readonly<Record<string, { readonly exact: Unary; readonly ulp: numb
   atanh: { exact: Math.atanh, ulp: 3 },
   asin: { exact: Math.asin, ulp: 3 },
   acos: { exact: Math.acos, ulp: 3 },
+  lgamma_abs: { exact: (x) => lgamma(Math.abs(x)), ulp: 5 },
+  digamma_abs: { exact: (x) => digamma(Math.abs(x)), ulp: 3 },
+  erfinv: { exact: erfinv, ulp: 4 },
   sqrt: { exact: Math.sqrt, ulp: 0.5 },
   rsqrt: { exact: (x) => 1 / Math.sqrt(x), ulp: 2 },
   floor: { exact: Math.floor, ulp: 0 },
@@ -85,19 +89,37 @@ function floorDiv(x: number, y: number): number {
   return q - Math.floor(q) > 0.5 ? Math.floor(q) + 1 : Math.floor(q);
 }
 
+function logaddexp(x: number, y: number): number {
+  return x === y ? x + Math.LN2 : Math.max(x, y) + Math.log1p(Math.exp(-Math.abs(x - y)));
+}
+function nextafter(x: number, y: number): number {
+  if (Number.isNaN(x) || Number.isNaN(y)) return NaN;
+  if (x === y) return y;
+  if (x === 0) return y < 0 ? -(2 ** -149) : 2 ** -149;
+  const bits = new Int32Array(1), value = new Float32Array(bits.buffer);
+  value[0] = x;
+  bits[0] = (bits[0] ?? 0) + (x < y === x > 0 ? 1 : -1);
+  return value[0] ?? NaN;
+}
+
 const BINARY: Readonly<Record<string, { readonly exact: (x: number, y: number) => number; readonly ulp: number }>> = {
   pow: { exact: pow, ulp: 1 },
   atan2: { exact: Math.atan2, ulp: 3 },
+  logaddexp_abs: { exact: (x, y) => logaddexp(Math.abs(x), Math.abs(y)), ulp: 3 },
   hypot: { exact: Math.hypot, ulp: 1 },
   floor_mod: { exact: floorMod, ulp: 0.51 },
   floor_div: { exact: floorDiv, ulp: 0.51 },
   fmod: { exact: (x, y) => x % y, ulp: 0 },
+  nextafter: { exact: nextafter, ulp: 0 },
   max: { exact: (x, y) => Number.isNaN(x) || Number.isNaN(y) ? NaN : x > y ? x : y, ulp: 0 },
   min: { exact: (x, y) => Number.isNaN(x) || Number.isNaN(y) ? NaN : x < y ? x : y, ulp: 0 },
 };
 
 const SOURCE = `#include "abi.h"
 #include "vec.h"
+V vf32 vlgamma_abs(vf32 x) { return vlgamma_positive(vabs(x)); }
+V vf32 vdigamma_abs(vf32 x) { return vdigamma_positive(vabs(x)); }
+V vf32 vlogaddexp_abs(vf32 x, vf32 y) { return vlogaddexp(vabs(x), vabs(y)); }
 #define UNARY(name) TESSERA_EXPORT void k_##name(void** a) { \\
   const float* x = (const float*)a[1]; float* y = (float*)a[2]; long n = tessera_long(a[3]), i = 0; \\
   for (; i + VW <= n; i += VW) vstore(y + i, v##name(vload(x + i))); \\

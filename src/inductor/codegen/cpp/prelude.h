@@ -393,11 +393,18 @@ TSR double tsr_lgamma_d(double x) { return __builtin_lgamma(x); }
   TSR double name(double x) { return call(x); }                                                            \
   TSR vf32 name(vf32 x) { return vector(x); }                                                              \
   TSR vd2 name(vd2 x) { for (int i = 0; i < VH; i++) { x.a[i] = call(x.a[i]); x.b[i] = call(x.b[i]); } return x; }
-#define TSR_SLOW1(name, call)                                                                              \
-  TSR float name(float x) { return (float)call((double)x); }                                               \
-  TSR double name(double x) { return call(x); }                                                            \
-  TSR vf32 name(vf32 x) { for (int i = 0; i < VW; i++) x[i] = (float)call((double)x[i]); return x; }       \
-  TSR vd2 name(vd2 x) { for (int i = 0; i < VH; i++) { x.a[i] = call(x.a[i]); x.b[i] = call(x.b[i]); } return x; }
+// Lanes that are not positive go to the scalar function.
+#define TSR_POSITIVE(name, vector, call)                                                                   \
+  __attribute__((noinline, cold, unused)) static vf32 name##_any(vf32 x, vf32 y) {                         \
+    for (int i = 0; i < VW; i++) if (!(x[i] > 0)) y[i] = (float)call((double)x[i]);                        \
+    return y;                                                                                              \
+  }                                                                                                        \
+  TSR vf32 name(vf32 x) {                                                                                  \
+    const vf32 y = vector(x);                                                                              \
+    return __builtin_expect(vall(x > 0.0f), 1) ? y : name##_any(x, y);                                     \
+  }
+TSR_POSITIVE(tsr_vlgamma, vlgamma_positive, tsr_lgamma_d)
+TSR_POSITIVE(tsr_vdigamma, vdigamma_positive, tsr_digamma_d)
 #define TSR_FAST2(name, vector, call)                                                                      \
   TSR float name(float x, float y) { return (float)call((double)x, (double)y); }                           \
   TSR double name(double x, double y) { return call(x, y); }                                               \
@@ -430,9 +437,9 @@ TSR_FAST1(tsr_sigmoid, vsigmoid, tsr_sigmoid_d)
 TSR_FAST1(tsr_asinh, vasinh, __builtin_asinh)
 TSR_FAST1(tsr_acosh, vacosh, __builtin_acosh)
 TSR_FAST1(tsr_atanh, vatanh, __builtin_atanh)
-TSR_SLOW1(tsr_lgamma, tsr_lgamma_d)
-TSR_SLOW1(tsr_digamma, tsr_digamma_d)
-TSR_SLOW1(tsr_erfinv, tsr_erfinv_d)
+TSR_FAST1(tsr_lgamma, tsr_vlgamma, tsr_lgamma_d)
+TSR_FAST1(tsr_digamma, tsr_vdigamma, tsr_digamma_d)
+TSR_FAST1(tsr_erfinv, verfinv, tsr_erfinv_d)
 TSR_FAST2(tsr_atan2, vatan2, __builtin_atan2)
 TSR_FAST2(tsr_pow, vpow, tsr_pow_d)
 TSR_FAST2(tsr_hypot, vhypot, __builtin_hypot)
@@ -442,7 +449,7 @@ TSR_FAST2(tsr_ftrunc_mod, vfmod, __builtin_fmod)
 TSR_SLOW2(tsr_copysign_d2, __builtin_copysign)
 TSR float tsr_nextafter(float a, float b) { return __builtin_nextafterf(a, b); }
 TSR double tsr_nextafter(double a, double b) { return __builtin_nextafter(a, b); }
-TSR vf32 tsr_nextafter(vf32 a, vf32 b) { for (int i = 0; i < VW; i++) a[i] = __builtin_nextafterf(a[i], b[i]); return a; }
+TSR vf32 tsr_nextafter(vf32 a, vf32 b) { return vnextafter(a, b); }
 TSR vd2 tsr_nextafter(vd2 a, vd2 b) { for (int i = 0; i < VH; i++) { a.a[i] = __builtin_nextafter(a.a[i], b.a[i]); a.b[i] = __builtin_nextafter(a.b[i], b.b[i]); } return a; }
 TSR float tsr_sqrt(float x) { return __builtin_sqrtf(x); }
 TSR double tsr_sqrt(double x) { return __builtin_sqrt(x); }
@@ -510,7 +517,7 @@ TSR double tsr_logaddexp(double a, double b) {
   return tsr_maximum(a, b) + __builtin_log1p(__builtin_exp(-__builtin_fabs(a - b)));
 }
 TSR float tsr_logaddexp(float a, float b) { return (float)tsr_logaddexp((double)a, (double)b); }
-TSR vf32 tsr_logaddexp(vf32 a, vf32 b) { for (int i = 0; i < VW; i++) a[i] = tsr_logaddexp(a[i], b[i]); return a; }
+TSR vf32 tsr_logaddexp(vf32 a, vf32 b) { return vlogaddexp(a, b); }
 TSR vd2 tsr_logaddexp(vd2 a, vd2 b) { for (int i = 0; i < VH; i++) { a.a[i] = tsr_logaddexp((double)a.a[i], (double)b.a[i]); a.b[i] = tsr_logaddexp((double)a.b[i], (double)b.b[i]); } return a; }
 
 // ---- bits ----
