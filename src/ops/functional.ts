@@ -377,6 +377,15 @@ export interface TensorMethods<T> {
   celu_(alpha?: Scalar): T;
   /** Interleaves groups of channels. */
   channelShuffle(groups: Size): T;
+  /** The triangular factor of symmetric positive definite matrices. */
+  cholesky(options?: { upper?: boolean }): T;
+  cholesky(upper?: boolean): T;
+  /** The inverse of the matrices whose Cholesky factor is self. */
+  choleskyInverse(options?: { upper?: boolean }): T;
+  choleskyInverse(upper?: boolean): T;
+  /** X with A X = self, where input2 is the Cholesky factor of A. */
+  choleskySolve(input2: T | Scalar, options?: { upper?: boolean }): T;
+  choleskySolve(input2: T | Scalar, upper?: boolean): T;
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   chunk(chunks: Size, options?: { dim?: Size }): T[];
   chunk(chunks: Size, dim?: Size): T[];
@@ -404,6 +413,8 @@ export interface TensorMethods<T> {
   clamp_(min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(options?: { memoryFormat?: string | null }): T;
+  /** The cofactors of square matrices: the gradient of the determinant, also where it is 0. */
+  cofactorMatrix(): T;
   /** Patches added up to the image that they came from. */
   col2im(
     outputSize: Size | readonly Size[],
@@ -479,6 +490,8 @@ export interface TensorMethods<T> {
   deg2rad(): T;
   /** Degrees to radians. */
   deg2rad_(): T;
+  /** The determinant of square matrices. */
+  det(): T;
   /** A view through which no gradient flows. */
   detach(): T;
   /** A copy of what detach() shows. */
@@ -851,6 +864,8 @@ export interface TensorMethods<T> {
   indexSelect(dim: Size, index: T | Scalar): T;
   /** Sums products over the last dimension of both tensors. */
   inner(other: T | Scalar): T;
+  /** The inverse of square matrices. */
+  inverse(): T;
   /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
   isclose(other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): T;
   isclose(other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
@@ -921,13 +936,38 @@ export interface TensorMethods<T> {
   liftFresh(): T;
   /** A fresh copy of a constant of the program. */
   liftFreshCopy(): T;
+  /** The triangular factor of symmetric positive definite matrices. */
+  linalgCholesky(options?: { upper?: boolean }): T;
+  /** The triangular factor of symmetric positive definite matrices, and for each the first minor that is not positive. */
+  linalgCholeskyEx(options?: { upper?: boolean; checkErrors?: boolean }): [T, T];
+  /** The condition of matrices in the p-norm, by default the ratio of the extreme singular values. */
+  linalgCond(options?: { p?: Scalar | null }): T;
+  linalgCond(p?: Scalar | null): T;
+  linalgCond(p: string): T;
   /** The cross product of vectors of 3 elements along dim. */
   linalgCross(other: T | Scalar, options?: { dim?: Size }): T;
+  /** Eigenvalues (ascending) and eigenvectors (columns) of symmetric matrices, of which one half is read. */
+  linalgEigh(options?: { UPLO?: string }): [T, T];
+  linalgEigh(UPLO?: string): [T, T];
+  /** Eigenvalues of symmetric matrices, ascending. */
+  linalgEigvalsh(options?: { UPLO?: string }): T;
+  linalgEigvalsh(UPLO?: string): T;
+  /** The X of least norm that makes |self X - b| least, the squared distances, ranks, and singular values. */
+  linalgLstsq(b: T | Scalar, options?: { rcond?: number | null; driver?: string | null }): [T, T, T, T];
+  linalgLstsq(b: T | Scalar, rcond?: number | null, options?: { driver?: string | null }): [T, T, T, T];
+  /** The exponential of square matrices. */
+  linalgMatrixExp(): T;
   /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
   linalgMatrixNorm(ord: Scalar, options?: { dim?: readonly Size[]; keepdim?: boolean; dtype?: DType | null }): T;
   linalgMatrixNorm(ord: Scalar, dim?: readonly Size[], keepdim?: boolean, options?: { dtype?: DType | null }): T;
   linalgMatrixNorm(options?: { ord?: string; dim?: readonly Size[]; keepdim?: boolean; dtype?: DType | null }): T;
   linalgMatrixNorm(ord?: string, dim?: readonly Size[], keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The n-th power of square matrices; a negative one is of the inverse. */
+  linalgMatrixPower(n: Size): T;
+  /** The number of singular values above tol. */
+  linalgMatrixRank(tol: number, options?: { hermitian?: boolean }): T;
+  linalgMatrixRank(tol: number, hermitian?: boolean): T;
+  linalgMatrixRank(options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): T;
   /** The norm of a vector or a matrix; without an order the vector norm of all elements. */
   linalgNorm(
     options?: { ord?: Scalar | null; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
@@ -948,6 +988,13 @@ export interface TensorMethods<T> {
     keepdim?: boolean,
     options?: { dtype?: DType | null },
   ): T;
+  /** The pseudo-inverse; singular values up to rcond times the largest count as 0. */
+  linalgPinv(rcond: number, options?: { hermitian?: boolean }): T;
+  linalgPinv(rcond: number, hermitian?: boolean): T;
+  linalgPinv(options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): T;
+  linalgPinv(options?: { atol?: T | Scalar | null; rtol?: T | Scalar | null; hermitian?: boolean }): T;
+  /** X with self X = B (or, not left, X self = B) for triangular self. */
+  linalgSolveTriangular(B: T | Scalar, options: { upper: boolean; left?: boolean; unitriangular?: boolean }): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   linalgVectorNorm(
     options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
@@ -985,6 +1032,8 @@ export interface TensorMethods<T> {
   logaddexp2(other: T | Scalar): T;
   /** log of the running sums of exp(self) along dim, without overflow. */
   logcumsumexp(dim: Size): T;
+  /** The logarithm of the determinant; NaN where that is negative. */
+  logdet(): T;
   /** Whether both are not 0. */
   logicalAnd(other: T | Scalar): T;
   /** Whether both are not 0. */
@@ -1016,6 +1065,8 @@ export interface TensorMethods<T> {
   /** Whether self is less than other, element by element. */
   lt_(other: T | Scalar): T;
   lt_(other: Scalar): T;
+  /** X with A X = self, from the factors of A. */
+  luSolve(LUData: T | Scalar, LUPivots: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   mH(): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
@@ -1034,8 +1085,12 @@ export interface TensorMethods<T> {
   maskedSelect(mask: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(other: T | Scalar): T;
+  /** The exponential of square matrices. */
+  matrixExp(): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   matrixH(): T;
+  /** The n-th power of square matrices; a negative one is of the inverse. */
+  matrixPower(n: Size): T;
   /** The largest element; NaN if there is one. Equals share the gradient. */
   max(): T;
   max(dim: Size, options?: { keepdim?: boolean }): [T, T];
@@ -1333,6 +1388,9 @@ export interface TensorMethods<T> {
   permute(dims: readonly Size[]): T;
   /** A copy of what permute() shows. */
   permuteCopy(dims: readonly Size[]): T;
+  /** The pseudo-inverse. */
+  pinverse(options?: { rcond?: number }): T;
+  pinverse(rcond?: number): T;
   /** [..., C·r², H, W] to [..., C, H·r, W·r]. */
   pixelShuffle(upscaleFactor: Size): T;
   /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
@@ -1353,12 +1411,17 @@ export interface TensorMethods<T> {
   prod(options?: { dtype?: DType | null }): T;
   prod(dim: Size, options?: { keepdim?: boolean; dtype?: DType | null }): T;
   prod(dim: Size, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The pseudo-inverse; singular values up to max(atol, rtol · largest) count as 0. One tolerance, or one a matrix. */
+  pseudoInverse(atol: T | Scalar, rtol: T | Scalar): T;
   /** self with elements of source written (or added) at flat positions. */
   put(index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
   put(index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
   /** self with elements of source written (or added) at flat positions. */
   put_(index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
   put_(index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
+  /** A = Q R, reduced or complete. */
+  qr(options?: { some?: boolean }): [T, T];
+  qr(some?: boolean): [T, T];
   /** The q-quantile along dim, interpolated between neighbours. */
   quantile(q: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean; interpolation?: string }): T;
   quantile(q: T | Scalar, dim?: Size | null, keepdim?: boolean, options?: { interpolation?: string }): T;
@@ -1552,6 +1615,8 @@ export interface TensorMethods<T> {
   /** self with src in the place of slice(dim, start, end, step). */
   sliceScatter(src: T | Scalar, options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size }): T;
   sliceScatter(src: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
+  /** The determinant's sign and the logarithm of its size. */
+  slogdet(): [T, T];
   /** Quadratic where the difference is below beta, linear beyond. */
   smoothL1Loss(target: T | Scalar, options?: { reduction?: Size; beta?: number }): T;
   smoothL1Loss(target: T | Scalar, reduction?: Size, beta?: number): T;
@@ -1654,6 +1719,9 @@ export interface TensorMethods<T> {
   sum(dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** self summed over the dimensions along which a tensor of the given size was broadcast to it: undoes broadcasting. */
   sumToSize(size: readonly Size[]): T;
+  /** self = U diag(S) Vᵀ; without compute_uv, U and V are zeros. */
+  svd(options?: { some?: boolean; computeUv?: boolean }): [T, T, T];
+  svd(some?: boolean, computeUv?: boolean): [T, T, T];
   /** Singular values in descending order. */
   svdvals(): T;
   /** A view with dimensions axis0 and axis1 exchanged. */
@@ -1726,6 +1794,9 @@ export interface TensorMethods<T> {
   transpose(dim0: Size, dim1: Size): T;
   /** A copy of what transpose() shows. */
   transposeCopy(dim0: Size, dim1: Size): T;
+  /** X with A X = self for triangular A, and a copy of A. */
+  triangularSolve(A: T | Scalar, options?: { upper?: boolean; transpose?: boolean; unitriangular?: boolean }): [T, T];
+  triangularSolve(A: T | Scalar, upper?: boolean, transpose?: boolean, unitriangular?: boolean): [T, T];
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril(options?: { diagonal?: Size }): T;
   tril(diagonal?: Size): T;
@@ -2328,6 +2399,8 @@ export interface Functional<T = TensorValue> {
   asinh(self: T | Scalar): T;
   /** The inverse hyperbolic sine. */
   asinh_(self: T | Scalar): T;
+  /** value, if info is 0 everywhere; raises otherwise. */
+  assertRegular(value: T | Scalar, info: T | Scalar, name: string): T;
   /** The inverse tangent. */
   atan(self: T | Scalar): T;
   /** The angle of the point (other, self), in (-π, π]. */
@@ -2594,8 +2667,19 @@ export interface Functional<T = TensorValue> {
   /** x where it is positive, else alpha × (exp(x / alpha) - 1). */
   celu_(self: T | Scalar, options?: { alpha?: Scalar }): T;
   celu_(self: T | Scalar, alpha?: Scalar): T;
+  /** The product of a chain of matrices; the first and the last may be vectors. */
+  chainMatmul(matrices: readonly T[]): T;
   /** Interleaves groups of channels. */
   channelShuffle(self: T | Scalar, groups: Size): T;
+  /** The triangular factor of symmetric positive definite matrices. */
+  cholesky(self: T | Scalar, options?: { upper?: boolean }): T;
+  cholesky(self: T | Scalar, upper?: boolean): T;
+  /** The inverse of the matrices whose Cholesky factor is self. */
+  choleskyInverse(self: T | Scalar, options?: { upper?: boolean }): T;
+  choleskyInverse(self: T | Scalar, upper?: boolean): T;
+  /** X with A X = self, where input2 is the Cholesky factor of A. */
+  choleskySolve(self: T | Scalar, input2: T | Scalar, options?: { upper?: boolean }): T;
+  choleskySolve(self: T | Scalar, input2: T | Scalar, upper?: boolean): T;
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   chunk(self: T | Scalar, chunks: Size, options?: { dim?: Size }): T[];
   chunk(self: T | Scalar, chunks: Size, dim?: Size): T[];
@@ -2623,6 +2707,8 @@ export interface Functional<T = TensorValue> {
   clamp_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(self: T | Scalar, options?: { memoryFormat?: string | null }): T;
+  /** The cofactors of square matrices: the gradient of the determinant, also where it is 0. */
+  cofactorMatrix(self: T | Scalar): T;
   /** Patches added up to the image that they came from. */
   col2im(
     self: T | Scalar,
@@ -2975,6 +3061,8 @@ export interface Functional<T = TensorValue> {
   deg2rad(self: T | Scalar): T;
   /** Degrees to radians. */
   deg2rad_(self: T | Scalar): T;
+  /** The determinant of square matrices. */
+  det(self: T | Scalar): T;
   /** A view through which no gradient flows. */
   detach(self: T | Scalar): T;
   /** A copy of what detach() shows. */
@@ -3347,6 +3435,8 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** distances where every rank is full, else nothing. */
+  fullRankOnly(distances: T | Scalar, ranks: T | Scalar, full: Size): T;
   /** At each place of index, the element of self at the same place but with the position along dim that index names. */
   gather(self: T | Scalar, dim: Size, index: T | Scalar, options?: { sparseGrad?: boolean }): T;
   /** The greatest common divisor. */
@@ -3595,6 +3685,8 @@ export interface Functional<T = TensorValue> {
     eps: number,
     cudnnEnabled: boolean,
   ): T;
+  /** The inverse of square matrices. */
+  inverse(self: T | Scalar): T;
   /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
   isclose(self: T | Scalar, other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): T;
   isclose(self: T | Scalar, other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
@@ -3683,8 +3775,52 @@ export interface Functional<T = TensorValue> {
   liftFresh(self: T | Scalar): T;
   /** A fresh copy of a constant of the program. */
   liftFreshCopy(self: T | Scalar): T;
+  /** The triangular factor of symmetric positive definite matrices. */
+  linalgCholesky(self: T | Scalar, options?: { upper?: boolean }): T;
+  /** The triangular factor of symmetric positive definite matrices, and for each the first minor that is not positive. */
+  linalgCholeskyEx(self: T | Scalar, options?: { upper?: boolean; checkErrors?: boolean }): [T, T];
+  /** The condition of matrices in the p-norm, by default the ratio of the extreme singular values. */
+  linalgCond(self: T | Scalar, options?: { p?: Scalar | null }): T;
+  linalgCond(self: T | Scalar, p?: Scalar | null): T;
+  linalgCond(self: T | Scalar, p: string): T;
   /** The cross product of vectors of 3 elements along dim. */
   linalgCross(self: T | Scalar, other: T | Scalar, options?: { dim?: Size }): T;
+  /** The determinant of square matrices. */
+  linalgDet(A: T | Scalar): T;
+  /** The diagonal of the last two dimensions, as a view. */
+  linalgDiagonal(A: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  /** Eigenvalues (ascending) and eigenvectors (columns) of symmetric matrices, of which one half is read. */
+  linalgEigh(self: T | Scalar, options?: { UPLO?: string }): [T, T];
+  linalgEigh(self: T | Scalar, UPLO?: string): [T, T];
+  /** Eigenvalues of symmetric matrices, ascending. */
+  linalgEigvalsh(self: T | Scalar, options?: { UPLO?: string }): T;
+  linalgEigvalsh(self: T | Scalar, UPLO?: string): T;
+  /** The inverse of square matrices. */
+  linalgInv(A: T | Scalar): T;
+  /** The inverse of square matrices, and for each the first zero pivot. */
+  linalgInvEx(A: T | Scalar, options?: { checkErrors?: boolean }): [T, T];
+  /** The X of least norm that makes |self X - b| least, the squared distances, ranks, and singular values. */
+  linalgLstsq(
+    self: T | Scalar,
+    b: T | Scalar,
+    options?: { rcond?: number | null; driver?: string | null },
+  ): [T, T, T, T];
+  linalgLstsq(
+    self: T | Scalar,
+    b: T | Scalar,
+    rcond?: number | null,
+    options?: { driver?: string | null },
+  ): [T, T, T, T];
+  /** P, L and U with A = P L U; without pivots P is empty. */
+  linalgLu(A: T | Scalar, options?: { pivot?: boolean }): [T, T, T];
+  /** L and U in one matrix, and the rows exchanged. */
+  linalgLuFactor(A: T | Scalar, options?: { pivot?: boolean }): [T, T];
+  /** L and U in one matrix, the rows exchanged, and the first zero pivot. */
+  linalgLuFactorEx(A: T | Scalar, options?: { pivot?: boolean; checkErrors?: boolean }): [T, T, T];
+  /** X with A X = B (or X A = B, or A transposed), from the factors of A. */
+  linalgLuSolve(LU: T | Scalar, pivots: T | Scalar, B: T | Scalar, options?: { left?: boolean; adjoint?: boolean }): T;
+  /** The exponential of square matrices. */
+  linalgMatrixExp(self: T | Scalar): T;
   /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
   linalgMatrixNorm(
     self: T | Scalar,
@@ -3709,6 +3845,18 @@ export interface Functional<T = TensorValue> {
     keepdim?: boolean,
     options?: { dtype?: DType | null },
   ): T;
+  /** The n-th power of square matrices; a negative one is of the inverse. */
+  linalgMatrixPower(self: T | Scalar, n: Size): T;
+  /** The number of singular values above tol. */
+  linalgMatrixRank(self: T | Scalar, tol: number, options?: { hermitian?: boolean }): T;
+  linalgMatrixRank(self: T | Scalar, tol: number, hermitian?: boolean): T;
+  linalgMatrixRank(self: T | Scalar, options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): T;
+  linalgMatrixRank(
+    input: T | Scalar,
+    options?: { atol?: T | Scalar | null; rtol?: T | Scalar | null; hermitian?: boolean },
+  ): T;
+  /** The product of a chain of matrices; the first and the last may be vectors. */
+  linalgMultiDot(tensors: readonly T[]): T;
   /** The norm of a vector or a matrix; without an order the vector norm of all elements. */
   linalgNorm(
     self: T | Scalar,
@@ -3733,8 +3881,38 @@ export interface Functional<T = TensorValue> {
     keepdim?: boolean,
     options?: { dtype?: DType | null },
   ): T;
+  /** The pseudo-inverse; singular values up to rcond times the largest count as 0. */
+  linalgPinv(self: T | Scalar, rcond: number, options?: { hermitian?: boolean }): T;
+  linalgPinv(self: T | Scalar, rcond: number, hermitian?: boolean): T;
+  linalgPinv(self: T | Scalar, options?: { atol?: number | null; rtol?: number | null; hermitian?: boolean }): T;
+  linalgPinv(
+    self: T | Scalar,
+    options?: { atol?: T | Scalar | null; rtol?: T | Scalar | null; hermitian?: boolean },
+  ): T;
+  /** A = Q R with orthonormal columns of Q and upper triangular R. */
+  linalgQr(A: T | Scalar, options?: { mode?: string }): [T, T];
+  linalgQr(A: T | Scalar, mode?: string): [T, T];
+  /** The determinant's sign and the logarithm of its size. */
+  linalgSlogdet(A: T | Scalar): [T, T];
+  /** X with A X = B (or, not left, X A = B). */
+  linalgSolve(A: T | Scalar, B: T | Scalar, options?: { left?: boolean }): T;
+  /** X with A X = B (or, not left, X A = B), and for each A the first zero pivot. */
+  linalgSolveEx(A: T | Scalar, B: T | Scalar, options?: { left?: boolean; checkErrors?: boolean }): [T, T];
+  /** X with self X = B (or, not left, X self = B) for triangular self. */
+  linalgSolveTriangular(
+    self: T | Scalar,
+    B: T | Scalar,
+    options: { upper: boolean; left?: boolean; unitriangular?: boolean },
+  ): T;
+  /** A = U diag(S) Vh, with singular values in descending order. */
+  linalgSvd(A: T | Scalar, options?: { fullMatrices?: boolean; driver?: string | null }): [T, T, T];
+  linalgSvd(A: T | Scalar, fullMatrices?: boolean, options?: { driver?: string | null }): [T, T, T];
   /** Singular values in descending order. */
   linalgSvdvals(A: T | Scalar, options?: { driver?: string | null }): T;
+  /** Powers 0 to N - 1 of the elements, along a new last dimension. */
+  linalgVander(x: T | Scalar, options?: { N?: Size | null }): T;
+  /** Inner products of vectors along dim; those of complex x are conjugated. */
+  linalgVecdot(x: T | Scalar, y: T | Scalar, options?: { dim?: Size }): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   linalgVectorNorm(
     self: T | Scalar,
@@ -3784,6 +3962,8 @@ export interface Functional<T = TensorValue> {
   logaddexp2(self: T | Scalar, other: T | Scalar): T;
   /** log of the running sums of exp(self) along dim, without overflow. */
   logcumsumexp(self: T | Scalar, dim: Size): T;
+  /** The logarithm of the determinant; NaN where that is negative. */
+  logdet(self: T | Scalar): T;
   /** Whether both are not 0. */
   logicalAnd(self: T | Scalar, other: T | Scalar): T;
   /** Whether both are not 0. */
@@ -3843,6 +4023,15 @@ export interface Functional<T = TensorValue> {
   /** Whether self is less than other, element by element. */
   lt_(self: T | Scalar, other: T | Scalar): T;
   lt_(self: T | Scalar, other: Scalar): T;
+  /** X with A X = self, from the factors of A. */
+  luSolve(self: T | Scalar, LUData: T | Scalar, LUPivots: T | Scalar): T;
+  /** P, L and U with A = P L U; empty where not wanted. */
+  luUnpack(
+    LUData: T | Scalar,
+    LUPivots: T | Scalar,
+    options?: { unpackData?: boolean; unpackPivots?: boolean },
+  ): [T, T, T];
+  luUnpack(LUData: T | Scalar, LUPivots: T | Scalar, unpackData?: boolean, unpackPivots?: boolean): [T, T, T];
   /** A view with the last two dimensions exchanged: matrices transposed. */
   mH(self: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
@@ -3869,8 +4058,12 @@ export interface Functional<T = TensorValue> {
   maskedSelect(self: T | Scalar, mask: T | Scalar): T;
   /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
   matmul(self: T | Scalar, other: T | Scalar): T;
+  /** The exponential of square matrices. */
+  matrixExp(self: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   matrixH(self: T | Scalar): T;
+  /** The n-th power of square matrices; a negative one is of the inverse. */
+  matrixPower(self: T | Scalar, n: Size): T;
   /** The largest element; NaN if there is one. Equals share the gradient. */
   max(self: T | Scalar): T;
   max(self: T | Scalar, dim: Size, options?: { keepdim?: boolean }): [T, T];
@@ -4389,6 +4582,8 @@ export interface Functional<T = TensorValue> {
   /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
   pdist(self: T | Scalar, options?: { p?: number }): T;
   pdist(self: T | Scalar, p?: number): T;
+  /** The matrix that undoes row exchanges: A = P L U. */
+  permutationMatrix(pivots: T | Scalar, rows: Size, dtype: DType): T;
   /** A view whose dimension i is dimension dims[i] of self. */
   permute(self: T | Scalar, dims: readonly Size[]): T;
   /** A copy of what permute() shows. */
@@ -4421,6 +4616,9 @@ export interface Functional<T = TensorValue> {
   pickClassGrad(grad: T | Scalar, target: T | Scalar, classes: Size, ignoreIndex: Size): T;
   /** The weight of each target's class; 0 where the target is ignored. */
   pickWeight(weight: T | Scalar, target: T | Scalar, ignoreIndex: Size): T;
+  /** The pseudo-inverse. */
+  pinverse(self: T | Scalar, options?: { rcond?: number }): T;
+  pinverse(self: T | Scalar, rcond?: number): T;
   /** [..., C·r², H, W] to [..., C, H·r, W·r]. */
   pixelShuffle(self: T | Scalar, upscaleFactor: Size): T;
   /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
@@ -4455,12 +4653,17 @@ export interface Functional<T = TensorValue> {
   prod(self: T | Scalar, options?: { dtype?: DType | null }): T;
   prod(self: T | Scalar, dim: Size, options?: { keepdim?: boolean; dtype?: DType | null }): T;
   prod(self: T | Scalar, dim: Size, keepdim?: boolean, options?: { dtype?: DType | null }): T;
+  /** The pseudo-inverse; singular values up to max(atol, rtol · largest) count as 0. One tolerance, or one a matrix. */
+  pseudoInverse(self: T | Scalar, atol: T | Scalar, rtol: T | Scalar): T;
   /** self with elements of source written (or added) at flat positions. */
   put(self: T | Scalar, index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
   put(self: T | Scalar, index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
   /** self with elements of source written (or added) at flat positions. */
   put_(self: T | Scalar, index: T | Scalar, source: T | Scalar, options?: { accumulate?: boolean }): T;
   put_(self: T | Scalar, index: T | Scalar, source: T | Scalar, accumulate?: boolean): T;
+  /** A = Q R, reduced or complete. */
+  qr(self: T | Scalar, options?: { some?: boolean }): [T, T];
+  qr(self: T | Scalar, some?: boolean): [T, T];
   /** The q-quantile along dim, interpolated between neighbours. */
   quantile(
     self: T | Scalar,
@@ -4825,6 +5028,8 @@ export interface Functional<T = TensorValue> {
     options?: { dim?: Size; start?: Size | null; end?: Size | null; step?: Size },
   ): T;
   sliceScatter(self: T | Scalar, src: T | Scalar, dim?: Size, start?: Size | null, end?: Size | null, step?: Size): T;
+  /** The determinant's sign and the logarithm of its size. */
+  slogdet(self: T | Scalar): [T, T];
   /** Quadratic where the difference is below beta, linear beyond. */
   smoothL1Loss(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; beta?: number }): T;
   smoothL1Loss(self: T | Scalar, target: T | Scalar, reduction?: Size, beta?: number): T;
@@ -4842,6 +5047,10 @@ export interface Functional<T = TensorValue> {
   /** x moved towards 0 by lambd; 0 within lambd of 0. */
   softshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
   softshrink(self: T | Scalar, lambd?: Scalar): T;
+  /** X with A X = B, and for each A the first zero pivot (0: none). A and B have one batch. */
+  solveSquare(A: T | Scalar, B: T | Scalar): [T, T];
+  /** X with A X = B for triangular A, of which one half is read. A and B have one batch. */
+  solveTriangular(A: T | Scalar, B: T | Scalar, upper: boolean, unitriangular: boolean): T;
   /** Sorts along a dimension; also the positions that the elements had. */
   sort(self: T | Scalar, options?: { dim?: Size; descending?: boolean }): [T, T];
   sort(self: T | Scalar, dim?: Size, descending?: boolean): [T, T];
@@ -4951,6 +5160,9 @@ export interface Functional<T = TensorValue> {
   sum(self: T | Scalar, dim: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** self summed over the dimensions along which a tensor of the given size was broadcast to it: undoes broadcasting. */
   sumToSize(self: T | Scalar, size: readonly Size[]): T;
+  /** self = U diag(S) Vᵀ; without compute_uv, U and V are zeros. */
+  svd(self: T | Scalar, options?: { some?: boolean; computeUv?: boolean }): [T, T, T];
+  svd(self: T | Scalar, some?: boolean, computeUv?: boolean): [T, T, T];
   /** Singular values in descending order. */
   svdvals(self: T | Scalar): T;
   /** A view with dimensions axis0 and axis1 exchanged. */
@@ -5049,6 +5261,19 @@ export interface Functional<T = TensorValue> {
   /** The integral along dim by the trapezoidal rule, at the points x. */
   trapz(y: T | Scalar, x: T | Scalar, options?: { dim?: Size }): T;
   trapz(y: T | Scalar, options?: { dx?: Scalar; dim?: Size }): T;
+  /** X with A X = self for triangular A, and a copy of A. */
+  triangularSolve(
+    self: T | Scalar,
+    A: T | Scalar,
+    options?: { upper?: boolean; transpose?: boolean; unitriangular?: boolean },
+  ): [T, T];
+  triangularSolve(
+    self: T | Scalar,
+    A: T | Scalar,
+    upper?: boolean,
+    transpose?: boolean,
+    unitriangular?: boolean,
+  ): [T, T];
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril(self: T | Scalar, options?: { diagonal?: Size }): T;
   tril(self: T | Scalar, diagonal?: Size): T;

@@ -6,7 +6,8 @@
  */
 import { shapeToText, type Size, sizeMin } from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
-import { hostArray, hostShape, readHost } from "./host_axis.ts";
+import { hostShape } from "./host_axis.ts";
+import { batchOf, hostResult, matricesResult, Matrix, readMatrices } from "./matrices.ts";
 
 function checked(
   where: string,
@@ -62,42 +63,43 @@ function orthogonalize(a: Float64Array[], v: Float64Array[]): void {
   }
 }
 
+/** A = U diag(s) Vh of one matrix; singular values descend, vectors of a singular value 0 are 0 on the longer side. */
+export function thinDecomposition(
+  matrix: Matrix,
+): { readonly u: Matrix; readonly s: number[]; readonly vh: Matrix } {
+  const { rows, columns } = matrix;
+  const k = Math.min(rows, columns), long = Math.max(rows, columns);
+  const isTall = rows >= columns;
+  const a = Array.from(
+    { length: k },
+    (_, j) => Float64Array.from({ length: long }, (_, i) => isTall ? matrix.at(i, j) : matrix.at(j, i)),
+  );
+  const v = Array.from({ length: k }, (_, j) => Float64Array.from({ length: k }, (_, i) => i === j ? 1 : 0));
+  orthogonalize(a, v);
+  const norms = a.map((x) => Math.hypot(...x));
+  const order = norms.map((_, i) => i).sort((i, j) => (norms[j] ?? 0) - (norms[i] ?? 0));
+  const unit = (i: number, r: number): number => {
+    const column = order[r] ?? 0, norm = norms[column] ?? 0;
+    return norm === 0 ? 0 : (a[column]?.[i] ?? 0) / norm;
+  };
+  const turn = (i: number, r: number): number => v[order[r] ?? 0]?.[i] ?? 0;
+  const [left, right] = isTall ? [unit, turn] : [turn, unit];
+  return {
+    u: Matrix.from(rows, k, left),
+    s: order.map((column) => norms[column] ?? 0),
+    vh: Matrix.from(k, columns, (r, i) => right(i, r)),
+  };
+}
+
 /** Thin singular value decomposition of each matrix. */
 function decomposeHost(self: HostTensor): HostResult[] {
-  const shape = hostShape(self);
-  const batch = shape.slice(0, -2);
-  const rows = shape[shape.length - 2] ?? 1, columns = shape[shape.length - 1] ?? 1;
-  const k = Math.min(rows, columns);
-  const count = batch.reduce((x, y) => x * y, 1);
-  const u = hostArray(self.dtype, count * rows * k) as Float64Array;
-  const s = hostArray(self.dtype, count * k) as Float64Array;
-  const vh = hostArray(self.dtype, count * k * columns) as Float64Array;
-  const isTall = rows >= columns;
-  const long = Math.max(rows, columns);
-  for (let b = 0; b < count; b++) {
-    const at = (i: number, j: number): number => Number(readHost(self.data, (b * rows + i) * columns + j));
-    const a = Array.from(
-      { length: k },
-      (_, j) => Float64Array.from({ length: long }, (_, i) => isTall ? at(i, j) : at(j, i)),
-    );
-    const v = Array.from({ length: k }, (_, j) => Float64Array.from({ length: k }, (_, i) => i === j ? 1 : 0));
-    orthogonalize(a, v);
-    const norms = a.map((x) => Math.hypot(...x));
-    const order = norms.map((_, i) => i).sort((i, j) => (norms[j] ?? 0) - (norms[i] ?? 0));
-    order.forEach((column, r) => {
-      const norm = norms[column] ?? 0;
-      s[b * k + r] = norm;
-      const unit = (i: number): number => norm === 0 ? 0 : (a[column]?.[i] ?? 0) / norm;
-      const turn = (i: number): number => v[column]?.[i] ?? 0;
-      const [left, right] = isTall ? [unit, turn] : [turn, unit];
-      for (let i = 0; i < rows; i++) u[(b * rows + i) * k + r] = left(i);
-      for (let i = 0; i < columns; i++) vh[(b * k + r) * columns + i] = right(i);
-    });
-  }
+  const [rows = 1, columns = 1] = hostShape(self).slice(-2);
+  const batch = batchOf(self), k = Math.min(rows, columns);
+  const parts = readMatrices(self).map(thinDecomposition);
   return [
-    { shape: [...batch, rows, k], data: u },
-    { shape: [...batch, k], data: s },
-    { shape: [...batch, k, columns], data: vh },
+    matricesResult(self.dtype, batch, rows, k, parts.map((p) => p.u)),
+    hostResult(self.dtype, [...batch, k], parts.map((p) => p.s)),
+    matricesResult(self.dtype, batch, k, columns, parts.map((p) => p.vh)),
   ];
 }
 
