@@ -60,6 +60,11 @@ export abstract class TapeNode implements GradFn {
     return false;
   }
 
+  /** Whether somebody waits for gradients that pass here. */
+  get isWatched(): boolean {
+    return [...this.hooks?.values() ?? []].some((set) => set.size > 0);
+  }
+
   toString(): string {
     return `<${this.name}>`;
   }
@@ -88,6 +93,15 @@ export function edgeOf(t: Tensor): Edge | null {
   const made = new AccumulateNode(t);
   meta.accumulator = made;
   return { node: made, index: 0 };
+}
+
+/** Whether somebody is called with the gradient of this very tensor. */
+export function hasGradHooks(t: Tensor): boolean {
+  const meta = t.autograd;
+  if (meta === null) return false;
+  const node = (meta.gradFn ?? meta.accumulator) as TapeNode | null;
+  const set = node?.hooks?.get(meta.gradFn === null ? 0 : meta.outputIndex);
+  return set !== undefined && set.size > 0;
 }
 
 /** The end of a path: adds to the `.grad` of a leaf. */
@@ -193,6 +207,10 @@ export class OpNode extends TapeNode {
     return out !== undefined && out.autograd?.retainsGrad === true && out.autograd.gradFn === this ? out : null;
   }
 
+  override get isWatched(): boolean {
+    return super.isWatched || (this.#outs ?? []).some((_, i) => this.retained(i) !== null);
+  }
+
   override release(): void {
     this.#args = null;
     this.#outs = null;
@@ -273,6 +291,10 @@ export class FunctionNode extends TapeNode {
   override retained(index: number): Tensor | null {
     const out = this.#outs[index];
     return out !== undefined && out.autograd?.retainsGrad === true && out.autograd.gradFn === this ? out : null;
+  }
+
+  override get isWatched(): boolean {
+    return super.isWatched || this.#outs.some((_, i) => this.retained(i) !== null);
   }
 
   override release(): void {

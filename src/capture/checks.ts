@@ -35,5 +35,7 @@ export type Check =
   /** A Map's or Set's `has(key)`. */
   | { readonly kind: "member"; readonly key: unknown; readonly present: boolean }
   | { readonly kind: "requiresGrad"; readonly value: boolean }
+  /** Nobody is called with the tensor's gradient. */
+  | { readonly kind: "unhooked" }
   /** Some number: the graph takes it as an input. */
   | { readonly kind: "number" };

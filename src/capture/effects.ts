@@ -84,7 +84,7 @@ function collectGradient(lifted: LiftedTensor, tracer: Tracer, maker: TemplateMa
   if (lifted.grad === null) return;
   const after = meta?.grad ?? null;
   if (after === lifted.grad.twin) return;
-  if (after !== null && !real.isLeaf && real.autograd?.retainsGrad !== true) {
+  if (after !== null && !real.isLeaf) {
     tracer.breakGraph(
       "backward() reaches a tensor whose history began outside of the compiled function",
       "compute the loss inside as well, or call backward() outside",

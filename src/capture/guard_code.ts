@@ -6,6 +6,7 @@
  * arguments, known objects, stated captures, closures, so that the cheap and most often failing ones come first. Text comes from
  * this file and from JSON literals only; every other value is an entry of a table. Mirrors `torch._dynamo.guards`.
  */
+import { hasGradHooks } from "../autograd/mod.ts";
 import { getDefaultDtype } from "../core/mod.ts";
 import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
 import { isGradEnabled, Tensor } from "../tensor/mod.ts";
@@ -62,13 +63,17 @@ interface Helpers {
   readonly scopes: (fn: Function) => Closure;
   readonly hidden: (read: (object: object) => unknown, object: unknown) => unknown;
   readonly distinct: (values: readonly unknown[]) => boolean;
+  readonly hooked: (t: Tensor) => boolean;
   readonly gradEnabled: () => boolean;
   readonly defaultDtype: () => unknown;
 }
 
 const HELPERS: Helpers = {
   T: Tensor,
-  proto: (value) => typeof value === "object" && value !== null ? Object.getPrototypeOf(value) : HELPERS.T,
+  proto: (value) =>
+    (typeof value === "object" && value !== null) || typeof value === "function"
+      ? Object.getPrototypeOf(value)
+      : HELPERS.T,
   is: Object.is,
   keys: (value, expected) => {
     const own = Object.keys(value);
@@ -89,6 +94,7 @@ const HELPERS: Helpers = {
   hidden: (read, object) =>
     (typeof object === "object" || typeof object === "function") && object !== null ? read(object) : undefined,
   distinct: (values) => new Set(values).size === values.length,
+  hooked: hasGradHooks,
   gradEnabled: isGradEnabled,
   defaultDtype: getDefaultDtype,
 };
@@ -260,6 +266,9 @@ class Emitter {
         break;
       case "requiresGrad":
         this.#fail(`${v}.requiresGrad !== ${check.value}`, `${source}.requiresGrad was ${check.value}`);
+        break;
+      case "unhooked":
+        this.#fail(`h.hooked(${v})`, `${source} had no hook on its gradient`);
         break;
       case "number":
         this.#fail(`typeof ${v} !== "number"`, `${source} was a number`);

@@ -215,6 +215,7 @@ export class LiftedTensors {
     const lifted = this.#byTwin.get(t) ?? this.lift(t, null);
     if (lifted.grad === null) {
       const source = lifted.source ?? this.#constantSource(lifted.real);
+      if (lifted.real.requiresGrad) source.check({ kind: "unhooked" });
       const real = lifted.real.autograd?.grad ?? null;
       const at = source.child({ kind: "grad" });
       if (real === null) at.check({ kind: "identical", value: null });

@@ -67,6 +67,10 @@ function checkKeys(record: ProxyRecord): void {
   record.source.check({ kind: "keys", keys: Object.keys(record.real) });
 }
 
+function checkPrototype({ real, source }: ProxyRecord): void {
+  source.check({ kind: "prototype", prototype: Reflect.getPrototypeOf(real) });
+}
+
 /** How a function or class behind a proxy is called and instantiated. */
 export interface CallTraps {
   readonly apply: (self: unknown, args: unknown[]) => unknown;
@@ -93,7 +97,7 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
     apply: (_, self, args) => calls?.apply(self, args),
     construct: (_, args, newTarget) => calls?.construct(args, newTarget === proxy ? real : newTarget) as object,
     get(_, key, receiver): unknown {
-      if (calls !== null && isFunctionSlot(real, key)) return Reflect.get(real, key);
+      if (calls !== null && isFunctionSlot(real, key)) return readSlot(real, key, source);
       if (record.overlay.has(key)) {
         const value = record.overlay.get(key);
         if (value !== DELETED) return value;
@@ -150,6 +154,10 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       write(key, descriptor.value);
       return true;
     },
+    getPrototypeOf(): object | null {
+      checkPrototype(record);
+      return Reflect.getPrototypeOf(real);
+    },
     setPrototypeOf(): boolean {
       throw new GraphBreak("the prototype of a traced object is changed", "do it outside of the compiled function");
     },
@@ -178,6 +186,15 @@ function isFunctionSlot(real: object, key: string | symbol): boolean {
     return typeof Reflect.getOwnPropertyDescriptor(real, key)?.value !== "function";
   }
   return false;
+}
+
+/** Of classes the prototype is fixed; that of functions may be replaced. */
+function readSlot(real: object, key: string | symbol, source: Source): unknown {
+  const value: unknown = Reflect.get(real, key);
+  if (key === "prototype" && Reflect.getOwnPropertyDescriptor(real, key)?.writable === true) {
+    source.child({ kind: "property", key }).check({ kind: "identical", value });
+  }
+  return value;
 }
 
 function lengthOf(record: ProxyRecord): number {
@@ -234,7 +251,15 @@ function readProperty(
   // Inherited: the prototype is checked, so only a property of the object's own could shadow it.
   const value: unknown = descriptor.value;
   if (typeof value !== "function") return tracing.wrap(value, source.child({ kind: "property", key }));
-  if (key === "constructor") return value;
+  if (key === "constructor") {
+    checkPrototype(record);
+    return value;
+  }
+  if (owner === Object.prototype && !tracing.isLibraryInstance(real)) {
+    // What every object has, any object may have of its own later.
+    source.child({ kind: "property", key }).check({ kind: "identical", value });
+    return value;
+  }
   if (Array.isArray(real) || owner === Object.prototype || owner === Function.prototype) return value;
   if (tracing.isLibraryInstance(real) && usesPrivate(value)) {
     return (...args: unknown[]): unknown => Reflect.apply(value, real, args);

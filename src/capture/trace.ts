@@ -7,7 +7,7 @@
 import { config, InternalError, log } from "../core/mod.ts";
 import { graphToText, type Node, rewriteDeadCode, verifyGraph } from "../graph/mod.ts";
 import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode } from "../tensor/mod.ts";
-import { edgeOf, type TapeNode } from "../autograd/mod.ts";
+import { edgeOf, hasGradHooks, type TapeNode } from "../autograd/mod.ts";
 import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
 import type { Subject } from "./accessors.ts";
 import { Closures, type FunctionNote } from "./closures.ts";
@@ -140,6 +140,8 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
   rewriteDeadCode(graph);
   if (config().verify) verifyGraph(graph);
   const lifted = tracer.lifted;
+  // Registered by the function itself, for all times to come.
+  for (const l of lifted) if (hasGradHooks(l.twin) && l.source !== null) tracer.refuseHooks(l);
   const attributes = new Map<string, Tensor>();
   const byNode = new Map<Node, LiftedTensor>(lifted.map((l) => [l.node, l]));
   for (const node of graph.attributes) {
@@ -153,6 +155,7 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
     return found;
   });
   const inputSources = inputs.map((i) => i.source as Source);
+  refuseWatchers(tracer, maker.tensors);
   const differentiable = maker.tensors.map((t) => t !== null && t.requiresGrad && !isConsumed(t));
   const module: GraphModule = { graph, attributes, recorded: tracer.recorded, differentiable };
   return {
@@ -168,19 +171,33 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
   };
 }
 
-/** Whether `backward()` has walked the history of a tensor and freed it. */
-function isConsumed(t: Tensor): boolean {
-  const edge = edgeOf(t);
-  if (edge === null) return false;
+/** The steps of the tape behind tensors, each once. */
+function* tapeBehind(tensors: readonly Tensor[]): Generator<TapeNode> {
   const seen = new Set<TapeNode>();
-  const stack = [edge.node];
+  const stack = tensors.flatMap((t) => edgeOf(t)?.node ?? []);
   for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
     if (seen.has(node)) continue;
     seen.add(node);
-    if (node.isReleased) return true;
+    yield node;
     for (const next of node.edges) if (next !== null) stack.push(next.node);
   }
-  return false;
+}
+
+/** Whether `backward()` has walked the history of a tensor and freed it. */
+function isConsumed(t: Tensor): boolean {
+  return tapeBehind([t]).some((node) => node.isReleased);
+}
+
+/** Between results and inputs the tape of a compiled function is one step: nobody can listen to gradients inside of it. */
+function refuseWatchers(tracer: Tracer, results: readonly (Tensor | null)[]): void {
+  for (const node of tapeBehind(results.filter((t) => t !== null))) {
+    if (!node.isReleased && node.isWatched) {
+      tracer.breakGraph(
+        `${node.name}: a hook, or retainGrad(), waits for a gradient that backward() outside would bring`,
+        "call backward() inside as well, or use grad()",
+      );
+    }
+  }
 }
 
 /**

@@ -5,6 +5,7 @@
  * function reads from its arguments, its closure and known objects go through {@linkcode Tracer.wrap}, which leaves checks at their sources. Nothing
  * real is written while tracing, so a trace that throws leaves no mark. Mirrors `torch._dynamo`'s OutputGraph with FX's proxy tensors.
  */
+import { hasGradHooks } from "../autograd/mod.ts";
 import { InternalError } from "../core/mod.ts";
 import { type Argument, type CallNode, Graph, type Node, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
@@ -377,7 +378,19 @@ export class Tracer implements DispatchMode, Tracing {
   }
 
   gradOwner(t: Tensor): Tensor {
-    return this.#tensors.gradOwner(t);
+    const owner = this.#tensors.gradOwner(t);
+    const lifted = this.liftedOf(owner);
+    if (lifted !== null) this.refuseHooks(lifted);
+    return owner;
+  }
+
+  /** Hooks of a tensor from outside belong to the program: they run, or are put there, at each call. */
+  refuseHooks({ real, twin, source }: LiftedTensor): void {
+    if (!hasGradHooks(real) && !hasGradHooks(twin)) return;
+    this.breakGraph(
+      `the gradient of ${source ?? "a tensor"} has a hook`,
+      "change the gradient after backward() instead, or call backward() outside of the compiled function",
+    );
   }
 
   materialize(t: Tensor, reason: string): Tensor {

@@ -11,8 +11,8 @@ import { checkSize } from "./arguments.ts";
 import { type TensorOptions } from "./create.ts";
 import { dispatch, emptyTensor } from "./dispatch.ts";
 import { noGrad } from "./engine.ts";
-import { withoutModes } from "./mode.ts";
-import { readElements, writeElements } from "./read.ts";
+import { activeMode, withoutModes } from "./mode.ts";
+import { writeElements } from "./read.ts";
 import type { Tensor } from "./tensor.ts";
 
 function stateTensor(seed: number | bigint, device: Device): Tensor {
@@ -39,6 +39,13 @@ export class Generator {
     if (typeof seed !== "bigint" && !Number.isSafeInteger(seed)) {
       throw new RangeError(`manualSeed: the seed must be a safe integer or a bigint, got ${seed}`);
     }
+    if (activeMode() !== null) {
+      // Recorded, so that it happens again whenever what is recorded runs.
+      const { state } = this;
+      const start = withoutModes(() => stateTensor(seed, state.device));
+      noGrad(() => dispatch(getOp("aten.copy_.default"), { self: state, src: start }));
+      return this;
+    }
     withoutModes(() => {
       writeElements(this.state, new BigInt64Array([BigInt.asIntN(64, BigInt(seed)), 0n]));
       this.state.storage.version++;
@@ -48,7 +55,7 @@ export class Generator {
 
   /** The seed. */
   get seed(): bigint {
-    return BigInt(readElements(this.state)[0] ?? 0n);
+    return BigInt(this.state.dataSync()[0] ?? 0);
   }
 }
 

@@ -9,7 +9,6 @@ import { isDType, isTensor, readElements, type Storage, type Tensor } from "../.
 import { defaultGenerator } from "../../tensor/mod.ts";
 import { cpu, device } from "../../core/mod.ts";
 import { constantValue } from "../../symbolic/mod.ts";
-import { sha256 } from "../../runtime/mod.ts";
 import type { Check } from "../checks.ts";
 import type { FunctionNote } from "../closures.ts";
 import type { Effect } from "../effects.ts";
@@ -19,6 +18,8 @@ import type { Template } from "../templates.ts";
 import type { Trace, TraceRequest } from "../trace.ts";
 import { isPlainConstant, isProxy } from "../values.ts";
 import {
+  classLink,
+  functionHash,
   kindOf,
   type Literal,
   primitiveLiteral,
@@ -116,13 +117,18 @@ class Table {
     if (typeof value === "function") {
       const text = Function.prototype.toString.call(value);
       if (LOCAL.test(text)) refuse(`${nameOf(value)} depends on the language of the user`);
-      entry.text = sha256(text);
+      entry.text = functionHash(value);
     } else if (isPlainConstant(value)) {
       entry.plain = Reflect.ownKeys(value).map((k) => [this.literal(k), this.literal(Reflect.get(value, k))] as const);
     }
     if (kind === "lib" || kind === "global" || kind === "engine" || kind === "generator" || kind === "state") return;
     if (isProxy(value)) refuse(`${nameOf(value)} is a Proxy of the program's own`);
     entry.proto = this.literal(Reflect.getPrototypeOf(value));
+    // `instanceof` and `constructor` tell classes apart that only differ in who they are.
+    const link = classLink(value);
+    if (link === null) return;
+    this.offer(link.value, (t) => ["own", t.id(value), link.key, "value"]);
+    entry.link = this.literal(link.value);
   }
 
   #tensor(t: Tensor): StoredTensor {
@@ -357,6 +363,7 @@ class Description {
         return [check.kind, table.literal(check.key), check.present];
       case "requiresGrad":
         return [check.kind, check.value];
+      case "unhooked":
       case "number":
         return [check.kind];
       default:

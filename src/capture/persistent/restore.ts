@@ -8,7 +8,6 @@
  */
 import { device, dtypeFromName } from "../../core/mod.ts";
 import { asExpr } from "../../symbolic/mod.ts";
-import { sha256 } from "../../runtime/mod.ts";
 import { defaultGenerator, isTensor, type Storage, Tensor } from "../../tensor/mod.ts";
 import type { BackendContext, KeptPrograms } from "../backends.ts";
 import type { Check } from "../checks.ts";
@@ -26,7 +25,9 @@ import { type Entry, runner, type TraceRequest } from "../trace.ts";
 import { isPlainConstant, isProxy } from "../values.ts";
 import {
   BadCapture,
+  classLink,
   flag,
+  functionHash,
   kindOf,
   list,
   literalValue,
@@ -218,13 +219,16 @@ class Restoration {
       if (isProxy(object)) bad("an object is a Proxy of the program's own");
       if (kindOf(object) !== stored.kind) bad(`an object is no longer a ${stored.kind}`);
       if (stored.text !== undefined) {
-        if (typeof object !== "function" || sha256(Function.prototype.toString.call(object)) !== stored.text) {
+        if (typeof object !== "function" || functionHash(object) !== stored.text) {
           bad(`the text of ${nameOf(object)} has changed`);
         }
         if (stored.path[0] === "lib" && !isLibraryFunction(object)) bad(`${nameOf(object)} was replaced`);
       }
       if (stored.proto !== undefined && Reflect.getPrototypeOf(object) !== this.#literal(stored.proto)) {
         bad(`${nameOf(object)} has another prototype`);
+      }
+      if (stored.link !== undefined && classLink(object)?.value !== this.#literal(stored.link)) {
+        bad(`${nameOf(object)} belongs to another class`);
       }
       if (stored.tensor !== undefined) checkTensor(object, stored.tensor, storages);
       else if (isTensor(object)) bad("an object has become a tensor");
@@ -382,6 +386,7 @@ class Restoration {
         return { kind, key: this.#literal(a), present: flag(b) };
       case "requiresGrad":
         return { kind, value: flag(a) };
+      case "unhooked":
       case "number":
         return { kind };
       default:

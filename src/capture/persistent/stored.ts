@@ -6,6 +6,7 @@
  * it, and `["r", n]` for the nth object of the capture's table.
  */
 import { types } from "node:util";
+import { sha256 } from "../../runtime/mod.ts";
 
 /** Thrown when a stored capture cannot be used; the message says why. */
 export class BadCapture extends Error {
@@ -49,8 +50,10 @@ export interface StoredValue {
   readonly kind: string;
   /** Prototype, where the path does not say it. */
   readonly proto?: Literal;
-  /** Hash of a function's text. */
+  /** Hash of a function's text and name. */
   readonly text?: string;
+  /** What leads from a class to its prototype, or back. */
+  readonly link?: Literal;
   readonly tensor?: StoredTensor;
   /** Own properties of a frozen record of plain values. */
   readonly plain?: readonly (readonly [Literal, Literal])[];
@@ -185,6 +188,27 @@ export function flag(value: unknown): boolean {
 export function list<T>(value: unknown, read: (item: unknown) => T): T[] {
   if (!Array.isArray(value)) throw new BadCapture(`${String(value)} stands where a list belongs`);
   return value.map((item) => read(item));
+}
+
+/** What a function is, as far as the program can see it without calling it. */
+// deno-lint-ignore ban-types
+export function functionHash(fn: Function): string {
+  const own = (key: string): unknown => Reflect.getOwnPropertyDescriptor(fn, key)?.value;
+  const name = own("name");
+  return sha256(JSON.stringify([Function.prototype.toString.call(fn), typeof name === "string" ? name : null]));
+}
+
+/** The prototype of a class, the class of a prototype; null for what is neither. */
+export function classLink(value: object): { readonly key: string; readonly value: object } | null {
+  const isClass = typeof value === "function";
+  const key = isClass ? "prototype" : "constructor";
+  const found: unknown = Reflect.getOwnPropertyDescriptor(value, key)?.value;
+  if (isClass) {
+    return typeof found === "object" && found !== null && Object.hasOwn(found, "constructor")
+      ? { key, value: found }
+      : null;
+  }
+  return typeof found === "function" ? { key, value: found } : null;
 }
 
 /** What a value is to a trace, beside its properties. */
