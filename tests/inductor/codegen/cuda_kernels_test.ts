@@ -11,6 +11,7 @@ import { type BufferRef, loopVar, ops, type Value } from "../../../src/loops/mod
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 import { add, constant, type Expr, mul, sub, symbol } from "../../../src/symbolic/mod.ts";
 import { emulate } from "./cuda_emulator.ts";
+import { zeros } from "./groups.ts";
 import {
   base,
   buffer,
@@ -43,10 +44,6 @@ function launchesOf(
   const launches = steps.flatMap((s) => s.kind === "launches" ? s.launches : []);
   const sources = modules.map((m) => m.source.slice(m.source.indexOf('extern "C"')));
   return { launches, source: sources.join("\n") };
-}
-
-function zeros(n: number): Numbers {
-  return new Array<number>(n).fill(0);
 }
 
 function pointwise(out: BufferRef, n: number, value: (i: Expr) => Value): LoopGroup {

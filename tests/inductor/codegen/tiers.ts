@@ -45,3 +45,14 @@ export const TIERS: readonly TestedTier[] = [
   { ...cppTier("cpp with 8 lanes", 8, NO_512), ignore: !found.ok || lanes < 16, only: WIDTHS },
   { ...cppTier("cpp with 4 lanes", 4, NO_256), ignore: !found.ok || lanes < 8, only: WIDTHS },
 ];
+
+/** Registers tests once for each tier; those that a tier does not run are left out. */
+export function eachTier(tests: (test: (name: string, fn: () => void) => void, tier: TestedTier) => void): void {
+  for (const tier of TIERS) {
+    tests((name, fn) => {
+      if (tier.only === null || tier.only.test(name)) {
+        Deno.test({ name: `${tier.name}: ${name}`, ignore: tier.ignore, fn });
+      }
+    }, tier);
+  }
+}

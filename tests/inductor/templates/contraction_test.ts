@@ -11,7 +11,7 @@ import {
   randomSource,
   toBuffer,
 } from "../codegen/harness.ts";
-import { TIERS } from "../codegen/tiers.ts";
+import { eachTier } from "../codegen/tiers.ts";
 import {
   type Contraction,
   convDepthwise,
@@ -80,13 +80,7 @@ const convolutions = [
   caseOf(convForward({ n: 1, ci: 8, co: 16, h: 8, w: 8, kernel: 3, padding: 1, stride: 1 }, bfloat16), "bf16"),
 ];
 
-for (const tier of TIERS) {
-  const test = (name: string, fn: () => void): void => {
-    if (tier.only === null || tier.only.test(name)) {
-      Deno.test({ name: `${tier.name}: ${name}`, ignore: tier.ignore, fn });
-    }
-  };
-
+eachTier((test, tier) => {
   test("products of matrices of odd sizes, in every layout, with an epilogue", () => checkAll(products, tier));
   test("batches and other dtypes", () => checkAll(others, tier));
   test("a long k with few results", () => checkAll(long, tier));
@@ -117,4 +111,4 @@ for (const tier of TIERS) {
       }
     }
   });
-}
+});
