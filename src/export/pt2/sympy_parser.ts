@@ -15,23 +15,29 @@ import {
   eq,
   type Expr,
   floorDiv,
-  ge,
-  gt,
-  isNonNegative,
   isPositive,
-  le,
-  lt,
   max,
   min,
   mod,
   mul,
-  ne,
   neg,
   not,
   or,
   where,
 } from "../../symbolic/mod.ts";
 import { quoted, textError, type Token, tokensOf } from "./sympy_tokens.ts";
+import {
+  boolean,
+  exactFraction,
+  exactQuotient,
+  fraction,
+  reduced,
+  relations,
+  rounded,
+  sympyRelations,
+  type Value,
+  whole,
+} from "./sympy_values.ts";
 
 const MAX_NESTING = 150;
 
@@ -44,18 +50,6 @@ export interface SymbolFacts {
 
 /** Yields the expression of a symbol; `facts` is null where only the name is given. Throws if the name is not wanted. */
 export type SymbolLookup = (name: string, facts: SymbolFacts | null) => Expr;
-
-interface Fraction {
-  readonly type: "fraction";
-  readonly num: Expr;
-  /** Positive. */
-  readonly den: Expr;
-}
-
-type Value =
-  | { readonly type: "int"; readonly expr: Expr }
-  | { readonly type: "bool"; readonly cond: BoolExpr }
-  | Fraction;
 
 class SympyParser {
   readonly #text: string;
@@ -94,6 +88,11 @@ class SympyParser {
   condition(value: Value): BoolExpr {
     if (value.type !== "bool") throw this.#error("a number where a condition belongs");
     return value.cond;
+  }
+
+  #numeric(value: Value): Exclude<Value, { type: "bool" }> {
+    if (value.type === "bool") throw this.#error("a condition where a number belongs");
+    return value;
   }
 
   #error(found: string, at = this.#peek().at): SyntaxError {
@@ -226,9 +225,7 @@ class SympyParser {
 
   #floorDiv(left: Value, right: Value): Expr {
     if (left.type === "int" && right.type === "int") return floorDiv(left.expr, right.expr);
-    const quotient = this.#divide(left, right);
-    if (quotient.type === "bool") throw this.#error("a condition where a number belongs");
-    const { num, den } = fraction(quotient);
+    const { num, den } = fraction(this.#numeric(this.#divide(left, right)));
     return floorDiv(num, den);
   }
 
@@ -394,8 +391,7 @@ class SympyParser {
       case "CeilToInt":
       case "TruncToInt":
       case "Trunc":
-        count(1);
-        return whole(this.#round(name.text, at(0)));
+        return whole(rounded(name.text, this.#numeric(count(1)[0] ?? at(0))));
       case "Where":
         count(3);
         return whole(where(this.condition(at(0)), this.integer(at(1)), this.integer(at(2))));
@@ -416,73 +412,6 @@ class SympyParser {
         throw this.#error(`the unknown function ${name.text}`, name.at);
     }
   }
-
-  #round(how: string, value: Value): Expr {
-    if (value.type === "bool") throw this.#error("a condition where a number belongs");
-    const { num, den } = fraction(value);
-    if (how === "ceiling" || how === "CeilToInt") return ceilDiv(num, den);
-    if (how === "floor" || how === "FloorToInt" || isNonNegative(num)) return floorDiv(num, den);
-    return where(ge(num, 0), floorDiv(num, den), ceilDiv(num, den));
-  }
-}
-
-const relations: Readonly<Record<string, (a: Expr, b: Expr) => BoolExpr>> = {
-  "==": eq,
-  "!=": ne,
-  "<": lt,
-  "<=": le,
-  ">": gt,
-  ">=": ge,
-};
-
-/** SymPy's class names: `GreaterThan` is ≥. */
-const sympyRelations: Readonly<Record<string, (a: Expr, b: Expr) => BoolExpr>> = {
-  Eq: eq,
-  Equality: eq,
-  Ne: ne,
-  Unequality: ne,
-  Lt: lt,
-  StrictLessThan: lt,
-  Le: le,
-  LessThan: le,
-  Gt: gt,
-  StrictGreaterThan: gt,
-  Ge: ge,
-  GreaterThan: ge,
-};
-
-function whole(expr: Expr): Value {
-  return { type: "int", expr };
-}
-
-function boolean(cond: BoolExpr): Value {
-  return { type: "bool", cond };
-}
-
-function fraction(value: Exclude<Value, { type: "bool" }>): Fraction {
-  return value.type === "int" ? { type: "fraction", num: value.expr, den: constant(1) } : value;
-}
-
-/** The quotient if the denominator divides the numerator for sure. */
-function exactQuotient({ num, den }: Fraction): Expr | null {
-  if (den.kind === "const" && den.value === 1) return num;
-  const rest = mod(num, den);
-  return rest.kind === "const" && rest.value === 0 ? floorDiv(num, den) : null;
-}
-
-function reduced(num: Expr, den: Expr): Value {
-  const value: Fraction = { type: "fraction", num, den };
-  const quotient = exactQuotient(value);
-  return quotient === null ? value : whole(quotient);
-}
-
-/** A float as an exact fraction with a denominator of at most 2^20, or null. */
-function exactFraction(value: number): Value | null {
-  for (let den = 1; den <= 2 ** 20; den *= 2) {
-    const num = value * den;
-    if (Number.isSafeInteger(num)) return den === 1 ? whole(constant(num)) : reduced(constant(num), constant(den));
-  }
-  return null;
 }
 
 /**
