@@ -80,8 +80,8 @@ export interface AotOptions {
   readonly forward: ProgramCompiler;
   /** Default `forward`. */
   readonly backward?: ProgramCompiler;
-  /** Operators with a decomposition that the compilers take whole. Default none. */
-  readonly keepWhole?: KeepWhole;
+  /** Operators with a decomposition that the compilers take whole, in a captured graph that nobody differentiates. Default none. */
+  readonly keepWhole?: (module: GraphModule) => KeepWhole;
   /** Finds an inference program compiled before, so that its graph need not be made functional again. */
   readonly restore?: (module: GraphModule, context: BackendContext) => RestoredProgram | null;
   /** Names programs, and finds them by name alone. */
@@ -108,7 +108,7 @@ export interface AotOptions {
  * ```
  */
 export function aotBackend(options: AotOptions): CompilerBackend {
-  const { forward, backward = forward, keepWhole = () => false, restore, kept } = options;
+  const { forward, backward = forward, keepWhole = () => () => false, restore, kept } = options;
   const compile: CompilerBackend = (module, exampleInputs, context) => {
     const requiresGrad = (origin: Origin): boolean =>
       (origin.kind === "input" ? exampleInputs[origin.index] : module.attributes.get(origin.path))?.requiresGrad ===
@@ -116,10 +116,10 @@ export function aotBackend(options: AotOptions): CompilerBackend {
     if (!module.differentiable.includes(true)) {
       const restored = restore?.(module, context) ?? null;
       return restored === null
-        ? compileInference(module, forward, keepWhole, context)
+        ? compileInference(module, forward, keepWhole(module), context)
         : inferenceCall(module.attributes, restored, sizeReader(module.graph));
     }
-    return compileTraining(module, exampleInputs, requiresGrad, forward, backward, keepWhole, context);
+    return compileTraining(module, exampleInputs, requiresGrad, forward, backward, context);
   };
   return kept === undefined ? compile : Object.assign(compile, { kept: keptPrograms(kept) });
 }
@@ -192,10 +192,9 @@ function compileTraining(
   requiresGrad: (origin: Origin) => boolean,
   forwardCompiler: ProgramCompiler,
   backwardCompiler: ProgramCompiler,
-  keeps: KeepWhole,
   context: BackendContext,
 ): CompiledFunction {
-  const joint = jointProgram(module, requiresGrad, keeps);
+  const joint = jointProgram(module, requiresGrad, () => false);
   checked(joint.graph, "joint graph");
   const parts = partitionJoint(joint);
   checked(parts.forward, "forward graph");

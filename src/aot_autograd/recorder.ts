@@ -21,7 +21,7 @@ import {
 } from "../tensor/mod.ts";
 
 /** Tells which operators with a decomposition stay whole. */
-export type KeepWhole = (op: Operator) => boolean;
+export type KeepWhole = (op: Operator, args: NamedArgs<Tensor>) => boolean;
 
 /** A mode that writes down what it is asked to run. */
 export class GraphRecorder implements DispatchMode {
@@ -91,7 +91,7 @@ export class GraphRecorder implements DispatchMode {
     if (op.schema.args.some((a) => a.mutated)) {
       throw new CompileError(`${op.target} writes to its argument inside of a decomposition or gradient rule`);
     }
-    if (op.decompose !== null && !this.#keeps(op)) {
+    if (op.decompose !== null && !this.#keeps(op, args)) {
       // Recorded for the tape, if at all, as the operator itself.
       return noGrad(() => withMode(this, () => decompose(op, args)));
     }

@@ -34,6 +34,7 @@ import { emitCompile, isObserved } from "./observe.ts";
 import { setEagerBackend, type Tensor } from "../tensor/mod.ts";
 import { type CachedGraph, CompiledGraph, type GraphValue, targetOf, type TierPolicy } from "./compiled_graph.ts";
 import { InductorEagerBackend } from "./eager_backend.ts";
+import { keepsAttention } from "./lower_attention.ts";
 import type { DonationTarget } from "./plan_host.ts";
 
 /** Results that may be written in place, by position; `paths` are the graph's attributes in order. */
@@ -150,7 +151,7 @@ export function restoreProgram(module: GraphModule, context: BackendContext): Re
   const key = keyOfProgram(module);
   const stored = key === null ? null : loadProgram(key);
   if (stored === null || !stored.paths.every((path) => module.attributes.has(path))) return null;
-  const graph = (): Graph => functionalProgram(module, () => false).graph;
+  const graph = (): Graph => functionalProgram(module, keepsAttention(module.graph)).graph;
   const { writes, recipes } = stored;
   const compiled = graphOf(stored, "inference", context, () => ({
     graph: graph(),
@@ -218,7 +219,10 @@ function programByName(
 /** Makes `compile()` use the compiler, and eager operators its JavaScript kernels. Called once, when the library is imported. */
 export function installInductor(): void {
   const kept = { nameOf: programName, restore: programByName };
-  registerBackend("inductor", aotBackend({ forward: compileProgram, restore: restoreProgram, kept }));
+  registerBackend(
+    "inductor",
+    aotBackend({ forward: compileProgram, keepWhole: (m) => keepsAttention(m.graph), restore: restoreProgram, kept }),
+  );
   setEagerBackend(new InductorEagerBackend());
   setEagerBackend(new InductorEagerBackend("inductor-cuda"), "cuda");
 }

@@ -111,6 +111,10 @@ function computeAccesses(group: Group): Accesses {
         writes: [access(group.result, group.resultIndex), ...epilogue.writes],
       };
     }
+    case "attention": {
+      const operands = [group.query, group.key, group.value, ...(group.mask === null ? [] : [group.mask])];
+      return { reads: readsOf(operands), writes: [access(group.out, group.index)] };
+    }
     case "scan":
       return { reads: readsOf([group.value]), writes: [access(group.out, group.index)] };
     case "host": {

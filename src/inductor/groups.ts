@@ -106,6 +106,31 @@ export interface ContractionGroup extends GroupBase {
   readonly epilogue: readonly PointwiseStage[];
 }
 
+/** A load, as it stands: no kernel before attention has to write it. */
+export type LoadValue = Value & { readonly kind: "load" };
+
+/**
+ * `out[batch, m, e] = Σ_n softmax_n(scale · Σ_d query · key + mask) · value` in one kernel that stores no scores. Operands are loads over the batch axes
+ * and two more, affine in these: strided memory. Nothing is fused into it.
+ */
+export interface AttentionGroup extends GroupBase {
+  readonly kind: "attention";
+  readonly batch: readonly LoopVar[];
+  readonly m: LoopVar;
+  readonly n: LoopVar;
+  readonly d: LoopVar;
+  readonly e: LoopVar;
+  readonly query: LoadValue;
+  readonly key: LoadValue;
+  readonly value: LoadValue;
+  /** Bools (true is kept) or numbers to be added. */
+  readonly mask: LoadValue | null;
+  readonly causal: boolean;
+  readonly scale: number;
+  readonly out: BufferRef;
+  readonly index: Expr;
+}
+
 /** Inclusive prefix combinations of `value` along `scanAxis`, in order, written at `index`. */
 export interface ScanGroup extends GroupBase {
   readonly kind: "scan";
@@ -136,4 +161,4 @@ export interface ForeachGroup extends GroupBase {
 }
 
 /** What runs in one kernel. */
-export type Group = LoopGroup | ContractionGroup | ScanGroup | HostGroup | ForeachGroup;
+export type Group = LoopGroup | ContractionGroup | AttentionGroup | ScanGroup | HostGroup | ForeachGroup;

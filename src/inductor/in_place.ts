@@ -74,6 +74,7 @@ export function inPlaceCandidates(group: Group): ReadonlyMap<BufferRef, readonly
       }
       return out;
     }
+    case "attention":
     case "scan":
     case "host":
       return new Map();

@@ -29,6 +29,7 @@ type LoweredValue = LoweredTensor | readonly LoweredTensor[] | null;
 /** More inputs than this and a concatenation writes slices, even if one user could inline it. */
 const MAX_MASKED_CAT = 4;
 
+import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 /**
  * Lowers a functional graph.
  *
@@ -146,6 +147,11 @@ class GraphLowering {
     } else if (op.kind === "host") {
       this.#values.set(node, this.#lowerHost(node));
     } else if (isTensorMeta(node.value)) {
+    if (isWholeAttention(node) && isTensorMeta(node.value)) {
+      this.#operators++;
+      this.#values.set(node, this.#lowerAttention(node, node.value));
+      return;
+    }
       this.#values.set(node, this.#lowerLoop(node, op, node.value));
     } else throw new InternalError(`${op.target} has a loop and several results (${node.name})`);
   }
@@ -385,6 +391,21 @@ class GraphLowering {
     const outputs = outs.map((t) => expectDefined(t.inMemory(), node.name).buffer);
     const reasons = [
       `${node.target.schema.target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
+  #lowerAttention(node: CallNode, meta: TensorMeta): LoweredTensor {
+    const { group, layout } = attentionGroup(node, meta, {
+      tensorOf: (argument) => isNode(argument as Argument) ? this.#tensorOf(argument as Node) : null,
+      realize: (tensor, reason) => this.#realize(tensor, reason),
+      copy: (tensor, reason) => {
+        const to: Layout = { shape: tensor.shape, stride: rowMajorStride(tensor.shape), offset: constant(0) };
+        return this.#inMemory(tensor.node, this.#copy(tensor, to, reason), to);
+      },
+      newBuffer: (numel) => newBuffer(node.name, meta.dtype, numel),
+    });
+    this.#realized.set(group.out, "attention is stored");
+    this.#groups.push(group);
+    return this.#inMemory(node, group.out, layout);
+  }
+
     ];
     for (const message of reasons) emitEvent({ kind: "fallback", message });
     this.#groups.push({ kind: "host", origins: [node], stored: new Set(outputs), reasons, node, inputs, outputs });

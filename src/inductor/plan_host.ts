@@ -51,6 +51,11 @@ function groupExpressions(group: Group): Expr[] {
         group.resultIndex,
         ...[...group.batch, ...group.m, ...group.n, ...group.k].map(extentOf),
       ];
+    case "attention": {
+      const operands = [group.query, group.key, group.value, ...(group.mask === null ? [] : [group.mask])];
+      const vars = [...group.batch, group.m, group.n, group.d, group.e];
+      return [...indexExpressions(operands), group.index, ...vars.map(extentOf)];
+    }
     case "scan":
       return [...indexExpressions([group.value]), group.index, ...group.axes.map(extentOf)];
     case "host":

@@ -15,6 +15,7 @@ export function groupName(group: Group): string {
     }
     case "contraction":
       return group.epilogue.at(-1)?.out.label ?? group.result.label;
+    case "attention":
     case "scan":
       return group.out.label;
     case "host":
@@ -51,6 +52,15 @@ export function groupToText(group: Group, namer: Namer = new Namer()): string {
       return loopsToText(group, namer);
     case "contraction":
       return contractionToText(group, namer);
+    case "attention": {
+      const axes = [...group.batch, group.m, group.n, group.d, group.e];
+      namer.nameAxes(axes, "i");
+      const operands = [group.query, group.key, group.value, ...(group.mask === null ? [] : [group.mask])];
+      const { lines, roots } = valuesToText(operands, namer);
+      const to = `${namer.buffer(group.out)}[${namer.expr(group.index)}]`;
+      const head = `attention${group.causal ? " causal" : ""} [${namer.extents(axes)}] scaled by ${group.scale}`;
+      return [head, ...lines.map((l) => `    ${l}`), `  ${to} = attend(${roots.join(", ")})`].join("\n");
+    }
     case "scan": {
       namer.nameAxes(group.axes, "i");
       const { lines, roots } = valuesToText([group.value], namer);

@@ -44,6 +44,8 @@ function spaceOf(group: Group, hint: Hint): string {
       return group.reduceAxes.length === 0
         ? sizes(group.axes, hint)
         : `${sizes(group.axes, hint)} | ${sizes(group.reduceAxes, hint)}`;
+    case "attention":
+      return [group.batch, [group.m], [group.n], [group.d], [group.e]].map((vars) => sizes(vars, hint)).join(" | ");
     case "scan":
       return sizes(group.axes, hint);
     case "host":
@@ -73,7 +75,11 @@ export function launchTimes(
   return launches.map(({ group, functions }, i) => {
     const [wall = 0, processor = 0] = nanoseconds[i] ?? [];
     const { bytesRead, bytesWritten } = trafficOf(group, hint);
-    const gflop = group.kind === "contraction"
+    const gflop = group.kind === "attention"
+      ? 2e-9 * (volume([...group.batch, group.m, group.n], hint) * volume([group.d], hint) +
+        volume([...group.batch, group.m, group.n], hint) * volume([group.e], hint)) /
+        (group.causal ? 2 : 1)
+      : group.kind === "contraction"
       ? 2e-9 * volume([...group.batch, ...group.m, ...group.n, ...group.k], hint)
       : 0;
     return {

@@ -106,6 +106,7 @@ export function settleGroup(group: Group, stored: ReadonlySet<BufferRef>): Group
       const epilogue = dropUnread(group.epilogue, own) as PointwiseStage[];
       return { ...group, stored: own, epilogue };
     }
+    case "attention":
     case "scan":
     case "host":
       return { ...group, stored: own };

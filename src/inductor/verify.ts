@@ -8,9 +8,9 @@
  */
 import { VerifyError } from "../core/mod.ts";
 import { type BufferRef, type LoopVar, verifyIndex, verifyValues } from "../loops/mod.ts";
-import { add, evaluate, type Expr, freeSymbols, provablyLe, type Sym } from "../symbolic/mod.ts";
+import { add, coefficient, evaluate, type Expr, freeSymbols, provablyLe, type Sym } from "../symbolic/mod.ts";
 import { readBuffers, readsOf, targetValues, writtenBuffers } from "./dependencies.ts";
-import type { ContractionGroup, Group, LoopGroup, Stage } from "./groups.ts";
+import type { AttentionGroup, ContractionGroup, Group, LoadValue, LoopGroup, Stage } from "./groups.ts";
 import type { HostPlan, Slot } from "./host_plan.ts";
 import { alignedBytes } from "./memory_plan.ts";
 import { groupName, groupToText, planToText } from "./print.ts";
@@ -31,6 +31,8 @@ export function verifyGroup(group: Group, settled = true): void {
       return verifyLoops(group, settled);
     case "contraction":
       return verifyContraction(group);
+    case "attention":
+      return verifyAttention(group);
     case "scan":
       if (!group.axes.includes(group.scanAxis)) fail(group, "the scanned axis is no axis");
       verifyIndex(groupName(group), group.index, new Set(group.axes));
@@ -105,6 +107,27 @@ function verifyContraction(group: ContractionGroup): void {
     if (operands.has(stage.out)) fail(group, `${stage.out.label} is an operand and written`);
     written.set(stage.out, stage.index);
   }
+}
+
+function verifyAttention(group: AttentionGroup): void {
+  const { batch, m, n, d, e, query, key, value, mask } = group;
+  const check = (name: string, operand: LoadValue, row: LoopVar, column: LoopVar): void => {
+    const where = `group ${groupName(group)}: ${name}`;
+    verifyValues(where, [operand], new Set([...batch, row, column]));
+    for (const v of [row, column]) {
+      const stride = coefficient(operand.index, v);
+      if (stride === null || [...freeSymbols(stride)].some((sym) => sym.kind === "index")) {
+        fail(group, `the index of the ${name} is not affine`);
+      }
+    }
+    if (operand.buffer === group.out) fail(group, `the ${name} is where the result goes`);
+    if (name !== "mask" && operand.dtype !== group.out.dtype) fail(group, `the ${name} is ${operand.dtype.name}`);
+  };
+  check("query", query, m, d);
+  check("key", key, n, d);
+  check("value", value, n, e);
+  if (mask !== null) check("mask", mask, m, n);
+  verifyIndex(groupName(group), group.index, new Set([...batch, m, e]));
 }
 
 /** Checks a host plan and its groups. */

@@ -347,8 +347,9 @@ function runGroup(group: Group, memory: (b: BufferRef) => Memory, sizes: Readonl
       }
       return;
     }
+    case "attention":
     case "host":
-      throw new InternalError("host operators are not run here");
+      throw new InternalError(`${group.kind} operators are not run here`);
     default:
       group satisfies never;
   }

@@ -4,6 +4,7 @@
  * {@linkcode lowerGroup} is the only way in. Each kind of group has its own file; a group that runs on the host has no kernel.
  */
 import type { Group } from "../groups.ts";
+import { lowerAttention } from "./lower_attention.ts";
 import { lowerContraction } from "./lower_contraction.ts";
 import { lowerLoops } from "./lower_loops.ts";
 import { lowerScan } from "./lower_scan.ts";
@@ -21,6 +22,8 @@ export function lowerGroup(group: Group, target: TileTarget): Kernel[] {
       return [lowerLoops(group, target)];
     case "contraction":
       return [lowerContraction(group, target)];
+    case "attention":
+      return [lowerAttention(group)];
     case "scan":
       return [lowerScan(group, target)];
     case "foreach":

@@ -12,7 +12,15 @@
 import { createHash } from "node:crypto";
 import type { BufferRef } from "../../loops/mod.ts";
 import { type Dialect, type Expr, printExpr, type Sym } from "../../symbolic/mod.ts";
-import type { Axis, ContractionKernel, Kernel, TileKernel, TileStatement, TileValue } from "./tile_ir.ts";
+import type {
+  AttentionKernel,
+  Axis,
+  ContractionKernel,
+  Kernel,
+  TileKernel,
+  TileStatement,
+  TileValue,
+} from "./tile_ir.ts";
 
 const RELATIONS = { eq: "==", ne: "!=", lt: "<", le: "<=" } as const;
 
@@ -139,7 +147,8 @@ export function tileToText(kernel: Kernel): string {
   const printer = new Printer();
   printer.lines.push(`kernel ${printer.parameters(kernel)}`);
   if (kernel.kind === "tile") printTile(printer, kernel);
-  else printContraction(printer, kernel);
+  else if (kernel.kind === "contraction") printContraction(printer, kernel);
+  else printAttention(printer, kernel);
   return printer.lines.join("\n");
 }
 
@@ -166,6 +175,25 @@ function printContraction(printer: Printer, kernel: ContractionKernel): void {
   const { m, n, accumulator, body } = kernel.epilogue;
   printer.lines.push(`epilogue m(${list(m)}) n(${list(n)}) of ${printer.define(accumulator)}`);
   printer.body(body, "  ");
+}
+
+function printAttention(printer: Printer, kernel: AttentionKernel): void {
+  const { batch, m, n, d, e, query, key, value, mask, out } = kernel;
+  const axis = (a: Axis): string => printer.axis(a);
+  const causal = kernel.causal ? "causal " : "";
+  printer.lines.push(
+    `${causal}attention batch(${batch.map(axis).join(", ")}) m ${axis(m)} n ${axis(n)} d ${axis(d)} e ${
+      axis(e)
+    } scale ${kernel.scale}`,
+  );
+  for (
+    const [name, operand] of [["query", query], ["key", key], ["value", value], ["mask", mask], ["out", out]] as const
+  ) {
+    if (operand === null) continue;
+    printer.lines.push(
+      `  ${name} ${printer.buffer(operand.buffer)}[${printer.expr(operand.index)}] ${operand.buffer.dtype.short}`,
+    );
+  }
 }
 
 /** A hash of a kernel's structure: equal for kernels that do the same to other buffers. */

@@ -200,5 +200,32 @@ export interface ContractionKernel extends KernelBase {
   readonly epilogue: EpilogueProgram;
 }
 
+/** Where an operand of attention is: an element over the batch axes, a row and a column, affine in both of these. */
+export interface AttentionOperand {
+  readonly buffer: BufferRef;
+  readonly index: Expr;
+}
+
+/**
+ * Attention as one kernel: `out[batch, m, e] = Σ_n softmax_n(scale · Σ_d query[batch, m, d] · key[batch, n, d] + mask[batch, m, n]) · value[batch, n, e]`.
+ * Halves in, sums and exponentials in float32; a mask of bools keeps what is true. Rows that see no key give zeros. Only CUDA emits it.
+ */
+export interface AttentionKernel extends KernelBase {
+  readonly kind: "attention";
+  readonly batch: readonly Axis[];
+  readonly m: Axis;
+  readonly n: Axis;
+  readonly d: Axis;
+  readonly e: Axis;
+  readonly query: AttentionOperand;
+  readonly key: AttentionOperand;
+  readonly value: AttentionOperand;
+  readonly mask: AttentionOperand | null;
+  readonly out: AttentionOperand;
+  /** Query m sees keys up to m. */
+  readonly causal: boolean;
+  readonly scale: number;
+}
+
 /** What runs as one launch. */
-export type Kernel = TileKernel | ContractionKernel;
+export type Kernel = TileKernel | ContractionKernel | AttentionKernel;

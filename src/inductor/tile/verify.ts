@@ -6,10 +6,20 @@
  * are combined with their own operation and only inside of their scope; dtypes match.
  */
 import { bool, computeType, config, VerifyError } from "../../core/mod.ts";
-import { primitive } from "../../loops/mod.ts";
-import { type Expr, freeSymbols, type Sym, toText } from "../../symbolic/mod.ts";
+import { type BufferRef, primitive } from "../../loops/mod.ts";
+import { coefficient, type Expr, freeSymbols, type Sym, toText } from "../../symbolic/mod.ts";
 import { statementExprs } from "./parameters.ts";
-import type { Axis, ContractionKernel, Kernel, TileKernel, TileReduceOp, TileStatement, TileValue } from "./tile_ir.ts";
+import type {
+  AttentionKernel,
+  AttentionOperand,
+  Axis,
+  ContractionKernel,
+  Kernel,
+  TileKernel,
+  TileReduceOp,
+  TileStatement,
+  TileValue,
+} from "./tile_ir.ts";
 
 class Checker {
   readonly #kernel: Kernel;
@@ -57,6 +67,14 @@ class Checker {
   #expr(e: Expr): void {
     for (const sym of freeSymbols(e)) {
       if (!this.#symbols.has(sym)) this.fail(`${toText(e)} uses ${sym.name}, which is not known there`);
+    }
+  }
+
+  /** An element of memory at an index over what is known. */
+  place(buffer: BufferRef, index: Expr): void {
+    this.#expr(index);
+    if (!this.#kernel.reads.includes(buffer) && !this.#kernel.writes.includes(buffer)) {
+      this.fail(`${buffer.label} is no parameter`);
     }
   }
 
@@ -213,7 +231,8 @@ class Checker {
 export function verifyKernel(kernel: Kernel): void {
   if (!/^[A-Za-z_]\w*$/.test(kernel.name)) throw new VerifyError(`"${kernel.name}" is no name of a kernel`);
   if (kernel.kind === "tile") verifyTileKernel(kernel);
-  else verifyContractionKernel(kernel);
+  else if (kernel.kind === "contraction") verifyContractionKernel(kernel);
+  else verifyAttentionKernel(kernel);
 }
 
 /** {@linkcode verifyKernel} for kernels in tiles. */
@@ -246,6 +265,31 @@ function verifyContractionKernel(kernel: ContractionKernel): void {
   const checker = open([...m, ...n]);
   checker.define(accumulator);
   checker.body(body);
+}
+
+function verifyAttentionKernel(kernel: AttentionKernel): void {
+  const { batch, m, n, d, e, query, key, value, mask, out } = kernel;
+  const check = (name: string, operand: AttentionOperand, row: Axis, column: Axis): void => {
+    const checker = new Checker(kernel);
+    for (const axis of [...batch, row, column]) {
+      if (axis.block !== 1) checker.fail("the axes of attention have blocks");
+      checker.open(axis);
+    }
+    checker.place(operand.buffer, operand.index);
+    for (const axis of [row, column]) {
+      const stride = coefficient(operand.index, axis.symbol);
+      if (stride === null || [...freeSymbols(stride)].some((sym) => sym.kind === "index")) {
+        checker.fail(`the ${name} is not affine in ${axis.symbol.name}`);
+      }
+    }
+    const half = operand.buffer.dtype === query.buffer.dtype;
+    if (name !== "mask" && !half) checker.fail(`the ${name} is ${operand.buffer.dtype.name}`);
+  };
+  check("query", query, m, d);
+  check("key", key, n, d);
+  check("value", value, n, e);
+  if (mask !== null) check("mask", mask, m, n);
+  check("result", out, m, e);
 }
 
 /** Verifies if the settings ask for it. */

@@ -195,8 +195,9 @@ export function interpret(group: Group, memory: Memory, sizes: ReadonlyMap<Sym, 
     case "contraction":
       interpretContraction(run, group);
       return;
+    case "attention":
     case "host":
-      throw new Error("host groups have no loops");
+      throw new Error(`${group.kind} groups have no loops`);
     default:
       group satisfies never;
   }

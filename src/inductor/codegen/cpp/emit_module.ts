@@ -93,6 +93,7 @@ export const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-alia
 
 /** The text of one kernel's function. */
 export function emitCppKernel(kernel: Kernel, lanes: number): CppFunctionText {
+  if (kernel.kind === "attention") throw new InternalError("attention as one kernel is for CUDA");
   return kernel.kind === "tile" ? emitCppTile(kernel, lanes) : emitCppContraction(kernel, lanes);
 }
 

@@ -7,6 +7,7 @@
 import { InternalError, log } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { HostPlan, LaunchStep } from "../../host_plan.ts";
+import { emitCudaAttention } from "../../templates/cuda_attention.ts";
 import { emitCudaContraction } from "../../templates/cuda_contraction.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { tileToText } from "../../tile/print.ts";
@@ -18,10 +19,16 @@ import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
 import type { CudaInclude, CudaKernelText, EmitContext } from "./kernel_text.ts";
 import type { CudaLaunch, CudaModules, CudaModuleText, CudaOptions, CudaStep } from "./launch.ts";
 import PRELUDE from "./prelude.cuh" with { type: "text" };
+import ATTENTION from "../../templates/cuda_attention.cuh" with { type: "text" };
 import HOPPER from "../../templates/cuda_hopper.cuh" with { type: "text" };
 import MMA from "../../templates/cuda_mma.cuh" with { type: "text" };
 
-const INCLUDES: Readonly<Record<CudaInclude, string>> = { collectives: COLLECTIVES, mma: MMA, hopper: HOPPER };
+const INCLUDES: Readonly<Record<CudaInclude, string>> = {
+  collectives: COLLECTIVES,
+  mma: MMA,
+  hopper: HOPPER,
+  attention: ATTENTION,
+};
 /** Characters of kernels that a module holds before the next is begun. */
 const MODULE_SIZE = 12_000;
 
@@ -42,12 +49,13 @@ export function kernelSource(name: string, text: CudaKernelText): string {
 
 /** A module's text from its kernels. */
 export function moduleSource(includes: ReadonlySet<CudaInclude>, functions: readonly string[]): string {
-  const parts = (["collectives", "mma", "hopper"] as const).filter((name) => includes.has(name));
+  const parts = (["collectives", "mma", "hopper", "attention"] as const).filter((name) => includes.has(name));
   return [PRELUDE, ...parts.map((name) => INCLUDES[name]), ...functions].join("\n");
 }
 
 /** Emits one kernel. */
 export function emitCudaKernel(kernel: Kernel, context: EmitContext): CudaKernelText[] {
+  if (kernel.kind === "attention") return [emitCudaAttention(kernel, context)];
   return kernel.kind === "tile" ? emitCudaTile(kernel, context) : emitCudaContraction(kernel, context);
 }
 

@@ -8,7 +8,7 @@ import type { CudaArg, CudaOptions } from "./launch.ts";
 import type { CudaFunction } from "./function.ts";
 
 /** Texts that stand before kernels. */
-export type CudaInclude = "collectives" | "mma" | "hopper";
+export type CudaInclude = "collectives" | "mma" | "hopper" | "attention";
 
 /** A kernel without a name. */
 export interface CudaKernelText {

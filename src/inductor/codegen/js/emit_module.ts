@@ -45,6 +45,7 @@ function emitTile(kernel: TileKernel, use: (name: JsHelper) => string): JsFuncti
 
 /** The text of one kernel's function. */
 export function emitJsKernel(kernel: Kernel, use: (name: JsHelper) => string): JsFunctionText {
+  if (kernel.kind === "attention") throw new InternalError("attention as one kernel is for CUDA");
   return kernel.kind === "tile" ? emitTile(kernel, use) : emitJsContraction(kernel, use);
 }
 

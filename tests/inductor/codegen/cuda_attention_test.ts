@@ -1,0 +1,261 @@
+/**
+ * Attention as one CUDA kernel: which calls take it, that it reads operands where they are, and what it computes, on the processor; and that nvrtc
+ * compiles it without spilling. Expected values are those of eager operators on the CPU in float32.
+ */
+import assert from "node:assert/strict";
+import { GraphRecorder } from "../../../src/aot_autograd/recorder.ts";
+import { bfloat16, bool, config, cpu, device, type DType, float16, float32 } from "../../../src/core/mod.ts";
+import type { Graph } from "../../../src/graph/mod.ts";
+import { emitCudaModules } from "../../../src/inductor/codegen/cuda/emit_module.ts";
+import { compileGraphToPlan } from "../../../src/inductor/compile_plan.ts";
+import { keepsAttention } from "../../../src/inductor/lower_attention.ts";
+import { lowerGroup } from "../../../src/inductor/tile/lower_group.ts";
+import { CUDA_TARGET } from "../../../src/inductor/codegen/cuda/emit_tile.ts";
+import { tileToText } from "../../../src/inductor/tile/print.ts";
+import { verifyKernel } from "../../../src/inductor/tile/verify.ts";
+import { Graph as CapturedGraph } from "../../../src/graph/mod.ts";
+import { cpuAllocator, type CpuBuffer } from "../../../src/runtime/cpu/memory.ts";
+import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
+import { findNvrtc } from "../../../src/runtime/cuda/libraries.ts";
+import { NvrtcCompiler } from "../../../src/runtime/cuda/nvrtc.ts";
+import { constantValue, contiguousStride } from "../../../src/symbolic/mod.ts";
+import { F, type Tensor, tensor, withMode } from "../../../src/tensor/mod.ts";
+import "../../../mod.ts";
+import { emulate } from "./cuda_emulator.ts";
+import { fromBuffer, type Numbers, randomNumbers, randomSource, toBuffer } from "./harness.ts";
+
+config().verify = true;
+
+const toolchain = findToolchain();
+const nvrtc = findNvrtc();
+const OPTIONS = { arch: 80, multiprocessors: 4 };
+type Input = readonly [shape: readonly number[], dtype: DType];
+type Body = (x: readonly Tensor[]) => Tensor;
+
+function at(list: readonly Tensor[], i: number): Tensor {
+  const found = list[i];
+  assert(found !== undefined);
+  return found;
+}
+
+/** The functional graph of a function of CUDA tensors. */
+function record(inputs: readonly Input[], body: Body): Graph {
+  const r = new GraphRecorder(keepsAttention(new CapturedGraph()));
+  const out = withMode(r, () =>
+    body(inputs.map(([shape, dtype], i) =>
+      r.placeholder(`x${i}`, {
+        shape,
+        stride: contiguousStride(shape),
+        storageOffset: 0,
+        dtype,
+        device: device("cuda:0"),
+      })
+    )));
+  r.graph.setOutput([r.nodeOf(out)]);
+  return r.graph;
+}
+
+interface Outcome {
+  readonly groups: readonly string[];
+  readonly worst: number;
+}
+
+/** Runs a function by the emulator and eagerly; the largest difference. */
+function run(inputs: readonly Input[], body: Body, given?: ReadonlyMap<number, Numbers>): Outcome {
+  const next = randomSource(7);
+  const numbers = inputs.map(([shape, dtype], i) =>
+    given?.get(i) ?? randomNumbers(shape.reduce((a, b) => a * b, 1), dtype, next)
+  );
+  const eager = body(inputs.map(([shape, dtype], i) => {
+    const wide = tensor((numbers[i] ?? []).map(Number), { dtype: float32, device: cpu }).reshape([...shape]);
+    return dtype === bool ? wide.ne(0) : wide;
+  }));
+  const expected = (eager.flatten().toArray() as number[]).map(Number);
+  const { plan } = compileGraphToPlan(record(inputs, body), { crossReductions: false });
+  const placed = new Map<number, CpuBuffer>();
+  const buffers = plan.slots.map((slot, i): CpuBuffer => {
+    const own = slot.kind === "input"
+      ? toBuffer(slot.buffer.dtype, [...(numbers[slot.index] ?? [])])
+      : cpuAllocator().allocateZeroed(Math.max(16, (constantValue(slot.buffer.numel) ?? 0) * slot.buffer.dtype.bytes));
+    placed.set(i, own);
+    return own;
+  });
+  emulate(plan, OPTIONS).run(buffers, []);
+  const result = plan.results[0];
+  assert(result?.kind === "tensor");
+  const slot = plan.slots.findIndex((x) => x.buffer === result.buffer);
+  const flat = fromBuffer(result.buffer.dtype, placed.get(slot) as CpuBuffer, constantValue(result.buffer.numel) ?? 0);
+  const shape = result.shape.map((e) => constantValue(e) ?? 0);
+  const stride = result.stride.map((e) => constantValue(e) ?? 0);
+  let worst = 0;
+  assert.equal(expected.length, shape.reduce((a, b) => a * b, 1));
+  expected.forEach((want, linear) => {
+    let rest = linear, place = 0;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      const size = shape[d] ?? 1;
+      place += rest % size * (stride[d] ?? 0);
+      rest = Math.floor(rest / size);
+    }
+    const difference = Math.abs(Number(flat[place]) - want);
+    if (!(difference <= worst)) worst = difference;
+  });
+  return { groups: plan.steps.map((s) => s.group.kind), worst };
+}
+
+function test(name: string, fn: () => void): void {
+  Deno.test({ name: toolchain.ok ? name : `${name} [skipped: ${toolchain.problem}]`, ignore: !toolchain.ok, fn });
+}
+
+const TOLERANCE = new Map<DType, number>([[float16, 0.006], [bfloat16, 0.05]]);
+
+function check(inputs: readonly Input[], body: Body, dtype: DType, given?: ReadonlyMap<number, Numbers>): Outcome {
+  const outcome = run(inputs, body, given);
+  assert.ok(outcome.worst <= (TOLERANCE.get(dtype) ?? 0), `differs by ${outcome.worst}`);
+  return outcome;
+}
+
+const sdpa = (options: { isCausal?: boolean; scale?: number; enableGqa?: boolean } = {}): Body => (x) =>
+  F.scaledDotProductAttention(at(x, 0), at(x, 1), at(x, 2), x[3] ?? null, 0, options.isCausal ?? false, {
+    scale: options.scale ?? null,
+    enableGqa: options.enableGqa ?? false,
+  });
+
+function qkv(
+  [b, h, m, n, d, e]: readonly [number, number, number, number, number, number],
+  dtype: DType,
+  kv = h,
+): Input[] {
+  return [[[b, h, m, d], dtype], [[b, kv, n, d], dtype], [[b, kv, n, e], dtype]];
+}
+
+test("attention of whole and of ragged tiles, every width, is one kernel", () => {
+  const cases = [
+    [1, 2, 64, 64, 64, 64],
+    [2, 1, 65, 197, 32, 32],
+    [1, 1, 130, 70, 128, 128],
+    [1, 2, 1, 300, 80, 80],
+    [1, 1, 40, 7, 48, 96],
+    [1, 1, 33, 129, 20, 9],
+  ] as const;
+  cases.forEach((sizes, i) => {
+    const dtype = i % 2 === 0 ? float16 : bfloat16;
+    assert.deepEqual(check(qkv(sizes, dtype), sdpa(), dtype).groups, ["attention"], sizes.join());
+  });
+});
+
+test("128 queries a block where there are blocks enough", () => {
+  check(qkv([2, 3, 200, 150, 64, 64], float16), sdpa({ scale: 0.2 }), float16);
+  check(qkv([1, 4, 129, 200, 128, 128], bfloat16), sdpa({ isCausal: true }), bfloat16);
+});
+
+test("causal attention, also with more queries than keys and fewer", () => {
+  for (const [m, n] of [[100, 100], [150, 60], [60, 150]] as const) {
+    check(qkv([1, 2, m, n, 32, 32], float16), sdpa({ isCausal: true }), float16);
+  }
+});
+
+test("masks: bools and numbers, broadcast; rows that see no key are zeros", () => {
+  const sizes = [2, 2, 70, 90, 32, 32] as const;
+  for (const shape of [[70, 90], [2, 1, 1, 90], [1, 2, 70, 90], [2, 1, 70, 1]]) {
+    for (const dtype of [bool, float16, float32]) {
+      check([...qkv(sizes, float16), [shape, dtype]], sdpa(), float16);
+    }
+  }
+  const none = new Map([[3, new Array<number>(70 * 90).fill(0).map((_, i) => i < 90 ? 0 : 1)]]);
+  check([...qkv(sizes, float16), [[70, 90], bool]], sdpa(), float16, none);
+});
+
+test("a mask of the smallest finite numbers leaves a mean, as eager softmax does", () => {
+  const smallest = -3.3895313892515355e38;
+  const given = new Map([[3, new Array<number>(40 * 50).fill(smallest)]]);
+  check([...qkv([1, 1, 40, 50, 32, 32], bfloat16), [[40, 50], bfloat16]], sdpa(), bfloat16, given);
+});
+
+test("a scale of zero and a negative one", () => {
+  for (const scale of [0, -0.3]) check(qkv([1, 1, 20, 70, 32, 32], float16), sdpa({ scale }), float16);
+});
+
+test("heads of one projection are read where they are, and the result is written as the next one reads it", () => {
+  const body: Body = (x) => {
+    const [q, k, v] = [0, 1, 2].map((i) => at(x, 0).narrow(2, 64 * i, 64).reshape([2, 50, 2, 32]).transpose(1, 2)) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    return sdpa()([q, k, v]).transpose(1, 2).reshape([2, 50, 64]).add(1);
+  };
+  const { groups } = check([[[2, 50, 192], float16]], body, float16);
+  assert.deepEqual(groups, ["attention", "loops"]);
+  const { plan } = compileGraphToPlan(record([[[2, 50, 192], float16]], body), { crossReductions: false });
+  const last = plan.steps[1]?.group;
+  assert(last?.kind === "loops");
+  assert.equal(last.axes.length, 1, "rows of all heads lie together");
+});
+
+test("grouped heads are not repeated in memory", () => {
+  const { groups } = check(qkv([1, 6, 50, 70, 32, 32], float16, 2), sdpa({ enableGqa: true, isCausal: true }), float16);
+  assert.deepEqual(groups, ["attention"]);
+  const byHand: Body = (x) => {
+    const repeat = (t: Tensor): Tensor => t.unsqueeze(2).expand([1, 2, 3, 70, 32]).reshape([1, 6, 70, 32]);
+    return sdpa()([at(x, 0), repeat(at(x, 1)), repeat(at(x, 2))]);
+  };
+  assert.deepEqual(check(qkv([1, 6, 50, 70, 32, 32], float16, 2), byHand, float16).groups, ["attention"]);
+});
+
+test("computed operands are stored first", () => {
+  const body: Body = (x) => sdpa()([at(x, 0).mul(0.5), at(x, 1).cos(), at(x, 2)]);
+  const { groups } = check(qkv([1, 2, 50, 70, 32, 32], float16), body, float16);
+  assert.equal(groups.filter((g) => g === "attention").length, 1);
+});
+
+Deno.test("float32, wide heads, gradients and the CPU keep the decomposition", () => {
+  const kinds = (inputs: readonly Input[]): readonly string[] =>
+    compileGraphToPlan(record(inputs, sdpa()), { crossReductions: false }).plan.steps.map((s) => s.group.kind);
+  assert.ok(!kinds(qkv([1, 1, 32, 32, 32, 32], float32)).includes("attention"));
+  assert.ok(!kinds(qkv([1, 1, 32, 32, 160, 160], float16)).includes("attention"));
+  assert.deepEqual(kinds(qkv([1, 1, 32, 32, 128, 128], float16)), ["attention"]);
+});
+
+Deno.test("the kernel's text names its operands, and the verifier refuses a mask that is no parameter", () => {
+  const inputs: Input[] = [...qkv([1, 2, 50, 70, 32, 32], float16), [[70], bool]];
+  const { plan } = compileGraphToPlan(record(inputs, sdpa()), { crossReductions: false });
+  const group = plan.steps[0]?.group;
+  assert(group !== undefined);
+  const [kernel] = lowerGroup(group, CUDA_TARGET);
+  assert(kernel?.kind === "attention" && kernel.mask !== null);
+  verifyKernel(kernel);
+  assert.match(tileToText(kernel), /attention batch\(.*\) m .* scale 0\.17/);
+  assert.match(tileToText(kernel), /mask p3\[/);
+  assert.throws(() => verifyKernel({ ...kernel, reads: kernel.reads.slice(0, 3) }), /is no parameter/);
+  const twisted = { ...kernel.key, index: kernel.query.index };
+  assert.throws(() => verifyKernel({ ...kernel, key: twisted }), /not known there/);
+});
+
+for (const [arch, name] of [[80, "sm_80"], [90, "sm_90a"]] as const) {
+  Deno.test({
+    name: `attention compiles for ${name}${nvrtc.ok ? "" : ` [skipped: ${nvrtc.problem.problem}]`}`,
+    ignore: !nvrtc.ok,
+    fn: () => {
+      if (!nvrtc.ok) return;
+      const compiler = new NvrtcCompiler(nvrtc.value);
+      for (const width of [64, 128]) {
+        for (const isCausal of [false, true]) {
+          const sizes = [16, 16, 1024, 1024, width, width] as const;
+          const { plan } = compileGraphToPlan(record(qkv(sizes, bfloat16), sdpa({ isCausal })), {});
+          const { modules } = emitCudaModules(plan, { arch, multiprocessors: 132 });
+          assert.equal(modules.length, 1);
+          const source = modules[0]?.source ?? "";
+          assert.match(source, new RegExp(`tsr_attention<bf16, ${width}, ${width}, 128, 64, 4, 15, ${isCausal}, true`));
+          const { bytes, log } = compiler.compileSync({
+            source,
+            target: { arch: name, kind: "cubin" },
+            name: `attention ${width}`,
+            options: ["--ptxas-options=-v"],
+          });
+          assert.ok(bytes.length > 0);
+          for (const [, spilled] of log.matchAll(/(\d+) bytes spill stores/g)) assert.ok(Number(spilled) <= 64, log);
+        }
+      }
+    },
+  });
+}
