@@ -272,5 +272,5 @@ function joint(a: readonly Size[], b: readonly Size[]): Size[] {
 }
 
 function asFloat(x: TensorValue): TensorValue {
-  return x.dtype.isFloat ? x : x.to(getDefaultDtype());
+  return x.dtype.isFloat || x.dtype.isComplex ? x : x.to(getDefaultDtype());
 }

@@ -167,6 +167,8 @@ export interface Operator extends OpTarget {
   readonly checksItself: boolean;
   readonly isPublic: boolean;
   readonly samples: (g: SampleGenerator) => readonly Sample[];
+  /** Of operators that run graphs: how, on tensors with data. They are not in the table. */
+  readonly onTensors?: (args: NamedArgs<TensorValue>) => readonly TensorValue[];
 }
 
 const table = new Map<string, Operator>();

@@ -120,10 +120,14 @@ function contractPair(a: Labelled, b: Labelled, needed: ReadonlySet<string>): La
   for (const label of summed) {
     const one = sizeIsOne(sizeIn(a, label)), two = sizeIsOne(sizeIn(b, label));
     if (!one && !two) continue;
-    const drop = (x: Labelled): Labelled => ({
-      value: x.value.sum([x.labels.indexOf(label)]),
-      labels: x.labels.filter((l) => l !== label),
-    });
+    const drop = (x: Labelled): Labelled => {
+      const axis = x.labels.indexOf(label);
+      const { value } = x;
+      return {
+        value: sizeIsOne(sizeIn(x, label)) ? value.select(axis, 0) : value.sum([axis]),
+        labels: x.labels.filter((l) => l !== label),
+      };
+    };
     return contractPair(drop(a), drop(b), needed);
   }
   const batch = shared.filter((l) => needed.has(l));

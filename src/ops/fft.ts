@@ -89,7 +89,7 @@ function countOf(shape: readonly Size[], axes: readonly number[]): number {
 
 function toPairs(x: TensorValue, F: Functional): TensorValue {
   if (x.dtype.isComplex) return x.viewAsReal();
-  const real = x.dtype === float32 ? x : x.to(float32);
+  const real = x.dtype === float32 || x.dtype === float64 ? x : x.to(float32);
   return F.stack([real, real.zerosLike()], -1);
 }
 
@@ -144,7 +144,9 @@ function planSpec(where: string, self: MetaInput, plan: Plan): TensorSpec {
   if (plan.kind === "r2c" && self.dtype.isComplex) {
     throw new TypeError(`${where}: needs real numbers, got ${self.dtype.name}`);
   }
-  if (self.dtype === float64) throw new TypeError(`${where}: float64 has no complex dtype here; convert to float32`);
+  if (self.dtype === float64 && plan.kind !== "c2r") {
+    throw new TypeError(`${where}: float64 has no complex dtype here; convert to float32`);
+  }
   for (const size of plan.sizes) {
     if (sizeLe(size, 0)) {
       throw new RangeError(`${where}: cannot transform ${size} elements of ${shapeToText(self.shape)}`);
@@ -156,7 +158,7 @@ function planSpec(where: string, self: MetaInput, plan: Plan): TensorSpec {
   });
   const last = plan.axes[plan.axes.length - 1];
   if (plan.kind === "r2c" && last !== undefined) shape[last] = half(shape[last] ?? 1);
-  return { shape, dtype: plan.kind === "c2r" ? float32 : complex64 };
+  return { shape, dtype: plan.kind !== "c2r" ? complex64 : self.dtype === float64 ? float64 : float32 };
 }
 
 function sizesOf(

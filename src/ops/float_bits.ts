@@ -164,7 +164,10 @@ defineOp({
 defineOp({
   schema: "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor",
   doc: "self · 2^other.",
-  meta: ({ self, other }) => pointwiseSpec("ldexp", [self, other], "float"),
+  meta: ({ self, other }) => {
+    if (other.dtype.isComplex) throw new TypeError(`ldexp: other must be real, got ${other.dtype.name}`);
+    return pointwiseSpec("ldexp", [self, other], "float");
+  },
   decompose: ({ self, other }, F) => {
     const power = F.pow(2, other.dtype.isFloat ? other : other.to(getDefaultDtype()));
     const out = self.mul(power);

@@ -163,7 +163,7 @@ export interface TensorMethods<T> {
   addr(vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the outer product of two vectors. */
   addr_(vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
-  /** A view with the last two dimensions exchanged: matrices transposed. */
+  /** Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view. */
   adjoint(): T;
   /** A view of everything. */
   alias(): T;
@@ -1067,7 +1067,7 @@ export interface TensorMethods<T> {
   lt_(other: Scalar): T;
   /** X with A X = self, from the factors of A. */
   luSolve(LUData: T | Scalar, LUPivots: T | Scalar): T;
-  /** A view with the last two dimensions exchanged: matrices transposed. */
+  /** Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view. */
   mH(): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   mT(): T;
@@ -1087,7 +1087,7 @@ export interface TensorMethods<T> {
   matmul(other: T | Scalar): T;
   /** The exponential of square matrices. */
   matrixExp(): T;
-  /** A view with the last two dimensions exchanged: matrices transposed. */
+  /** Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view. */
   matrixH(): T;
   /** The n-th power of square matrices; a negative one is of the inverse. */
   matrixPower(n: Size): T;
@@ -1754,7 +1754,7 @@ export interface TensorMethods<T> {
   tensorSplit(tensorIndicesOrSections: T | Scalar, dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
-  /** Thin singular value decomposition; columns of zeros where a singular value is 0. */
+  /** Thin singular value decomposition. */
   thinSvd(): [T, T, T];
   /** x where it is greater than the threshold, else value. */
   threshold(threshold: Scalar, value: Scalar): T;
@@ -2268,7 +2268,7 @@ export interface Functional<T = TensorValue> {
   addr(self: T | Scalar, vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × the outer product of two vectors. */
   addr_(self: T | Scalar, vec1: T | Scalar, vec2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
-  /** A view with the last two dimensions exchanged: matrices transposed. */
+  /** Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view. */
   adjoint(self: T | Scalar): T;
   /** The state of a generator after `by` draws; `advance_rng_` writes it into the state. */
   advanceRng(state: T | Scalar, options?: { by?: Size }): T;
@@ -4032,7 +4032,7 @@ export interface Functional<T = TensorValue> {
     options?: { unpackData?: boolean; unpackPivots?: boolean },
   ): [T, T, T];
   luUnpack(LUData: T | Scalar, LUPivots: T | Scalar, unpackData?: boolean, unpackPivots?: boolean): [T, T, T];
-  /** A view with the last two dimensions exchanged: matrices transposed. */
+  /** Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view. */
   mH(self: T | Scalar): T;
   /** A view with the last two dimensions exchanged: matrices transposed. */
   mT(self: T | Scalar): T;
@@ -4060,7 +4060,7 @@ export interface Functional<T = TensorValue> {
   matmul(self: T | Scalar, other: T | Scalar): T;
   /** The exponential of square matrices. */
   matrixExp(self: T | Scalar): T;
-  /** A view with the last two dimensions exchanged: matrices transposed. */
+  /** Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view. */
   matrixH(self: T | Scalar): T;
   /** The n-th power of square matrices; a negative one is of the inverse. */
   matrixPower(self: T | Scalar, n: Size): T;
@@ -5195,7 +5195,7 @@ export interface Functional<T = TensorValue> {
   tensorSplit(self: T | Scalar, tensorIndicesOrSections: T | Scalar, dim?: Size): T[];
   /** Sums products over the named dimensions of both tensors. */
   tensordot(self: T | Scalar, other: T | Scalar, dimsSelf: readonly Size[], dimsOther: readonly Size[]): T;
-  /** Thin singular value decomposition; columns of zeros where a singular value is 0. */
+  /** Thin singular value decomposition. */
   thinSvd(self: T | Scalar): [T, T, T];
   /** x where it is greater than the threshold, else value. */
   threshold(self: T | Scalar, threshold: Scalar, value: Scalar): T;

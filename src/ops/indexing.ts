@@ -101,7 +101,7 @@ defineOp({
     });
   },
   vjp: ({ self, dim, index }, { grad, F }) => ({
-    self: () => F.scatterAdd(grad.newZeros(self.shape), dim, index, grad),
+    self: () => F.scatterAdd(grad.newZeros(self.shape), dim, index.to(int64), grad),
   }),
   samples: (g) => [
     { args: { self: g.tensor([3, 4]), dim: 1, index: g.indices([3, 2], 4) } },

@@ -4,11 +4,12 @@
  * Each is one `tessera::resample_axis` a dimension, the innermost first. The `vec` overloads, which exported programs call, take an output
  * size or scale factors. Mirrors ATen's UpSample operators.
  */
-import { computeType, float32, uint8 } from "../core/mod.ts";
+import { computeType, float32, float64, uint8 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeMul } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import type { ResampleMode } from "./resample.ts";
+import { applyWeights, fixedPointWeights } from "./resample_antialias.ts";
 import type { Sample, SampleArg, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -61,6 +62,14 @@ function resample(
 ): TensorValue {
   const isNearest = mode === "nearest" || mode === "nearest-exact";
   const { dtype } = input;
+  if (!isNearest && !dtype.isFloat && size.length === 2) {
+    // ATen interpolates bytes with integer weights. The weights are what interpolation makes of the unit matrix.
+    const weights = (d: number): TensorValue => {
+      const unit = F.eye(input.shape[d + 2] ?? 1, { dtype: float64, device: input.device });
+      return fixedPointWeights(F.resampleAxis(unit, 0, size[d] ?? 1, mode, alignCorners, factors[d] ?? 0));
+    };
+    return applyWeights(input.to(float64), weights(0), weights(1), dtype).to(dtype);
+  }
   let out = isNearest ? input : input.to(dtype.isFloat ? computeType(dtype) : float32);
   for (let d = size.length - 1; d >= 0; d--) {
     out = F.resampleAxis(out, d + 2, size[d] ?? 1, mode, alignCorners, factors[d] ?? 0);

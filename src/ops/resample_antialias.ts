@@ -4,7 +4,7 @@
  * Each dimension is a product with a matrix of filter weights, [output, input], computed from index arithmetic; matmul's gradient is the gradient. Integer
  * images are computed in float32 and rounded. Mirrors ATen's `_upsample_bilinear2d_aa` and `_upsample_bicubic2d_aa` (after Pillow).
  */
-import { computeType, float32, float64 } from "../core/mod.ts";
+import { computeType, type DType, float32, float64 } from "../core/mod.ts";
 import { ops, pointwise, type Value } from "../loops/mod.ts";
 import { exprOf, shapeToText, type Size, sizeMul } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
@@ -63,6 +63,22 @@ defineOp({
   ],
 });
 
+/**
+ * Weights [output, input] of integer images: of 15 bits, as Pillow and ATen store them, so that what lies half way between two values rounds as
+ * there.
+ */
+export function fixedPointWeights(weights: TensorValue): TensorValue {
+  const scale = weights.max().reciprocal().mul(2 ** 15 - 0.5).log2().ceil().sub(1).exp2();
+  return weights.mul(scale).add(0.5).floor().div(scale);
+}
+
+/** Interpolates the last two dimensions with a matrix [output, input] each. Integer images are rounded after each dimension, as ATen stores them. */
+export function applyWeights(wide: TensorValue, rows: TensorValue, columns: TensorValue, dtype: DType): TensorValue {
+  const settle = (x: TensorValue): TensorValue => dtype.isFloat ? x : x.add(0.5).floor().clamp(dtype.min, dtype.max);
+  const across = settle(wide.matmul(columns.transpose(0, 1)));
+  return settle(across.transpose(2, 3).matmul(rows.transpose(0, 1)).transpose(2, 3)).contiguous();
+}
+
 interface Resize {
   readonly size: readonly Size[];
   readonly cubic: boolean;
@@ -83,16 +99,10 @@ function resize(input: TensorValue, { size, cubic, alignCorners, factors }: Resi
       { dtype: compute, device: input.device },
     );
     const normal = w.div(w.sum([1], true));
-    if (dtype.isFloat) return normal;
-    // Integer images take weights of 15 bits, so that what lies half way between two values rounds as in Pillow.
-    const scale = normal.max().reciprocal().mul(2 ** 15 - 0.5).log2().ceil().sub(1).exp2();
-    return normal.mul(scale).add(0.5).floor().div(scale);
+    return dtype.isFloat ? normal : fixedPointWeights(normal);
   };
-  // Integer images are rounded after each dimension, as Pillow stores them between its passes.
-  const settle = (x: TensorValue): TensorValue => dtype.isFloat ? x : x.add(0.5).floor().clamp(dtype.min, dtype.max);
   const wide = dtype === compute ? input : input.to(compute);
-  const rows = settle(wide.matmul(matrix(1).transpose(0, 1)));
-  const out = settle(rows.transpose(2, 3).matmul(matrix(0).transpose(0, 1)).transpose(2, 3)).contiguous();
+  const out = applyWeights(wide, matrix(0), matrix(1), dtype);
   return dtype === compute ? out : out.to(dtype);
 }
 

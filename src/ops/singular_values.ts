@@ -7,7 +7,7 @@
 import { shapeToText, type Size, sizeMin } from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
 import { hostShape } from "./host_axis.ts";
-import { batchOf, hostResult, matricesResult, Matrix, readMatrices } from "./matrices.ts";
+import { batchOf, completeBasis, hostResult, matricesResult, Matrix, readMatrices } from "./matrices.ts";
 
 function checked(
   where: string,
@@ -95,7 +95,13 @@ export function thinDecomposition(
 function decomposeHost(self: HostTensor): HostResult[] {
   const [rows = 1, columns = 1] = hostShape(self).slice(-2);
   const batch = batchOf(self), k = Math.min(rows, columns);
-  const parts = readMatrices(self).map(thinDecomposition);
+  const parts = readMatrices(self).map((m) => {
+    const { u, s, vh } = thinDecomposition(m);
+    completeBasis(u);
+    const v = vh.transposed();
+    completeBasis(v);
+    return { u, s, vh: v.transposed() };
+  });
   return [
     matricesResult(self.dtype, batch, rows, k, parts.map((p) => p.u)),
     hostResult(self.dtype, [...batch, k], parts.map((p) => p.s)),
@@ -105,7 +111,7 @@ function decomposeHost(self: HostTensor): HostResult[] {
 
 defineOp({
   schema: "tessera::thin_svd(Tensor self) -> (Tensor, Tensor, Tensor)",
-  doc: "Thin singular value decomposition; columns of zeros where a singular value is 0.",
+  doc: "Thin singular value decomposition.",
   meta: ({ self }) => specs("thin_svd", self),
   host: ({ self }) => decomposeHost(self),
   // The gradient of the singular values alone; that of the vectors is not given.

@@ -254,6 +254,7 @@ defineOp({
   doc: "log(Σ exp(self)) over dimensions, without overflow.",
   meta: ({ self, dim, keepdim }) => {
     const axes = reductionAxes("logsumexp", dim, self.shape.length);
+    if (self.dtype.isComplex) throw new TypeError(`logsumexp: needs real numbers, got ${self.dtype.name}`);
     return {
       shape: reducedShape(self.shape, axes, keepdim),
       dtype: self.dtype.isFloat ? self.dtype : getDefaultDtype(),

@@ -141,7 +141,9 @@ defineOp({
 for (const name of ["mT", "mH", "matrix_H", "adjoint"] as const) {
   defineOp({
     schema: `aten::${name}(Tensor(a) self) -> Tensor(a)`,
-    doc: "A view with the last two dimensions exchanged: matrices transposed.",
+    doc: name === "mT"
+      ? "A view with the last two dimensions exchanged: matrices transposed."
+      : "Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view.",
     meta: ({ self }) => {
       const rank = self.shape.length;
       if (rank < 2) {
@@ -149,7 +151,7 @@ for (const name of ["mT", "mH", "matrix_H", "adjoint"] as const) {
       }
       return permutedSpec(self, swapped(name, rank, -2, -1));
     },
-    decompose: ({ self }) => self.transpose(-2, -1),
+    decompose: ({ self }) => (name !== "mT" && self.dtype.isComplex ? self.conjPhysical() : self).transpose(-2, -1),
     samples: (g: SampleGenerator) => [{ args: { self: g.tensor([2, 3, 4]) } }],
   });
 }
