@@ -15,7 +15,7 @@ import {
   type RunArgument,
   type TensorMeta,
 } from "../graph/mod.ts";
-import type { GraphModule } from "../capture/mod.ts";
+import { type GraphModule, isControlOperator } from "../capture/mod.ts";
 import {
   type Functional,
   getOp,
@@ -37,6 +37,7 @@ import {
   sameLayout,
   Tensor,
 } from "../tensor/mod.ts";
+import { functionalControl } from "./control.ts";
 import type { GraphRecorder } from "./recorder.ts";
 
 /** Where the memory of a base comes from. */
@@ -222,8 +223,9 @@ export class Functionalizer {
   }
 
   #call(node: CallNode, given: readonly RunArgument<Value>[]): Value | readonly Value[] {
-    const op = node.target;
-    if (!isOperator(op)) throw new CompileError(`${op.schema.target} is not in the operator table`);
+    const target = node.target;
+    if (!isOperator(target)) throw new CompileError(`${target.schema.target} is not in the operator table`);
+    const op = isControlOperator(target) ? functionalControl(target) : target;
     const places: Record<string, unknown> = {};
     const named: Record<string, unknown> = {};
     op.schema.args.forEach((arg, i) => {

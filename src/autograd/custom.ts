@@ -3,7 +3,7 @@
  *
  * `forward` runs unrecorded; its result is one step of the tape, whose gradient is `backward`. Mirrors `torch.autograd.Function`.
  */
-import { isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
+import { activeMode, isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
 import { recordFunction } from "./engine.ts";
 
 /** What `forward` leaves for `backward`. */
@@ -48,6 +48,7 @@ export function defineFunction<A extends readonly unknown[], R extends Tensor | 
 ): (...args: A) => R {
   const name = `${definition.name ?? "Custom"}Backward`;
   return (...args) => {
+    activeMode()?.customGradient?.(definition.name ?? "a custom function");
     const inputs = args.filter((a): a is A[number] & Tensor => a instanceof Tensor) as Tensor[];
     const needsInputGrad = inputs.map((t) => t.requiresGrad);
     let kept: readonly Tensor[] = [];

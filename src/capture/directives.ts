@@ -7,7 +7,7 @@
 import { activeMode, Tensor, withoutModes } from "../tensor/mod.ts";
 import { registerLibrary, registerLibraryFunction } from "./library.ts";
 import { SegmentMode } from "./segment_mode.ts";
-import { Tracer } from "./tracer.ts";
+import { tracerOf } from "./control/sub_tracer.ts";
 
 /** A function as it is declared, `this` included. */
 type Callable<T, A extends readonly unknown[], R> = (this: T, ...args: A) => R;
@@ -41,7 +41,8 @@ export function disable<T, A extends readonly unknown[], R>(fn: Callable<T, A, R
   const why = { reason: `${nameOf(fn)} is disabled for capture`, remedy: "call it outside of the compiled function" };
   return directive(fn, (self, args) => {
     const mode = activeMode();
-    if (mode instanceof Tracer) return mode.breakGraph(why.reason, why.remedy);
+    const tracer = tracerOf(mode);
+    if (tracer !== null) return tracer.breakGraph(why.reason, why.remedy);
     if (!(mode instanceof SegmentMode)) return Reflect.apply(fn, self, args);
     mode.endSegment(why);
     return withoutModes(() => Reflect.apply(fn, self, args));
@@ -62,8 +63,7 @@ export function disable<T, A extends readonly unknown[], R>(fn: Callable<T, A, R
  */
 export function allowInGraph<T, A extends readonly unknown[], R>(fn: Callable<T, A, R>): Callable<T, A, R> {
   return directive(fn, (self, args) => {
-    const mode = activeMode();
-    if (mode instanceof Tracer) mode.keepHere(`${nameOf(fn)} is allowed in the graph unseen`);
+    tracerOf(activeMode())?.keepHere(`${nameOf(fn)} is allowed in the graph unseen`);
     return Reflect.apply(fn, self, args);
   });
 }
@@ -84,8 +84,8 @@ export function allowInGraph<T, A extends readonly unknown[], R>(fn: Callable<T,
  */
 export function assumeConstant<T, A extends readonly unknown[], R>(fn: Callable<T, A, R>): Callable<T, A, R> {
   return directive(fn, (self, args) => {
-    const mode = activeMode();
-    if (!(mode instanceof Tracer)) return Reflect.apply(fn, self, args);
+    const mode = tracerOf(activeMode());
+    if (mode === null) return Reflect.apply(fn, self, args);
     const real = [self, ...args].map((value) => {
       const found = mode.unwrap(value);
       if (!(found instanceof Tensor) || found.isDense) return found;
@@ -116,14 +116,14 @@ export function assumeConstant<T, A extends readonly unknown[], R>(fn: Callable<
 export function graphBreak(message: string = "graphBreak() is called"): void {
   const mode = activeMode();
   const remedy = "remove the call";
-  if (mode instanceof Tracer) mode.breakGraph(message, remedy);
+  tracerOf(mode)?.breakGraph(message, remedy);
   if (mode instanceof SegmentMode) mode.endSegment({ reason: message, remedy });
 }
 
 /** Whether the code that asks runs in a compiled function: in a trace, or in segments. */
 export function isCompiling(): boolean {
   const mode = activeMode();
-  return mode instanceof Tracer || mode instanceof SegmentMode;
+  return tracerOf(mode) !== null || mode instanceof SegmentMode;
 }
 
 registerLibrary({ disable, allowInGraph, assumeConstant, graphBreak, isCompiling }, "directives");

@@ -13,7 +13,7 @@ export {
   entryCount,
   reset,
 } from "./compile.ts";
-export { cond, scan, type ScanOptions, type Tree, whileLoop } from "./control_flow.ts";
+export * from "./control_flow.ts";
 export { allowInGraph, assumeConstant, disable, graphBreak, isCompiling } from "./directives.ts";
 export { markDynamic, markStatic } from "./dynamic.ts";
 export { type BreakReport, explain, type Explanation } from "./explain.ts";

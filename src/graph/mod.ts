@@ -1,4 +1,5 @@
 /** The FX graph: nodes, schemas, printing, verification, interpretation, passes. */
+export * from "./control.ts";
 export * from "./graph.ts";
 export * from "./interpreter.ts";
 export * from "./node.ts";

@@ -27,11 +27,6 @@ export interface OpTarget {
   readonly schema: Schema;
 }
 
-/** A sub-graph as an argument of a higher-order operator. */
-export interface SubGraph {
-  readonly subGraph: unknown;
-}
-
 /** An argument of a call: another node, or plain data. */
 export type Argument =
   | Node

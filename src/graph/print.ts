@@ -2,10 +2,12 @@
  * The text of a graph: stable, one line a node, for logs, goldens and people.
  *
  * A line reads `name: f32[2, 3] = aten.add.Tensor(x, y, alpha=2)`. Strides stand after the shape only where the tensor is not
- * contiguous, the device only where it is not the CPU, arguments only where they differ from the schema's default. Nothing
+ * contiguous, the device only where it is not the CPU, arguments only where they differ from the schema's default. The graphs of a
+ * higher-order operator follow its line, indented. Nothing
  * here asks a shape environment anything, so printing never adds a guard.
  */
 import { contiguousStride, isSymInt, type Size, sizeSame } from "../symbolic/mod.ts";
+import { CONTROL_GRAPHS, isControl } from "./control.ts";
 import type { Graph } from "./graph.ts";
 import { type Argument, type CallNode, isNode, isTensorMeta, type Node, type NodeValue } from "./node.ts";
 import type { SchemaDefault } from "./schema.ts";
@@ -103,11 +105,24 @@ export function nodeToText(node: Node): string {
  * ```
  */
 export function graphToText(graph: Graph, options: GraphTextOptions = {}): string {
-  const lines = graph.nodes.map((node) => {
+  return `graph {\n${linesOf(graph, options, "  ").join("")}}`;
+}
+
+function linesOf(graph: Graph, options: GraphTextOptions, indent: string): string[] {
+  return graph.nodes.flatMap((node) => {
     const at = options.locations === true && node.location !== null && node.location.file !== ""
       ? `  # ${node.location.file}:${node.location.line}`
       : "";
-    return `  ${nodeToText(node)}${at}\n`;
+    const line = `${indent}${nodeToText(node)}${at}\n`;
+    if (node.op !== "call" || !isControl(node.target)) return [line];
+    const names = CONTROL_GRAPHS[node.target.control];
+    return [
+      line,
+      ...node.target.graphs.flatMap((inner, i) => [
+        `${indent}  ${names[i] ?? `graph ${i}`} {\n`,
+        ...linesOf(inner, options, `${indent}    `),
+        `${indent}  }\n`,
+      ]),
+    ];
   });
-  return `graph {\n${lines.join("")}}`;
 }

@@ -3,13 +3,15 @@
  *
  * Each node is used after its definition and only within its own graph; users are exactly the nodes that read it; names are unique
  * identifiers; attributes have unique paths; inputs stand before calls; one output stands last; a call has one argument for each
- * of its schema, of a fitting kind, and as many results as its schema says. Throws `VerifyError`, which names node and rule.
+ * of its schema, of a fitting kind, and as many results as its schema says; the graphs of a higher-order operator are graphs of this kind that
+ * fit its operands and results. Throws `VerifyError`, which names node and rule.
  */
 import { VerifyError } from "../core/mod.ts";
 import { isSymInt } from "../symbolic/mod.ts";
+import { CONTROL_GRAPHS, type ControlTarget, isControl, operandsOf } from "./control.ts";
 import { type Graph, inputsOf } from "./graph.ts";
-import { type Argument, type CallNode, isNode, isTensorMeta, type Node } from "./node.ts";
-import { argumentToText, nodeToText } from "./print.ts";
+import { type Argument, type CallNode, isNode, isTensorMeta, type Node, type NodeValue } from "./node.ts";
+import { argumentToText, nodeToText, valueToText } from "./print.ts";
 import type { SchemaArg } from "./schema.ts";
 
 function fail(node: Node, rule: string): never {
@@ -63,8 +65,34 @@ function verifyArgument(node: CallNode, argument: Argument, arg: SchemaArg): voi
   }
 }
 
+/** Graphs take what the call hands over and give as many results as the call has; those of branches have one dtype and rank. */
+function verifyControl(node: CallNode, target: ControlTarget): void {
+  const given = operandsOf(node, target);
+  const names = CONTROL_GRAPHS[target.control];
+  if (target.graphs.length !== names.length) fail(node, `it must have ${names.length} graphs`);
+  target.graphs.forEach((graph, i) => {
+    const name = `its graph ${names[i]}`;
+    verifyGraph(graph);
+    const { length } = graph.placeholders;
+    if (given !== null && length !== given) fail(node, `${name} takes ${length} inputs, the call hands over ${given}`);
+    const wanted = target.control === "while_loop" && i === 0 ? 1 : Array.isArray(node.value) ? node.value.length : 1;
+    const results = graph.output.results;
+    if (results.length !== wanted) fail(node, `${name} gives ${results.length} results, ${wanted} are wanted`);
+    if (target.control !== "cond" || !Array.isArray(node.value)) return;
+    node.value.forEach((value: NodeValue, at) => {
+      const result = results[at];
+      const found = isNode(result) ? result.value : null;
+      if (!isTensorMeta(value) || !isTensorMeta(found)) return;
+      if (found.dtype !== value.dtype || found.shape.length !== value.shape.length) {
+        fail(node, `${name} gives ${valueToText(found)} as result ${at}, the call yields ${valueToText(value)}`);
+      }
+    });
+  });
+}
+
 function verifyCall(node: CallNode): void {
   const { schema } = node.target;
+  if (isControl(node.target)) verifyControl(node, node.target);
   if (node.args.length !== schema.args.length) {
     fail(node, `${schema.target} takes ${schema.args.length} arguments, has ${node.args.length}`);
   }

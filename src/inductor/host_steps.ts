@@ -10,6 +10,8 @@ import type { CpuBuffer } from "../runtime/cpu/memory.ts";
 import { contiguousStride, evaluate, exprOf, type Size, type Sym } from "../symbolic/mod.ts";
 import { bfloat16ToBits, hostFromRaw, rawOver } from "../tensor/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
+import { isControlOperator } from "../capture/mod.ts";
+import { controlStep } from "./control_steps.ts";
 import type { HostStep } from "../runtime/js/executable.ts";
 import type { HostRunner } from "./js_tier.ts";
 import type { HostGroup } from "./groups.ts";
@@ -29,6 +31,9 @@ export function hostRunner(plan: HostPlan): HostRunner {
 
 function hostStep(group: HostGroup, slotOf: (buffer: BufferRef) => number, sizeSyms: readonly Sym[]): HostStep {
   const node = group.node;
+  if (node.op === "call" && isControlOperator(node.target)) {
+    return controlStep(group, node, node.target, slotOf, sizeSyms);
+  }
   if (node.op !== "call" || !isOperator(node.target) || node.target.host === null) {
     throw new InternalError(`${node.name} is no host operator`);
   }

@@ -158,6 +158,9 @@ function runEager(op: Operator, args: NamedArgs<Tensor>, info: OpInfo): OpResult
   const device = commonDevice(op, args);
   const first = firstTensor(op, args);
   const fake = first !== null && !first.isDense;
+  if (op.onTensors !== undefined && !fake) {
+    return noGrad(() => op.onTensors?.(args as unknown as NamedArgs<TensorValue>)) as unknown as OpResult;
+  }
   if (op.kind === "host" && op.view === null && !fake) {
     const outs = runHost(op, args, device);
     return info.many ? outs : outs[0] as Tensor;

@@ -37,6 +37,8 @@ export interface DispatchMode {
   trackRead(object: object, key: PropertyKey, value: unknown): unknown;
   /** Called by `trackedNumber(object, key)`: a 0-dim tensor that stands for a number which may change, or null to read it as it is. */
   trackNumber?(object: object, key: PropertyKey): Tensor | null;
+  /** Called before a function with a gradient of the user's own runs: a mode that would lose that gradient throws. */
+  customGradient?(name: string): void;
 }
 
 /** Undefined where nothing was said in this stretch of synchronous code: then an asynchronous call may have a mode. */

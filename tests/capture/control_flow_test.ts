@@ -1,7 +1,7 @@
 /** Explicit control flow: plain JavaScript when eager; in a graph only where that is the same. */
 import assert from "node:assert/strict";
 import { captureStats, compile, cond, scan, whileLoop } from "../../src/capture/mod.ts";
-import { manualSeed, rand, type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { F, manualSeed, rand, type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { compilations, eachBackend, full, plain, same } from "./support.ts";
 
 const x = tensor([1, 2.5, -1]);
@@ -25,21 +25,19 @@ eachBackend("cond() on a boolean takes one branch, and is guarded", (backend) =>
   assert.equal(compilations(f), 2);
 });
 
-eachBackend("cond() ends the trace where where() would not be the same", (backend) => {
+eachBackend("cond() ends the trace where branches do not fit or do more than compute", (backend) => {
   let counter = 0;
   const list: number[] = [];
-  const bodies: ((t: Tensor) => Tensor)[] = [
-    (t) => cond(t.sum().gt(0), (u) => u.mul(2), (u) => u.sum(), [t]),
-    (t) => cond(t.sum().gt(0), (u) => u.mul(2), (u) => u.gt(0), [t]),
-    (t) => cond(t.sum().gt(0), (u) => u.add_(1), (u) => u.mul(2), [t]),
-    (t) => cond(t.sum().gt(0), (u) => u.add(rand([3])), (u) => u, [t]),
-    (t) => cond(t.sum().gt(0), (u) => (list.push(1), u.mul(2)), (u) => u.mul(3), [t]),
-    (t) => cond(t.sum().gt(0), (u) => (counter++, u.mul(2)), (u) => u.mul(3), [t]),
+  const bodies: [(t: Tensor) => Tensor, RegExp][] = [
+    [(t) => cond(t.sum().gt(0), (u) => u.mul(2), (u) => u.sum(), [t]), /float32\[3\].*float32\[\]/],
+    [(t) => cond(t.sum().gt(0), (u) => u.mul(2), (u) => u.gt(0), [t]), /float32\[3\].*bool\[3\]/],
+    [(t) => cond(t.sum().gt(0), (u) => (list.push(1), u.mul(2)), (u) => u.mul(3), [t]), /prints, assigns/],
+    [(t) => cond(t.sum().gt(0), (u) => (counter++, u.mul(2)), (u) => u.mul(3), [t]), /prints, assigns/],
+    [(t) => cond(t.sum().gt(0), (u) => u.mul(u.sum().item()), (u) => u.mul(3), [t]), /data/],
   ];
-  bodies.forEach((body, i) => {
+  bodies.forEach(([body, reason], i) => {
     const f = compile(body, { backend });
     const run = (g: typeof body): unknown => {
-      manualSeed(4);
       counter = 0;
       list.length = 0;
       return plain([1, -1, 1, -1].map((s) => {
@@ -48,8 +46,32 @@ eachBackend("cond() ends the trace where where() would not be the same", (backen
       }));
     };
     assert.deepEqual(run(f), run(body), `body ${i}`);
-    assert.ok(captureStats(f).breaks.length > 0, `body ${i}`);
-    assert.match(captureStats(f).breaks[0]?.message ?? "", /cond\(\)/, `body ${i}`);
+    assert.match(captureStats(f).breaks[0]?.message ?? "", reason, `body ${i}`);
+    assert.throws(() => full(body, backend)(x), reason, `body ${i}`);
+  });
+});
+
+eachBackend("what branches write in place and draw is that of the branch taken", (backend) => {
+  const outside = tensor([0.5, 0.5, 0.5]);
+  const bodies: ((t: Tensor) => Tensor)[] = [
+    (t) => cond(t.sum().gt(0), (u) => u.add_(1), (u) => u.mul(2), [t]),
+    (t) => cond(t.sum().gt(0), (u) => u.add(rand([3])), (u) => u, [t]),
+    (t) =>
+      cond(t.sum().gt(0), (u) => (outside.add_(u), u.mul(outside)), (u) => (u.select(0, 1).zero_(), u.add(1)), [t]),
+    (t) => cond(t.sum().gt(0), (u) => u.mul(0).add_(3).mul_(u), (u) => u, [t]),
+  ];
+  bodies.forEach((body, i) => {
+    const f = full(body, backend);
+    const run = (g: typeof body): unknown => {
+      manualSeed(4);
+      outside.fill_(0.5);
+      return plain([1, -1, 1, -1].map((s) => {
+        const t = x.mul(s);
+        return [g(t), t, outside.clone(), rand([2])];
+      }));
+    };
+    assert.deepEqual(run(f), run(body), `body ${i}`);
+    assert.equal(compilations(f), 1);
   });
 });
 
@@ -64,15 +86,31 @@ eachBackend("gradients through cond() are those of the branch taken", (backend) 
   }
 });
 
-eachBackend("whileLoop() unrolls numbers, and leaves data to eager", (backend) => {
+eachBackend("whileLoop() unrolls numbers, and is one call where data ask", (backend) => {
   const known = (t: Tensor, n: number): Tensor => whileLoop((_, i) => i < n, (u, i) => [u.mul(2), i + 1], [t, 0])[0];
   const f = full(known, backend);
   same([f(x, 2), f(x, 3)], [x.mul(4), x.mul(8)]);
-  const data = (t: Tensor): Tensor => whileLoop((u) => u.abs().sum().lt(50), (u) => [u.mul(2)], [t])[0];
-  const g = compile(data, { backend });
-  for (const s of [1, 5]) same(g(x.mul(s)), data(x.mul(s)));
-  assert.match(captureStats(g).breaks[0]?.message ?? "", /whileLoop\(\) asks data/);
+  const data = (t: Tensor): Tensor[] =>
+    whileLoop((u, _) => u.abs().sum().lt(50), (u, { n }) => [u.mul(2).add(t), { n: n.add(1) }], [t, { n: tensor(0) }])
+      .flatMap((v) => "n" in v ? [v.n as Tensor] : [v]);
+  const g = full(data, backend);
+  for (const s of [1, 5, 100]) same(g(x.mul(s)), data(x.mul(s)));
+  assert.equal(compilations(g), 1);
   assert.throws(() => whileLoop(() => tensor([1, 2]).gt(0), (u) => [u], [x]), /one element/);
+  const grows = (t: Tensor): Tensor => whileLoop((u) => u.sum().lt(50), (u) => [F.cat([u, u])], [t.abs()])[0];
+  same(compile(grows, { backend })(x), grows(x));
+  assert.throws(() => full(grows, backend)(x), /takes float32\[3\].*gives float32\[6\]/);
+});
+
+eachBackend("whileLoop() on data has no gradient in a graph", (backend) => {
+  const body = (t: Tensor): Tensor => whileLoop((u) => u.abs().sum().lt(50), (u) => [u.mul(2)], [t])[0].sum();
+  const run = (g: typeof body): unknown => {
+    const t = x.clone().requiresGrad_();
+    g(t).backward();
+    return plain(t.grad);
+  };
+  assert.deepEqual(run(compile(body, { backend })), run(body));
+  assert.throws(() => run(full(body, backend)), /whileLoop\(\) is differentiated.*forLoop\(\) or scan\(\)/s);
 });
 
 eachBackend("scan() is one graph, differentiable, both ways", (backend) => {

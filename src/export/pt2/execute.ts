@@ -9,36 +9,31 @@ import { InternalError } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
+  type ControlTarget,
   type Graph,
   Interpreter,
+  isControl,
   isTensorMeta,
   type NodeValue,
   type PlaceholderNode,
   type RunArgument,
+  runControl,
 } from "../../graph/mod.ts";
 import { getOp, isOperator } from "../../ops/mod.ts";
 import { isSymInt } from "../../symbolic/mod.ts";
 // The whole module: it also gives decompositions their operators.
 import { dispatch, Tensor } from "../../tensor/mod.ts";
 import type { Bindings } from "./bindings.ts";
-import { type ControlTarget, isControl, isItem } from "./targets.ts";
+import { isItem } from "./targets.ts";
 
 /** What flows through a graph. */
 export type RunValue = Tensor | number | bigint | boolean | string | null;
 
 type Attributes = ReadonlyMap<string, RunValue>;
 
-/** Steps after which a `while_loop` is taken for endless. */
-const MAX_STEPS = 100_000_000;
-
 function tensorOf(value: unknown, place: string): Tensor {
   if (value instanceof Tensor) return value;
   throw new TypeError(`${place}: needs a tensor, got ${typeof value}`);
-}
-
-function valuesOf(value: unknown): readonly RunValue[] {
-  if (!Array.isArray(value)) throw new InternalError("a list of operands was expected");
-  return value as readonly RunValue[];
 }
 
 function isTrue(value: unknown): boolean {
@@ -109,40 +104,12 @@ class ProgramInterpreter extends Interpreter<RunValue> {
   }
 
   #control(target: ControlTarget, args: readonly unknown[]): readonly RunValue[] {
-    const [first, second] = target.graphs;
-    if (first === undefined) throw new InternalError(`${target.control} has no graph`);
-    switch (target.control) {
-      case "cond": {
-        const branch = isTrue(args[0]) ? first : second ?? first;
-        return this.#run(branch, valuesOf(args[1]));
-      }
-      case "while_loop": {
-        let carried = valuesOf(args[0]);
-        const additional = valuesOf(args[1]);
-        for (let step = 0; isTrue(this.#run(first, [...carried, ...additional])[0]); step++) {
-          if (step >= MAX_STEPS) throw new RangeError(`while_loop: no end after ${MAX_STEPS} steps`);
-          carried = this.#run(second ?? first, [...carried, ...additional]);
-        }
-        return carried;
-      }
-      case "map_impl": {
-        const [xs = [], additional = []] = args.map(valuesOf);
-        const rows = steps(xs).map((row) => this.#run(first, [...row, ...additional]));
-        return stacked(rows);
-      }
-      case "scan": {
-        const [init = [], xs = [], additional = []] = args.map(valuesOf);
-        let carried = init;
-        const rows = steps(xs).map((row) => {
-          const results = this.#run(first, [...carried, ...row, ...additional]);
-          carried = results.slice(0, init.length);
-          return results.slice(init.length);
-        });
-        return [...carried, ...stacked(rows)];
-      }
-      default:
-        return target.control satisfies never;
-    }
+    return runControl<RunValue>(target, args, {
+      run: (graph, inputs) => this.#run(graph, inputs),
+      isTrue,
+      slices: steps,
+      stack: (rows) => stacked(rows),
+    });
   }
 }
 

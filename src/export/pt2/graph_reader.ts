@@ -10,6 +10,9 @@ import type { DType } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
+  CONTROL_GRAPHS,
+  CONTROL_SCHEMAS,
+  controlTarget,
   Graph,
   isNode,
   isTensorMeta,
@@ -24,7 +27,7 @@ import { autocastArguments } from "./autocast.ts";
 import { GraphNames, type ReadContext } from "./graph_names.ts";
 import { printable } from "./problems.ts";
 import type { ArgumentData, GraphData, NodeData } from "./schema.ts";
-import { COND_ON_TENSOR, CONTROL_GRAPHS, controlKind, controlTarget, ITEM, unsupportedTarget } from "./targets.ts";
+import { COND_ON_NUMBER, controlKind, ITEM, unsupportedTarget } from "./targets.ts";
 import { dtypeCodeName, dtypeOfCode, locationOf } from "./types.ts";
 
 /** One result of a call: the name to define, if any, and what it is. */
@@ -314,7 +317,7 @@ export class GraphReader extends GraphNames {
         }
         default: {
           const kind = controlKind(name);
-          if (kind === null || graphs.length !== CONTROL_GRAPHS[kind]) break;
+          if (kind === null || graphs.length !== CONTROL_GRAPHS[kind].length) break;
           return this.#readControl(node, kind, graphs, args.filter((arg) => arg.kind !== "graph"));
         }
       }
@@ -354,13 +357,15 @@ export class GraphReader extends GraphNames {
     graphs: readonly GraphData[],
     operands: readonly ArgumentData[],
   ): void {
-    const args = operands.map((data) => argumentOf(data, null, this));
-    const wanted = controlTarget(kind, []).schema.args.length;
-    if (args.length !== wanted) node.cursor.fail(`${kind} takes ${wanted} operands, has ${args.length}`);
+    const given = operands.map((data) => argumentOf(data, null, this));
+    const wanted = CONTROL_SCHEMAS[kind].args.length - 1;
+    if (given.length !== wanted) node.cursor.fail(`${kind} takes ${wanted} operands, has ${given.length}`);
+    // Graphs of the file name its symbols as they are.
+    const args = [...given, []];
     const bodies = graphs.map((data) => readSubGraph(data, this.context));
     const [pred] = args;
-    const onTensor = kind === "cond" && isNode(pred);
-    const target = controlTarget(kind, bodies, onTensor ? COND_ON_TENSOR : undefined);
+    const onNumber = kind === "cond" && !isNode(pred);
+    const target = controlTarget(kind, bodies, onNumber ? COND_ON_NUMBER : undefined);
     const outputs = resultsOf(node.outputs);
     const values = outputs.map(({ data }) => this.#resultValue(data));
     const call = this.#call(node, target, args, values);

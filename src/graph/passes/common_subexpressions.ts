@@ -4,6 +4,7 @@
  * tensor: what the output reads is kept apart. Mirrors `torch._functorch.compile_utils.fx_graph_cse`.
  */
 import { isSymInt } from "../../symbolic/mod.ts";
+import { isControl } from "../control.ts";
 import { forEachNode, type Graph } from "../graph.ts";
 import { type Argument, type CallNode, isNode, isTensorMeta, type Node } from "../node.ts";
 import { hasEffects, isMutating } from "./effects.ts";
@@ -72,7 +73,9 @@ export function rewriteCommonSubexpressions(graph: Graph): number {
 function callKey(node: CallNode): string {
   // An operator may be asked for another dtype than its arguments show only through arguments, so these are enough.
   const dtype = isTensorMeta(node.value) ? node.value.dtype.short : "";
-  return `${node.target.schema.target}${dtype}(${node.args.map(keyOf).join(",")})`;
+  // What graphs compute is not compared.
+  const own = isControl(node.target) ? `#${node.id}` : "";
+  return `${node.target.schema.target}${own}${dtype}(${node.args.map(keyOf).join(",")})`;
 }
 
 function isReadingAny(node: CallNode, written: ReadonlySet<Node>): boolean {

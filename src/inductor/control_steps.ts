@@ -1,0 +1,98 @@
+/**
+ * Steps of a plan that run graphs: control flow, on the host.
+ *
+ * The condition is read, rounds are counted, and each graph of the call is compiled like any other, when it first runs. Operands are seen where they lie; results are
+ * written into the step's outputs. On another device operands arrive in the host's memory and are brought back to it.
+ */
+import { type ControlOperator, findBackend, type GraphInput, type GraphRunner } from "../capture/mod.ts";
+import { cpu, InternalError } from "../core/mod.ts";
+import {
+  type Argument,
+  type CallNode,
+  type Graph,
+  isNode,
+  isTensorMeta,
+  type Node,
+  type TensorMeta,
+} from "../graph/mod.ts";
+import type { BufferRef } from "../loops/mod.ts";
+import type { NamedArgs, TensorValue } from "../ops/mod.ts";
+import type { HostStep } from "../runtime/js/executable.ts";
+import { contiguousStride, evaluate, exprOf, isSymInt, type Size, type Sym } from "../symbolic/mod.ts";
+import { copyElements, fakeTensor, noGrad, Storage, Tensor } from "../tensor/mod.ts";
+import type { HostGroup } from "./groups.ts";
+
+/** The nodes in the arguments of a call, each once, as the group lists their buffers. */
+function nodesOf(node: CallNode): Node[] {
+  const nodes: Node[] = [];
+  const collect = (arg: Argument): void => {
+    if (isNode(arg)) { if (!nodes.includes(arg)) nodes.push(arg); }
+    else if (Array.isArray(arg)) { for (const a of arg as readonly Argument[]) collect(a); }
+  };
+  node.args.forEach(collect);
+  return nodes;
+}
+
+/** Runs graphs of a call, compiled. */
+function compiledGraphs(): GraphRunner {
+  const known = new Map<Graph, (inputs: readonly GraphInput[]) => readonly unknown[]>();
+  return (graph, inputs) => {
+    let run = known.get(graph);
+    if (run === undefined) {
+      const module = {
+        graph,
+        attributes: new Map<string, Tensor>(),
+        recorded: new Set<Node>(),
+        differentiable: graph.output.results.map(() => false),
+      };
+      const examples = inputs.filter((t) => t instanceof Tensor).map((t) => fakeTensor(t));
+      known.set(graph, run = findBackend("inductor")(module, examples, { mode: "default", options: {} }));
+    }
+    return run(inputs as readonly GraphInput[]) as readonly Tensor[];
+  };
+}
+
+/** Makes the step of a call of control flow. */
+export function controlStep(
+  group: HostGroup,
+  node: CallNode,
+  op: ControlOperator,
+  slotOf: (buffer: BufferRef) => number,
+  sizeSyms: readonly Sym[],
+): HostStep {
+  const inputSlots = new Map<Node, number>();
+  nodesOf(node).forEach((n, i) => {
+    const buffer = group.inputs[i];
+    if (buffer !== undefined) inputSlots.set(n, slotOf(buffer));
+  });
+  const outSlots = group.outputs.map(slotOf);
+  const metas = (Array.isArray(node.value) ? node.value : [node.value]).filter(isTensorMeta);
+  const position = new Map<Sym, number>(sizeSyms.map((s, i) => [s, i]));
+  const run = compiledGraphs();
+  return (buffers, sizes) => {
+    const size = (s: Size): number => evaluate(exprOf(s), (sym) => sizes[position.get(sym) ?? -1] ?? NaN);
+    const over = (meta: TensorMeta, slot: number | undefined): Tensor => {
+      const buffer = slot === undefined ? undefined : buffers[slot];
+      if (buffer === undefined) throw new InternalError(`${node.name} reached control flow without memory`);
+      const shape = meta.shape.map(size);
+      const { dtype } = meta;
+      return new Tensor({ shape, stride: contiguousStride(shape), dtype, device: cpu, storage: new Storage(buffer) });
+    };
+    const convert = (arg: Argument): unknown => {
+      if (Array.isArray(arg)) return (arg as readonly Argument[]).map(convert);
+      if (isSymInt(arg)) return size(arg);
+      if (!isNode(arg)) return arg;
+      if (!isTensorMeta(arg.value)) throw new InternalError(`${arg.name} is no tensor`);
+      const t = over(arg.value, inputSlots.get(arg));
+      return arg.value.device === cpu ? t : t.to(arg.value.device);
+    };
+    noGrad(() => {
+      const args = Object.fromEntries(op.schema.args.map(({ key }, i) => [key, convert(node.args[i] ?? null)]));
+      const results = op.onTensors(args as NamedArgs<TensorValue>, run) as unknown as readonly Tensor[];
+      results.forEach((result, i) => {
+        const meta = metas[i];
+        if (meta !== undefined) copyElements(over(meta, outSlots[i]), result.device === cpu ? result : result.to(cpu));
+      });
+    });
+  };
+}
