@@ -12,3 +12,16 @@ export * as data from "./src/data/mod.ts";
 export * from "./src/capture/mod.ts";
 export { aotBackend, type CompiledProgram, type CompileRequest, interpretProgram } from "./src/aot_autograd/mod.ts";
 export { CompiledGraph, onCompile } from "./src/inductor/mod.ts";
+export {
+  type CompiledExport,
+  compileExported,
+  type CompileExportedOptions,
+  type ExportedProgram,
+  loadSafetensors,
+  openSafetensors,
+  readExportedProgram,
+  type ReadOptions,
+  type RunValue,
+  SafetensorsFile,
+  saveSafetensors,
+} from "./src/export/mod.ts";

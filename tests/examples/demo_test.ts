@@ -1,21 +1,11 @@
 import assert from "node:assert/strict";
+import { runScript, type ScriptResult } from "../helpers/run_script.ts";
 import { drawMistakes } from "../../examples/digits/draw.ts";
 
 const DEMO = new URL("../../examples/digits/main.ts", import.meta.url).pathname;
 
-async function demo(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<{
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", DEMO, ...args],
-    env: { NO_COLOR: "1", ...env },
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+function demo(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<ScriptResult> {
+  return runScript(DEMO, args, env);
 }
 
 Deno.test("the demo learns without a C++ compiler, says so, and prints plain text", async () => {

@@ -187,7 +187,8 @@ export class LlamaForCausalLM extends nn.Module implements Decoder {
   }
 
   makeCache(capacity: number, batch = 1): LayerCache[] {
-    const { numHiddenLayers: layers, numAttentionHeads, numKeyValueHeads: heads = numAttentionHeads } = this.config;
+    const { numHiddenLayers: layers } = this.config;
+    const heads = this.config.numKeyValueHeads ?? this.config.numAttentionHeads;
     const { dtype, device } = this.lmHead.weight;
     return makeKVCache({ layers, heads, headDim: headDimOf(this.config), capacity, batch, dtype, device });
   }
