@@ -17,6 +17,7 @@ import { listBackends } from "../capture/mod.ts";
 import { type Device, device as deviceOf, type DType, dtypeFromName, withConfig } from "../core/mod.ts";
 import { isTensorMeta, valueToText } from "../graph/mod.ts";
 import { type LaunchTime, profileToText } from "../inductor/mod.ts";
+import { cudaContext } from "../runtime/cuda/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { UsageError } from "./output.ts";
 
@@ -108,11 +109,11 @@ function readInputs(program: ExportedProgram, path: string | undefined, device: 
   });
 }
 
-/** Waits until the device has done what was asked of it. */
-async function settle(results: readonly RunValue[]): Promise<void> {
+/** Waits until the device has done what was asked of it: blocking, for a promise of an event is asked in turns of the event loop. */
+function settle(results: readonly RunValue[]): void {
   const last = results.findLast((r): r is Tensor => r instanceof Tensor && r.numel > 0);
   if (last === undefined || last.device.type === "cpu") return;
-  await last.flatten().narrow(0, 0, 1).data();
+  cudaContext(last.device.index).synchronize();
 }
 
 function quantile(sorted: readonly number[], q: number): number | null {
@@ -165,14 +166,14 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   await call.ready();
   const compiled = performance.now();
   const results = call(inputs);
-  await settle(results);
+  settle(results);
   const first = performance.now() - compiled;
   if (flags.outputs !== undefined) {
     const tensors = results.filter((r): r is Tensor => r instanceof Tensor);
     await saveSafetensors(flags.outputs, new Map(tensors.map((t, i) => [`output_${i}`, t])));
   }
   call.readProfile();
-  const times = iterations === 0 ? [] : await timed(call, inputs, iterations);
+  const times = iterations === 0 ? [] : timed(call, inputs, iterations);
   const profile = call.readProfile();
   const inputBytes = inputs.reduce<number>((n, v) => v instanceof Tensor ? n + v.numel * v.dtype.bytes : n, 0);
   const { kernels, graphBreaks, peakBytes, attributeBytes } = call.stats;
@@ -200,14 +201,14 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
 }
 
 /** Times of calls after warm-up, sorted. */
-async function timed(call: CompiledExport, inputs: readonly RunValue[], iterations: number): Promise<number[]> {
+function timed(call: CompiledExport, inputs: readonly RunValue[], iterations: number): number[] {
   const begin = performance.now();
-  for (let i = 0; i < WARM_UP.calls && performance.now() - begin < WARM_UP.ms; i++) await settle(call(inputs));
+  for (let i = 0; i < WARM_UP.calls && performance.now() - begin < WARM_UP.ms; i++) settle(call(inputs));
   call.readProfile();
   const times: number[] = [];
   for (let i = 0; i < iterations; i++) {
     const start = performance.now();
-    await settle(call(inputs));
+    settle(call(inputs));
     times.push(performance.now() - start);
   }
   return times.sort((a, b) => a - b);

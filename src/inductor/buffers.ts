@@ -18,6 +18,7 @@ import {
   sizeHint,
   symbol,
 } from "../symbolic/mod.ts";
+import { type DimOrder, stridesInOrder } from "./layouts.ts";
 import type { Hint } from "./loop_space.ts";
 import { isConst, type Layout, rowMajorStride } from "./lowered.ts";
 
@@ -43,6 +44,13 @@ export function denseLayout(meta: TensorMeta): Layout {
   const shape = shapeOf(meta);
   const stride = meta.stride.map(exprOf);
   return { shape, stride: isDense(shape, stride) ? stride : rowMajorStride(shape), offset: constant(0) };
+}
+
+/** The layout of a new tensor whose dimensions lie in a given order; without one, {@linkcode denseLayout}. */
+export function layoutOf(meta: TensorMeta, order: DimOrder | undefined): Layout {
+  if (order === undefined) return denseLayout(meta);
+  const shape = shapeOf(meta);
+  return { shape, stride: stridesInOrder(shape, order), offset: constant(0) };
 }
 
 /**

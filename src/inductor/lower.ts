@@ -13,11 +13,14 @@ import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, Reductio
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
 import { isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
 import { add, constant, exprOf, isSymInt } from "../symbolic/mod.ts";
-import { denseLayout, newBuffer, product, sameStrides, shapeOf, sizeHints, storageSize } from "./buffers.ts";
+import { layoutOf, newBuffer, product, sameStrides, shapeOf, sizeHints, storageSize } from "./buffers.ts";
+import { graphDevice } from "./graph_device.ts";
 import type { Group, LoopGroup, Stage } from "./groups.ts";
 import type { PlanResult } from "./host_plan.ts";
+import { type DimOrder, dimOrders } from "./layouts.ts";
 import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
+import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import type { Lowering } from "./lowering.ts";
 import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
@@ -29,7 +32,6 @@ type LoweredValue = LoweredTensor | readonly LoweredTensor[] | null;
 /** More inputs than this and a concatenation writes slices, even if one user could inline it. */
 const MAX_MASKED_CAT = 4;
 
-import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 /**
  * Lowers a functional graph.
  *
@@ -49,11 +51,16 @@ class GraphLowering {
   /** Results of contractions, by buffer. */
   readonly #contractions = new Map<BufferRef, Node>();
   readonly #inline = isStageEnabled("inlining");
+  /** Whether operands are to lie in memory as they are multiplied: tensor cores read them from there. */
+  readonly #onCuda: boolean;
+  readonly #orders: ReadonlyMap<Node, DimOrder>;
   #operators = 0;
 
   constructor(graph: Graph) {
     this.#graph = graph;
     this.#hint = sizeHints(graph);
+    this.#onCuda = graphDevice(graph).type === "cuda";
+    this.#orders = this.#onCuda && isStageEnabled("layouts") ? dimOrders(graph) : new Map();
   }
 
   run(): Lowering {
@@ -131,6 +138,11 @@ class GraphLowering {
         `${op.target} writes to its argument: functionalise the graph before it is lowered (${node.name})`,
       );
     }
+    if (isWholeAttention(node) && isTensorMeta(node.value)) {
+      this.#operators++;
+      this.#values.set(node, this.#lowerAttention(node, node.value));
+      return;
+    }
     if (op.kind === "decompose") {
       throw new CompileError(
         `${op.target} has only a decomposition: expand it before the graph is lowered (${node.name})`,
@@ -147,11 +159,6 @@ class GraphLowering {
     } else if (op.kind === "host") {
       this.#values.set(node, this.#lowerHost(node));
     } else if (isTensorMeta(node.value)) {
-    if (isWholeAttention(node) && isTensorMeta(node.value)) {
-      this.#operators++;
-      this.#values.set(node, this.#lowerAttention(node, node.value));
-      return;
-    }
       this.#values.set(node, this.#lowerLoop(node, op, node.value));
     } else throw new InternalError(`${op.target} has a loop and several results (${node.name})`);
   }
@@ -179,7 +186,7 @@ class GraphLowering {
       if (tensor.isInMemory || loop.kind === "view") continue;
       const cost = tensor.cost;
       const reason = loop.kind === "contraction" && places > 0
-        ? reasonToRealizeOperand(cost)
+        ? reasonToRealizeOperand(cost, this.#onCuda && tensor.dtype.bytes === 2)
         : !this.#inline && places > 0
         ? "inlining is turned off"
         : reasonToRealizeStencil(cost, places);
@@ -269,7 +276,7 @@ class GraphLowering {
   // Storing.
 
   #newTensor(node: Node, meta: TensorMeta, reason: string): { buffer: BufferRef; layout: Layout } {
-    const layout = denseLayout(meta);
+    const layout = layoutOf(meta, this.#orders.get(node));
     const buffer = newBuffer(node.name, meta.dtype, product(layout.shape));
     this.#realized.set(buffer, reason);
     return { buffer, layout };
@@ -374,6 +381,21 @@ class GraphLowering {
     return this.#inMemory(node, buffer, layout);
   }
 
+  #lowerAttention(node: CallNode, meta: TensorMeta): LoweredTensor {
+    const { group, layout } = attentionGroup(node, meta, {
+      tensorOf: (argument) => isNode(argument as Argument) ? this.#tensorOf(argument as Node) : null,
+      realize: (tensor, reason) => this.#realize(tensor, reason),
+      copy: (tensor, reason) => {
+        const to: Layout = { shape: tensor.shape, stride: rowMajorStride(tensor.shape), offset: constant(0) };
+        return this.#inMemory(tensor.node, this.#copy(tensor, to, reason), to);
+      },
+      newBuffer: (numel) => newBuffer(node.name, meta.dtype, numel),
+    });
+    this.#realized.set(group.out, "attention is stored");
+    this.#groups.push(group);
+    return this.#inMemory(node, group.out, layout);
+  }
+
   #lowerHost(node: CallNode): LoweredValue {
     const inputs: BufferRef[] = [];
     for (const source of new Set(inputsOf(node))) {
@@ -391,21 +413,6 @@ class GraphLowering {
     const outputs = outs.map((t) => expectDefined(t.inMemory(), node.name).buffer);
     const reasons = [
       `${node.target.schema.target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
-  #lowerAttention(node: CallNode, meta: TensorMeta): LoweredTensor {
-    const { group, layout } = attentionGroup(node, meta, {
-      tensorOf: (argument) => isNode(argument as Argument) ? this.#tensorOf(argument as Node) : null,
-      realize: (tensor, reason) => this.#realize(tensor, reason),
-      copy: (tensor, reason) => {
-        const to: Layout = { shape: tensor.shape, stride: rowMajorStride(tensor.shape), offset: constant(0) };
-        return this.#inMemory(tensor.node, this.#copy(tensor, to, reason), to);
-      },
-      newBuffer: (numel) => newBuffer(node.name, meta.dtype, numel),
-    });
-    this.#realized.set(group.out, "attention is stored");
-    this.#groups.push(group);
-    return this.#inMemory(node, group.out, layout);
-  }
-
     ];
     for (const message of reasons) emitEvent({ kind: "fallback", message });
     this.#groups.push({ kind: "host", origins: [node], stored: new Set(outputs), reasons, node, inputs, outputs });

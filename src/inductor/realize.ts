@@ -38,8 +38,12 @@ export function reasonToRealize(cost: ValueCost, users: number): string | null {
   return null;
 }
 
-/** Why an operand of a contraction should be stored first, or null if it can be computed while it is packed. */
-export function reasonToRealizeOperand(cost: ValueCost): string | null {
+/**
+ * Why an operand of a contraction should be stored first, or null if it can be computed while it is packed. For tensor cores, which are fed from memory by
+ * copies, it must be stored as it is (`asItIs`).
+ */
+export function reasonToRealizeOperand(cost: ValueCost, asItIs = false): string | null {
+  if (asItIs && cost.operations > 0) return "tensor cores read it as it is in memory";
   if (cost.weight > MAX_PROLOGUE_WEIGHT) return `a contraction would repeat work worth ${cost.weight} additions`;
   if (cost.reads > MAX_PROLOGUE_READS) return `a contraction would repeat its ${cost.reads} reads`;
   return null;

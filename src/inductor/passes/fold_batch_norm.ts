@@ -5,7 +5,7 @@
  * Enters: a graph whose convolution nobody else reads, and whose parameters are attributes that the graph does not write. The new weight and bias are computed in
  * double precision. Mirrors `torch.fx.experimental.optimization.fuse` and the freezing passes of TorchInductor.
  */
-import { float32 } from "../../core/mod.ts";
+import { cpu, float32 } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -42,11 +42,12 @@ function argument(node: CallNode, key: string): Argument {
   return at < 0 ? null : node.args[at] ?? null;
 }
 
-/** A parameter of the graph in float32; null for anything else. `undefined` stands for an argument that was left out. */
+/** A parameter of the graph in float32, or on a CUDA device in a half type; null for anything else. `undefined` stands for an argument that was left out. */
 function parameter(value: Argument, written: ReadonlySet<Node>): GetAttrNode | null | undefined {
   if (value === null) return undefined;
-  if (!isNode(value) || value.op !== "getAttr" || written.has(value)) return null;
-  return isTensorMeta(value.value) && value.value.dtype === float32 ? value : null;
+  if (!isNode(value) || value.op !== "getAttr" || written.has(value) || !isTensorMeta(value.value)) return null;
+  const { dtype, device } = value.value;
+  return dtype === float32 || (device !== cpu && dtype.isFloat && dtype.bytes === 2) ? value : null;
 }
 
 interface Norm {
@@ -166,7 +167,7 @@ function behind(graph: Graph, constants: FrozenConstants, norm: Norm, value: Ten
       sources,
       compute: (read) => {
         const data = scaleAndShift(norm, read)[which];
-        return tensorFrom([data.length, ...value.shape.slice(2).map(() => 1)], data, float32);
+        return tensorFrom([data.length, ...value.shape.slice(2).map(() => 1)], data, float32).to(value.device);
       },
     });
   const [scale, shift] = [vector(0), vector(1)];
@@ -174,8 +175,16 @@ function behind(graph: Graph, constants: FrozenConstants, norm: Norm, value: Ten
   const at = convolution.target.schema.args.findIndex((a) => a.key === "weight");
   const plain = convolutionWith(graph, norm, convolution.args[at] ?? null, null, value);
   const { location } = convolution;
-  const product = graph.call(getOp("aten.mul.Tensor"), [plain, scale], value, location);
-  return graph.call(getOp("aten.add.Tensor"), [product, shift, 1], value, location);
+  // Halves are scaled in float32 and rounded once.
+  const wide = { ...value, dtype: float32 };
+  const product = graph.call(getOp("aten.mul.Tensor"), [plain, scale], wide, location);
+  const sum = graph.call(getOp("aten.add.Tensor"), [product, shift, 1], wide, location);
+  if (value.dtype === float32) return sum;
+  const cast = getOp("aten._to_copy.default");
+  const args = cast.schema.args.map((a): Argument =>
+    a.key === "self" ? sum : a.key === "dtype" ? value.dtype : a.key === "nonBlocking" ? false : null
+  );
+  return graph.call(cast, args, value, location);
 }
 
 /** Folds in place; returns how many batch norms went. `written` are nodes whose memory the graph writes. */
@@ -192,10 +201,10 @@ export function foldBatchNorm(graph: Graph, constants: FrozenConstants, written:
     const value = Array.isArray(node.value) ? node.value[0] : node.value;
     if (!isTensorMeta(value)) continue;
     const bytes = constants.read(weight).numel * float32.bytes;
+    const rewrites = value.device === cpu && bytes <= MOST_WEIGHT_BYTES;
     const folded = graph.insertBefore(
       node,
-      () =>
-        bytes <= MOST_WEIGHT_BYTES ? intoWeight(graph, constants, norm, value) : behind(graph, constants, norm, value),
+      () => rewrites ? intoWeight(graph, constants, norm, value) : behind(graph, constants, norm, value),
     );
     for (const result of results) graph.replaceAllUses(result, folded);
     count++;

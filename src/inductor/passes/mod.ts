@@ -11,11 +11,13 @@ import { foldBatchNorm } from "./fold_batch_norm.ts";
 import { foldConstants } from "./fold_constants.ts";
 import { FrozenConstants } from "./frozen.ts";
 import { joinSplits } from "./join_splits.ts";
+import { packWeights } from "./pack_weights.ts";
 
 export { foldBatchNorm } from "./fold_batch_norm.ts";
 export { foldConstants } from "./fold_constants.ts";
 export { FrozenConstants, type FrozenRecipe } from "./frozen.ts";
 export { joinSplits } from "./join_splits.ts";
+export { packWeights } from "./pack_weights.ts";
 
 interface Pass {
   readonly stage: StageName;
@@ -27,14 +29,18 @@ const PASSES: readonly Pass[] = [
   { stage: "constant_folding", run: foldConstants },
   { stage: "split_joining", run: (graph, _, written) => joinSplits(graph, written) },
 ];
+/** Constants are made on the host here, so that no kernel has to be compiled for them. */
+const CUDA_PASSES: readonly Pass[] = [
+  { stage: "batch_norm_folding", run: foldBatchNorm },
+  { stage: "layouts", run: packWeights },
+];
 
-/** Runs the passes; returns the tensors that the graph reads now. On other devices than the CPU the graph stays as it is. */
+/** Runs the passes of the device that the graph is on; returns the tensors that it reads now. */
 export function freezeProgram(graph: Graph, attributes: ReadonlyMap<string, Tensor>): FrozenConstants {
   const constants = new FrozenConstants(graph, attributes);
   const isOnCpu = graph.nodes.every((n) => !isTensorMeta(n.value) || n.value.device === cpu);
-  if (!isOnCpu) return constants;
   const written = writtenNodes(graph);
-  for (const { stage, run } of PASSES) {
+  for (const { stage, run } of isOnCpu ? PASSES : CUDA_PASSES) {
     if (!isStageEnabled(stage)) continue;
     const count = run(graph, constants, written);
     if (config().verify) verifyGraph(graph);
