@@ -8,11 +8,12 @@
  */
 import { GraphRecorder } from "../src/aot_autograd/recorder.ts";
 import { gradOf } from "../src/autograd/mod.ts";
-import { bfloat16, cpu, type DType, float16, float32, int64 } from "../src/core/mod.ts";
-import type { Graph } from "../src/graph/mod.ts";
+import { bfloat16, cpu, device as deviceOf, type DType, float16, float32, int64 } from "../src/core/mod.ts";
+import { Graph } from "../src/graph/mod.ts";
 import { emitJsModule } from "../src/inductor/codegen/js/emit_module.ts";
 import { compileGraphToPlan } from "../src/inductor/compile_plan.ts";
 import type { HostPlan } from "../src/inductor/host_plan.ts";
+import { keepsAttention } from "../src/inductor/lower_attention.ts";
 import { instantiateJs } from "../src/inductor/js_tier.ts";
 import { cpuAllocator, type CpuBuffer } from "../src/runtime/cpu/memory.ts";
 import { constantValue, contiguousStride } from "../src/symbolic/mod.ts";
@@ -182,6 +183,15 @@ function bandwidth(c: Case): void {
   }
 }
 
+/** A row about arithmetic. */
+function reach(name: string, flops: number, ms: number, worst: number, limit: number, device: DevicePlan): void {
+  const rate = (flops / ms / 1e9).toFixed(0).padStart(6);
+  const error = `error ${worst.toExponential(1)}${worst <= limit ? "" : "  WRONG"}`;
+  const compiled = `compiled in ${device.compileMs.toFixed(0)} ms`;
+  rows.push(`${name.padEnd(34)} ${ms.toFixed(4).padStart(9)} ms ${rate} TFLOP/s  ${error}  ${compiled}`);
+  for (const own of device.buffers) own?.dispose();
+}
+
 function product(
   name: string,
   [m, n, k]: readonly number[],
@@ -222,14 +232,7 @@ function product(
     }
     const ms = device.time(15, 3);
     const limit = dtype === float32 ? 1e-5 : dtype === float16 ? 1e-3 : 5e-3;
-    rows.push(
-      `${name.padEnd(34)} ${ms.toFixed(4).padStart(9)} ms ${
-        (2 * batch * m * n * k / ms / 1e9).toFixed(0).padStart(6)
-      } TFLOP/s  error ${worst.toExponential(1)}${worst <= limit ? "" : "  WRONG"}  compiled in ${
-        device.compileMs.toFixed(0)
-      } ms`,
-    );
-    for (const own of device.buffers) own?.dispose();
+    reach(name, 2 * batch * m * n * k, ms, worst, limit, device);
   } catch (e) {
     rows.push(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
   }
@@ -391,12 +394,7 @@ function convolution(name: string, [n, ci, co, hw, kernel, stride]: readonly num
     }
     const ms = device.time(15, 5);
     const flops = 2 * n * co * out * out * ci * kernel * kernel;
-    rows.push(
-      `${name.padEnd(34)} ${ms.toFixed(4).padStart(9)} ms ${(flops / ms / 1e9).toFixed(0).padStart(6)} TFLOP/s  error ${
-        worst.toExponential(1)
-      }${worst <= 5e-3 ? "" : "  WRONG"}  compiled in ${device.compileMs.toFixed(0)} ms`,
-    );
-    for (const own of device.buffers) own?.dispose();
+    reach(name, flops, ms, worst, 5e-3, device);
   } catch (e) {
     rows.push(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
   }
@@ -413,6 +411,76 @@ for (
     ["7x7 3 to 64 at 224", [32, 3, 64, 224, 7, 2]],
   ] as const
 ) convolution(`conv bf16 ${what}`, sizes);
+
+/** Attention of `[batch, heads, length, width]`, views of `[batch, length, heads, width]` as projections leave them. */
+function attention(name: string, [b, h, length, width]: readonly number[], dtype: DType, isCausal: boolean): void {
+  if (!name.includes(filter) || b === undefined || h === undefined || length === undefined || width === undefined) {
+    return;
+  }
+  try {
+    const r = new GraphRecorder(keepsAttention(new Graph()));
+    const shape = [b, length, h, width];
+    const out = withMode(r, () => {
+      const [q, k, v] = ["q", "k", "v"].map((n) =>
+        r.placeholder(n, {
+          shape,
+          stride: contiguousStride(shape),
+          storageOffset: 0,
+          dtype,
+          device: deviceOf("cuda:0"),
+        })
+      ).map((t) => F.transpose(t, 1, 2)) as [Tensor, Tensor, Tensor];
+      return F.transpose(F.scaledDotProductAttention(q, k, v, null, 0, isCausal), 1, 2);
+    });
+    r.graph.setOutput([r.nodeOf(out)]);
+    const { plan } = compileGraphToPlan(r.graph, { crossReductions: false });
+    const device = new DevicePlan(plan);
+    const given = fill(plan, device);
+    device.launch();
+    device.context.synchronize();
+    const outAt = plan.slots.findIndex((s) => s.kind === "output");
+    const [q, k, v] = [given.get(0), given.get(1), given.get(2)];
+    const own = device.buffers[outAt];
+    if (q === undefined || k === undefined || v === undefined || own === undefined) throw new Error("no buffers");
+    const got = device.memory.readSync(own, 0, bytesOf(plan, outAt));
+    let worst = 0;
+    for (let t = 0; t < 20; t++) {
+      const [bi, hi, i, j] = [t * 7 % b, t * 13 % h, t * 7919 % length, t * 31 % width];
+      const place = (row: number, column: number): number => ((bi * length + row) * h + hi) * width + column;
+      const scores: number[] = [];
+      for (let n = 0; n < (isCausal ? i + 1 : length); n++) {
+        let sum = 0;
+        for (let d = 0; d < width; d++) sum += numbers(q, dtype, place(i, d)) * numbers(k, dtype, place(n, d));
+        scores.push(sum / Math.sqrt(width));
+      }
+      const top = scores.reduce((x, y) => Math.max(x, y), -Infinity);
+      let [sum, total] = [0, 0];
+      scores.forEach((x, n) => {
+        const p = Math.exp(x - top);
+        total += p;
+        sum += p * numbers(v, dtype, place(n, j));
+      });
+      const d = Math.abs(numbers(got, dtype, place(i, j)) - sum / total);
+      if (!(d <= worst)) worst = d;
+    }
+    const ms = device.time(15, 3);
+    const flops = 4 * b * h * length * length * width / (isCausal ? 2 : 1);
+    reach(name, flops, ms, worst, 2e-2, device);
+  } catch (e) {
+    rows.push(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
+  }
+}
+
+for (const width of [64, 128]) {
+  for (const length of [512, 2048, 8192]) {
+    for (const isCausal of [false, true]) {
+      const heads = 2048 / width;
+      const name = `attention bf16 ${width} at ${length}${isCausal ? " causal" : ""}`;
+      attention(name, [Math.max(1, 16384 / length), heads, length, width], bfloat16, isCausal);
+    }
+  }
+}
+attention("attention f16 64 at 197 (ViT)", [32, 12, 197, 64], float16, false);
 
 for (const dtype of [bfloat16, float16]) {
   for (const size of [4096, 8192]) {

@@ -25,7 +25,8 @@ template <typename T, int ROWS, int W, int THREADS, bool VECTOR, typename I>
 TSR void tsr_attention_rows(T* to, const T* from, I rows, int width, I rowStride, I columnStride) {
   if (VECTOR) {
     constexpr int all = ROWS * (W / 8);
-#pragma unroll
+// More at a time cost registers that the products need.
+#pragma unroll 2
     for (int i = 0; i < (all + THREADS - 1) / THREADS; i++) {
       const int at = i * THREADS + (int)threadIdx.x, r = at / (W / 8), c = at % (W / 8) * 8;
       const bool there = (I)r < rows && c < width;
@@ -102,11 +103,16 @@ TSR void tsr_attention(unsigned char* room, const T* q, const T* k, const T* v, 
 #pragma unroll
         for (int j = 0; j < BN / 8; j++) {
 #pragma unroll
-          for (int u = 0; u < 4; u++) {
-            const I row = m0 + wm + i * 16 + (lane >> 2) + (u >> 1) * 8, column = n0 + j * 8 + (lane & 3) * 2 + (u & 1);
-            const bool seen = column < keys && (!CAUSAL || column <= row);
-            if (PLAIN) s[i][j][u] = seen ? s[i][j][u] : -__builtin_inff();
-            else s[i][j][u] = !seen ? -__builtin_inff() : row < rows ? s[i][j][u] * scale + bias(row, column) : 0.f;
+          for (int h = 0; h < 2; h++) {
+            const I row = m0 + wm + i * 16 + (lane >> 2) + h * 8, column = n0 + j * 8 + (lane & 3) * 2;
+            float added[2] = {0, 0};
+            if (!PLAIN && row < rows && column < keys) bias(row, column, added);
+#pragma unroll
+            for (int u = 0; u < 2; u++) {
+              float& x = s[i][j][2 * h + u];
+              const bool seen = column + u < keys && (!CAUSAL || column + u <= row);
+              x = !seen ? -__builtin_inff() : PLAIN ? x : x * scale + added[u];
+            }
           }
         }
       }

@@ -79,13 +79,26 @@ export function emitCudaAttention(kernel: AttentionKernel, context: EmitContext)
     const whole = (constantValue(axis.extent) ?? 1) % 8 === 0;
     if (whole && isAlignedRun(operand.index, axis.symbol, 8)) runs |= 1 << i;
   });
-  let bias = `[](${f.index}, ${f.index}) { return 0.f; }`;
+  const biasOf = (body: string): string => `[=](${f.index} r, ${f.index} c, float (&b)[2]) { ${body} }`;
+  let bias = biasOf("");
   if (mask !== null) {
     const { base, row, column } = place(mask, m, n);
-    s.line(`const ${memoryType(mask.buffer.dtype)}* const mask = ${base};`);
-    const get = `tsr_get(mask + r * ${row} + c * ${column})`;
-    const typed = mask.buffer.dtype === bool ? get : `(float)${get}`;
-    bias = `[=](${f.index} r, ${f.index} c) { return tsr_attention_bias(${typed}); }`;
+    const type = memoryType(mask.buffer.dtype);
+    s.line(`const ${type}* const mask = ${base};`);
+    const add = (i: number, at: string): string => {
+      const typed = mask.buffer.dtype === bool ? `tsr_get(${at})` : `(float)tsr_get(${at})`;
+      return `b[${i}] = tsr_attention_bias(${typed});`;
+    };
+    const even = (constantValue(n.extent) ?? 1) % 2 === 0 && isAlignedRun(mask.index, n.symbol, 2);
+    bias = biasOf(
+      even
+        ? `const tsr_vec<${type}, 2> x = tsr_raw<${type}, 2>(mask + r * ${row} + c); ${add(0, "&x.v[0]")} ${
+          add(1, "&x.v[1]")
+        }`
+        : `const ${type}* const x = mask + r * ${row} + c * ${column}; ${add(0, "x")} if (c + 1 < ${
+          f.extent(n.extent)
+        }) ${add(1, `x + ${column}`)}`,
+    );
   }
   const element = query.buffer.dtype === bfloat16 ? "bf16" : "f16";
   const plain = mask === null && kernel.scale > 0;
