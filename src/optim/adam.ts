@@ -16,6 +16,7 @@ import {
   stateOf,
   stepCount,
   stepOf,
+  withDecay,
   zeroState,
 } from "./optimizer.ts";
 
@@ -113,7 +114,7 @@ export class Adam extends AdamBase {
   }
 
   protected override decay(param: Tensor, grad: Tensor, _lr: number | Tensor, weightDecay: number): Tensor {
-    return weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
+    return withDecay(grad, param, weightDecay);
   }
 }
 

@@ -284,6 +284,11 @@ export function rateOver(lr: number | Tensor, divisor: Tensor): Tensor {
   return F.div(lr instanceof Tensor ? lr.to(divisor.dtype) : lr, divisor);
 }
 
+/** The gradient of the loss with weightDecay/2 · |param|² added to it. */
+export function withDecay(grad: Tensor, param: Tensor, weightDecay: number): Tensor {
+  return weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
+}
+
 /** param -= lr·update, with a learning rate of either kind: rounded once, and alike. */
 export function descend(param: Tensor, update: Tensor, lr: number | Tensor): void {
   if (lr instanceof Tensor) param.addcmul_(update, lr, { value: -1 });

@@ -15,6 +15,7 @@ import {
   stateOf,
   stepCount,
   stepOf,
+  withDecay,
   zeroState,
 } from "./optimizer.ts";
 
@@ -70,7 +71,7 @@ export class RMSprop extends Optimizer<RMSpropOptions> {
     const momentum = tracked(group, "momentum");
     const centered = tracked(group, "centered");
     for (const { param, grad, state } of this.updates(group)) {
-      const g = weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
+      const g = withDecay(grad, param, weightDecay);
       const square = stateOf(state, "square_avg");
       square.mul_(alpha).addcmul_(g, g, { value: 1 - alpha });
       let average = square;
@@ -129,7 +130,7 @@ export class Adagrad extends Optimizer<AdagradOptions> {
     const eps = tracked(group, "eps");
     this.countSteps(group);
     for (const { param, grad, state } of this.updates(group)) {
-      const g = weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
+      const g = withDecay(grad, param, weightDecay);
       const sum = stateOf(state, "sum");
       sum.addcmul_(g, g);
       const rate = lrDecay === 0 ? lr : rateOver(lr, stepOf(state).sub(1).mul(lrDecay).add(1));

@@ -14,6 +14,7 @@ import {
   stateOf,
   stepCount,
   stepOf,
+  withDecay,
   zeroState,
 } from "./optimizer.ts";
 
@@ -78,7 +79,7 @@ export class SGD extends Optimizer<SGDOptions> {
     const weightDecay = tracked(group, "weightDecay");
     const nesterov = tracked(group, "nesterov");
     for (const { param, grad, state } of this.updates(group)) {
-      const g = weightDecay === 0 ? grad : grad.add(param, { alpha: weightDecay });
+      const g = withDecay(grad, param, weightDecay);
       if (momentum === 0) {
         descend(param, g, lr);
         continue;
