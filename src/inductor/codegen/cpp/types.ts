@@ -311,6 +311,21 @@ function integerText(op: PrimitiveName, a: string, b: string, lane: Lane, vector
   }
 }
 
+/** A value's bits as another type of the same width. */
+export function bitcastText(text: string, from: DType, to: DType, vector: boolean): string {
+  if (from.isFloat) {
+    if (from.bytes === 8) return `tsr_bits_i64(${text})`;
+    if (from.bytes === 4) return to.kind === "uint" ? `tsr_u32(tsr_bits_i32(${text}))` : `tsr_bits_i32(${text})`;
+    return `tsr_bits_of_${from.name === "float16" ? "f16" : "bf16"}(${text})`;
+  }
+  if (to.isFloat) {
+    if (to.bytes === 8) return `tsr_bits_f64(${text})`;
+    if (to.bytes === 4) return `tsr_bits_f32(${text})`;
+    return `tsr_${to.name === "float16" ? "f16" : "bf16"}_of_bits(${text})`;
+  }
+  return castText(text, laneOf(from, false), from, to, laneOf(to, false), vector);
+}
+
 /** The neutral element of a combination, as a scalar. */
 export function neutral(op: TileReduceOp, lane: Lane): string {
   const integer = lane === "i32" || lane === "u32" || lane === "i64" || lane === "n64";

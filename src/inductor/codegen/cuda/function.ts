@@ -17,10 +17,10 @@ import {
   symbol as symbolExpr,
 } from "../../../symbolic/mod.ts";
 import type { Axis, KernelBase, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
-import { castText, combineText, laneOf, literal, memoryType, primitiveText } from "../cpp/types.ts";
+import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText } from "../cpp/types.ts";
 import { findRanges, type Range } from "../ranges.ts";
 import { Scopes } from "../scopes.ts";
-import { bitcastText, fitsInt, isArg, neutralText, scalarType } from "./texts.ts";
+import { fitsInt, isArg, neutralText, scalarType } from "./texts.ts";
 import { type Chunk, isVectorAccess, varying } from "./vectors.ts";
 
 /** What a function may be told when it is made. */
@@ -353,7 +353,7 @@ export class CudaFunction {
         return;
       }
       case "bitcast":
-        this.#define(s.out, bitcastText(this.text(s.arg), s.arg.dtype, s.out.dtype), this.levelOf([s.arg]));
+        this.#define(s.out, bitcastText(this.text(s.arg), s.arg.dtype, s.out.dtype, false), this.levelOf([s.arg]));
         return;
       case "philox": {
         const [seed, stream, position] = [s.seed, s.stream, s.position].map((v) => `(long)${this.text(v)}`);

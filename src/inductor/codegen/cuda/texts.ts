@@ -1,26 +1,16 @@
 /**
- * Texts of types, neutral elements and combinations, and whether indices fit 32 bits.
+ * Texts of types, neutral elements and combinations, on scalars, and whether indices fit 32 bits.
  */
 import type { DType } from "../../../core/mod.ts";
 import type { CombineOp } from "../../../loops/mod.ts";
 import type { Expr } from "../../../symbolic/mod.ts";
 import { statementExprs, walkStatements } from "../../tile/parameters.ts";
 import type { Axis, KernelBase, TileReduceOp, TileStatement } from "../../tile/tile_ir.ts";
-import { castText, combineText, type Lane, laneOf, neutral } from "../cpp/types.ts";
-
-const SCALAR: Record<Lane, string> = {
-  f32: "float",
-  f64: "double",
-  i32: "int",
-  u32: "unsigned",
-  i64: "long",
-  n64: "long",
-  mask: "int",
-};
+import { combineText, laneOf, neutral, typeText } from "../cpp/types.ts";
 
 /** The type in which values of a dtype are computed. */
 export function scalarType(dtype: DType): string {
-  return SCALAR[laneOf(dtype, false)];
+  return typeText(laneOf(dtype, false), false);
 }
 
 /** The neutral element of a reduction as text. */
@@ -57,19 +47,4 @@ export function fitsInt(
     });
   }
   return all;
-}
-
-/** A value's bits as another type. */
-export function bitcastText(text: string, from: DType, to: DType): string {
-  if (from.isFloat) {
-    if (from.bytes === 8) return `tsr_bits_i64(${text})`;
-    if (from.bytes === 4) return to.kind === "uint" ? `tsr_u32(tsr_bits_i32(${text}))` : `tsr_bits_i32(${text})`;
-    return `tsr_bits_of_${from.name === "float16" ? "f16" : "bf16"}(${text})`;
-  }
-  if (to.isFloat) {
-    if (to.bytes === 8) return `tsr_bits_f64(${text})`;
-    if (to.bytes === 4) return `tsr_bits_f32(${text})`;
-    return `tsr_${to.name === "float16" ? "f16" : "bf16"}_of_bits(${text})`;
-  }
-  return castText(text, laneOf(from, false), from, to, laneOf(to, false), false);
 }
