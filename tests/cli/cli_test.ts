@@ -1,23 +1,11 @@
 import assert from "node:assert/strict";
+import { runScript, type ScriptResult } from "../helpers/run_script.ts";
 import { cacheKey, DiskCache } from "../../src/runtime/mod.ts";
 
 const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 
-interface Result {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function tessera(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Result> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN, ...args],
-    env: { NO_COLOR: "1", ...env },
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+function tessera(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<ScriptResult> {
+  return runScript(MAIN, args, env);
 }
 
 Deno.test("tessera doctor --json reports devices, checks and cache, and ends with 0", async () => {

@@ -1,26 +1,14 @@
 import assert from "node:assert/strict";
 import { float32 } from "../../src/core/mod.ts";
 import { loadSafetensors, saveSafetensors } from "../../src/export/mod.ts";
+import { runScript, type ScriptResult } from "../helpers/run_script.ts";
 import { tensorFrom } from "../../src/tensor/mod.ts";
 
 const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
 const fixture = (name: string): string => new URL(`../export/fixtures/${name}`, import.meta.url).pathname;
 
-interface Result {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function run(...args: readonly string[]): Promise<Result> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN, "run", ...args],
-    env: { NO_COLOR: "1" },
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+function run(...args: readonly string[]): Promise<ScriptResult> {
+  return runScript(MAIN, ["run", ...args]);
 }
 
 /** A fixture's inputs alone, as `run` takes them. */
@@ -63,12 +51,14 @@ Deno.test("tessera run --profile lists what launches take, and what they are", a
   const directory = await Deno.makeTempDir();
   const inputs = await inputsOf("mlp_dynamic", directory);
   const args = [fixture("mlp_dynamic.pt2"), "--inputs", inputs, "--bench", "5", "--profile"];
+  const start = performance.now();
   const { code, out, err } = await run(...args, "--json");
+  const elapsed = performance.now() - start;
   assert.equal(code, 0, err);
   const report = JSON.parse(out.trim().split("\n").at(-1) ?? "");
   assert.ok(report.profile.length > 0 && report.profile.length <= report.kernels);
   for (const row of report.profile) {
-    assert.ok(row.wallMs > 0 && row.wallMs < 5 * report.p90_ms * 10, `${row.name} took ${row.wallMs} ms`);
+    assert.ok(row.wallMs > 0 && row.wallMs < elapsed, `${row.name} took ${row.wallMs} of ${elapsed} ms`);
     assert.ok(row.mebibytes > 0 && row.functions.length > 0);
   }
   assert.ok(
