@@ -74,7 +74,7 @@ nativeTest("a kernel compiles, loads and runs; the second time the cache has it"
     const again = serviceIn(directory).compile({ name: "scale", source: scale(3) });
     assert.deepEqual(again.poll(), { state: "ready", path: job.waitSync() });
     assert.equal(again.timing?.missReason, null);
-    assert.ok((again.timing?.queuedMs ?? Infinity) < 50);
+    assert.equal(again.timing?.compileMs, 0);
   });
 });
 
@@ -115,14 +115,20 @@ nativeTest("an asynchronous kernel runs beside JavaScript", async () => {
   });
 });
 
-nativeTest("poll() sees the end while the event loop stands still", async () => {
+nativeTest("compile() does not wait, and poll() sees the end while the event loop stands still", async (toolchain) => {
   await withTempDir((directory) => {
-    const service = serviceIn(directory);
-    const start = performance.now();
+    // A compiler that begins when it is let.
+    const gate = `${directory}/gate`;
+    const waits = ["sh", "-c", `while [ ! -e '${gate}' ]; do sleep 0.01; done; exec "$@"`, "sh"];
+    const service = new CompileService({
+      cache: new DiskCache({ directory }),
+      toolchain: { ok: true, toolchain: { ...toolchain, command: [...waits, ...toolchain.command] } },
+      timeoutMs: 60_000,
+    });
     const job = service.compile({ name: "scale", source: scale(5) });
     assert.equal(job.poll().state, "pending");
-    assert.ok(performance.now() - start < 60, "compile() must not wait for the compiler");
-    for (let i = 0; i < 400 && job.poll().state === "pending"; i++) sleep(10);
+    Deno.writeTextFileSync(gate, "");
+    for (let i = 0; i < 6000 && job.poll().state === "pending"; i++) sleep(10);
     assert.equal(job.poll().state, "ready");
   });
 });
@@ -198,7 +204,7 @@ nativeTest("a result whose process ended first is adopted by the next process", 
     assert.equal(output.code, 0, new TextDecoder().decode(output.stderr));
     const finished = (): boolean =>
       [...Deno.readDirSync(`${cacheDirectory}/tmp`)].some((f) => f.name.endsWith(".status"));
-    for (let i = 0; i < 400 && !finished(); i++) sleep(10);
+    for (let i = 0; i < 6000 && !finished(); i++) sleep(10);
     const job = serviceIn(cacheDirectory).compile({ name: "scale", source: scale(11) });
     assert.equal(job.poll().state, "ready");
     assert.equal(job.timing?.missReason, "no entry");
@@ -206,21 +212,26 @@ nativeTest("a result whose process ended first is adopted by the next process", 
   });
 });
 
-nativeTest("a kernel that includes vec.h compiles in a quarter of a second", async () => {
-  await withTempDir((directory) => {
-    const service = serviceIn(directory);
-    build(service, "warm", scale(1));
-    const source = `#include "abi.h"
+nativeTest(
+  "including vec.h costs little: a kernel with it compiles in a few times what one without takes",
+  async () => {
+    await withTempDir((directory) => {
+      const service = serviceIn(directory);
+      const took = (name: string, source: string): number => build(service, name, source).timing?.compileMs ?? Infinity;
+      took("warm", scale(1));
+      const source = `#include "abi.h"
 #include "vec.h"
 TESSERA_EXPORT void k(void** a) {
   float* x = (float*)a[1];
   for (long i = 0; i < 1024; i += VW) vstore(x + i, vload(x + i) * 2.0f + 1.0f);
 }`;
-    const times = [1, 2, 3].map((n) => build(service, "k", `${source}\n// ${n}`).timing?.compileMs ?? Infinity);
-    // The best of three, because other work shares the cores.
-    assert.ok(Math.min(...times) < 250, `${times.map((t) => t.toFixed(0)).join(", ")} ms`);
-  });
-});
+      // By turns and the best of three, because other work shares the cores.
+      const pairs = [1, 2, 3].map((n) => [took("scale", scale(n + 1)), took("k", `${source}\n// ${n}`)] as const);
+      const [plain, whole] = [Math.min(...pairs.map(([a]) => a)), Math.min(...pairs.map(([, b]) => b))];
+      assert.ok(whole < 4 * plain, `${whole.toFixed(0)} ms, without it ${plain.toFixed(0)} ms`);
+    });
+  },
+);
 
 nativeTest("several translation units become one library, and a failing one names itself", async () => {
   await withTempDir((directory) => {

@@ -174,7 +174,7 @@ gpuTest("device: waiting for a stream leaves the event loop free", async (contex
   await context.stream.finished();
   clearInterval(timer);
   assert.ok(performance.now() - started > 60, "it returned before the kernel had ended");
-  assert.ok(turns >= 5, `only ${turns} turns of the event loop in 100 ms`);
+  assert.ok(turns >= 2, `only ${turns} turns of the event loop while the kernel ran`);
 });
 
 gpuTest("device: events measure time and order streams", async (context) => {
