@@ -3,8 +3,8 @@
  *
  * A compiled function keeps a list of entries, the one used last in front. A call tries their guards and runs the first that holds; else the function is
  * captured again. A function that cannot be captured whole runs its JavaScript at each call and its operators in segments (`segments.ts`), and an event says
- * why; with `fullgraph` that is an error. Nothing limits how often a function compiles, but each recompilation is reported with its reason. Mirrors
- * `torch.compile` and `torch._dynamo.eval_frame`.
+ * why; with `fullgraph` that is an error. Each recompilation is reported with its reason; a function that has been compiled very often runs in segments where no
+ * entry holds. Mirrors `torch.compile` and `torch._dynamo.eval_frame`.
  */
 import { CompileError, emitEvent, log, warnOnce } from "../core/mod.ts";
 import { activeMode, withoutModes } from "../tensor/mod.ts";
@@ -16,6 +16,7 @@ import { GraphBreak, userFiles } from "./graph_break.ts";
 import { type CaptureOptions, findCapture, keepCapture, whyNotKept } from "./persistent/capture_cache.ts";
 import { SegmentMode } from "./segment_mode.ts";
 import { forgetSegments, Segments } from "./segments.ts";
+import { type CachePolicy, checkedPolicy, stance } from "./stance.ts";
 import { compileTrace, type Entry, NeedsAccess, traceFunction, type TraceRequest } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
@@ -31,6 +32,8 @@ export interface CompileOptions {
   readonly options?: Readonly<Record<string, unknown>>;
   /** States free variables of the function by hand; called before each call. */
   readonly captures?: () => Readonly<Record<string, unknown>>;
+  /** How many graphs are kept, and what happens when another one is needed. */
+  readonly cache?: CachePolicy;
 }
 
 /** A compiled function: called like the original. */
@@ -40,6 +43,26 @@ export type Compiled<A extends readonly unknown[], R> =
     /** Resolves when everything compiled so far runs on its fastest tier. */
     ready(): Promise<void>;
   };
+
+const OPTIONS: readonly string[] = ["backend", "mode", "fullgraph", "dynamic", "options", "captures", "cache"];
+
+const MODES: readonly CompileMode[] = ["default", "reduce-overhead", "max-autotune", "aot"];
+
+/** What is misspelt would be left out without a word. */
+function checkOptions(options: CompileOptions): void {
+  for (const key of Object.keys(options)) {
+    if (!OPTIONS.includes(key)) {
+      throw new TypeError(`compile: there is no option "${key}"; there are ${OPTIONS.join(", ")}`);
+    }
+  }
+  const { mode } = options;
+  if (mode !== undefined && !MODES.includes(mode)) {
+    throw new RangeError(`compile: there is no mode "${mode}"; there are ${MODES.join(", ")}`);
+  }
+}
+
+/** More captures of one function are not kept: each is tried at each call, and a function that needs so many will need more. */
+const MOST_ENTRIES = 64;
 
 /** How often a function may fail to be captured whole before that is no longer tried. */
 const MOST_BREAKS = 3;
@@ -65,6 +88,7 @@ export class CompiledCode {
   /** How often a capture has failed. */
   #failures = 0;
   readonly #isAsync: boolean;
+  readonly #policy: Required<CachePolicy>;
   /** How often the function was traced, and how often a capture of another process served instead. */
   traced = 0;
   found = 0;
@@ -78,6 +102,7 @@ export class CompiledCode {
     this.options = options;
     const { backend = "inductor" } = options;
     this.backend = typeof backend === "string" ? findBackend(backend) : backend;
+    this.#policy = checkedPolicy(options.cache);
     this.files = userFiles();
     this.memory = new SizeMemory(options.dynamic ?? null);
     this.#isAsync = Object.prototype.toString.call(fn) === "[object AsyncFunction]";
@@ -99,6 +124,7 @@ export class CompiledCode {
       // Inside another capture the function is part of that graph.
       return Reflect.apply(this.fn, self, args);
     }
+    if (stance() === "force_eager") return Reflect.apply(this.fn, self, args);
     const { entries } = this;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as Entry;
@@ -126,6 +152,16 @@ export class CompiledCode {
   #miss(self: unknown, args: readonly unknown[]): unknown {
     if (this.#isAsync || this.#failures >= MOST_BREAKS) return this.#runSegments(self, args);
     const reasons = this.entries.map((e) => this.#whyNot(e, self, args));
+    if (this.entries.length >= MOST_ENTRIES) {
+      const goesOn = this.options.fullgraph === true;
+      warnOnce(
+        `compile: ${this.name} was compiled ${MOST_ENTRIES} times (${reasons[0]}); ${
+          goesOn ? "the one not used for longest is forgotten each time" : "further calls run in segments"
+        }: keep what changes out of it, or make it a tensor`,
+      );
+      if (!goesOn) return this.#runSegments(self, args);
+      this.entries.pop();
+    }
     const request: TraceRequest = {
       fn: this.fn,
       self,
@@ -156,8 +192,42 @@ export class CompiledCode {
       );
     }
     this.entries.unshift(entry);
+    this.entries.length = Math.min(this.entries.length, this.#policy.limit);
     if (entry.unserved.length > 0 && this.#opened < MOST_OPENED) return this.#runOpening(entry.unserved, self, args);
     return entry.run(values);
+  }
+
+  /** Whether the stance or the policy wants a call that no entry fits to run as it is. @throws {CompileError} if they want it to fail. */
+  #staysEager(reasons: readonly string[]): boolean {
+    const why = reasons.length === 0 ? "nothing is compiled yet" : reasons.join("; ");
+    const standing = stance();
+    if (standing === "fail_on_recompile") {
+      throw new CompileError(
+        `compile: ${this.name} would have to be compiled: ${why}; the stance is "${standing}": call it with such arguments before, or set another stance`,
+      );
+    }
+    if (standing === "eager_on_recompile") {
+      emitEvent({ kind: "recompile", message: `${this.name} runs as it is, the stance is "${standing}": ${why}` });
+      return true;
+    }
+    const { limit, onLimit } = this.#policy;
+    if (this.entries.length < limit) return false;
+    const full = `${this.name} has ${limit} compiled ${
+      limit === 1 ? "form" : "forms"
+    }, its limit, and none fits: ${why}`;
+    switch (onLimit) {
+      case "error":
+        throw new CompileError(`compile: ${full}; raise cache.limit, or choose another cache.onLimit`);
+      case "eager":
+        warnOnce(`compile: ${full}; it runs as it is`, "recompile");
+        return true;
+      case "generalise":
+        this.memory.generalise();
+        warnOnce(`compile: ${full}; sizes become symbols, and the form used longest ago goes`, "recompile");
+        return false;
+      default:
+        return onLimit satisfies never;
+    }
   }
 
   /** Runs the function as it is, and opens closures on the way: later guards read their variables at once, and writes can be replayed. */
@@ -200,7 +270,7 @@ export class CompiledCode {
 
   #reportRecompile(reasons: readonly string[]): void {
     const { changes } = this.memory;
-    const message = `recompiled ${this.name}: ${[...new Set(reasons)].join("; ")}${
+    const message = `recompiled ${this.name}: ${reasons.join("; ")}${
       changes.length > 0 ? ` (${changes.join("; ")})` : ""
     }`;
     emitEvent({ kind: "recompile", message });
@@ -279,7 +349,7 @@ export function codeOf(fn: (...args: never[]) => unknown): CompiledCode | null {
  * Arguments may be tensors, modules, numbers, options and containers of these; what the function reads of them and of its closure is guarded. Tensors that it
  * writes in place, `.grad`, and objects that it changes are left as the function itself leaves them.
  *
- * @throws {RangeError} for an unknown backend; {TypeError} if `fn` is no function, or a class or a generator; under `fullgraph`,
+ * @throws {RangeError} for an unknown backend or mode; {TypeError} for an unknown option, if `fn` is no function, or a class or a generator; under `fullgraph`,
  * {CompileError} where the function cannot be one graph.
  *
  * @example
@@ -314,6 +384,7 @@ export function compile<A extends readonly unknown[], R>(
       } is asynchronous: each await ends a graph, so fullgraph cannot hold; compile the synchronous part with fullgraph`,
     );
   }
+  checkOptions(options);
   const code = new CompiledCode(fn, options);
   const compiled = function (this: unknown, ...args: A): R {
     return code.call(this, args) as R;

@@ -346,7 +346,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
       if (isGeneral || at < 0) step.formerly = similar.step;
     }
     next.unshift(step);
-    if (next.length > MOST_BRANCHES) next.pop();
+    if (next.length > MOST_BRANCHES) this.#segments.forget(next.pop() as Step);
     return this.#advance(step, maker.entering, args);
   }
 

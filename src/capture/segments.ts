@@ -40,7 +40,7 @@ export class Segments implements SegmentCompiler {
   readonly #roots = new Map<DType, Step>();
   /** Every break is reported with its line, also where it was seen before. */
   watches = false;
-  /** The ends of the segments that ran, each once, in order of their first run. */
+  /** The ends of the segments that ran and are remembered, each once, in order of their first run. */
   readonly ends: Set<SegmentEnd> = new Set();
   /** How many calls ran in segments. */
   calls = 0;
@@ -99,6 +99,15 @@ export class Segments implements SegmentCompiler {
     this.ends.add(end);
   }
 
+  /** A path is no longer recognised: nothing of it is kept. */
+  forget(path: Step): void {
+    const stack = [path];
+    for (let step = stack.pop(); step !== undefined; step = stack.pop()) {
+      if (step.end !== null) this.ends.delete(step.end);
+      stack.push(...step.next);
+    }
+  }
+
   /** Resolves when everything compiled so far runs on its fastest tier. */
   async ready(): Promise<void> {
     await Promise.all(this.#compiled.map((c) => c.ready?.()));
@@ -134,7 +143,14 @@ export class Segments implements SegmentCompiler {
     const key = `${this.#context.mode}|${JSON.stringify(this.#context.options)}|${segmentKey(end.step, numbers)}`;
     let compiled = cache.get(key);
     if (compiled === undefined) {
-      compiled = this.#compileNew(end, numbers, inputs);
+      const module = this.#moduleOf(end, numbers);
+      if (this.#compiled.length >= MOST_COMPILED) {
+        warnOnce(
+          `compile: ${this.#name} has more than ${MOST_COMPILED} different segments; further ones run operator by operator`,
+        );
+        return eagerBackend(module);
+      }
+      compiled = this.#compileNew(module, inputs);
       cache.set(key, compiled);
     }
     if (!this.#compiled.includes(compiled)) this.#compiled.push(compiled);
@@ -147,14 +163,7 @@ export class Segments implements SegmentCompiler {
     return { graph, attributes: new Map(), recorded: new Set(), differentiable: numbers.map(() => false) };
   }
 
-  #compileNew(end: SegmentEnd, numbers: readonly number[], inputs: readonly Tensor[]): CompiledFunction {
-    const module = this.#moduleOf(end, numbers);
-    if (this.#compiled.length >= MOST_COMPILED) {
-      warnOnce(
-        `compile: ${this.#name} has more than ${MOST_COMPILED} different segments; further ones run operator by operator`,
-      );
-      return eagerBackend(module);
-    }
+  #compileNew(module: GraphModule, inputs: readonly Tensor[]): CompiledFunction {
     log("graph", () => graphToText(module.graph, { locations: true }));
     try {
       return this.#backend(module, inputs, this.#context);

@@ -94,6 +94,7 @@ function isTypedArray(data: unknown): data is HostArray {
  * ```
  */
 export function tensor(data: TensorData, options: TensorOptions = {}): Tensor {
+  checkOptions("tensor", options);
   if (data instanceof Tensor) {
     return tensorFrom([...data.shape].map(Number), data.dataSync(), options.dtype ?? data.dtype, options);
   }
@@ -126,6 +127,17 @@ export function tensorFrom(
   return withGrad(out, options);
 }
 
+const OPTIONS: readonly string[] = ["dtype", "device", "requiresGrad"];
+
+/** An option that is misspelt would be left out without a word. @throws {TypeError} naming those there are. */
+export function checkOptions(where: string, options: object, more: readonly string[] = []): void {
+  for (const key in options) {
+    if (!OPTIONS.includes(key) && !more.includes(key)) {
+      throw new TypeError(`${where}: there is no option "${key}"; there are ${[...OPTIONS, ...more].join(", ")}`);
+    }
+  }
+}
+
 function withGrad(t: Tensor, options: Pick<TensorOptions, "requiresGrad">): Tensor {
   if (options.requiresGrad === true) {
     t.requiresGrad = true;
@@ -135,6 +147,7 @@ function withGrad(t: Tensor, options: Pick<TensorOptions, "requiresGrad">): Tens
 }
 
 function create(target: string, args: Readonly<Record<string, unknown>>, options: TensorOptions): Tensor {
+  checkOptions(target.split(".")[1] ?? target, options);
   const device = options.device === undefined ? null : toDevice(options.device);
   const dtype = options.dtype ?? null;
   return withGrad(dispatch(getOp(target), { ...args, dtype, device }) as Tensor, options);

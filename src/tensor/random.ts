@@ -8,7 +8,7 @@ import { cpu, type Device, device as toDevice, type DeviceLike, getDefaultDtype,
 import { getOp, setDefaultState, type TensorValue } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
 import { checkSize } from "./arguments.ts";
-import { type TensorOptions } from "./create.ts";
+import { checkOptions, type TensorOptions } from "./create.ts";
 import { dispatch, emptyTensor } from "./dispatch.ts";
 import { noGrad } from "./engine.ts";
 import { activeMode, withoutModes } from "./mode.ts";
@@ -92,6 +92,7 @@ export interface RandomOptions extends TensorOptions {
 
 /** Draws with a functional operator of the state, then advances the state. */
 export function draw(target: string, args: Readonly<Record<string, unknown>>, options: RandomOptions): Tensor {
+  checkOptions(target.replace(/^.*philox_(\w+)\..*$/, "random $1"), options, ["generator"]);
   const device = options.device === undefined ? cpu : toDevice(options.device);
   const { state } = options.generator ?? defaultGenerator(device);
   const op = getOp(target);
