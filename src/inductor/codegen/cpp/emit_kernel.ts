@@ -4,13 +4,13 @@
  * {@linkcode CppFunction} writes them into the loops that are open; pure statements go to the outermost loop in which their operands are known.
  * A statement that was written for the full blocks of an axis at a level outside of it serves the loop over the rest too.
  */
-import { bool, computeType, type DType, int64 } from "../../../core/mod.ts";
+import { bool, computeType, int64 } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Axis, KernelBase, TileStatement } from "../../tile/tile_ir.ts";
 import { CppArrays } from "./arrays.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
-import { castText, combineText, laneOf, literal, memoryType, primitiveText } from "./types.ts";
+import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText } from "./types.ts";
 import { CppValues } from "./values.ts";
 
 /** What is written anew in each copy of a loop, though it defines a value. */
@@ -26,7 +26,7 @@ export class CppFunction extends CppValues {
   constructor(kernel: KernelBase, bodies: readonly (readonly TileStatement[])[], axes: readonly Axis[], lanes: number) {
     super(kernel, bodies, axes, lanes);
     this.#memory = new CppMemory(this);
-    this.#reductions = new CppReductions(this);
+    this.#reductions = new CppReductions(this, bodies);
     this.#arrays = new CppArrays(this, this.#memory, bodies, axes);
     this.#written = new Set(kernel.writes);
   }
@@ -93,7 +93,7 @@ export class CppFunction extends CppValues {
           vector,
           this.levelOf([s.arg]),
           (u) =>
-            this.#bitcast(
+            bitcastText(
               this.operand(s.arg, vector, laneOf(s.arg.dtype, false), u),
               s.arg.dtype,
               s.out.dtype,
@@ -203,20 +203,6 @@ export class CppFunction extends CppValues {
       const text = primitiveText(s.op, args, dtype, lane, vector);
       return back ? `tsr_i32(${text})` : text;
     });
-  }
-
-  #bitcast(text: string, from: DType, to: DType, vector: boolean): string {
-    if (from.isFloat) {
-      if (from.bytes === 8) return `tsr_bits_i64(${text})`;
-      if (from.bytes === 4) return to.kind === "uint" ? `tsr_u32(tsr_bits_i32(${text}))` : `tsr_bits_i32(${text})`;
-      return `tsr_bits_of_${from.name === "float16" ? "f16" : "bf16"}(${text})`;
-    }
-    if (to.isFloat) {
-      if (to.bytes === 8) return `tsr_bits_f64(${text})`;
-      if (to.bytes === 4) return `tsr_bits_f32(${text})`;
-      return `tsr_${to.name === "float16" ? "f16" : "bf16"}_of_bits(${text})`;
-    }
-    return castText(text, laneOf(from, false), from, to, laneOf(to, false), vector);
   }
 
   #philox(s: TileStatement & { readonly kind: "philox" }): void {

@@ -598,6 +598,37 @@ TSR float tsr_hlogaddexp(vf32 x) { float r = x[0]; for (int i = 1; i < VW; i++) 
 TSR double tsr_hlogaddexp(vd2 x) { double t[VW], r; __builtin_memcpy(t, &x, sizeof x); r = t[0]; for (int i = 1; i < VW; i++) r = tsr_logaddexp(r, t[i]); return r; }
 TSR int tsr_any(vi32 m) { return vany(m); }
 
+// Running results of the lanes after those of earlier blocks, of which the last lane counts: each step combines with what is 1, 2, 4, … lanes before.
+#if TESSERA_CLANG
+TSR vf32 tsr_lanes(vf32 x, vi32 from) { vf32 r; for (int i = 0; i < VW; i++) r[i] = x[from[i] & (VW - 1)]; return r; }
+#else
+TSR vf32 tsr_lanes(vf32 x, vi32 from) { return __builtin_shuffle(x, from); }
+#endif
+#define TSR_SCAN(name, combine)                                                                            \
+  TSR vf32 name##_step(vf32 x, int by) { return tsr_where(viota() >= by, combine(tsr_lanes(x, viota() - by), x), x); } \
+  TSR vf32 name(vf32 x, vf32 before) {                                                                     \
+    x = name##_step(name##_step(x, 1), 2);                                                                 \
+    if (VW > 4) x = name##_step(x, 4);                                                                     \
+    if (VW > 8) x = name##_step(x, 8);                                                                     \
+    return combine(tsr_lanes(before, vset(VW - 1)), x);                                                    \
+  }
+TSR vf32 tsr_plus(vf32 a, vf32 b) { return a + b; }
+TSR_SCAN(tsr_scan_sum, tsr_plus)
+TSR_SCAN(tsr_scan_prod, tsr_times)
+TSR_SCAN(tsr_scan_max, tsr_maximum)
+TSR_SCAN(tsr_scan_min, tsr_minimum)
+TSR_SCAN(tsr_scan_logaddexp_far, tsr_logaddexp)
+// Within e^24 of the largest lane, exponentials are added as they are, and what is carried comes last: the next block waits for little. What is
+// further apart, or no number, goes step by step.
+TSR vf32 tsr_scan_logaddexp(vf32 x, vf32 before) {
+  const vf32 carried = tsr_lanes(before, vset(VW - 1));
+  vf32 own = x;
+  for (int by = 1; by < VW; by *= 2) own = tsr_maximum(own, tsr_lanes(own, viota() ^ by));
+  if (__builtin_expect(!vall(x >= own - 24.0f), 0)) return tsr_scan_logaddexp_far(x, before);
+  const vf32 sums = tsr_scan_sum(vexp(x - own), tsr_set(0.0f)), most = tsr_maximum(own, carried);
+  return most + vlog(vfma(sums, vexp(own - most), vexp(carried - most)));
+}
+
 // The better of two candidates of an argmax (sign 1) or argmin (sign -1): NaN first, then the value, then the smaller position.
 #define TSR_NOWHERE 0x7fffffffffffffffl
 template <typename S>

@@ -2,7 +2,7 @@
  * Accumulators: declared before a loop, combined in it, read after it.
  *
  * An accumulator along the vector axis is one register a part. Along a loop axis the lanes are partial results, combined at the end; along a grid axis
- * they are results of their own. Argmax and argmin carry positions: a NaN is the largest of all, and of equals the first wins.
+ * they are results of their own. One that is read in its loop is a scan: its lanes are the running results up to each. Argmax and argmin carry positions: a NaN is the largest of all, and of equals the first wins.
  */
 import { InternalError } from "../../../core/mod.ts";
 import { add, floorDiv } from "../../../symbolic/mod.ts";
@@ -39,13 +39,28 @@ function carriedBy(body: readonly TileStatement[]): Map<TileValue, AccumulatorOp
   return found;
 }
 
+/** Accumulators that are read in the loop that combines blocks of its own axis into them: scans. */
+function scannedBy(body: readonly TileStatement[], found: Set<TileValue>): void {
+  for (const s of body) {
+    if (s.kind !== "for") continue;
+    scannedBy(s.body, found);
+    if (s.axis.block === 1) continue;
+    const combined = s.body.flatMap((inner) => inner.kind === "accumulate" ? [inner.accumulator] : []);
+    for (const inner of s.body) {
+      if (inner.kind === "finish" && combined.includes(inner.accumulator)) found.add(inner.accumulator);
+    }
+  }
+}
+
 /** The accumulators of one function. */
 export class CppReductions {
   readonly #values: CppValues;
   readonly #accumulators = new Map<TileValue, Accumulator>();
+  readonly #scanned = new Set<TileValue>();
 
-  constructor(values: CppValues) {
+  constructor(values: CppValues, bodies: readonly (readonly TileStatement[])[]) {
     this.#values = values;
+    for (const body of bodies) scannedBy(body, this.#scanned);
   }
 
   /** Declares an accumulator. */
@@ -92,6 +107,14 @@ export class CppReductions {
     const acc = this.#accumulators.get(s.accumulator);
     if (acc === undefined) throw new InternalError(`accumulator ${s.accumulator.id} is not defined`);
     const { op } = s;
+    if (this.#scanned.has(s.accumulator)) {
+      // Lanes beyond the extent hold anything: only lanes after them would see it.
+      const [name = ""] = acc.names;
+      this.#values.scopes.line(
+        `${name} = tsr_scan_${op}(${this.#values.operand(s.value, true, acc.lane, 0)}, ${name});`,
+      );
+      return;
+    }
     if (op !== "argmax" && op !== "argmin") {
       const dtype = s.accumulator.dtype;
       this.#combine(
