@@ -1636,6 +1636,14 @@ export interface TensorMethods<T> {
   sort(options?: { dim?: Size; descending?: boolean }): [T, T];
   sort(dim?: Size, descending?: boolean): [T, T];
   sort(options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
+  /** The Bessel function of the first kind of order 0. */
+  specialBesselJ0(): T;
+  /** The Bessel function of the first kind of order 1. */
+  specialBesselJ1(): T;
+  /** The Bessel function of the second kind of order 0. */
+  specialBesselY0(): T;
+  /** The Bessel function of the second kind of order 1. */
+  specialBesselY1(): T;
   /** -self × log(self); 0 at 0, -∞ below. */
   specialEntr(): T;
   /** exp(self²) · erfc(self), without underflow. */
@@ -1650,6 +1658,14 @@ export interface TensorMethods<T> {
   specialI1e(): T;
   /** The logarithm of the standard normal distribution function, without underflow. */
   specialLogNdtr(): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  specialModifiedBesselI0(): T;
+  /** The modified Bessel function of the first kind of order 1. */
+  specialModifiedBesselI1(): T;
+  /** The modified Bessel function of the second kind of order 0. */
+  specialModifiedBesselK0(): T;
+  /** The modified Bessel function of the second kind of order 1. */
+  specialModifiedBesselK1(): T;
   /** The logarithm of the multivariate gamma function of dimension p. */
   specialMultigammaln(p: Size): T;
   /** The distribution function of the standard normal distribution. */
@@ -1659,6 +1675,8 @@ export interface TensorMethods<T> {
   /** self × log(1 + other), 0 where self is 0. */
   specialXlog1py(other: T | Scalar): T;
   specialXlog1py(other: Scalar): T;
+  /** The Hurwitz zeta function Σ (k + other)^-self. */
+  specialZeta(other: T | Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(splitSize: Size, options?: { dim?: Size }): T[];
   split(splitSize: Size, dim?: Size): T[];
@@ -2021,6 +2039,45 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T, T];
   /** Each tensor in num_chunks chunks along dim, padded with zeros and flattened, side by side. */
   _chunkCat(tensors: readonly T[], dim: Size, numChunks: Size): T;
+  /** Negative log likelihoods of the targets, and the forward variables [batch, time, states]. */
+  _ctcLoss(
+    logProbs: T | Scalar,
+    targets: T | Scalar,
+    inputLengths: readonly Size[],
+    targetLengths: readonly Size[],
+    options?: { blank?: Size; zeroInfinity?: boolean },
+  ): [T, T];
+  _ctcLoss(
+    logProbs: T | Scalar,
+    targets: T | Scalar,
+    inputLengths: readonly Size[],
+    targetLengths: readonly Size[],
+    blank?: Size,
+    zeroInfinity?: boolean,
+  ): [T, T];
+  /** The gradient of ctc_loss with respect to the logits whose log_softmax log_probs is. */
+  _ctcLossBackward(
+    grad: T | Scalar,
+    logProbs: T | Scalar,
+    targets: T | Scalar,
+    inputLengths: readonly Size[],
+    targetLengths: readonly Size[],
+    negLogLikelihood: T | Scalar,
+    logAlpha: T | Scalar,
+    blank: Size,
+    options?: { zeroInfinity?: boolean },
+  ): T;
+  _ctcLossBackward(
+    grad: T | Scalar,
+    logProbs: T | Scalar,
+    targets: T | Scalar,
+    inputLengths: readonly Size[],
+    targetLengths: readonly Size[],
+    negLogLikelihood: T | Scalar,
+    logAlpha: T | Scalar,
+    blank: Size,
+    zeroInfinity?: boolean,
+  ): T;
   /** The Fourier transform of complex numbers. */
   _fftC2c(self: T | Scalar, dim: readonly Size[], normalization: Size, forward: boolean): T;
   /** The inverse Fourier transform of half a spectrum, to real numbers. */
@@ -3041,6 +3098,23 @@ export interface Functional<T = TensorValue> {
     reduction?: Size,
     ignoreIndex?: Size,
     labelSmoothing?: number,
+  ): T;
+  /** The negative log likelihood of label sequences under any alignment with blanks. */
+  ctcLoss(
+    logProbs: T | Scalar,
+    targets: T | Scalar,
+    inputLengths: readonly Size[],
+    targetLengths: readonly Size[],
+    options?: { blank?: Size; reduction?: Size; zeroInfinity?: boolean },
+  ): T;
+  ctcLoss(
+    logProbs: T | Scalar,
+    targets: T | Scalar,
+    inputLengths: readonly Size[],
+    targetLengths: readonly Size[],
+    blank?: Size,
+    reduction?: Size,
+    zeroInfinity?: boolean,
   ): T;
   /** The largest element so far along dim, and its position. */
   cummax(self: T | Scalar, dim: Size): [T, T];
@@ -5055,10 +5129,32 @@ export interface Functional<T = TensorValue> {
   sort(self: T | Scalar, options?: { dim?: Size; descending?: boolean }): [T, T];
   sort(self: T | Scalar, dim?: Size, descending?: boolean): [T, T];
   sort(self: T | Scalar, options: { stable: boolean | null; dim?: Size; descending?: boolean }): [T, T];
+  /** The Airy function of the first kind. */
+  specialAiryAi(x: T | Scalar): T;
+  /** The Bessel function of the first kind of order 0. */
+  specialBesselJ0(self: T | Scalar): T;
+  /** The Bessel function of the first kind of order 1. */
+  specialBesselJ1(self: T | Scalar): T;
+  /** The Bessel function of the second kind of order 0. */
+  specialBesselY0(self: T | Scalar): T;
+  /** The Bessel function of the second kind of order 1. */
+  specialBesselY1(self: T | Scalar): T;
+  /** Chebyshev polynomials of the first kind, of degree n at x. */
+  specialChebyshevPolynomialT(x: T | Scalar, n: T | Scalar): T;
+  /** Chebyshev polynomials of the second kind, of degree n at x. */
+  specialChebyshevPolynomialU(x: T | Scalar, n: T | Scalar): T;
+  /** Chebyshev polynomials of the third kind, of degree n at x. */
+  specialChebyshevPolynomialV(x: T | Scalar, n: T | Scalar): T;
+  /** Chebyshev polynomials of the fourth kind, of degree n at x. */
+  specialChebyshevPolynomialW(x: T | Scalar, n: T | Scalar): T;
   /** -self × log(self); 0 at 0, -∞ below. */
   specialEntr(self: T | Scalar): T;
   /** exp(self²) · erfc(self), without underflow. */
   specialErfcx(self: T | Scalar): T;
+  /** Hermite polynomials of the physicists, of degree n at x. */
+  specialHermitePolynomialH(x: T | Scalar, n: T | Scalar): T;
+  /** Hermite polynomials of the probabilists, of degree n at x. */
+  specialHermitePolynomialHe(x: T | Scalar, n: T | Scalar): T;
   /** The modified Bessel function of the first kind of order 0. */
   specialI0(self: T | Scalar): T;
   /** exp(-|self|) times the modified Bessel function of order 0. */
@@ -5067,18 +5163,48 @@ export interface Functional<T = TensorValue> {
   specialI1(self: T | Scalar): T;
   /** exp(-|self|) times the modified Bessel function of order 1. */
   specialI1e(self: T | Scalar): T;
+  /** Laguerre polynomials, of degree n at x. */
+  specialLaguerrePolynomialL(x: T | Scalar, n: T | Scalar): T;
+  /** Legendre polynomials, of degree n at x. */
+  specialLegendrePolynomialP(x: T | Scalar, n: T | Scalar): T;
   /** The logarithm of the standard normal distribution function, without underflow. */
   specialLogNdtr(self: T | Scalar): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  specialModifiedBesselI0(self: T | Scalar): T;
+  /** The modified Bessel function of the first kind of order 1. */
+  specialModifiedBesselI1(self: T | Scalar): T;
+  /** The modified Bessel function of the second kind of order 0. */
+  specialModifiedBesselK0(self: T | Scalar): T;
+  /** The modified Bessel function of the second kind of order 1. */
+  specialModifiedBesselK1(self: T | Scalar): T;
   /** The logarithm of the multivariate gamma function of dimension p. */
   specialMultigammaln(self: T | Scalar, p: Size): T;
   /** The distribution function of the standard normal distribution. */
   specialNdtr(self: T | Scalar): T;
   /** The inverse of the standard normal distribution function. */
   specialNdtri(self: T | Scalar): T;
+  /** The derivative of order n of digamma. */
+  specialPolygamma(n: Size, self: T | Scalar): T;
+  /** exp(x) times the modified Bessel function of the second kind of order 0. */
+  specialScaledModifiedBesselK0(x: T | Scalar): T;
+  /** exp(x) times the modified Bessel function of the second kind of order 1. */
+  specialScaledModifiedBesselK1(x: T | Scalar): T;
+  /** Chebyshev polynomials of the first kind, of degree n at 2x - 1. */
+  specialShiftedChebyshevPolynomialT(x: T | Scalar, n: T | Scalar): T;
+  /** Chebyshev polynomials of the second kind, of degree n at 2x - 1. */
+  specialShiftedChebyshevPolynomialU(x: T | Scalar, n: T | Scalar): T;
+  /** Chebyshev polynomials of the third kind, of degree n at 2x - 1. */
+  specialShiftedChebyshevPolynomialV(x: T | Scalar, n: T | Scalar): T;
+  /** Chebyshev polynomials of the fourth kind, of degree n at 2x - 1. */
+  specialShiftedChebyshevPolynomialW(x: T | Scalar, n: T | Scalar): T;
+  /** The spherical Bessel function of order 0, sin(x)/x. */
+  specialSphericalBesselJ0(x: T | Scalar): T;
   /** self × log(1 + other), 0 where self is 0. */
   specialXlog1py(self: T | Scalar, other: T | Scalar): T;
   specialXlog1py(self: Scalar, other: T | Scalar): T;
   specialXlog1py(self: T | Scalar, other: Scalar): T;
+  /** The Hurwitz zeta function Σ (k + other)^-self. */
+  specialZeta(self: T | Scalar, other: T | Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(self: T | Scalar, splitSize: Size, options?: { dim?: Size }): T[];
   split(self: T | Scalar, splitSize: Size, dim?: Size): T[];

@@ -111,7 +111,20 @@ defineOp({
     const y = F.linalgSolveTriangular(l, self, { upper: false });
     return F.linalgSolveTriangular(l.mT(), y, { upper: true });
   },
-  samples: (g) => wide(g, () => [{ args: { self: g.tensor([3, 2]), input2: regularMatrices(g, 1, 3) } }]),
+  // As a function of all of L in A = L Lᵀ, not of its triangle alone.
+  vjp: ({ self, input2, upper }, { out, grad, F }) => {
+    const solved = (): TensorValue => F.choleskySolve(grad, input2, { upper });
+    return {
+      self: () => solved().sumToSize(self.shape),
+      input2: () => {
+        const product = solved().matmul(out.mT());
+        const both = product.add(product.mT());
+        return (upper ? input2.matmul(both) : both.matmul(input2)).neg().sumToSize(input2.shape);
+      },
+    };
+  },
+  samples: (g) =>
+    wide(g, () => [{ args: { self: g.tensor([3, 2]), input2: regularMatrices(g, 1, 3) }, differentiate: false }]),
 });
 
 defineOp({
@@ -125,7 +138,13 @@ defineOp({
     const unit = F.eye(self.shape[self.ndim - 1] ?? 1, { dtype: self.dtype, device: self.device });
     return F.choleskySolve(unit.expand(self.shape), self, { upper });
   },
-  samples: (g) => wide(g, () => [{ args: { self: regularMatrices(g, 1, 3) } }]),
+  vjp: ({ self, upper }, { out, grad }) => ({
+    self: () => {
+      const both = out.matmul(grad.add(grad.mT())).matmul(out);
+      return (upper ? self.matmul(both) : both.matmul(self)).neg();
+    },
+  }),
+  samples: (g) => wide(g, () => [{ args: { self: regularMatrices(g, 1, 3) }, differentiate: false }]),
 });
 
 defineOp({

@@ -6,22 +6,27 @@ import type { TensorMeta } from "../graph/mod.ts";
 import { broadcastShapes, sameShape, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import type { TensorValue } from "./value.ts";
 
-/** Rows, columns and batch of matrices. @throws {TypeError} unless `a` has two dimensions or more, of float32 or float64. */
+/** Rows, columns and batch of matrices. @throws {TypeError} unless `a` has two dimensions or more, of float32 or float64 (with `halves`, any float). */
 export function matrixShape(
   where: string,
   a: TensorMeta,
+  halves = false,
 ): { readonly batch: readonly Size[]; readonly rows: Size; readonly columns: Size } {
   const rank = a.shape.length;
   if (rank < 2) throw new TypeError(`${where}: needs matrices, got ${shapeToText(a.shape)}`);
-  if (a.dtype !== float32 && a.dtype !== float64) {
+  if (halves ? !a.dtype.isFloat : a.dtype !== float32 && a.dtype !== float64) {
     throw new TypeError(`${where}: needs float32 or float64, got ${a.dtype.name}; convert with .to(float32)`);
   }
   return { batch: a.shape.slice(0, -2), rows: a.shape[rank - 2] ?? 1, columns: a.shape[rank - 1] ?? 1 };
 }
 
 /** The size of square matrices and their batch. @throws {TypeError} unless square. */
-export function squareShape(where: string, a: TensorMeta): { readonly batch: readonly Size[]; readonly n: Size } {
-  const { batch, rows, columns } = matrixShape(where, a);
+export function squareShape(
+  where: string,
+  a: TensorMeta,
+  halves = false,
+): { readonly batch: readonly Size[]; readonly n: Size } {
+  const { batch, rows, columns } = matrixShape(where, a, halves);
   if (!sizeEq(rows, columns)) throw new TypeError(`${where}: needs square matrices, got ${shapeToText(a.shape)}`);
   return { batch, n: rows };
 }

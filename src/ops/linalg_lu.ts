@@ -7,6 +7,7 @@
 import { float32, int32 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeMin } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
+import type { Functional } from "./functional.ts";
 import { regularMatrices, wide } from "./linalg.ts";
 import { matrixShape, solutionShape, squareShape, transposeIf } from "./linalg_checks.ts";
 import {
@@ -21,6 +22,26 @@ import {
   readMatrices,
 } from "./matrices.ts";
 import type { TensorValue } from "./value.ts";
+
+/** The gradient of Pᵀ A from that of the packed factors; A may be tall or wide. */
+function luGrad(l: TensorValue, u: TensorValue, grad: TensorValue, F: Functional): TensorValue {
+  const rows = Number(l.shape[l.ndim - 2]), columns = Number(u.shape[u.ndim - 1]), k = Math.min(rows, columns);
+  const l1 = l.narrow(-2, 0, k), u1 = u.narrow(-1, 0, k);
+  const square = grad.narrow(-2, 0, k).narrow(-1, 0, k);
+  const lower = l1.mT().matmul(square.tril(-1)), upper = square.triu().matmul(u1.mT());
+  const fromLeft = (x: TensorValue): TensorValue =>
+    F.linalgSolveTriangular(l1.mT(), x, { upper: true, unitriangular: true });
+  const fromRight = (x: TensorValue): TensorValue => F.linalgSolveTriangular(u1.mT(), x, { upper: false, left: false });
+  if (rows > columns) {
+    const l2 = l.narrow(-2, k, rows - k), g2 = grad.narrow(-2, k, rows - k);
+    const inner = lower.tril(-1).add(upper.sub(l2.mT().matmul(g2)).triu());
+    return F.cat([fromRight(fromLeft(inner)), fromRight(g2)], -2);
+  }
+  if (rows === columns) return fromRight(fromLeft(lower.tril(-1).add(upper.triu())));
+  const u2 = u.narrow(-1, k, columns - k), g2 = grad.narrow(-1, k, columns - k);
+  const inner = lower.sub(g2.matmul(u2.mT())).tril(-1).add(upper.triu());
+  return fromLeft(F.cat([fromRight(inner), g2], -1));
+}
 
 defineOp({
   schema:
@@ -51,19 +72,15 @@ defineOp({
       const [packed, pivots] = outs;
       const grad = grads[0] ?? null;
       if (grad === null || packed === undefined || pivots === undefined) return null;
-      squareShape("the gradient of linalg_lu_factor", A);
       const [p, l, u] = F.luUnpack(packed, pivots);
-      const gl = grad.tril(-1), gu = grad.triu();
-      // P · L⁻ᵀ · (tril(Lᵀ gL, -1) + triu(gU Uᵀ)) · U⁻ᵀ
-      const inner = l.mT().matmul(gl).tril(-1).add(gu.matmul(u.mT()).triu());
-      const left = F.linalgSolveTriangular(l.mT(), inner, { upper: true, unitriangular: true });
-      return p.matmul(F.linalgSolveTriangular(u.mT(), left, { upper: false, left: false }));
+      return p.matmul(luGrad(l, u, grad, F)).reshape(A.shape);
     },
   }),
   samples: (g) =>
     wide(g, () => [
       { args: { A: regularMatrices(g, 2, 3) } },
-      { args: { A: g.tensor([4, 3], { requiresGrad: false }) }, differentiate: false },
+      { name: "tall", args: { A: g.tensor([4, 2], { values: [4, 1, 0.5, 3, 1, -1, 0.25, 2] }) } },
+      { name: "wide", args: { A: g.tensor([2, 3], { values: [4, 1, 0.5, 1, -3, 2] }) } },
     ]),
 });
 
@@ -159,7 +176,7 @@ function solveWithFactors(
   packed: TensorValue,
   pivots: TensorValue,
   B: TensorValue,
-  F: Parameters<NonNullable<ReturnType<typeof defineOp>["decompose"]>>[1],
+  F: Functional,
   adjoint: boolean,
 ): TensorValue {
   const p = F.permutationMatrix(pivots, packed.shape[packed.ndim - 1] ?? 1, packed.dtype);

@@ -34,9 +34,11 @@ function tolerancesOf(
   return [asTensor(atol ?? 0), asTensor(rtol ?? (atol === null ? rankTolerance(self) : 0))];
 }
 
-/** The symmetric matrix whose lower half is self's. */
+/** The symmetric matrix whose lower half is self's. Its gradient is symmetric, as if both halves were read. */
 function lowerSymmetric(self: TensorValue, hermitian: boolean): TensorValue {
-  return hermitian ? self.tril().add(self.tril(-1).mT()) : self;
+  if (!hermitian) return self;
+  const even = self.add(self.mT()).mul(0.5);
+  return even.add(self.tril().add(self.tril(-1).mT()).sub(even).detach());
 }
 
 function pinvSpec(self: MetaInput, hermitian: boolean): TensorSpec {
@@ -183,7 +185,7 @@ for (const name of ["linalg_matrix_exp", "matrix_exp"] as const) {
     schema: `aten::${name}(Tensor self) -> Tensor` as "aten::matrix_exp(Tensor self) -> Tensor",
     doc: "The exponential of square matrices.",
     meta: ({ self }) => {
-      squareShape(name, self);
+      squareShape(name, self, true);
       return { shape: self.shape, dtype: self.dtype };
     },
     host: ({ self }) => {
@@ -269,19 +271,18 @@ defineOp({
   schema: "aten::linalg_vander(Tensor x, *, SymInt? N=None) -> Tensor",
   doc: "Powers 0 to N - 1 of the elements, along a new last dimension.",
   meta: ({ x, N }) => {
-    const rank = x.shape.length;
-    if (rank === 0) throw new TypeError("linalg_vander: needs at least one dimension");
-    const n = N ?? x.shape[rank - 1] ?? 1;
-    if (Number(n) <= 1 && N !== null) throw new RangeError(`linalg_vander: N must be greater than 1, got ${n}`);
-    const dtype = promotedDtype("linalg_vander", [promotionOperand(x)], x.dtype.isIntegral ? "boolToInt" : "default");
-    return { shape: [...x.shape, n], dtype: x.dtype.isIntegral ? int64 : dtype };
+    const shape = x.shape.length === 0 ? [1] : x.shape;
+    const n = N ?? shape[shape.length - 1] ?? 1;
+    if (N !== null && Number(n) <= 1) throw new RangeError(`linalg_vander: N must be greater than 1, got ${n}`);
+    return { shape: [...shape, n], dtype: x.dtype.isIntegral ? int64 : x.dtype };
   },
   decompose: ({ x, N }, F) => {
-    const n = Number(N ?? x.shape[x.ndim - 1] ?? 1);
-    const wideX = x.dtype.isIntegral ? x.to(int64) : x;
-    const ones = wideX.onesLike().unsqueeze(-1);
+    const row = x.ndim === 0 ? x.unsqueeze(0) : x;
+    const n = Number(N ?? row.shape[row.ndim - 1] ?? 1);
+    const wideRow = row.dtype.isIntegral ? row.to(int64) : row;
+    const ones = wideRow.onesLike().unsqueeze(-1);
     if (n === 1) return ones;
-    const rest = wideX.unsqueeze(-1).expand([...wideX.shape, n - 1]).cumprod(-1);
+    const rest = wideRow.unsqueeze(-1).expand([...wideRow.shape, n - 1]).cumprod(-1);
     return F.cat([ones, rest], -1);
   },
   samples: (g) => [{ args: { x: g.tensor([2, 3]), N: 4 } }],

@@ -64,7 +64,7 @@ const ERFCX = chebyshevFit((t) => {
 }, 48);
 
 /** exp(-|x|)·I_n(|x|). */
-function besselValue(n: 0 | 1, x: Value): Value {
+export function besselValue(n: 0 | 1, x: Value): Value {
   const a = ops.abs(x);
   const fit = BESSEL[n] ?? { near: [], far: [] };
   const near = chebyshevSum(fit.near, ops.sub(ops.mul(ops.minimum(a, SMALL), 2 / SMALL), 1));
@@ -230,7 +230,7 @@ export function incompleteGamma(a: number, x: number, upper: boolean): number {
 }
 
 /** Positions in a tensor that broadcasts to `shape`, for every element of `shape`. */
-function* broadcastPositions(t: HostTensor, shape: readonly number[]): Generator<number> {
+export function* broadcastPositions(t: HostTensor, shape: readonly number[]): Generator<number> {
   const own = hostShape(t);
   const total = shape.reduce((x, y) => x * y, 1);
   for (let i = 0; i < total; i++) {
