@@ -88,7 +88,7 @@ export class CompiledCode {
   /** How often a capture has failed. */
   #failures = 0;
   readonly #isAsync: boolean;
-  readonly #policy: Required<CachePolicy>;
+  readonly #policy: Required<CachePolicy> | null;
   /** How often the function was traced, and how often a capture of another process served instead. */
   traced = 0;
   found = 0;
@@ -102,7 +102,7 @@ export class CompiledCode {
     this.options = options;
     const { backend = "inductor" } = options;
     this.backend = typeof backend === "string" ? findBackend(backend) : backend;
-    this.#policy = checkedPolicy(options.cache);
+    this.#policy = options.cache === undefined ? null : checkedPolicy(options.cache);
     this.files = userFiles();
     this.memory = new SizeMemory(options.dynamic ?? null);
     this.#isAsync = Object.prototype.toString.call(fn) === "[object AsyncFunction]";
@@ -152,7 +152,8 @@ export class CompiledCode {
   #miss(self: unknown, args: readonly unknown[]): unknown {
     if (this.#isAsync || this.#failures >= MOST_BREAKS) return this.#runSegments(self, args);
     const reasons = this.entries.map((e) => this.#whyNot(e, self, args));
-    if (this.entries.length >= MOST_ENTRIES) {
+    if (this.#staysEager(reasons)) return Reflect.apply(this.fn, self, args);
+    if (this.#policy === null && this.entries.length >= MOST_ENTRIES) {
       const goesOn = this.options.fullgraph === true;
       warnOnce(
         `compile: ${this.name} was compiled ${MOST_ENTRIES} times (${reasons[0]}); ${
@@ -192,14 +193,14 @@ export class CompiledCode {
       );
     }
     this.entries.unshift(entry);
-    this.entries.length = Math.min(this.entries.length, this.#policy.limit);
+    if (this.#policy !== null) this.entries.length = Math.min(this.entries.length, this.#policy.limit);
     if (entry.unserved.length > 0 && this.#opened < MOST_OPENED) return this.#runOpening(entry.unserved, self, args);
     return entry.run(values);
   }
 
   /** Whether the stance or the policy wants a call that no entry fits to run as it is. @throws {CompileError} if they want it to fail. */
   #staysEager(reasons: readonly string[]): boolean {
-    const why = reasons.length === 0 ? "nothing is compiled yet" : reasons.join("; ");
+    const why = reasons.length === 0 ? "nothing is compiled yet" : [...new Set(reasons)].join("; ");
     const standing = stance();
     if (standing === "fail_on_recompile") {
       throw new CompileError(
@@ -210,8 +211,8 @@ export class CompiledCode {
       emitEvent({ kind: "recompile", message: `${this.name} runs as it is, the stance is "${standing}": ${why}` });
       return true;
     }
+    if (this.#policy === null || this.entries.length < this.#policy.limit) return false;
     const { limit, onLimit } = this.#policy;
-    if (this.entries.length < limit) return false;
     const full = `${this.name} has ${limit} compiled ${
       limit === 1 ? "form" : "forms"
     }, its limit, and none fits: ${why}`;

@@ -66,7 +66,7 @@ export function markStatic(t: Tensor, dim: number): void {
 
 /** What a compiled function remembers of the inputs it was traced with. */
 export class SizeMemory {
-  readonly #dynamic: boolean | null;
+  #dynamic: boolean | null;
   readonly #sizes = new Map<string, (number | null)[]>();
   readonly #tensors = new Map<string, WeakRef<Tensor>>();
   readonly #varying = new Set<string>();
@@ -78,6 +78,11 @@ export class SizeMemory {
   /** `dynamic`: true makes all sizes symbols, false none, null those that change. */
   constructor(dynamic: boolean | null) {
     this.#dynamic = dynamic;
+  }
+
+  /** Makes all sizes symbols in traces to come, unless the caller wants none. */
+  generalise(): void {
+    this.#dynamic ??= true;
   }
 
   /** Whether the tensor at this source changed its identity between traces. */

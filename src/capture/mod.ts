@@ -21,4 +21,5 @@ export { GraphBreak } from "./graph_break.ts";
 export { registerLibrary } from "./library.ts";
 export { canReadScopes } from "./scopes.ts";
 export type { SegmentReport } from "./segments.ts";
+export { type CachePolicy, setStance, type Stance } from "./stance.ts";
 export { type DimRange, ShapeEnv, type ShapeGuard } from "./shape_env.ts";
