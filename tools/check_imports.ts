@@ -22,9 +22,8 @@ export const LAYERS: readonly (readonly string[])[] = [
   ["aot_autograd"],
   ["inductor"],
   ["export"],
-  ["aotinductor"],
-  ["debug"],
   ["cli"],
+  ["lint"],
 ];
 
 /** Files whose text may name FFI. */
