@@ -1,6 +1,8 @@
 // deno-lint-ignore-file no-console
 /**
  * One command before every commit: format, lint, generated files, types, imports, documentation tests, tests, publishable.
+ *
+ * Arguments are parts of the names of steps to run, as `types imports`; without any, all run.
  */
 const steps: readonly (readonly [string, readonly string[]])[] = [
   ["format", ["fmt", "--check"]],
