@@ -21,8 +21,8 @@ export interface ModelRow {
   readonly device: string;
   readonly dtype: string;
   readonly date?: string;
-  /** What the results were compared with: PyTorch in float64, or PyTorch's eager run in the same dtype. Default float64. */
-  readonly against?: "float64" | "eager";
+  /** What the results were compared with: PyTorch in float64, its eager run in the same dtype, or Tessera's own eager run. Default float64. */
+  readonly against?: "float64" | "eager" | "own eager";
   /** The model could not be built or exported. */
   readonly error?: string;
   readonly eager_error?: number;

@@ -1,11 +1,12 @@
 /**
  * Writes docs/models.md from the rows that `main.ts` kept: `deno run -A bench/models/table.ts [FILE …]`.
  */
+import { paperSuite, readManifest, SUITES } from "./manifest.ts";
 import { type ModelRow, readRows } from "./rows.ts";
 
 const files = Deno.args.length > 0
   ? Deno.args
-  : ["cpu_eager", "cpu"].map((name) => new URL(`./results/${name}.jsonl`, import.meta.url).pathname);
+  : ["cpu_eager", "cpu", "zoo"].map((name) => new URL(`./results/${name}.jsonl`, import.meta.url).pathname);
 const rows = readRows(...files).sort((a, b) => a.model < b.model ? -1 : a.model > b.model ? 1 : 0);
 
 const number = (value: number | undefined, digits = 1): string => value === undefined ? "" : value.toFixed(digits);
@@ -38,13 +39,38 @@ function line(row: ModelRow): string {
   } |`;
 }
 
+const manifest = readManifest();
+const tried = new Set(rows.map((row) => row.model));
+
+/** What the manifest holds, and how much of it has results here. */
+function coverage(): string[] {
+  const lines = [
+    "| suite | models | tried | models of the paper's list that they stand for |",
+    "| --- | ---: | ---: | ---: |",
+  ];
+  for (const suite of SUITES) {
+    const list = manifest.filter((entry) => entry.suite === suite);
+    const paper = new Set(manifest.flatMap(({ standsFor }) => standsFor.filter((name) => paperSuite(name) === suite)));
+    lines.push(`| ${suite} | ${list.length} | ${list.filter(({ name }) => tried.has(name)).length} | ${paper.size} |`);
+  }
+  return lines;
+}
+
 const groups = Map.groupBy(rows, (row) => `${row.device}, ${row.dtype}`);
 const text = ["# Models", ""];
 text.push(
   "PyTorch's models, exported by `torch.export`, run by `tessera run`: random weights, batch 2, 64 tokens. A model agrees if its relative error",
   "against PyTorch in float64 is at most three times that of PyTorch's eager run, or 1e-4; where `against` says eager, it was compared with PyTorch's",
   "eager run in float32, by 1e-4. Models from transformers have two layers. The machine (2 cores) was loaded by other work: times say where to look, not more.",
+  "`zoo:` models are written in TypeScript; what is compared there is compiled against eager, and tests hold eager to PyTorch (`tests/models`).",
   "Times are medians in milliseconds; compile times start with cold caches. Made by `bench/models/table.ts` from `bench/models/results/`.",
+);
+text.push(
+  "",
+  `The manifest (\`bench/models/manifest.json\`) holds ${manifest.length} models, each with the models of the PyTorch 2 paper that it stands for;`,
+  "`deno run -A bench/models/main.ts --suite timm` goes on with those that have no result yet.",
+  "",
+  ...coverage(),
 );
 for (const [title, list] of groups) {
   const agreeing = list.filter((r) => r.ours?.agrees === true).length;
