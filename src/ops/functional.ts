@@ -615,6 +615,17 @@ export interface TensorMethods<T> {
   /** Moves frequency 0 to the middle of dimensions. */
   fftFftshift(options?: { dim?: Size | readonly Size[] | null }): T;
   fftFftshift(dim?: Size | readonly Size[] | null): T;
+  /** The Fourier transform of half of a signal that is its own mirror image, conjugated: real numbers, along one dimension. */
+  fftHfft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftHfft(n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The Fourier transform of half of a signal that is its own mirror image, conjugated: real numbers, along two dimensions. */
+  fftHfft2(options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null }): T;
+  fftHfft2(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The Fourier transform of half of a signal that is its own mirror image, conjugated: real numbers, along several dimensions. */
+  fftHfftn(
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftHfftn(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[] | null, norm?: string | null): T;
   /** The inverse Fourier transform, along one dimension. */
   fftIfft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
   fftIfft(n?: Size | null, dim?: Size, norm?: string | null): T;
@@ -629,6 +640,17 @@ export interface TensorMethods<T> {
   /** Moves back frequency 0 from the middle of dimensions. */
   fftIfftshift(options?: { dim?: Size | readonly Size[] | null }): T;
   fftIfftshift(dim?: Size | readonly Size[] | null): T;
+  /** The inverse of fft_hfft: half of the spectrum of real numbers, conjugated, along one dimension. */
+  fftIhfft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftIhfft(n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The inverse of fft_hfft: half of the spectrum of real numbers, conjugated, along two dimensions. */
+  fftIhfft2(options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null }): T;
+  fftIhfft2(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The inverse of fft_hfft: half of the spectrum of real numbers, conjugated, along several dimensions. */
+  fftIhfftn(
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftIhfftn(s?: Size | readonly Size[] | null, dim?: Size | readonly Size[] | null, norm?: string | null): T;
   /** The inverse Fourier transform, to real numbers, along one dimension. */
   fftIrfft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
   fftIrfft(n?: Size | null, dim?: Size, norm?: string | null): T;
@@ -881,6 +903,31 @@ export interface TensorMethods<T> {
   isposinf(): T;
   /** Whether an element has no imaginary part: always, for real tensors. */
   isreal(): T;
+  /** The signal whose short-time Fourier transform self is, by least squares. */
+  istft(
+    nFft: Size,
+    options?: {
+      hopLength?: Size | null;
+      winLength?: Size | null;
+      window?: T | Scalar | null;
+      center?: boolean;
+      normalized?: boolean;
+      onesided?: boolean | null;
+      length?: Size | null;
+      returnComplex?: boolean;
+    },
+  ): T;
+  istft(
+    nFft: Size,
+    hopLength?: Size | null,
+    winLength?: Size | null,
+    window?: T | Scalar | null,
+    center?: boolean,
+    normalized?: boolean,
+    onesided?: boolean | null,
+    length?: Size | null,
+    returnComplex?: boolean,
+  ): T;
   /** target · (log(target) - self), where self holds logarithms of probabilities. */
   klDiv(target: T | Scalar, options?: { reduction?: Size; logTarget?: boolean }): T;
   klDiv(target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
@@ -1723,6 +1770,55 @@ export interface TensorMethods<T> {
   stdMean(dim: Size | readonly Size[] | null, unbiased?: boolean, keepdim?: boolean): [T, T];
   stdMean(options?: { dim?: Size | readonly Size[] | null; correction?: Scalar | null; keepdim?: boolean }): [T, T];
   stdMean(dim?: Size | readonly Size[] | null, options?: { correction?: Scalar | null; keepdim?: boolean }): [T, T];
+  /** Spectra of overlapping windows of a signal: [..., frequencies, frames]. */
+  stft(
+    nFft: Size,
+    options?: {
+      hopLength?: Size | null;
+      winLength?: Size | null;
+      window?: T | Scalar | null;
+      normalized?: boolean;
+      onesided?: boolean | null;
+      returnComplex?: boolean | null;
+      alignToWindow?: boolean | null;
+    },
+  ): T;
+  stft(
+    nFft: Size,
+    hopLength?: Size | null,
+    winLength?: Size | null,
+    window?: T | Scalar | null,
+    normalized?: boolean,
+    onesided?: boolean | null,
+    returnComplex?: boolean | null,
+    alignToWindow?: boolean | null,
+  ): T;
+  stft(
+    nFft: Size,
+    options?: {
+      hopLength?: Size | null;
+      winLength?: Size | null;
+      window?: T | Scalar | null;
+      center?: boolean;
+      padMode?: string;
+      normalized?: boolean;
+      onesided?: boolean | null;
+      returnComplex?: boolean | null;
+      alignToWindow?: boolean | null;
+    },
+  ): T;
+  stft(
+    nFft: Size,
+    hopLength?: Size | null,
+    winLength?: Size | null,
+    window?: T | Scalar | null,
+    center?: boolean,
+    padMode?: string,
+    normalized?: boolean,
+    onesided?: boolean | null,
+    returnComplex?: boolean | null,
+    alignToWindow?: boolean | null,
+  ): T;
   /** self - alpha × other, broadcast. */
   sub(other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub(other: Scalar, options?: { alpha?: Scalar }): T;
@@ -3357,6 +3453,26 @@ export interface Functional<T = TensorValue> {
   /** Moves frequency 0 to the middle of dimensions. */
   fftFftshift(self: T | Scalar, options?: { dim?: Size | readonly Size[] | null }): T;
   fftFftshift(self: T | Scalar, dim?: Size | readonly Size[] | null): T;
+  /** The Fourier transform of half of a signal that is its own mirror image, conjugated: real numbers, along one dimension. */
+  fftHfft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftHfft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The Fourier transform of half of a signal that is its own mirror image, conjugated: real numbers, along two dimensions. */
+  fftHfft2(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null },
+  ): T;
+  fftHfft2(self: T | Scalar, s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The Fourier transform of half of a signal that is its own mirror image, conjugated: real numbers, along several dimensions. */
+  fftHfftn(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftHfftn(
+    self: T | Scalar,
+    s?: Size | readonly Size[] | null,
+    dim?: Size | readonly Size[] | null,
+    norm?: string | null,
+  ): T;
   /** The inverse Fourier transform, along one dimension. */
   fftIfft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
   fftIfft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
@@ -3380,6 +3496,26 @@ export interface Functional<T = TensorValue> {
   /** Moves back frequency 0 from the middle of dimensions. */
   fftIfftshift(self: T | Scalar, options?: { dim?: Size | readonly Size[] | null }): T;
   fftIfftshift(self: T | Scalar, dim?: Size | readonly Size[] | null): T;
+  /** The inverse of fft_hfft: half of the spectrum of real numbers, conjugated, along one dimension. */
+  fftIhfft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
+  fftIhfft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
+  /** The inverse of fft_hfft: half of the spectrum of real numbers, conjugated, along two dimensions. */
+  fftIhfft2(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[]; norm?: string | null },
+  ): T;
+  fftIhfft2(self: T | Scalar, s?: Size | readonly Size[] | null, dim?: Size | readonly Size[], norm?: string | null): T;
+  /** The inverse of fft_hfft: half of the spectrum of real numbers, conjugated, along several dimensions. */
+  fftIhfftn(
+    self: T | Scalar,
+    options?: { s?: Size | readonly Size[] | null; dim?: Size | readonly Size[] | null; norm?: string | null },
+  ): T;
+  fftIhfftn(
+    self: T | Scalar,
+    s?: Size | readonly Size[] | null,
+    dim?: Size | readonly Size[] | null,
+    norm?: string | null,
+  ): T;
   /** The inverse Fourier transform, to real numbers, along one dimension. */
   fftIrfft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
   fftIrfft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
@@ -3780,6 +3916,33 @@ export interface Functional<T = TensorValue> {
   isposinf(self: T | Scalar): T;
   /** Whether an element has no imaginary part: always, for real tensors. */
   isreal(self: T | Scalar): T;
+  /** The signal whose short-time Fourier transform self is, by least squares. */
+  istft(
+    self: T | Scalar,
+    nFft: Size,
+    options?: {
+      hopLength?: Size | null;
+      winLength?: Size | null;
+      window?: T | Scalar | null;
+      center?: boolean;
+      normalized?: boolean;
+      onesided?: boolean | null;
+      length?: Size | null;
+      returnComplex?: boolean;
+    },
+  ): T;
+  istft(
+    self: T | Scalar,
+    nFft: Size,
+    hopLength?: Size | null,
+    winLength?: Size | null,
+    window?: T | Scalar | null,
+    center?: boolean,
+    normalized?: boolean,
+    onesided?: boolean | null,
+    length?: Size | null,
+    returnComplex?: boolean,
+  ): T;
   /** target · (log(target) - self), where self holds logarithms of probabilities. */
   klDiv(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; logTarget?: boolean }): T;
   klDiv(self: T | Scalar, target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
@@ -5272,6 +5435,59 @@ export interface Functional<T = TensorValue> {
     dim?: Size | readonly Size[] | null,
     options?: { correction?: Scalar | null; keepdim?: boolean },
   ): [T, T];
+  /** Spectra of overlapping windows of a signal: [..., frequencies, frames]. */
+  stft(
+    self: T | Scalar,
+    nFft: Size,
+    options?: {
+      hopLength?: Size | null;
+      winLength?: Size | null;
+      window?: T | Scalar | null;
+      normalized?: boolean;
+      onesided?: boolean | null;
+      returnComplex?: boolean | null;
+      alignToWindow?: boolean | null;
+    },
+  ): T;
+  stft(
+    self: T | Scalar,
+    nFft: Size,
+    hopLength?: Size | null,
+    winLength?: Size | null,
+    window?: T | Scalar | null,
+    normalized?: boolean,
+    onesided?: boolean | null,
+    returnComplex?: boolean | null,
+    alignToWindow?: boolean | null,
+  ): T;
+  stft(
+    self: T | Scalar,
+    nFft: Size,
+    options?: {
+      hopLength?: Size | null;
+      winLength?: Size | null;
+      window?: T | Scalar | null;
+      center?: boolean;
+      padMode?: string;
+      normalized?: boolean;
+      onesided?: boolean | null;
+      returnComplex?: boolean | null;
+      alignToWindow?: boolean | null;
+    },
+  ): T;
+  stft(
+    self: T | Scalar,
+    nFft: Size,
+    hopLength?: Size | null,
+    winLength?: Size | null,
+    window?: T | Scalar | null,
+    center?: boolean,
+    padMode?: string,
+    normalized?: boolean,
+    onesided?: boolean | null,
+    returnComplex?: boolean | null,
+    alignToWindow?: boolean | null,
+  ): T;
   /** self - alpha × other, broadcast. */
   sub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;

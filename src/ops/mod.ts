@@ -78,4 +78,5 @@ import "./resample_antialias.ts";
 import "./complex.ts";
 import "./fft.ts";
 import "./ctc.ts";
+import "./stft.ts";
 import "./program_calls.ts";
