@@ -14,6 +14,8 @@ export {
   reset,
 } from "./compile.ts";
 export * from "./control_flow.ts";
+export { functionOf, opcheck, type OpcheckOptions, type OperatorFunction } from "./custom_operators.ts";
+export { defineOp, type Definition, type Operator } from "./custom_operators.ts";
 export { allowInGraph, assumeConstant, disable, graphBreak, isCompiling } from "./directives.ts";
 export { markDynamic, markStatic } from "./dynamic.ts";
 export { type BreakReport, explain, type Explanation } from "./explain.ts";
