@@ -1,5 +1,5 @@
 /**
- * Runs a model of `zoo/`, compiled against eager: `deno run -A bench/models/run_zoo.ts NAME [CALLS]`. Prints one JSON line as `compare.py` does.
+ * Runs a model of `zoo/`, compiled against eager: `deno run -A bench/models/run_zoo.ts NAME [SECONDS]`. Prints one JSON line as `compare.py` does.
  *
  * What eager computes is held to PyTorch by tests/models/zoo_test.ts, at small sizes; this shows that the real size compiles, agrees and how fast it is.
  */
@@ -28,7 +28,6 @@ const error = relativeError(result, expected);
 const times = callTimes(() => compiled(...inputs), Number(seconds));
 print(JSON.stringify({
   model: `zoo:${name}`,
-  batch: Number(inputs[0]?.shape[0]),
   parameters: model.parameters().reduce((sum, p) => sum + p.numel, 0),
   ours: {
     agrees: error < 1e-4,
