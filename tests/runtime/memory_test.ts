@@ -141,3 +141,34 @@ Deno.test("without FFI permission buffers work and only addresses are refused", 
     Deno.removeSync(file);
   }
 });
+
+Deno.test({
+  name: "allocate() asks for huge pages for large buffers only",
+  ignore: Deno.build.os !== "linux" || !hugePagesAreGiven(),
+  fn: () => {
+    const memory = new CpuAllocator();
+    const huge = (): number =>
+      Number(/AnonHugePages:\s+(\d+)/.exec(Deno.readTextFileSync("/proc/self/smaps_rollup"))?.[1]);
+    const before = huge();
+    const small = memory.allocate(2 ** 20);
+    small.uint8.fill(1);
+    assert.equal(huge(), before);
+    const large = memory.allocate(64 * 2 ** 20);
+    large.uint8.fill(1);
+    // The first and the last part may be ordinary pages; a busy machine may have few huge ones left, but has some.
+    assert.ok(huge() > before, `${huge()} kB after ${before} kB`);
+    assert.equal(large.uint8.every((v) => v === 1), true);
+    large.dispose();
+    memory.emptyCache();
+  },
+});
+
+/** Whether the kernel gives huge pages to those who ask, and says how many. */
+function hugePagesAreGiven(): boolean {
+  try {
+    return !/\[never\]/.test(Deno.readTextFileSync("/sys/kernel/mm/transparent_hugepage/enabled")) &&
+      Deno.readTextFileSync("/proc/self/smaps_rollup").includes("AnonHugePages");
+  } catch {
+    return false;
+  }
+}

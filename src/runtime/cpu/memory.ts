@@ -107,6 +107,35 @@ export function addressOf(view: ArrayBufferView<ArrayBuffer>): number {
   return (readAddress ??= findReadAddress())(view);
 }
 
+/** From this many bytes on, memory is asked for in huge pages: fewer faults when it is first written, fewer walks of page tables later. */
+const HUGE_BYTES = 4 * 2 ** 20;
+const PAGE = 4096;
+const MADV_HUGEPAGE = 14;
+
+let adviseHuge: ((start: number, length: number) => void) | undefined;
+
+/** Linux gives huge pages to memory for which they are asked; elsewhere, and where the kernel does not want to, nothing happens. */
+function findAdviseHuge(): (start: number, length: number) => void {
+  if (Deno.build.os === "linux") {
+    for (const name of LIBC_NAMES) {
+      try {
+        const { symbols } = Deno.dlopen(name, { madvise: { parameters: ["usize", "usize", "i32"], result: "i32" } });
+        return (start, length) => void symbols.madvise(BigInt(start), BigInt(length), MADV_HUGEPAGE);
+      } catch {
+        // Not this C library.
+      }
+    }
+  }
+  return () => {};
+}
+
+/** Asks for huge pages for the whole pages of a range that nobody has touched yet. */
+function wantHugePages(address: number, bytes: number): void {
+  const start = Math.ceil(address / PAGE) * PAGE;
+  const length = Math.floor((address + bytes - start) / PAGE) * PAGE;
+  (adviseHuge ??= findAdviseHuge())(start, length);
+}
+
 /**
  * One buffer in CPU memory.
  *
@@ -382,6 +411,7 @@ export class CpuAllocator implements Allocator<CpuBuffer> {
       const start = addressOf(new Uint8Array(storage));
       offset = (CPU_ALIGNMENT - start % CPU_ALIGNMENT) % CPU_ALIGNMENT;
       address = start + offset;
+      if (capacity >= HUGE_BYTES) wantHugePages(address, capacity);
     }
     const account: Account = { capacity, requested };
     this.#reserved += capacity;
