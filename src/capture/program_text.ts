@@ -3,7 +3,8 @@
  *
  * V8 shows the values of a closure but not whether a binding is constant. The program's own text does: a function is looked for in the files that were running
  * when it was compiled, then in the modules that these import; in the file that holds it, a name that is declared and never assigned is constant.
- * What cannot be found (remote modules, no permission to read, generated code) is not proven, so it is read again at each call.
+ * What cannot be found (remote modules, no permission to read, generated code) is not proven, so it is read again at each call; nor is anything proven in a
+ * program that imports under names which only show when it runs, or evaluates text in place.
  */
 import { stripTypeScriptTypes } from "node:module";
 import { parse, type Token } from "acorn";
@@ -25,6 +26,8 @@ interface ProgramFile {
   /** The text without spaces, comments and punctuation that printers choose freely. */
   readonly squeezed: string;
   readonly imports: readonly string[];
+  /** It may load modules whose text cannot be looked at: a function of theirs may have the text of one that was found. */
+  readonly loadsUnseen: boolean;
   /** Of the file as it stands on disk. */
   readonly hash: string;
 }
@@ -45,21 +48,47 @@ function read(url: string): ProgramFile | null {
     const bytes = Deno.readFileSync(new URL(url));
     const raw = new TextDecoder().decode(bytes);
     const text = /\.[cm]?ts$/.test(url) ? stripTypeScriptTypes(raw, TRANSFORM) : raw;
-    const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*["']((?:\.{1,2}\/|\/|file:)[^"']+)["']/g)]
-      .map((m) => new URL(m[1] ?? "", url).href);
-    return { url, text, squeezed: squeeze(text), imports, hash: sha256(bytes) };
+    const found = [...text.matchAll(/(?:from|import)\s*\(?\s*["']([^"'\s]+)["']/g)].map((m) =>
+      resolve(m[1] ?? "", url)
+    );
+    const imports = found.filter((u) => u.startsWith("file:") && !isLibraryFile(u));
+    const loadsUnseen = found.filter((u) => !isLibraryFile(u))
+      .some((u) => /^(?:https?|data|blob):/.test(u)) || COMPUTED_IMPORT.test(withoutComments(text));
+    return { url, text, squeezed: squeeze(text), imports, loadsUnseen, hash: sha256(bytes) };
   } catch {
     // No permission, no such file, or syntax that the stripper does not know: nothing is proven then.
     return null;
   }
 }
 
+/** An import whose specifier only shows when it runs. */
+const COMPUTED_IMPORT = /\bimport\s*\(\s*(?!["'][^"'\s]+["']\s*[,)])/;
+
+/** Where a specifier leads: the import map is that of the whole process. Empty if it leads nowhere. */
+function resolve(specifier: string, from: string): string {
+  try {
+    return /^\.{0,2}\//.test(specifier) ? new URL(specifier, from).href : import.meta.resolve(specifier);
+  } catch {
+    return "";
+  }
+}
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\/[^\n]*\n|\/\*[^]*?\*\//g, "");
+}
+
 function squeeze(text: string): string {
-  return text.replace(/\/\/[^\n]*\n|\/\*[^]*?\*\//g, "").replace(/[\s;,()"'`]+/g, "");
+  return withoutComments(text).replace(/[\s;,()"'`]+/g, "");
 }
 
 /** Tessera's own files hold no functions of the user. */
 const LIBRARY = new URL("../", import.meta.url).href;
+
+const ENTRY = new URL("../../mod.ts", import.meta.url).href;
+
+function isLibraryFile(url: string): boolean {
+  return url.startsWith(LIBRARY) || url === ENTRY;
+}
 
 /** A file of the program as another process finds it again; the hash is null if it cannot be read. */
 export type FileEvidence = readonly [url: string, hash: string | null];
@@ -86,7 +115,7 @@ function reach(start: readonly string[]): string[] {
   const seen = new Set(queue);
   for (let at = 0; at < queue.length && at < MOST_FILES; at++) {
     for (const next of load(queue[at] ?? "")?.imports ?? []) {
-      if (seen.has(next) || next.startsWith(LIBRARY)) continue;
+      if (seen.has(next)) continue;
       seen.add(next);
       queue.push(next);
     }
@@ -108,12 +137,15 @@ const found = new WeakMap<object, readonly ProgramFile[]>();
 
 /** Names of a file that never change: its own that are not assigned, and imports of such from files that can be read. */
 function constantNamesIn({ url, text }: ProgramFile, names: ReadonlySet<string>): ReadonlySet<string> {
+  // Text that is evaluated in place may assign what it likes.
+  if (/\beval\s*\(/.test(withoutComments(text))) return new Set();
   const here = new Set(constantNames(text, names) ?? []);
   for (const { local, imported, from } of importsOf(text)) {
     if (!here.has(local) || imported === "*") continue;
-    const file = /^\.{1,2}\//.test(from) ? load(new URL(from, url).href) : null;
+    const target = resolve(from, url);
     // Tessera's own exports are constant; what cannot be read is not proven.
-    if (file !== null && file.url.startsWith(LIBRARY)) continue;
+    if (isLibraryFile(target)) continue;
+    const file = load(target);
     const proven = file !== null && imported !== "default" &&
       constantNames(file.text, new Set([imported]))?.has(imported);
     if (proven !== true) here.delete(local);
@@ -131,6 +163,7 @@ export function constantNamesAround(
   if (names.size === 0) return names;
   let around = found.get(fn);
   if (around === undefined) found.set(fn, around = filesOf(fn, start));
+  if (reach(start).some((url) => load(url)?.loadsUnseen === true)) return new Set();
   let proven: ReadonlySet<string> | null = null;
   for (const file of around) {
     const here = constantNamesIn(file, names);
