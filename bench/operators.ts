@@ -199,8 +199,9 @@ const data = Float32Array.from(
   { length: ELEMENTS },
   (_, i) => 0.05 + 0.9 * ((i * 2654435761 % 4294967296) / 4294967296),
 );
-const x = tensorFrom([SIDE, SIDE], data, float32);
-const y = tensorFrom([SIDE, SIDE], data.slice().reverse(), float32);
+// In memory of the allocator, as results of other kernels would be.
+const x = zeros([SIDE, SIDE]).copy_(tensorFrom([SIDE, SIDE], data, float32));
+const y = zeros([SIDE, SIDE]).copy_(tensorFrom([SIDE, SIDE], data.toReversed(), float32));
 const from = new Float32Array(ELEMENTS).fill(1);
 const to = new Float32Array(ELEMENTS);
 const copied = zeros([SIDE, SIDE]);

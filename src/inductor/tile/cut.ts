@@ -30,13 +30,6 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
   const scatters = space.stages.filter((s): s is ScatterStage => s.kind === "scatter");
   const accesses = accessesOf(space);
   const vector = target.vectorLanes > 1 ? chooseVector(space, scatters, accesses, target.vectorLanes) : null;
-  const block = vector === null ? 1 : blockOf(space, vector, target.vectorLanes);
-  const axis = (v: LoopVar, role: Axis["role"]): Axis => ({
-    symbol: v,
-    extent: extent(v),
-    block: v === vector ? block : 1,
-    role,
-  });
   const injective = space.axes.filter((v) => scatters.every((s) => isInjective(s.index, v)));
   const order = scatters.length > 0
     ? [...innermostLast(injective, vector), ...space.axes.filter((v) => !injective.includes(v))]
@@ -45,6 +38,13 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
   const turned = vector === null || scatters.length > 0 || loops.length > 0
     ? null
     : turnedAxis(space, accesses, vector);
+  const block = vector === null ? 1 : blockOf(space, vector, target.vectorLanes, turned !== null);
+  const axis = (v: LoopVar, role: Axis["role"]): Axis => ({
+    symbol: v,
+    extent: extent(v),
+    block: v === vector ? block : 1,
+    role,
+  });
   const grid = innermostLast(order, turned).map((v) => axis(v, "grid"));
   const instances = grid.reduce((n, a) => n * Math.ceil(guess(a.extent) / a.block), 1);
   return {
@@ -184,9 +184,9 @@ function fitsLanes(space: LoopSpace, v: LoopVar): boolean {
   );
 }
 
-/** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators. */
-function blockOf(space: LoopSpace, vector: LoopVar, lanes: number): number {
-  if (!space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) return lanes;
+/** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators, or to write more at each step of a transpose. */
+function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = false): number {
+  if (!isTurned && !space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) return lanes;
   const work = workOf(space.stages.map((s) => s.value));
   const size = guess(extent(vector));
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;

@@ -25,6 +25,26 @@ eachTier((test, tier) => {
     }
   });
 
+  test("a transpose of whole squares, of squares and a rest, and of less than a square", () => {
+    const cases: [string, Case][] = [];
+    for (const [h, w] of [[64, 64], [80, 145], [17, 33], [64, 9], [130, 16], [67, 100]] as const) {
+      const next = randomSource(h * w);
+      const [x, y, out] = [buffer("x", float32, h * w), buffer("y", float32, h * w), buffer("out", float32, h * w)];
+      const [i, j] = [loopVar(h), loopVar(w)];
+      const at = flat([i, j]);
+      const turned = add(mul(symbol(j), h), symbol(i));
+      const value = ops.add(ops.load(x, turned), ops.mul(ops.load(y, at), 2));
+      const data = new Map([
+        [x, randomNumbers(h * w, float32, next)],
+        [y, randomNumbers(h * w, float32, next)],
+        [out, zeros(h * w)],
+      ]);
+      const group = loops([i, j], [], [{ kind: "pointwise", space: "outer", out, index: at, value }], [out]);
+      cases.push([`${h}x${w}`, { groups: [group], data, outputs: [out] }]);
+    }
+    checkAll(cases, tier);
+  });
+
   test("softmax: three passes in one kernel", () => {
     for (const [rows, columns] of [[4, 10], [3, 37], [2, 200], [1, 16]] as const) {
       const next = randomSource(rows + columns);

@@ -186,5 +186,5 @@ Deno.test("a transpose runs the axis along which it reads inside of the vector",
     }],
     ...base([out]),
   }, cppTarget(16, 2)));
-  assert.deepEqual(kernel.axes.map((axis) => [axis.symbol, axis.block]), [[j, 16], [i, 1]]);
+  assert.deepEqual(kernel.axes.map((axis) => [axis.symbol, axis.block]), [[j, 32], [i, 1]]);
 });

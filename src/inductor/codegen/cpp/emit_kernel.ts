@@ -6,7 +6,7 @@
  */
 import { bool, computeType, int64 } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
-import type { Axis, KernelBase, TileStatement } from "../../tile/tile_ir.ts";
+import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { CppArrays } from "./arrays.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
@@ -22,6 +22,8 @@ export class CppFunction extends CppValues {
   readonly #reductions: CppReductions;
   readonly #arrays: CppArrays;
   readonly #written: ReadonlySet<BufferRef>;
+  /** Loads whose values are at hand, as the text of each part. */
+  readonly staged = new Map<TileValue, (part: number) => string>();
 
   constructor(kernel: KernelBase, bodies: readonly (readonly TileStatement[])[], axes: readonly Axis[], lanes: number) {
     super(kernel, bodies, axes, lanes);
@@ -55,7 +57,9 @@ export class CppFunction extends CppValues {
         const vector = this.varies(s.index) || this.anyVector([s.mask]);
         const own = this.levelOf([s.mask], [s.index]);
         const level = this.#written.has(s.buffer) ? this.scopes.depth : own;
-        this.define(s.out, vector, level, (u) => this.#memory.load(s.buffer, s.index, s.mask, vector, u));
+        const staged = this.staged.get(s.out);
+        const load = (u: number): string => this.#memory.load(s.buffer, s.index, s.mask, vector, u);
+        this.define(s.out, vector, level, staged ?? load);
         return;
       }
       case "store":

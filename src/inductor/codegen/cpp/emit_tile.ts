@@ -8,6 +8,7 @@ import { add, ceilDiv, constant, constantValue, type Expr, mul } from "../../../
 import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
 import { costOf, PIECE_PICOSECONDS } from "./cost.ts";
 import { CppFunction, parameterLines } from "./emit_kernel.ts";
+import { overTurned } from "./turned.ts";
 
 /** A function and how to launch it. */
 export interface CppFunctionText {
@@ -36,6 +37,7 @@ export function emitCppTile(kernel: TileKernel, lanes: number): CppFunctionText 
   const inside = (i: number): void => {
     const axis = ordered[i];
     if (axis === undefined) f.statements(kernel.body);
+    else if (i === ordered.length - 1) overTurned(f, kernel, axis, () => inside(i + 1));
     else f.overAxis(axis, () => inside(i + 1));
   };
   const inner = parallel[parallel.length - 1];

@@ -269,6 +269,31 @@ TSR void tsr_scatter(T* p, vi32 at, W v, long n) {
   tsr_store(t, v);
   for (int i = 0; i < VW; i++) if (i < n) p[at[i]] = t[i];
 }
+// A square of VW × VW numbers, rows `stride` apart, turned: numbers whose positions differ in one bit change places, bit by bit.
+#if TESSERA_CLANG || VW == 4
+TSR void tsr_turn(const float* p, long stride, float* out) {
+  for (int i = 0; i < VW; i++) for (int j = 0; j < VW; j++) out[j * VW + i] = p[i * stride + j];
+}
+#else
+TSR void tsr_swap(vf32& a, vf32& b, int by) {
+  const vi32 lane = viota(), upper = (lane & by) != 0;
+  const vf32 c = __builtin_shuffle(a, b, upper ? lane - by + VW : lane), d = __builtin_shuffle(a, b, upper ? lane + VW : lane + by);
+  a = c;
+  b = d;
+}
+static __attribute__((noinline, unused)) void tsr_turn(const float* p, long stride, float* out) {
+  vf32 r[VW];
+#pragma GCC unroll 16
+  for (int i = 0; i < VW; i++) r[i] = vload(p + i * stride);
+#pragma GCC unroll 4
+  for (int by = VW / 2; by > 0; by /= 2) {
+#pragma GCC unroll 16
+    for (int i = 0; i < VW; i++) if (!(i & by)) tsr_swap(r[i], r[i + by], by);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < VW; i++) vstore(out + i * VW, r[i]);
+}
+#endif
 // Scalars in memory.
 TSR float tsr_get(const float* p) { return *p; }
 TSR double tsr_get(const double* p) { return *p; }
