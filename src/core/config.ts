@@ -44,6 +44,7 @@ export type StageName =
   | "batch_norm_folding"
   | "constant_folding"
   | "split_joining"
+  | "attention"
   | "layouts";
 
 const LOG_NAMES: readonly LogName[] = [
@@ -71,6 +72,7 @@ const STAGE_NAMES: readonly StageName[] = [
   "batch_norm_folding",
   "constant_folding",
   "split_joining",
+  "attention",
   "layouts",
 ];
 

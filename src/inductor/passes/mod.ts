@@ -7,12 +7,14 @@
 import { config, cpu, isStageEnabled, log, type StageName } from "../../core/mod.ts";
 import { type Graph, isTensorMeta, type Node, rewriteDeadCode, verifyGraph, writtenNodes } from "../../graph/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
+import { findAttention } from "./find_attention.ts";
 import { foldBatchNorm } from "./fold_batch_norm.ts";
 import { foldConstants } from "./fold_constants.ts";
 import { FrozenConstants } from "./frozen.ts";
 import { joinSplits } from "./join_splits.ts";
 import { packWeights } from "./pack_weights.ts";
 
+export { findAttention } from "./find_attention.ts";
 export { foldBatchNorm } from "./fold_batch_norm.ts";
 export { foldConstants } from "./fold_constants.ts";
 export { FrozenConstants, type FrozenRecipe } from "./frozen.ts";
@@ -33,6 +35,7 @@ const PASSES: readonly Pass[] = [
 const CUDA_PASSES: readonly Pass[] = [
   { stage: "batch_norm_folding", run: foldBatchNorm },
   { stage: "layouts", run: packWeights },
+  { stage: "attention", run: (graph, _, written) => findAttention(graph, written) },
 ];
 
 /** Runs the passes of the device that the graph is on; returns the tensors that it reads now. */

@@ -1,0 +1,114 @@
+/** Attention written out: which forms become the operator, which stay, and that results do not change. */
+import assert from "node:assert/strict";
+import { GraphRecorder } from "../../../src/aot_autograd/recorder.ts";
+import { callOperator, type RunValue } from "../../../src/capture/mod.ts";
+import { device, type DType, float16, float32 } from "../../../src/core/mod.ts";
+import { type Graph, graphToText, Interpreter, rewriteDeadCode, verifyGraph } from "../../../src/graph/mod.ts";
+import { findAttention } from "../../../src/inductor/passes/mod.ts";
+import { contiguousStride } from "../../../src/symbolic/mod.ts";
+import { F, noGrad, type Tensor, tensorFrom, withMode } from "../../../src/tensor/mod.ts";
+import "../../../mod.ts";
+
+type Body = (x: readonly Tensor[]) => Tensor;
+
+const get = (x: readonly Tensor[], i: number): Tensor => {
+  const found = x[i];
+  assert(found !== undefined);
+  return found;
+};
+
+/** The graph of a function of CUDA tensors, every operator as it was called. */
+function record(shapes: readonly (readonly number[])[], body: Body, dtype: DType): Graph {
+  const r = new GraphRecorder(() => true);
+  const where = device("cuda:0");
+  const out = withMode(
+    r,
+    () =>
+      body(
+        shapes.map((shape, i) =>
+          r.placeholder(`x${i}`, { shape, stride: contiguousStride(shape), storageOffset: 0, dtype, device: where })
+        ),
+      ),
+  );
+  r.graph.setOutput([r.nodeOf(out)]);
+  return r.graph;
+}
+
+function run(graph: Graph, inputs: readonly Tensor[]): number[] {
+  const interpreter = new Interpreter<RunValue>(graph, (_, args, node) => callOperator(node, args));
+  const [result] = noGrad(() => interpreter.run([...inputs], new Map()));
+  return [...(result as Tensor).to(float32).dataSync()].map(Number);
+}
+
+/** Rewrites, and compares with the graph as it was; the number of attentions found. */
+function check(shapes: readonly (readonly number[])[], body: Body, dtype: DType = float16): number {
+  const graph = record(shapes, body, dtype);
+  const count = findAttention(graph, new Set());
+  rewriteDeadCode(graph);
+  verifyGraph(graph);
+  const inputs = shapes.map((shape, n) =>
+    tensorFrom(
+      shape,
+      Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * 1.7 + n)),
+      dtype,
+    )
+  );
+  const expected = run(record(shapes, body, dtype), inputs);
+  run(graph, inputs).forEach((v, i) => {
+    assert.ok(Math.abs(v - (expected[i] ?? NaN)) < 0.005, `element ${i}: ${v} is not ${expected[i]}`);
+  });
+  const names = graph.calls.map((n) => n.target.schema.name);
+  assert.equal(names.filter((n) => n === "attention").length, count);
+  if (count > 0) assert.ok(!names.includes("softmax") && !names.includes("matmul"), graphToText(graph));
+  return count;
+}
+
+const QKV = [[2, 3, 10, 16], [2, 3, 12, 16], [2, 3, 12, 16]] as const;
+const scores = (x: readonly Tensor[]): Tensor => F.matmul(get(x, 0), F.transpose(get(x, 1), -2, -1));
+
+Deno.test("a scale of query, key or scores, with masks, dropout that does nothing, and casts", () => {
+  const bodies: Body[] = [
+    (x) => F.matmul(F.softmax(F.mul(scores(x), 0.25), -1), get(x, 2)),
+    (x) => F.matmul(F.softmax(F.div(scores(x), 4), 3), get(x, 2)),
+    (x) => F.matmul(F.softmax(scores([F.mul(get(x, 0), 0.25), get(x, 1)]), -1), get(x, 2)),
+    (x) => F.matmul(F.dropout(F.softmax(F.add(F.mul(scores(x), 0.25), get(x, 3)), -1), 0.5, false), get(x, 2)),
+    (x) => F.matmul(F.softmax(F.add(get(x, 3), scores(x)), -1), get(x, 2)),
+    (x) => F.matmul(F.softmax(F.add(scores(x), get(x, 3)), -1, float32).to(float16), get(x, 2)),
+  ];
+  bodies.forEach((body, i) => assert.equal(check([...QKV, [1, 1, 10, 12]], body), 1, `form ${i}`));
+});
+
+Deno.test("products of three dimensions, the key turned already", () => {
+  const body: Body = (x) => F.bmm(F.softmax(F.bmm(get(x, 0), get(x, 1)), -1), get(x, 2));
+  assert.equal(check([[6, 10, 16], [6, 16, 12], [6, 12, 32]], body), 1);
+});
+
+Deno.test("shifted windows: a mask of each window, added where images and windows are apart", () => {
+  const body: Body = (x) => {
+    const biased = F.add(scores(x), get(x, 3));
+    const apart = F.add(F.view(biased, [2, 4, 3, 10, 10]), F.unsqueeze(F.unsqueeze(get(x, 4), 1), 0));
+    return F.matmul(F.softmax(F.view(apart, [8, 3, 10, 10]), -1), get(x, 2));
+  };
+  const windows = [8, 3, 10, 16];
+  assert.equal(check([windows, windows, windows, [1, 3, 10, 10], [4, 10, 10]], body), 1);
+});
+
+Deno.test("what is not attention, or is read by others, stays", () => {
+  const stays: Body[] = [
+    // The mask is scaled as well.
+    (x) => F.matmul(F.softmax(F.mul(F.add(scores(x), get(x, 3)), 0.25), -1), get(x, 2)),
+    // Along queries.
+    (x) => F.matmul(F.softmax(scores(x), -2), get(x, 2)),
+    // Probabilities that drop.
+    (x) => F.matmul(F.relu(F.softmax(scores(x), -1)), get(x, 2)),
+    // Probabilities are read again.
+    (x) => {
+      const p = F.softmax(scores(x), -1);
+      return F.add(F.matmul(p, get(x, 2)), F.sum(p));
+    },
+    // Values are added up the other way.
+    (x) => F.matmul(F.transpose(get(x, 2), -2, -1), F.transpose(F.softmax(scores(x), -1), -2, -1)),
+  ];
+  stays.forEach((body, i) => assert.equal(check([...QKV, [1, 1, 10, 12]], body), 0, `form ${i}`));
+  assert.equal(check(QKV, (x) => F.matmul(F.softmax(scores(x), -1), get(x, 2)), float32), 0, "float32");
+});
