@@ -23,6 +23,7 @@ import {
 } from "../tensor/mod.ts";
 import { listBackends } from "./backends.ts";
 import { compile } from "./compile.ts";
+import { tracing } from "./control/sub_tracer.ts";
 import { registerLibraryFunction } from "./library.ts";
 
 export { type ArgValue, defineOp, type Definition, type NamedArgs, type Operator } from "../ops/mod.ts";
@@ -54,6 +55,8 @@ function isNamed(value: unknown): value is Readonly<Record<string, unknown>> {
 export function functionOf(op: Operator): OperatorFunction {
   const { args: wanted } = op.schema;
   const call: OperatorFunction = (...args) => {
+    // All such functions have one text, so another process could not tell them apart.
+    tracing()?.tracer.keepHere(`${op.target} is called through a function that is made for it`);
     const last = args.at(-1);
     const named = isNamed(last) ? last : {};
     const positional = isNamed(last) ? args.slice(0, -1) : args;
@@ -179,7 +182,10 @@ export function opcheck(
       same(noGrad(() => withEagerBackend(referenceBackend, () => run(copies()))), want, tolerance);
     }));
   }
-  const body = (...list: readonly Tensor[]): readonly Tensor[] => run(list);
+  const body = (...list: readonly Tensor[]): readonly Tensor[] => {
+    tracing()?.tracer.keepHere("an operator is checked");
+    return run(list);
+  };
   registerLibraryFunction(body);
   for (const backend of op.isRandom || op.isDataDependent ? [] : backends) {
     for (const dynamic of [false, true]) {

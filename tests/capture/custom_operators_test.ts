@@ -57,7 +57,7 @@ Deno.test("opcheck() names the promise that is broken", () => {
         vjp: ((_: unknown, { grad }: { grad: Tensor }) => ({ self: () => grad.mul(3) })) as never,
       }),
     ),
-    /its gradient is that of finite differences: .*the gradient rule gives 2.82,
+    /its gradient is that of finite differences: .*the gradient rule gives/,
   );
   const host = defineOp({
     schema: "broken::meta(Tensor self) -> Tensor",

@@ -151,6 +151,8 @@ export function checkpoint<A extends unknown[], R extends Tree>(fn: (...args: A)
       return result as R;
     }
     const place: Place = { ...trace, where: "checkpoint" };
+    // All such regions have one text, so another process could not tell them apart.
+    trace.tracer.keepHere("checkpoint() makes a function for each region");
     // The closure of a function from outside is looked at and guarded.
     const seen = madeInside ? fn : trace.tracer.function(fn) as typeof fn;
     try {
