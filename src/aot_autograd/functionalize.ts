@@ -16,15 +16,7 @@ import {
   type TensorMeta,
 } from "../graph/mod.ts";
 import { type GraphModule, isControlOperator } from "../capture/mod.ts";
-import {
-  type Functional,
-  getOp,
-  isOperator,
-  type NamedArgs,
-  type Operator,
-  preservedStride,
-  type TensorValue,
-} from "../ops/mod.ts";
+import { type Functional, getOp, isOperator, type NamedArgs, type Operator, preservedStride } from "../ops/mod.ts";
 import { contiguousStride, hintOf, isSymInt, shapeToText, type Size, sizeMul, sizeSame } from "../symbolic/mod.ts";
 import {
   dispatchComplete,
@@ -36,6 +28,7 @@ import {
   ruleArguments,
   sameLayout,
   Tensor,
+  tensorOf,
 } from "../tensor/mod.ts";
 import { functionalControl } from "./control.ts";
 import type { GraphRecorder } from "./recorder.ts";
@@ -113,8 +106,7 @@ export class Place {
       const { view } = step.op;
       if (view === null) throw new InternalError(`${step.op.target} is no view`);
       const args = ruleArguments(step.op, withTensor(step, levels[i] as Tensor));
-      const writeBack = view.writeBack as unknown as (a: unknown, c: unknown, f: unknown, i: number) => TensorValue;
-      const put = writeBack(args, changed, functionalForRules(), step.index) as unknown as Tensor;
+      const put = tensorOf(view.writeBack(args, changed, functionalForRules()));
       changed = restride(step.op.target, put, preservedStride(levels[i] as Tensor));
     }
     this.base.value = changed;

@@ -5,7 +5,7 @@
  * installs the engine in the dispatcher. Mirrors `torch::autograd::Engine`, and ADInplaceOrView for writes through views.
  */
 import { InternalError } from "../core/mod.ts";
-import type { NamedArgs, Operator } from "../ops/mod.ts";
+import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
 import { sameShape, shapeToText } from "../symbolic/mod.ts";
 import {
   type AutogradEngine,
@@ -24,6 +24,7 @@ import {
   setGradEnabled,
   storageClock,
   Tensor,
+  tensorOf,
   type ViewOrigin,
 } from "../tensor/mod.ts";
 import { AccumulateNode, type Edge, edgeOf, FunctionNode, OpNode, TapeNode } from "./node.ts";
@@ -98,7 +99,7 @@ function chainOf(t: Tensor): ViewOrigin[] {
 
 /** Applies a view to another tensor of its base's shape. */
 function applyView(view: ViewOrigin, base: Tensor): Tensor {
-  const args: Record<string, unknown> = { ...view.args };
+  const args: Record<string, ArgValue<Tensor>> = { ...view.args };
   for (const key of Object.keys(args)) if (args[key] === view.base) args[key] = base;
   const result = dispatchComplete(view.op, args as NamedArgs<Tensor>);
   const out = result instanceof Tensor ? result : result[view.index];
@@ -127,11 +128,10 @@ class WriteNode extends TapeNode {
       let changed: Tensor = F.zerosLike(written);
       for (let i = this.#chain.length - 1; i >= 0; i--) {
         const view = this.#chain[i] as ViewOrigin;
-        const args: Record<string, unknown> = { ...view.args };
-        for (const key of Object.keys(args)) if (args[key] === view.base) args[key] = levels[i];
+        const args: Record<string, ArgValue<Tensor>> = { ...view.args };
+        for (const key of Object.keys(args)) if (args[key] === view.base) args[key] = levels[i] as Tensor;
         if (view.op.view === null) throw new InternalError(`${view.op.target} is no view`);
-        const writeBack = view.op.view.writeBack as unknown as (a: unknown, c: Tensor, f: unknown) => Tensor;
-        changed = writeBack(args, changed, functionalForRules());
+        changed = tensorOf(view.op.view.writeBack(args, changed, functionalForRules()));
       }
       base = changed;
     }

@@ -239,7 +239,7 @@ export class OpNode extends TapeNode {
       const saved = this.#versions[this.#inputs.length + i] ?? 0;
       return saved === out.version ? out : staleTensor(out, name, saved);
     });
-    const result = op.vjp(args as unknown as NamedArgs<TensorValue>, vjpContext(outs, grads));
+    const result = op.vjp(args, vjpContext(outs, grads));
     const done = new Map<string, unknown>();
     return this.#inputs.map(({ key, at, tensor }, i) => {
       if (needed[i] !== true) return null;
@@ -256,14 +256,14 @@ export class OpNode extends TapeNode {
 function vjpContext(outs: readonly Tensor[], grads: readonly (Tensor | null)[]): VjpContext {
   let first: Tensor | null = grads[0] ?? null;
   return {
-    outs: outs as unknown as readonly TensorValue[],
-    out: outs[0] as unknown as TensorValue,
+    outs,
+    out: outs[0] as Tensor,
     get grad(): TensorValue {
       const like = outs[0];
       if (first === null && like !== undefined) first = F.zerosLike(like);
-      return first as unknown as TensorValue;
+      return first as Tensor;
     },
-    grads: grads as unknown as readonly (TensorValue | null)[],
+    grads,
     F: functionalForRules(),
   };
 }

@@ -7,7 +7,7 @@
  */
 import { bool, cpu, type Device, type DType, InternalError } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
-import type { ComplexForm, Functional, NamedArgs, Operator, TensorSpec, TensorValue } from "../ops/mod.ts";
+import type { ComplexForm, Functional, NamedArgs, Operator, TensorSpec } from "../ops/mod.ts";
 import { contiguousStride, sameShape, shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
 import { normalizeNamed } from "./arguments.ts";
 import { eagerBackend } from "./backend.ts";
@@ -24,7 +24,8 @@ import {
   mapTensorArgs,
   type OpInfo,
   opInfo,
-  wrapNumber,
+  ruleArguments,
+  tensorOf,
 } from "./operands.ts";
 import { copyElements, moveTo } from "./transfer.ts";
 import { spanOf } from "./read.ts";
@@ -86,17 +87,16 @@ export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResu
 
 /** Runs an operator on complex tensors by what it means on their parts; an in-place one writes into self's pairs. */
 function dispatchComplexForm(op: Operator, form: ComplexForm, args: NamedArgs<Tensor>): OpResult {
-  const values = mapTensorArgs(op, args, (t) => t, wrapNumber) as unknown as NamedArgs<TensorValue>;
-  const F = functionalForRules();
-  const result = form(values, F);
+  const values = ruleArguments(op, args);
+  const result = form(values, functionalForRules());
   const { written } = opInfo(op);
-  if (written === null) return result as unknown as Tensor;
-  const self = values[written] as TensorValue;
+  if (written === null) return tensorOf(result);
+  const self = values[written] as Tensor;
   if (!self.dtype.isComplex) {
     throw new TypeError(`${op.schema.name}: a complex result cannot be written into a ${self.dtype.name} tensor`);
   }
-  self.viewAsReal().copy_(result.viewAsReal());
-  return self as unknown as Tensor;
+  self.viewAsReal().copy_(tensorOf(result).viewAsReal());
+  return self;
 }
 
 /** Results that are an argument itself, as another tensor over the same memory, so that each has its own history. */
@@ -131,8 +131,8 @@ export function functionalForRules(): Functional {
 /** Runs an operator's decomposition on the given arguments. */
 export function decompose(op: Operator, args: NamedArgs<Tensor>): OpResult {
   if (op.decompose === null) throw new InternalError(`${op.target} has no decomposition`);
-  const wrapped = mapTensorArgs(op, args, (t) => t, wrapNumber) as unknown as NamedArgs<TensorValue>;
-  const result = op.decompose(wrapped, functionalForRules()) as unknown as OpResult;
+  const made = op.decompose(ruleArguments(op, args), functionalForRules());
+  const result = "shape" in made ? tensorOf(made) : made.map(tensorOf);
   if (
     op.view !== null || op.isDataDependent || op.checksItself || opInfo(op).mayAlias ||
     op.schema.args.some((a) => a.mutated)
@@ -159,7 +159,7 @@ function runEager(op: Operator, args: NamedArgs<Tensor>, info: OpInfo): OpResult
   const first = firstTensor(op, args);
   const fake = first !== null && !first.isDense;
   if (op.onTensors !== undefined && !fake) {
-    return noGrad(() => op.onTensors?.(args as unknown as NamedArgs<TensorValue>)) as unknown as OpResult;
+    return noGrad(() => op.onTensors?.(args) ?? []).map(tensorOf);
   }
   if (op.kind === "host" && op.view === null && !fake) {
     const outs = runHost(op, args, device);

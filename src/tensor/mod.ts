@@ -16,6 +16,7 @@ export {
   mapTensorArgs,
   ruleArguments,
   tensorArguments,
+  tensorOf,
   wrapNumber,
 } from "./operands.ts";
 export * from "./engine.ts";

@@ -4,7 +4,7 @@
  * Enters: an operator and its complete arguments. Leaves: what `dispatch.ts` decides by, and descriptions of results as the operator's `meta`
  * gives them. Nothing here computes elements. A plain number in the place of a tensor counts as a scalar of its kind.
  */
-import { complex64, cpu, type Device, type DType, dtypeOfScalar, int64 } from "../core/mod.ts";
+import { complex64, cpu, type Device, type DType, dtypeOfScalar, int64, InternalError } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import {
   type ArgValue,
@@ -14,6 +14,7 @@ import {
   type NamedArgs,
   type Operator,
   type TensorSpec,
+  type TensorValue,
 } from "../ops/mod.ts";
 import { contiguousStride, isSymInt, type Size } from "../symbolic/mod.ts";
 import { Storage, Tensor } from "./tensor.ts";
@@ -184,7 +185,7 @@ export function inferSpecs(op: Operator, args: NamedArgs<Tensor>): readonly Tens
     args,
     (t) => t,
     (n) => new ScalarMeta(n, dtypeOfNumber(n)),
-  ) as NamedArgs<MetaInput>;
+  );
   const specs = op.meta(metaArgs);
   return "shape" in specs ? [specs] : specs;
 }
@@ -209,7 +210,13 @@ export function wrapNumber(value: number | bigint | boolean | Size): Tensor {
   return t;
 }
 
-/** Arguments as gradient rules see them: numbers in Tensor slots are tensors. */
+/** Arguments as gradient rules and decompositions see them: numbers in Tensor slots are tensors. */
 export function ruleArguments(op: Operator, args: NamedArgs<Tensor>): NamedArgs<Tensor> {
-  return mapTensorArgs(op, args, (t) => t, wrapNumber) as NamedArgs<Tensor>;
+  return mapTensorArgs(op, args, (t) => t, wrapNumber);
+}
+
+/** What a rule computed, as the tensor that it is: rules are written over any kind of value. */
+export function tensorOf(value: TensorValue): Tensor {
+  if (value instanceof Tensor) return value;
+  throw new InternalError("a rule gave what is no tensor");
 }
