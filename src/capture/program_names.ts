@@ -64,7 +64,7 @@ export function constantNames(source: string, names: ReadonlySet<string>): Reado
     }
     forEachChild(node, walk);
   };
-  walk(program as AnyNode);
+  walk(program);
   return new Set([...names].filter((name) => (declarations.get(name) ?? 0) >= 1 && !assigned.has(name)));
 }
 

@@ -201,8 +201,8 @@ class Rewriter {
         return;
       case "Property":
         if (!node.computed) break;
-        this.#wrapped(node.key as AnyNode, "numbers");
-        this.visit(node.value as AnyNode);
+        this.#wrapped(node.key, "numbers");
+        this.visit(node.value);
         return;
       case "MemberExpression":
         if (node.computed && node.property.type !== "Literal") {

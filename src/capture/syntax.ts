@@ -112,8 +112,8 @@ function isFunctionNode(node: AnyNode): node is FunctionNode & AnyNode {
 }
 
 /** Hoists `var` and function declarations into a function's scope, block declarations into a block's. */
-function declare(nodes: readonly Node[], scope: Scope, top: boolean): void {
-  for (const statement of nodes as readonly AnyNode[]) {
+function declare(nodes: readonly AnyNode[], scope: Scope, top: boolean): void {
+  for (const statement of nodes) {
     if (statement.type === "VariableDeclaration" && statement.kind !== "var") {
       for (const d of statement.declarations) for (const name of boundNames(d.id)) scope.names.add(name);
     } else if (statement.type === "FunctionDeclaration" || statement.type === "ClassDeclaration") {
@@ -330,7 +330,7 @@ export function parseText(text: string): Program | null {
 
 function expressionOf(program: Program): AnyNode | null {
   const statement = program.body[0];
-  return statement?.type === "ExpressionStatement" ? statement.expression as AnyNode : null;
+  return statement?.type === "ExpressionStatement" ? statement.expression : null;
 }
 
 const known = new WeakMap<object, FunctionSyntax>();
@@ -375,7 +375,7 @@ function readMethod(text: string): FunctionSyntax {
   const member = cls?.type === "ClassExpression" ? cls.body.body[0] : undefined;
   if (member?.type !== "MethodDefinition") return unreadable;
   const found = new FreeNames();
-  found.visit(member.value as AnyNode, new Scope(null, true));
+  found.visit(member.value, new Scope(null, true));
   const slot = member.kind === "get" ? "get" : member.kind === "set" ? "set" : "value";
   const [before, after] = ["Object.values(Object.getOwnPropertyDescriptors({ ", ` }))[0].${slot}`];
   const home = `__proto__: ${HELPER_NAME}.home, `;
@@ -390,7 +390,7 @@ function readMethod(text: string): FunctionSyntax {
     rewritten: once(() => {
       const free = new Set(found.free);
       const key = needsName ? { node: member.key, isComputed: member.computed } : null;
-      const made = rewriteText(source, member.value as AnyNode, free, [member.start, member.end], key);
+      const made = rewriteText(source, member.value, free, [member.start, member.end], key);
       const shift = before.length + home.length;
       return {
         expression: `${before}${home}${made.text}${after}`,

@@ -88,12 +88,11 @@ export class CudaTier {
 
   /** The executable; the first time the thread waits for the compiler. @throws {CompileError} */
   get executable(): CudaExecutable {
-    if (this.#executable === null) {
-      const start = performance.now();
-      this.#load(compileAllSync(nvrtcCompiler(), this.#requests()));
-      this.#compileMs = performance.now() - start;
-    }
-    return this.#executable as unknown as CudaExecutable;
+    if (this.#executable !== null) return this.#executable;
+    const start = performance.now();
+    const executable = this.#load(compileAllSync(nvrtcCompiler(), this.#requests()));
+    this.#compileMs = performance.now() - start;
+    return executable;
   }
 
   /** Resolves when the kernels are loaded. */
@@ -170,12 +169,12 @@ export class CudaTier {
     });
   }
 
-  #load(results: readonly NvrtcResult[]): void {
+  #load(results: readonly NvrtcResult[]): CudaExecutable {
     const { context } = this;
     const { name, graphs } = this.#options;
     const modules = results.map((r, i) => CudaModule.load(context, r.bytes, `${name}_${i}`));
     const plan = this.#planOf(modules);
-    this.#executable = new CudaExecutable({ context, memory: cudaMemory(), plan, graphs });
+    return this.#executable = new CudaExecutable({ context, memory: cudaMemory(), plan, graphs });
   }
 
   #planOf(modules: readonly CudaModule[]): CudaPlan {
