@@ -9,7 +9,7 @@ const steps: readonly (readonly [string, readonly string[]])[] = [
   ["lint", ["lint", "--quiet"]],
   ["generated files", ["run", "-A", "--no-check", "tools/generate.ts", "--check"]],
   ["table of operators", ["run", "-A", "--no-check", "tools/operators_doc.ts", "--check"]],
-  ["types", ["check", "mod.ts", "src", "tests", "tools", "bench", "examples"]],
+  ["types", ["check", "--quiet", "mod.ts", "src", "tests", "tools", "bench", "examples"]],
   ["imports", ["run", "--allow-read", "tools/check_imports.ts"]],
   ["documentation examples", ["test", "-A", "--doc", "--parallel", "mod.ts", "src/", "README.md"]],
   ["tests", ["run", "-A", "tools/test.ts"]],
