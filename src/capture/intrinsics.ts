@@ -4,6 +4,7 @@
  * Engine functions run as they are inside a trace; their arguments are twins and proxies. Those that read a clock, draw numbers, print or talk to the
  * system must happen at every call, so a trace that calls one ends. Native functions that are not the engine's (bound functions, foreign calls) hide what they use.
  */
+import { types } from "node:util";
 
 /** Global names whose use must happen at every call, and what it does. */
 export const EFFECTS: Readonly<Record<string, string>> = {
@@ -59,6 +60,8 @@ function intrinsics(): Intrinsics {
       functions.add(value);
       if (what !== null) effects.set(value, what);
     }
+    // The keys of a Proxy are an answer of its owner's: those of `process.env` are the environment, which needs a permission.
+    if (types.isProxy(value)) return;
     for (const key of Reflect.ownKeys(value)) {
       const descriptor = Reflect.getOwnPropertyDescriptor(value, key);
       for (const v of [descriptor?.value, descriptor?.get, descriptor?.set]) walk(v, what);

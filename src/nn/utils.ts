@@ -13,8 +13,10 @@ function listOf(parameters: Iterable<Tensor>): Tensor[] {
  *
  * @param normType p of the p-norm; `Infinity` takes the largest magnitude. Default 2.
  * @returns The norm before, 0-dim.
+ * @throws {RangeError} if `maxNorm` is below 0; {TypeError} if there is no gradient.
  */
 export function clipGradNorm_(parameters: Iterable<Tensor>, maxNorm: number, normType = 2): Tensor {
+  if (!(maxNorm >= 0)) throw new RangeError(`clipGradNorm_: maxNorm must be at least 0, got ${maxNorm}`);
   return noGrad(() => {
     const grads = listOf(parameters).flatMap((p) => p.grad === null ? [] : [p.grad]);
     const [first] = grads;
@@ -31,8 +33,9 @@ export function clipGradNorm_(parameters: Iterable<Tensor>, maxNorm: number, nor
   });
 }
 
-/** Clamps gradients in place to ±`value`. */
+/** Clamps gradients in place to ±`value`. @throws {RangeError} if `value` is below 0. */
 export function clipGradValue_(parameters: Iterable<Tensor>, value: number): void {
+  if (!(value >= 0)) throw new RangeError(`clipGradValue_: value must be at least 0, got ${value}`);
   noGrad(() => {
     for (const p of listOf(parameters)) p.grad?.clamp_(-value, value);
   });

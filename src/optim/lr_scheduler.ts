@@ -26,6 +26,9 @@ export abstract class LRScheduler<O extends CommonOptions = CommonOptions> {
   lastEpoch = 0;
 
   constructor(optimizer: Optimizer<O>) {
+    if (!Array.isArray(Reflect.get(Object(optimizer) as object, "paramGroups"))) {
+      throw new TypeError(`${this.constructor.name}: the first argument must be an optimizer`);
+    }
     this.optimizer = optimizer;
     this.baseLrs = optimizer.paramGroups.map((group) => group.initialLr ??= readLr(group));
   }

@@ -50,12 +50,20 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     if (params instanceof Tensor) {
       throw new TypeError(`${this.constructor.name}: params is one tensor; pass a list, as in [w]`);
     }
+    if (typeof Reflect.get(Object(params) as object, Symbol.iterator) !== "function") {
+      throw new TypeError(
+        `${this.constructor.name}: params must be a list of tensors or groups, as model.parameters()`,
+      );
+    }
     const list = [...params];
     if (list.length === 0) throw new TypeError(`${this.constructor.name}: got no parameters`);
     const plain: Tensor[] = [];
     for (const item of list) {
       if (item instanceof Tensor) plain.push(item);
-      else this.addParamGroup(item);
+      else if (typeof item === "object" && item !== null && "params" in item) this.addParamGroup(item);
+      else {throw new TypeError(
+          `${this.constructor.name}: params holds ${typeof item}; give tensors or { params: […] }`,
+        );}
     }
     if (plain.length > 0) this.addParamGroup({ params: plain } as { params: Tensor[] } & Partial<O>);
   }
@@ -86,7 +94,11 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     for (const p of list) {
       if (!(p instanceof Tensor)) throw new TypeError(`${where}: a parameter is ${typeof p}, not a tensor`);
       if (!p.isLeaf) {
-        throw new TypeError(`${where}: a parameter of shape ${shapeText(p.shape)} is the result of operators`);
+        throw new TypeError(
+          `${where}: a parameter of shape ${
+            shapeText(p.shape)
+          } is the result of operators; give a leaf, or its detach()`,
+        );
       }
       if (known.has(p)) throw new TypeError(`${where}: a parameter of shape ${shapeText(p.shape)} is given twice`);
       known.add(p);

@@ -209,7 +209,7 @@ export class Tensor {
   set requiresGrad(value: boolean) {
     if (value && !this.dtype.isFloat && !this.dtype.isComplex) {
       throw new TypeError(
-        `requiresGrad: only floating point tensors can have gradients, this one is ${this.dtype.name}`,
+        `requiresGrad: only floating point tensors can have gradients, this one is ${this.dtype.name}; convert it with .to(float32) first`,
       );
     }
     if (!this.isLeaf) {
