@@ -4,10 +4,11 @@
  * Pointwise, computed in float32 for half types. Gradients are written in terms of the result where that saves keeping the input alive.
  * Mirrors `Activation.cpp` of ATen and its entries in `derivatives.yaml`.
  */
+import { bool } from "../core/mod.ts";
 import { type Ops, ops, type Value } from "../loops/mod.ts";
 import { shapeToText, sizeFloorDiv, sizeIsZero, sizeMod } from "../symbolic/mod.ts";
 import { axisOf, definePointwise, type Promotion } from "./combinators.ts";
-import { defineOp, type VjpContext } from "./define.ts";
+import { defineOp, type MetaInput, type VjpContext } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
 import { elementwiseStride } from "./layout.ts";
 import { unarySamples } from "./sample_sets.ts";
@@ -51,10 +52,16 @@ defineActivation({
   vjp: ({ grad, out }) => grad.mul(out.mul(out).neg().add(1)),
 });
 
+/** Bounded ramps have no meaning for truth values. */
+function refuseBool(where: string, self: MetaInput): void {
+  if (self.dtype === bool) throw new TypeError(`${where}: needs numbers, got bool; convert with .to(float32)`);
+}
+
 definePointwise({
   schema: "aten::relu(Tensor self) -> Tensor",
   doc: "max(x, 0); NaN stays NaN.",
   inplace: true,
+  check: ({ self }) => refuseBool("relu", self),
   body: (_, { self }) => ops.maximum(self, 0),
   vjp: (_, { grad, out, F }) => ({ self: () => F.where(out.le(0), 0, grad) }),
   samples: (g) => unarySamples(g),
@@ -71,7 +78,8 @@ definePointwise({
   schema: "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor",
   doc: "min(max(x, minVal), maxVal).",
   inplace: true,
-  check: ({ minVal, maxVal }) => {
+  check: ({ self, minVal, maxVal }) => {
+    refuseBool("hardtanh", self);
     if (scalarNumber(minVal) > scalarNumber(maxVal)) {
       throw new RangeError(`hardtanh: minVal ${minVal} is greater than maxVal ${maxVal}`);
     }

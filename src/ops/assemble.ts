@@ -120,6 +120,10 @@ defineOp({
     if (self.shape.length !== 1) throw new TypeError(`combinations: needs a vector, got ${shapeToText(self.shape)}`);
     if (Number(r) < 0) throw new RangeError(`combinations: r must not be negative, got ${r}`);
     const n = Number(self.shape[0]);
+    const count = choiceCount(n, Number(r), withReplacement);
+    if (!(count * Math.max(Number(r), 1) < 2 ** 31) || Number(r) > 64 && n > 1 && withReplacement) {
+      throw new RangeError(`combinations: ${r} of ${n} elements are ${count} choices, too many`);
+    }
     return {
       shape: r === 0 ? [0] : [choiceCount(n, Number(r), withReplacement), Number(r)],
       dtype: self.dtype,
@@ -233,6 +237,9 @@ function crossProduct(self: TensorValue, other: TensorValue, axis: number): Tens
 
 function crossSpec(where: string, self: MetaInput, other: MetaInput, dim: Size) {
   crossAxis(where, self.shape, other.shape, dim);
+  if (self.dtype !== other.dtype && !self.isScalar && !other.isScalar) {
+    throw new TypeError(`${where}: self is ${self.dtype.name}, other ${other.dtype.name}; convert one with .to()`);
+  }
   return {
     shape: broadcastShapes(where, self.shape, other.shape),
     dtype: promotedDtype(where, [self, other].map(promotionOperand), "default"),

@@ -10,7 +10,15 @@ import { shapeToText, type Size, sizeEq, sizeProd, sizeSub } from "../symbolic/m
 import { defineOp, type MetaInput, type NamedArgs, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { preservedStride } from "./layout.ts";
-import { normalizeOver, normInputGrad, perChannel, scaleAndShift, statDtype, toCompute } from "./normalization.ts";
+import {
+  checkParameterDtypes,
+  normalizeOver,
+  normInputGrad,
+  perChannel,
+  scaleAndShift,
+  statDtype,
+  toCompute,
+} from "./normalization.ts";
 import type { SampleArg, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -34,6 +42,7 @@ function checkBatchNorm(where: string, input: MetaInput, perChannelInputs: reado
   if (!input.dtype.isFloat) {
     throw new TypeError(`${where}: needs a floating point tensor, got ${input.dtype.name}; convert with .to(float32)`);
   }
+  checkParameterDtypes(where, input, perChannelInputs);
 }
 
 /** All dimensions but the channels'. */

@@ -188,6 +188,10 @@ definePointwise({
   schema: "aten::lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor",
   doc: "self + weight × (end - self), broadcast.",
   inplace: true,
+  check: ({ self, end, weight }) => {
+    needSameDtype("lerp", self, end);
+    needSameDtype("lerp", self, weight);
+  },
   body: (_, { self, end, weight }) => lerpValues(self, end, weight),
   vjp: ({ self, end, weight }, { grad, F }) => ({
     self: () => reduceGrad(grad.mul(F.rsub(weight, 1)), self),

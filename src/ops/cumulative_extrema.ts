@@ -4,8 +4,8 @@
  * cummax and cummin walk lines on the host, the latest of equal elements wins as in PyTorch. Quantiles sort and interpolate between neighbours.
  * Integrals are sums of neighbours. Mirrors `ReduceOps.cpp` (cummax), `Sorting.cpp` (quantile) and `Integration.cpp` of ATen.
  */
-import { type DType, getDefaultDtype, int64, normalizeAxis } from "../core/mod.ts";
-import { contiguousStride, shapeToText, type Size, sizeLe, sizeMul, sizeSub } from "../symbolic/mod.ts";
+import { bool, type DType, getDefaultDtype, int64, normalizeAxis } from "../core/mod.ts";
+import { contiguousStride, shapeToText, type Size, sizeEq, sizeLe, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand, reducedShape } from "./combinators.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -87,7 +87,7 @@ function quantileSpec(where: string, self: MetaInput, q: readonly Size[], args: 
   const shape = args.dim === null
     ? (args.keepdim ? self.shape.map(() => 1) : [])
     : rank === 0
-    ? []
+    ? (axisOf(where, args.dim, 1), [])
     : reducedShape(self.shape, [axisOf(where, args.dim, rank)], args.keepdim);
   const [quantiles] = q;
   if (quantiles === undefined) return { shape, dtype: self.dtype };
@@ -182,6 +182,7 @@ for (const name of ["quantile", "nanquantile"] as const) {
 
 /** The dtype of an integral: integers become floats, because halves are taken. */
 function integralDtype(where: string, inputs: readonly MetaInput[]): DType {
+  if (inputs.some((t) => t.dtype === bool)) throw new TypeError(`${where}: needs numbers, got bool`);
   return promotedDtype(where, inputs.map(promotionOperand), "float");
 }
 
@@ -219,6 +220,11 @@ for (const name of INTEGRALS) {
     meta: ({ y, x, dim }) => {
       const axis = axisOf(name, dim, y.shape.length);
       const dtype = integralDtype(name, [y, x]);
+      if (x.shape.length === 1 && !sizeEq(x.shape[0] ?? 1, y.shape[axis] ?? 1)) {
+        throw new TypeError(
+          `${name}: ${x.shape[0]} points x do not go with dimension ${axis} of y ${shapeToText(y.shape)}`,
+        );
+      }
       if (y.shape[axis] === 0 && !isRunning) return { shape: y.shape.filter((_, d) => d !== axis), dtype };
       const shape = x.shape.length <= 1 ? y.shape : joint(y.shape, x.shape);
       return { shape: integralShape(name, y, axis, shape, isRunning), dtype };
@@ -243,6 +249,7 @@ for (const name of INTEGRALS) {
     doc: `${doc}, at points dx apart.`,
     meta: ({ y, dx, dim }) => {
       const axis = axisOf(name, dim, y.shape.length);
+      if (y.dtype === bool) throw new TypeError(`${name}: needs numbers, got bool`);
       const dtype = promotedDtype(name, [promotionOperand(y), { dtype: scalarDtype(dx), rank: "scalar" }], "float");
       return { shape: integralShape(name, y, axis, y.shape, isRunning), dtype };
     },

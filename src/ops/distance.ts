@@ -218,6 +218,11 @@ function normSpec(where: string, self: MetaInput, { ord, dim, keepdim, dtype }: 
       throw new TypeError(`${where}: the order "${order}" without dim needs a matrix, got ${shapeToText(self.shape)}`);
     }
   }
+  if (where === "linalg_norm" && ord !== null && dim === null && self.shape.length > 2) {
+    throw new TypeError(
+      `${where}: the order ${ord} without dim needs a vector or a matrix, got ${shapeToText(self.shape)}`,
+    );
+  }
   const axes = kind === "matrix"
     ? matrixAxes(where, dim, self.shape.length)
     : reductionAxes(where, dim, self.shape.length);

@@ -121,6 +121,7 @@ defineOp({
     "Sums (mode 0), means (1) or maxima (2) of bags of rows; also the bag of each index, the sizes and the winners, as far as the mode needs them.",
   meta: ({ weight, indices, offsets, mode, perSampleWeights, includeLastOffset, paddingIdx }) => {
     checkIndices("embedding_bag", indices);
+    checkIndices("embedding_bag", offsets);
     if (indices.shape.length !== 1 || offsets.shape.length !== 1 || weight.shape.length !== 2) {
       throw new TypeError(
         `embedding_bag: needs weight [rows, width], indices [n] and offsets [bags], got ${shapeToText(weight.shape)}, ${

@@ -144,6 +144,10 @@ function planSpec(where: string, self: MetaInput, plan: Plan): TensorSpec {
   if (plan.kind === "r2c" && self.dtype.isComplex) {
     throw new TypeError(`${where}: needs real numbers, got ${self.dtype.name}`);
   }
+  if (self.dtype.isFloat && self.dtype.bytes < 4) {
+    throw new TypeError(`${where}: needs float32, got ${self.dtype.name}; convert with .to(float32)`);
+  }
+  if (plan.axes.length === 0 && plan.kind !== "c2c") throw new TypeError(`${where}: needs at least one dimension`);
   if (self.dtype === float64 && plan.kind !== "c2r") {
     throw new TypeError(`${where}: float64 has no complex dtype here; convert to float32`);
   }

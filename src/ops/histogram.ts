@@ -230,7 +230,12 @@ for (const [overload, parameters] of MEMBERSHIP) {
       `aten::isin.${overload}(${parameters}, *, bool assume_unique=False, bool invert=False) -> Tensor` as "aten::isin.Tensor_Tensor(Tensor elements, Tensor test_elements, *, bool assume_unique=False, bool invert=False) -> Tensor",
     doc: "Which elements are among the test elements.",
     meta: (args) => {
-      const { of } = read<MetaInput>(args);
+      const { of, within } = read<MetaInput>(args);
+      for (const x of [of, within]) {
+        if (typeof x === "object" && "dtype" in x && x.dtype === bool) {
+          throw new TypeError("isin: needs numbers, got bool; convert with .to(uint8)");
+        }
+      }
       return { shape: typeof of === "object" && "shape" in of && "dtype" in of ? of.shape : [], dtype: bool };
     },
     decompose: ({ invert, ...args }) => {

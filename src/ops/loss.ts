@@ -4,7 +4,7 @@
  * A loss is a pointwise distance and a reduction: 0 none, 1 mean, 2 sum. Where the derivative of the formula as written would be
  * undefined or unstable, the distance is an operator with its own gradient. Mirrors ATen's Loss.cpp.
  */
-import { broadcastShapes, type Size } from "../symbolic/mod.ts";
+import { broadcastShapes, sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
 import { definePointwise, promotedDtype, promotionOperand } from "./combinators.ts";
 import { elementwiseStride } from "./layout.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
@@ -146,6 +146,11 @@ defineOp({
   doc: "Cross entropy of probabilities with binary targets.",
   meta: ({ self, target, weight, reduction }) => {
     broadcastShapes("binary_cross_entropy", self.shape, target.shape);
+    if (self.dtype !== target.dtype) {
+      throw new TypeError(
+        `binary_cross_entropy: self is ${self.dtype.name}, target ${target.dtype.name}; they must be the same`,
+      );
+    }
     return lossSpec("binary_cross_entropy", [self, target, weight], reduction);
   },
   decompose: ({ self, target, weight, reduction }, F) => {
@@ -176,8 +181,18 @@ defineOp({
   schema:
     "aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1) -> Tensor",
   doc: "Cross entropy of sigmoid(self) with binary targets, computed from the logits.",
-  meta: ({ self, target, weight, posWeight, reduction }) =>
-    lossSpec("binary_cross_entropy_with_logits", [self, target, weight, posWeight], reduction),
+  meta: ({ self, target, weight, posWeight, reduction }) => {
+    const where = "binary_cross_entropy_with_logits";
+    const all = [self, target, weight, posWeight].filter((t) => t !== null);
+    if (!sameShape(broadcastShapes(where, ...all.map((t) => t.shape)), target.shape)) {
+      throw new TypeError(
+        `${where}: everything must broadcast to the target ${shapeToText(target.shape)}, got ${
+          all.map((t) => shapeToText(t.shape)).join(", ")
+        }`,
+      );
+    }
+    return lossSpec(where, all, reduction);
+  },
   decompose: ({ self, target, weight, posWeight, reduction }, F) => {
     const soft = F.softplusOfNegative(self);
     const scaled = posWeight === null ? soft : soft.mul(target.mul(posWeight.sub(1)).add(1));
@@ -193,7 +208,12 @@ defineOp({
 defineOp({
   schema: "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor",
   doc: "target · (log(target) - self), where self holds logarithms of probabilities.",
-  meta: ({ self, target, reduction }) => lossSpec("kl_div", [self, target], reduction),
+  meta: ({ self, target, reduction }) => {
+    if (self.dtype.isIntegral || target.dtype.isIntegral) {
+      throw new TypeError(`kl_div: needs floating point tensors, got ${self.dtype.name} and ${target.dtype.name}`);
+    }
+    return lossSpec("kl_div", [self, target], reduction);
+  },
   decompose: ({ self, target, reduction, logTarget }) => {
     const losses = logTarget ? target.exp().mul(target.sub(self)) : target.xlogy(target).sub(target.mul(self));
     return reduceLoss("kl_div", losses, reduction);

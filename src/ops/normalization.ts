@@ -102,6 +102,22 @@ function range(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
 
+/** Weights, biases and statistics are of the input's dtype; beside half types they may be float32. */
+export function checkParameterDtypes(
+  where: string,
+  input: MetaInput,
+  parameters: readonly (MetaInput | null)[],
+): void {
+  const wide = computeType(input.dtype);
+  for (const p of parameters) {
+    if (p !== null && p.dtype !== input.dtype && p.dtype !== wide) {
+      throw new TypeError(
+        `${where}: the input is ${input.dtype.name}, a parameter ${p.dtype.name}; convert it with .to(${input.dtype.name})`,
+      );
+    }
+  }
+}
+
 /** Checks that the normalised shape is a suffix of the input's, and that weight and bias have it. */
 function checkNormalized(
   where: string,
@@ -125,6 +141,7 @@ function checkNormalized(
     }
   }
   checkFloat(where, input.dtype);
+  checkParameterDtypes(where, input, parameters);
 }
 
 function checkFloat(where: string, dtype: DType): void {
@@ -319,6 +336,7 @@ function checkGroups(where: string, input: MetaInput, groups: number, parameters
     }
   }
   checkFloat(where, input.dtype);
+  checkParameterDtypes(where, input, parameters);
 }
 
 /** A parameter of channels, shaped to broadcast against `rank` dimensions. */

@@ -340,6 +340,13 @@ defineOp({
     if (sizeLt(n, 0)) throw new RangeError(`diff: n must be 0 or more, got ${n}`);
     if (n === 0) return { shape: self.shape, dtype: self.dtype };
     const all = [prepend, self, append].filter((t) => t !== null);
+    for (const t of all) {
+      if (t.shape.length !== self.shape.length) {
+        throw new TypeError(
+          `diff: prepend and append must have ${self.shape.length} dimensions as self, got ${shapeToText(t.shape)}`,
+        );
+      }
+    }
     const whole = all.length === 1 ? self.shape[axis] ?? 1 : catSpec(all, axis).shape[axis] ?? 1;
     const count = sizeLt(whole, n) ? 0 : sizeSub(whole, n);
     return { shape: self.shape.with(axis, count), dtype: resultType(all.map(promotionOperand)) };

@@ -4,7 +4,7 @@
  * They run on the host's memory. Values are gathered from the input, so their gradient is scattered back by the indices. Sorting is stable
  * always; NaN counts as the largest. Mirrors ATen's Sorting.cpp.
  */
-import { int64, normalizeAxis } from "../core/mod.ts";
+import { bool, int64, normalizeAxis } from "../core/mod.ts";
 import { shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
 import {
   defineOp,
@@ -154,7 +154,10 @@ defineOp({
   schema:
     "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
   doc: "The k largest (or smallest) elements along a dimension, in order, and their positions.",
-  meta: ({ self, k, dim }) => pairSpec(self, withDim(self.shape, checkCount("topk", self, dim, k, 0), k)),
+  meta: ({ self, k, dim }) => {
+    if (self.dtype === bool) throw new TypeError("topk: needs numbers, got bool; convert with .to(uint8)");
+    return pairSpec(self, withDim(self.shape, checkCount("topk", self, dim, k, 0), k));
+  },
   host: ({ self, k, dim, largest }, [out]) =>
     takeAlong(
       self,

@@ -164,9 +164,11 @@ defineOp({
     const batched = self.ndim === 2 ? real.unsqueeze(0) : real;
     const spectra = batched.transpose(1, 2).contiguous().viewAsComplex();
     const norm = normalized ? "ortho" : "backward";
-    const signals = oneSided
-      ? F.fftIrfft(spectra, size, -1, norm)
-      : F.fftIfft(spectra, null, -1, norm).viewAsReal().select(-1, 0);
+    // The other half of a full spectrum is not read: the signal is real.
+    const half = oneSided
+      ? spectra
+      : spectra.viewAsReal().narrow(-2, 0, Math.floor(size / 2) + 1).contiguous().viewAsComplex();
+    const signals = F.fftIrfft(half, size, -1, norm);
     const w = paddedWindow(window, frames, signals);
     const count = Number(signals.shape[1]);
     const sum = overlapAdd(signals.mul(w), hop);

@@ -146,13 +146,17 @@ for (const name of ["mT", "mH", "matrix_H", "adjoint"] as const) {
       : "Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view.",
     meta: ({ self }) => {
       const rank = self.shape.length;
-      if (rank < 2) {
-        throw new TypeError(`${name}: needs matrices, at least 2 dimensions, got ${shapeToText(self.shape)}`);
+      if (rank < 2 || (name === "matrix_H" && rank > 2)) {
+        throw new TypeError(
+          `${name}: needs ${name === "matrix_H" ? "a matrix" : "matrices, at least 2 dimensions"}, got ${
+            shapeToText(self.shape)
+          }`,
+        );
       }
       return permutedSpec(self, swapped(name, rank, -2, -1));
     },
     decompose: ({ self }) => (name !== "mT" && self.dtype.isComplex ? self.conjPhysical() : self).transpose(-2, -1),
-    samples: (g: SampleGenerator) => [{ args: { self: g.tensor([2, 3, 4]) } }],
+    samples: (g: SampleGenerator) => [{ args: { self: g.tensor(name === "matrix_H" ? [3, 4] : [2, 3, 4]) } }],
   });
 }
 
