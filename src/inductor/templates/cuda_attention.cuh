@@ -43,6 +43,57 @@ TSR void tsr_attention_rows(T* to, const T* from, I rows, int width, I rowStride
   }
 }
 
+// A warp's scores of one tile of keys. What is not FULL has no more than `here` keys.
+template <typename T, int MI, int BN, int D, bool FULL>
+TSR void tsr_attention_scores(float (&s)[MI][BN / 8][4], const T* sq, const T* kt, int wm, int here) {
+  const int lane = threadIdx.x & 31;
+#pragma unroll
+  for (int x = 0; x < D; x += 16) {
+    unsigned fa[MI][4];
+#pragma unroll
+    for (int i = 0; i < MI; i++) tsr_ldmatrix(fa[i], sq + (wm + i * 16 + (lane & 15)) * (D + 8) + x + (lane >> 4) * 8);
+#pragma unroll
+    for (int j = 0; j < BN / 16; j++) {
+      if (!FULL && j * 16 >= here) break;
+      unsigned fb[4];
+      tsr_ldmatrix(fb, kt + (j * 16 + (lane & 7) + ((lane >> 4) << 3)) * (D + 8) + x + ((lane >> 3) & 1) * 8);
+#pragma unroll
+      for (int i = 0; i < MI; i++) {
+        tsr_mma(s[i][2 * j], fa[i], fb[0], fb[1], (T*)0);
+        tsr_mma(s[i][2 * j + 1], fa[i], fb[2], fb[3], (T*)0);
+      }
+    }
+  }
+}
+
+// Adds what a tile's values sum up to, weighted by the probabilities that stand where scores did.
+template <typename T, int MI, int BN, int E, bool FULL>
+TSR void tsr_attention_sums(float (&acc)[MI][E / 8][4], const float (&s)[MI][BN / 8][4], const T* vt, int here) {
+  const int lane = threadIdx.x & 31;
+#pragma unroll
+  for (int x = 0; x < BN / 16; x++) {
+    if (!FULL && x * 16 >= here) break;
+    unsigned fa[MI][4];
+#pragma unroll
+    for (int i = 0; i < MI; i++) {
+#pragma unroll
+      for (int u = 0; u < 4; u++) {
+        fa[i][u] = tsr_pack(s[i][2 * x + (u >> 1)][(u & 1) * 2], s[i][2 * x + (u >> 1)][(u & 1) * 2 + 1], (T*)0);
+      }
+    }
+#pragma unroll
+    for (int j = 0; j < E / 16; j++) {
+      unsigned fb[4];
+      tsr_ldmatrix_t(fb, vt + (x * 16 + (lane & 7) + ((lane >> 3) & 1) * 8) * (E + 8) + j * 16 + (lane >> 4) * 8);
+#pragma unroll
+      for (int i = 0; i < MI; i++) {
+        tsr_mma(acc[i][2 * j], fa[i], fb[0], fb[1], (T*)0);
+        tsr_mma(acc[i][2 * j + 1], fa[i], fb[2], fb[3], (T*)0);
+      }
+    }
+  }
+}
+
 // VECTOR: bits for query, key, value and result. PLAIN: nothing is added to scores and the scale is positive.
 template <typename T, int D, int E, int BM, int BN, int WARPS, int VECTOR, bool CAUSAL, bool PLAIN, typename I, typename Bias>
 TSR void tsr_attention(unsigned char* room, const T* q, const T* k, const T* v, T* o, I qr, I qc, I kr, I kc, I vr, I vc, I orow, I oc,
@@ -77,25 +128,14 @@ TSR void tsr_attention(unsigned char* room, const T* q, const T* k, const T* v, 
       tsr_attention_rows<T, BN, E, THREADS, (VECTOR & 4) != 0, I>(sv + (now ^ 1) * BN * (E + 8), v + (n0 + BN) * vr, keys - n0 - BN, e, vr, vc);
     }
     tsr_copy_commit();
+    // What the whole warp would compute for nobody: rows behind the last, keys that come later than its rows.
+    if (m0 + wm >= rows || (CAUSAL && n0 > m0 + (wm + 16 * MI - 1))) continue;
+    const int here = (int)tsr_min(keys - n0, (I)BN);
     const T* const kt = sk + now * BN * (D + 8);
     const T* const vt = sv + now * BN * (E + 8);
     float s[MI][BN / 8][4] = {};
-#pragma unroll
-    for (int x = 0; x < D; x += 16) {
-      unsigned fa[MI][4];
-#pragma unroll
-      for (int i = 0; i < MI; i++) tsr_ldmatrix(fa[i], sq + (wm + i * 16 + (lane & 15)) * (D + 8) + x + (lane >> 4) * 8);
-#pragma unroll
-      for (int j = 0; j < BN / 16; j++) {
-        unsigned fb[4];
-        tsr_ldmatrix(fb, kt + (j * 16 + (lane & 7) + ((lane >> 4) << 3)) * (D + 8) + x + ((lane >> 3) & 1) * 8);
-#pragma unroll
-        for (int i = 0; i < MI; i++) {
-          tsr_mma(s[i][2 * j], fa[i], fb[0], fb[1], (T*)0);
-          tsr_mma(s[i][2 * j + 1], fa[i], fb[2], fb[3], (T*)0);
-        }
-      }
-    }
+    if (here == BN) tsr_attention_scores<T, MI, BN, D, true>(s, sq, kt, wm, here);
+    else tsr_attention_scores<T, MI, BN, D, false>(s, sq, kt, wm, here);
     const bool edge = n0 + BN > keys || (CAUSAL && n0 + (BN - 1) > m0 + wm);
     if (!PLAIN || edge) {
 #pragma unroll
@@ -143,27 +183,8 @@ TSR void tsr_attention(unsigned char* room, const T* q, const T* k, const T* v, 
         }
       }
     }
-#pragma unroll
-    for (int x = 0; x < BN / 16; x++) {
-      unsigned fa[MI][4];
-#pragma unroll
-      for (int i = 0; i < MI; i++) {
-#pragma unroll
-        for (int u = 0; u < 4; u++) {
-          fa[i][u] = tsr_pack(s[i][2 * x + (u >> 1)][(u & 1) * 2], s[i][2 * x + (u >> 1)][(u & 1) * 2 + 1], (T*)0);
-        }
-      }
-#pragma unroll
-      for (int j = 0; j < E / 16; j++) {
-        unsigned fb[4];
-        tsr_ldmatrix_t(fb, vt + (x * 16 + (lane & 7) + ((lane >> 3) & 1) * 8) * (E + 8) + j * 16 + (lane >> 4) * 8);
-#pragma unroll
-        for (int i = 0; i < MI; i++) {
-          tsr_mma(acc[i][2 * j], fa[i], fb[0], fb[1], (T*)0);
-          tsr_mma(acc[i][2 * j + 1], fa[i], fb[2], fb[3], (T*)0);
-        }
-      }
-    }
+    if (here == BN) tsr_attention_sums<T, MI, BN, E, true>(acc, s, vt, here);
+    else tsr_attention_sums<T, MI, BN, E, false>(acc, s, vt, here);
   }
   tsr_copy_wait<0>();
   __syncthreads();

@@ -36,11 +36,11 @@ function sharedBytes(queries: number, d: number, e: number): number {
   return 2 * (queries * (Math.max(d, e) + 8) + 2 * KEYS * (d + 8 + e + 8));
 }
 
-/** Queries of a block: 128 where that leaves enough blocks to fill the device. */
+/** Queries of a block: 128 read less, where there are blocks for several rounds; 64 leave room for more warps that hide each other's waiting. */
 function queriesOf(kernel: AttentionKernel, d: number, e: number, context: EmitContext): number {
   if (sharedBytes(128, d, e) > sharedLimit(context.arch)) return 64;
   const batches = guessProduct(kernel.batch.map((axis) => axis.symbol));
-  return batches * Math.ceil(guess(kernel.m.extent) / 128) >= context.multiprocessors ? 128 : 64;
+  return batches * Math.ceil(guess(kernel.m.extent) / 128) >= 4 * context.multiprocessors ? 128 : 64;
 }
 
 function widthOf(axis: Axis): number {
@@ -118,6 +118,6 @@ export function emitCudaAttention(kernel: AttentionKernel, context: EmitContext)
     grid: line(mul(batches, tiles)),
     block: [WARPS * 32, 1, 1],
     sharedBytes: sharedBytes(queries, padded, valuePadded),
-    blocksEach: 2,
+    blocksEach: queries === 64 && Math.max(padded, valuePadded) <= 64 ? 4 : 2,
   };
 }
