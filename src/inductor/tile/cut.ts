@@ -184,12 +184,17 @@ function fitsLanes(space: LoopSpace, v: LoopVar): boolean {
   );
 }
 
+/** Registers in a row from which on columns are reduced eight registers at once. */
+const WIDE_COLUMNS = 64;
+
 /** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators, or to write more at each step of a transpose. */
 function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = false): number {
   if (!isTurned && !space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) return lanes;
   const work = workOf(space.stages.map((s) => s.value));
   const size = guess(extent(vector));
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
+  // Reductions along columns jump from row to row: what they read there should be worth the jump.
+  if (work <= 12 && !isTurned && space.axes.includes(vector) && size >= WIDE_COLUMNS * lanes) return 8 * lanes;
   for (let unroll = most; unroll > 1; unroll /= 2) if (size >= unroll * lanes) return unroll * lanes;
   return lanes;
 }

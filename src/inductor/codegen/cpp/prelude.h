@@ -656,6 +656,11 @@ TSR vf32 tsr_scan_logaddexp(vf32 x, vf32 before) {
 
 // The better of two candidates of an argmax (sign 1) or argmin (sign -1): NaN first, then the value, then the smaller position.
 #define TSR_NOWHERE 0x7fffffffffffffffl
+#define TSR_NOWHERE_NEAR 0x7fffffff
+TSR vi32 tsr_nowhere(vl2 p) { return p == TSR_NOWHERE; }
+TSR vi32 tsr_nowhere(vi32 p) { return p == TSR_NOWHERE_NEAR; }
+TSR vl2 tsr_positions(vl2 p) { return p; }
+TSR vl2 tsr_positions(vi32 p) { return tsr_where(tsr_nowhere(p), tsr_set(TSR_NOWHERE), tsr_i64(p)); }
 template <typename S>
 TSR void tsr_better(S& best, long& at, S value, long position, int sign) {
   if (position == TSR_NOWHERE) return;
@@ -675,12 +680,12 @@ TSR void tsr_better_lanes(S& best, long& at, T values, vl2 positions, int sign) 
   for (int i = 0; i < VW; i++) tsr_better(best, at, v[i], p[i], sign);
 }
 
-template <typename T>
-TSR void tsr_better_vector(T& best, vl2& at, T value, vl2 position, int sign) {
+template <typename T, typename P>
+TSR void tsr_better_vector(T& best, P& at, T value, P position, int sign) {
   const vi32 nan = value != value, known = best != best;
   const vi32 better = sign > 0 ? (vi32)(value > best) : (vi32)(value < best);
-  const vi32 earlier = ((vi32)(value == best) | nan) & (position < at);
-  const vi32 take = ((at == TSR_NOWHERE) | (nan & ~known) | (~(nan ^ known) & (better | earlier))) & (position != TSR_NOWHERE);
+  const vi32 earlier = ((vi32)(value == best) | nan) & (vi32)(position < at);
+  const vi32 take = (tsr_nowhere(at) | (nan & ~known) | (~(nan ^ known) & (better | earlier))) & ~tsr_nowhere(position);
   best = tsr_where(take, value, best);
   at = tsr_where(take, position, at);
 }

@@ -5,7 +5,7 @@
  * they are results of their own. One that is read in its loop is a scan: its lanes are the running results up to each. Argmax and argmin carry positions: a NaN is the largest of all, and of equals the first wins.
  */
 import { InternalError } from "../../../core/mod.ts";
-import { add, floorDiv } from "../../../symbolic/mod.ts";
+import { add, constant, floorDiv } from "../../../symbolic/mod.ts";
 import type { Axis, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { walkStatements } from "../../tile/parameters.ts";
 import { type CppArrays, SPLIT_PIECES } from "./arrays.ts";
@@ -57,10 +57,19 @@ export class CppReductions {
   readonly #values: CppValues;
   readonly #accumulators = new Map<TileValue, Accumulator>();
   readonly #scanned = new Set<TileValue>();
+  /** Those whose positions fit lanes of 32 bits, the last number aside, which stands for none. */
+  readonly #near = new Set<TileValue>();
 
   constructor(values: CppValues, bodies: readonly (readonly TileStatement[])[]) {
     this.#values = values;
-    for (const body of bodies) scannedBy(body, this.#scanned);
+    for (const body of bodies) {
+      scannedBy(body, this.#scanned);
+      walkStatements(body, (s) => {
+        if (s.kind === "accumulate" && s.position !== null && s.position.upper < 2 ** 31 - 1) {
+          this.#near.add(s.accumulator);
+        }
+      });
+    }
   }
 
   /** Declares an accumulator. */
@@ -77,10 +86,16 @@ export class CppReductions {
     for (const own of names) {
       this.#values.scopes.line(`${type} ${own} = ${vector ? broadcast(start, lane) : start};`);
       if (op === "argmax" || op === "argmin") {
-        this.#values.scopes.line(vector ? `vl2 ${own}p = tsr_set(TSR_NOWHERE);` : `long ${own}p = TSR_NOWHERE;`);
+        const none = this.#near.has(v) ? "vset(TSR_NOWHERE_NEAR)" : "tsr_set(TSR_NOWHERE)";
+        this.#values.scopes.line(vector ? `${this.#positions(v)} ${own}p = ${none};` : `long ${own}p = TSR_NOWHERE;`);
       }
     }
     this.#accumulators.set(v, { names, vector, lane, isInside });
+  }
+
+  /** The type of a vector of positions. */
+  #positions(v: TileValue): string {
+    return this.#near.has(v) ? "vi32" : "vl2";
   }
 
   /** Parts that the current loop combines into. */
@@ -145,12 +160,19 @@ export class CppReductions {
     for (let u = 0; u < parts; u++) {
       const name = acc.names[u] ?? "";
       const value = this.#values.operand(s.value, true, acc.lane, u);
-      const position = this.#values.varies(s.position)
-        ? `tsr_i64(${this.#values.laneIndex(s.position, u)})`
-        : `tsr_set((long)${this.#values.scopes.index(s.position)})`;
+      const near = this.#near.has(s.accumulator);
+      const positions = (): string => {
+        if (s.position !== null && this.#values.varies(s.position)) {
+          const lanes = this.#values.laneIndex(s.position, u);
+          return near ? lanes : `tsr_i64(${lanes})`;
+        }
+        const one = this.#values.scopes.index(s.position ?? constant(0));
+        return near ? `vset((int)${one})` : `tsr_set((long)${one})`;
+      };
+      const position = positions();
       const b = this.#values.scopes.fresh("b");
       const nan = acc.lane === "f32" || acc.lane === "f64" ? ` | ((${value} != ${value}) & (${name} == ${name}))` : "";
-      const better = `(${value} ${sign > 0 ? ">" : "<"} ${name})${nan} | (${name}p == TSR_NOWHERE)`;
+      const better = `(${value} ${sign > 0 ? ">" : "<"} ${name})${nan} | tsr_nowhere(${name}p)`;
       this.#values.scopes.line(`const vi32 ${b} = ${masked ? `(${better}) & ${this.#values.rest}m` : better};`);
       this.#values.scopes.line(`${name} = tsr_where(${b}, ${value}, ${name});`);
       this.#values.scopes.line(`${name}p = tsr_where(${b}, ${position}, ${name}p);`);
@@ -167,7 +189,8 @@ export class CppReductions {
     if (!folds) {
       const parts = (u: number): string => {
         const name = acc.names[u] ?? "";
-        if (isPosition) return acc.vector && this.#values.isNarrow(s.out) ? `tsr_i32(${name}p)` : `${name}p`;
+        if (isPosition && acc.vector) return `tsr_${this.#values.isNarrow(s.out) ? "i32" : "i64"}(${name}p)`;
+        if (isPosition) return `${name}p`;
         return this.#held(name, acc, s.out);
       };
       this.#values.define(s.out, acc.vector, level, parts);
@@ -181,7 +204,7 @@ export class CppReductions {
       for (const own of acc.names) {
         const values = acc.lane === "n64" ? `tsr_i64(${own})` : own;
         this.#values.scopes.line(
-          `tsr_better_lanes(${name}, ${name}p, ${values}, ${own}p, ${op === "argmax" ? 1 : -1});`,
+          `tsr_better_lanes(${name}, ${name}p, ${values}, tsr_positions(${own}p), ${op === "argmax" ? 1 : -1});`,
         );
       }
       this.#values.define(s.out, false, level, () => `${name}p`);
@@ -216,11 +239,13 @@ export class CppReductions {
     const own = arrays.usedBy(s.body);
     const pieces = own.length === 0 ? String(SPLIT_PIECES) : arrays.pieces(blocks);
     const store = scopes.fresh("w");
-    outer.forEach(({ op, acc }, i) => {
+    outer.forEach(({ v, op, acc }, i) => {
       acc.names.forEach((_, u) => {
         const type = typeText(acc.lane, acc.vector);
         scopes.line(`${type} ${store}_${i}_${u}[${SPLIT_PIECES}];`);
-        if (isPosition(op)) scopes.line(`${acc.vector ? "vl2" : "long"} ${store}_${i}_${u}p[${SPLIT_PIECES}];`);
+        if (isPosition(op)) {
+          scopes.line(`${acc.vector ? this.#positions(v) : "long"} ${store}_${i}_${u}p[${SPLIT_PIECES}];`);
+        }
       });
     });
     const task = scopes.fresh("t");
