@@ -67,7 +67,7 @@ text.push(
 );
 text.push(
   "",
-  `The manifest (\`bench/models/manifest.json\`) holds ${manifest.length} models, each with the models of the PyTorch 2 paper that it stands for;`,
+  `The manifest (\`bench/models/manifest.json\`) holds ${manifest.length} models, and of which models of the PyTorch 2 paper each is there for;`,
   "`deno run -A bench/models/main.ts --suite timm` goes on with those that have no result yet.",
   "",
   ...coverage(),
