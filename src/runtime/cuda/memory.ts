@@ -37,7 +37,7 @@ const ANY_STREAM = 0;
 
 /** Free lists by stream and capacity, over one heap. */
 class Pool {
-  readonly free = new Map<number, Map<number, Block[]>>();
+  readonly free: Map<number, Map<number, Block[]>> = new Map();
   closed = false;
   constructor(readonly heap: DeviceHeap, readonly isPrivate: boolean) {}
 
