@@ -12,7 +12,7 @@ import { inputsOf, isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
 import { isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
-import { add, constant, exprOf, isSymInt } from "../symbolic/mod.ts";
+import { add, constant, exprOf } from "../symbolic/mod.ts";
 import { layoutOf, newBuffer, product, sameStrides, shapeOf, sizeHints, storageSize } from "./buffers.ts";
 import { graphDevice } from "./graph_device.ts";
 import type { Group, LoopGroup, Stage } from "./groups.ts";
@@ -22,9 +22,10 @@ import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
 import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
-import type { Lowering } from "./lowering.ts";
+import { type Lowering, plainResult } from "./lowering.ts";
 import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
 import { unrollReduction } from "./unroll.ts";
+import { feedsSmaller, UserCounts } from "./users.ts";
 
 /** What a node has become: one tensor, several, or a number. */
 type LoweredValue = LoweredTensor | readonly LoweredTensor[] | null;
@@ -46,7 +47,7 @@ class GraphLowering {
   readonly #hint: Hint;
   readonly #groups: Group[] = [];
   readonly #values = new Map<Node, LoweredValue>();
-  readonly #users = new Map<Node, number>();
+  readonly #users = new UserCounts();
   readonly #realized = new Map<BufferRef, string>();
   /** Results of contractions, by buffer. */
   readonly #contractions = new Map<BufferRef, Node>();
@@ -211,7 +212,7 @@ class GraphLowering {
         return new LoweredTensor(node, shapeOf(meta), loop.dtype, state);
       }
       case "reduction": {
-        const value = unrollReduction(loop, this.#feedsSmaller(node, meta));
+        const value = unrollReduction(loop, feedsSmaller(node, meta, this.#hint));
         if (value !== null) return this.#lazy(node, meta, loop.vars, value, origins);
         return this.#lowerReduction(node, meta, loop, origins);
       }
@@ -236,7 +237,7 @@ class GraphLowering {
     const cast = ops.cast(value, meta.dtype);
     const state = { kind: "lazy", vars, value: cast, cost: costOf(cast) } as const;
     const tensor = new LoweredTensor(node, shapeOf(meta), meta.dtype, state, origins);
-    const reason = this.#inline ? this.#copyReason(cast) ?? reasonToRealize(state.cost, this.#usersOf(node)) : null;
+    const reason = this.#inline ? this.#copyReason(cast) ?? reasonToRealize(state.cost, this.#users.of(node)) : null;
     if (reason !== null) this.#realize(tensor, reason);
     return tensor;
   }
@@ -245,32 +246,8 @@ class GraphLowering {
   #copyReason(value: Value): string | null {
     if (value.kind !== "load") return null;
     const source = this.#contractions.get(value.buffer);
-    if (source === undefined || this.#usersOf(source) !== 1) return null;
+    if (source === undefined || this.#users.of(source) !== 1) return null;
     return "the contraction before it writes the copy's layout";
-  }
-
-  /** Tells whether the one user of a tensor, views aside, yields fewer elements: a reduction that could inline it. */
-  #feedsSmaller(node: Node, meta: TensorMeta): boolean {
-    let user: Node = node;
-    do {
-      const [next] = user.users;
-      if (user.users.size !== 1 || next === undefined) return false;
-      user = next;
-    } while (user.op === "call" && isOperator(user.target) && user.target.view !== null);
-    return isTensorMeta(user.value) && this.#hint(product(shapeOf(user.value))) < this.#hint(product(shapeOf(meta)));
-  }
-
-  /** Users of a tensor; views hand on to theirs. */
-  #usersOf(node: Node): number {
-    const known = this.#users.get(node);
-    if (known !== undefined) return known;
-    let users = 0;
-    for (const user of node.users) {
-      const isView = user.op === "call" && isOperator(user.target) && user.target.view !== null;
-      users += isView ? Math.max(1, this.#usersOf(user)) : 1;
-    }
-    this.#users.set(node, users);
-    return users;
   }
 
   // Storing.
@@ -495,20 +472,12 @@ class GraphLowering {
 
   #lowerOutput(node: OutputNode): PlanResult[] {
     return node.results.map((result): PlanResult => {
-      if (isNode(result)) {
-        const tensor = this.#tensorOf(result);
-        if (tensor !== null && isTensorMeta(result.value)) return this.#tensorResult(tensor, result.value);
-        const value = result.value;
-        if (isSymInt(value)) return { kind: "size", expr: value.expr };
-        if (typeof value === "number" || typeof value === "boolean" || value === null) {
-          return { kind: "constant", value };
-        }
-        throw new InternalError(`the graph returns ${result.name}, which is no tensor and no number`);
-      }
-      if (isSymInt(result)) return { kind: "size", expr: result.expr };
-      if (result === null || typeof result === "number" || typeof result === "boolean" || typeof result === "string") {
-        return { kind: "constant", value: result };
-      }
+      const value = isNode(result) ? result.value : result;
+      const tensor = isNode(result) ? this.#tensorOf(result) : null;
+      if (tensor !== null && isTensorMeta(value)) return this.#tensorResult(tensor, value);
+      const plain = plainResult(value);
+      if (plain !== null) return plain;
+      if (isNode(result)) throw new InternalError(`the graph returns ${result.name}, which is no tensor and no number`);
       throw new InternalError("the graph returns a list: flatten the results before lowering");
     });
   }
