@@ -165,6 +165,22 @@ everyBackend("a graph without gradients leaves what eager leaves", (backend) => 
   for (const s of [1, -1]) close(f(rows.mul(s)), body(rows.mul(s)));
 });
 
+everyBackend("results are tensors of their own, so that writing to them changes nothing else", (backend) => {
+  const body = (t: Tensor): unknown => {
+    const all = [
+      checkpoint((u: Tensor) => [u, u.t(), u.add(1)])(t),
+      forLoop(2, (_, a, b) => [b, a], [t, t]),
+      whileLoop((a) => a.sum().lt(-100), (a) => [a.add(1)], [t]),
+      scan((s: Tensor, u: Tensor) => [s, u], t, t),
+      cond(t.sum().gt(0), (u) => [u, u], (u) => [u, u.neg()], [t]),
+    ].flat(2) as Tensor[];
+    all.forEach((r, i) => r.add_(i + 1));
+    return [all, t];
+  };
+  const f = full(body, backend);
+  for (const s of [1, -1]) close(f(rows.mul(s)), body(rows.mul(s)));
+});
+
 everyBackend("a step with backward() inside goes through control flow", (backend) => {
   const step = (xs: Tensor): Tensor => {
     const [h] = scan((s: Tensor, t: Tensor) => [s.matmul(weight).add(t).tanh(), t], xs.select(0, 0), xs);

@@ -20,7 +20,7 @@ import {
 } from "./capture.ts";
 import { callControl, controlOperator, resultsOf } from "./operator.ts";
 import { CannotCapture, tracing } from "./sub_tracer.ts";
-import { checkTree, describe, mapTrees, rebuild, runOwned, type Tree } from "./trees.ts";
+import { describe, mapTrees, rebuild, runOwned, type Tree } from "./trees.ts";
 
 /** @throws {TypeError} if a condition has more than one element. */
 export function checkScalar(pred: Tensor, where: string): void {
@@ -127,7 +127,7 @@ export function cond<A extends unknown[], R extends Tree>(
 /**
  * A function whose intermediate results are not kept for the gradient but computed again in the backward pass.
  *
- * In a trace the function is a sub-graph; the backward keeps what it reads, nothing that it computes, and random numbers are the same again. Eagerly the function
+ * The results are tensors of their own, never the arguments themselves. In a trace the function is a sub-graph; the backward keeps what it reads, nothing that it computes, and random numbers are the same again. Eagerly the function
  * runs as it is, and the tape keeps what it always keeps.
  *
  * @param fn Gives tensors, or arrays and plain objects of them.
@@ -145,11 +145,7 @@ export function checkpoint<A extends unknown[], R extends Tree>(fn: (...args: A)
   const madeInside = tracing() !== null;
   const region = (...args: A): R => {
     const trace = tracing();
-    if (trace === null) {
-      const result: unknown = fn(...args);
-      checkTree(result, "checkpoint");
-      return result as R;
-    }
+    if (trace === null) return runOwned("checkpoint", () => fn(...args));
     const place: Place = { ...trace, where: "checkpoint" };
     // All such regions have one text, so another process could not tell them apart.
     trace.tracer.keepHere("checkpoint() makes a function for each region");
@@ -172,9 +168,7 @@ export function checkpoint<A extends unknown[], R extends Tree>(fn: (...args: A)
       if (!(error instanceof CannotCapture)) throw error;
       // The same, but the gradient may keep what is inside.
       trace.tracer.remark(`checkpoint() ${error.message}, so its region is part of the graph around it`);
-      const result: unknown = seen(...args);
-      checkTree(result, "checkpoint");
-      return result as R;
+      return runOwned("checkpoint", () => seen(...args));
     }
   };
   registerLibraryFunction(region);

@@ -7,7 +7,7 @@
  */
 import { int64 } from "../../core/mod.ts";
 import { isSymInt, sizeSame, type SymInt } from "../../symbolic/mod.ts";
-import { F, noGrad, suspendMode, Tensor } from "../../tensor/mod.ts";
+import { F, noGrad, storageClock, suspendMode, Tensor } from "../../tensor/mod.ts";
 import { hiddenSizes, makeBody, type Recording } from "./body.ts";
 import { checkScalar } from "./branches.ts";
 import {
@@ -21,7 +21,17 @@ import {
 } from "./capture.ts";
 import { callControl, controlOperator, resultsOf, stackedMeta } from "./operator.ts";
 import { CannotCapture, type SubTracer, tracing } from "./sub_tracer.ts";
-import { checkTree, commonLength, describe, isTree, leavesOf, mapTrees, rebuild, type Tree } from "./trees.ts";
+import {
+  checkTree,
+  commonLength,
+  describe,
+  isTree,
+  leavesOf,
+  mapTrees,
+  ownResults,
+  rebuild,
+  type Tree,
+} from "./trees.ts";
 
 /** @throws {CannotCapture} if what a round gives cannot be what the next one takes. */
 function checkCarry(
@@ -103,7 +113,7 @@ function whileGraph(
 }
 
 /**
- * Repeats `body` while `condition` holds, and gives the last operands.
+ * Repeats `body` while `condition` holds, and gives the last operands; those that are tensors are tensors of their own.
  *
  * In a trace, a condition that is a tensor makes both functions sub-graphs of one call, which reads the condition at each round; operands are then tensors, arrays and plain objects
  * of them, of the same shapes from round to round. It has no gradient: the trace ends if one is needed. A condition that is a boolean or number is unrolled.
@@ -135,6 +145,8 @@ export function whileLoop<A extends unknown[]>(
       breakHere(place, `has a function that ${error.message}`, error.remedy);
     }
   }
+  const start = storageClock();
+  const owned = (at: A): A => isTree(operands) && isTree(at) ? ownResults(at, start) as unknown as A : at;
   let at = operands as unknown as A;
   for (;;) {
     const go = condition(...at);
@@ -147,8 +159,8 @@ export function whileLoop<A extends unknown[]>(
           "give it operands that are tensors, or arrays and objects of them",
         );
       }
-      if (!go.item()) return at;
-    } else if (!go) return at;
+      if (!go.item()) return owned(at);
+    } else if (!go) return owned(at);
     const next = body(...at);
     if (!Array.isArray(next) || next.length !== operands.length) {
       throw new TypeError(`whileLoop: body must give an array of ${operands.length} operands`);
@@ -233,6 +245,7 @@ function scanEagerly(
   { dim, reverse }: Walk,
   length: number,
 ): [Tree, Tree] {
+  const start = storageClock();
   let carry = init;
   const ys = new Array<Tree>(length);
   for (let step = 0; step < length; step++) {
@@ -245,7 +258,7 @@ function scanEagerly(
   }
   const stacked = mapTrees(ys, (leaves) => F.stack(leaves, { dim }) as Tensor);
   if (stacked === null) throw new TypeError(`${where}: the function gives results of different structures`);
-  return [carry, stacked];
+  return [isTree(carry) ? ownResults(carry, start) : carry, stacked];
 }
 
 function scanAny(
@@ -368,10 +381,11 @@ export function forLoop<A extends unknown[]>(
       trace.tracer.remark(`forLoop() is unrolled: its function ${error.message}`);
     }
   }
+  const before = storageClock();
   let at = start;
   const rounds = Number(count);
   for (let i = 0; i < rounds; i++) at = round(F.full([], i, { dtype: int64 }), at);
-  return at;
+  return isTree(operands) && isTree(at) ? ownResults(at, before) as unknown as A : at;
 }
 
 /**

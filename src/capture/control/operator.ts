@@ -69,12 +69,15 @@ export function controlOperator(
   const onTensors: ControlOperator["onTensors"] = (args, given) => {
     const run = given ?? ((graph, inputs) => runBody(bodyOf(graph), inputs));
     const values = schema.args.map((a) => args[a.key]);
-    return runControl<Tensor | Size>(op, values, {
+    const results = runControl<Tensor | Size>(op, values, {
       run,
       isTrue: (v) => v instanceof Tensor ? Number(v.item()) !== 0 : Boolean(v),
       slices,
       stack: (rows, _, from) => stack(rows as readonly (readonly Tensor[])[], metas.slice(from)),
-    }) as unknown as readonly TensorValue[];
+    }) as readonly Tensor[];
+    // After no rounds the carries are still the operands.
+    const operands = new Set<unknown>(values.flat());
+    return results.map((t) => operands.has(t) ? t.clone() : t) as unknown as readonly TensorValue[];
   };
   const bodyOf = (graph: Graph): Body => {
     const found = bodies.find((b) => b.graph === graph);

@@ -3,7 +3,7 @@
  */
 import type { DType } from "../../core/mod.ts";
 import { shapeToText, sizeSame } from "../../symbolic/mod.ts";
-import { storageClock, Tensor } from "../../tensor/mod.ts";
+import { type Storage, storageClock, Tensor } from "../../tensor/mod.ts";
 
 /** Tensors, and arrays and plain objects of them. */
 export type Tree = Tensor | readonly Tree[] | { readonly [key: string]: Tree };
@@ -70,9 +70,15 @@ export function rebuild(tree: Tree, leaves: readonly Tensor[]): Tree {
   return mapTrees([tree], () => leaves[next++] as Tensor) as Tree;
 }
 
-/** Results own their memory whichever way they were made: a tensor that was there before is copied. */
+/** Results own their memory whichever way they were made: a tensor that was there before `start`, or shares memory with another result, is copied. */
 export function ownResults(tree: Tree, start: number): Tree {
-  return mapTrees([tree], ([t]) => t === undefined ? null : t.storage.id < start ? t.clone() : t) as Tree;
+  const taken = new Set<Storage>();
+  return mapTrees([tree], ([t]) => {
+    if (t === undefined) return null;
+    const own = t.storage.id < start || taken.has(t.storage) ? t.clone() : t;
+    taken.add(own.storage);
+    return own;
+  }) as Tree;
 }
 
 /** Runs a function and makes its results own their memory. */
