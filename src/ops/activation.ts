@@ -6,7 +6,7 @@
  */
 import { bool } from "../core/mod.ts";
 import { type Ops, ops, type Value } from "../loops/mod.ts";
-import { shapeToText, sizeFloorDiv, sizeIsZero, sizeMod } from "../symbolic/mod.ts";
+import { shapeToText, sizeEq, sizeFloorDiv, sizeIsOne, sizeIsZero, sizeMod } from "../symbolic/mod.ts";
 import { axisOf, definePointwise, type Promotion } from "./combinators.ts";
 import { defineOp, type MetaInput, type VjpContext } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
@@ -296,6 +296,12 @@ defineOp({
     }
     if (weight.shape.length > 1) {
       throw new TypeError(`prelu: weight must have at most 1 dimension, got ${shapeToText(weight.shape)}`);
+    }
+    const weights = weight.shape[0] ?? 1;
+    if (!sizeIsOne(weights) && (self.shape.length < 2 || !sizeEq(weights, self.shape[1] ?? 1))) {
+      throw new TypeError(
+        `prelu: ${weights} weights do not go with the channels (dimension 1) of ${shapeToText(self.shape)}`,
+      );
     }
     return { shape: self.shape, dtype: self.dtype, stride: elementwiseStride(self.shape, [self]) };
   },

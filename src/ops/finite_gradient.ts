@@ -135,6 +135,12 @@ for (const [overload, parameters, extra] of FORMS) {
     doc: "Derivatives along dimensions, estimated by finite differences.",
     meta: ({ self, ...args }) => {
       if (self.dtype === bool) throw new TypeError("gradient: does not take a bool tensor; convert it first");
+      const { spacing } = args as GradientArgs<MetaInput>;
+      for (const x of Array.isArray(spacing) ? spacing as readonly (Scalar | MetaInput)[] : []) {
+        if (typeof x === "object" && "dtype" in x && x.shape.length !== 1) {
+          throw new TypeError(`gradient: spacing must be vectors of coordinates, got ${shapeToText(x.shape)}`);
+        }
+      }
       return gradientSpecs(self, args);
     },
     decompose: ({ self, ...args }, F) => gradients(self, args, F),

@@ -338,7 +338,6 @@ defineOp({
     if (self.shape.length === 0) throw new TypeError("diff: needs at least 1 dimension, got a 0-dim tensor");
     const axis = axisOf("diff", dim, self.shape.length);
     if (sizeLt(n, 0)) throw new RangeError(`diff: n must be 0 or more, got ${n}`);
-    if (n === 0) return { shape: self.shape, dtype: self.dtype };
     const all = [prepend, self, append].filter((t) => t !== null);
     for (const t of all) {
       if (t.shape.length !== self.shape.length) {
@@ -347,6 +346,7 @@ defineOp({
         );
       }
     }
+    if (n === 0) return { shape: self.shape, dtype: self.dtype };
     const whole = all.length === 1 ? self.shape[axis] ?? 1 : catSpec(all, axis).shape[axis] ?? 1;
     const count = sizeLt(whole, n) ? 0 : sizeSub(whole, n);
     return { shape: self.shape.with(axis, count), dtype: resultType(all.map(promotionOperand)) };
