@@ -8,7 +8,7 @@
  */
 import { CompileError, emitEvent, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
 import type { Argument, CallNode, GetItemNode, Graph, Node, OutputNode, TensorMeta } from "../graph/mod.ts";
-import { inputsOf, isNode, isTensorMeta } from "../graph/mod.ts";
+import { inputsOf, isControl, isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
 import { isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
@@ -389,9 +389,12 @@ class GraphLowering {
     });
     const outputs = outs.map((t) => expectDefined(t.inMemory(), node.name).buffer);
     const reasons = [
-      `${node.target.schema.target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
+      isControl(node.target)
+        ? `${node.target.schema.target} is control flow: the host runs the plans of its graphs`
+        : `${node.target.schema.target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
     ];
-    for (const message of reasons) emitEvent({ kind: "fallback", message });
+    // Control flow runs on the host wherever it is; its graphs are compiled.
+    if (!isControl(node.target)) { for (const message of reasons) emitEvent({ kind: "fallback", message }); }
     this.#groups.push({ kind: "host", origins: [node], stored: new Set(outputs), reasons, node, inputs, outputs });
     return Array.isArray(node.value) ? outs : outs[0] ?? null;
   }
