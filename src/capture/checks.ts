@@ -35,6 +35,8 @@ export type Check =
   /** A Map's or Set's `has(key)`. */
   | { readonly kind: "member"; readonly key: unknown; readonly present: boolean }
   | { readonly kind: "requiresGrad"; readonly value: boolean }
+  /** Reading the property calls this very function. */
+  | { readonly kind: "getter"; readonly key: string | symbol; readonly getter: unknown }
   /** Nobody is called with the tensor's gradient. */
   | { readonly kind: "unhooked" }
   /** Some number: the graph takes it as an input. */

@@ -12,6 +12,7 @@ import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } 
 import { isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
 import { accessorOf } from "./accessors.ts";
+import { lookUpDescriptor } from "./objects.ts";
 import { lookUp, readScopes } from "./scopes.ts";
 import type { ShapeGuard } from "./shape_env.ts";
 import type { Source } from "./source.ts";
@@ -63,6 +64,7 @@ interface Helpers {
   readonly scopes: (fn: Function) => Closure;
   readonly hidden: (read: (object: object) => unknown, object: unknown) => unknown;
   readonly distinct: (values: readonly unknown[]) => boolean;
+  readonly getter: (value: object, key: string | symbol) => unknown;
   readonly hooked: (t: Tensor) => boolean;
   readonly gradEnabled: () => boolean;
   readonly defaultDtype: () => unknown;
@@ -94,6 +96,7 @@ const HELPERS: Helpers = {
   hidden: (read, object) =>
     (typeof object === "object" || typeof object === "function") && object !== null ? read(object) : undefined,
   distinct: (values) => new Set(values).size === values.length,
+  getter: (value, key) => lookUpDescriptor(value, key)?.descriptor.get,
   hooked: hasGradHooks,
   gradEnabled: isGradEnabled,
   defaultDtype: getDefaultDtype,
@@ -266,6 +269,12 @@ class Emitter {
         break;
       case "requiresGrad":
         this.#fail(`${v}.requiresGrad !== ${check.value}`, `${source}.requiresGrad was ${check.value}`);
+        break;
+      case "getter":
+        this.#fail(
+          `h.getter(${v}, ${this.#constant(check.key)}) !== ${this.#constant(check.getter)}`,
+          `the getter of ${source}.${String(check.key)} was another one`,
+        );
         break;
       case "unhooked":
         this.#fail(`h.hooked(${v})`, `${source} had no hook on its gradient`);

@@ -242,7 +242,10 @@ function readProperty(
   const { descriptor, owner } = found;
   if (descriptor.get !== undefined) {
     // A getter is code: it runs on the proxy, so that what it reads is checked.
-    if (!tracing.isLibraryInstance(real)) return Reflect.apply(tracing.method(descriptor.get, owner), receiver, []);
+    if (!tracing.isLibraryInstance(real)) {
+      if (owner !== real || !Object.isFrozen(real)) source.check({ kind: "getter", key, getter: descriptor.get });
+      return Reflect.apply(tracing.method(descriptor.get, owner), receiver, []);
+    }
     const value: unknown = Reflect.apply(descriptor.get, real, []);
     return tracing.wrap(value, source.child({ kind: "property", key }));
   }

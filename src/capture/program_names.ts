@@ -45,6 +45,14 @@ export function constantNames(source: string, names: ReadonlySet<string>): Reado
       case "AssignmentExpression":
         if (node.left.type !== "MemberExpression") { for (const name of boundNames(node.left)) assigned.add(name); }
         break;
+      case "CallExpression":
+        // Text that is evaluated in place may assign what it likes.
+        if (node.callee.type === "Identifier" && node.callee.name === "eval") {
+          for (const n of names) {
+            assigned.add(n);
+          }
+        }
+        break;
       case "UpdateExpression":
         if (node.argument.type === "Identifier") assigned.add(node.argument.name);
         break;

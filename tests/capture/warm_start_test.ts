@@ -1,6 +1,7 @@
 /** Captures that other processes left in the cache: found where everything they rely on is the same, and nowhere else. */
 import assert from "node:assert/strict";
 import { explain } from "../../src/capture/mod.ts";
+import { ReLU } from "../../src/nn/mod.ts";
 import { findToolchain } from "../../src/runtime/cpu/mod.ts";
 import { sha256 } from "../../src/runtime/mod.ts";
 import { randn, type Tensor } from "../../src/tensor/mod.ts";
@@ -487,4 +488,11 @@ Deno.test("explain tells why a capture is for this process only", () => {
   const { keptHere } = explain(counts)(randn([3]));
   assert.match(keptHere ?? "", /reads k, an outer variable/);
   assert.equal(explain((x: Tensor) => x.mul(2))(randn([3])).keptHere, null);
+});
+
+Deno.test("a program that calls eval() of a model is kept: its names stay constant", () => {
+  const layer = new ReLU();
+  layer.eval();
+  const f = (x: Tensor): Tensor => layer.forward(x);
+  assert.equal(explain(f)(randn([3])).keptHere, null);
 });

@@ -363,6 +363,8 @@ class Description {
         return [check.kind, table.literal(check.key), check.present];
       case "requiresGrad":
         return [check.kind, check.value];
+      case "getter":
+        return [check.kind, table.literal(check.key), table.literal(check.getter)];
       case "unhooked":
       case "number":
         return [check.kind];

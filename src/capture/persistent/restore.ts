@@ -386,6 +386,12 @@ class Restoration {
         return { kind, key: this.#literal(a), present: flag(b) };
       case "requiresGrad":
         return { kind, value: flag(a) };
+      case "getter": {
+        const key = this.#literal(a);
+        return typeof key === "string" || typeof key === "symbol"
+          ? { kind, key, getter: this.#literal(b) }
+          : bad("a property has no name");
+      }
       case "unhooked":
       case "number":
         return { kind };

@@ -137,6 +137,24 @@ idiom("what every object inherits, overridden later", "graph", (compile) => {
   };
 });
 
+idiom("a getter of a prototype that is replaced", "graph", (compile) => {
+  class Scale {
+    get k(): number {
+      return 2;
+    }
+    get j(): number {
+      return 3;
+    }
+  }
+  const object = new Scale();
+  const f = compile((x: Tensor) => x.mul(object.k).add(object.j));
+  return (round) => {
+    if (round > 0) Object.defineProperty(Scale.prototype, "k", { get: () => round, configurable: true });
+    if (round > 2) Object.defineProperty(Scale.prototype, "j", { get: () => round, configurable: true });
+    return f(vec(round));
+  };
+});
+
 idiom("a seed set inside", "graph", (compile) => {
   const f = compile((x: Tensor) => {
     const before = rand([3]);
