@@ -649,7 +649,7 @@ TSR vf32 tsr_scan_logaddexp(vf32 x, vf32 before) {
   const vf32 carried = tsr_lanes(before, vset(VW - 1));
   vf32 own = x;
   for (int by = 1; by < VW; by *= 2) own = tsr_maximum(own, tsr_lanes(own, viota() ^ by));
-  if (__builtin_expect(!vall(x >= own - 24.0f), 0)) return tsr_scan_logaddexp_far(x, before);
+  if (__builtin_expect(!vall((x >= own - 24.0f) & (vabs(own) < __builtin_inff())), 0)) return tsr_scan_logaddexp_far(x, before);
   const vf32 sums = tsr_scan_sum(vexp(x - own), tsr_set(0.0f)), most = tsr_maximum(own, carried);
   return most + vlog(vfma(sums, vexp(own - most), vexp(carried - most)));
 }
