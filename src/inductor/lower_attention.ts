@@ -6,7 +6,7 @@
  * width] that follows finds its rows contiguous. Everything else takes the decomposition, with a sentence why.
  */
 import { bfloat16, bool, type DType, emitEvent, float16, InternalError } from "../core/mod.ts";
-import { type CallNode, type Graph, isNode, isTensorMeta, type TensorMeta } from "../graph/mod.ts";
+import { type CallNode, type Graph, isNode, isTensorMeta, type Node, type TensorMeta } from "../graph/mod.ts";
 import { asIndex, type BufferRef, type LoopVar, loopVar } from "../loops/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
 import { coefficient, constant, exprOf, freeSymbols, isSymInt, mul, type Size } from "../symbolic/mod.ts";
@@ -161,14 +161,23 @@ function loadOf(
 function layoutFor(node: CallNode, meta: TensorMeta): Layout {
   const plain = denseLayout(meta);
   const rank = meta.shape.length;
-  const [user] = node.users;
-  if (rank < 3 || node.users.size !== 1 || user?.op !== "call" || !isTensorMeta(user.value)) return plain;
+  let at: Node = node;
+  let [user] = node.users;
+  // Batches may be seen as one dimension in between.
+  if (user?.op === "call" && user.target.schema.name === "view" && node.users.size === 1 && isTensorMeta(user.value)) {
+    const seen = user.value.shape;
+    if (seen.length < 3 || meta.shape.slice(-3).some((s, i) => s !== seen[seen.length - 3 + i])) return plain;
+    at = user;
+    [user] = at.users;
+  }
+  if (rank < 3 || at.users.size !== 1 || user?.op !== "call" || !isTensorMeta(user.value)) return plain;
+  const own = user.value.shape.length;
   const name = user.target.schema.name;
-  const dims = user.args.slice(1).flat().map((x) => typeof x === "number" ? (x < 0 ? x + rank : x) : -1);
+  const dims = user.args.slice(1).flat().map((x) => typeof x === "number" ? (x < 0 ? x + own : x) : -1);
   const swaps = name === "transpose"
-    ? dims.length === 2 && dims.includes(rank - 3) && dims.includes(rank - 2)
-    : name === "permute" && dims.length === rank &&
-      dims.every((x, i) => x === (i === rank - 3 ? rank - 2 : i === rank - 2 ? rank - 3 : i));
+    ? dims.length === 2 && dims.includes(own - 3) && dims.includes(own - 2)
+    : name === "permute" && dims.length === own &&
+      dims.every((x, i) => x === (i === own - 3 ? own - 2 : i === own - 2 ? own - 3 : i));
   if (!swaps) return plain;
   const [heads, length, width] = meta.shape.slice(-3).map(exprOf);
   if (heads === undefined || length === undefined || width === undefined) return plain;

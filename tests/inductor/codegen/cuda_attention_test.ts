@@ -192,6 +192,16 @@ test("heads of one projection are read where they are, and the result is written
   assert.equal(last.axes.length, 1, "rows of all heads lie together");
 });
 
+test("batches of two dimensions that are seen as one before the transposition", () => {
+  const body: Body = (x) => sdpa()(x).view([6, 2, 20, 32]).transpose(1, 2).reshape([6, 20, 64]).add(1);
+  const inputs = [0, 1, 2].map((): Input => [[2, 3, 2, 20, 32], float16]);
+  check(inputs, body, float16);
+  const { plan } = compileGraphToPlan(record(inputs, body), { crossReductions: false });
+  const last = plan.steps[1]?.group;
+  assert(last?.kind === "loops");
+  assert.equal(last.axes.length, 1, "rows of all heads lie together");
+});
+
 test("grouped heads are not repeated in memory", () => {
   const { groups } = check(qkv([1, 6, 50, 70, 32, 32], float16, 2), sdpa({ enableGqa: true, isCausal: true }), float16);
   assert.deepEqual(groups, ["attention"]);
