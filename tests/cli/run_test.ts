@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { float32 } from "../../src/core/mod.ts";
 import { loadSafetensors, saveSafetensors } from "../../src/export/mod.ts";
+import { makeUnknown, writeChanged } from "../export/rewrite.ts";
 import { runScript, type ScriptResult } from "../helpers/run_script.ts";
 import { tensorFrom } from "../../src/tensor/mod.ts";
 
@@ -103,11 +104,12 @@ Deno.test("tessera run ends with 1 for files that do not fit", async () => {
   const directory = await Deno.makeTempDir();
   const inputs = `${directory}/in.safetensors`;
   await saveSafetensors(inputs, { input_0: tensorFrom([2, 5], new Array<number>(10).fill(1), float32) });
+  const unsupported = await writeChanged(directory, "unsupported", makeUnknown);
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [[fixture("mlp_dynamic.pt2"), "--inputs", `${directory}/none`], /No such file/],
     [[fixture("mlp_dynamic.pt2"), "--inputs", fixture("mlp_dynamic.safetensors")], /holds output_0; the model takes/],
     [[fixture("mlp_dynamic.pt2"), "--inputs", inputs], /input x: dimension 1 must be 4/],
-    [[fixture("unsupported.pt2"), "--inputs", inputs], /cannot run: \d+ things it uses are not supported/],
+    [[unsupported, "--inputs", inputs], /cannot run: \d+ things it uses are not supported/],
     [[inputs, "--inputs", inputs], /in\.safetensors/],
   ];
   for (const [args, message] of cases) {

@@ -34,19 +34,43 @@ export async function partsOf(name: string): Promise<Parts> {
   return { program: json(PROGRAM), weights: json(WEIGHTS), constants: json(CONSTANTS), entries };
 }
 
-/** Reads the program that the parts make; `root` and names may be changed, too. */
-export async function readParts(
-  parts: Parts,
-  root = "demo",
-  extra: readonly TestEntry[] = [],
-): Promise<ExportedProgram> {
+/** The archive that the parts make; `root` and names may be changed, too. */
+function archiveOf(parts: Parts, root: string, extra: readonly TestEntry[]): Uint8Array<ArrayBuffer> {
   const entries: TestEntry[] = [...parts.entries].map(([name, data]) => ({ name: `${root}/${name}`, data }));
   for (const [name, json] of [[PROGRAM, parts.program], [WEIGHTS, parts.weights], [CONSTANTS, parts.constants]]) {
     if (json !== undefined) {
       entries.push({ name: `${root}/${name}`, data: typeof json === "string" ? json : JSON.stringify(json) });
     }
   }
-  return readProgram(await ZipArchive.from(zip([...entries, ...extra]), "demo.pt2"));
+  return zip([...entries, ...extra]);
+}
+
+/** Reads the program that the parts make. */
+export async function readParts(
+  parts: Parts,
+  root = "demo",
+  extra: readonly TestEntry[] = [],
+): Promise<ExportedProgram> {
+  return readProgram(await ZipArchive.from(archiveOf(parts, root, extra), "demo.pt2"));
+}
+
+/** Gives operators of `unsupported.pt2` names that no table has, whatever the table learns. */
+export function makeUnknown(parts: Parts): void {
+  const names = { linalg_eigh: "not_yet_invented", special_bessel_j0: "nor_this" };
+  for (const node of parts.program.graph_module.graph.nodes) {
+    for (const [from, to] of Object.entries(names)) {
+      if (node.target === `torch.ops.aten.${from}.default`) node.target = `torch.ops.aten.${to}.default`;
+    }
+  }
+}
+
+/** Writes a fixture, changed, into a folder; gives its path. */
+export async function writeChanged(folder: string, name: string, change: (parts: Parts) => void): Promise<string> {
+  const parts = await partsOf(name);
+  change(parts);
+  const file = `${folder}/${name}.pt2`;
+  await Deno.writeFile(file, archiveOf(parts, "demo", []));
+  return file;
 }
 
 /** Reads a fixture after a change. */
