@@ -150,8 +150,8 @@ class Orders {
     const { name } = node.target.schema;
     if (rank < 3) return null;
     if (name === "conv") return channelsLast(rank);
-    if (COPIES.has(name)) return orderOf(stated(node, shape));
     if (feedsConvolution(node)) return channelsLast(rank);
+    if (COPIES.has(name)) return orderOf(stated(node, shape));
     let found: DimOrder | null = null;
     let most = 0;
     for (const arg of node.args) {

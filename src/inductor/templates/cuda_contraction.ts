@@ -175,7 +175,7 @@ export function writeEpilogue(
   const lanesN = innerN === undefined ? 0 : exactLanes(epilogue.body, innerN, tiling.n);
   const lanesM = innerM === undefined ? 0 : exactLanes(epilogue.body, innerM, tiling.m);
   const alongN = lanesN > 1 ||
-    lanesM <= 1 && !(contiguous(epilogue.body, innerM) && !contiguous(epilogue.body, innerN));
+    lanesM <= 1 && !(isContiguousAlong(epilogue.body, innerM) && !isContiguousAlong(epilogue.body, innerN));
   const lanes = Math.max(1, alongN ? lanesN : lanesM);
   const across = (alongN ? tiling.n : tiling.m) / lanes;
   const runs = tiling.m * tiling.n / lanes;
@@ -222,7 +222,8 @@ function exactLanes(body: ContractionKernel["epilogue"]["body"], axis: Axis, til
   return lanes;
 }
 
-function contiguous(body: ContractionKernel["epilogue"]["body"], axis: Axis | undefined): boolean {
+/** Whether a store moves by single elements along an axis. */
+export function isContiguousAlong(body: ContractionKernel["epilogue"]["body"], axis: Axis | undefined): boolean {
   return axis !== undefined &&
     body.some((s) => s.kind === "store" && lanesFor([s], { ...axis, extent: constant(64) }, false) > 1);
 }

@@ -27,7 +27,7 @@ import { InternalError } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import { guess } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
-import { contractionFunction, tileCount, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
+import { contractionFunction, isContiguousAlong, tileCount, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
 import { type OperandPlan, planOperand, productOf, writeTileLoop } from "./cuda_operands.ts";
 
 const BM = 128;
@@ -119,7 +119,7 @@ export function emitHopperContraction(given: ContractionKernel, context: EmitCon
   const gathers = (i: 0 | 1): boolean => plans[i].copy !== null && plans[i].along === "k" && plans[i].lanes === 8;
   // Rows come in tiles of 128: what is gathered must be the rows, and else the longer side should be.
   let swap = false;
-  if (a !== null && b !== null) swap = guess(given.m) <= 96 && guess(given.n) > guess(given.m);
+  if (a !== null && b !== null) swap = prefersRows(given) ?? (guess(given.m) <= 96 && guess(given.n) > guess(given.m));
   else if (a !== null && gathers(1)) swap = true;
   else if (b === null || !gathers(0)) return null;
   const kernel = swap ? swapped(given) : given;
@@ -152,6 +152,12 @@ export function emitHopperContraction(given: ContractionKernel, context: EmitCon
     ? { kind: "gather", plan: plans[swap ? 1 : 0] }
     : { kind: "map", matrix: boxed(rows, BM) };
   return write(kernel, context, source, boxed(columns, n), best, half === bfloat16 ? "bf16" : "f16");
+}
+
+/** Whether the result is contiguous along m alone, so that rows and columns should be exchanged; null where it is along n, or along neither. */
+function prefersRows({ epilogue }: ContractionKernel): boolean | null {
+  const along = (axes: readonly Axis[]): boolean => isContiguousAlong(epilogue.body, axes[axes.length - 1]);
+  return along(epilogue.m) && !along(epilogue.n) ? true : null;
 }
 
 /** The matrix with boxes of so many rows. */
