@@ -5,7 +5,7 @@
  * other in a vector. Mirrors `LossCTC.cpp` of ATen.
  */
 import { float32, float64, int64 } from "../core/mod.ts";
-import { shapeToText, type Size } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeEq, sizeLe, sizeLt, sizeSum } from "../symbolic/mod.ts";
 import { defineOp, type HostTensor, type MetaInput } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { hostArray, readHost } from "./host_axis.ts";
@@ -48,22 +48,23 @@ function checkedLengths(
       }`,
     );
   }
-  const [steps, count, classes] = logProbs.shape.map(Number);
-  if (inputLengths.length !== count || targetLengths.length !== count) {
+  const [steps = 0, count = 0, classes = 0] = logProbs.shape;
+  if (!sizeEq(count, inputLengths.length) || !sizeEq(count, targetLengths.length)) {
     throw new RangeError(
       `${where}: ${inputLengths.length} input lengths and ${targetLengths.length} target lengths for a batch of ${count}`,
     );
   }
-  if (!(Number(blank) >= 0 && Number(blank) < (classes ?? 0))) {
+  if (sizeLt(blank, 0) || !sizeLt(blank, classes)) {
     throw new RangeError(`${where}: blank is ${blank}; it must be one of the ${classes} classes`);
   }
-  if (inputLengths.some((n) => Number(n) < 0 || Number(n) > (steps ?? 0))) {
+  if (inputLengths.some((n) => sizeLt(n, 0) || sizeLt(steps, n))) {
     throw new RangeError(`${where}: input lengths must be from 0 to ${steps}, got [${inputLengths.join(", ")}]`);
   }
-  const longest = Math.max(0, ...targetLengths.map(Number));
-  const total = targetLengths.reduce((a: number, b) => a + Number(b), 0);
-  const have = Number(targets.shape[targets.shape.length - 1]);
-  if (targetLengths.some((n) => Number(n) < 0) || (targets.shape.length === 1 ? total !== have : longest > have)) {
+  const have = targets.shape[targets.shape.length - 1] ?? 0;
+  const fits = targets.shape.length === 1
+    ? sizeEq(sizeSum(targetLengths), have)
+    : targetLengths.every((n) => sizeLe(n, have));
+  if (!fits || targetLengths.some((n) => sizeLt(n, 0))) {
     throw new RangeError(
       `${where}: target lengths [${targetLengths.join(", ")}] do not go with targets ${shapeToText(targets.shape)}`,
     );

@@ -5,7 +5,7 @@
  * differentiated again. Half types and complex matrices are refused. Mirrors `BatchLinearAlgebra.cpp` and `FunctionsManual.cpp` of PyTorch.
  */
 import { float32, float64, int32 } from "../core/mod.ts";
-import { sameShape, shapeToText } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import { defineOp, type HostResult } from "./define.ts";
 import { alignBatches, solutionShape, squareShape, transposeIf } from "./linalg_checks.ts";
 import {
@@ -260,9 +260,9 @@ defineOp({
 });
 
 /** Tells that B is a vector (or a batch of vectors) beside A. */
-function isVector(a: { readonly shape: readonly unknown[] }, b: { readonly shape: readonly unknown[] }): boolean {
+function isVector(a: { readonly shape: readonly Size[] }, b: { readonly shape: readonly Size[] }): boolean {
   return b.shape.length === 1 ||
-    (a.shape.length - 1 === b.shape.length && b.shape.every((s, i) => Number(s) === Number(a.shape[i])));
+    (a.shape.length - 1 === b.shape.length && b.shape.every((s, i) => sizeEq(s, a.shape[i] ?? 1)));
 }
 
 function asColumns<T extends { readonly shape: TensorValue["shape"] }>(a: T, b: T): T {

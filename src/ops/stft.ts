@@ -5,7 +5,7 @@
  * up to. Gradients follow from the parts. Mirrors `SpectralOps.cpp` of ATen.
  */
 import { complex64, float32, float64, normalizeAxes } from "../core/mod.ts";
-import { shapeToText, type Size } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeAdd, sizeEq, sizeFloorDiv, sizeLt, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import type { TensorValue } from "./value.ts";
@@ -47,7 +47,7 @@ function paddedWindow(window: TensorValue | null, frames: Frames, like: TensorVa
 
 function checkWindow(where: string, window: MetaInput | null, length: number): void {
   if (window === null) return;
-  if (window.shape.length !== 1 || Number(window.shape[0]) !== length || !window.dtype.isFloat) {
+  if (window.shape.length !== 1 || !sizeEq(window.shape[0] ?? 1, length) || !window.dtype.isFloat) {
     throw new TypeError(
       `${where}: the window must be a vector of ${length} floats, got ${window.dtype.name}${shapeToText(window.shape)}`,
     );
@@ -68,9 +68,12 @@ function stftShape(
   }
   checkWindow("stft", window, frames.window);
   const { size, hop } = frames;
-  const length = Number(self.shape[self.shape.length - 1]) + (center ? 2 * Math.floor(size / 2) : 0);
-  if (length < size) throw new RangeError(`stft: the signal has ${length} elements, fewer than n_fft = ${size}`);
-  const spectrum = [frames.oneSided ? Math.floor(size / 2) + 1 : size, Math.floor((length - size) / hop) + 1];
+  const length = sizeAdd(self.shape[self.shape.length - 1] ?? 0, center ? 2 * Math.floor(size / 2) : 0);
+  if (sizeLt(length, size)) throw new RangeError(`stft: the signal has ${length} elements, fewer than n_fft = ${size}`);
+  const spectrum = [
+    frames.oneSided ? Math.floor(size / 2) + 1 : size,
+    sizeAdd(sizeFloorDiv(sizeSub(length, size), hop), 1),
+  ];
   const shape = [...self.shape.slice(0, -1), ...spectrum];
   return returnComplex === true ? { shape, dtype: complex64 } : { shape: [...shape, 2], dtype: float32 };
 }
@@ -227,11 +230,12 @@ function manyShape(
   }
   const shape: Size[] = [...self.shape];
   axes.forEach((axis, i) => {
-    const isLast = i === axes.length - 1, given = s === null || Number(s[i]) === -1 ? null : Number(s[i]);
-    const have = Number(shape[axis]);
-    const n = given ?? (isLast && !inverse ? 2 * (have - 1) : have);
-    if (n <= 0) throw new RangeError(`${where}: cannot transform ${n} elements of ${shapeToText(self.shape)}`);
-    shape[axis] = isLast && inverse ? Math.floor(n / 2) + 1 : n;
+    const isLast = i === axes.length - 1, size = s?.[i];
+    const given = size === undefined || size === -1 ? null : size;
+    const have = shape[axis] ?? 1;
+    const n = given ?? (isLast && !inverse ? sizeMul(2, sizeSub(have, 1)) : have);
+    if (!sizeLt(0, n)) throw new RangeError(`${where}: cannot transform ${n} elements of ${shapeToText(self.shape)}`);
+    shape[axis] = isLast && inverse ? sizeAdd(sizeFloorDiv(n, 2), 1) : n;
   });
   return shape;
 }

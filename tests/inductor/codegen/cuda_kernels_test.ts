@@ -145,6 +145,29 @@ test("a row of softmax stays in registers, a long one in shared memory", () => {
   }
 });
 
+test("threads of rows beyond the last take no index from registers that nothing was read into", () => {
+  // One row of 6 gathered elements: the maximum with a store beside it, then the sum of exponentials.
+  const [table, at, out] = [buffer("table", float32, 3), buffer("at", int64, 6), buffer("out", float32, 6)];
+  const [most, total] = [buffer("most", float32, 1), buffer("total", float32, 1)];
+  const [r, c] = [loopVar(1, "r"), loopVar(6, "c")];
+  const value = ops.load(table, ops.indirect(ops.load(at, symbol(c)), constant(3)));
+  const group: LoopGroup = {
+    kind: "loops",
+    axes: [r],
+    reduceAxes: [c],
+    stages: [
+      { kind: "reduction", out: most, index: symbol(r), op: "max", value },
+      { kind: "pointwise", space: "inner", out, index: symbol(c), value },
+      { kind: "reduction", out: total, index: symbol(r), op: "sum", value: ops.sub(value, ops.load(most, symbol(r))) },
+    ],
+    ...base([out, total]),
+  };
+  const { source } = launchesOf([group], [table, at, out, total]);
+  const passes = source.match(/for \(int c = 0/g)?.length ?? 0;
+  assert.ok(passes >= 2, source);
+  assert.equal(source.match(/if \(valid\) \{\n\s*#pragma unroll\n\s*for \(int c = 0/g)?.length, passes, source);
+});
+
 test("columns of small elements stand side by side, shared by blocks", () => {
   for (const [rows, columns] of [[300, 136], [4000, 64], [40, 8]] as const) {
     const [x, out] = [buffer("x", bfloat16, rows * columns), buffer("out", bfloat16, columns)];

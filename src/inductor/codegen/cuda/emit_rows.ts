@@ -275,7 +275,8 @@ function writePass(
   let guard = 0;
   slot.text = kept === null || kept < 0 ? q : kept === 1 ? "0" : "c";
   if (kept !== null && kept > 0) {
-    if (valid !== null && pass.body.some((b) => b.kind === "store" || b.kind === "combine")) {
+    // Threads of rows beyond the last have nothing in their registers: what stands there must not become an index.
+    if (valid !== null) {
       s.open(`if (${valid}) {`);
       guard++;
     }
