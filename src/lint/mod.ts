@@ -29,25 +29,25 @@ const DATA_METHODS: ReadonlySet<string> = new Set(["item", "dataSync", "data", "
 /** Functions whose result is a tensor. */
 const MAKERS: ReadonlySet<string> = new Set(["tensor", "randn", "rand", "zeros", "ones", "full", "arange"]);
 
-type Any = Deno.lint.Node;
+type SyntaxNode = Deno.lint.Node;
 
 type FunctionNode =
   | Deno.lint.ArrowFunctionExpression
   | Deno.lint.FunctionExpression
   | Deno.lint.FunctionDeclaration;
 
-function isFunction(node: Any | null | undefined): node is FunctionNode {
+function isFunction(node: SyntaxNode | null | undefined): node is FunctionNode {
   return node?.type === "ArrowFunctionExpression" || node?.type === "FunctionExpression" ||
     node?.type === "FunctionDeclaration";
 }
 
-function isNode(value: unknown): value is Any {
+function isNode(value: unknown): value is SyntaxNode {
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
 }
 
 /** The direct children of a node. The properties of the host's nodes stand on their prototypes. */
-function childrenOf(node: Any): Any[] {
-  const out: Any[] = [];
+function childrenOf(node: SyntaxNode): SyntaxNode[] {
+  const out: SyntaxNode[] = [];
   const keys = new Set<string>(Object.keys(node));
   for (let at: object | null = Object.getPrototypeOf(node); at !== null && at !== Object.prototype;) {
     for (const key of Object.getOwnPropertyNames(at)) keys.add(key);
@@ -63,7 +63,7 @@ function childrenOf(node: Any): Any[] {
 }
 
 /** Whether an annotation names `Tensor`, alone or beside others. */
-function namesTensor(annotation: Any | undefined | null): boolean {
+function namesTensor(annotation: SyntaxNode | undefined | null): boolean {
   if (annotation === undefined || annotation === null) return false;
   switch (annotation.type) {
     case "TSTypeAnnotation":
@@ -95,7 +95,7 @@ class Walk {
   }
 
   /** Whether an expression is a tensor, as far as its text says. */
-  #isTensor(node: Any): boolean {
+  #isTensor(node: SyntaxNode): boolean {
     switch (node.type) {
       case "Identifier":
         return this.#tensors.has(node.name);
@@ -115,12 +115,12 @@ class Walk {
   }
 
   /** Whether a method of this may be one of a tensor: unless it is plainly something else. */
-  #mayBeTensor(node: Any): boolean {
+  #mayBeTensor(node: SyntaxNode): boolean {
     if (node.type === "Literal" || node.type === "ArrayExpression" || node.type === "ObjectExpression") return false;
     return !(node.type === "Identifier" && /^(Math|Number|Object|Array|JSON|console|Date)$/.test(node.name));
   }
 
-  #check(node: Any, how: string): void {
+  #check(node: SyntaxNode, how: string): void {
     if (!this.#isTensor(node)) return;
     this.#context.report({
       node,
@@ -129,7 +129,7 @@ class Walk {
     });
   }
 
-  #visit(node: Any): void {
+  #visit(node: SyntaxNode): void {
     switch (node.type) {
       case "IfStatement":
         this.#check(node.test, "an if");
@@ -152,7 +152,7 @@ class Walk {
         break;
       case "BinaryExpression": {
         if (node.operator !== "===" && node.operator !== "!==") break;
-        const sides: readonly Any[] = [node.left, node.right];
+        const sides: readonly SyntaxNode[] = [node.left, node.right];
         // Whether a tensor is there at all, and which one it is, are fair questions.
         if (
           sides.some((s) =>
@@ -180,11 +180,11 @@ class Walk {
 }
 
 /** The functions of a file that it passes to `compile`. */
-function compiledFunctions(program: Any): Set<FunctionNode> {
+function compiledFunctions(program: SyntaxNode): Set<FunctionNode> {
   const named = new Map<string, FunctionNode>();
   const out = new Set<FunctionNode>();
   const wanted: string[] = [];
-  const visit = (node: Any): void => {
+  const visit = (node: SyntaxNode): void => {
     if (node.type === "FunctionDeclaration" && node.id !== null) named.set(node.id.name, node);
     if (node.type === "VariableDeclarator" && node.id.type === "Identifier" && isFunction(node.init)) {
       named.set(node.id.name, node.init);
