@@ -35,7 +35,7 @@ import { setEagerBackend, type Tensor } from "../tensor/mod.ts";
 import { type CachedGraph, CompiledGraph, type GraphValue, targetOf, type TierPolicy } from "./compiled_graph.ts";
 import { InductorEagerBackend } from "./eager_backend.ts";
 import { keepsAttention } from "./lower_attention.ts";
-import type { DonationTarget } from "./plan_host.ts";
+import type { DonationTarget } from "./donations.ts";
 
 /** Results that may be written in place, by position; `paths` are the graph's attributes in order. */
 function donationsOf(writes: readonly WriteBack[], paths: readonly string[]): Map<number, DonationTarget> {

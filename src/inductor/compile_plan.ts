@@ -6,11 +6,12 @@
  */
 import { config } from "../core/mod.ts";
 import type { Graph } from "../graph/mod.ts";
+import type { Donations } from "./donations.ts";
 import type { Group } from "./groups.ts";
 import type { HostPlan } from "./host_plan.ts";
 import { lowerGraph } from "./lower.ts";
 import { type PlanCounters, totalTraffic } from "./metrics.ts";
-import { type Donations, planHost } from "./plan_host.ts";
+import { planHost } from "./plan_host.ts";
 import { scheduleGroups, type SchedulerOptions } from "./scheduler.ts";
 import { verifyPlan } from "./verify.ts";
 
@@ -34,8 +35,9 @@ export interface CompiledPlan {
  */
 export function compileGraphToPlan(graph: Graph, options: PlanOptions = {}): CompiledPlan {
   const lowering = lowerGraph(graph);
-  const groups = scheduleGroups(lowering, options);
-  const plan = planHost(groups, lowering, options.donate === undefined ? {} : { donate: options.donate });
+  const scheduled = scheduleGroups(lowering, options);
+  const plan = planHost(scheduled, lowering, options.donate === undefined ? {} : { donate: options.donate });
+  const groups = plan.steps.map((step) => step.group);
   if (config().verify) verifyPlan(plan);
   const traffic = totalTraffic(groups, lowering.hint);
   let peakBytes = lowering.hint(plan.arenaBytes);

@@ -6,7 +6,7 @@
  */
 import { CompileError, cpu, type Device } from "../core/mod.ts";
 import { type Graph, isNode, isTensorMeta, type NodeValue } from "../graph/mod.ts";
-import type { Donations } from "./plan_host.ts";
+import type { Donations } from "./donations.ts";
 
 function* metasIn(value: NodeValue): Iterable<Device> {
   if (isTensorMeta(value)) yield value.device;

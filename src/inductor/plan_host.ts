@@ -2,28 +2,19 @@
  * Host planning: scheduled groups become a host plan: slots, arena offsets, launches in order, results.
  *
  * Leaves a plan in which every buffer that a launch touches in memory has one slot; values that only one kernel uses have none. What
- * the caller donated is written straight into its memory where every read of the old value comes before, or at the same element in the
- * same kernel. Mirrors the wrapper code generator of TorchInductor.
+ * the caller donated is written straight into its memory where that is safe. Mirrors the wrapper code generator of TorchInductor.
  */
 import { expectDefined, InternalError, isStageEnabled } from "../core/mod.ts";
 import { type BufferRef, extentOf, indirectPayload, symbolsOf } from "../loops/mod.ts";
-import { constant, type Expr, freeSymbols, mul, type Sym } from "../symbolic/mod.ts";
-import { readBuffers, writtenBuffers } from "./dependencies.ts";
+import { type Expr, freeSymbols, mul, type Sym } from "../symbolic/mod.ts";
+import { readBuffers } from "./dependencies.ts";
+import { acceptDonations, type Donations, storedBuffers } from "./donations.ts";
 import type { Group } from "./groups.ts";
 import type { HostPlan, LaunchStep, PlanResult, Slot } from "./host_plan.ts";
 import { inPlaceCandidates } from "./in_place.ts";
 import type { Lowering } from "./lowering.ts";
 import { indexExpressions, stageExpressions } from "./loop_space.ts";
-import { isConst } from "./lowered.ts";
 import { type MemoryStep, planMemory } from "./memory_plan.ts";
-
-/** Which memory a donated result may be written into. */
-export type DonationTarget =
-  | { readonly kind: "input"; readonly index: number }
-  | { readonly kind: "attribute"; readonly index: number };
-
-/** Results (by position) and the memory that they may be written into, because nobody needs its old contents after the call. */
-export type Donations = ReadonlyMap<number, DonationTarget>;
 
 /** Sizes on which an expression, or what a group computes, depends. */
 function collectSizes(into: Set<Sym>, exprs: Iterable<Expr>): void {
@@ -98,62 +89,14 @@ function lifetimes(groups: readonly Group[]): Map<BufferRef, Life> {
   return lives;
 }
 
-/** Buffers that a group writes to memory. */
-export function storedBuffers(group: Group): BufferRef[] {
-  return writtenBuffers(group).filter((b) => group.stored.has(b));
-}
-
-/** Decides which donated results are written straight into the memory they replace. */
-function acceptDonations(groups: readonly Group[], lowering: Lowering, donate: Donations): Map<BufferRef, BufferRef> {
-  const accepted = new Map<BufferRef, BufferRef>();
-  if (donate.size === 0) return accepted;
-  const uses = new Map<BufferRef, number>();
-  for (const r of lowering.results) if (r.kind === "tensor") uses.set(r.buffer, (uses.get(r.buffer) ?? 0) + 1);
-  const touches = new Map<BufferRef, { reads: number[]; writes: number[] }>();
-  groups.forEach((group, at) => {
-    const entry = (b: BufferRef): { reads: number[]; writes: number[] } => {
-      let found = touches.get(b);
-      if (found === undefined) touches.set(b, found = { reads: [], writes: [] });
-      return found;
-    };
-    for (const b of readBuffers(group)) entry(b).reads.push(at);
-    for (const b of storedBuffers(group)) entry(b).writes.push(at);
-  });
-  const taken = new Set<BufferRef>();
-  for (const [at, target] of donate) {
-    const result = lowering.results[at];
-    if (result?.kind !== "tensor") continue;
-    const layout = target.kind === "input"
-      ? lowering.inputLayouts[target.index]
-      : lowering.attributeLayouts[target.index];
-    if (layout === undefined || layout === null || taken.has(layout.buffer) || uses.has(layout.buffer)) continue;
-    if (uses.get(result.buffer) !== 1 || accepted.has(result.buffer)) continue;
-    const { buffer: old } = layout;
-    const fits = old.dtype === result.buffer.dtype && old.numel === result.buffer.numel &&
-      layout.layout.offset === result.offset && layout.layout.stride.length === result.stride.length &&
-      layout.layout.stride.every((s, d) => s === result.stride[d] || isConst(layout.layout.shape[d] ?? constant(0), 1));
-    const writes = touches.get(result.buffer)?.writes ?? [];
-    const writer = writes[0];
-    if (!fits || writer === undefined || writes.length !== 1) continue;
-    const reads = touches.get(old)?.reads ?? [];
-    const group = groups[writer];
-    if (group === undefined || reads.some((r) => r > writer)) continue;
-    const isSafe = !reads.includes(writer) || inPlaceCandidates(group).get(result.buffer)?.includes(old) === true;
-    if (!isSafe) continue;
-    taken.add(old);
-    accepted.set(result.buffer, old);
-  }
-  return accepted;
-}
-
 /** Options of {@linkcode planHost}. */
 export interface HostPlanOptions {
   readonly donate?: Donations;
 }
 
 /** Plans slots, memory and launches for scheduled groups. */
-export function planHost(groups: readonly Group[], lowering: Lowering, options: HostPlanOptions = {}): HostPlan {
-  const donated = acceptDonations(groups, lowering, options.donate ?? new Map());
+export function planHost(scheduled: readonly Group[], lowering: Lowering, options: HostPlanOptions = {}): HostPlan {
+  const { groups, donated } = acceptDonations(scheduled, lowering, options.donate ?? new Map());
   const external = new Set<BufferRef>();
   const slots: Slot[] = [];
   lowering.inputs.forEach((buffer, index) => {

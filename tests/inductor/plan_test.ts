@@ -2,8 +2,8 @@
  * Host plans: results as views, donated memory, reuse in place, symbolic sizes.
  */
 import assert from "node:assert/strict";
-import { CompileError, type StageName, withConfig } from "../../src/core/mod.ts";
-import type { Node } from "../../src/graph/mod.ts";
+import { CompileError, int64, type StageName, withConfig } from "../../src/core/mod.ts";
+import type { Graph, Node } from "../../src/graph/mod.ts";
 import { compileGraphToPlan } from "../../src/inductor/compile_plan.ts";
 import { planToText } from "../../src/inductor/print.ts";
 import { getOp } from "../../src/ops/mod.ts";
@@ -100,6 +100,63 @@ Deno.test("compileGraphToPlan() does not donate memory that is returned as it wa
   });
   const { plan } = compileGraphToPlan(graph, { donate: new Map([[0, { kind: "attribute", index: 0 }]]) });
   assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 0);
+});
+
+/** One row of a cache is replaced; `more` says what else comes out. */
+function cacheStep(more: (b: GraphBuilder, cache: Node, next: Node) => Node[]): Graph {
+  return graphOf((b) => {
+    const cache = b.attribute("cache", [4, 3]);
+    const [index, row] = [b.input([1], int64), b.input([1, 3])];
+    const next = b.call("aten.index_copy.default", [cache, 0, index, row]);
+    return [next, ...more(b, cache, next)];
+  });
+}
+
+const CACHE = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+const CACHE_AFTER = [1, 2, 3, 4, 5, 6, 70, 80, 90, 10, 11, 12];
+const DONATE_CACHE = { donate: new Map([[0, { kind: "attribute" as const, index: 0 }]]) };
+
+Deno.test("compileGraphToPlan() writes a row into a donated cache without copying the rest", () => {
+  using _ = withConfig({ verify: true });
+  const { plan, counters } = compileGraphToPlan(cacheStep((b, _, next) => [mul(b, next, 2)]), DONATE_CACHE);
+  assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 1);
+  assert.equal(counters.kernels, 2, "the row, and what reads the cache");
+  assert.deepEqual(plan.steps[0]?.writes.map((b) => b.label), ["index_copy"]);
+  const run = runPlan(plan, { inputs: [[2], [70, 80, 90]], attributes: [CACHE] });
+  assert.deepEqual(run.results[1], CACHE_AFTER.map((v) => v * 2));
+  assert.deepEqual(run.attributes, [CACHE_AFTER]);
+});
+
+Deno.test("compileGraphToPlan() lets the old cache be read before the row is written", () => {
+  using _ = withConfig({ verify: true });
+  const graph = cacheStep((b, cache, next) => [add(b, cache, 1), b.call("aten.t.default", [mul(b, next, 2)])]);
+  const { plan } = compileGraphToPlan(graph, DONATE_CACHE);
+  assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 1);
+  const run = runPlan(plan, { inputs: [[2], [70, 80, 90]], attributes: [CACHE] });
+  assert.deepEqual(run.results[1], CACHE.map((v) => v + 1));
+  assert.deepEqual(run.attributes, [CACHE_AFTER]);
+});
+
+Deno.test("compileGraphToPlan() copies a cache whose old rows are read after the write", () => {
+  using _ = withConfig({ verify: true });
+  const graph = cacheStep((b, cache, next) => [b.call("aten.mm.default", [cache, b.call("aten.t.default", [next])])]);
+  const { plan } = compileGraphToPlan(graph, DONATE_CACHE);
+  assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 0);
+  const run = runPlan(plan, { inputs: [[2], [70, 80, 90]], attributes: [CACHE] });
+  assert.deepEqual(run.attributes, [CACHE]);
+  assert.deepEqual(run.results[0], CACHE_AFTER);
+});
+
+Deno.test("compileGraphToPlan() copies a cache whose new row is read from its old rows", () => {
+  using _ = withConfig({ verify: true });
+  const graph = graphOf((b) => {
+    const cache = b.attribute("cache", [4, 3]);
+    const flipped = b.call("aten.flip.default", [cache, [0]]);
+    return [b.call("aten.index_copy.default", [cache, 0, b.input([4], int64), flipped])];
+  });
+  const { plan } = compileGraphToPlan(graph, DONATE_CACHE);
+  const run = runPlan(plan, { inputs: [[0, 1, 2, 3]], attributes: [CACHE] });
+  assert.deepEqual(run.results[0], [10, 11, 12, 7, 8, 9, 4, 5, 6, 1, 2, 3]);
 });
 
 Deno.test("compileGraphToPlan() swaps two donated buffers correctly", () => {

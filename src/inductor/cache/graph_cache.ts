@@ -18,7 +18,7 @@ import { config, emitEvent, isStageEnabled } from "../../core/mod.ts";
 import { type Graph, graphToText } from "../../graph/mod.ts";
 import { type CacheKey, cacheKey, cacheKeyOf, diskCache, libraryVersion } from "../../runtime/mod.ts";
 import { type PlanLayout, restoreLayout, type StoredLayout, storeLayout } from "../plan_layout.ts";
-import type { Donations } from "../plan_host.ts";
+import type { Donations } from "../donations.ts";
 
 /** Raise it when the meaning of stored entries changes. */
 const FORMAT = "2";
