@@ -51,7 +51,9 @@ function resultType(op: Operator, tensor: string): string {
     const r = op.schema.returns[i];
     const base = r?.type === "Tensor"
       ? tensor
-      : r?.type === "int" || r?.type === "Scalar" || r?.type === "float"
+      : r?.type === "int"
+      ? "Size"
+      : r?.type === "Scalar" || r?.type === "float"
       ? "number"
       : r?.type === "bool"
       ? "boolean"

@@ -18,7 +18,8 @@ const forms = new Map<string, ComplexForm>();
 
 /** The complex meaning of an operator (of the functional operator, for an in-place one), or null. */
 export function complexFormOf(op: Operator): ComplexForm | null {
-  return forms.get(op.functional?.target ?? op.target) ?? null;
+  const named = op.functional ?? op;
+  return forms.get((named.aliasOf ?? named).target) ?? null;
 }
 
 function tensor(args: NamedArgs<TensorValue>, key: string): TensorValue {

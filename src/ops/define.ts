@@ -3,8 +3,8 @@
  *
  * `defineOp` turns a constant object into an {@linkcode Operator} and enters it into the table. A definition states the ATen schema, `meta`
  * (shape, dtype, strides: the one source of error texts), its meaning as exactly one of `loop` (a loop body), `decompose` (written with other
- * operators) or `host` (an algorithm on the host's memory: sorting, data-dependent shapes), `vjp`, and `samples` that generate
- * its tests. Everything else derives: methods, eager kernels, lowering, export, documentation. Mirrors `native_functions.yaml`, `derivatives.yaml`,
+ * operators) or `host` (an algorithm on the host's memory: sorting, data-dependent shapes) or `number` (a size, or a number that is
+ * read from data: never a node of a graph), `vjp`, and `samples` that generate its tests. Everything else derives: methods, eager kernels, lowering, export, documentation. Mirrors `native_functions.yaml`, `derivatives.yaml`,
  * the decomposition tables and OpInfo of PyTorch, which spread one operator over six files.
  */
 import { type Device, type DType, InternalError } from "../core/mod.ts";
@@ -116,14 +116,18 @@ interface DefinitionBase<S extends string> {
   readonly samples: (g: SampleGenerator) => readonly Sample[];
 }
 
-/** The three ways to say what an operator means. */
+/** The four ways to say what an operator means. */
 export type Definition<S extends string> =
   & DefinitionBase<S>
   & (
     | { readonly loop: (args: ArgsOf<S, LoopInput>, out: TensorMeta) => LoopNode }
     | { readonly decompose: (args: ArgsOf<S, TensorValue>, F: Functional) => TensorValue | readonly TensorValue[] }
     | { readonly host: (args: ArgsOf<S, HostTensor>, outs: readonly TensorMeta[]) => readonly HostResult[] }
+    | { readonly number: (args: ArgsOf<S, TensorValue>) => NumberResult }
   );
+
+/** What an operator without tensor results yields: a size of a tensor, or a number that is read from its data. */
+export type NumberResult = Size | bigint | boolean;
 
 /** Arguments by their JavaScript names, with `T` for tensors. Each key of the schema is present. */
 export type NamedArgs<T> = Readonly<Record<string, ArgValue<T>>>;
@@ -146,12 +150,14 @@ export interface Operator extends OpTarget {
   /** `aten.add.Tensor`. */
   readonly target: string;
   readonly doc: string;
-  readonly kind: "loop" | "decompose" | "host";
+  readonly kind: "loop" | "decompose" | "host" | "number";
   readonly meta: (args: NamedArgs<MetaInput>) => MetaResult;
   readonly vjp: ((args: NamedArgs<TensorValue>, context: VjpContext) => VjpResult) | null;
   readonly loop: ((args: NamedArgs<LoopInput>, out: TensorMeta) => LoopNode) | null;
   readonly decompose: ((args: NamedArgs<TensorValue>, F: Functional) => TensorValue | readonly TensorValue[]) | null;
   readonly host: ((args: NamedArgs<HostTensor>, outs: readonly TensorMeta[]) => readonly HostResult[]) | null;
+  /** Yields no tensor but this number, at once: such a call is not dispatched. */
+  readonly number?: (args: NamedArgs<TensorValue>) => NumberResult;
   readonly view: {
     readonly writeBack: (args: NamedArgs<TensorValue>, changed: TensorValue, F: Functional) => TensorValue;
     readonly mayOverlap?: boolean;
@@ -159,6 +165,8 @@ export interface Operator extends OpTarget {
   } | null;
   /** For `add_`: the operator `add` whose result is written into `self`. Null for functional operators. */
   readonly functional: Operator | null;
+  /** The operator of which this one is another name. */
+  readonly aliasOf?: Operator;
   /** Tells that a call writes to tensors that the schema does not mark. */
   readonly writesArguments: ((args: NamedArgs<unknown>) => boolean) | null;
   readonly isRandom: boolean;
@@ -190,7 +198,13 @@ function register(op: Operator): Operator {
  */
 export function defineOp<const S extends string>(definition: Definition<S>): Operator {
   const schema = parseSchema(definition.schema);
-  const kind = "loop" in definition ? "loop" : "decompose" in definition ? "decompose" : "host";
+  const kind = "loop" in definition
+    ? "loop"
+    : "decompose" in definition
+    ? "decompose"
+    : "host" in definition
+    ? "host"
+    : "number";
   // The schema text is what connects the typed definition with the erased operator; nothing else casts.
   const erased = definition as unknown as Partial<Operator> & { readonly meta: Operator["meta"] };
   const op: Operator = register({
@@ -198,7 +212,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     target: schema.target,
     doc: definition.doc,
     kind,
-    meta: kind === "decompose" || definition.view !== undefined ? erased.meta : realOnly(schema.name, erased.meta),
+    meta: kind === "decompose" || kind === "number" || definition.view !== undefined ? erased.meta : realOnly(schema.name, erased.meta),
     vjp: erased.vjp ?? null,
     loop: erased.loop ?? null,
     decompose: checkedDecompose(definition, erased),
@@ -211,6 +225,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     checksItself: definition.checksItself ?? false,
     isPublic: definition.public ?? true,
     samples: definition.samples,
+    ...(erased.number === undefined ? {} : { number: erased.number }),
   });
   if (definition.inplace === true) registerInplace(op);
   return op;
@@ -269,6 +284,18 @@ function registerInplace(op: Operator): void {
     .replace(/-> Tensor$/, "-> Tensor(a!)");
   const schema = parseSchema(text);
   register({ ...op, schema, target: schema.target, functional: op, vjp: null, view: null, samples: () => [] });
+}
+
+/**
+ * Enters another name of an operator: `defineAlias(abs, "absolute")`, `defineAlias(xlogy, "special_xlogy", "other_scalar")`.
+ *
+ * @param base The operator; its in-place form gets the in-place name by a call of its own.
+ */
+export function defineAlias(base: Operator, name: string, overload: string = base.schema.overload): Operator {
+  const arguments_ = base.schema.text.slice(base.schema.text.indexOf("("));
+  const text = `${base.schema.namespace}::${name}${overload === "default" ? "" : `.${overload}`}${arguments_}`;
+  const schema = parseSchema(text);
+  return register({ ...base, schema, target: schema.target, aliasOf: base.aliasOf ?? base, samples: () => [] });
 }
 
 /** The operator of this target (`aten.add.Tensor`), or null. */

@@ -28,6 +28,10 @@ export interface TensorMethods<T> {
   _adaptiveAvgPool2d(outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
+  /** The tensor itself: it is real. */
+  _conj(): T;
+  /** The tensor itself: it is real. */
+  _conjPhysical(): T;
   /** The Fourier transform of complex numbers. */
   _fftC2c(dim: readonly Size[], normalization: Size, forward: boolean): T;
   /** The inverse Fourier transform of half a spectrum, to real numbers. */
@@ -61,6 +65,11 @@ export interface TensorMethods<T> {
   /** The distinct elements in ascending order; on demand which of them each element is, and how often each occurs. */
   _unique2(options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [T, T, T];
   _unique2(sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
+  /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
+  _unsafeIndex(indices: readonly (T | null)[]): T;
+  /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
+  _unsafeIndexPut(indices: readonly (T | null)[], values: T | Scalar, options?: { accumulate?: boolean }): T;
+  _unsafeIndexPut(indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(size: readonly Size[]): T;
   /** Antialiased bicubic interpolation of images. */
@@ -111,6 +120,10 @@ export interface TensorMethods<T> {
   abs(): T;
   /** The absolute value. */
   abs_(): T;
+  /** The absolute value. */
+  absolute(): T;
+  /** The absolute value. */
+  absolute_(): T;
   /** The inverse cosine; NaN outside [-1, 1]. */
   acos(): T;
   /** The inverse cosine; NaN outside [-1, 1]. */
@@ -191,6 +204,34 @@ export interface TensorMethods<T> {
   any(dim: Size, keepdim?: boolean): T;
   any(options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
   any(dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  arccos(): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  arccos_(): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  arccosh(): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  arccosh_(): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  arcsin(): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  arcsin_(): T;
+  /** The inverse hyperbolic sine. */
+  arcsinh(): T;
+  /** The inverse hyperbolic sine. */
+  arcsinh_(): T;
+  /** The inverse tangent. */
+  arctan(): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  arctan2(other: T | Scalar): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  arctan2_(other: T | Scalar): T;
+  /** The inverse tangent. */
+  arctan_(): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  arctanh(): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  arctanh_(): T;
   /** The index of the largest element along dim, the first of equals; of the flattened tensor if dim is null. */
   argmax(options?: { dim?: Size | null; keepdim?: boolean }): T;
   argmax(dim?: Size | null, keepdim?: boolean): T;
@@ -411,6 +452,16 @@ export interface TensorMethods<T> {
   clamp_(min?: Scalar | null, max?: Scalar | null): T;
   clamp_(options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
   clamp_(min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clip(options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clip(min?: Scalar | null, max?: Scalar | null): T;
+  clip(options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clip(min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clip_(options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clip_(min?: Scalar | null, max?: Scalar | null): T;
+  clip_(options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clip_(min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(options?: { memoryFormat?: string | null }): T;
   /** The cofactors of square matrices: the gradient of the determinant, also where it is 0. */
@@ -537,9 +588,13 @@ export interface TensorMethods<T> {
   /** self / other, broadcast; integers become the default float. */
   divide(other: T | Scalar): T;
   divide(other: Scalar): T;
+  divide(other: T | Scalar, options: { roundingMode: string | null }): T;
+  divide(other: Scalar, options: { roundingMode: string | null }): T;
   /** self / other, broadcast; integers become the default float. */
   divide_(other: T | Scalar): T;
   divide_(other: Scalar): T;
+  divide_(other: T | Scalar, options: { roundingMode: string | null }): T;
+  divide_(other: Scalar, options: { roundingMode: string | null }): T;
   /** The inner product of two vectors. */
   dot(tensor: T | Scalar): T;
   /** dropout, in place. */
@@ -754,6 +809,8 @@ export interface TensorMethods<T> {
   gelu(options?: { approximate?: string }): T;
   /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
   gelu_(options?: { approximate?: string }): T;
+  /** The outer product of two vectors. */
+  ger(vec2: T | Scalar): T;
   /** The first half along dim, gated by the sigmoid of the second half. */
   glu(options?: { dim?: Size }): T;
   glu(dim?: Size): T;
@@ -1002,6 +1059,8 @@ export interface TensorMethods<T> {
   /** The X of least norm that makes |self X - b| least, the squared distances, ranks, and singular values. */
   linalgLstsq(b: T | Scalar, options?: { rcond?: number | null; driver?: string | null }): [T, T, T, T];
   linalgLstsq(b: T | Scalar, rcond?: number | null, options?: { driver?: string | null }): [T, T, T, T];
+  /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
+  linalgMatmul(other: T | Scalar): T;
   /** The exponential of square matrices. */
   linalgMatrixExp(): T;
   /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
@@ -1353,6 +1412,10 @@ export interface TensorMethods<T> {
   neg(): T;
   /** -self. */
   neg_(): T;
+  /** -self. */
+  negative(): T;
+  /** -self. */
+  negative_(): T;
   /** empty of the given size, in the dtype and on the device of self. */
   newEmpty(
     size: readonly Size[],
@@ -1691,10 +1754,30 @@ export interface TensorMethods<T> {
   specialBesselY0(): T;
   /** The Bessel function of the second kind of order 1. */
   specialBesselY1(): T;
+  /** The derivative of lgamma. */
+  specialDigamma(): T;
   /** -self × log(self); 0 at 0, -∞ below. */
   specialEntr(): T;
+  /** The error function. */
+  specialErf(): T;
+  /** 1 - erf(self), exact for large numbers. */
+  specialErfc(): T;
   /** exp(self²) · erfc(self), without underflow. */
   specialErfcx(): T;
+  /** The inverse of erf. */
+  specialErfinv(): T;
+  /** 2 to the power of self. */
+  specialExp2(): T;
+  /** The logistic function, 1 / (1 + exp(-x)). */
+  specialExpit(): T;
+  /** exp(self) - 1, exact near 0. */
+  specialExpm1(): T;
+  /** The regularised lower incomplete gamma function of self at other. */
+  specialGammainc(other: T | Scalar): T;
+  /** The regularised upper incomplete gamma function of self at other. */
+  specialGammaincc(other: T | Scalar): T;
+  /** The logarithm of the absolute value of the gamma function. */
+  specialGammaln(): T;
   /** The modified Bessel function of the first kind of order 0. */
   specialI0(): T;
   /** exp(-|self|) times the modified Bessel function of order 0. */
@@ -1703,8 +1786,19 @@ export interface TensorMethods<T> {
   specialI1(): T;
   /** exp(-|self|) times the modified Bessel function of order 1. */
   specialI1e(): T;
+  /** log(1 + self), exact near 0. */
+  specialLog1p(): T;
   /** The logarithm of the standard normal distribution function, without underflow. */
   specialLogNdtr(): T;
+  /** The logarithm of softmax, without its overflow. */
+  specialLogSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
+  specialLogSoftmax(dim: Size, dtype?: DType | null): T;
+  /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
+  specialLogit(options?: { eps?: number | null }): T;
+  specialLogit(eps?: number | null): T;
+  /** log(Σ exp(self)) over dimensions, without overflow. */
+  specialLogsumexp(dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  specialLogsumexp(dim: Size | readonly Size[], keepdim?: boolean): T;
   /** The modified Bessel function of the first kind of order 0. */
   specialModifiedBesselI0(): T;
   /** The modified Bessel function of the first kind of order 1. */
@@ -1719,9 +1813,21 @@ export interface TensorMethods<T> {
   specialNdtr(): T;
   /** The inverse of the standard normal distribution function. */
   specialNdtri(): T;
+  /** The derivative of lgamma. */
+  specialPsi(): T;
+  /** The nearest number with so many decimals, ties to even. */
+  specialRound(options?: { decimals?: Size }): T;
+  /** sin(πx) / (πx), 1 at 0. */
+  specialSinc(): T;
+  /** exp(x) / sum(exp(x)) along a dimension: non-negative numbers that sum to 1. */
+  specialSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
+  specialSoftmax(dim: Size, dtype?: DType | null): T;
   /** self × log(1 + other), 0 where self is 0. */
   specialXlog1py(other: T | Scalar): T;
   specialXlog1py(other: Scalar): T;
+  /** self × log(other), 0 where self is 0. */
+  specialXlogy(other: T | Scalar): T;
+  specialXlogy(other: Scalar): T;
   /** The Hurwitz zeta function Σ (k + other)^-self. */
   specialZeta(other: T | Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
@@ -1827,6 +1933,14 @@ export interface TensorMethods<T> {
   sub_(other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub_(other: Scalar, options?: { alpha?: Scalar }): T;
   sub_(other: Scalar, alpha?: Scalar): T;
+  /** self - alpha × other, broadcast. */
+  subtract(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  subtract(other: Scalar, options?: { alpha?: Scalar }): T;
+  subtract(other: Scalar, alpha?: Scalar): T;
+  /** self - alpha × other, broadcast. */
+  subtract_(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  subtract_(other: Scalar, options?: { alpha?: Scalar }): T;
+  subtract_(other: Scalar, alpha?: Scalar): T;
   /** The sum of all elements; integers sum up in int64. */
   sum(options?: { dtype?: DType | null }): T;
   sum(dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;
@@ -2135,6 +2249,10 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T, T];
   /** Each tensor in num_chunks chunks along dim, padded with zeros and flattened, side by side. */
   _chunkCat(tensors: readonly T[], dim: Size, numChunks: Size): T;
+  /** The tensor itself: it is real. */
+  _conj(self: T | Scalar): T;
+  /** The tensor itself: it is real. */
+  _conjPhysical(self: T | Scalar): T;
   /** Negative log likelihoods of the targets, and the forward variables [batch, time, states]. */
   _ctcLoss(
     logProbs: T | Scalar,
@@ -2244,6 +2362,9 @@ export interface Functional<T = TensorValue> {
   _softmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of softmax, from its result. */
   _softmaxBackwardData(gradOutput: T | Scalar, output: T | Scalar, dim: Size, inputDtype: DType): T;
+  /** Tensors of one shape one after the other along a new dimension. */
+  _stack(tensors: readonly T[], options?: { dim?: Size }): T;
+  _stack(tensors: readonly T[], dim?: Size): T;
   /** A copy in another dtype, on another device, or in another memory format. Floats become integers by truncation. */
   _toCopy(
     self: T | Scalar,
@@ -2262,6 +2383,16 @@ export interface Functional<T = TensorValue> {
     options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean },
   ): [T, T, T];
   _unique2(self: T | Scalar, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
+  /** self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds. */
+  _unsafeIndex(self: T | Scalar, indices: readonly (T | null)[]): T;
+  /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
+  _unsafeIndexPut(
+    self: T | Scalar,
+    indices: readonly (T | null)[],
+    values: T | Scalar,
+    options?: { accumulate?: boolean },
+  ): T;
+  _unsafeIndexPut(self: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(self: T | Scalar, size: readonly Size[]): T;
   /** Antialiased bicubic interpolation of images. */
@@ -2361,6 +2492,10 @@ export interface Functional<T = TensorValue> {
   abs(self: T | Scalar): T;
   /** The absolute value. */
   abs_(self: T | Scalar): T;
+  /** The absolute value. */
+  absolute(self: T | Scalar): T;
+  /** The absolute value. */
+  absolute_(self: T | Scalar): T;
   /** The inverse cosine; NaN outside [-1, 1]. */
   acos(self: T | Scalar): T;
   /** The inverse cosine; NaN outside [-1, 1]. */
@@ -2493,6 +2628,34 @@ export interface Functional<T = TensorValue> {
     step?: Scalar,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  arccos(self: T | Scalar): T;
+  /** The inverse cosine; NaN outside [-1, 1]. */
+  arccos_(self: T | Scalar): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  arccosh(self: T | Scalar): T;
+  /** The inverse hyperbolic cosine; NaN below 1. */
+  arccosh_(self: T | Scalar): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  arcsin(self: T | Scalar): T;
+  /** The inverse sine; NaN outside [-1, 1]. */
+  arcsin_(self: T | Scalar): T;
+  /** The inverse hyperbolic sine. */
+  arcsinh(self: T | Scalar): T;
+  /** The inverse hyperbolic sine. */
+  arcsinh_(self: T | Scalar): T;
+  /** The inverse tangent. */
+  arctan(self: T | Scalar): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  arctan2(self: T | Scalar, other: T | Scalar): T;
+  /** The angle of the point (other, self), in (-π, π]. */
+  arctan2_(self: T | Scalar, other: T | Scalar): T;
+  /** The inverse tangent. */
+  arctan_(self: T | Scalar): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  arctanh(self: T | Scalar): T;
+  /** The inverse hyperbolic tangent; NaN outside [-1, 1]. */
+  arctanh_(self: T | Scalar): T;
   /** The index of the largest element along dim, the first of equals; of the flattened tensor if dim is null. */
   argmax(self: T | Scalar, options?: { dim?: Size | null; keepdim?: boolean }): T;
   argmax(self: T | Scalar, dim?: Size | null, keepdim?: boolean): T;
@@ -2858,6 +3021,16 @@ export interface Functional<T = TensorValue> {
   clamp_(self: T | Scalar, min?: Scalar | null, max?: Scalar | null): T;
   clamp_(self: T | Scalar, options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
   clamp_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clip(self: T | Scalar, options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clip(self: T | Scalar, min?: Scalar | null, max?: Scalar | null): T;
+  clip(self: T | Scalar, options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clip(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
+  /** self, but not below min nor above max; a bound that is null does not bound. */
+  clip_(self: T | Scalar, options?: { min?: Scalar | null; max?: Scalar | null }): T;
+  clip_(self: T | Scalar, min?: Scalar | null, max?: Scalar | null): T;
+  clip_(self: T | Scalar, options?: { min?: T | Scalar | null; max?: T | Scalar | null }): T;
+  clip_(self: T | Scalar, min?: T | Scalar | null, max?: T | Scalar | null): T;
   /** A copy, with the same strides where they leave no gaps unless a memory format is given. */
   clone(self: T | Scalar, options?: { memoryFormat?: string | null }): T;
   /** The cofactors of square matrices: the gradient of the determinant, also where it is 0. */
@@ -3283,9 +3456,13 @@ export interface Functional<T = TensorValue> {
   /** self / other, broadcast; integers become the default float. */
   divide(self: T | Scalar, other: T | Scalar): T;
   divide(self: T | Scalar, other: Scalar): T;
+  divide(self: T | Scalar, other: T | Scalar, options: { roundingMode: string | null }): T;
+  divide(self: T | Scalar, other: Scalar, options: { roundingMode: string | null }): T;
   /** self / other, broadcast; integers become the default float. */
   divide_(self: T | Scalar, other: T | Scalar): T;
   divide_(self: T | Scalar, other: Scalar): T;
+  divide_(self: T | Scalar, other: T | Scalar, options: { roundingMode: string | null }): T;
+  divide_(self: T | Scalar, other: Scalar, options: { roundingMode: string | null }): T;
   /** The inner product of two vectors. */
   dot(self: T | Scalar, tensor: T | Scalar): T;
   /** In training, elements set to 0 with probability p and the others divided by 1 - p; else the input. */
@@ -3663,6 +3840,8 @@ export interface Functional<T = TensorValue> {
   gelu(self: T | Scalar, options?: { approximate?: string }): T;
   /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
   gelu_(self: T | Scalar, options?: { approximate?: string }): T;
+  /** The outer product of two vectors. */
+  ger(self: T | Scalar, vec2: T | Scalar): T;
   /** The first half along dim, gated by the sigmoid of the second half. */
   glu(self: T | Scalar, options?: { dim?: Size }): T;
   glu(self: T | Scalar, dim?: Size): T;
@@ -4056,6 +4235,8 @@ export interface Functional<T = TensorValue> {
   linalgLuFactorEx(A: T | Scalar, options?: { pivot?: boolean; checkErrors?: boolean }): [T, T, T];
   /** X with A X = B (or X A = B, or A transposed), from the factors of A. */
   linalgLuSolve(LU: T | Scalar, pivots: T | Scalar, B: T | Scalar, options?: { left?: boolean; adjoint?: boolean }): T;
+  /** The matrix product over the last two dimensions; the leading ones broadcast, vectors are rows or columns. */
+  linalgMatmul(self: T | Scalar, other: T | Scalar): T;
   /** The exponential of square matrices. */
   linalgMatrixExp(self: T | Scalar): T;
   /** The norm of matrices: largest sums of rows or columns, singular values, or all elements. */
@@ -4695,6 +4876,10 @@ export interface Functional<T = TensorValue> {
   neg(self: T | Scalar): T;
   /** -self. */
   neg_(self: T | Scalar): T;
+  /** -self. */
+  negative(self: T | Scalar): T;
+  /** -self. */
+  negative_(self: T | Scalar): T;
   /** empty of the given size, in the dtype and on the device of self. */
   newEmpty(
     self: T | Scalar,
@@ -5130,6 +5315,8 @@ export interface Functional<T = TensorValue> {
   /** The nearest integer, halves to even. */
   round_(self: T | Scalar): T;
   round_(self: T | Scalar, options: { decimals: Size }): T;
+  /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
+  rowStack(tensors: readonly T[]): T;
   /** 1 / sqrt(self). */
   rsqrt(self: T | Scalar): T;
   /** 1 / sqrt(self). */
@@ -5310,10 +5497,30 @@ export interface Functional<T = TensorValue> {
   specialChebyshevPolynomialV(x: T | Scalar, n: T | Scalar): T;
   /** Chebyshev polynomials of the fourth kind, of degree n at x. */
   specialChebyshevPolynomialW(x: T | Scalar, n: T | Scalar): T;
+  /** The derivative of lgamma. */
+  specialDigamma(self: T | Scalar): T;
   /** -self × log(self); 0 at 0, -∞ below. */
   specialEntr(self: T | Scalar): T;
+  /** The error function. */
+  specialErf(self: T | Scalar): T;
+  /** 1 - erf(self), exact for large numbers. */
+  specialErfc(self: T | Scalar): T;
   /** exp(self²) · erfc(self), without underflow. */
   specialErfcx(self: T | Scalar): T;
+  /** The inverse of erf. */
+  specialErfinv(self: T | Scalar): T;
+  /** 2 to the power of self. */
+  specialExp2(self: T | Scalar): T;
+  /** The logistic function, 1 / (1 + exp(-x)). */
+  specialExpit(self: T | Scalar): T;
+  /** exp(self) - 1, exact near 0. */
+  specialExpm1(self: T | Scalar): T;
+  /** The regularised lower incomplete gamma function of self at other. */
+  specialGammainc(self: T | Scalar, other: T | Scalar): T;
+  /** The regularised upper incomplete gamma function of self at other. */
+  specialGammaincc(self: T | Scalar, other: T | Scalar): T;
+  /** The logarithm of the absolute value of the gamma function. */
+  specialGammaln(self: T | Scalar): T;
   /** Hermite polynomials of the physicists, of degree n at x. */
   specialHermitePolynomialH(x: T | Scalar, n: T | Scalar): T;
   /** Hermite polynomials of the probabilists, of degree n at x. */
@@ -5330,8 +5537,19 @@ export interface Functional<T = TensorValue> {
   specialLaguerrePolynomialL(x: T | Scalar, n: T | Scalar): T;
   /** Legendre polynomials, of degree n at x. */
   specialLegendrePolynomialP(x: T | Scalar, n: T | Scalar): T;
+  /** log(1 + self), exact near 0. */
+  specialLog1p(self: T | Scalar): T;
   /** The logarithm of the standard normal distribution function, without underflow. */
   specialLogNdtr(self: T | Scalar): T;
+  /** The logarithm of softmax, without its overflow. */
+  specialLogSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  specialLogSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
+  /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
+  specialLogit(self: T | Scalar, options?: { eps?: number | null }): T;
+  specialLogit(self: T | Scalar, eps?: number | null): T;
+  /** log(Σ exp(self)) over dimensions, without overflow. */
+  specialLogsumexp(self: T | Scalar, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  specialLogsumexp(self: T | Scalar, dim: Size | readonly Size[], keepdim?: boolean): T;
   /** The modified Bessel function of the first kind of order 0. */
   specialModifiedBesselI0(self: T | Scalar): T;
   /** The modified Bessel function of the first kind of order 1. */
@@ -5348,6 +5566,10 @@ export interface Functional<T = TensorValue> {
   specialNdtri(self: T | Scalar): T;
   /** The derivative of order n of digamma. */
   specialPolygamma(n: Size, self: T | Scalar): T;
+  /** The derivative of lgamma. */
+  specialPsi(self: T | Scalar): T;
+  /** The nearest number with so many decimals, ties to even. */
+  specialRound(self: T | Scalar, options?: { decimals?: Size }): T;
   /** exp(x) times the modified Bessel function of the second kind of order 0. */
   specialScaledModifiedBesselK0(x: T | Scalar): T;
   /** exp(x) times the modified Bessel function of the second kind of order 1. */
@@ -5360,12 +5582,21 @@ export interface Functional<T = TensorValue> {
   specialShiftedChebyshevPolynomialV(x: T | Scalar, n: T | Scalar): T;
   /** Chebyshev polynomials of the fourth kind, of degree n at 2x - 1. */
   specialShiftedChebyshevPolynomialW(x: T | Scalar, n: T | Scalar): T;
+  /** sin(πx) / (πx), 1 at 0. */
+  specialSinc(self: T | Scalar): T;
+  /** exp(x) / sum(exp(x)) along a dimension: non-negative numbers that sum to 1. */
+  specialSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
+  specialSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
   /** The spherical Bessel function of order 0, sin(x)/x. */
   specialSphericalBesselJ0(x: T | Scalar): T;
   /** self × log(1 + other), 0 where self is 0. */
   specialXlog1py(self: T | Scalar, other: T | Scalar): T;
   specialXlog1py(self: Scalar, other: T | Scalar): T;
   specialXlog1py(self: T | Scalar, other: Scalar): T;
+  /** self × log(other), 0 where self is 0. */
+  specialXlogy(self: T | Scalar, other: T | Scalar): T;
+  specialXlogy(self: T | Scalar, other: Scalar): T;
+  specialXlogy(self: Scalar, other: T | Scalar): T;
   /** The Hurwitz zeta function Σ (k + other)^-self. */
   specialZeta(self: T | Scalar, other: T | Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
@@ -5496,6 +5727,14 @@ export interface Functional<T = TensorValue> {
   sub_(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   sub_(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
   sub_(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** self - alpha × other, broadcast. */
+  subtract(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  subtract(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  subtract(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** self - alpha × other, broadcast. */
+  subtract_(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  subtract_(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  subtract_(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
   /** The sum of all elements; integers sum up in int64. */
   sum(self: T | Scalar, options?: { dtype?: DType | null }): T;
   sum(self: T | Scalar, dim: Size | readonly Size[] | null, options?: { keepdim?: boolean; dtype?: DType | null }): T;

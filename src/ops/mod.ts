@@ -80,3 +80,5 @@ import "./fft.ts";
 import "./ctc.ts";
 import "./stft.ts";
 import "./program_calls.ts";
+// After all that they name.
+import "./aliases.ts";

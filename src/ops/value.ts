@@ -10,4 +10,6 @@ import type { TensorMethods } from "./functional.ts";
 export interface TensorValue extends TensorMeta, TensorMethods<TensorValue> {
   readonly ndim: number;
   readonly requiresGrad: boolean;
+  /** The number of a tensor of one element; takes data out of a graph. */
+  item(): number;
 }

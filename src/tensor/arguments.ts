@@ -88,6 +88,8 @@ function fit(arg: SchemaArg, v: unknown): Fit {
   if (!Array.isArray(v)) return arg.listLength !== null && arg.type !== "Tensor" ? (fitOne(arg, v) === 0 ? 0 : 1) : 0;
   let best: Fit = 2;
   for (const item of v) {
+    // A number stands for a tensor alone, not in a list of tensors.
+    if (arg.type === "Tensor" && typeof item === "number") return 0;
     const f = item === null || item === undefined ? (arg.optionalElements ? 2 : 0) : fitOne(arg, item);
     if (f === 0) return 0;
     if (f < best) best = f;

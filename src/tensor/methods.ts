@@ -5,14 +5,15 @@
  * {@linkcode installOperators} again after operators were defined later; it only adds.
  */
 import { camelCase } from "../graph/mod.ts";
-import { allOps, findOp, type Functional } from "../ops/mod.ts";
+import { allOps, findOp, type Functional, type NumberResult } from "../ops/mod.ts";
 import { type Callable, callable, isDeviceLike, resolveCall } from "./arguments.ts";
 import { dispatch, dispatchComplete, setCopyOperator, setFunctional } from "./dispatch.ts";
 import { InternalError } from "../core/mod.ts";
 import type { OpResult } from "./mode.ts";
+import { ruleArguments } from "./operands.ts";
 import { Tensor } from "./tensor.ts";
 
-type AnyFunction = (...args: readonly unknown[]) => OpResult;
+type AnyFunction = (...args: readonly unknown[]) => OpResult | NumberResult;
 
 const functions: Record<string, AnyFunction> = {};
 
@@ -32,6 +33,11 @@ function target(name: string): Callable {
   return found;
 }
 
+/** Operators that yield a number say it at once: there is nothing to record or to differentiate. */
+function run({ op, args }: ReturnType<typeof resolveCall>): OpResult | NumberResult {
+  return op.number === undefined ? dispatchComplete(op, args) : op.number(ruleArguments(op, args));
+}
+
 /** Makes every public operator of the table a method and a function. */
 export function installOperators(): void {
   const prototype = Tensor.prototype as unknown as Record<string, unknown>;
@@ -41,20 +47,18 @@ export function installOperators(): void {
     if (functions[name] !== undefined) continue;
     // Rules and decompositions may use internal forms too, so `F` has all; methods are the public ones.
     functions[name] = (...args) => {
-      const call = resolveCall(target(base), base === "to" ? withDeviceNamed(base, args) : args);
-      return dispatchComplete(call.op, call.args);
+      return run(resolveCall(target(base), base === "to" ? withDeviceNamed(base, args) : args));
     };
     const first = op.schema.args[0];
     if (first?.name !== "self" || first.type !== "Tensor" || first.list || Object.hasOwn(prototype, name)) continue;
     Object.defineProperty(prototype, name, {
       configurable: true,
       writable: true,
-      value: function (this: Tensor, ...args: readonly unknown[]): OpResult {
-        const call = resolveCall(
+      value: function (this: Tensor, ...args: readonly unknown[]): OpResult | NumberResult {
+        return run(resolveCall(
           target(base),
           base === "to" ? withDeviceNamed(base, [this, ...args]) : [this, ...args],
-        );
-        return dispatchComplete(call.op, call.args);
+        ));
       },
     });
   }
