@@ -26,6 +26,7 @@ import {
   Tensor,
   tensorOf,
   type ViewOrigin,
+  withoutAutocast,
 } from "../tensor/mod.ts";
 import { AccumulateNode, type Edge, edgeOf, FunctionNode, OpNode, TapeNode } from "./node.ts";
 
@@ -232,8 +233,16 @@ function survey(roots: readonly Edge[], captures: readonly Capture[] | null): {
   return { waits, useful };
 }
 
-/** Walks from `roots`, whose gradients are given, to the leaves, or to the captures. */
+/** Walks from `roots`, whose gradients are given, to the leaves, or to the captures. No autocast region casts what rules compute. */
 export function walkBack(
+  roots: readonly { readonly edge: Edge; readonly grad: Tensor }[],
+  captures: readonly Capture[] | null,
+  options: Required<BackwardOptions>,
+): void {
+  withoutAutocast(() => walk(roots, captures, options));
+}
+
+function walk(
   roots: readonly { readonly edge: Edge; readonly grad: Tensor }[],
   captures: readonly Capture[] | null,
   options: Required<BackwardOptions>,

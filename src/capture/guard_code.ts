@@ -9,7 +9,7 @@
 import { hasGradHooks } from "../autograd/mod.ts";
 import { getDefaultDtype } from "../core/mod.ts";
 import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
-import { isGradEnabled, Tensor } from "../tensor/mod.ts";
+import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
 import { accessorOf } from "./accessors.ts";
 import { lookUpDescriptor } from "./objects.ts";
@@ -68,6 +68,7 @@ interface Helpers {
   readonly hooked: (t: Tensor) => boolean;
   readonly gradEnabled: () => boolean;
   readonly defaultDtype: () => unknown;
+  readonly autocast: () => string;
 }
 
 const HELPERS: Helpers = {
@@ -100,6 +101,7 @@ const HELPERS: Helpers = {
   hooked: hasGradHooks,
   gradEnabled: isGradEnabled,
   defaultDtype: getDefaultDtype,
+  autocast: autocastKey,
 };
 
 const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
@@ -394,6 +396,8 @@ class Emitter {
     this.#fail(`a.length !== ${argumentCount}`, `the function was called with ${argumentCount} arguments`);
     const enabled = isGradEnabled();
     this.#fail(`h.gradEnabled() !== ${enabled}`, `gradients were ${enabled ? "on" : "off"}`);
+    const casts = autocastKey();
+    this.#fail(`h.autocast() !== ${JSON.stringify(casts)}`, `autocast was ${casts === "" ? "off" : `on (${casts})`}`);
     const dtype = getDefaultDtype();
     this.#fail(`h.defaultDtype() !== ${this.#constant(dtype)}`, `the default dtype was ${dtype.name}`);
   }

@@ -6,7 +6,7 @@
  */
 import { config, InternalError, log } from "../core/mod.ts";
 import { graphToText, type Node, rewriteDeadCode, verifyGraph } from "../graph/mod.ts";
-import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode } from "../tensor/mod.ts";
+import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode, withoutAutocast } from "../tensor/mod.ts";
 import { edgeOf, hasGradHooks, type TapeNode } from "../autograd/mod.ts";
 import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
 import type { Subject } from "./accessors.ts";
@@ -156,7 +156,13 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
   });
   const inputSources = inputs.map((i) => i.source as Source);
   refuseWatchers(tracer, maker.tensors);
-  const differentiable = maker.tensors.map((t) => t !== null && t.requiresGrad && !isConsumed(t));
+  const consumed = maker.tensors.map((t) => t !== null && t.requiresGrad && isConsumed(t));
+  const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && consumed[i] !== true);
+  maker.tensors.forEach((t, index) => {
+    if (t === null || consumed[index] !== true) return;
+    const name = edgeOf(t)?.node.name ?? "CompiledBackward";
+    effects.push({ kind: "spent", target: { kind: "result", index }, name });
+  });
   const module: GraphModule = { graph, attributes, recorded: tracer.recorded, differentiable };
   return {
     tracer,
@@ -301,6 +307,7 @@ function shiftEffect(e: Effect, by: number): Effect {
       return { ...e, target, content: shiftSources(e.content, by) };
     case "delete":
     case "requiresGrad":
+    case "spent":
       return { ...e, target };
     default:
       return e satisfies never;
@@ -316,7 +323,8 @@ export function compileTrace(
 ): Entry {
   const { tracer, module, inputs, output, effects } = trace;
   log("graph", () => graphToText(module.graph, { locations: true }));
-  const compiled = backend(module, inputs.map((i) => i.real), context);
+  // The graph has its casts.
+  const compiled = withoutAutocast(() => backend(module, inputs.map((i) => i.real), context));
   const guard = compileGuards({
     roots: tracer.sources.roots,
     shapeGuards: tracer.env.guards,

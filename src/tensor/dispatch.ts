@@ -10,6 +10,7 @@ import type { TensorMeta } from "../graph/mod.ts";
 import type { ComplexForm, Functional, NamedArgs, Operator, TensorSpec } from "../ops/mod.ts";
 import { contiguousStride, sameShape, shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
 import { normalizeNamed } from "./arguments.ts";
+import { autocastArguments, isAutocasting, withoutAutocast } from "./autocast.ts";
 import { eagerBackend } from "./backend.ts";
 import { autogradEngine, isGradEnabled, noGrad } from "./engine.ts";
 import { runHost } from "./host.ts";
@@ -63,6 +64,20 @@ export function dispatchComplete(op: Operator, given: NamedArgs<Tensor>): OpResu
   const args = mode === null
     ? given
     : suspendMode(mode, () => mapTensorArgs(op, given, (t) => mode.wrapInput(t)) as NamedArgs<Tensor>);
+  if (isAutocasting()) {
+    const answer = autocastArguments(op, args, castForAutocast);
+    if (answer.kind === "through") return decompose(op, args);
+    if (answer.kind === "cast") return withoutAutocast(() => dispatchWrapped(op, answer.args, mode));
+  }
+  return dispatchWrapped(op, args, mode);
+}
+
+function castForAutocast(t: Tensor, dtype: DType): Tensor {
+  return withoutAutocast(() => t.to(dtype));
+}
+
+/** The rest of the way, for arguments that are the mode's own. */
+function dispatchWrapped(op: Operator, args: NamedArgs<Tensor>, mode: DispatchMode | null): OpResult {
   const info = opInfo(op);
   const wantsGrad = isGradEnabled() && autogradEngine() !== null && !info.cutsHistory && anyRequiresGrad(op, args);
   if (info.written !== null) return runInPlace(op, args, mode, info.written, wantsGrad);

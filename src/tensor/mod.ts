@@ -4,6 +4,15 @@
  * @module
  */
 export * from "./arguments.ts";
+export {
+  autocast,
+  type AutocastDevice,
+  autocastDtype,
+  autocastKey,
+  type AutocastOptions,
+  isAutocasting,
+  withoutAutocast,
+} from "./autocast.ts";
 export * from "./backend.ts";
 export * from "./create.ts";
 export * from "./cuda.ts";

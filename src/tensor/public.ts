@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { autocast, type AutocastDevice, autocastDtype, type AutocastOptions } from "./autocast.ts";
 export * from "./create.ts";
 export { enableGrad, isGradEnabled, noGrad } from "./engine.ts";
 export type { BackwardOptions, GradFn, GradHook } from "./engine.ts";

@@ -8,7 +8,7 @@
  */
 import { config, emitEvent, getDefaultDtype, isStageEnabled } from "../../core/mod.ts";
 import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../../runtime/mod.ts";
-import { isGradEnabled } from "../../tensor/mod.ts";
+import { autocastKey, isGradEnabled } from "../../tensor/mod.ts";
 import type { BackendContext, CompilerBackend } from "../backends.ts";
 import { hasMarks } from "../dynamic.ts";
 import { isLibraryFunction } from "../library.ts";
@@ -66,6 +66,7 @@ function keyOf(request: TraceRequest, options: CaptureOptions): CacheKey | strin
     request.args.length,
     request.captures !== null,
     isGradEnabled(),
+    autocastKey(),
     getDefaultDtype().name,
   ]);
   return cacheKey("capture", content, { format: `${FORMAT}`, library: version, runtime: runtimeName() });
