@@ -3,7 +3,8 @@
  *
  * Enters: a program as it was read. Leaves: a function like `callFlat`, whose kernels are built once and serve all sizes that the program was exported for.
  * Each call checks ranges and conditions as the interpreter does, brings inputs into the layout the kernels expect, and leaves mutated buffers and
- * inputs written. Control flow and operators whose sizes depend on data run node by node instead, which is said in `reason` and as a warning.
+ * inputs written. Control flow is compiled graph by graph. Programs that read numbers out of tensors or have sizes that depend on data run node by node instead, which
+ * is said in `reason` and as a warning.
  * Mirrors `torch.compile(program.module())`.
  */
 // Registers the backends.
