@@ -17,7 +17,6 @@ import {
 } from "../../graph/mod.ts";
 import { GraphRecorder } from "../../aot_autograd/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../../ops/mod.ts";
-import { isSymInt } from "../../symbolic/mod.ts";
 import { dispatchComplete, noGrad, type OpResult, Tensor, withMode } from "../../tensor/mod.ts";
 
 /** Other dtypes than the program was exported in: what to put in the place of what. */
