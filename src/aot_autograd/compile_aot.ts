@@ -19,10 +19,26 @@ import { type Graph, graphToText, verifyGraph } from "../graph/mod.ts";
 import { evaluate, type SymInt } from "../symbolic/mod.ts";
 import { isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
 import type { Origin } from "./functionalize.ts";
-import { functionalProgram, jointProgram, type ResultRecipe, type WriteBack } from "./joint_graph.ts";
+import { type DifferentiableSource, higherJoint, type Order, orderOf } from "./higher_joint.ts";
+import {
+  functionalProgram,
+  type JointProgram,
+  jointProgram,
+  type ResultRecipe,
+  type WriteBack,
+} from "./joint_graph.ts";
 import { partitionJoint } from "./partition.ts";
 import type { KeepWhole } from "./recorder.ts";
-import { announceWrites, assemble, type CompiledProgram, originReader, recordCall, writeBack } from "./runtime.ts";
+import {
+  announceWrites,
+  assemble,
+  type CompiledProgram,
+  type HigherCall,
+  type HigherCalls,
+  originReader,
+  recordCall,
+  writeBack,
+} from "./runtime.ts";
 
 /** A functional graph for a compiler, and what it may do with its inputs. */
 export interface CompileRequest {
@@ -110,9 +126,11 @@ export interface AotOptions {
 export function aotBackend(options: AotOptions): CompilerBackend {
   const { forward, backward = forward, keepWhole = () => () => false, restore, kept } = options;
   const compile: CompilerBackend = (module, exampleInputs, context) => {
+    const flags = exampleInputs.map((t) => t.requiresGrad);
     const requiresGrad = (origin: Origin): boolean =>
-      (origin.kind === "input" ? exampleInputs[origin.index] : module.attributes.get(origin.path))?.requiresGrad ===
-        true;
+      origin.kind === "input"
+        ? flags[origin.index] === true
+        : module.attributes.get(origin.path)?.requiresGrad === true;
     if (!module.differentiable.includes(true)) {
       const restored = restore?.(module, context) ?? null;
       return restored === null
@@ -132,10 +150,14 @@ function keptPrograms(kept: NonNullable<AotOptions["kept"]>): KeptPrograms {
       if (found === null) return null;
       // What is kept has no symbols.
       return "call" in found
-        ? trainingCall(attributes, found, () => noSize, [])
+        ? trainingCall(attributes, found, () => noSize, [], notKept)
         : inferenceCall(attributes, found, () => noSize);
     },
   };
+}
+
+function notKept(): never {
+  throw new TypeError("backward: no graph");
 }
 
 function noSize(): never {
@@ -194,11 +216,33 @@ function compileTraining(
   backwardCompiler: ProgramCompiler,
   context: BackendContext,
 ): CompiledFunction {
-  const joint = jointProgram(module, requiresGrad, () => false);
-  checked(joint.graph, "joint graph");
+  const keeps: KeepWhole = () => false;
+  const joint = jointProgram(module, requiresGrad, keeps);
+  const source: DifferentiableSource = { module, requiresGrad, keeps, classes: joint.classes };
+  const compilers = { forward: forwardCompiler, backward: backwardCompiler, context };
+  return compileJoint(source, joint, [], compilers, exampleInputs);
+}
+
+interface Compilers {
+  readonly forward: ProgramCompiler;
+  readonly backward: ProgramCompiler;
+  readonly context: BackendContext;
+}
+
+/** Cuts a joint graph and compiles both halves. `orders`: the differentiations before; `exampleInputs` where a cache may keep it. */
+function compileJoint(
+  source: DifferentiableSource,
+  joint: JointProgram,
+  orders: readonly Order[],
+  compilers: Compilers,
+  exampleInputs: readonly Tensor[] | null,
+): CompiledFunction {
+  const { context } = compilers;
+  const title = orders.length === 0 ? "" : `order ${orders.length + 1}, `;
+  checked(joint.graph, `${title}joint graph`);
   const parts = partitionJoint(joint);
-  checked(parts.forward, "forward graph");
-  checked(parts.backward, "backward graph");
+  checked(parts.forward, `${title}forward graph`);
+  checked(parts.backward, `${title}backward graph`);
   const { attributes, writes, recipes, forwardResults, differentiable, leaves } = joint;
   const call: TrainingCall = { writes, recipes, forwardResults, differentiable, leaves };
   const attributesOf = (graph: Graph): ReadonlyMap<string, Tensor> => {
@@ -206,8 +250,10 @@ function compileTraining(
     return new Map([...attributes].filter(([path]) => paths.has(path)));
   };
   // Sizes that nobody shows are symbols, which are not kept.
-  const more = parts.sizes.length === 0 ? { training: { module, exampleInputs, call } } : {};
-  const forward = forwardCompiler({
+  const more = parts.sizes.length === 0 && exampleInputs !== null
+    ? { training: { module: source.module, exampleInputs, call } }
+    : {};
+  const forward = compilers.forward({
     graph: parts.forward,
     attributes: attributesOf(parts.forward),
     writes,
@@ -215,7 +261,7 @@ function compileTraining(
     context,
     ...more,
   });
-  const backward = backwardCompiler({
+  const backward = compilers.backward({
     graph: parts.backward,
     attributes: attributesOf(parts.backward),
     writes: [],
@@ -223,7 +269,33 @@ function compileTraining(
     context,
     ...more,
   });
-  return trainingCall(attributes, { call, forward, backward }, sizeReader(parts.forward), parts.sizes);
+  const orderFor = (follows: readonly boolean[]): Order => orderOf(joint, parts.saved, follows);
+  const again = higherCalls(source, orders, orderFor, compilers);
+  // A leaf of which the gradient is all that anybody asks is in neither graph.
+  const all = new Map([...source.module.attributes, ...attributes]);
+  return trainingCall(all, { call, forward, backward }, sizeReader(parts.forward), parts.sizes, again);
+}
+
+/** Gradients that can be differentiated again, compiled when they are first asked for: one form for each set of tangents that the tape follows. */
+function higherCalls(
+  source: DifferentiableSource,
+  orders: readonly Order[],
+  orderFor: (follows: readonly boolean[]) => Order,
+  compilers: Compilers,
+): HigherCalls {
+  const known = new Map<string, HigherCall>();
+  return (follows) => {
+    const key = follows.join();
+    let found = known.get(key);
+    if (found === undefined) {
+      const all = [...orders, orderFor(follows)];
+      const joint = higherJoint(source, all);
+      const { readInputs, readAttributes } = joint;
+      const run = compileJoint(source, joint, all, compilers, null);
+      known.set(key, found = { run, readInputs, readAttributes });
+    }
+    return found;
+  };
 }
 
 /** The captured function over its two halves. */
@@ -232,6 +304,7 @@ function trainingCall(
   { call, forward, backward }: RestoredTraining,
   readSizes: ReturnType<typeof sizeReader>,
   extraSizes: readonly SymInt[],
+  again: HigherCalls,
 ): CompiledFunction {
   const { recipes, forwardResults, differentiable, leaves } = call;
   const read = originReader(attributes);
@@ -240,12 +313,15 @@ function trainingCall(
     const results = noGrad(() => forward(inputs));
     writeBack(call, forward.donated, read, inputs, results);
     const sizes = readSizes(inputs);
-    if (isGradEnabled()) {
+    if (isGradEnabled() && differentiable.length > 0) {
       recordCall(leaves.map((origin) => read(origin, inputs)), {
         compiled: backward,
+        inputs,
+        attributes,
         saved: results.slice(forwardResults) as GraphInput[],
         sizes: extraSizes.map((s) => evaluate(s.expr, sizes)),
         outs: differentiable.map((i) => results[i] as Tensor),
+        again,
       });
     }
     return assemble(recipes, results, read, inputs, sizes);

@@ -6,6 +6,7 @@
  * reads its base anew after a write. Decomposition and the tape happen on the way, because the recorder and dispatch do them.
  * Mirrors `FunctionalTensorWrapper` and `functionalize` of PyTorch.
  */
+import { recordFunction } from "../autograd/mod.ts";
 import { CompileError, config, int64, InternalError, VerifyError } from "../core/mod.ts";
 import {
   type CallNode,
@@ -22,6 +23,7 @@ import {
   dispatchComplete,
   enableGrad,
   functionalForRules,
+  isGradEnabled,
   noGrad,
   type OpResult,
   restride,
@@ -53,6 +55,8 @@ export class Base {
   value: Tensor;
   /** Counts writes. */
   version = 0;
+  /** The tape recorded one of them. */
+  isRecorded = false;
   readonly origin: Origin | null;
 
   constructor(value: Tensor, origin: Origin | null) {
@@ -94,11 +98,14 @@ export class Place {
 
   /** Writes a value that has the shape of this place. */
   write(value: Tensor): void {
-    if (this.steps.slice(0, -1).some((step) => step.op.view?.mayOverlap === true)) {
-      this.base.value = this.#writeByPosition(value);
-      this.base.version++;
-      return;
-    }
+    const isByPosition = this.steps.slice(0, -1).some((step) => step.op.view?.mayOverlap === true);
+    const { base } = this;
+    base.value = withHistoryOf(base.value, isByPosition ? this.#writeByPosition(value) : this.#writeBack(value));
+    base.version++;
+    base.isRecorded ||= isGradEnabled();
+  }
+
+  #writeBack(value: Tensor): Tensor {
     const levels = this.levels();
     let changed = value;
     for (let i = this.steps.length - 1; i >= 0; i--) {
@@ -109,8 +116,7 @@ export class Place {
       const put = tensorOf(view.writeBack(args, changed, functionalForRules()));
       changed = restride(step.op.target, put, preservedStride(levels[i] as Tensor));
     }
-    this.base.value = changed;
-    this.base.version++;
+    return changed;
   }
 
   /**
@@ -128,6 +134,14 @@ export class Place {
     const put = base.reshape([-1]).indexPut([positions.reshape([-1])], value.reshape([-1])).view(base.shape);
     return restride("positions", put, base.stride);
   }
+}
+
+/** What is written while the tape does not record leaves the history as it was: gradients of the new value are those of the old one. */
+function withHistoryOf(before: Tensor, value: Tensor): Tensor {
+  if (isGradEnabled() || !before.requiresGrad) return value;
+  const out = value.detach();
+  recordFunction("UnrecordedWrite", [before], [out], ([g = null]) => [g]);
+  return out;
 }
 
 function withTensor(step: ViewStep, t: Tensor): NamedArgs<Tensor> {
@@ -190,8 +204,10 @@ export class Functionalizer {
       return taped ? enableGrad(() => this.#call(node, args)) : this.#call(node, args);
     });
     const results = noGrad(() => interpreter.run(inputs, attributes));
+    const final = ({ value, isRecorded }: Base): Tensor =>
+      value.requiresGrad && !isRecorded ? noGrad(() => value.detach()) : value;
     const written = bases.flatMap((b) =>
-      b.version > 0 && b.origin !== null ? [{ origin: b.origin, value: b.value }] : []
+      b.version > 0 && b.origin !== null ? [{ origin: b.origin, value: final(b) }] : []
     );
     return { results: results as FunctionalRun["results"], written, primals };
   }

@@ -21,6 +21,7 @@ import { getOp } from "../ops/mod.ts";
 import { contiguousStride } from "../symbolic/mod.ts";
 import { noGrad, type Tensor, withMode } from "../tensor/mod.ts";
 import { Functionalizer, type FunctionalRun, type Origin, Place, type ViewStep } from "./functionalize.ts";
+import { ClassReader, NodeClasses } from "./node_classes.ts";
 import { GraphRecorder, type KeepWhole } from "./recorder.ts";
 
 /** How one captured result is made from the functional graph's results. */
@@ -62,10 +63,13 @@ export interface JointProgram extends FunctionalProgram {
   readonly forwardResults: number;
   /** Inputs and attributes that the call overwrites. */
   readonly overwritten: ReadonlySet<Node>;
+  /** What a node computes, as a number that graphs recorded later share; null for nodes that were made afterwards. */
+  readonly classOf: (node: Node) => number | null;
+  readonly classes: NodeClasses;
 }
 
 /** Collects the functional graph's results. */
-class Results {
+export class Results {
   readonly list: Argument[] = [];
   readonly tensors: (Tensor | null)[] = [];
   readonly #recorder: GraphRecorder;
@@ -152,6 +156,114 @@ export function functionalProgram(module: GraphModule, keeps: KeepWhole): Functi
   return { graph: recorder.graph, attributes: attributesOf(module, recorder), recipes, writes };
 }
 
+/** An input or attribute as a traced tensor. */
+export type Primal = FunctionalRun["primals"][number];
+
+/** Results that a gradient can be asked of, and what it flows to. */
+export interface Differentiable {
+  readonly results: Results;
+  /** Results that have a tangent, each once. */
+  readonly differentiable: readonly number[];
+  readonly leaves: readonly Primal[];
+}
+
+/** A captured graph that was run forward. */
+export interface ForwardRun extends Differentiable {
+  readonly recipes: readonly ResultRecipe[];
+  readonly writes: readonly WriteBack[];
+  readonly overwritten: readonly Primal[];
+}
+
+/** Runs a captured graph on traced tensors, with the tape on. Call it with the recorder in force. */
+export function runForward(
+  module: GraphModule,
+  requiresGrad: (origin: Origin) => boolean,
+  recorder: GraphRecorder,
+): ForwardRun {
+  const run = new Functionalizer(module, recorder, true).run(requiresGrad);
+  const results = new Results(recorder);
+  const recipes = recipesOf(run, module, results);
+  const writes = writesOf(run, results);
+  const differentiable = recipes.flatMap((recipe, i) => {
+    if (module.differentiable[i] !== true) return [];
+    const index = recipe.kind === "result"
+      ? recipe.index
+      : recipe.kind === "alias" && recipe.of.kind === "result"
+      ? recipe.of.index
+      : -1;
+    return index >= 0 && results.tensors[index]?.requiresGrad === true ? [index] : [];
+  }).filter((index, i, all) => all.indexOf(index) === i);
+  return {
+    results,
+    recipes,
+    writes,
+    differentiable,
+    leaves: run.primals.filter((p) => p.tensor.requiresGrad),
+    overwritten: run.primals.filter((p) => run.written.some((w) => w.origin === p.origin)),
+  };
+}
+
+/** What {@linkcode goBack} gives. */
+export interface BackwardRun {
+  readonly tangents: readonly Tensor[];
+  /** One for each leaf; null where none flows. */
+  readonly gradients: readonly (Tensor | null)[];
+}
+
+/**
+ * Records the gradients of what was run. `follows` says for each tangent whether the tape follows it, so that the gradients can be
+ * differentiated again; without it nothing of the backward is taped.
+ */
+export function goBack(
+  recorder: GraphRecorder,
+  { results, differentiable, leaves }: Differentiable,
+  name: string,
+  follows: readonly boolean[] | null = null,
+): BackwardRun {
+  const outs = differentiable.map((i) => results.tensors[i] as Tensor);
+  const tangents = outs.map((t, i) => {
+    const { shape, dtype, device } = t;
+    const first = recorder.graph.calls[0];
+    const meta = { shape, stride: contiguousStride(shape), storageOffset: 0, dtype, device };
+    const make = (): Tensor => recorder.placeholder(`${name}_${i}`, meta, follows?.[i] === true);
+    return first === undefined ? make() : recorder.graph.insertBefore(first, make);
+  });
+  if (outs.length === 0) return { tangents, gradients: leaves.map(() => null) };
+  const options = { gradOutputs: tangents, allowUnused: true, createGraph: follows !== null };
+  const gradients = noGrad(() => gradOf(outs, leaves.map((l) => l.tensor), options));
+  return { tangents, gradients };
+}
+
+/** Ends a joint graph: forward results, then gradients. */
+export function finishJoint(
+  module: GraphModule,
+  recorder: GraphRecorder,
+  forward: ForwardRun,
+  { tangents, gradients }: BackwardRun,
+  classes: NodeClasses = new NodeClasses(),
+): JointProgram {
+  const { results, recipes, writes, differentiable, leaves, overwritten } = forward;
+  const nodes = gradients.map((g): Argument => g === null ? null : recorder.nodeOf(g));
+  recorder.graph.setOutput([...results.list, ...nodes]);
+  // Cleaning changes what calls read; what is kept is known by what was recorded.
+  const reader = new ClassReader(classes);
+  const known = new Map(recorder.graph.nodes.map((node) => [node, reader.of(node)]));
+  clean(recorder.graph);
+  return {
+    graph: recorder.graph,
+    attributes: attributesOf(module, recorder),
+    recipes,
+    writes,
+    differentiable,
+    tangents: tangents.map((t) => recorder.nodeOf(t)),
+    leaves: leaves.map((l) => l.origin),
+    forwardResults: results.list.length,
+    overwritten: new Set(overwritten.map((p) => recorder.nodeOf(p.tensor))),
+    classOf: (node) => known.get(node) ?? null,
+    classes,
+  };
+}
+
 /**
  * The joint graph of a captured graph: forward results, then gradients of all inputs and attributes that require one.
  *
@@ -164,56 +276,7 @@ export function jointProgram(
 ): JointProgram {
   const recorder = new GraphRecorder(keeps);
   return withMode(recorder, () => {
-    const run = new Functionalizer(module, recorder, true).run(requiresGrad);
-    const results = new Results(recorder);
-    const recipes = recipesOf(run, module, results);
-    const writes = writesOf(run, results);
-    const forwardResults = results.list.length;
-    const differentiable = recipes.flatMap((recipe, i) => {
-      if (module.differentiable[i] !== true) return [];
-      const index = recipe.kind === "result"
-        ? recipe.index
-        : recipe.kind === "alias" && recipe.of.kind === "result"
-        ? recipe.of.index
-        : -1;
-      return index >= 0 && results.tensors[index]?.requiresGrad === true ? [index] : [];
-    }).filter((index, i, all) => all.indexOf(index) === i);
-    const outs = differentiable.map((i) => results.tensors[i] as Tensor);
-    const tangents = outs.map((t, i) => {
-      const { shape, dtype, device } = t;
-      const first = recorder.graph.calls[0];
-      const make = (): Tensor =>
-        recorder.placeholder(`tangent_${i}`, {
-          shape,
-          stride: contiguousStride(shape),
-          storageOffset: 0,
-          dtype,
-          device,
-        });
-      return first === undefined ? make() : recorder.graph.insertBefore(first, make);
-    });
-    const leaves = run.primals.filter((p) => p.tensor.requiresGrad);
-    const grads = outs.length === 0
-      ? []
-      : noGrad(() => gradOf(outs, leaves.map((l) => l.tensor), { gradOutputs: tangents, allowUnused: true }));
-    const gradients = leaves.map((_, i): Argument => {
-      const g = grads[i] ?? null;
-      return g === null ? null : recorder.nodeOf(g);
-    });
-    recorder.graph.setOutput([...results.list, ...gradients]);
-    clean(recorder.graph);
-    return {
-      graph: recorder.graph,
-      attributes: attributesOf(module, recorder),
-      recipes,
-      writes,
-      differentiable,
-      tangents: tangents.map((t) => recorder.nodeOf(t)),
-      leaves: leaves.map((l) => l.origin),
-      forwardResults,
-      overwritten: new Set(
-        run.primals.filter((p) => run.written.some((w) => w.origin === p.origin)).map((p) => recorder.nodeOf(p.tensor)),
-      ),
-    };
+    const forward = runForward(module, requiresGrad, recorder);
+    return finishJoint(module, recorder, forward, goBack(recorder, forward, "tangent"));
   });
 }

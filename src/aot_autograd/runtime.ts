@@ -99,43 +99,70 @@ export function assemble(
   });
 }
 
+/** Gradients of a call as a differentiable call of their own. */
+export interface HigherCall {
+  /** Takes what was kept, the inputs of the call, and the tangents. */
+  readonly run: CompiledFunction;
+  /** Inputs, by position, and attributes, by path, whose data it reads. */
+  readonly readInputs: readonly number[];
+  readonly readAttributes: readonly string[];
+}
+
+/** Finds the gradients as a differentiable call; `follows` says for each tangent whether the tape follows it. */
+export type HigherCalls = (follows: readonly boolean[]) => HigherCall;
+
 /** What a differentiable call keeps for its backward. */
 export interface BackwardCall {
   readonly compiled: CompiledProgram;
+  readonly inputs: readonly GraphInput[];
+  readonly attributes: ReadonlyMap<string, Tensor>;
   readonly saved: readonly GraphInput[];
   readonly sizes: readonly number[];
   /** The differentiable results, whose gradients are the tangents. */
   readonly outs: readonly Tensor[];
+  /** For gradients of the gradients. */
+  readonly again: HigherCalls;
 }
 
 /** A tangent in the geometry for which the backward was compiled: contiguous. */
 function tangentFor(out: Tensor, grad: Tensor | null): Tensor {
   if (grad === null) return noGrad(() => zeros(out.shape, { dtype: out.dtype, device: out.device }));
   if (!sameShape(grad.shape, out.shape)) throw new InternalError("a gradient has another shape than its result");
-  return noGrad(() => grad.contiguous());
+  return grad.contiguous();
+}
+
+function refuseWritten(t: Tensor, version: number): void {
+  if (t.version === version) return;
+  throw new TypeError(
+    `backward: a tensor of shape [${
+      t.shape.join(", ")
+    }] that a compiled function kept for its backward was written in place since ` +
+      `(it is at version ${t.version}, expected ${version}); write after backward(), or to a clone()`,
+  );
 }
 
 /** Makes the results of a call one step of the tape. */
 export function recordCall(leaves: readonly Tensor[], call: BackwardCall): void {
-  const tensors = call.saved.filter((s): s is Tensor => s instanceof Tensor);
+  const { inputs, attributes, saved } = call;
+  const tensors = saved.filter((s): s is Tensor => s instanceof Tensor);
   const versions = tensors.map((t) => t.version);
+  const inputVersions = inputs.map((t) => t instanceof Tensor ? t.version : 0);
+  const attributeVersions = new Map([...attributes].map(([path, t]) => [path, t.version]));
   recordFunction("CompiledFunctionBackward", leaves, call.outs, (grads) => {
-    if (isGradEnabled()) {
-      throw new TypeError(
-        "backward: the backward of a compiled function cannot be differentiated itself; put the inner gradient into the compiled function, or run it eagerly",
-      );
-    }
-    tensors.forEach((t, i) => {
-      if (t.version === versions[i]) return;
-      throw new TypeError(
-        `backward: a tensor of shape [${
-          t.shape.join(", ")
-        }] that a compiled function kept for its backward was written in place since ` +
-          `(it is at version ${t.version}, expected ${versions[i]}); write after backward(), or to a clone()`,
-      );
-    });
+    tensors.forEach((t, i) => refuseWritten(t, versions[i] ?? 0));
     const tangents = call.outs.map((out, i) => tangentFor(out, grads[i] ?? null));
-    const results = call.compiled([...call.saved, ...call.sizes, ...tangents]);
+    if (isGradEnabled()) {
+      const higher = call.again(tangents.map((t) => t.requiresGrad));
+      for (const i of higher.readInputs) {
+        const t = inputs[i];
+        if (t instanceof Tensor) refuseWritten(t, inputVersions[i] ?? 0);
+      }
+      for (const path of higher.readAttributes) {
+        refuseWritten(attributes.get(path) as Tensor, attributeVersions.get(path) ?? 0);
+      }
+      return higher.run([...saved, ...inputs, ...tangents]).map((r) => r instanceof Tensor ? r : null);
+    }
+    const results = call.compiled([...saved, ...call.sizes, ...tangents]);
     return results.map((r) => r instanceof Tensor ? r : null);
   });
 }

@@ -151,7 +151,9 @@ const scan: Rule = (op, args, context) => {
   const grads = context.grads as unknown as readonly (Tensor | null)[];
   const kept = outs.length - op.savedCarries;
   const carried = init.map((_, i) => i).filter((i) => carries(init[i] as Tensor));
-  const given = outs.map((_, i) => i).filter((i) => i >= init.length && i < kept && carries(outs[i] as Tensor));
+  // The carries that were kept are results as well: a gradient of this gradient comes back through them.
+  const isAsked = (i: number): boolean => i < kept || (grads[i] ?? null) !== null;
+  const given = outs.map((_, i) => i).filter((i) => i >= init.length && isAsked(i) && carries(outs[i] as Tensor));
   const wantsX = xs.map(needs);
   const wantsMore = additional.map(needs);
   const sums = additional.filter((_, i) => wantsMore[i]);

@@ -9,11 +9,11 @@ import { forEachNode, type Graph } from "../graph.ts";
 import { type Argument, type CallNode, isNode, isTensorMeta, type Node } from "../node.ts";
 import { hasEffects, isMutating } from "./effects.ts";
 
-/** The text under which equal arguments meet. Floats keep the sign of zero; numbers of different kinds stay apart. */
-function keyOf(argument: Argument): string {
+/** The text under which equal arguments meet; `keyOfNode` gives equal numbers to nodes that compute the same. Floats keep the sign of zero; numbers of different kinds stay apart. */
+export function argumentKey(argument: Argument, keyOfNode: (node: Node) => number): string {
   if (argument === null) return "n";
-  if (Array.isArray(argument)) return `[${argument.map((a: Argument) => keyOf(a)).join(",")}]`;
-  if (isNode(argument)) return `%${argument.id}`;
+  if (Array.isArray(argument)) return `[${argument.map((a: Argument) => argumentKey(a, keyOfNode)).join(",")}]`;
+  if (isNode(argument)) return `%${keyOfNode(argument)}`;
   if (typeof argument === "number") return Object.is(argument, -0) ? "-0" : `${argument}`;
   if (typeof argument === "bigint") return `${argument}n`;
   if (typeof argument === "boolean") return argument ? "t" : "f";
@@ -70,12 +70,16 @@ export function rewriteCommonSubexpressions(graph: Graph): number {
   return gone.length;
 }
 
+function idOf(node: Node): number {
+  return node.id;
+}
+
 function callKey(node: CallNode): string {
   // An operator may be asked for another dtype than its arguments show only through arguments, so these are enough.
   const dtype = isTensorMeta(node.value) ? node.value.dtype.short : "";
   // What graphs compute is not compared.
   const own = isControl(node.target) ? `#${node.id}` : "";
-  return `${node.target.schema.target}${own}${dtype}(${node.args.map(keyOf).join(",")})`;
+  return `${node.target.schema.target}${own}${dtype}(${node.args.map((a) => argumentKey(a, idOf)).join(",")})`;
 }
 
 function isReadingAny(node: CallNode, written: ReadonlySet<Node>): boolean {
