@@ -4,11 +4,11 @@
 // fragments of the first. Tiles of keys and values are copied one step ahead. Rows have 8 elements more than they need, for banks.
 
 #ifndef TSR_EMULATED
-TSR float tsr_fast_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+TSR float tsr_power2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 TSR unsigned tsr_pack(float a, float b, f16*) { return tsr_pack_f16(a, b); }
 TSR unsigned tsr_pack(float a, float b, bf16*) { return tsr_pack_bf16(a, b); }
 #else
-TSR float tsr_fast_exp2(float x) { return exp2f(x); }
+TSR float tsr_power2(float x) { return exp2f(x); }
 TSR unsigned tsr_pack(float a, float b, f16*) { return tsr_to_f16(a).x | (unsigned)tsr_to_f16(b).x << 16; }
 TSR unsigned tsr_pack(float a, float b, bf16*) { return tsr_to_bf16(a).x | (unsigned)tsr_to_bf16(b).x << 16; }
 #endif
@@ -167,13 +167,13 @@ TSR void tsr_attention(unsigned char* room, const T* q, const T* k, const T* v, 
         most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
         most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
         const float base = most == -__builtin_inff() ? 0.f : most * unit;
-        const float factor = tsr_fast_exp2(top[i][h] * unit - base);
+        const float factor = tsr_power2(top[i][h] * unit - base);
         float total = 0;
         top[i][h] = most;
 #pragma unroll
         for (int j = 0; j < BN / 8; j++) {
 #pragma unroll
-          for (int u = 2 * h; u < 2 * h + 2; u++) total += s[i][j][u] = tsr_fast_exp2(s[i][j][u] * unit - base);
+          for (int u = 2 * h; u < 2 * h + 2; u++) total += s[i][j][u] = tsr_power2(s[i][j][u] * unit - base);
         }
         sum[i][h] = sum[i][h] * factor + total;
 #pragma unroll
