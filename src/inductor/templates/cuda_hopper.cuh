@@ -1,6 +1,7 @@
 // Hopper: barriers in shared memory, the copy engine (TMA), tensor cores by warpgroups (wgmma).
 
 struct alignas(64) tsr_map { char bytes[128]; };
+#ifndef TSR_EMULATED
 TSR unsigned tsr_smem(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
 TSR void tsr_barrier_init(unsigned barrier, int count) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(barrier), "r"(count) : "memory"); }
 TSR void tsr_barrier_visible() { asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory"); }
@@ -32,6 +33,7 @@ TSR void tsr_wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::
 template <int N> TSR void tsr_wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(N) : "memory"); }
 template <int N> TSR void tsr_more_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(N)); }
 template <int N> TSR void tsr_fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(N)); }
+#endif
 // A matrix in shared memory with rows of 128 bytes, swizzled: `lead` bytes between pieces of 64 along the rows' axis, where the tile lies along them.
 TSR unsigned long tsr_matrix(unsigned at, int lead, int stride) {
   return (unsigned long)((at & 0x3ffff) >> 4) | (unsigned long)((lead & 0x3ffff) >> 4) << 16 |

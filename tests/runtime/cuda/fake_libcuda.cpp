@@ -358,6 +358,11 @@ API CUresult cuTensorMapEncodeTiled(CUtensorMap* out, CUtensorMapDataType type, 
   uint64_t* w = (uint64_t*)out;
   w[0] = type; w[1] = rank; w[2] = (uint64_t)address; w[3] = dims[0]; w[4] = dims[rank - 1]; w[5] = strides[rank - 2];
   w[6] = box[0]; w[7] = box[rank - 1]; w[8] = steps[0]; w[9] = interleave; w[10] = swizzle; w[11] = l2; w[12] = fill;
+  // Everything, for kernels that run on the processor (`emulate_hopper.h`): type, rank, address, swizzle, sizes, strides, box.
+  int64_t* whole = new int64_t[19]();
+  whole[0] = type; whole[1] = rank; whole[2] = (int64_t)address; whole[3] = swizzle;
+  for (unsigned d = 0; d < rank; d++) { whole[4 + d] = dims[d]; whole[14 + d] = box[d]; if (d > 0) whole[9 + d] = strides[d - 1]; }
+  w[13] = (uint64_t)whole;
   return OK;
 }
 API CUresult cuTensorMapEncodeIm2col(CUtensorMap* out, CUtensorMapDataType type, cuuint32_t rank, void* address, const cuuint64_t* dims, const cuuint64_t* strides, const int* lower, const int* upper, cuuint32_t channels, cuuint32_t pixels, const cuuint32_t* steps, CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle, CUtensorMapL2promotion l2, CUtensorMapFloatOOBfill fill) {

@@ -28,6 +28,12 @@
 
 struct uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+static inline float2 make_float2(float x, float y) { return {x, y}; }
+static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+#define __ldcg(p) (*(p))
+#define __stcg(p, v) (*(p) = (v))
 struct dim3 { unsigned x, y, z; };
 static dim3 threadIdx, blockIdx, blockDim, gridDim;
 static unsigned char* tsr_dynamic_shared;
@@ -92,7 +98,9 @@ static void tsr_prepare(tsr_fiber& f) {
   f.state = TSR_RUNS;
   f.exchange = 0;
 }
+static void tsr_reset_block();
 static void tsr_run_block(int threads) {
+  tsr_reset_block();
   for (int i = 0; i < threads; i++) tsr_prepare(tsr_fibers[i]);
   for (int done = 0; done < threads;) {
     bool ran = false;
@@ -164,8 +172,10 @@ static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims
 // The same with arguments in words of 8 bytes, as TypeScript has them.
 template <typename... A>
 static void tsr_launch_words(void (*kernel)(A...), long long* words, const unsigned* dims) {
+  // What is larger than a word is where its word says.
+  const bool isLarge[] = {(sizeof(A) > 8)..., false};
   void* values[sizeof...(A) + 1];
-  for (size_t i = 0; i < sizeof...(A); i++) values[i] = words + i;
+  for (size_t i = 0; i < sizeof...(A); i++) values[i] = isLarge[i] ? (void*)words[i] : words + i;
   tsr_launch(kernel, values, dims);
 }
 template <typename... A>
@@ -292,3 +302,4 @@ static inline void tsr_copy16(void* to, const void* from, bool there) {
 }
 static inline void tsr_copy_commit() {}
 template <int N> static void tsr_copy_wait() {}
+#include "emulate_hopper.h"

@@ -1,0 +1,158 @@
+// Hopper's own instructions on a processor: barriers in shared memory, the copy engine, products of warpgroups, signals between warps.
+//
+// Addresses in shared memory are offsets from `tsr_dynamic_shared`, plus one alignment so that none is 0. Copies and products are done when they are
+// issued, which is one of the orders that the device may choose; a thread that waits lets the others run. A wait that never ends stops the process.
+#include <map>
+
+struct tsr_map;
+static const unsigned TSR_SHARED_BASE = 4096;
+static inline unsigned tsr_smem(const void* p) { return (unsigned)((const unsigned char*)p - tsr_dynamic_shared) + TSR_SHARED_BASE; }
+static inline unsigned char* tsr_at(unsigned address) { return tsr_dynamic_shared + (address - TSR_SHARED_BASE); }
+
+// ---- barriers ----
+struct tsr_emulated_barrier { int count, pending, bytes; unsigned phase; };
+static std::map<unsigned, tsr_emulated_barrier> tsr_barriers;
+static long tsr_waits;
+static void tsr_wait_turn() {
+  if (++tsr_waits > 40000000) {
+    fprintf(stderr, "emulated CUDA: a barrier in shared memory is waited for forever (thread %d)\n", (int)(tsr_now - tsr_fibers));
+    abort();
+  }
+  tsr_pause(TSR_RUNS);
+}
+static void tsr_barrier_check(tsr_emulated_barrier& b) {
+  if (b.pending != 0 || b.bytes != 0) return;
+  b.phase++;
+  b.pending = b.count;
+  tsr_waits = 0;
+}
+static inline void tsr_barrier_init(unsigned barrier, int count) { tsr_barriers[barrier] = {count, count, 0, 0}; }
+static inline void tsr_barrier_visible() {}
+static inline void tsr_barrier_arrive(unsigned barrier) {
+  tsr_emulated_barrier& b = tsr_barriers.at(barrier);
+  if (--b.pending < 0) { fprintf(stderr, "emulated CUDA: too many arrive at a barrier\n"); abort(); }
+  tsr_barrier_check(b);
+}
+static inline void tsr_barrier_expect(unsigned barrier, int bytes) {
+  tsr_barriers.at(barrier).bytes += bytes;
+  tsr_barrier_arrive(barrier);
+}
+static inline void tsr_barrier_wait(unsigned barrier, int parity) {
+  while ((tsr_barriers.at(barrier).phase & 1) == (unsigned)parity) tsr_wait_turn();
+}
+static inline void tsr_map_ready(const tsr_map*) {}
+template <int N> static inline void tsr_more_registers() {}
+template <int N> static inline void tsr_fewer_registers() {}
+
+// ---- named barriers: one count for those who wait and those who go on ----
+struct tsr_emulated_signal { int arrived; unsigned turn; };
+static tsr_emulated_signal tsr_signals[16];
+static void tsr_signal_arrive(int id, int threads) {
+  if (++tsr_signals[id].arrived < threads) return;
+  tsr_signals[id].arrived = 0;
+  tsr_signals[id].turn++;
+  tsr_waits = 0;
+}
+static inline void tsr_signal_send(int id, int threads) { tsr_signal_arrive(id, threads); }
+static inline void tsr_signal_wait(int id, int threads) {
+  const unsigned turn = tsr_signals[id].turn;
+  tsr_signal_arrive(id, threads);
+  while (tsr_signals[id].turn == turn) tsr_wait_turn();
+}
+
+static void tsr_reset_block() {
+  tsr_barriers.clear();
+  memset(tsr_signals, 0, sizeof tsr_signals);
+  tsr_waits = 0;
+}
+
+// ---- the copy engine ----
+static void tsr_copy_box(unsigned to, const tsr_map* map, unsigned barrier, const int* at) {
+  const int64_t* const whole = (const int64_t*)((const uint64_t*)map)[13];
+  static const int sizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4};
+  const int bytes = sizes[whole[0]], rank = (int)whole[1];
+  const int64_t *dims = whole + 4, *strides = whole + 9, *box = whole + 14;
+  int64_t total = 1;
+  for (int d = 0; d < rank; d++) total *= box[d];
+  for (int64_t i = 0; i < total; i++) {
+    int64_t rest = i, from = whole[2];
+    bool there = true;
+    for (int d = 0; d < rank; d++) {
+      const int64_t x = at[d] + rest % box[d];
+      rest /= box[d];
+      there = there && x >= 0 && x < dims[d];
+      from += x * (d == 0 ? bytes : strides[d]);
+    }
+    unsigned address = to + (unsigned)(i * bytes);
+    if (whole[3] == 3) address ^= (address >> 7 & 7) << 4;
+    if (there) memcpy(tsr_at(address), (const void*)from, bytes);
+    else memset(tsr_at(address), 0, bytes);
+  }
+  tsr_emulated_barrier& b = tsr_barriers.at(barrier);
+  b.bytes -= (int)(total * bytes);
+  tsr_barrier_check(b);
+}
+template <typename... C>
+static void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, C... at) {
+  const int places[] = {at...};
+  tsr_copy_box(to, map, barrier, places);
+}
+static inline void tsr_gather16(unsigned to, const void* from, bool there) {
+  if (there) memcpy(tsr_at(to), from, 16);
+  else memset(tsr_at(to), 0, 16);
+}
+static inline void tsr_gather_arrive(unsigned barrier) { tsr_barrier_arrive(barrier); }
+static inline void tsr_gathered() {}
+
+// ---- products of warpgroups ----
+static inline void tsr_wgmma_begin() {}
+static inline void tsr_wgmma_commit() {}
+template <int N> static inline void tsr_wgmma_wait() {}
+// An element of a swizzled matrix in shared memory: `x` along its rows, `k` along the sum; TURNED where it lies along rows.
+template <typename T, int TURNED>
+static float tsr_operand(unsigned long matrix, int x, int k) {
+  const unsigned start = (matrix & 0x3fff) << 4, lead = (matrix >> 16 & 0x3fff) << 4, stride = (matrix >> 32 & 0x3fff) << 4;
+  unsigned address = TURNED ? start + x / 64 * lead + k / 8 * stride + k % 8 * 128 + x % 64 * 2 : start + x / 8 * stride + x % 8 * 128 + k * 2;
+  address ^= (address >> 7 & 7) << 4;
+  unsigned short half;
+  memcpy(&half, tsr_at(address), 2);
+  return tsr_half_of<T>(half, 0);
+}
+template <typename T, int TB, int R>
+static void tsr_products(float (&d)[R], const float (&a)[2][16], unsigned long b, int keep) {
+  const int lane = tsr_lane();
+  for (int j = 0; j < R / 4; j++) {
+    for (int u = 0; u < 2; u++) {
+      float column[16];
+      for (int k = 0; k < 16; k++) column[k] = tsr_operand<T, TB>(b, j * 8 + (lane & 3) * 2 + u, k);
+      for (int h = 0; h < 2; h++) {
+        float& x = d[j * 4 + h * 2 + u];
+        if (!keep) x = 0;
+        for (int k = 0; k < 16; k++) x += a[h][k] * column[k];
+      }
+    }
+  }
+}
+template <int TA, int TB, int R, typename T>
+static void tsr_wgmma_ss(float (&d)[R], unsigned long a, unsigned long b, int keep, T*) {
+  float rows[2][16];
+  const int first = (tsr_thread() & 127) / 32 * 16 + (tsr_lane() >> 2);
+  for (int h = 0; h < 2; h++) {
+    for (int k = 0; k < 16; k++) rows[h][k] = tsr_operand<T, TA>(a, first + h * 8, k);
+  }
+  tsr_products<T, TB>(d, rows, b, keep);
+}
+struct tsr_fragment { unsigned x[4]; };
+template <int TB, int R, typename T>
+static void tsr_wgmma_rs(float (&d)[R], const unsigned (&a)[4], unsigned long b, int keep, T*) {
+  const tsr_fragment own = {{a[0], a[1], a[2], a[3]}};
+  tsr_slot* const slots = tsr_exchange(own);
+  float rows[2][16];
+  for (int h = 0; h < 2; h++) {
+    for (int k = 0; k < 16; k++) {
+      const tsr_fragment f = tsr_from<tsr_fragment>(slots, (tsr_lane() & ~3) + (k & 7) / 2);
+      rows[h][k] = tsr_half_of<T>(f.x[h + (k >> 3) * 2], k & 1);
+    }
+  }
+  tsr_products<T, TB>(d, rows, b, keep);
+}
