@@ -5,6 +5,7 @@
  * the aliases of `native_functions.yaml`.
  */
 import { InternalError } from "../core/mod.ts";
+import { elementwiseStride } from "./layout.ts";
 import { defineAlias, defineOp, findOp, type Operator } from "./define.ts";
 
 function base(target: string): Operator {
@@ -74,7 +75,7 @@ for (const [name, overload, target] of ALIASES) defineAlias(base(target), name, 
 defineOp({
   schema: "aten::special_round(Tensor self, *, int decimals=0) -> Tensor",
   doc: "The nearest number with so many decimals, ties to even.",
-  meta: ({ self }) => ({ shape: self.shape, dtype: self.dtype, stride: self.stride }),
+  meta: ({ self }) => ({ shape: self.shape, dtype: self.dtype, stride: elementwiseStride(self.shape, [self]) }),
   decompose: ({ self, decimals }, F) => F.round(self, { decimals }),
   samples: (g) => g.dtype.isFloat ? [{ args: { self: g.tensor([5]), decimals: 1 }, differentiate: false }] : [],
 });

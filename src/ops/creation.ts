@@ -8,20 +8,23 @@ import { cpu, type Device, type DType, float32, float64, getDefaultDtype, int64 
 import type { Scalar, TensorMeta } from "../graph/mod.ts";
 import { type LoopNode, ops, pointwise } from "../loops/mod.ts";
 import { add, constant, exprOf, isSymInt, mul, shapeToText, type Size, sub } from "../symbolic/mod.ts";
-import { sizeCeilDiv, sizeLt, sizeSub } from "../symbolic/mod.ts";
+import { sizeCeilDiv, sizeLt, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import { formatStride } from "./layout.ts";
 import type { SampleGenerator } from "./samples.ts";
 import { scalarDtype, scalarNumber, scalarValue } from "./scalars.ts";
 
-const OPTIONS = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None";
+/** The arguments that every operator has that makes a tensor from nothing. */
+export const OPTIONS = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None";
 
-interface Options {
+/** Dtype and device that were asked for. */
+export interface TensorOptions {
   readonly dtype: DType | null;
   readonly device: Device | null;
 }
 
-function fresh(where: string, size: readonly Size[], options: Options, dtype: DType): TensorSpec {
+/** A new contiguous tensor. @throws {RangeError} on a negative size. */
+export function fresh(where: string, size: readonly Size[], options: TensorOptions, dtype: DType): TensorSpec {
   for (const s of size) {
     if (sizeLt(s, 0)) throw new RangeError(`${where}: a size cannot be negative, got ${shapeToText(size)}`);
   }
@@ -81,7 +84,7 @@ defineOp({
   samples: (g) => [{ args: { size: [2, 3], stride: [1, 2], dtype: g.dtype } }],
 });
 
-function likeSpec(where: string, self: MetaInput, options: Options, memoryFormat: string | null): TensorSpec {
+function likeSpec(where: string, self: MetaInput, options: TensorOptions, memoryFormat: string | null): TensorSpec {
   return {
     shape: self.shape,
     dtype: options.dtype ?? self.dtype,
@@ -169,7 +172,7 @@ function rangeLength(start: Scalar, end: Scalar, step: Scalar): Size {
   return Math.ceil(span);
 }
 
-function rangeSpec(start: Scalar, end: Scalar, step: Scalar, options: Options): TensorSpec {
+function rangeSpec(start: Scalar, end: Scalar, step: Scalar, options: TensorOptions): TensorSpec {
   const dtype = [start, end, step].every(isInteger) ? int64 : getDefaultDtype();
   return fresh("arange", [rangeLength(start, end, step)], options, dtype);
 }
@@ -210,29 +213,6 @@ defineOp({
     { args: { start: 0, end: 10, step: 3, dtype: g.dtype } },
     { name: "down", args: { start: 5, end: 0, step: -2 } },
     { name: "fraction", args: { start: 0, end: 1, step: 0.25 } },
-  ],
-});
-
-defineOp({
-  schema: `aten::linspace(Scalar start, Scalar end, int steps, *, ${OPTIONS}) -> Tensor`,
-  doc: "steps numbers from start to end (inclusive), equally spaced.",
-  meta: ({ steps, dtype, device }) => fresh("linspace", [steps], { dtype, device }, getDefaultDtype()),
-  loop: ({ start, end, steps }, out) => {
-    const compute = out.dtype.isFloat && out.dtype !== float64 ? float32 : float64;
-    const count = Number(steps);
-    const by = count > 1 ? (scalarNumber(end) - scalarNumber(start)) / (count - 1) : 0;
-    // Counting from the nearer end makes both ends exact.
-    return pointwise(out.shape, ([i = constant(0)]) => {
-      const from = ops.add(ops.mul(ops.cast(ops.index(i), compute), by), scalarNumber(start));
-      const back = ops.cast(ops.index(sub(count - 1, i)), compute);
-      const to = ops.sub(scalarNumber(end), ops.mul(back, by));
-      return ops.cast(ops.where(ops.lt(ops.index(i), Math.floor(count / 2)), from, count === 1 ? from : to), out.dtype);
-    });
-  },
-  samples: (g) => [
-    { args: { start: 0, end: 1, steps: 5, dtype: g.dtype.isFloat ? g.dtype : null } },
-    { name: "one", args: { start: 2, end: 9, steps: 1 } },
-    { name: "down", args: { start: 3, end: -3, steps: 4 } },
   ],
 });
 
@@ -297,4 +277,125 @@ defineOp({
       return ops.cast(ops.eq(self.load(index.slice(0, -1)), ops.index(last)), int64);
     }),
   samples: (g) => [{ args: { self: g.indices([2, 3], 4), numClasses: 5 } }],
+});
+
+/** How the indices of a triangle divide into rows of growing length and full rows; both triangles, numbers of elements. */
+interface Triangle {
+  /** Elements in rows that differ in length, and the length of the first of them. */
+  readonly slanted: number;
+  readonly first: number;
+  /** Elements in rows of full length. */
+  readonly full: number;
+}
+
+function lowerTriangle(rows: number, columns: number, offset: number): Triangle {
+  if (rows === 0 || columns === 0) return { slanted: 0, first: 0, full: 0 };
+  const first = offset > 0 ? Math.min(columns, 1 + offset) : rows + offset > 0 ? 1 : 0;
+  const last = Math.max(0, Math.min(columns, rows + offset));
+  const touched = Math.max(0, Math.min(rows, rows + offset));
+  const count = last - first + 1;
+  return { slanted: ((first + last) * count) / 2, first, full: Math.max(0, (touched - count) * columns) };
+}
+
+function upperTriangle(rows: number, columns: number, offset: number): Triangle {
+  if (rows === 0 || columns === 0) return { slanted: 0, first: 0, full: 0 };
+  const below = lowerTriangle(rows, columns, offset - 1);
+  const full = Math.max(0, Math.min(rows, -offset) * columns);
+  return {
+    slanted: rows * columns - below.slanted - below.full - full,
+    first: offset > 0 ? Math.max(0, columns - offset) : columns,
+    full,
+  };
+}
+
+for (const lower of [true, false]) {
+  const name = lower ? "tril_indices" : "triu_indices";
+  const parts = (row: Size, col: Size, offset: Size): Triangle =>
+    (lower ? lowerTriangle : upperTriangle)(Number(row), Number(col), Number(offset));
+  defineOp({
+    schema:
+      `aten::${name}(int row, int col, int offset=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` as "aten::tril_indices(int row, int col, int offset=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
+    doc: `Rows and columns, [2, n], of the ${lower ? "lower" : "upper"} triangle of a matrix.`,
+    meta: ({ row, col, offset, dtype, device }) => {
+      for (const [argument, n] of Object.entries({ row, col })) {
+        if (sizeLt(n, 0)) throw new RangeError(`${name}: ${argument} must not be negative, got ${n}`);
+      }
+      const { slanted, full } = parts(row, col, offset);
+      return fresh(name, [2, slanted + full], { dtype, device }, int64);
+    },
+    decompose: ({ row, col, offset, dtype, device }, F) => {
+      const { slanted, first, full } = parts(row, col, offset);
+      const width = Number(col), shift = Number(offset);
+      // The k-th element of rows that grow (or shrink) by 1 solves a quadratic equation.
+      const x = F.arange(slanted, { dtype: float64, device });
+      const b = lower ? first - 0.5 : -0.5 - first;
+      const root = lower ? x.mul(2).add(b * b).sqrt() : x.mul(-2).add(b * b).sqrt().neg();
+      const r = root.sub(b).floor();
+      const c = (lower ? r.add(2 * first - 1) : r.neg().add(2 * first - 1)).mul(r).mul(-0.5).add(x).floor();
+      const rest = F.arange(full, { device });
+      const wide = Math.max(width, 1);
+      const fullRow = rest.floorDivide(wide), fullColumn = rest.remainder(wide);
+      const halves = lower
+        ? [
+          F.cat([r.add(Math.max(0, -shift)).to(int64), fullRow.add(Number(row) - Math.floor(full / wide))]),
+          F.cat([c.to(int64), fullColumn]),
+        ]
+        : [
+          F.cat([fullRow, r.add(Math.floor(full / wide)).to(int64)]),
+          F.cat([fullColumn, c.add(Math.max(0, shift)).to(int64)]),
+        ];
+      const out = F.stack(halves);
+      return dtype === null || dtype === int64 ? out : out.to(dtype);
+    },
+    samples: () => [
+      { args: { row: 3, col: 4 } },
+      { name: "below", args: { row: 4, col: 3, offset: -1 } },
+      { name: "above", args: { row: 3, col: 5, offset: 2 } },
+      { name: "empty", args: { row: 0, col: 5 } },
+    ],
+  });
+}
+
+/** Strides of a tensor whose dimensions lie in memory in the given order, outermost first. */
+function permutedStride(size: readonly Size[], layout: readonly Size[]): Size[] {
+  const order = layout.map(Number);
+  const isPermutation = order.length === size.length &&
+    [...order].sort((a, b) => a - b).every((d, i) => d === i);
+  if (!isPermutation) {
+    throw new RangeError(
+      `empty_permuted: physical_layout [${order.join(", ")}] is no order of the ${size.length} dimensions of ${
+        shapeToText(size)
+      }`,
+    );
+  }
+  const stride: Size[] = new Array(size.length).fill(1);
+  let step: Size = 1;
+  for (const d of order.toReversed()) {
+    stride[d] = step;
+    step = sizeMul(step, size[d] ?? 1);
+  }
+  return stride;
+}
+
+defineOp({
+  schema: `aten::empty_permuted(SymInt[] size, int[] physical_layout, *, ${OPTIONS}) -> Tensor`,
+  doc: "A new tensor whose dimensions lie in memory in the given order; its elements are 0.",
+  meta: ({ size, physicalLayout, dtype, device }) => ({
+    ...fresh("empty_permuted", size, { dtype, device }, getDefaultDtype()),
+    stride: permutedStride(size, physicalLayout),
+  }),
+  loop: (_, out) => constantLoop(0, out),
+  samples: (g) => [{ args: { size: [2, 3, 4], physicalLayout: [0, 2, 1], dtype: g.dtype } }],
+});
+
+defineOp({
+  schema: `aten::new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, *, ${OPTIONS}) -> Tensor`,
+  doc: "A new tensor with the given strides, in the dtype and on the device of self; its elements are 0.",
+  meta: ({ self, size, stride, dtype, device }) => ({
+    ...fresh("new_empty_strided", size, { dtype: dtype ?? self.dtype, device: device ?? self.device }, self.dtype),
+    stride,
+  }),
+  loop: (_, out) => constantLoop(0, out),
+  vjp: () => ({ self: () => null }),
+  samples: (g) => [{ args: { self: g.tensor([2]), size: [2, 3], stride: [1, 2] }, differentiate: false }],
 });

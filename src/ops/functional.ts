@@ -809,6 +809,8 @@ export interface TensorMethods<T> {
   gelu(options?: { approximate?: string }): T;
   /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
   gelu_(options?: { approximate?: string }): T;
+  /** R in the upper triangle, the reflections that make Q below it, and their scales. */
+  geqrf(): [T, T];
   /** The outer product of two vectors. */
   ger(vec2: T | Scalar): T;
   /** The first half along dim, gated by the sigmoid of the second half. */
@@ -1056,6 +1058,10 @@ export interface TensorMethods<T> {
   /** Eigenvalues of symmetric matrices, ascending. */
   linalgEigvalsh(options?: { UPLO?: string }): T;
   linalgEigvalsh(UPLO?: string): T;
+  /** A = P L D Lᵀ Pᵀ of symmetric matrices, of which the lower half is read. Raises where D is singular. */
+  linalgLdlFactor(options?: { hermitian?: boolean }): [T, T];
+  /** A = P L D Lᵀ Pᵀ of symmetric matrices, of which the lower half is read; D has blocks of 1 or 2. Pivots as LAPACK writes them. */
+  linalgLdlFactorEx(options?: { hermitian?: boolean; checkErrors?: boolean }): [T, T, T];
   /** The X of least norm that makes |self X - b| least, the squared distances, ranks, and singular values. */
   linalgLstsq(b: T | Scalar, options?: { rcond?: number | null; driver?: string | null }): [T, T, T, T];
   linalgLstsq(b: T | Scalar, rcond?: number | null, options?: { driver?: string | null }): [T, T, T, T];
@@ -1101,6 +1107,12 @@ export interface TensorMethods<T> {
   linalgPinv(options?: { atol?: T | Scalar | null; rtol?: T | Scalar | null; hermitian?: boolean }): T;
   /** X with self X = B (or, not left, X self = B) for triangular self. */
   linalgSolveTriangular(B: T | Scalar, options: { upper: boolean; left?: boolean; unitriangular?: boolean }): T;
+  /** The inverse of self as a map from its last dimensions to its first ind ones. */
+  linalgTensorinv(options?: { ind?: Size }): T;
+  linalgTensorinv(ind?: Size): T;
+  /** X with tensordot(self, X) = other; dims of self are moved to its end first. */
+  linalgTensorsolve(other: T | Scalar, options?: { dims?: readonly Size[] | null }): T;
+  linalgTensorsolve(other: T | Scalar, dims?: readonly Size[] | null): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   linalgVectorNorm(
     options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
@@ -1421,6 +1433,12 @@ export interface TensorMethods<T> {
     size: readonly Size[],
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** A new tensor with the given strides, in the dtype and on the device of self; its elements are 0. */
+  newEmptyStrided(
+    size: readonly Size[],
+    stride: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** fillValue in the given size, in the dtype and on the device of self. */
   newFull(
     size: readonly Size[],
@@ -1486,6 +1504,9 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** Q C, Qᵀ C, C Q or C Qᵀ, where self and input2 are the reflections and scales of Q and input3 is C. */
+  ormqr(input2: T | Scalar, input3: T | Scalar, options?: { left?: boolean; transpose?: boolean }): T;
+  ormqr(input2: T | Scalar, input3: T | Scalar, left?: boolean, transpose?: boolean): T;
   /** The outer product of two vectors. */
   outer(vec2: T | Scalar): T;
   /** self padded by mode: "constant" (with value), "reflect", "replicate" or "circular". */
@@ -2866,6 +2887,16 @@ export interface Functional<T = TensorValue> {
   baddbmm(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm_(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  /** The bartlett window of so many elements; periodic ones (the default) repeat without a seam. */
+  bartlettWindow(
+    windowLength: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  bartlettWindow(
+    windowLength: Size,
+    periodic: boolean,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** Normalises each channel over the batch, or by running statistics; updates these when training. */
   batchNorm(
     input: T | Scalar,
@@ -2953,6 +2984,16 @@ export interface Functional<T = TensorValue> {
   /** Bits that are set in exactly one. */
   bitwiseXor_(self: T | Scalar, other: T | Scalar): T;
   bitwiseXor_(self: T | Scalar, other: Scalar): T;
+  /** The blackman window of so many elements; periodic ones (the default) repeat without a seam. */
+  blackmanWindow(
+    windowLength: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  blackmanWindow(
+    windowLength: Size,
+    periodic: boolean,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** A matrix with the tensors as blocks on its diagonal, zeros elsewhere. */
   blockDiag(tensors: readonly T[]): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
@@ -3537,6 +3578,12 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** A new tensor whose dimensions lie in memory in the given order; its elements are 0. */
+  emptyPermuted(
+    size: readonly Size[],
+    physicalLayout: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** A new tensor with the given strides; its elements are 0. */
   emptyStrided(
     size: readonly Size[],
@@ -3840,6 +3887,8 @@ export interface Functional<T = TensorValue> {
   gelu(self: T | Scalar, options?: { approximate?: string }): T;
   /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
   gelu_(self: T | Scalar, options?: { approximate?: string }): T;
+  /** R in the upper triangle, the reflections that make Q below it, and their scales. */
+  geqrf(self: T | Scalar): [T, T];
   /** The outer product of two vectors. */
   ger(self: T | Scalar, vec2: T | Scalar): T;
   /** The first half along dim, gated by the sigmoid of the second half. */
@@ -3939,6 +3988,39 @@ export interface Functional<T = TensorValue> {
   /** Whether self is greater than other, element by element. */
   gt_(self: T | Scalar, other: T | Scalar): T;
   gt_(self: T | Scalar, other: Scalar): T;
+  /** The hamming window of so many elements; periodic ones (the default) repeat without a seam. */
+  hammingWindow(
+    windowLength: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  hammingWindow(
+    windowLength: Size,
+    periodic: boolean,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  hammingWindow(
+    windowLength: Size,
+    periodic: boolean,
+    alpha: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  hammingWindow(
+    windowLength: Size,
+    periodic: boolean,
+    alpha: number,
+    beta: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  /** The hann window of so many elements; periodic ones (the default) repeat without a seam. */
+  hannWindow(
+    windowLength: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  hannWindow(
+    windowLength: Size,
+    periodic: boolean,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** x, but 0 within lambd of 0. */
   hardshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
   hardshrink(self: T | Scalar, lambd?: Scalar): T;
@@ -4122,6 +4204,22 @@ export interface Functional<T = TensorValue> {
     length?: Size | null,
     returnComplex?: boolean,
   ): T;
+  /** The kaiser window of so many elements; periodic ones (the default) repeat without a seam. */
+  kaiserWindow(
+    windowLength: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  kaiserWindow(
+    windowLength: Size,
+    periodic: boolean,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  kaiserWindow(
+    windowLength: Size,
+    periodic: boolean,
+    beta: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** target · (log(target) - self), where self holds logarithms of probabilities. */
   klDiv(self: T | Scalar, target: T | Scalar, options?: { reduction?: Size; logTarget?: boolean }): T;
   klDiv(self: T | Scalar, target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
@@ -4211,10 +4309,18 @@ export interface Functional<T = TensorValue> {
   /** Eigenvalues of symmetric matrices, ascending. */
   linalgEigvalsh(self: T | Scalar, options?: { UPLO?: string }): T;
   linalgEigvalsh(self: T | Scalar, UPLO?: string): T;
+  /** The first columns of the product of Householder reflections: Q of geqrf(). */
+  linalgHouseholderProduct(input: T | Scalar, tau: T | Scalar): T;
   /** The inverse of square matrices. */
   linalgInv(A: T | Scalar): T;
   /** The inverse of square matrices, and for each the first zero pivot. */
   linalgInvEx(A: T | Scalar, options?: { checkErrors?: boolean }): [T, T];
+  /** A = P L D Lᵀ Pᵀ of symmetric matrices, of which the lower half is read. Raises where D is singular. */
+  linalgLdlFactor(self: T | Scalar, options?: { hermitian?: boolean }): [T, T];
+  /** A = P L D Lᵀ Pᵀ of symmetric matrices, of which the lower half is read; D has blocks of 1 or 2. Pivots as LAPACK writes them. */
+  linalgLdlFactorEx(self: T | Scalar, options?: { hermitian?: boolean; checkErrors?: boolean }): [T, T, T];
+  /** X with A X = B, from the factors of a symmetric A that linalg_ldl_factor() gave. */
+  linalgLdlSolve(LD: T | Scalar, pivots: T | Scalar, B: T | Scalar, options?: { hermitian?: boolean }): T;
   /** The X of least norm that makes |self X - b| least, the squared distances, ranks, and singular values. */
   linalgLstsq(
     self: T | Scalar,
@@ -4327,6 +4433,12 @@ export interface Functional<T = TensorValue> {
   linalgSvd(A: T | Scalar, fullMatrices?: boolean, options?: { driver?: string | null }): [T, T, T];
   /** Singular values in descending order. */
   linalgSvdvals(A: T | Scalar, options?: { driver?: string | null }): T;
+  /** The inverse of self as a map from its last dimensions to its first ind ones. */
+  linalgTensorinv(self: T | Scalar, options?: { ind?: Size }): T;
+  linalgTensorinv(self: T | Scalar, ind?: Size): T;
+  /** X with tensordot(self, X) = other; dims of self are moved to its end first. */
+  linalgTensorsolve(self: T | Scalar, other: T | Scalar, options?: { dims?: readonly Size[] | null }): T;
+  linalgTensorsolve(self: T | Scalar, other: T | Scalar, dims?: readonly Size[] | null): T;
   /** Powers 0 to N - 1 of the elements, along a new last dimension. */
   linalgVander(x: T | Scalar, options?: { N?: Size | null }): T;
   /** Inner products of vectors along dim; those of complex x are conjugated. */
@@ -4350,6 +4462,24 @@ export interface Functional<T = TensorValue> {
   linspace(
     start: Scalar,
     end: Scalar,
+    steps: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  linspace(
+    start: T | Scalar,
+    end: T | Scalar,
+    steps: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  linspace(
+    start: T | Scalar,
+    end: Scalar,
+    steps: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  linspace(
+    start: Scalar,
+    end: T | Scalar,
     steps: Size,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
@@ -4404,6 +4534,83 @@ export interface Functional<T = TensorValue> {
   /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
   logit_(self: T | Scalar, options?: { eps?: number | null }): T;
   logit_(self: T | Scalar, eps?: number | null): T;
+  /** steps numbers from base^start to base^end (inclusive), whose logarithms are equally spaced. */
+  logspace(
+    start: Scalar,
+    end: Scalar,
+    steps: Size,
+    options?: {
+      base?: number;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  logspace(
+    start: Scalar,
+    end: Scalar,
+    steps: Size,
+    base?: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  logspace(
+    start: T | Scalar,
+    end: T | Scalar,
+    steps: Size,
+    options?: {
+      base?: number;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  logspace(
+    start: T | Scalar,
+    end: T | Scalar,
+    steps: Size,
+    base?: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  logspace(
+    start: T | Scalar,
+    end: Scalar,
+    steps: Size,
+    options?: {
+      base?: number;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  logspace(
+    start: T | Scalar,
+    end: Scalar,
+    steps: Size,
+    base?: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  logspace(
+    start: Scalar,
+    end: T | Scalar,
+    steps: Size,
+    options?: {
+      base?: number;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  logspace(
+    start: Scalar,
+    end: T | Scalar,
+    steps: Size,
+    base?: number,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** log(Σ exp(self)) over dimensions, without overflow. */
   logsumexp(self: T | Scalar, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   logsumexp(self: T | Scalar, dim: Size | readonly Size[], keepdim?: boolean): T;
@@ -4886,6 +5093,13 @@ export interface Functional<T = TensorValue> {
     size: readonly Size[],
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** A new tensor with the given strides, in the dtype and on the device of self; its elements are 0. */
+  newEmptyStrided(
+    self: T | Scalar,
+    size: readonly Size[],
+    stride: readonly Size[],
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** fillValue in the given size, in the dtype and on the device of self. */
   newFull(
     self: T | Scalar,
@@ -4991,6 +5205,11 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** The first columns of the product of Householder reflections: Q of geqrf(). */
+  orgqr(input: T | Scalar, tau: T | Scalar): T;
+  /** Q C, Qᵀ C, C Q or C Qᵀ, where self and input2 are the reflections and scales of Q and input3 is C. */
+  ormqr(self: T | Scalar, input2: T | Scalar, input3: T | Scalar, options?: { left?: boolean; transpose?: boolean }): T;
+  ormqr(self: T | Scalar, input2: T | Scalar, input3: T | Scalar, left?: boolean, transpose?: boolean): T;
   /** The outer product of two vectors. */
   outer(self: T | Scalar, vec2: T | Scalar): T;
   /** self padded by mode: "constant" (with value), "reflect", "replicate" or "circular". */
@@ -5858,6 +6077,24 @@ export interface Functional<T = TensorValue> {
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril(self: T | Scalar, options?: { diagonal?: Size }): T;
   tril(self: T | Scalar, diagonal?: Size): T;
+  /** Rows and columns, [2, n], of the lower triangle of a matrix. */
+  trilIndices(
+    row: Size,
+    col: Size,
+    options?: {
+      offset?: Size;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  trilIndices(
+    row: Size,
+    col: Size,
+    offset?: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** The lower triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   tril_(self: T | Scalar, options?: { diagonal?: Size }): T;
   tril_(self: T | Scalar, diagonal?: Size): T;
@@ -5881,6 +6118,24 @@ export interface Functional<T = TensorValue> {
   /** The upper triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   triu(self: T | Scalar, options?: { diagonal?: Size }): T;
   triu(self: T | Scalar, diagonal?: Size): T;
+  /** Rows and columns, [2, n], of the upper triangle of a matrix. */
+  triuIndices(
+    row: Size,
+    col: Size,
+    options?: {
+      offset?: Size;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  triuIndices(
+    row: Size,
+    col: Size,
+    offset?: Size,
+    options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
   /** The upper triangle of matrices, zeros elsewhere; diagonal moves the border up. */
   triu_(self: T | Scalar, options?: { diagonal?: Size }): T;
   triu_(self: T | Scalar, diagonal?: Size): T;

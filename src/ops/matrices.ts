@@ -200,31 +200,45 @@ export function determinantOf({ packed, pivots }: LuFactors): { readonly sign: n
   return { sign, log };
 }
 
-/** Q [m, m] and R [m, n] by Householder reflections. */
-export function qrFactor(a: Matrix): { readonly q: Matrix; readonly r: Matrix } {
-  const r = a.copy();
-  const q = Matrix.identity(a.rows);
+/** R in the upper triangle, below it the reflections that make Q (I - τ v vᵀ, v with a 1 on the diagonal), and their scales. */
+export function householderFactor(a: Matrix): { readonly packed: Matrix; readonly tau: Float64Array } {
+  const packed = a.copy();
+  const tau = new Float64Array(Math.min(a.rows, a.columns));
   for (let j = 0; j < Math.min(a.rows - 1, a.columns); j++) {
     let tail = 0;
-    for (let i = j + 1; i < a.rows; i++) tail += r.at(i, j) ** 2;
+    for (let i = j + 1; i < a.rows; i++) tail += packed.at(i, j) ** 2;
     if (tail === 0) continue;
-    const head = r.at(j, j);
+    const head = packed.at(j, j);
     const beta = (head >= 0 ? -1 : 1) * Math.sqrt(head * head + tail);
-    const tau = (beta - head) / beta;
-    const v = Array.from({ length: a.rows }, (_, i) => i < j ? 0 : i === j ? 1 : r.at(i, j) / (head - beta));
-    for (let c = j; c < a.columns; c++) {
-      let s = 0;
-      for (let i = j; i < a.rows; i++) s += (v[i] ?? 0) * r.at(i, c);
-      for (let i = j; i < a.rows; i++) r.set(i, c, r.at(i, c) - tau * s * (v[i] ?? 0));
+    const scale = (beta - head) / beta;
+    tau[j] = scale;
+    for (let i = j + 1; i < a.rows; i++) packed.set(i, j, packed.at(i, j) / (head - beta));
+    packed.set(j, j, beta);
+    for (let c = j + 1; c < a.columns; c++) {
+      let s = packed.at(j, c);
+      for (let i = j + 1; i < a.rows; i++) s += packed.at(i, j) * packed.at(i, c);
+      packed.set(j, c, packed.at(j, c) - scale * s);
+      for (let i = j + 1; i < a.rows; i++) packed.set(i, c, packed.at(i, c) - scale * s * packed.at(i, j));
     }
+  }
+  return { packed, tau };
+}
+
+/** Q [m, m] and R [m, n] by Householder reflections. */
+export function qrFactor(a: Matrix): { readonly q: Matrix; readonly r: Matrix } {
+  const { packed, tau } = householderFactor(a);
+  const q = Matrix.identity(a.rows);
+  for (let j = 0; j < tau.length; j++) {
+    const scale = tau[j] ?? 0;
+    if (scale === 0) continue;
+    const v = (i: number): number => i === j ? 1 : packed.at(i, j);
     for (let i = 0; i < a.rows; i++) {
       let s = 0;
-      for (let k = j; k < a.rows; k++) s += q.at(i, k) * (v[k] ?? 0);
-      for (let k = j; k < a.rows; k++) q.set(i, k, q.at(i, k) - tau * s * (v[k] ?? 0));
+      for (let k = j; k < a.rows; k++) s += q.at(i, k) * v(k);
+      for (let k = j; k < a.rows; k++) q.set(i, k, q.at(i, k) - scale * s * v(k));
     }
-    for (let i = j + 1; i < a.rows; i++) r.set(i, j, 0);
   }
-  return { q, r };
+  return { q, r: Matrix.from(a.rows, a.columns, (i, j) => i <= j ? packed.at(i, j) : 0) };
 }
 
 /** Eigenvalues in ascending order and eigenvectors (columns) of a symmetric matrix, by cyclic Jacobi rotations. */
