@@ -268,6 +268,17 @@ function vjpContext(outs: readonly Tensor[], grads: readonly (Tensor | null)[]):
   };
 }
 
+/** Gives a tensor the history that `backward()` leaves: it needs a gradient, and going back through it again is an error. */
+export function setSpentHistory(t: Tensor, name: string): void {
+  const node = new FunctionNode(name, [], [], () => []);
+  node.release();
+  const meta = autogradMeta(t);
+  meta.requiresGrad = true;
+  meta.gradFn = node;
+  meta.outputIndex = 0;
+  meta.historyAt = t.storage.history;
+}
+
 /** A step whose gradient is a given function: custom functions, compiled calls. */
 export class FunctionNode extends TapeNode {
   readonly name: string;

@@ -12,6 +12,7 @@ import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } 
 import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
 import { accessorOf } from "./accessors.ts";
+import { nativeEntries, nativeGet, nativeHas, nativeSize } from "./collections.ts";
 import { lookUpDescriptor } from "./objects.ts";
 import { lookUp, readScopes } from "./scopes.ts";
 import type { ShapeGuard } from "./shape_env.ts";
@@ -59,7 +60,10 @@ interface Helpers {
   readonly is: (a: unknown, b: unknown) => boolean;
   readonly keys: (value: object, expected: readonly string[]) => boolean;
   readonly has: (value: object, key: string | symbol) => boolean;
-  readonly nth: (value: Iterable<unknown>, index: number) => unknown;
+  readonly nth: (value: Map<unknown, unknown> | Set<unknown>, index: number) => unknown;
+  readonly get: (value: object, key: unknown) => unknown;
+  readonly member: (value: object, key: unknown) => boolean;
+  readonly size: (value: Map<unknown, unknown> | Set<unknown>) => number;
   // deno-lint-ignore ban-types
   readonly scopes: (fn: Function) => Closure;
   readonly hidden: (read: (object: object) => unknown, object: unknown) => unknown;
@@ -84,10 +88,13 @@ const HELPERS: Helpers = {
   },
   has: (value, key) => key in value,
   nth: (value, index) => {
-    const iterator = value instanceof Map ? value.keys() : value[Symbol.iterator]();
+    const iterator = nativeEntries(value)[Symbol.iterator]();
     for (let i = 0; i < index; i++) iterator.next();
-    return iterator.next().value;
+    return (iterator.next().value as readonly unknown[] | undefined)?.[0];
   },
+  get: nativeGet,
+  member: nativeHas,
+  size: nativeSize,
   scopes: (fn) => {
     const accessor = accessorOf(fn);
     if (accessor !== null) return accessor;
@@ -192,7 +199,7 @@ class Emitter {
         if (typeof key.key === "symbol") return `${base}[${this.#constant(key.key)}]`;
         return /^(0|[1-9]\d*)$/.test(key.key) ? `${base}[${key.key}]` : `${base}[${JSON.stringify(key.key)}]`;
       case "mapValue":
-        return `${base}.get(${this.#literal(key.key)})`;
+        return `h.get(${base}, ${this.#literal(key.key)})`;
       case "item":
         return `h.nth(${base}, ${key.index})`;
       case "private":
@@ -261,11 +268,11 @@ class Emitter {
         );
         break;
       case "size":
-        this.#fail(`${v}.size !== ${check.size}`, `${source}.size was ${check.size}`);
+        this.#fail(`h.size(${v}) !== ${check.size}`, `${source}.size was ${check.size}`);
         break;
       case "member":
         this.#fail(
-          `${v}.has(${this.#literal(check.key)}) !== ${check.present}`,
+          `h.member(${v}, ${this.#literal(check.key)}) !== ${check.present}`,
           `${source} ${check.present ? "had" : "did not have"} the entry ${describe(check.key)}`,
         );
         break;

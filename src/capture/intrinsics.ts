@@ -86,6 +86,10 @@ function intrinsics(): Intrinsics {
   ];
   sample.push(new Set().keys(), "".matchAll(/a/g), ""[Symbol.iterator](), (function* () {})());
   for (const value of sample) walk(Reflect.getPrototypeOf(Object(value) as object), null);
+  // Errors of the system derive from those of the language.
+  for (const name of globalNames) {
+    if (typeof name === "string" && name.endsWith("Error")) walk(Reflect.get(globalThis, name), null);
+  }
   // What effects reach, next: some of them are getters that make their object when asked.
   for (const [name, what] of Object.entries(EFFECTS)) {
     // Storage opens a file when it is asked for.

@@ -87,12 +87,7 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
     : isArray
     ? []
     : Object.create(Reflect.getPrototypeOf(real));
-  const write = (key: string | symbol, value: unknown): void => {
-    record.overlay.delete(key);
-    record.overlay.set(key, value);
-    tracing.noteWrite(record);
-    if (isArray) writeLength(record, shadow as unknown[], key, value);
-  };
+  const write = (key: string | symbol, value: unknown): void => put(record, key, value, tracing, shadow);
   const proxy: object = new Proxy(shadow, {
     apply: (_, self, args) => calls?.apply(self, args),
     construct: (_, args, newTarget) => calls?.construct(args, newTarget === proxy ? real : newTarget) as object,
@@ -104,19 +99,7 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       }
       return readProperty(record, key, receiver, proxy, tracing);
     },
-    set(_, key, value): boolean {
-      const found = lookUpDescriptor(real, key);
-      const setter = found?.descriptor.set;
-      if (setter !== undefined) {
-        const isOwn = tracing.isLibraryInstance(real);
-        Reflect.apply(isOwn ? setter : tracing.method(setter, found?.owner ?? real), isOwn ? real : proxy, [value]);
-        return true;
-      }
-      if (found !== null && (found.descriptor.get !== undefined || found.descriptor.writable === false)) return false;
-      if (Object.isFrozen(real)) return false;
-      write(key, value);
-      return true;
-    },
+    set: (_, key, value): boolean => writeProperty(record, key, value, proxy, tracing, shadow),
     has(_, key): boolean {
       if (record.overlay.has(key)) return record.overlay.get(key) !== DELETED;
       const present = key in real;
@@ -124,7 +107,7 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       return present;
     },
     deleteProperty(_, key): boolean {
-      if (Object.isFrozen(real)) return false;
+      if (Reflect.getOwnPropertyDescriptor(real, key)?.configurable === false) return false;
       write(key, DELETED);
       return true;
     },
@@ -150,13 +133,27 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       return { value, writable: true, enumerable: own?.enumerable ?? true, configurable: true };
     },
     defineProperty(_, key, descriptor): boolean {
-      if (!("value" in descriptor) || Object.isFrozen(real)) return false;
+      const own = Reflect.getOwnPropertyDescriptor(real, key);
+      if (own === undefined ? !isExtensible(record) : own.configurable === false) return false;
+      const { enumerable, writable, configurable } = { ...(own ?? {}), ...descriptor };
+      if (!("value" in descriptor) || enumerable !== true || writable !== true || configurable !== true) {
+        throw new GraphBreak(
+          "defineProperty makes more than a plain property",
+          "do it outside of the compiled function",
+        );
+      }
       write(key, descriptor.value);
       return true;
     },
     getPrototypeOf(): object | null {
       checkPrototype(record);
       return Reflect.getPrototypeOf(real);
+    },
+    isExtensible(): boolean {
+      throw new GraphBreak("the function asks whether an object is frozen or sealed", "ask outside of it");
+    },
+    preventExtensions(): boolean {
+      throw new GraphBreak("an object from outside is frozen or sealed", "do it outside of the compiled function");
     },
     setPrototypeOf(): boolean {
       throw new GraphBreak("the prototype of a traced object is changed", "do it outside of the compiled function");
@@ -220,7 +217,43 @@ function writeLength(record: ProxyRecord, shadow: unknown[], key: string | symbo
   if (Number(key) >= lengthOf(record)) record.overlay.set("length", Number(key) + 1);
 }
 
-function readProperty(
+/** Whether the object behind a proxy takes new properties: an answer no, once given, stays. */
+function isExtensible({ real }: ProxyRecord): boolean {
+  return Object.isExtensible(real);
+}
+
+function put(record: ProxyRecord, key: string | symbol, value: unknown, tracing: Tracing, shadow: object | null): void {
+  record.overlay.delete(key);
+  record.overlay.set(key, value);
+  tracing.noteWrite(record);
+  if (Array.isArray(record.real)) writeLength(record, shadow as unknown[], key, value);
+}
+
+/** Assigns a property of the object behind a proxy: by its setter, or into the overlay. False if JavaScript refuses it. */
+export function writeProperty(
+  record: ProxyRecord,
+  key: string | symbol,
+  value: unknown,
+  proxy: object,
+  tracing: Tracing,
+  shadow: object | null,
+): boolean {
+  const { real } = record;
+  const found = lookUpDescriptor(real, key);
+  const setter = found?.descriptor.set;
+  if (setter !== undefined) {
+    const isOwn = tracing.isLibraryInstance(real);
+    Reflect.apply(isOwn ? setter : tracing.method(setter, found?.owner ?? real), isOwn ? real : proxy, [value]);
+    return true;
+  }
+  if (found !== null && (found.descriptor.get !== undefined || found.descriptor.writable === false)) return false;
+  if (found?.owner !== real && !record.overlay.has(key) && !isExtensible(record)) return false;
+  put(record, key, value, tracing, shadow);
+  return true;
+}
+
+/** Reads a property of the object behind a proxy that the trace has not written. */
+export function readProperty(
   record: ProxyRecord,
   key: string | symbol,
   receiver: unknown,
@@ -263,6 +296,7 @@ function readProperty(
     source.child({ kind: "property", key }).check({ kind: "identical", value });
     return value;
   }
+  if (owner === Function.prototype && key === "toString") return () => Function.prototype.toString.call(real);
   if (Array.isArray(real) || owner === Object.prototype || owner === Function.prototype) return value;
   if (tracing.isLibraryInstance(real) && usesPrivate(value)) {
     return (...args: unknown[]): unknown => Reflect.apply(value, real, args);

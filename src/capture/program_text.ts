@@ -6,7 +6,7 @@
  * What cannot be found (remote modules, no permission to read, generated code) is not proven, so it is read again at each call; nor is anything proven in a
  * program that imports under names which only show when it runs, or evaluates text in place.
  */
-import { stripTypeScriptTypes } from "node:module";
+import { SourceMap, stripTypeScriptTypes } from "node:module";
 import { parse, type Token } from "acorn";
 import type { SourceLocation } from "../graph/mod.ts";
 import { sha256 } from "../runtime/mod.ts";
@@ -198,15 +198,33 @@ function marksOf(text: string): Mark[] {
 
 const originalMarks = new Map<string, Mark[]>();
 
-/** The tokens of a file where they stand in the file: types become spaces, so that places stay. */
+/** The tokens of a file where they stand in the file. */
 function fileMarks(url: string): Mark[] {
   let marks = originalMarks.get(url);
   if (marks === undefined) {
     const raw = Deno.readTextFileSync(new URL(url));
-    marks = marksOf(/\.[cm]?ts$/.test(url) ? stripTypeScriptTypes(raw, { mode: "strip" }) : raw);
+    marks = /\.[cm]?ts$/.test(url) ? typedMarks(raw) : marksOf(raw);
     originalMarks.set(url, marks);
   }
   return marks;
+}
+
+/** Types become spaces, so that places stay; where more must change (enums, parameter properties), a source map leads back. */
+function typedMarks(raw: string): Mark[] {
+  try {
+    return marksOf(stripTypeScriptTypes(raw, { mode: "strip" }));
+  } catch {
+    const text = stripTypeScriptTypes(raw, { ...TRANSFORM, sourceMap: true } as typeof TRANSFORM);
+    const [, encoded] = /\/\/# sourceMappingURL=data:[^,]*,(\S+)\s*$/.exec(text) ?? [];
+    if (encoded === undefined) return [];
+    const map = new SourceMap(JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(encoded))));
+    return marksOf(text).map((mark): Mark => {
+      const found = map.findEntry(mark.line - 1, mark.column - 1);
+      return "originalLine" in found
+        ? { text: mark.text, line: found.originalLine + 1, column: found.originalColumn + 1 }
+        : mark;
+    });
+  }
 }
 
 /** A function that was rebuilt from its text: the text as it runs now, and where to look for the original. */

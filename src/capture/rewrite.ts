@@ -64,6 +64,8 @@ const KEYED: ReadonlyMap<string, readonly [string, number]> = new Map([
   ["fromEntries", ["pairs", 0]],
   ["groupBy", ["keyed", 1]],
   ["stringify", ["deep", 0]],
+  ["getOwnPropertyDescriptor", ["described", 0]],
+  ["getOwnPropertyDescriptors", ["described", 0]],
 ]);
 
 /** Methods that print: sizes in their object print as numbers. */

@@ -118,6 +118,7 @@ export class TemplateMaker {
       this.#seen.set(value, t);
       return t;
     };
+    this.#refuseOddities(value, prototype);
     if (Array.isArray(value)) {
       const items: Template[] = [];
       const out = remember({ kind: "array", id, items });
@@ -147,17 +148,42 @@ export class TemplateMaker {
           "return plain data, or an instance of a class",
         );
       }
-      entries.push([key, this.make(descriptor?.value)]);
+      if (descriptor?.enumerable !== true || !descriptor.writable || !descriptor.configurable) {
+        this.#refuse(`an object whose property ${String(key)} is hidden or fixed`, "return a plain property");
+      }
+      entries.push([key, this.make(descriptor.value)]);
     }
     return out;
+  }
+
+  #refuse(what: string, remedy: string): never {
+    return this.#tracer.breakGraph(`the function returns or stores ${what}`, remedy);
+  }
+
+  /** What a copy from a template would not have. */
+  #refuseOddities(value: object, prototype: object | null): void {
+    if (!Object.isExtensible(value)) this.#refuse("an object that it froze or sealed", "freeze it outside of it");
+    if (Array.isArray(value)) {
+      if (prototype !== Array.prototype) this.#refuse("an instance of a class of arrays", "return a plain array");
+      if (Reflect.ownKeys(value).length !== value.length + 1) {
+        this.#refuse("an array with holes, or with properties beside its elements", "return a plain array");
+      }
+    } else if (value instanceof Map || value instanceof Set) {
+      const isPlain = prototype === Map.prototype || prototype === Set.prototype;
+      if (!isPlain) this.#refuse("an instance of a class of Maps or Sets", "make it outside of the compiled function");
+    }
   }
 
   /** Objects with state that own properties do not show. */
   #refuseUnmakeable(value: object, prototype: object | null): void {
     const type = prototype?.constructor?.name ?? "Object";
-    const constructor: unknown = prototype?.constructor;
-    const hidden = typeof constructor === "function" && prototype !== Object.prototype &&
-      (functionSyntax(constructor).kind === "native" || functionSyntax(constructor).usesPrivate);
+    let hidden = false;
+    for (let p = prototype; p !== null && p !== Object.prototype && !hidden; p = Reflect.getPrototypeOf(p)) {
+      const constructor: unknown = Reflect.getOwnPropertyDescriptor(p, "constructor")?.value;
+      if (typeof constructor !== "function") continue;
+      const { kind, usesPrivate } = functionSyntax(constructor);
+      hidden = kind === "native" || usesPrivate;
+    }
     if (hidden || value instanceof Promise) {
       this.#tracer.breakGraph(
         value instanceof Promise

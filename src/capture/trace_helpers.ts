@@ -7,6 +7,7 @@
 import { eq, exprOf, isSymInt } from "../symbolic/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import type { PrivateAccess } from "./accessors.ts";
+import { isNativeCollection, nativeMember } from "./collections.ts";
 import { GraphBreak } from "./graph_break.ts";
 import { lookUpDescriptor } from "./objects.ts";
 import type { Tracer } from "./tracer.ts";
@@ -29,6 +30,7 @@ export interface Helpers {
   number(value: unknown): unknown;
   numbers(value: unknown): unknown;
   deep(value: unknown): unknown;
+  described(value: unknown): unknown;
   members(value: unknown): unknown;
   ordered(value: unknown): unknown;
   elements(value: unknown): unknown;
@@ -83,6 +85,15 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
         ? (...args: unknown[]): unknown => plainList(Reflect.apply(value, undefined, args))
         : value,
     deep: (value) => plainSizes(value, new Set()),
+    described(value) {
+      if (typeof value === "object" && value !== null && tracer.recordOf(value) !== null) {
+        tracer.breakGraph(
+          "the function asks how a property of an object from outside is defined",
+          "ask outside of the compiled function",
+        );
+      }
+      return value;
+    },
     caught(error) {
       if (tracer.graphBreak !== null) throw tracer.graphBreak;
       if (!isOfProxies(error)) return;
@@ -202,6 +213,8 @@ export function superView(tracer: Tracer, home: object): object | null {
       const found = lookUpDescriptor(parent, key);
       if (found === null) return undefined;
       const { descriptor, owner } = found;
+      const member = isNativeCollection(owner) ? nativeMember(receiver, key) : undefined;
+      if (member !== undefined) return member;
       const name = `${parent.constructor?.name ?? "super"}.prototype`;
       const root = tracer.sources.root({ kind: "constant", value: parent, name });
       if (descriptor.get !== undefined) {

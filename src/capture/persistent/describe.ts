@@ -427,6 +427,8 @@ class Description {
         return [effect.kind, make(effect.target), make(effect.value)];
       case "requiresGrad":
         return [effect.kind, make(effect.target), effect.value];
+      case "spent":
+        return [effect.kind, make(effect.target), effect.name];
       case "call":
         return [effect.kind, table.literal(effect.object), effect.key, make(effect.args)];
       case "assign":

@@ -462,6 +462,8 @@ class Restoration {
         return { kind, target: make(a), value: make(b) };
       case "requiresGrad":
         return { kind, target: make(a), value: flag(b) };
+      case "spent":
+        return { kind, target: make(a), name: text(b) };
       case "call":
         return { kind, object: this.#literal(a) as object, key: text(b), args: make(c) };
       default:
