@@ -113,6 +113,23 @@ TESSERA_HALVES(vf32, vf32h)
 TESSERA_HALVES(vi32, vi32h)
 #endif
 
+#if TESSERA_AVX512 && !TESSERA_CLANG
+// Of a conversion of vectors GCC 12 makes two of half the size.
+typedef long long vll __attribute__((vector_size(VW * 4)));
+V vd vwiden_low(vf32 v) { return __builtin_ia32_cvtps2pd512_mask(vlow(v), (vd){}, (unsigned char)-1, 4); }
+V vd vwiden_high(vf32 v) { return __builtin_ia32_cvtps2pd512_mask(vhigh(v), (vd){}, (unsigned char)-1, 4); }
+V vl vwiden_low(vi32 v) { return (vl)__builtin_ia32_pmovsxdq512_mask(vlow(v), (vll){}, (unsigned char)-1); }
+V vl vwiden_high(vi32 v) { return (vl)__builtin_ia32_pmovsxdq512_mask(vhigh(v), (vll){}, (unsigned char)-1); }
+V vf32 vnarrow(vd low, vd high) {
+  return vjoin(__builtin_ia32_cvtpd2ps512_mask(low, (vf32h){}, (unsigned char)-1, 4),
+               __builtin_ia32_cvtpd2ps512_mask(high, (vf32h){}, (unsigned char)-1, 4));
+}
+// Keeps the low 32 bits of each.
+V vi32 vnarrow(vl low, vl high) {
+  return vjoin(__builtin_ia32_pmovqd512_mask((vll)low, (vi32h){}, (unsigned char)-1),
+               __builtin_ia32_pmovqd512_mask((vll)high, (vi32h){}, (unsigned char)-1));
+}
+#else
 V vd vwiden_low(vf32 v) { return __builtin_convertvector(vlow(v), vd); }
 V vd vwiden_high(vf32 v) { return __builtin_convertvector(vhigh(v), vd); }
 V vl vwiden_low(vi32 v) { return __builtin_convertvector(vlow(v), vl); }
@@ -124,6 +141,7 @@ V vf32 vnarrow(vd low, vd high) {
 V vi32 vnarrow(vl low, vl high) {
   return vjoin(__builtin_convertvector(low, vi32h), __builtin_convertvector(high, vi32h));
 }
+#endif
 V vf32 vto_f32(vi32 v) { return __builtin_convertvector(v, vf32); }
 // Truncates towards zero, as a cast does.
 V vi32 vto_i32(vf32 v) { return __builtin_convertvector(v, vi32); }
@@ -385,7 +403,6 @@ struct vphilox_block { vu32 w[4]; };
 // Upper halves of the products of all lanes with m.
 V vu32 vmulhi(vu32 a, unsigned m) {
 #if TESSERA_AVX512 && !TESSERA_CLANG
-  typedef long long vll __attribute__((vector_size(64)));
   vi32 b = (vi32){} + (int)m;
   vul even = (vul)__builtin_ia32_pmuludq512_mask((vi32)a, b, (vll){}, -1);
   vul odd = (vul)__builtin_ia32_pmuludq512_mask((vi32)((vul)a >> 32), b, (vll){}, -1);

@@ -1,8 +1,8 @@
 // Transcendental functions on the vectors of vec.h, which includes this file.
 //
-// In f32, within 3 ulp: fast enough to keep up with memory where there are fused products. In f64, each half of a vector by
-// short series, rounded once: for functions that lose too much in f32, and for angles too large for its reduction.
-// Series are Taylor series where the range is small, so every constant is a known fraction.
+// In f32, within 3 ulp: fast enough to keep up with memory where there are fused products. What the processor waits for is latency rather than
+// arithmetic: it sees some 150 instructions ahead, so short chains (terms by pairs, tables of sixteen series instead of long ones) count more than few
+// instructions. Series are Taylor series where the range is small, else fitted for the least largest error, coefficients rounded one after the other.
 #ifndef TESSERA_VEC_MATH_H
 #define TESSERA_VEC_MATH_H
 
@@ -14,132 +14,225 @@ V vf32 v_poly(vf32 x, vf32 square, float c, float d, Rest... rest) {
   return vfma(v_poly(x, square, rest...), square, vfma(x, vset(d), vset(c)));
 }
 
-// ---- exp, log, sigmoid in f32 ----
+// ---- bounds, powers of two, mantissas ----
 
-// e^x = 2^n e^r with |r| <= ln 2 / 2. ln 2 is split so that n times its upper part is exact without a fused product.
-V vf32 vexp(vf32 x) {
-  vf32 c = vselect(x < -104.0f, vset(-104.0f), vselect(x > 89.0f, vset(89.0f), x));
-  vf32 t = vfma(c, vset(0x1.715476p+0f), vset(0x1.8p23f));
-  vf32 n = t - 0x1.8p23f;
-  vi32 k = vbits(t) - 0x4b400000;
-  vf32 r = vfma(n, vset(-0x1.62e4p-1f), c);
-  r = vfma(n, vset(-0x1.7f7d1cp-20f), r);
-  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
-  p = vfma(p * r, r, r) + 1.0f;
-  // Two factors: one cannot reach 2^-149 or 2^128.
-  vi32 h = k >> 1;
-  return p * vfloat((h + 127) << 23) * vfloat((k - h + 127) << 23);
+#if TESSERA_AVX512 && !TESSERA_CLANG
+// The smaller of a number and x, the larger; NaN stays.
+V vf32 vatmost(vf32 x, float c) { return __builtin_ia32_minps512_mask(vset(c), x, x, (unsigned short)-1, 4); }
+V vf32 vatleast(vf32 x, float c) { return __builtin_ia32_maxps512_mask(vset(c), x, x, (unsigned short)-1, 4); }
+// x 2^n for a whole n, rounded once where the result is subnormal.
+V vf32 vscale(vf32 x, vf32 n) { return __builtin_ia32_scalefps512_mask(x, n, x, (unsigned short)-1, 4); }
+V vf32 vexponent(vf32 x) { return __builtin_ia32_getexpps512_mask(x, x, (unsigned short)-1, 4); }
+// Without its sign, in [3/4, 3/2), in [1, 2); 1 for 0 and infinity.
+V vf32 vmantissa(vf32 x) { return __builtin_ia32_getmantps512_mask(x, 7, x, (unsigned short)-1, 4); }
+V vf32 vmantissa_whole(vf32 x) { return __builtin_ia32_getmantps512_mask(x, 4, x, (unsigned short)-1, 4); }
+// y, but for an x that is NaN itself, for 0 and infinity what is named, NaN for negative numbers.
+V vf32 vlog_cases(vf32 x, vf32 y) { return __builtin_ia32_fixupimmps512_mask(y, x, vset(0x03530422), 0, (unsigned short)-1, 4); }
+V vf32 vinverse_cases(vf32 x, vf32 y) { return __builtin_ia32_fixupimmps512_mask(y, x, vset(0x03530522), 0, (unsigned short)-1, 4); }
+V vf32 vroot_cases(vf32 x, vf32 y) { return __builtin_ia32_fixupimmps512_mask(y, x, vset(0x03530822), 0, (unsigned short)-1, 4); }
+// The entry of each lane, by the lowest four bits of its position.
+V vf32 vlookup(vf32 table, vi32 at) { return __builtin_shuffle(table, at); }
+V vf32 vlookup(vf32 lower, vf32 upper, vi32 at) { return __builtin_shuffle(lower, upper, at); }
+#define TESSERA_TABLES 1
+#else
+V vf32 vatmost(vf32 x, float c) { return vselect(x > c, vset(c), x); }
+V vf32 vatleast(vf32 x, float c) { return vselect(x < c, vset(c), x); }
+// Two factors: one cannot reach 2^-149 or 2^128.
+V vf32 vscale(vf32 x, vf32 n) {
+  vi32 k = vto_i32(n), h = k >> 1;
+  return x * vfloat((h + 127) << 23) * vfloat((k - h + 127) << 23);
 }
-
-V vf32 vsigmoid(vf32 x) {
-  vf32 e = vexp(vneg(vabs(x)));
-  return vselect(x < 0.0f, e, vset(1.0f)) / (e + 1.0f);
-}
-
-// Parts of log x: n ln 2 and log(1 + f) = 2 artanh(f / (2 + f)), with x = 2^n (1 + f), 1/sqrt 2 <= 1 + f < sqrt 2.
-struct vlog_split { vf32 n, y; };
-V vlog_split vlog_parts(vf32 x) {
-  vi32 tiny = x < 0x1p-126f;
-  vf32 a = vselect(tiny, x * 0x1p25f, x);
-  vi32 e = (vbits(a) - 0x3f3504f3) >> 23;
-  vf32 f = vfloat(vbits(a) - (e << 23)) - 1.0f;
-  vf32 s = f / (f + 2.0f);
-  vf32 z = s * s;
-  vf32 r = vfma(z, vset(2.0f / 9), vset(2.0f / 7));
-  r = vfma(r, z, vset(2.0f / 5));
-  r = vfma(r, z, vset(2.0f / 3)) * z;
-  vf32 half = 0.5f * f * f;
-  return {vto_f32(e) - vselect(tiny, vset(25.0f), vset(0.0f)), s * (half + r) - half + f};
-}
-// The logarithm to another base, of which log 2 is split into an exact upper part and the rest.
-V vf32 vlog_base(vf32 x, float upper, float lower, float scale) {
-  vlog_split p = vlog_parts(x);
-  vf32 y = vfma(p.n, vset(upper), vfma(p.n, vset(lower), p.y * scale));
+V vf32 vlog_cases(vf32 x, vf32 y) {
   y = vselect(x == __builtin_inff(), x, y);
   y = vselect(x == 0.0f, vset(-__builtin_inff()), y);
   return vselect((x < 0.0f) | (x != x), vset(__builtin_nanf("")), y);
 }
-V vf32 vlog(vf32 x) { return vlog_base(x, 0x1.62e4p-1f, 0x1.7f7d1cp-20f, 1.0f); }
-V vf32 vlog2(vf32 x) { return vlog_base(x, 1.0f, 0.0f, 0x1.715476p+0f); }
-V vf32 vlog10(vf32 x) { return vlog_base(x, 0x1.344p-2f, 0x1.3509f8p-18f, 0x1.bcb7b2p-2f); }
-// log u, where u = 1 + x is rounded to 2^n (1 + f) and what rounding lost goes to f.
+#endif
+
+// ---- exp, log, sigmoid in f32 ----
+
+// e^x = 2^n e^r with |r| <= ln 2 / 2. ln 2 is split so that n times its upper part is exact without a fused product. `t` carries n in its lowest bits.
+struct vexp_split { vf32 t, n, r; };
+V vexp_split vexp_parts(vf32 x) {
+  vf32 t = vfma(x, vset(0x1.715476p+0f), vset(0x1.8p23f));
+  vf32 n = t - 0x1.8p23f;
+  vf32 r = vfma(n, vset(-0x1.62e4p-1f), x);
+  return {t, n, vfma(n, vset(-0x1.7f7d1cp-20f), r)};
+}
+// e^r - 1.
+V vf32 vexpm1_near(vf32 r) {
+  vf32 z = r * r;
+  return vfma(v_poly(r, z, 0x1.fffffcp-2f, 0x1.555494p-3f, 0x1.5558bep-5f, 0x1.123856p-7f, 0x1.6a3d04p-10f), z, r);
+}
+// 2^(n + b) where `bits` are those of 2^b.
+V vf32 vpower(vexp_split e, int bits) { return vfloat((vbits(e.t) << 23) + bits); }
+// e^x for x below 89, NaN included.
+V vf32 vexp_below(vf32 x) {
+  vexp_split e = vexp_parts(vatleast(x, -104.0f));
+  return vscale(vexpm1_near(e.r) + 1.0f, e.n);
+}
+V vf32 vexp(vf32 x) { return vexp_below(vatmost(x, 89.0f)); }
+// e^-|x|.
+V vf32 vexp_minus(vf32 x) { return vexp_below(vfloat(vbits(x) | (int)0x80000000)); }
+
+V vf32 vsigmoid(vf32 x) {
+  vf32 e = vexp_minus(x);
+  return vselect(x < 0.0f, e, vset(1.0f)) / (e + 1.0f);
+}
+
+// |x| = 2^n (1 + f), where 1 + f is in [3/4, 3/2).
+struct vlog_split { vf32 n, f; };
+V vlog_split vlog_parts(vf32 x) {
+#if TESSERA_TABLES
+  vf32 m = vmantissa(x);
+  return {vexponent(x) - vexponent(m), m - 1.0f};
+#else
+  vi32 tiny = x < 0x1p-126f;
+  vf32 a = vselect(tiny, x * 0x1p25f, x);
+  vi32 e = (vbits(a) - 0x3f400000) >> 23;
+  return {vto_f32(e) - vselect(tiny, vset(25.0f), vset(0.0f)), vfloat(vbits(a) - (e << 23)) - 1.0f};
+#endif
+}
+// log(1 + f) - f + start for f in [-1/4, 1/2]: with s = f / (2 + f), 2 artanh s = f - s (f - s^2 r(s^2)).
+V vf32 vlog_near(vf32 f, vf32 start) {
+  vf32 s = f / (-2.0f - f), z = s * s;
+  vf32 r = v_poly(z, z * z, -0x1.5555b4p-1f, -0x1.992aaap-2f, -0x1.36ec6ap-2f);
+  return vfma(s, vfma(r, z, f), start);
+}
+#define TESSERA_LN2_UPPER 0x1.62e4p-1f
+#define TESSERA_LN2_LOWER 0x1.7f7d1cp-20f
+V vf32 vlog(vf32 x) {
+  vlog_split p = vlog_parts(x);
+  vf32 y = vlog_near(p.f, vfma(p.n, vset(TESSERA_LN2_LOWER), p.f));
+  return vlog_cases(x, vfma(p.n, vset(TESSERA_LN2_UPPER), y));
+}
+V vf32 vlog2(vf32 x) {
+  vlog_split p = vlog_parts(x);
+  return vlog_cases(x, vfma(vlog_near(p.f, p.f), vset(0x1.715476p+0f), p.n));
+}
+// log10 2 is split into an exact upper part and the rest.
+V vf32 vlog10(vf32 x) {
+  vlog_split p = vlog_parts(x);
+  vf32 y = vfma(p.n, vset(0x1.3509f8p-18f), vlog_near(p.f, p.f) * 0x1.bcb7b2p-2f);
+  return vlog_cases(x, vfma(p.n, vset(0x1.344p-2f), y));
+}
+// 1 + x = 2^-m (1 + f): f is x 2^m - (1 - 2^m), rounded once. Negated terms keep the sign of a zero.
 V vf32 vlog1p(vf32 x) {
   vf32 u = x + 1.0f;
-  vi32 e = (vbits(u) - 0x3f3504f3) >> 23;
+#if TESSERA_TABLES
+  vf32 m = vexponent(vmantissa(u)) - vexponent(u);
+  vf32 p = vscale(vset(1.0f), m);
+  vf32 f = x * p - (1.0f - p);
+  vf32 y = vlog_near(f, vfma(m, vset(-TESSERA_LN2_LOWER), f));
+  return vlog_cases(u, vfma(m, vset(-TESSERA_LN2_UPPER), y));
+#else
+  // What rounding 1 + x lost goes to f.
+  vi32 e = (vbits(u) - 0x3f400000) >> 23;
   vf32 lost = (x - (u - 1.0f)) * vfloat((127 - vmin(e, vset(64))) << 23);
-  vf32 f = vfloat(vbits(u) - (e << 23)) - 1.0f + lost;
-  vf32 s = f / (f + 2.0f);
-  vf32 z = s * s;
-  vf32 r = v_poly(z, z * z, 2.0f / 3, 2.0f / 5, 2.0f / 7, 2.0f / 9) * z;
-  vf32 half = 0.5f * f * f, n = vto_f32(e);
-  vf32 y = vfma(n, vset(0x1.62e4p-1f), s * (half + r) - half + f + n * 0x1.7f7d1cp-20f);
+  vf32 f = vfloat(vbits(u) - (e << 23)) - 1.0f + lost, n = vto_f32(e);
+  vf32 y = vfma(n, vset(TESSERA_LN2_UPPER), vlog_near(f, vfma(n, vset(TESSERA_LN2_LOWER), f)));
   y = vselect((x == 0.0f) | ~(x < __builtin_inff()), x, y);
   y = vselect(x == -1.0f, vset(-__builtin_inff()), y);
   return vselect(x < -1.0f, vset(__builtin_nanf("")), y);
+#endif
+}
+
+// log(1 + e^-|x|).
+V vf32 vlog1p_exp_minus(vf32 x) {
+  vf32 t = vexp_minus(x), z = t * t;
+  return t * v_poly(t, z, 0x1p+0f, -0x1.ffffd2p-2f, 0x1.554ddp-2f, -0x1.ff23e6p-3f, 0x1.934b54p-3f, -0x1.3a435ep-3f, 0x1.b4ae08p-4f,
+                    -0x1.d6b08cp-5f, 0x1.4917cep-6f, -0x1.af49cep-9f);
 }
 
 V vf32 vexp2(vf32 x) {
-  vf32 c = vselect(x < -151.0f, vset(-151.0f), vselect(x > 129.0f, vset(129.0f), x));
-  vf32 t = c + 0x1.8p23f;
-  vf32 n = t - 0x1.8p23f;
-  vi32 k = vbits(t) - 0x4b400000;
-  vf32 r = (c - n) * 0x1.62e43p-1f;
-  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
+  vf32 c = vatleast(vatmost(x, 129.0f), -151.0f);
+  vf32 n = (c + 0x1.8p23f) - 0x1.8p23f;
   // (c - n) ln 2 has two roundings; the lower part of ln 2 restores the second.
-  p = vfma(p * r, r, vfma(c - n, vset(-0x1.05c61p-29f), r)) + 1.0f;
-  vi32 h = k >> 1;
-  return p * vfloat((h + 127) << 23) * vfloat((k - h + 127) << 23);
+  vf32 d = c - n, r = d * 0x1.62e43p-1f, z = r * r;
+  vf32 p = v_poly(r, z, 0x1.fffffcp-2f, 0x1.555494p-3f, 0x1.5558bep-5f, 0x1.123856p-7f, 0x1.6a3d04p-10f);
+  return vscale(vfma(p, z, vfma(d, vset(-0x1.05c61p-29f), r)) + 1.0f, n);
 }
 // 2^n e^r - 1 = 2^n (e^r - 1) + (2^n - 1), with half of 2^n, which does not overflow.
 V vf32 vexpm1(vf32 x) {
-  vf32 c = vselect(x < -18.0f, vset(-18.0f), vselect(x > 89.0f, vset(89.0f), x));
-  vf32 t = vfma(c, vset(0x1.715476p+0f), vset(0x1.8p23f));
-  vf32 n = t - 0x1.8p23f;
-  vi32 k = vbits(t) - 0x4b400000;
-  vf32 r = vfma(n, vset(-0x1.62e4p-1f), c);
-  r = vfma(n, vset(-0x1.7f7d1cp-20f), r);
-  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
-  vf32 q = vfma(p * r, r, r);
-  vf32 h = vfloat((k + 126) << 23);
-  vf32 y = vfma(h, q, h - 0.5f) * 2.0f;
-  return vselect(x == 0.0f, x, vselect(x != x, x, y));
+  vexp_split e = vexp_parts(vatleast(vatmost(x, 89.0f), -18.0f));
+  vf32 h = vpower(e, 0x3f000000);
+  vf32 y = vfma(h, vexpm1_near(e.r), h - 0.5f) * 2.0f;
+  return vselect(x == 0.0f, x, y);
 }
+// (e^2a - 1) / (e^2a + 1), from 0.55 on 1 - 2 / (e^2a + 1).
 V vf32 vtanh(vf32 x) {
-  vf32 a = vabs(x);
-  vf32 e = vexpm1(vselect(a > 10.0f, vset(20.0f), a + a));
-  return vselect(x != x, x, vcopysign(e / (e + 2.0f), x));
+  vf32 a = vatmost(vabs(x), 10.0f);
+  vexp_split e = vexp_parts(a + a);
+  vf32 p = vpower(e, 0x3f800000), q = vexpm1_near(e.r);
+  vi32 far = a > 0.55f;
+  vf32 y = vselect(far, vset(-2.0f), vfma(p, q, p - 1.0f)) / vfma(p, q, p + 1.0f);
+  return vcopysign(vselect(far, vset(1.0f), vset(0.0f)) + y, x);
 }
-// Beyond 88 e^a overflows before its half does: (e^(a / 2))^2.
+// cosh and sinh of r, less 1 and r; of n ln 2, each a quarter of it: sums and differences of powers of two. The angle addition needs no division.
+struct vhyper { vf32 cosh, sinh, far_cosh, far_sinh, r; };
+V vhyper vhyperbolic(vf32 x) {
+  vexp_split e = vexp_parts(vatmost(vabs(x), 90.0f));
+  vf32 z = e.r * e.r, up = vpower(e, 0x3e000000);
+  // 2^-n cannot be told from 0 where it is not normal.
+  vf32 down = vfloat(vmax(0x3e000000 - (vbits(e.t) << 23), vset(0)));
+  vf32 c = z * v_poly(z, z * z, 0x1p-1f, 0x1.5554e6p-5f, 0x1.6d4f0ap-10f);
+  return {c, z * e.r * vfma(z, vset(0x1.122798p-7f), vset(0x1.5554bp-3f)), up + down, up - down, e.r};
+}
 V vf32 vsinh(vf32 x) {
-  vf32 a = vabs(x);
-  vi32 large = a > 88.0f;
-  vf32 e = vexpm1(vselect(large, a * 0.5f, a));
-  vf32 half = (e + e / (e + 1.0f)) * 0.5f;
-  vf32 f = e + 1.0f;
-  return vselect(x != x, x, vcopysign(vselect(large, f * 0.5f * f, half), x));
+  vhyper h = vhyperbolic(x);
+  vf32 y = vfma(h.far_sinh, h.cosh, vfma(h.far_cosh, h.sinh, vfma(h.far_cosh, h.r, h.far_sinh)));
+  return vcopysign(y * 4.0f, x);
 }
 V vf32 vcosh(vf32 x) {
-  vf32 a = vabs(x);
-  vi32 large = a > 88.0f;
-  vf32 e = vexp(vselect(large, a * 0.5f, a));
-  return vselect(large, e * 0.5f * e, vfma(e, vset(0.5f), 0.5f / e));
+  vhyper h = vhyperbolic(x);
+  return vfma(h.far_cosh, h.cosh, vfma(h.far_sinh, h.r + h.sinh, h.far_cosh)) * 4.0f;
 }
+// A series below 3/4, beyond log(a + sqrt(a^2 + 1)), and where a^2 overflows log(2 a).
 V vf32 vasinh(vf32 x) {
-  vf32 a = vabs(x);
-  vi32 large = a > 0x1p30f;
-  vf32 z = a * a;
-  vf32 y = vlog1p(vselect(large, a, a + z / (vsqrt(z + 1.0f) + 1.0f)));
-  return vselect(x != x, x, vcopysign(y + vselect(large, vset(0x1.62e43p-1f), vset(0.0f)), x));
+  vf32 a = vabs(x), z = a * a;
+  vi32 large = a > 0x1p62f;
+  vlog_split p = vlog_parts(vselect(large, a, a + vsqrt(vfma(a, a, vset(1.0f)))));
+  vf32 n = p.n + vselect(large, vset(1.0f), vset(0.0f));
+  vf32 far = vfma(n, vset(TESSERA_LN2_UPPER), vlog_near(p.f, vfma(n, vset(TESSERA_LN2_LOWER), p.f)));
+  vf32 r = v_poly(z, z * z, -0x1.555548p-3f, 0x1.332e38p-4f, -0x1.6d144cp-5f, 0x1.e7c50cp-6f, -0x1.42d294p-6f, 0x1.568d4p-7f,
+                  -0x1.86f0c6p-9f);
+  vf32 y = vselect(a < 0.75f, vfma(r * z, a, a), far);
+#if !TESSERA_TABLES
+  y = vselect(a < __builtin_inff(), y, a);
+#endif
+  return vcopysign(y, x);
 }
+// log(1 + t + sqrt(t^2 + 2 t)) with t = x - 1; of what lies beyond 2^60, log(2 x).
 V vf32 vacosh(vf32 x) {
-  vi32 large = x > 0x1p30f;
   vf32 t = x - 1.0f;
-  vf32 y = vlog1p(vselect(large, x, t + vsqrt(vfma(t, t, t + t))));
-  return vselect((x < 1.0f) | (x != x), vset(__builtin_nanf("")), y + vselect(large, vset(0x1.62e43p-1f), vset(0.0f)));
+  vi32 large = x > 0x1p60f;
+  vf32 y = vselect(large, x * 0x1p-30f, t + vsqrt(vfma(t, t, t + t)));
+  // As log1p, where 1 + y is below 2^100: powers of two by their bits.
+  vi32 k = (vbits(y + 1.0f) - 0x3f400000) & (int)0xff800000;
+  vf32 p = vfloat(0x3f800000 - k), f = y * p - (1.0f - p);
+  vf32 n = vfma(vto_f32(k), vset(0x1p-23f), vselect(large, vset(31.0f), vset(0.0f)));
+  y = vfma(n, vset(TESSERA_LN2_UPPER), vlog_near(f, vfma(n, vset(TESSERA_LN2_LOWER), f)));
+#if TESSERA_TABLES
+  return vroot_cases(t, y);
+#else
+  y = vselect(x < __builtin_inff(), y, x);
+  return vselect(x < 1.0f, vset(__builtin_nanf("")), y);
+#endif
 }
+// (1 + a) / (1 - a) = 2^n (1 + s) / (1 - s); n = 0 below 1/3, and there s = a. Beyond, 2^n (1 - a) is in [1, 2), so that s is in [-1/6, 1/3].
 V vf32 vatanh(vf32 x) {
-  vf32 a = vabs(x);
-  return vselect(x == 0.0f, x, vcopysign(vlog1p((a + a) / (1.0f - a)) * 0.5f, x));
+  vf32 a = vabs(x), d = 1.0f - a;
+  vi32 n = vselect(a < 0.333333f, vset(0), 0x3f800000 - (vbits(d) & 0x7f800000));
+  vf32 p = vfloat(n + 0x3f800000), e = a + 1.0f;
+  vf32 s = vselect(n == 0, a, (e - p * d) / vfma(p, d, e)), z = s * s;
+  vf32 r = v_poly(z, z * z, 0x1.555558p-2f, 0x1.9996d8p-3f, 0x1.25051p-3f, 0x1.b72bb6p-4f, 0x1.f08b0cp-4f);
+  vf32 y = vfma(vto_f32(n), vset(0x1.62e43p-25f), vfma(s * z, r, s));
+#if TESSERA_TABLES
+  return vcopysign(vinverse_cases(d, y), x);
+#else
+  y = vselect(a == 1.0f, vset(__builtin_inff()), y);
+  return vselect(a > 1.0f, vset(__builtin_nanf("")), vcopysign(y, x));
+#endif
 }
 
 // Angles of tangents and sines in [0, 1]: pi/4 and sin(pi/6) are where the complement takes over.
@@ -189,14 +282,24 @@ V vf32 vacos(vf32 x) {
   return vselect(large, far, vcomplement(vcopysign(r, x)));
 }
 
-// e^x for -100 < x <= 0 where a result below 2^-126 may be 0.
-V vf32 vexp_negative(vf32 x) {
-  vf32 t = vfma(x, vset(0x1.715476p+0f), vset(0x1.8p23f));
-  vf32 n = t - 0x1.8p23f;
-  vf32 r = vfma(n, vset(-0x1.7f7d1cp-20f), vfma(n, vset(-0x1.62e4p-1f), x));
-  vf32 p = v_poly(r, r * r, 0.5f, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040);
-  return vfma(p * r, r, r) * vfloat((vbits(t) - (0x4b400000 - 127)) << 23) + vfloat((vbits(t) - (0x4b400000 - 127)) << 23);
+#if TESSERA_TABLES
+// Sixteen series of the distance to the nearest multiple of 33/128; erf is 1 beyond them.
+V vf32 verf(vf32 x) {
+  const vf32 c0 = {0x0p+0f, 0x1.236bfp-2f, 0x1.117892p-1f, 0x1.73b102p-1f, 0x1.b5e63p-1f, 0x1.dd0788p-1f, 0x1.f14e82p-1f, 0x1.fa84fep-1f, 0x1.fe308p-1f, 0x1.ff789ep-1f, 0x1.ffdd18p-1f, 0x1.fff81p-1f, 0x1.fffe68p-1f, 0x1.ffffb8p-1f, 0x1.fffff4p-1f, 0x1.fffffep-1f};
+  const vf32 c1 = {0x1.20dd74p+0f, 0x1.0e4a08p+0f, 0x1.bada58p-1f, 0x1.3da26ep-1f, 0x1.8eed36p-2f, 0x1.b6a858p-3f, 0x1.a64de6p-4f, 0x1.63f3f6p-5f, 0x1.06ae14p-6f, 0x1.536fc2p-8f, 0x1.8005f2p-10f, 0x1.7c629ap-12f, 0x1.49e176p-14f, 0x1.f4f12ep-17f, 0x1.4d023p-19f, 0x1.83a2p-22f};
+  const vf32 c2 = {0x1.43ed1ap-55f, -0x1.16bbb8p-2f, -0x1.c8abbp-2f, -0x1.eb564p-2f, -0x1.9b659cp-2f, -0x1.1abc76p-2f, -0x1.46a108p-3f, -0x1.412ca4p-4f, -0x1.0efc3cp-5f, -0x1.8973a8p-7f, -0x1.f044f2p-9f, -0x1.0dbe98p-10f, -0x1.e162cp-13f, -0x1.885dcep-15f, 0x1.d14786p-19f, 0x1.716cbap-18f};
+  const vf32 c3 = {-0x1.811eb8p-2f, -0x1.387fc8p-2f, -0x1.1472a4p-3f, 0x1.4caf3cp-5f, 0x1.2bb6dp-3f, 0x1.53b6e4p-3f, 0x1.0a73b2p-3f, 0x1.471cc2p-4f, 0x1.48b18cp-5f, 0x1.144b24p-6f, 0x1.896822p-8f, 0x1.de2774p-10f, 0x1.f2b2fcp-12f, 0x1.bffbfap-14f, 0x1.5b9204p-16f, 0x1.d2c83ap-19f};
+  const vf32 c4 = {-0x1.290f24p-59f, 0x1.08b6b2p-3f, 0x1.737f22p-3f, 0x1.262a2cp-3f, 0x1.e1c876p-5f, -0x1.cce332p-7f, -0x1.81be8ap-5f, -0x1.7964ep-5f, -0x1.e5f462p-6f, -0x1.0a3272p-6f, -0x1.86129ap-8f, -0x1.272a6ap-9f, -0x1.86efd6p-10f, -0x1.7aae06p-12f, -0x1.99cba4p-11f, -0x1.b99704p-12f};
+  const vf32 c5 = {0x1.c45422p-4f, 0x1.44063cp-4f, 0x1.65e152p-10f, -0x1.cc70d8p-5f, -0x1.156beep-4f, -0x1.574d1ep-5f, -0x1.4242a2p-7f, 0x1.2838bap-7f, 0x1.a86b7ep-7f, 0x1.33329ep-7f, 0x1.410456p-8f, 0x1.07d6ccp-9f, 0x1.61c0c6p-11f, 0x1.8b18aap-13f, 0x1.73a27ap-15f, 0x1.28f3e2p-17f};
+  vf32 a = vatmost(vabs(x), 3.97f);
+  vf32 t = vfma(a, vset(128.0f / 33), vset(0x1.8p23f));
+  vf32 r = vfma(t - 0x1.8p23f, vset(-33.0f / 128), a), z = r * r;
+  vi32 at = vbits(t);
+  vf32 low = vfma(vlookup(c1, at), r, vlookup(c0, at)), middle = vfma(vlookup(c3, at), r, vlookup(c2, at));
+  vf32 high = vfma(vlookup(c5, at), r, vlookup(c4, at));
+  return vcopysign(vfma(vfma(high, z, middle), z, low), x);
 }
+#else
 // Within 0.6 x times a polynomial of x^2; beyond it 1 - e^(x p(x)), whose exponent was fitted.
 V vf32 verf(vf32 x) {
   vf32 a = vabs(x), z = x * x;
@@ -205,9 +308,32 @@ V vf32 verf(vf32 x) {
   vf32 c = vselect(a > 4.0f, vset(4.0f), a);
   vf32 p = v_poly(c, c * c, -0x1.20e054p+0f, -0x1.45c78ap-1f, -0x1.a94faep-4f, 0x1.583dc8p-6f, -0x1.d76372p-10f,
                   -0x1.a31a5p-12f, 0x1.296452p-13f, -0x1.c579aap-17f);
-  vf32 far = vselect(x != x, x, 1.0f - vexp_negative(c * p));
+  vf32 far = vselect(x != x, x, 1.0f - vexp_below(c * p));
   return vcopysign(vselect(a < 0.6f, vabs(near), far), x);
 }
+#endif
+// e^(-x^2) times series of the distance of |x| + 1 to the eighth of a power of two below it. What x^2 loses in rounding goes into a factor.
+#if TESSERA_TABLES
+V vf32 verfc(vf32 x) {
+  const vf32 a0 = {0x1.b5d876p-2f, 0x1.78a692p-2f, 0x1.494dbp-2f, 0x1.23cfc2p-2f, 0x1.058672p-2f, 0x1.d94446p-3f, 0x1.afbb4p-3f, 0x1.8c9eb6p-3f, 0x1.6e9826p-3f, 0x1.3e0a98p-3f, 0x1.18932cp-3f, 0x1.f5b2ap-4f, 0x1.c5723ap-4f, 0x1.9d8a8ep-4f, 0x1.7c0348p-4f, 0x1.5f75c4p-4f};
+  const vf32 b0 = {0x1.46dc6ap-4f, 0x1.1ea8c4p-4f, 0x1.fe6cc4p-5f, 0x1.cbe832p-5f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x1p+0f, 0x1.bf16eep-1f, 0x1.8a6adcp-1f, 0x1.5f28aep-1f, 0x1.3b3bc4p-1f, 0x1.1d16b6p-1f, 0x1.038d54p-1f, 0x1.db747ep-2f};
+  const vf32 a1 = {-0x1.17c36p-2f, -0x1.aba9bap-3f, -0x1.4f18f2p-3f, -0x1.0c3c26p-3f, -0x1.b5702p-4f, -0x1.6a6fccp-4f, -0x1.308768p-4f, -0x1.0304d2p-4f, -0x1.bd67e2p-5f, -0x1.52838cp-5f, -0x1.094898p-5f, -0x1.aa3df2p-6f, -0x1.5d83ep-6f, -0x1.238b5cp-6f, -0x1.ed7ea6p-7f, -0x1.a6e254p-7f};
+  const vf32 b1 = {-0x1.6e486cp-7f, -0x1.1a57bp-7f, -0x1.c04546p-8f, -0x1.6c55dcp-8f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x0p+0f, -0x1.20dd2ap+0f, -0x1.d1f3e8p-1f, -0x1.7c847ap-1f, -0x1.3a5c48p-1f, -0x1.067f2ep-1f, -0x1.babdd8p-2f, -0x1.78cbeep-2f, -0x1.436902p-2f};
+  const vf32 a2 = {0x1.3bca42p-3f, 0x1.b51cc8p-4f, 0x1.37bbcp-4f, 0x1.c8570ep-5f, 0x1.565c48p-5f, 0x1.05e178p-5f, 0x1.98b228p-6f, 0x1.437c32p-6f, 0x1.03dd58p-6f, 0x1.5cd3f4p-7f, 0x1.e8e95cp-8f, 0x1.628b5ap-8f, 0x1.08b39ap-8f, 0x1.94abc8p-9f, 0x1.3c4e34p-9f, 0x1.f72a64p-10f};
+  const vf32 b2 = {0x1.95f7a8p-10f, 0x1.13d02ap-10f, 0x1.8717c8p-11f, 0x1.1f4776p-11f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x1.ffd294p-1f, 0x1.849664p-1f, 0x1.2b1814p-1f, 0x1.d2738cp-2f, 0x1.6fef9ap-2f, 0x1.258e76p-2f, 0x1.d85f36p-3f, 0x1.809c54p-3f};
+  const vf32 a3 = {-0x1.3c877p-4f, -0x1.93824p-5f, -0x1.094ae8p-5f, -0x1.63fefep-6f, -0x1.f51dc8p-7f, -0x1.61496p-7f, -0x1.0641e4p-7f, -0x1.7d0894p-8f, -0x1.1ca712p-8f, -0x1.53b3dcp-9f, -0x1.b0204cp-10f, -0x1.1c9516p-10f, -0x1.853bb8p-11f, -0x1.0dd84ap-11f, -0x1.8ace5ap-12f, -0x1.247d58p-12f};
+  const vf32 b3 = {-0x1.b09086p-13f, -0x1.05c0dcp-13f, -0x1.4ce5c8p-14f, -0x1.c58dcap-15f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x0p+0f, -0x1.7cd4e8p-1f, -0x1.118882p-1f, -0x1.90d40ap-2f, -0x1.2bfd9ep-2f, -0x1.c3efbcp-3f, -0x1.5ab9ap-3f, -0x1.00f314p-3f, -0x1.93b6f4p-4f};
+  const vf32 a4 = {0x1.d2a5ap-6f, 0x1.1a4262p-6f, 0x1.5d0622p-7f, 0x1.a152f8p-8f, 0x1.27b662p-8f, 0x1.6f9bfap-9f, 0x1.241b6cp-9f, 0x1.5a1d84p-10f, 0x1.d2debcp-11f, 0x1.f1c3fcp-12f, 0x1.2da0f8p-12f, 0x1.6ebaecp-13f, 0x1.d47f0cp-14f, 0x1.10d096p-14f, 0x1.91d73p-15f, 0x1.192da4p-15f};
+  const vf32 b4 = {0x1.5d1ca4p-16f, 0x1.869a62p-17f, 0x1.c565b4p-18f, 0x1.767adap-18f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x0p+0f, 0x1.ab4494p-2f, 0x1.1ab4b8p-2f, 0x1.8d574ep-3f, 0x1.2dd21ap-3f, 0x1.bb1a56p-4f, 0x1.5b9214p-4f, 0x1.68a7ecp-5f, 0x1.2bd9c4p-5f};
+  vf32 c = vatmost(vabs(x), 10.2f);
+  vi32 at = vbits(c + 1.0f) >> 20;
+  vf32 r = c - (vfloat(at << 20) - 1.0f), z = r * r, h = c * c;
+  vf32 low = vfma(vlookup(a1, b1, at), r, vlookup(a0, b0, at)), middle = vfma(vlookup(a3, b3, at), r, vlookup(a2, b2, at));
+  vf32 q = vfma(vfma(vlookup(a4, b4, at), z, middle), z, low);
+  vf32 tail = vexp_below(vneg(h)) * vfma(q, vfma(c, vneg(c), h), q);
+  return vselect(x < 0.0f, 2.0f - tail, tail);
+}
+#else
 // 1 - x p(x^2) within 1/2; beyond it e^(-x^2) q(t) / (x + 2), as vd_erfc_tail below. What x^2 loses in rounding goes into a factor.
 V vf32 verfc(vf32 x) {
   vf32 a = vabs(x), z = x * x;
@@ -226,170 +352,14 @@ V vf32 verfc(vf32 x) {
   vf32 upper = vfloat(vbits(c) & (int)0xfffff000), lower = c - upper;
   vf32 lost = ((h - upper * upper) - 2.0f * upper * lower) - lower * lower;
 #endif
-  vf32 tail = vexp(vneg(h)) * (q * w * (lost + 1.0f));
+  vf32 tail = vexp_below(vneg(h)) * (q * w * (lost + 1.0f));
   tail = vselect(a > 10.2f, vset(0.0f), tail);
   return vselect(a < 0.5f, near, vselect(x != x, x, vselect(x < 0.0f, 2.0f - tail, tail)));
 }
-
-// ---- series in f64, on half a vector each ----
-
-V vd vd_poly(vd, double c) { return vsetd(c); }
-template <typename... Rest>
-V vd vd_poly(vd x, double c, Rest... rest) { return vfma(vd_poly(x, rest...), x, vsetd(c)); }
-V vd vd_abs(vd x) { return (vd)((vl)x & 0x7fffffffffffffffl); }
-V vd vd_sign(vd magnitude, vd sign) { return (vd)((vl)magnitude | ((vl)sign & (long)0x8000000000000000ul)); }
-
-// 2^n e^r for r within ln 2 / 2 and |n| below 1000; n is rounded to nearest by the constant that it is added to.
-V vd vd_exp_of(vd x, double to_n, double from_n) {
-  vd c = vselect(x < -1000.0 / to_n, vsetd(-1000.0 / to_n), vselect(x > 1000.0 / to_n, vsetd(1000.0 / to_n), x));
-  vd t = vfma(c, vsetd(to_n), vsetd(0x1.8p52));
-  vd n = t - 0x1.8p52;
-  vd r = vfma(n, vsetd(-from_n), c) * (0x1.62e42fefa39efp-1 / from_n);
-  vd p = vd_poly(r, 1, 1, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880);
-  return p * (vd)(((vl)t + 1023) << 52);
-}
-V vd vd_exp(vd x) { return vd_exp_of(x, 0x1.71547652b82fep+0, 0x1.62e42fefa39efp-1); }
-V vd vd_exp2(vd x) { return vd_exp_of(x, 1.0, 1.0); }
-
-// log x in units of 1 / scale; x is f64-normal or zero, infinite, negative, NaN.
-V vd vd_log_scaled(vd x, double scale) {
-  // The bias of 4096 keeps the shift free of the sign bit, which AVX2 cannot shift in 64 bits.
-  vul e = ((vul)x - 0x3fe6a09e667f3bcdul + 0x4000000000000000ul) >> 52;
-  vd m = (vd)((vul)x - ((e - 1024) << 52));
-  vd n = (vd)(e | 0x4330000000000000ul) - (0x1p52 + 1024);
-  vd f = m - 1.0;
-  vd s = f / (m + 1.0);
-  vd z = s * s;
-  vd q = vd_poly(z, 1, 1.0 / 3, 1.0 / 5, 1.0 / 7, 1.0 / 9, 1.0 / 11, 1.0 / 13) * 2.0;
-  vd y = vfma(n, vsetd(0x1.62e42fefa39efp-1 * scale), q * s * scale);
-  y = vselect(x == __builtin_inf(), x, y);
-  y = vselect(x == 0.0, vsetd(-__builtin_inf()), y);
-  return vselect((x < 0.0) | (x != x), vsetd(__builtin_nan("")), y);
-}
-
-V vd vd_log1p(vd x) {
-  vd small = x * vd_poly(x, 1, -1.0 / 2, 1.0 / 3, -1.0 / 4);
-  return vselect(vd_abs(x) < 1e-4, small, vd_log_scaled(x + 1.0, 1.0));
-}
-V vd vd_expm1(vd x) {
-  vd small = x * vd_poly(x, 1, 1.0 / 2, 1.0 / 6, 1.0 / 24);
-  return vselect(vd_abs(x) < 1e-3, small, vd_exp(x) - 1.0);
-}
-V vd vd_tanh(vd x) {
-  vd a = vd_abs(x);
-  vd e = vd_exp(vselect(a > 40.0, vsetd(40.0), a) * 2.0);
-  vd z = x * x;
-  vd big = vd_sign((e - 1.0) / (e + 1.0), x);
-  return vselect(a < 1e-2, x * vd_poly(z, 1, -1.0 / 3, 2.0 / 15), vselect(x != x, x, big));
-}
-V vd vd_sinh(vd x) {
-  vd e = vd_exp(vd_abs(x));
-  return vselect(vd_abs(x) < 1e-2, x * vd_poly(x * x, 1, 1.0 / 6, 1.0 / 120), vd_sign((e - 1.0 / e) * 0.5, x));
-}
-V vd vd_cosh(vd x) {
-  vd e = vd_exp(vd_abs(x));
-  return (e + 1.0 / e) * 0.5;
-}
-
-// exp(-x²) q(t) / (x + 2), t = (x - 2) / (x + 2), is erfc x on [0.9, 10.6] within 2e-11; q was fitted by Chebyshev nodes.
-V vd vd_erfc_tail(vd a) {
-  vd c = vselect(a > 10.6, vsetd(10.6), a);
-  vd t = (c - 2.0) / (c + 2.0);
-  vd q = vd_poly(t, 0x1.058671b522d54p+0, -0x1.5fd38675f7bcfp-1, 0x1.1e2deed10b962p-2, -0x1.2a88e2f58d6e6p-5,
-                 -0x1.606ebd95216d2p-6, 0x1.a89da6040b72cp-8, 0x1.9559f3a9053eap-9, -0x1.b787de6301cc7p-11,
-                 -0x1.62ef9b369b568p-11, 0x1.b885313896c4dp-15, 0x1.71377914657bep-13, -0x1.28ce789712d77p-15);
-  return vd_exp(c * c * -1.0) * q / (c + 2.0);
-}
-// The Maclaurin series, for |x| < 1.
-V vd vd_erf_core(vd x) {
-  vd z = x * x;
-  return x * 0x1.20dd750429b6dp+0 *
-         vd_poly(z, 1, -1.0 / 3, 1.0 / 10, -1.0 / 42, 1.0 / 216, -1.0 / 1320, 1.0 / 9360, -1.0 / 75600, 1.0 / 685440,
-                 -1.0 / 6894720, 1.0 / 76204800, -1.0 / 918086400, 1.0 / 11975040000);
-}
-V vd vd_erf(vd x) {
-  vd a = vd_abs(x);
-  return vselect(a < 1.0, vd_erf_core(x), vselect(x != x, x, vd_sign(1.0 - vd_erfc_tail(a), x)));
-}
-V vd vd_erfc(vd x) {
-  vd a = vd_abs(x);
-  vd tail = vd_erfc_tail(a);
-  tail = vselect(a > 10.6, vsetd(0.0), tail);
-  return vselect(a < 1.0, 1.0 - vd_erf_core(x), vselect(x != x, x, vselect(x < 0.0, 2.0 - tail, tail)));
-}
-
-// Angle of the point (x, y); every case of C's atan2.
-V vd vd_atan2(vd y, vd x) {
-  vd ax = vd_abs(x), ay = vd_abs(y);
-  // Two infinities count as equal, and 0 / 0 as 0.
-  vl both = (ax == __builtin_inf()) & (ay == __builtin_inf());
-  vl swap = ay > ax;
-  vd b = vselect(both, vsetd(1.0), vselect(swap, ay, ax));
-  vd a = vselect(both, vsetd(1.0), vselect(swap, ax, ay));
-  // tan(pi/8): above it, the angle to pi/4 is the smaller one.
-  vl upper = (a > b * 0.41421356237309503) & (b < __builtin_inf());
-  vd num = vselect(upper, a - b, a);
-  vd den = vselect(upper, a + b, b);
-  vd t = num / vselect(den == 0.0, vsetd(1.0), den);
-  vd z = t * t;
-  vd r = t * vd_poly(z, 1, -1.0 / 3, 1.0 / 5, -1.0 / 7, 1.0 / 9, -1.0 / 11, 1.0 / 13, -1.0 / 15, 1.0 / 17, -1.0 / 19,
-                     1.0 / 21, -1.0 / 23);
-  r = vselect(upper, r + 0x1.921fb54442d18p-1, r);
-  r = vselect(swap, 0x1.921fb54442d18p+0 - r, r);
-  r = vselect(((vl)x < 0), 0x1.921fb54442d18p+1 - r, r);
-  return vselect((x != x) | (y != y), x + y, vd_sign(r, y));
-}
-V vd vd_atan(vd x) { return vd_atan2(x, vsetd(1.0)); }
-V vd vd_asin(vd x) { return vd_atan2(x, vsqrt((1.0 - x) * (1.0 + x))); }
-V vd vd_acos(vd x) { return vd_atan2(vsqrt((1.0 - x) * (1.0 + x)), x); }
-
-// x = n pi/2 + r. Good while n times the second part of pi/2 is small: |x| up to 2^20 without, 2^28 with fused products.
-#if TESSERA_FMA
-#define TESSERA_TRIG_LIMIT 0x1p28f
-#define TESSERA_PIO2_1 0x1.921fb54442d18p+0
-#define TESSERA_PIO2_2 0x1.1a62633145c07p-54
-#else
-#define TESSERA_TRIG_LIMIT 0x1p19f
-#define TESSERA_PIO2_1 0x1.921fb544p+0
-#define TESSERA_PIO2_2 0x1.0b4611a626331p-34
 #endif
-struct vd_angle { vd sin, cos; vl quadrant; };
-V vd_angle vd_sincos(vd x) {
-  vd t = vfma(x, vsetd(0x1.45f306dc9c883p-1), vsetd(0x1.8p52));
-  vd n = t - 0x1.8p52;
-  vd r = vfma(n, vsetd(-TESSERA_PIO2_2), vfma(n, vsetd(-TESSERA_PIO2_1), x));
-  vd z = r * r;
-  vd_angle out;
-  out.sin = r * vd_poly(z, 1, -1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800, 1.0 / 6227020800.0);
-  out.cos = vd_poly(z, 1, -1.0 / 2, 1.0 / 24, -1.0 / 720, 1.0 / 40320, -1.0 / 3628800, 1.0 / 479001600);
-  out.quadrant = (vl)t;
-  return out;
-}
-V vd vd_quarter(vd_angle a, long turn) {
-  vl q = a.quadrant + turn;
-  vd r = vselect((q & 1) != 0, a.cos, a.sin);
-  return (vd)((vl)r ^ ((q & 2) << 62));
-}
-V vd vd_sin(vd x) { return vselect(x == 0.0, x, vd_quarter(vd_sincos(x), 0)); }
-V vd vd_cos(vd x) { return vd_quarter(vd_sincos(x), 1); }
-V vd vd_tan(vd x) {
-  vd_angle a = vd_sincos(x);
-  vl odd = (a.quadrant & 1) != 0;
-  vd r = vselect(odd, -a.cos, a.sin) / vselect(odd, a.sin, a.cos);
-  return vselect(x == 0.0, x, r);
-}
 
-// Squares of f32 neither overflow nor vanish in f64.
-V vd vd_hypot(vd x, vd y) {
-  vl infinite = (vd_abs(x) == __builtin_inf()) | (vd_abs(y) == __builtin_inf());
-  return vselect(infinite, vsetd(__builtin_inf()), vsqrt(vfma(x, x, y * y)));
-}
+#include "vec_f64.h"
 
-#define TESSERA_UNARY(name) V vf32 v##name(vf32 x) { return vnarrow(vd_##name(vwiden_low(x)), vd_##name(vwiden_high(x))); }
-#define TESSERA_BINARY(name)                                                                  \
-  V vf32 v##name(vf32 a, vf32 b) {                                                            \
-    return vnarrow(vd_##name(vwiden_low(a), vwiden_low(b)), vd_##name(vwiden_high(a), vwiden_high(b))); \
-  }
 // Angles up to a few thousand turns in f32: n pi/2 is taken off in three parts, the first two exactly. Without fused products
 // the parts would have to be shorter than they are, so f64 serves every angle.
 #if TESSERA_FMA

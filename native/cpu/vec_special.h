@@ -8,14 +8,8 @@
 
 // ---- logarithms of sums, neighbours ----
 
-// log(e^a + e^b): the larger one and log(1 + t) = 2 artanh(t / (2 + t)) of t = e^-|a - b|, where t / (2 + t) <= 1/3.
-V vf32 vlogaddexp(vf32 a, vf32 b) {
-  vf32 t = vexp(vselect(a == b, vset(0.0f), vneg(vabs(a - b))));
-  vf32 s = t / (t + 2.0f);
-  vf32 z = s * s;
-  vf32 p = v_poly(z, z * z, 0x1.555556p-1f, 0x1.9998cep-2f, 0x1.24ca58p-2f, 0x1.bc6abep-3f, 0x1.dc3bbcp-3f);
-  return vmax(a, b) + vfma(s * z, p, s + s);
-}
+// log(e^a + e^b).
+V vf32 vlogaddexp(vf32 a, vf32 b) { return vmax(a, b) + vlog1p_exp_minus(vselect(a == b, vset(0.0f), a - b)); }
 
 // The next number from a towards b: one step of the bits, away from zero or towards it.
 V vf32 vnextafter(vf32 a, vf32 b) {
@@ -26,6 +20,31 @@ V vf32 vnextafter(vf32 a, vf32 b) {
 
 // ---- inverse of erf ----
 
+#if TESSERA_TABLES
+// x times series of w = -log(1 - x^2), in intervals of w + 3/2 that are quarters of its powers of two.
+V vf32 verfinv(vf32 x) {
+  const vf32 c0 = {0x1.013c1p+0f, 0x1.209b9cp+0f, 0x1.408742p+0f, 0x1.60912ep+0f, 0x1.805c5cp+0f, 0x1.be2a1ap+0f, 0x1.f89c26p+0f, 0x1.17a9bap+1f, 0x1.313c8ap+1f, 0x1.5fcb08p+1f, 0x1.897f94p+1f, 0x1.af8648p+1f, 0x1.d2acd8p+1f, 0x0p+0f, 0x1.c5bf8ap-1f, 0x1.e3cbeep-1f};
+  const vf32 c1 = {0x1.ef1d9p-3f, 0x1.fb8e8p-3f, 0x1.005ddep-2f, 0x1.ff8238p-3f, 0x1.f920cep-3f, 0x1.e203b6p-3f, 0x1.c4ae9ep-3f, 0x1.a7088ap-3f, 0x1.8bd742p-3f, 0x1.5f322cp-3f, 0x1.3da35p-3f, 0x1.23d5fep-3f, 0x1.0f4e04p-3f, 0x0p+0f, 0x1.db25eep-3f, 0x1.e6146cp-3f};
+  const vf32 c2 = {0x1.08a97p-7f, 0x1.1a68d6p-8f, 0x1.01a5e6p-10f, -0x1.d2b014p-10f, -0x1.151e24p-8f, -0x1.b862eap-8f, -0x1.e37c2ep-8f, -0x1.cb0782p-8f, -0x1.9a33dep-8f, -0x1.34750ap-8f, -0x1.d156a6p-9f, -0x1.6f920ep-9f, -0x1.258374p-9f, 0x0p+0f, 0x1.865534p-7f, 0x1.3f65eap-7f};
+  const vf32 c3 = {-0x1.fbb554p-9f, -0x1.797d9p-9f, -0x1.86776cp-9f, -0x1.b1657cp-9f, -0x1.0e94eep-10f, -0x1.eca0ep-12f, 0x1.46ecd2p-15f, 0x1.d27c12p-13f, 0x1.372dp-12f, 0x1.f5ebbp-13f, 0x1.0faccp-13f, 0x1.254602p-13f, 0x1.a0d3cap-15f, 0x0p+0f, -0x1.183ac4p-7f, -0x1.28339ap-9f};
+  const vf32 c4 = {0x1.6456d2p-8f, 0x1.0d7398p-9f, 0x1.da56aep-9f, 0x1.a879cep-8f, -0x1.b8946ap-13f, 0x1.1e76cp-13f, 0x1.9f82cap-23f, 0x1.6fbadap-17f, -0x1.568b0ep-16f, -0x1.6cac04p-16f, 0x1.25f096p-16f, -0x1.3a8bbep-15f, 0x1.42d9fcp-16f, 0x0p+0f, 0x1.892ec2p-5f, -0x1.72992ap-10f};
+  const vf32 c5 = {-0x1.3d87ap-7f, -0x1.c519fap-9f, -0x1.916206p-8f, -0x1.6e15cep-7f, 0x1.8babc4p-12f, 0x1.be1fcep-19f, 0x1.f9219ep-15f, 0x1.36732ep-17f, 0x1.feeecp-18f, 0x1.69f4p-18f, -0x1.6df212p-17f, 0x1.efd67ap-17f, -0x1.2b24c8p-17f, 0x0p+0f, -0x1.5f4b6ep-3f, 0x1.3da744p-8f};
+  const vf32 c6 = {0x1.ab50e4p-8f, 0x1.321fa2p-9f, 0x1.0d5564p-8f, 0x1.e9e572p-8f, -0x1.11f11ep-13f, -0x1.a47cdep-18f, -0x1.8d17a6p-16f, -0x1.3f9318p-18f, -0x1.8ab3d6p-20f, -0x1.d00956p-21f, 0x1.f61d5ap-20f, -0x1.476bc8p-19f, 0x1.6fe886p-20f, 0x0p+0f, 0x1.d58ffcp-3f, -0x1.a47002p-8f};
+  // v = 3/2 - log q within 2^-24 of itself: q = 2^n m, and m times the reciprocal of the middle of its sixteenth is 1 + d.
+  const vf32 inverse = {0x1.f07c2p-1f, 0x1.d41d42p-1f, 0x1.bacf92p-1f, 0x1.a41a42p-1f, 0x1.8f9c18p-1f, 0x1.7d05f4p-1f, 0x1.6c16c2p-1f, 0x1.5c9882p-1f, 0x1.4e5e0ap-1f, 0x1.414142p-1f, 0x1.3521dp-1f, 0x1.29e412p-1f, 0x1.1f7048p-1f, 0x1.15b1e6p-1f, 0x1.0c9714p-1f, 0x1.041042p-1f};
+  const vf32 start = {0x1.781f5ap+0f, 0x1.690f2ep+0f, 0x1.5ad55ap+0f, 0x1.4d5b4ap+0f, 0x1.408dcep+0f, 0x1.345c76p+0f, 0x1.28b90ap+0f, 0x1.1d9732p+0f, 0x1.12ec22p+0f, 0x1.08ae58p+0f, 0x1.fdaad6p-1f, 0x1.eab3c2p-1f, 0x1.d86a2p-1f, 0x1.c6c1f2p-1f, 0x1.b5b078p-1f, 0x1.a52bfep-1f};
+  vf32 q = (1.0f - x) * (x + 1.0f), m = vmantissa_whole(q);
+  vi32 sixteenth = vbits(m) >> 19;
+  vf32 d = vfma(m, vlookup(inverse, sixteenth), vset(-1.0f));
+  vf32 l = vfma(vfma(d, vset(0.25f), vset(-1.0f / 3)), d * d, vfma(d, vset(0.5f), vset(-1.0f)));
+  vf32 v = vatmost(vfma(l, d, vfma(vexponent(q), vset(-0x1.62e43p-1f), vlookup(start, sixteenth))), 18.2f);
+  vi32 at = vbits(v) >> 21;
+  vf32 r = v - vfloat(at << 21), z = r * r;
+  vf32 low = vfma(vlookup(c1, at), r, vlookup(c0, at)), middle = vfma(vlookup(c3, at), r, vlookup(c2, at));
+  vf32 high = vfma(vlookup(c6, at), z, vfma(vlookup(c5, at), r, vlookup(c4, at)));
+  return x * vinverse_cases(q, vfma(vfma(high, z, middle), z, low));
+}
+#else
 // x times a polynomial of w = -log(1 - x^2), beyond w = 5 of its root.
 V vf32 verfinv(vf32 x) {
   vf32 w = vneg(vlog((1.0f - x) * (x + 1.0f)));
@@ -37,37 +56,46 @@ V vf32 verfinv(vf32 x) {
   vf32 y = x * vselect(w < 5.0f, near, far);
   return vselect(vabs(x) == 1.0f, x * __builtin_inff(), y);
 }
+#endif
 
 // ---- gamma functions of positive numbers ----
 
 // log Gamma. Below 3, with t = x or x - 1 in [0, 2], log Gamma(1 + t) = t (t - 1) p(t), less log x where x < 1; above, Stirling's formula with a
 // fitted remainder. Numbers that are not positive give NaN.
-V vf32 vlgamma_positive(vf32 x) {
-  vi32 below = x < 1.0f, small = x < 3.0f;
-  vf32 l = vlog(x);
+V vf32 vlgamma_near(vf32 x, vf32 l) {
+  vi32 below = x < 1.0f;
   vf32 t = vselect(below, x, x - 1.0f), u = t - 1.0f;
   vf32 p = v_poly(u, u * u, 0x1.b0ee6p-2f, -0x1.9ae648p-4f, 0x1.0e0c68p-5f, -0x1.95d4b6p-7f, 0x1.47ae46p-8f,
                   -0x1.138552p-9f, 0x1.dc2d92p-11f, -0x1.be40ccp-12f, 0x1.a3cd6p-13f, -0x1.b7aa24p-15f, 0x1.126cf8p-16f,
                   -0x1.44f2p-15f, 0x1.59b792p-16f);
-  vf32 inner = vfma(t * u, p, vselect(below, vneg(l), vset(0.0f)));
+  return vfma(t * u, p, vselect(below, vneg(l), vset(0.0f)));
+}
+V vf32 vlgamma_positive(vf32 x) {
+  vi32 small = x < 3.0f;
+  vf32 l = vlog(x);
+  if (vall(small)) return vlgamma_near(x, l);
   vf32 i = 1.0f / x, v = i * i;
   vf32 r = v_poly(v, v * v, 0x1.555556p-4f, -0x1.6c10ap-9f, 0x1.9b8796p-11f, -0x1.ddd682p-12f);
   vf32 outer = vfma(x - 0.5f, l - 1.0f, vfma(r, i, vset(0x1.acfe39p-2f)));
-  return vselect(small, inner, vselect(x == __builtin_inff(), x, outer));
+  return vselect(small, vlgamma_near(x, l), vselect(x == __builtin_inff(), x, outer));
 }
 
 // digamma. Below 2, with t = x or x - 1 in [0, 1], (t - t0) p(t) where 1 + t0 is the root, less 1 / x where x < 1; above, the asymptotic series with
 // a fitted remainder.
-V vf32 vdigamma_positive(vf32 x) {
+V vf32 vdigamma_near(vf32 x, vf32 i) {
   vi32 below = x < 1.0f;
-  vf32 i = 1.0f / x, v = i * i;
   vf32 t = vselect(below, x, x - 1.0f), u = t - 0.5f;
   vf32 p = v_poly(u, u * u, 0x1.e6f0ccp-1f, -0x1.b1cb68p-2f, 0x1.eca19cp-3f, -0x1.2febb6p-3f, 0x1.850bfp-4f,
                   -0x1.fc5eccp-5f, 0x1.4ee21cp-5f, -0x1.a66924p-6f, 0x1.16361p-6f, -0x1.0c68e4p-6f, 0x1.6c5196p-7f);
-  vf32 inner = vfma((t - 0x1.d8b618p-2f) - 0x1.ab5f2p-27f, p, vselect(below, vneg(i), vset(0.0f)));
+  return vfma((t - 0x1.d8b618p-2f) - 0x1.ab5f2p-27f, p, vselect(below, vneg(i), vset(0.0f)));
+}
+V vf32 vdigamma_positive(vf32 x) {
+  vi32 small = x < 2.0f;
+  vf32 i = 1.0f / x, v = i * i;
+  if (vall(small)) return vdigamma_near(x, i);
   vf32 r = v_poly(v, v * v, 0x1.555556p-4f, -0x1.110edep-7f, 0x1.0327fcp-8f, -0x1.fd8812p-9f, 0x1.3694b8p-8f, -0x1.e3ee9p-9f);
   vf32 outer = vlog(x) - vfma(r, v, 0.5f * i);
-  return vselect(x < 2.0f, inner, outer);
+  return vselect(small, vdigamma_near(x, i), outer);
 }
 
 // ---- powers ----
@@ -90,40 +118,42 @@ V vd vd_pow(vd x, vd y) {
 __attribute__((noinline, cold, unused)) static vf32 vpow_any(vf32 a, vf32 b) {
   return vnarrow(vd_pow(vwiden_low(a), vwiden_low(b)), vd_pow(vwiden_high(a), vwiden_high(b)));
 }
-// z c, where 1 / c is the middle of one of 16 intervals of [0.7, 1.4], is within 0.03 of 1; the interval around 1 has c = 1.
-V vd vd_log2_near(vd z, vl interval, vd n) {
-  const vd c0 = {0x1.661ec6p+0, 0x1.571ed4p+0, 0x1.49539ep+0, 0x1.3c995ap+0, 0x1.30d19p+0, 0x1.25e228p+0, 0x1.1bb4a4p+0, 0x1.12358ep+0};
-  const vd c1 = {0x1.0953f4p+0, 1, 0x1.e573acp-1, 0x1.ca4b3p-1, 0x1.b20364p-1, 0x1.9c2d14p-1, 0x1.886e6p-1, 0x1.767dcep-1};
-  const vd l0 = {-0x1.efec5f071e3d9p-2, -0x1.b0b6804d30924p-2, -0x1.7418abe24a63dp-2, -0x1.39de8cc6a56b9p-2,
-                 -0x1.01d9bb7350ffbp-2, -0x1.97c1d4d0c206ap-3, -0x1.2f9e32a7954e4p-3, -0x1.960ca5af96cdp-4};
-  const vd l1 = {-0x1.a6f9d6f1d16afp-5, 0, 0x1.3aa304acd04f4p-4, 0x1.476aa1c23e268p-3,
-                 0x1.e840bea311339p-3, 0x1.40646707c3973p-2, 0x1.88e9c392b7fbbp-2, 0x1.ce0a4a2d1a3cfp-2};
-  vd r = vfma(z, __builtin_shuffle(c0, c1, interval), vsetd(-1.0));
-  vd p = vd_poly(r, 0x1.71547652c3215p+0, -0x1.715476532a40ap-1, 0x1.ec70935bd9ebfp-2, -0x1.7154633123e6bp-2,
-                 0x1.27d48825fc99fp-2, -0x1.ed4aed105c1c6p-3);
-  return vfma(r, p, n + __builtin_shuffle(l0, l1, interval));
+// log2 of a positive normal number within 2^-34 of itself. x = 2^n m with m in [3/4, 3/2); m c, where 1 / c is the middle of one of 16 intervals of m,
+// is within 1/16 of 1; the intervals beside 1 have c = 1.
+V vd vd_log2_normal(vd x) {
+  const vd c0 = {1, 0x1.d41d42p-1, 0x1.bacf92p-1, 0x1.a41a42p-1, 0x1.8f9c18p-1, 0x1.7d05f4p-1, 0x1.6c16c2p-1, 0x1.5c9882p-1};
+  const vd c1 = {0x1.4e5e0ap+0, 0x1.414142p+0, 0x1.3521dp+0, 0x1.29e412p+0, 0x1.1f7048p+0, 0x1.15b1e6p+0, 0x1.0c9714p+0, 1};
+  const vd l0 = {0, 0x1.08c587b8a8459p-3, 0x1.acf5de2afc49ap-3, 0x1.2440796db68c3p-2,
+                 0x1.6e22207523f6dp-2, 0x1.b47ebfcfdd47ap-2, 0x1.f7a85434872d2p-2, 0x1.1bf31371c6bfp-1};
+  const vd l1 = {-0x1.8a897eb027b02p-2, -0x1.4f6fbe9a14f18p-2, -0x1.169c06a7938bbp-2, -0x1.bfc6745e58544p-3,
+                 -0x1.563dc4114f416p-3, -0x1.e0b1af47da109p-4, -0x1.1bb314bc1250dp-4, 0};
+  vd m = __builtin_ia32_getmantpd512_mask(x, 3, x, (unsigned char)-1, 4);
+  vd n = __builtin_ia32_getexppd512_mask(x, x, (unsigned char)-1, 4) - __builtin_ia32_getexppd512_mask(m, m, (unsigned char)-1, 4);
+  vl interval = (vl)((vul)m >> 48);
+  vd r = vfma(m, __builtin_shuffle(c0, c1, interval), vsetd(-1.0)), z = r * r;
+  vd low = vfma(r, vsetd(-0x1.71547610a4ebfp-1), vsetd(0x1.715476529a08ep+0));
+  vd middle = vfma(r, vsetd(-0x1.715afbe43f04ap-2), vsetd(0x1.ec70ac6b53d8cp-2));
+  vd high = vfma(r, vsetd(-0x1.c7f14fffb795cp-3), vsetd(0x1.276bc2ba80447p-2));
+  return vfma(vfma(vfma(high, z, middle), z, low), r, n + __builtin_shuffle(l0, l1, interval));
 }
 // 2^x within 2^-28, for results in f32.
 V vd vd_exp2_short(vd x) {
-  vd c = vselect(x < -300.0, vsetd(-300.0), vselect(x > 300.0, vsetd(300.0), x));
+  vd c = __builtin_ia32_minpd512_mask(vsetd(300.0), x, x, (unsigned char)-1, 4);
+  c = __builtin_ia32_maxpd512_mask(vsetd(-300.0), c, c, (unsigned char)-1, 4);
   vd t = c + 0x1.8p52;
-  vd r = c - (t - 0x1.8p52);
-  vd p = vd_poly(r, 0x1.00000002609a3p+0, 0x1.62e430c80e849p-1, 0x1.ebfbdadcb287ep-3, 0x1.c6aed4815db7p-5,
-                 0x1.3b2dbb4ac11p-7, 0x1.5f457dc7d8p-10, 0x1.41d3a44cp-13);
-  return p * (vd)(((vl)t + 1023) << 52);
+  vd r = c - (t - 0x1.8p52), z = r * r;
+  vd low = vfma(r, vsetd(0x1.62e430c7e92b4p-1), vsetd(0x1.00000002614fep+0));
+  vd middle = vfma(r, vsetd(0x1.c6aed4b942898p-5), vsetd(0x1.ebfbdadcb0f22p-3));
+  vd high = vfma(z, vsetd(0x1.41d333e9e93b9p-13), vfma(r, vsetd(0x1.5f456a9116535p-10), vsetd(0x1.3b2dbbc075fa4p-7)));
+  return (vd)((vl)vfma(vfma(high, z, middle), z, low) + ((vl)t << 52));
 }
 V vf32 vpow(vf32 a, vf32 b) {
-  vi32 bits = vbits(a);
   // Normal positive numbers to finite powers; everything else has its cases.
-  if (__builtin_expect(!vall(((vu32)bits - 0x800000u < (vu32){} + 0x7f000000u) & (vabs(b) < __builtin_inff())), 0)) {
+  if (__builtin_expect(!vall(((vu32)vbits(a) - 0x800000u < (vu32){} + 0x7f000000u) & (vabs(b) < __builtin_inff())), 0)) {
     return vpow_any(a, b);
   }
-  vi32 from = bits - 0x3f330000;
-  vi32 interval = (from >> 19) & 15, n = from >> 23;
-  vf32 z = vfloat(bits - (n << 23)), k = vto_f32(n);
-  vd low = vd_log2_near(vwiden_low(z), vwiden_low(interval), vwiden_low(k));
-  vd high = vd_log2_near(vwiden_high(z), vwiden_high(interval), vwiden_high(k));
-  return vnarrow(vd_exp2_short(low * vwiden_low(b)), vd_exp2_short(high * vwiden_high(b)));
+  vd low = vd_log2_normal(vwiden_low(a)) * vwiden_low(b), high = vd_log2_normal(vwiden_high(a)) * vwiden_high(b);
+  return vnarrow(vd_exp2_short(low), vd_exp2_short(high));
 }
 #else
 TESSERA_BINARY(pow)
