@@ -38,14 +38,26 @@ export interface TensorMethods<T> {
   _fftC2r(dim: readonly Size[], normalization: Size, lastDimSize: Size): T;
   /** The Fourier transform of real numbers; onesided gives half of the last dimension. */
   _fftR2c(dim: readonly Size[], normalization: Size, onesided: boolean): T;
+  /** The product of matrices of 8-bit integers, in int32. */
+  _intMm(mat2: T | Scalar): T;
   /** Whether all elements of a bool tensor hold. */
   _isAllTrue(): T;
   /** Whether any element of a bool tensor hold. */
   _isAnyTrue(): T;
+  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
+  _localScalarDense(): number;
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(dim: Size, halfToFloat: boolean): T;
+  /** linalg_lu_factor_ex. */
+  _luWithInfo(options?: { pivot?: boolean; checkErrors?: boolean }): [T, T, T];
+  _luWithInfo(pivot?: boolean, checkErrors?: boolean): [T, T, T];
   /** self with copies of itself around it. */
   _padCircular(pad: readonly Size[]): T;
+  /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
+  _pdistForward(options?: { p?: number }): T;
+  _pdistForward(p?: number): T;
+  /** x where it is positive, else weight × x; the weight broadcasts. */
+  _preluKernel(weight: T | Scalar): T;
   /** softmax whose rows of nothing but -inf are zeros. */
   _safeSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
   _safeSoftmax(dim: Size, dtype?: DType | null): T;
@@ -70,6 +82,10 @@ export interface TensorMethods<T> {
   /** self with values written (or added) at lists of indices, one tensor or None for each dimension. */
   _unsafeIndexPut(indices: readonly (T | null)[], values: T | Scalar, options?: { accumulate?: boolean }): T;
   _unsafeIndexPut(indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
+  /** self at lists of indices where the mask holds, else fill: what the mask leaves out may lie out of bounds. */
+  _unsafeMaskedIndex(mask: T | Scalar, indices: readonly (T | null)[], fill: Scalar): T;
+  /** self with values added at lists of indices where the mask holds: what it leaves out may lie out of bounds. */
+  _unsafeMaskedIndexPutAccumulate(mask: T | Scalar, indices: readonly (T | null)[], values: T | Scalar): T;
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(size: readonly Size[]): T;
   /** Antialiased bicubic interpolation of images. */
@@ -188,6 +204,9 @@ export interface TensorMethods<T> {
   all(dim: Size, keepdim?: boolean): T;
   all(options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
   all(dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** Whether all elements are close: |self - other| <= atol + rtol × |other|. Reads data, as item does. */
+  allclose(other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): boolean;
+  allclose(other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): boolean;
   /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
   amax(options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
   amax(dim?: Size | readonly Size[], keepdim?: boolean): T;
@@ -346,9 +365,11 @@ export interface TensorMethods<T> {
   /** 1 with the probability that self holds, else 0; from the default generator. */
   bernoulli(options?: { generator?: null | null }): T;
   bernoulli(p: number, options?: { generator?: null | null }): T;
+  bernoulli(p: T | Scalar, options?: { generator?: null | null }): T;
   /** Fills self with 1 with probability p, else 0; from the default generator. */
   bernoulli_(options?: { p?: number; generator?: null | null }): T;
   bernoulli_(p?: number, options?: { generator?: null | null }): T;
+  bernoulli_(p: T | Scalar, options?: { generator?: null | null }): T;
   /** Cross entropy of probabilities with binary targets. */
   binaryCrossEntropy(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size }): T;
   binaryCrossEntropy(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size): T;
@@ -402,10 +423,17 @@ export interface TensorMethods<T> {
   bitwiseXor_(other: Scalar): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(mat2: T | Scalar): T;
+  bmm(mat2: T | Scalar, outDtype: DType): T;
   /** self expanded to a shape that it broadcasts to. */
   broadcastTo(size: readonly Size[]): T;
   /** The bucket of each value, between sorted boundaries. */
   bucketize(boundaries: T | Scalar, options?: { outInt32?: boolean; right?: boolean }): T;
+  /** Numbers of the Cauchy distribution around median with scale sigma, in the shape of self, from the default generator. */
+  cauchy(options?: { median?: number; sigma?: number; generator?: null | null }): T;
+  cauchy(median?: number, sigma?: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers of the Cauchy distribution around median with scale sigma, from the default generator. */
+  cauchy_(options?: { median?: number; sigma?: number; generator?: null | null }): T;
+  cauchy_(median?: number, sigma?: number, options?: { generator?: null | null }): T;
   /** The smallest integer not below self. */
   ceil(): T;
   /** The smallest integer not below self. */
@@ -498,6 +526,8 @@ export interface TensorMethods<T> {
   /** The absolute value of self with the sign of other, signed zeros included. */
   copysign_(other: T | Scalar): T;
   copysign_(other: Scalar): T;
+  /** The correlations of rows, between -1 and 1. */
+  corrcoef(): T;
   /** The cosine. */
   cos(): T;
   /** The cosine. */
@@ -510,6 +540,8 @@ export interface TensorMethods<T> {
   countNonzero(options?: { dim?: Size | null }): T;
   countNonzero(dim?: Size | null): T;
   countNonzero(dim: readonly Size[]): T;
+  /** The covariances of rows; a single row gives its variance. */
+  cov(options?: { correction?: Size; fweights?: T | Scalar | null; aweights?: T | Scalar | null }): T;
   /** The cross product along dim, by default the first dimension of size 3. */
   cross(other: T | Scalar, options?: { dim?: Size | null }): T;
   cross(other: T | Scalar, dim?: Size | null): T;
@@ -626,6 +658,8 @@ export interface TensorMethods<T> {
   /** Whether self equals other, element by element. */
   eq_(other: T | Scalar): T;
   eq_(other: Scalar): T;
+  /** Whether shape and elements are the same; NaN equals nothing. Reads data, as item does. */
+  equal(other: T | Scalar): boolean;
   /** The error function. */
   erf(): T;
   /** The error function. */
@@ -656,6 +690,12 @@ export interface TensorMethods<T> {
   expm1(): T;
   /** exp(self) - 1, exact near 0. */
   expm1_(): T;
+  /** Numbers exponentially distributed with rate lambd, in the shape of self, from the default generator. */
+  exponential(options?: { lambd?: number; generator?: null | null }): T;
+  exponential(lambd?: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers exponentially distributed with rate lambd, from the default generator. */
+  exponential_(options?: { lambd?: number; generator?: null | null }): T;
+  exponential_(lambd?: number, options?: { generator?: null | null }): T;
   /** The Fourier transform, along one dimension. */
   fftFft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
   fftFft(n?: Size | null, dim?: Size, norm?: string | null): T;
@@ -776,6 +816,18 @@ export interface TensorMethods<T> {
   frac(): T;
   /** The fraction: self - trunc(self). */
   frac_(): T;
+  /** Maxima of windows whose places random_samples chooses, and their positions. */
+  fractionalMaxPool2d(
+    kernelSize: Size | readonly Size[],
+    outputSize: Size | readonly Size[],
+    randomSamples: T | Scalar,
+  ): [T, T];
+  /** Maxima of windows whose places random_samples chooses, and their positions. */
+  fractionalMaxPool3d(
+    kernelSize: Size | readonly Size[],
+    outputSize: Size | readonly Size[],
+    randomSamples: T | Scalar,
+  ): [T, T];
   /** self as mantissa · 2^exponent, the mantissa between 0.5 and 1 in magnitude. */
   frexp(): [T, T];
   /** The exponent of self for a mantissa between 0.5 and 1. */
@@ -809,6 +861,10 @@ export interface TensorMethods<T> {
   gelu(options?: { approximate?: string }): T;
   /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
   gelu_(options?: { approximate?: string }): T;
+  /** Numbers of trials until the first success, which has probability p, in the shape of self, from the default generator. */
+  geometric(p: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers of trials until the first success, which has probability p, from the default generator. */
+  geometric_(p: number, options?: { generator?: null | null }): T;
   /** R in the upper triangle, the reflections that make Q below it, and their scales. */
   geqrf(): [T, T];
   /** The outer product of two vectors. */
@@ -947,6 +1003,10 @@ export interface TensorMethods<T> {
   inner(other: T | Scalar): T;
   /** The inverse of square matrices. */
   inverse(): T;
+  /** Whether the number of a tensor of one element is not 0. Reads data, as item does. */
+  isNonzero(): boolean;
+  /** Whether two tensors have one shape. */
+  isSameSize(other: T | Scalar): boolean;
   /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
   isclose(other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): T;
   isclose(other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
@@ -987,6 +1047,8 @@ export interface TensorMethods<T> {
     length?: Size | null,
     returnComplex?: boolean,
   ): T;
+  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
+  item(): number;
   /** target · (log(target) - self), where self holds logarithms of probabilities. */
   klDiv(target: T | Scalar, options?: { reduction?: Size; logTarget?: boolean }): T;
   klDiv(target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
@@ -1137,8 +1199,16 @@ export interface TensorMethods<T> {
   log2(): T;
   /** The logarithm to base 2. */
   log2_(): T;
+  /** Numbers whose logarithms are normally distributed, in the shape of self, from the default generator. */
+  logNormal(options?: { mean?: number; std?: number; generator?: null | null }): T;
+  logNormal(mean?: number, std?: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers whose logarithms are normally distributed, from the default generator. */
+  logNormal_(options?: { mean?: number; std?: number; generator?: null | null }): T;
+  logNormal_(mean?: number, std?: number, options?: { generator?: null | null }): T;
   /** log(sigmoid(x)), without overflow. */
   logSigmoid(): T;
+  /** log_sigmoid, and an empty buffer. */
+  logSigmoidForward(): [T, T];
   /** The logarithm of softmax, without its overflow. */
   logSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
   logSoftmax(dim: Size, dtype?: DType | null): T;
@@ -1348,6 +1418,7 @@ export interface TensorMethods<T> {
   mish_(): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(mat2: T | Scalar): T;
+  mm(mat2: T | Scalar, outDtype: DType): T;
   /** The most frequent element along a dimension (the smallest of several) and a position of it. */
   mode(options?: { dim?: Size; keepdim?: boolean }): [T, T];
   mode(dim?: Size, keepdim?: boolean): [T, T];
@@ -1379,6 +1450,9 @@ export interface TensorMethods<T> {
   multilabelMarginLoss(target: T | Scalar, reduction?: Size): T;
   /** multilabel_margin_loss and which classes are targets. */
   multilabelMarginLossForward(target: T | Scalar, reduction: Size): [T, T];
+  /** Categories drawn with probabilities in proportion to self, a vector or rows; with or without replacement. */
+  multinomial(numSamples: Size, options?: { replacement?: boolean; generator?: null | null }): T;
+  multinomial(numSamples: Size, replacement?: boolean, options?: { generator?: null | null }): T;
   /** self × other, broadcast. */
   multiply(other: T | Scalar): T;
   multiply(other: Scalar): T;
@@ -1412,6 +1486,7 @@ export interface TensorMethods<T> {
   nansum(dim?: Size | readonly Size[] | null, keepdim?: boolean, options?: { dtype?: DType | null }): T;
   /** length elements of dimension dim from start on. */
   narrow(dim: Size, start: Size, length: Size): T;
+  narrow(dim: Size, start: T | Scalar, length: Size): T;
   /** A copy of what narrow() shows. */
   narrowCopy(dim: Size, start: Size, length: Size): T;
   /** Whether self differs from other, element by element. */
@@ -1466,6 +1541,8 @@ export interface TensorMethods<T> {
   nllLoss2d(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
   nllLoss2d(target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
   /** nll_loss and the total weight that a mean divides by. */
+  nllLoss2dForward(target: T | Scalar, weight: T | Scalar | null, reduction: Size, ignoreIndex: Size): [T, T];
+  /** nll_loss and the total weight that a mean divides by. */
   nllLossForward(target: T | Scalar, weight: T | Scalar | null, reduction: Size, ignoreIndex: Size): [T, T];
   /** Minus the log-probability of the target class; input [N, C, …] holds logarithms of probabilities. */
   nllLossNd(target: T | Scalar, options?: { weight?: T | Scalar | null; reduction?: Size; ignoreIndex?: Size }): T;
@@ -1474,12 +1551,17 @@ export interface TensorMethods<T> {
   nonzero(): T;
   /** The positions of elements that are not 0, one vector a dimension. */
   nonzeroNumpy(): T[];
+  /** The positions of the first `size` elements that are not 0, [size, dimensions]; rows beyond them hold fill_value. */
+  nonzeroStatic(options: { size: Size; fillValue?: Size }): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   norm(options?: { p?: Scalar }): T;
   norm(p?: Scalar): T;
   norm(p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   norm(p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
   norm(p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
+  /** Normally distributed numbers in the shape of self, from the default generator. */
+  normalFunctional(options?: { mean?: number; std?: number; generator?: null | null }): T;
+  normalFunctional(mean?: number, std?: number, options?: { generator?: null | null }): T;
   /** Fills self with normally distributed numbers, from the default generator. */
   normal_(options?: { mean?: number; std?: number; generator?: null | null }): T;
   normal_(mean?: number, std?: number, options?: { generator?: null | null }): T;
@@ -1673,6 +1755,9 @@ export interface TensorMethods<T> {
   /** The nearest integer, halves to even. */
   round_(): T;
   round_(options: { decimals: Size }): T;
+  /** leaky_relu whose slope is drawn between lower and upper for each element in training, else their mean. */
+  rrelu(options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null }): T;
+  rrelu(lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
   /** 1 / sqrt(self). */
   rsqrt(): T;
   /** 1 / sqrt(self). */
@@ -1977,6 +2062,14 @@ export interface TensorMethods<T> {
   swapaxes(axis0: Size, axis1: Size): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
   swapdims(dim0: Size, dim1: Size): T;
+  /** The number of elements. */
+  symNumel(): Size;
+  /** The size of a dimension. */
+  symSize(dim: Size): Size;
+  /** Where the first element lies in its memory. */
+  symStorageOffset(): Size;
+  /** The stride of a dimension. */
+  symStride(dim: Size): Size;
   /** A matrix transposed; vectors and 0-dim tensors stay as they are. */
   t(): T;
   /** A copy of what t() shows. */
@@ -2084,6 +2177,9 @@ export interface TensorMethods<T> {
   unfoldCopy(dimension: Size, size: Size, step: Size): T;
   /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
   unfoldScatter(src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** Numbers uniform in [from, to), in the shape of self, from the default generator. */
+  uniform(options?: { from?: number; to?: number; generator?: null | null }): T;
+  uniform(from?: number, to?: number, options?: { generator?: null | null }): T;
   /** Fills self with numbers uniform in [from, to), from the default generator. */
   uniform_(options?: { from?: number; to?: number; generator?: null | null }): T;
   uniform_(from?: number, to?: number, options?: { generator?: null | null }): T;
@@ -2268,6 +2364,8 @@ export interface Functional<T = TensorValue> {
     momentum: number,
     eps: number,
   ): [T, T, T, T];
+  /** cdist. */
+  _cdistForward(x1: T | Scalar, x2: T | Scalar, p: number, computeMode: Size | null): T;
   /** Each tensor in num_chunks chunks along dim, padded with zeros and flattened, side by side. */
   _chunkCat(tensors: readonly T[], dim: Size, numChunks: Size): T;
   /** The tensor itself: it is real. */
@@ -2313,6 +2411,58 @@ export interface Functional<T = TensorValue> {
     blank: Size,
     zeroInfinity?: boolean,
   ): T;
+  /** embedding_bag: bags of rows of a table, with the bag of each index, sizes and winners. */
+  _embeddingBag(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    offsets: T | Scalar,
+    options?: {
+      scaleGradByFreq?: boolean;
+      mode?: Size;
+      sparse?: boolean;
+      perSampleWeights?: T | Scalar | null;
+      includeLastOffset?: boolean;
+      paddingIdx?: Size;
+    },
+  ): [T, T, T, T];
+  _embeddingBag(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    offsets: T | Scalar,
+    scaleGradByFreq?: boolean,
+    mode?: Size,
+    sparse?: boolean,
+    perSampleWeights?: T | Scalar | null,
+    includeLastOffset?: boolean,
+    paddingIdx?: Size,
+  ): [T, T, T, T];
+  /** embedding_bag: bags of rows of a table, with the bag of each index, sizes and winners. */
+  _embeddingBagForwardOnly(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    offsets: T | Scalar,
+    options?: {
+      scaleGradByFreq?: boolean;
+      mode?: Size;
+      sparse?: boolean;
+      perSampleWeights?: T | Scalar | null;
+      includeLastOffset?: boolean;
+      paddingIdx?: Size;
+    },
+  ): [T, T, T, T];
+  _embeddingBagForwardOnly(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    offsets: T | Scalar,
+    scaleGradByFreq?: boolean,
+    mode?: Size,
+    sparse?: boolean,
+    perSampleWeights?: T | Scalar | null,
+    includeLastOffset?: boolean,
+    paddingIdx?: Size,
+  ): [T, T, T, T];
+  /** cdist with p = 2. */
+  _euclideanDist(x1: T | Scalar, x2: T | Scalar): T;
   /** The Fourier transform of complex numbers. */
   _fftC2c(self: T | Scalar, dim: readonly Size[], normalization: Size, forward: boolean): T;
   /** The inverse Fourier transform of half a spectrum, to real numbers. */
@@ -2326,14 +2476,41 @@ export interface Functional<T = TensorValue> {
     weight: T | Scalar | null,
     eps: number | null,
   ): [T, T];
+  /** The product of matrices of 8-bit integers, in int32. */
+  _intMm(self: T | Scalar, mat2: T | Scalar): T;
   /** Whether all elements of a bool tensor hold. */
   _isAllTrue(self: T | Scalar): T;
   /** Whether any element of a bool tensor hold. */
   _isAnyTrue(self: T | Scalar): T;
+  /** det, and the LU factors that it comes from. */
+  _linalgDet(A: T | Scalar): [T, T, T];
+  /** linalg_eigh; without compute_v the eigenvectors are empty. */
+  _linalgEigh(A: T | Scalar, options?: { UPLO?: string; computeV?: boolean }): [T, T];
+  _linalgEigh(A: T | Scalar, UPLO?: string, computeV?: boolean): [T, T];
+  /** slogdet, and the LU factors that it comes from. */
+  _linalgSlogdet(A: T | Scalar): [T, T, T, T];
+  /** linalg_solve_ex, and the LU factors that it comes from. */
+  _linalgSolveEx(A: T | Scalar, B: T | Scalar, options?: { left?: boolean; checkErrors?: boolean }): [T, T, T, T];
+  /** linalg_svd; without compute_uv the singular vectors are empty. */
+  _linalgSvd(
+    A: T | Scalar,
+    options?: { fullMatrices?: boolean; computeUv?: boolean; driver?: string | null },
+  ): [T, T, T];
+  _linalgSvd(
+    A: T | Scalar,
+    fullMatrices?: boolean,
+    computeUv?: boolean,
+    options?: { driver?: string | null },
+  ): [T, T, T];
+  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
+  _localScalarDense(self: T | Scalar): number;
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of log_softmax, from its result. */
   _logSoftmaxBackwardData(gradOutput: T | Scalar, output: T | Scalar, dim: Size, inputDtype: DType): T;
+  /** linalg_lu_factor_ex. */
+  _luWithInfo(self: T | Scalar, options?: { pivot?: boolean; checkErrors?: boolean }): [T, T, T];
+  _luWithInfo(self: T | Scalar, pivot?: boolean, checkErrors?: boolean): [T, T, T];
   /** Batch normalisation that updates the running statistics in place when training. */
   _nativeBatchNormLegit(
     input: T | Scalar,
@@ -2376,9 +2553,29 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T];
   /** self with copies of itself around it. */
   _padCircular(self: T | Scalar, pad: readonly Size[]): T;
+  /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
+  _pdistForward(self: T | Scalar, options?: { p?: number }): T;
+  _pdistForward(self: T | Scalar, p?: number): T;
+  /** x where it is positive, else weight × x; the weight broadcasts. */
+  _preluKernel(self: T | Scalar, weight: T | Scalar): T;
   /** softmax whose rows of nothing but -inf are zeros. */
   _safeSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   _safeSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
+  /** scaled_dot_product_attention, and the logarithm of the sum of exponentials of each row of scores. */
+  _scaledDotProductFlashAttentionForCpu(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    options?: { dropoutP?: number; isCausal?: boolean; attnMask?: T | Scalar | null; scale?: number | null },
+  ): [T, T];
+  _scaledDotProductFlashAttentionForCpu(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    dropoutP?: number,
+    isCausal?: boolean,
+    options?: { attnMask?: T | Scalar | null; scale?: number | null },
+  ): [T, T];
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of softmax, from its result. */
@@ -2414,6 +2611,15 @@ export interface Functional<T = TensorValue> {
     options?: { accumulate?: boolean },
   ): T;
   _unsafeIndexPut(self: T | Scalar, indices: readonly (T | null)[], values: T | Scalar, accumulate?: boolean): T;
+  /** self at lists of indices where the mask holds, else fill: what the mask leaves out may lie out of bounds. */
+  _unsafeMaskedIndex(self: T | Scalar, mask: T | Scalar, indices: readonly (T | null)[], fill: Scalar): T;
+  /** self with values added at lists of indices where the mask holds: what it leaves out may lie out of bounds. */
+  _unsafeMaskedIndexPutAccumulate(
+    self: T | Scalar,
+    mask: T | Scalar,
+    indices: readonly (T | null)[],
+    values: T | Scalar,
+  ): T;
   /** The same elements in another shape, of a tensor that nothing else uses. */
   _unsafeView(self: T | Scalar, size: readonly Size[]): T;
   /** Antialiased bicubic interpolation of images. */
@@ -2585,6 +2791,8 @@ export interface Functional<T = TensorValue> {
   /** The state of a generator after `by` draws; `advance_rng_` writes it into the state. */
   advanceRng_(state: T | Scalar, options?: { by?: Size }): T;
   advanceRng_(state: T | Scalar, by?: Size): T;
+  /** Sampling positions [n, h, w, 2] (or [n, d, h, w, 3]) of affine maps theta [n, 2, 3] (or [n, 3, 4]). */
+  affineGridGenerator(theta: T | Scalar, size: readonly Size[], alignCorners: boolean): T;
   /** A view of everything. */
   alias(self: T | Scalar): T;
   /** A copy of what alias() shows. */
@@ -2595,6 +2803,13 @@ export interface Functional<T = TensorValue> {
   all(self: T | Scalar, dim: Size, keepdim?: boolean): T;
   all(self: T | Scalar, options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
   all(self: T | Scalar, dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** Whether all elements are close: |self - other| <= atol + rtol × |other|. Reads data, as item does. */
+  allclose(
+    self: T | Scalar,
+    other: T | Scalar,
+    options?: { rtol?: number; atol?: number; equalNan?: boolean },
+  ): boolean;
+  allclose(self: T | Scalar, other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): boolean;
   /** Dropout that keeps mean and variance of SELU networks: elements become the negative saturation value. */
   alphaDropout(input: T | Scalar, p: number, train: boolean): T;
   /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
@@ -2768,6 +2983,39 @@ export interface Functional<T = TensorValue> {
     isCausal: boolean,
     scale: number,
   ): T;
+  /** attention, and the logarithm of the sum of exponentials of each row of scores. */
+  attentionForward(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    attnMask: T | Scalar | null,
+    isCausal: boolean,
+    scale: number,
+  ): [T, T];
+  /** The gradients of attention's key and value, before they are summed over dimensions that were broadcast. */
+  attentionKeyValueGrad(
+    grad: T | Scalar,
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    lse: T | Scalar,
+    delta: T | Scalar,
+    attnMask: T | Scalar | null,
+    isCausal: boolean,
+    scale: number,
+  ): [T, T];
+  /** The gradient of attention's query, before it is summed over dimensions that were broadcast. */
+  attentionQueryGrad(
+    grad: T | Scalar,
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    lse: T | Scalar,
+    delta: T | Scalar,
+    attnMask: T | Scalar | null,
+    isCausal: boolean,
+    scale: number,
+  ): T;
   /** attention whose probabilities are dropped by numbers from a generator's state. */
   attentionWithDropout(
     query: T | Scalar,
@@ -2914,9 +3162,11 @@ export interface Functional<T = TensorValue> {
   /** 1 with the probability that self holds, else 0; from the default generator. */
   bernoulli(self: T | Scalar, options?: { generator?: null | null }): T;
   bernoulli(self: T | Scalar, p: number, options?: { generator?: null | null }): T;
+  bernoulli(self: T | Scalar, p: T | Scalar, options?: { generator?: null | null }): T;
   /** Fills self with 1 with probability p, else 0; from the default generator. */
   bernoulli_(self: T | Scalar, options?: { p?: number; generator?: null | null }): T;
   bernoulli_(self: T | Scalar, p?: number, options?: { generator?: null | null }): T;
+  bernoulli_(self: T | Scalar, p: T | Scalar, options?: { generator?: null | null }): T;
   /** x1 · W · x2 + bias for each output; weight is [out, in1, in2]. */
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, options?: { bias?: T | Scalar | null }): T;
   bilinear(input1: T | Scalar, input2: T | Scalar, weight: T | Scalar, bias?: T | Scalar | null): T;
@@ -2998,6 +3248,7 @@ export interface Functional<T = TensorValue> {
   blockDiag(tensors: readonly T[]): T;
   /** Products of matrices in a batch, [b, n, k] by [b, k, p]. */
   bmm(self: T | Scalar, mat2: T | Scalar): T;
+  bmm(self: T | Scalar, mat2: T | Scalar, outDtype: DType): T;
   /** Views of all tensors in the shape that they broadcast to. */
   broadcastTensors(tensors: readonly T[]): T[];
   /** self expanded to a shape that it broadcasts to. */
@@ -3009,6 +3260,12 @@ export interface Functional<T = TensorValue> {
   /** Tensors one after the other along an existing dimension, promoted to one dtype. */
   cat(tensors: readonly T[], options?: { dim?: Size }): T;
   cat(tensors: readonly T[], dim?: Size): T;
+  /** Numbers of the Cauchy distribution around median with scale sigma, in the shape of self, from the default generator. */
+  cauchy(self: T | Scalar, options?: { median?: number; sigma?: number; generator?: null | null }): T;
+  cauchy(self: T | Scalar, median?: number, sigma?: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers of the Cauchy distribution around median with scale sigma, from the default generator. */
+  cauchy_(self: T | Scalar, options?: { median?: number; sigma?: number; generator?: null | null }): T;
+  cauchy_(self: T | Scalar, median?: number, sigma?: number, options?: { generator?: null | null }): T;
   /** Keeps elements at or below the diagonal of the last two dimensions and writes a number elsewhere. */
   causalFill(input: T | Scalar, value: number): T;
   /** The p-norm distance of every row of x1 to every row of x2; leading dimensions broadcast. */
@@ -3369,6 +3626,8 @@ export interface Functional<T = TensorValue> {
   /** The absolute value of self with the sign of other, signed zeros included. */
   copysign_(self: T | Scalar, other: T | Scalar): T;
   copysign_(self: T | Scalar, other: Scalar): T;
+  /** The correlations of rows, between -1 and 1. */
+  corrcoef(self: T | Scalar): T;
   /** The cosine. */
   cos(self: T | Scalar): T;
   /** The cosine. */
@@ -3392,6 +3651,8 @@ export interface Functional<T = TensorValue> {
   countNonzero(self: T | Scalar, options?: { dim?: Size | null }): T;
   countNonzero(self: T | Scalar, dim?: Size | null): T;
   countNonzero(self: T | Scalar, dim: readonly Size[]): T;
+  /** The covariances of rows; a single row gives its variance. */
+  cov(self: T | Scalar, options?: { correction?: Size; fweights?: T | Scalar | null; aweights?: T | Scalar | null }): T;
   /** The cross product along dim, by default the first dimension of size 3. */
   cross(self: T | Scalar, other: T | Scalar, options?: { dim?: Size | null }): T;
   cross(self: T | Scalar, other: T | Scalar, dim?: Size | null): T;
@@ -3522,6 +3783,15 @@ export interface Functional<T = TensorValue> {
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu(self: T | Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu(self: T | Scalar, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
+  /** The gradient of elu, from its input or its result. */
+  eluBackward(
+    gradOutput: T | Scalar,
+    alpha: Scalar,
+    scale: Scalar,
+    inputScale: Scalar,
+    isResult: boolean,
+    selfOrResult: T | Scalar,
+  ): T;
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu_(self: T | Scalar, options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu_(self: T | Scalar, alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
@@ -3543,6 +3813,28 @@ export interface Functional<T = TensorValue> {
     perSampleWeights: T | Scalar | null,
     includeLastOffset: boolean,
     paddingIdx: Size | null,
+  ): [T, T, T, T];
+  embeddingBag(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    offsets: T | Scalar,
+    options?: {
+      scaleGradByFreq?: boolean;
+      mode?: Size;
+      sparse?: boolean;
+      perSampleWeights?: T | Scalar | null;
+      includeLastOffset?: boolean;
+    },
+  ): [T, T, T, T];
+  embeddingBag(
+    weight: T | Scalar,
+    indices: T | Scalar,
+    offsets: T | Scalar,
+    scaleGradByFreq?: boolean,
+    mode?: Size,
+    sparse?: boolean,
+    perSampleWeights?: T | Scalar | null,
+    includeLastOffset?: boolean,
   ): [T, T, T, T];
   /** The gradient of embedding by its table. */
   embeddingDenseBackward(
@@ -3596,6 +3888,8 @@ export interface Functional<T = TensorValue> {
   /** Whether self equals other, element by element. */
   eq_(self: T | Scalar, other: T | Scalar): T;
   eq_(self: T | Scalar, other: Scalar): T;
+  /** Whether shape and elements are the same; NaN equals nothing. Reads data, as item does. */
+  equal(self: T | Scalar, other: T | Scalar): boolean;
   /** The error function. */
   erf(self: T | Scalar): T;
   /** The error function. */
@@ -3626,6 +3920,12 @@ export interface Functional<T = TensorValue> {
   expm1(self: T | Scalar): T;
   /** exp(self) - 1, exact near 0. */
   expm1_(self: T | Scalar): T;
+  /** Numbers exponentially distributed with rate lambd, in the shape of self, from the default generator. */
+  exponential(self: T | Scalar, options?: { lambd?: number; generator?: null | null }): T;
+  exponential(self: T | Scalar, lambd?: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers exponentially distributed with rate lambd, from the default generator. */
+  exponential_(self: T | Scalar, options?: { lambd?: number; generator?: null | null }): T;
+  exponential_(self: T | Scalar, lambd?: number, options?: { generator?: null | null }): T;
   /** A matrix with ones on its diagonal, zeros elsewhere. */
   eye(
     n: Size,
@@ -3636,6 +3936,8 @@ export interface Functional<T = TensorValue> {
     m: Size,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** alpha_dropout of whole channels. */
+  featureAlphaDropout(input: T | Scalar, p: number, train: boolean): T;
   /** dropout of whole channels. */
   featureDropout(input: T | Scalar, p: number, train: boolean): T;
   /** The Fourier transform, along one dimension. */
@@ -3845,6 +4147,20 @@ export interface Functional<T = TensorValue> {
   frac(self: T | Scalar): T;
   /** The fraction: self - trunc(self). */
   frac_(self: T | Scalar): T;
+  /** Maxima of windows whose places random_samples chooses, and their positions. */
+  fractionalMaxPool2d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    outputSize: Size | readonly Size[],
+    randomSamples: T | Scalar,
+  ): [T, T];
+  /** Maxima of windows whose places random_samples chooses, and their positions. */
+  fractionalMaxPool3d(
+    self: T | Scalar,
+    kernelSize: Size | readonly Size[],
+    outputSize: Size | readonly Size[],
+    randomSamples: T | Scalar,
+  ): [T, T];
   /** self as mantissa · 2^exponent, the mantissa between 0.5 and 1 in magnitude. */
   frexp(self: T | Scalar): [T, T];
   /** The exponent of self for a mantissa between 0.5 and 1. */
@@ -3885,8 +4201,14 @@ export interface Functional<T = TensorValue> {
   ge_(self: T | Scalar, other: Scalar): T;
   /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
   gelu(self: T | Scalar, options?: { approximate?: string }): T;
+  /** The gradient of gelu. */
+  geluBackward(gradOutput: T | Scalar, self: T | Scalar, options?: { approximate?: string }): T;
   /** x × Φ(x), exact ("none") or approximated with tanh ("tanh"). */
   gelu_(self: T | Scalar, options?: { approximate?: string }): T;
+  /** Numbers of trials until the first success, which has probability p, in the shape of self, from the default generator. */
+  geometric(self: T | Scalar, p: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers of trials until the first success, which has probability p, from the default generator. */
+  geometric_(self: T | Scalar, p: number, options?: { generator?: null | null }): T;
   /** R in the upper triangle, the reflections that make Q below it, and their scales. */
   geqrf(self: T | Scalar): [T, T];
   /** The outer product of two vectors. */
@@ -4024,17 +4346,25 @@ export interface Functional<T = TensorValue> {
   /** x, but 0 within lambd of 0. */
   hardshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
   hardshrink(self: T | Scalar, lambd?: Scalar): T;
+  /** The gradient of hardshrink. */
+  hardshrinkBackward(gradOut: T | Scalar, self: T | Scalar, lambd: Scalar): T;
   /** min(max(x + 3, 0), 6) / 6. */
   hardsigmoid(self: T | Scalar): T;
+  /** The gradient of hardsigmoid. */
+  hardsigmoidBackward(gradOutput: T | Scalar, self: T | Scalar): T;
   /** min(max(x + 3, 0), 6) / 6. */
   hardsigmoid_(self: T | Scalar): T;
   /** x × min(max(x + 3, 0), 6) / 6. */
   hardswish(self: T | Scalar): T;
+  /** The gradient of hardswish. */
+  hardswishBackward(gradOutput: T | Scalar, self: T | Scalar): T;
   /** x × min(max(x + 3, 0), 6) / 6. */
   hardswish_(self: T | Scalar): T;
   /** min(max(x, minVal), maxVal). */
   hardtanh(self: T | Scalar, options?: { minVal?: Scalar; maxVal?: Scalar }): T;
   hardtanh(self: T | Scalar, minVal?: Scalar, maxVal?: Scalar): T;
+  /** The gradient of hardtanh. */
+  hardtanhBackward(gradOutput: T | Scalar, self: T | Scalar, minVal: Scalar, maxVal: Scalar): T;
   /** min(max(x, minVal), maxVal). */
   hardtanh_(self: T | Scalar, options?: { minVal?: Scalar; maxVal?: Scalar }): T;
   hardtanh_(self: T | Scalar, minVal?: Scalar, maxVal?: Scalar): T;
@@ -4158,6 +4488,10 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** The inverse of square matrices. */
   inverse(self: T | Scalar): T;
+  /** Whether the number of a tensor of one element is not 0. Reads data, as item does. */
+  isNonzero(self: T | Scalar): boolean;
+  /** Whether two tensors have one shape. */
+  isSameSize(self: T | Scalar, other: T | Scalar): boolean;
   /** Whether |self - other| ≤ atol + rtol × |other|, or both are the same infinity. */
   isclose(self: T | Scalar, other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): T;
   isclose(self: T | Scalar, other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): T;
@@ -4204,6 +4538,8 @@ export interface Functional<T = TensorValue> {
     length?: Size | null,
     returnComplex?: boolean,
   ): T;
+  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
+  item(self: T | Scalar): number;
   /** The kaiser window of so many elements; periodic ones (the default) repeat without a seam. */
   kaiserWindow(
     windowLength: Size,
@@ -4260,6 +4596,8 @@ export interface Functional<T = TensorValue> {
   /** x where it is positive, else negativeSlope × x. */
   leakyRelu(self: T | Scalar, options?: { negativeSlope?: Scalar }): T;
   leakyRelu(self: T | Scalar, negativeSlope?: Scalar): T;
+  /** The gradient of leaky_relu. */
+  leakyReluBackward(gradOutput: T | Scalar, self: T | Scalar, negativeSlope: Scalar, selfIsResult: boolean): T;
   /** x where it is positive, else negativeSlope × x. */
   leakyRelu_(self: T | Scalar, options?: { negativeSlope?: Scalar }): T;
   leakyRelu_(self: T | Scalar, negativeSlope?: Scalar): T;
@@ -4497,8 +4835,18 @@ export interface Functional<T = TensorValue> {
   log2(self: T | Scalar): T;
   /** The logarithm to base 2. */
   log2_(self: T | Scalar): T;
+  /** Numbers whose logarithms are normally distributed, in the shape of self, from the default generator. */
+  logNormal(self: T | Scalar, options?: { mean?: number; std?: number; generator?: null | null }): T;
+  logNormal(self: T | Scalar, mean?: number, std?: number, options?: { generator?: null | null }): T;
+  /** Fills self with numbers whose logarithms are normally distributed, from the default generator. */
+  logNormal_(self: T | Scalar, options?: { mean?: number; std?: number; generator?: null | null }): T;
+  logNormal_(self: T | Scalar, mean?: number, std?: number, options?: { generator?: null | null }): T;
   /** log(sigmoid(x)), without overflow. */
   logSigmoid(self: T | Scalar): T;
+  /** The gradient of log_sigmoid. */
+  logSigmoidBackward(gradOutput: T | Scalar, self: T | Scalar, buffer: T | Scalar): T;
+  /** log_sigmoid, and an empty buffer. */
+  logSigmoidForward(self: T | Scalar): [T, T];
   /** The logarithm of softmax, without its overflow. */
   logSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   logSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
@@ -4531,6 +4879,9 @@ export interface Functional<T = TensorValue> {
   /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
   logit(self: T | Scalar, options?: { eps?: number | null }): T;
   logit(self: T | Scalar, eps?: number | null): T;
+  /** The gradient of logit. */
+  logitBackward(gradOutput: T | Scalar, self: T | Scalar, options?: { eps?: number | null }): T;
+  logitBackward(gradOutput: T | Scalar, self: T | Scalar, eps?: number | null): T;
   /** log(x / (1 - x)), with x clamped to [eps, 1 - eps] unless eps is null. */
   logit_(self: T | Scalar, options?: { eps?: number | null }): T;
   logit_(self: T | Scalar, eps?: number | null): T;
@@ -4899,10 +5250,13 @@ export interface Functional<T = TensorValue> {
   minimum(self: T | Scalar, other: T | Scalar): T;
   /** x × tanh(log(1 + exp(x))). */
   mish(self: T | Scalar): T;
+  /** The gradient of mish. */
+  mishBackward(gradOutput: T | Scalar, self: T | Scalar): T;
   /** x × tanh(log(1 + exp(x))). */
   mish_(self: T | Scalar): T;
   /** The product of two matrices, [n, k] by [k, p]. */
   mm(self: T | Scalar, mat2: T | Scalar): T;
+  mm(self: T | Scalar, mat2: T | Scalar, outDtype: DType): T;
   /** The most frequent element along a dimension (the smallest of several) and a position of it. */
   mode(self: T | Scalar, options?: { dim?: Size; keepdim?: boolean }): [T, T];
   mode(self: T | Scalar, dim?: Size, keepdim?: boolean): [T, T];
@@ -4942,6 +5296,9 @@ export interface Functional<T = TensorValue> {
   multilabelMarginLoss(self: T | Scalar, target: T | Scalar, reduction?: Size): T;
   /** multilabel_margin_loss and which classes are targets. */
   multilabelMarginLossForward(self: T | Scalar, target: T | Scalar, reduction: Size): [T, T];
+  /** Categories drawn with probabilities in proportion to self, a vector or rows; with or without replacement. */
+  multinomial(self: T | Scalar, numSamples: Size, options?: { replacement?: boolean; generator?: null | null }): T;
+  multinomial(self: T | Scalar, numSamples: Size, replacement?: boolean, options?: { generator?: null | null }): T;
   /** Draws classes from rows of unnormalised probabilities by given uniform numbers in [0, 1). */
   multinomialFrom(probabilities: T | Scalar, uniform: T | Scalar, numSamples: Size, replacement: boolean): T;
   /** self × other, broadcast. */
@@ -5013,6 +5370,7 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** length elements of dimension dim from start on. */
   narrow(self: T | Scalar, dim: Size, start: Size, length: Size): T;
+  narrow(self: T | Scalar, dim: Size, start: T | Scalar, length: Size): T;
   /** A copy of what narrow() shows. */
   narrowCopy(self: T | Scalar, dim: Size, start: Size, length: Size): T;
   /** Batch normalisation with its statistics; updates the running ones when training. */
@@ -5041,6 +5399,8 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T];
   /** Dropout and the mask of the elements that were kept. */
   nativeDropout(input: T | Scalar, p: number, train: boolean | null): [T, T];
+  /** The gradient of native_dropout: grad_output × mask × scale. */
+  nativeDropoutBackward(gradOutput: T | Scalar, mask: T | Scalar, scale: number): T;
   /** Dropout and the mask of the elements that were kept. */
   nativeDropoutWithState(input: T | Scalar, state: T | Scalar, p: number): [T, T];
   /** group_norm with its mean and reciprocal standard deviation, [N, groups]. */
@@ -5138,6 +5498,24 @@ export interface Functional<T = TensorValue> {
   ): T;
   nllLoss2d(self: T | Scalar, target: T | Scalar, weight?: T | Scalar | null, reduction?: Size, ignoreIndex?: Size): T;
   /** The gradient of nll_loss_forward. */
+  nllLoss2dBackward(
+    gradOutput: T | Scalar,
+    self: T | Scalar,
+    target: T | Scalar,
+    weight: T | Scalar | null,
+    reduction: Size,
+    ignoreIndex: Size,
+    totalWeight: T | Scalar,
+  ): T;
+  /** nll_loss and the total weight that a mean divides by. */
+  nllLoss2dForward(
+    self: T | Scalar,
+    target: T | Scalar,
+    weight: T | Scalar | null,
+    reduction: Size,
+    ignoreIndex: Size,
+  ): [T, T];
+  /** The gradient of nll_loss_forward. */
   nllLossBackward(
     gradOutput: T | Scalar,
     self: T | Scalar,
@@ -5166,6 +5544,8 @@ export interface Functional<T = TensorValue> {
   nonzero(self: T | Scalar): T;
   /** The positions of elements that are not 0, one vector a dimension. */
   nonzeroNumpy(self: T | Scalar): T[];
+  /** The positions of the first `size` elements that are not 0, [size, dimensions]; rows beyond them hold fill_value. */
+  nonzeroStatic(self: T | Scalar, options: { size: Size; fillValue?: Size }): T;
   /** The vector norm over dimensions, (Σ |x|^p)^(1/p); the largest |x| for ∞, the number of elements that are not 0 for 0. */
   norm(self: T | Scalar, options?: { p?: Scalar }): T;
   norm(self: T | Scalar, p?: Scalar): T;
@@ -5175,6 +5555,26 @@ export interface Functional<T = TensorValue> {
   /** The norm over all dimensions but one, which stays. */
   normExceptDim(v: T | Scalar, options?: { pow?: Size; dim?: Size }): T;
   normExceptDim(v: T | Scalar, pow?: Size, dim?: Size): T;
+  /** Normally distributed numbers with a mean and a standard deviation for each element, from the default generator. */
+  normal(mean: T | Scalar, std: T | Scalar, options?: { generator?: null | null }): T;
+  normal(mean: T | Scalar, options?: { std?: number; generator?: null | null }): T;
+  normal(mean: T | Scalar, std?: number, options?: { generator?: null | null }): T;
+  normal(mean: number, std: T | Scalar, options?: { generator?: null | null }): T;
+  normal(
+    mean: number,
+    std: number,
+    size: readonly Size[],
+    options?: {
+      generator?: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  /** Normally distributed numbers in the shape of self, from the default generator. */
+  normalFunctional(self: T | Scalar, options?: { mean?: number; std?: number; generator?: null | null }): T;
+  normalFunctional(self: T | Scalar, mean?: number, std?: number, options?: { generator?: null | null }): T;
   /** Fills self with normally distributed numbers, from the default generator. */
   normal_(self: T | Scalar, options?: { mean?: number; std?: number; generator?: null | null }): T;
   normal_(self: T | Scalar, mean?: number, std?: number, options?: { generator?: null | null }): T;
@@ -5217,6 +5617,12 @@ export interface Functional<T = TensorValue> {
   pad(self: T | Scalar, pad: readonly Size[], mode?: string, value?: number | null): T;
   /** The gradient of padding: what each input element shows in the padded tensor, added up. */
   padBackward(gradOutput: T | Scalar, inputSizes: readonly Size[], pad: readonly Size[], mode: string): T;
+  /** Sequences of different length as one tensor, filled with padding_value behind (or before) them. */
+  padSequence(
+    sequences: readonly T[],
+    options?: { batchFirst?: boolean; paddingValue?: number; paddingSide?: string },
+  ): T;
+  padSequence(sequences: readonly T[], batchFirst?: boolean, paddingValue?: number, paddingSide?: string): T;
   /** The p-norm of x1 - x2 + eps along the last dimension. */
   pairwiseDistance(x1: T | Scalar, x2: T | Scalar, options?: { p?: number; eps?: number; keepdim?: boolean }): T;
   pairwiseDistance(x1: T | Scalar, x2: T | Scalar, p?: number, eps?: number, keepdim?: boolean): T;
@@ -5536,6 +5942,9 @@ export interface Functional<T = TensorValue> {
   round_(self: T | Scalar, options: { decimals: Size }): T;
   /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
   rowStack(tensors: readonly T[]): T;
+  /** leaky_relu whose slope is drawn between lower and upper for each element in training, else their mean. */
+  rrelu(self: T | Scalar, options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null }): T;
+  rrelu(self: T | Scalar, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
   /** 1 / sqrt(self). */
   rsqrt(self: T | Scalar): T;
   /** 1 / sqrt(self). */
@@ -5614,6 +6023,19 @@ export interface Functional<T = TensorValue> {
     self: Scalar,
     options?: { outInt32?: boolean; right?: boolean; side?: string | null; sorter?: T | Scalar | null },
   ): T;
+  /** Sums, means, products, maxima or minima of segments along axis, which lengths or offsets delimit. */
+  segmentReduce(
+    data: T | Scalar,
+    reduce: string,
+    options?: {
+      lengths?: T | Scalar | null;
+      indices?: T | Scalar | null;
+      offsets?: T | Scalar | null;
+      axis?: Size;
+      unsafe?: boolean;
+      initial?: Scalar | null;
+    },
+  ): T;
   /** The part of self at one index of dimension dim, without that dimension. */
   select(self: T | Scalar, dim: Size, index: Size): T;
   /** Zeros with gradOutput in the place of select(dim, index). */
@@ -5632,6 +6054,8 @@ export interface Functional<T = TensorValue> {
   sgn_(self: T | Scalar): T;
   /** The logistic function, 1 / (1 + exp(-x)). */
   sigmoid(self: T | Scalar): T;
+  /** The gradient of sigmoid, from its result. */
+  sigmoidBackward(gradOutput: T | Scalar, output: T | Scalar): T;
   /** The logistic function, 1 / (1 + exp(-x)). */
   sigmoid_(self: T | Scalar): T;
   /** -1, 0 or 1 by the sign; 0 for NaN. */
@@ -5642,6 +6066,8 @@ export interface Functional<T = TensorValue> {
   signbit(self: T | Scalar): T;
   /** x × sigmoid(x), also called swish. */
   silu(self: T | Scalar): T;
+  /** The gradient of silu. */
+  siluBackward(gradOutput: T | Scalar, self: T | Scalar): T;
   /** x × sigmoid(x), also called swish. */
   silu_(self: T | Scalar): T;
   /** The sine. */
@@ -5685,11 +6111,15 @@ export interface Functional<T = TensorValue> {
   /** log(1 + exp(beta × x)) / beta; x itself where beta × x exceeds the threshold. */
   softplus(self: T | Scalar, options?: { beta?: Scalar; threshold?: Scalar }): T;
   softplus(self: T | Scalar, beta?: Scalar, threshold?: Scalar): T;
+  /** The gradient of softplus. */
+  softplusBackward(gradOutput: T | Scalar, self: T | Scalar, beta: Scalar, threshold: Scalar): T;
   /** log(1 + exp(-x)), without overflow. */
   softplusOfNegative(input: T | Scalar): T;
   /** x moved towards 0 by lambd; 0 within lambd of 0. */
   softshrink(self: T | Scalar, options?: { lambd?: Scalar }): T;
   softshrink(self: T | Scalar, lambd?: Scalar): T;
+  /** The gradient of softshrink. */
+  softshrinkBackward(gradOutput: T | Scalar, self: T | Scalar, lambd: Scalar): T;
   /** X with A X = B, and for each A the first zero pivot (0: none). A and B have one batch. */
   solveSquare(A: T | Scalar, B: T | Scalar): [T, T];
   /** X with A X = B for triangular A, of which one half is read. A and B have one batch. */
@@ -5969,6 +6399,14 @@ export interface Functional<T = TensorValue> {
   swapaxes(self: T | Scalar, axis0: Size, axis1: Size): T;
   /** A view with dimensions dim0 and dim1 exchanged. */
   swapdims(self: T | Scalar, dim0: Size, dim1: Size): T;
+  /** The number of elements. */
+  symNumel(self: T | Scalar): Size;
+  /** The size of a dimension. */
+  symSize(self: T | Scalar, dim: Size): Size;
+  /** Where the first element lies in its memory. */
+  symStorageOffset(self: T | Scalar): Size;
+  /** The stride of a dimension. */
+  symStride(self: T | Scalar, dim: Size): Size;
   /** A matrix transposed; vectors and 0-dim tensors stay as they are. */
   t(self: T | Scalar): T;
   /** A copy of what t() shows. */
@@ -5984,6 +6422,8 @@ export interface Functional<T = TensorValue> {
   tan_(self: T | Scalar): T;
   /** The hyperbolic tangent. */
   tanh(self: T | Scalar): T;
+  /** The gradient of tanh, from its result. */
+  tanhBackward(gradOutput: T | Scalar, output: T | Scalar): T;
   /** The hyperbolic tangent. */
   tanh_(self: T | Scalar): T;
   /** Exactly sections pieces along dim, the first ones larger by one if they cannot be equal. */
@@ -5999,6 +6439,8 @@ export interface Functional<T = TensorValue> {
   thinSvd(self: T | Scalar): [T, T, T];
   /** x where it is greater than the threshold, else value. */
   threshold(self: T | Scalar, threshold: Scalar, value: Scalar): T;
+  /** The gradient of threshold. */
+  thresholdBackward(gradOutput: T | Scalar, self: T | Scalar, threshold: Scalar): T;
   /** x where it is greater than the threshold, else value. */
   threshold_(self: T | Scalar, threshold: Scalar, value: Scalar): T;
   /** repeat(), with missing repeats in front counted as 1. */
@@ -6167,6 +6609,9 @@ export interface Functional<T = TensorValue> {
   unfoldCopy(self: T | Scalar, dimension: Size, size: Size, step: Size): T;
   /** self with src in the place of unfold(dim, size, step); where windows overlap, the last one counts. */
   unfoldScatter(self: T | Scalar, src: T | Scalar, dim: Size, size: Size, step: Size): T;
+  /** Numbers uniform in [from, to), in the shape of self, from the default generator. */
+  uniform(self: T | Scalar, options?: { from?: number; to?: number; generator?: null | null }): T;
+  uniform(self: T | Scalar, from?: number, to?: number, options?: { generator?: null | null }): T;
   /** Fills self with numbers uniform in [from, to), from the default generator. */
   uniform_(self: T | Scalar, options?: { from?: number; to?: number; generator?: null | null }): T;
   uniform_(self: T | Scalar, from?: number, to?: number, options?: { generator?: null | null }): T;

@@ -52,6 +52,7 @@ import "./embedding.ts";
 import "./scatter.ts";
 import "./index_put.ts";
 import "./attention.ts";
+import "./attention_training.ts";
 import "./sort.ts";
 import "./search.ts";
 import "./resample.ts";
@@ -83,5 +84,10 @@ import "./fft.ts";
 import "./ctc.ts";
 import "./stft.ts";
 import "./program_calls.ts";
+import "./segments.ts";
+import "./covariance.ts";
+import "./random_distributions.ts";
+import "./decomposed_calls.ts";
+import "./backward_forms.ts";
 // After all that they name.
 import "./aliases.ts";
