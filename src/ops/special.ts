@@ -4,9 +4,9 @@
  * Pointwise bodies of a few primitives. Series are cut where the rest is below the precision of float64 for arguments above -3. Mirrors the
  * `special_*` functions of ATen.
  */
-import { float64 } from "../core/mod.ts";
+import { float32, float64 } from "../core/mod.ts";
 import { ops, type Value } from "../loops/mod.ts";
-import { broadcastShapes } from "../symbolic/mod.ts";
+import { broadcastShapes, sizeMul } from "../symbolic/mod.ts";
 import { definePointwise, defineScalarOverload, isMetaInput } from "./combinators.ts";
 import { defineOp } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
@@ -166,15 +166,24 @@ for (
   });
 }
 
-/** Real tensors are their own conjugates and real parts. */
+/** Real tensors are their own conjugates and real parts; `complex_forms.ts` says what becomes of complex ones. */
 for (const name of ["real", "resolve_conj", "resolve_neg", "conj", "conj_physical"] as const) {
   const alias = name === "conj_physical" ? "" : "(a)";
   defineOp({
     schema: `aten::${name}(Tensor${alias} self) -> Tensor${alias}` as "aten::real(Tensor(a) self) -> Tensor(a)",
     doc: "The tensor itself: it is real.",
     meta: ({ self }) => {
-      if (self.dtype.isComplex) throw new TypeError(`${name}: complex tensors are not supported`);
-      return { shape: self.shape, dtype: self.dtype, stride: self.stride, storageOffset: self.storageOffset };
+      const { shape, dtype, stride, storageOffset } = self;
+      // The pairs' first numbers; what other names mean on complex tensors keeps their type.
+      if (dtype.isComplex && name === "real") {
+        return {
+          shape,
+          dtype: float32,
+          stride: stride.map((s) => sizeMul(s, 2)),
+          storageOffset: sizeMul(storageOffset, 2),
+        };
+      }
+      return { shape, dtype, stride, storageOffset };
     },
     decompose: ({ self }) => self,
     samples: (g: SampleGenerator) => [{ args: { self: g.tensor([2, 3]) } }],
