@@ -4,7 +4,7 @@
  * A backend is a function of a {@linkcode GraphModule} and example inputs. The graph may write to its inputs and attributes in place, and so must what the
  * backend returns. `"eager"` is here; others are registered by the layers that have them. Mirrors `torch._dynamo.backends.registry`.
  */
-import { type Graph, Interpreter, isTensorMeta, type Node, type RunArgument } from "../graph/mod.ts";
+import { type Graph, Interpreter, isTensorMeta, type Node, type OpTarget, type RunArgument } from "../graph/mod.ts";
 import { isOperator, type NamedArgs } from "../ops/mod.ts";
 import { evaluate, isSymInt, type Sym, type SymInt } from "../symbolic/mod.ts";
 import { dispatchComplete, enableGrad, noGrad, type OpResult, Tensor } from "../tensor/mod.ts";
@@ -90,13 +90,13 @@ export function listBackends(): string[] {
 /** A value of a run: a tensor or a size. */
 export type RunValue = GraphInput;
 
-/** Calls an operator of a graph through dispatch. */
+/** Calls an operator of a graph, or another one in its place, through dispatch. */
 export function callOperator(
   target: Node & { readonly op: "call" },
   args: readonly RunArgument<RunValue>[],
   size: (value: SymInt) => number | SymInt = (v) => v,
+  op: OpTarget = target.target,
 ): OpResult {
-  const op = target.target;
   if (!isOperator(op)) throw new InternalError(`${op.schema.target} is not in the operator table`);
   const named: Record<string, unknown> = {};
   op.schema.args.forEach((arg, i) => named[arg.key] = mapSizes(args[i], size));

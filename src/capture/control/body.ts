@@ -18,6 +18,7 @@ import { evaluate, freeSymbols, isSymInt, type Size, type Sym, symbol, SymInt } 
 import { enableGrad, isGradEnabled, noGrad, type OpResult, Tensor } from "../../tensor/mod.ts";
 import { callOperator, type RunValue, sizeReader } from "../backends.ts";
 import { metaOf } from "../tracer.ts";
+import { withCarries } from "./kept_carries.ts";
 import type { SubTracer } from "./sub_tracer.ts";
 
 /** A graph without tensors of its own, and which of its calls the tape follows. */
@@ -105,6 +106,11 @@ export function makeBody(
   return { graph, recorded };
 }
 
+function needsGradient(value: unknown): boolean {
+  if (value instanceof Tensor) return value.requiresGrad;
+  return Array.isArray(value) && value.some(needsGradient);
+}
+
 /** Runs a body on tensors of any kind. With the tape on, it follows what it followed during capture. */
 export function runBody({ graph, recorded }: Body, inputs: readonly (Tensor | Size)[]): Tensor[] {
   const isSymbolic = inputs.some((v) => v instanceof Tensor ? v.shape.some(isSymInt) : isSymInt(v));
@@ -112,7 +118,8 @@ export function runBody({ graph, recorded }: Body, inputs: readonly (Tensor | Si
   const size = (s: SymInt): number | SymInt => read === null ? s : evaluate(s.expr, read);
   const tapes = isGradEnabled();
   const interpreter = new Interpreter<RunValue>(graph, (_, args: readonly RunArgument<RunValue>[], node) => {
-    const run = (): OpResult => callOperator(node, args, size);
+    const taped = tapes && recorded.has(node) && needsGradient(args) ? withCarries(node) : null;
+    const run = (): OpResult => callOperator(node, args, size, taped ?? node.target);
     return tapes ? recorded.has(node) ? enableGrad(run) : noGrad(run) : run();
   });
   return interpreter.run(inputs as readonly RunValue[]).map((r) => r as Tensor);

@@ -8,7 +8,7 @@ import { contiguousStride } from "../../symbolic/mod.ts";
 import { type DispatchMode, isGradEnabled, suspendMode, type Tensor, withMode } from "../../tensor/mod.ts";
 import type { Tracer } from "../tracer.ts";
 import type { Recording } from "./body.ts";
-import { SubTracer } from "./sub_tracer.ts";
+import { isFollowed, SubTracer } from "./sub_tracer.ts";
 import { isTree, leavesOf, rebuild, type Tree } from "./trees.ts";
 
 /** The trace that a call of control flow belongs to. */
@@ -38,7 +38,7 @@ export function recordFunction(
   place: Place,
   fn: (...args: never[]) => unknown,
   args: readonly unknown[],
-  options: { readonly inputs?: boolean; readonly keepsLayout?: boolean } = {},
+  options: { readonly inputs?: boolean; readonly keepsLayout?: boolean; readonly followed?: readonly boolean[] } = {},
 ): Recorded {
   const { tracer, mode } = place;
   const sub = new SubTracer(mode, options.keepsLayout);
@@ -57,6 +57,7 @@ export function recordFunction(
           dtype,
           device,
         });
+        if (options.followed?.[own.length] ?? isFollowed(mode, t)) sub.follow(twin);
         nodes.push(node);
         own.push(twin);
         return twin;
@@ -83,6 +84,28 @@ export function recordFunction(
     sub.stop("writes to what a round is given", "return the new value instead");
   }
   return recorded;
+}
+
+/**
+ * Records a function whose first results are its first arguments in the next round. A gradient that flows to one of them flows to the argument as well, which may let it flow to
+ * others: the function is recorded until nothing changes.
+ */
+export function recordRound(
+  place: Place,
+  fn: (...args: never[]) => unknown,
+  args: readonly unknown[],
+  carried: number,
+): Recorded {
+  let followed = leavesOf(args as readonly Tree[]).map((t) => isFollowed(place.mode, t));
+  for (;;) {
+    const recorded = recordFunction(place, fn, args, { inputs: true, followed });
+    const next = followed.map((on, i) => {
+      const result = i < carried ? recorded.results[i] : undefined;
+      return on || result !== undefined && isGradEnabled() && recorded.sub.follows(result);
+    });
+    if (next.every((on, i) => on === followed[i])) return recorded;
+    followed = next;
+  }
 }
 
 /** Operands as the call hands them over; a written one as a copy, because the gradient needs what it was. */
@@ -118,6 +141,6 @@ export function writtenOfAll(
 }
 
 /** Whether a gradient may flow through a call over these tensors. */
-export function isDifferentiated(operands: readonly Tensor[]): boolean {
-  return isGradEnabled() && operands.some((t) => t.requiresGrad);
+export function isDifferentiated({ mode }: Place, operands: readonly Tensor[]): boolean {
+  return isGradEnabled() && operands.some((t) => isFollowed(mode, t));
 }

@@ -294,7 +294,7 @@ export function gradientRule(op: ControlOperator, args: NamedArgs<Tensor>, conte
       return checkpoint(op, args, context);
     case "while_loop":
       throw new TypeError(
-        "whileLoop: its number of rounds depends on data, so its gradient cannot be compiled; use forLoop() or scan(), or noGrad()",
+        "whileLoop: its number of rounds depends on data, so its gradient cannot be compiled; say how many there may be, whileLoop(…, { maxRounds }), or use noGrad()",
       );
     default:
       return op.control satisfies never;

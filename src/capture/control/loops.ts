@@ -1,15 +1,15 @@
 /**
- * `whileLoop`, `forLoop`, `scan`, `map`, `associativeScan`: functions that run many times.
+ * `whileLoop`, `forLoop`, `scan`, `map`: functions that run many times.
  *
  * Eagerly they are plain JavaScript. In a trace the function of a round becomes a sub-graph, and one call runs all rounds; a graph serves every number of rounds. What cannot
  * be a sub-graph (writes to tensors from outside, carries whose shape changes) is unrolled where the number of rounds is known, and ends the trace where it is not.
- * Mirrors `torch.while_loop`, `torch.scan`, `torch.associative_scan` and `map` of PyTorch.
+ * Mirrors `torch.while_loop`, `torch.scan` and `map` of PyTorch.
  */
 import { int64 } from "../../core/mod.ts";
 import { isSymInt, sizeSame, type SymInt } from "../../symbolic/mod.ts";
 import { F, noGrad, storageClock, suspendMode, Tensor } from "../../tensor/mod.ts";
 import { hiddenSizes, makeBody, type Recording } from "./body.ts";
-import { checkScalar } from "./branches.ts";
+import { checkScalar, cond } from "./branches.ts";
 import {
   breakHere,
   handOver,
@@ -18,6 +18,7 @@ import {
   type Place,
   type Recorded,
   recordFunction,
+  recordRound,
 } from "./capture.ts";
 import { callControl, controlOperator, resultsOf, stackedMeta } from "./operator.ts";
 import { CannotCapture, type SubTracer, tracing } from "./sub_tracer.ts";
@@ -63,19 +64,66 @@ function refuseWrites(recordings: readonly Recording[]): void {
   }
 }
 
+type OfTrees = (...args: Tree[]) => unknown;
+
+/** A loop that also ends after a number of rounds: a counter is one more operand. */
+function counted(
+  place: Place,
+  condition: OfTrees,
+  body: OfTrees,
+  operands: readonly Tree[],
+  maxRounds: number,
+): Tree | null {
+  const { device } = leavesOf(operands)[0] as Tensor;
+  const start = noGrad(() => F.zeros([], { dtype: int64, device }));
+  const result = whileGraph(
+    place,
+    (i, ...at) => {
+      const go = condition(...at);
+      return go instanceof Tensor ? go.reshape([]).logicalAnd((i as Tensor).lt(maxRounds)) : go;
+    },
+    (i, ...at) => {
+      const next = body(...at);
+      return Array.isArray(next) ? [(i as Tensor).add(1), ...next] : next;
+    },
+    [start, ...operands],
+    null,
+  );
+  return result === null ? null : (result as readonly Tree[]).slice(1);
+}
+
+/** A loop that is differentiated: as many rounds as there may be, of which those after the last do nothing. */
+function boundedScan(
+  place: Place,
+  condition: OfTrees,
+  body: OfTrees,
+  operands: readonly Tree[],
+  maxRounds: number,
+): Tree {
+  const { device } = leavesOf(operands)[0] as Tensor;
+  const steps = noGrad(() => F.arange(maxRounds, { dtype: int64, device }));
+  const round = (carry: Tree): readonly [Tree, Tree] => {
+    const at = carry as readonly Tree[];
+    const next = cond(condition(...at) as Tensor, (...t: Tree[]) => body(...t) as Tree, (...t: Tree[]) => t, [...at]);
+    return [next, []];
+  };
+  return scanGraph(place, round, operands, steps, { dim: 0, reverse: false })[0];
+}
+
 /** The loop as a call; null if its condition is a boolean or number, so that it is unrolled. */
 function whileGraph(
   place: Place,
-  condition: (...args: never[]) => unknown,
-  body: (...args: never[]) => unknown,
+  condition: OfTrees,
+  body: OfTrees,
   operands: readonly Tree[],
+  maxRounds: number | null,
 ): Tree | null {
   // Nothing is recorded in the graph around it by asking once.
   let isData = true;
   const asked = recordFunction(
     place,
     (...args) => {
-      const go = condition(...args);
+      const go = condition(...args as Tree[]);
       if (go instanceof Tensor) return go;
       isData = false;
       return [];
@@ -85,7 +133,7 @@ function whileGraph(
   );
   if (!isData) return null;
   checkScalar(asked.results[0] as Tensor, "whileLoop");
-  const round = recordFunction(place, body, operands, { inputs: true });
+  const round = recordRound(place, body, operands, leavesOf(operands).length);
   const both = [asked, round];
   refuseWrites(both);
   const carried = leavesOf(operands);
@@ -94,11 +142,13 @@ function whileGraph(
   }
   checkCarry(round.sub, carried, operands, round.tree, round.results);
   const outside = operandsOfAll(both);
-  if (isDifferentiated([...carried, ...outside])) {
+  const differentiated = isDifferentiated(place, [...carried, ...outside]);
+  if (maxRounds !== null) return (differentiated ? boundedScan : counted)(place, condition, body, operands, maxRounds);
+  if (differentiated) {
     breakHere(
       place,
       "is differentiated, and its number of rounds depends on data",
-      "use forLoop() or scan() with a number of rounds that is known, or noGrad()",
+      "say how many there may be, whileLoop(…, { maxRounds }), or use forLoop() or scan(), or noGrad()",
     );
   }
   const sizes = hiddenSizes(both, outside);
@@ -112,15 +162,22 @@ function whileGraph(
   return rebuild(operands, results);
 }
 
+/** Options of {@linkcode whileLoop}. */
+export interface WhileOptions {
+  /** The loop ends after so many rounds, whatever its condition says. A compiled loop of which the gradient is taken needs it. */
+  readonly maxRounds?: number;
+}
+
 /**
  * Repeats `body` while `condition` holds, and gives the last operands; those that are tensors are tensors of their own.
  *
  * In a trace, a condition that is a tensor makes both functions sub-graphs of one call, which reads the condition at each round; operands are then tensors, arrays and plain objects
- * of them, of the same shapes from round to round. It has no gradient: the trace ends if one is needed. A condition that is a boolean or number is unrolled.
+ * of them, of the same shapes from round to round. Its gradient needs a bound: with `maxRounds` a trace keeps as many rounds, and goes back through those that ran; without it
+ * the trace ends if a gradient is needed. A condition that is a boolean or number is unrolled.
  *
  * @param condition Gives a boolean or number, or a tensor with one element.
  * @param body Gives the next operands, as many as it gets.
- * @throws {TypeError} if the condition has more than one element, or `body` gives another number of operands.
+ * @throws {TypeError} if the condition has more than one element, or `body` gives another number of operands; {RangeError} if `maxRounds` is no natural number.
  *
  * @example
  * ```ts
@@ -133,12 +190,18 @@ export function whileLoop<A extends unknown[]>(
   condition: (...operands: NoInfer<A>) => boolean | number | Tensor,
   body: (...operands: NoInfer<A>) => readonly [...{ [K in keyof A]: NoInfer<A[K]> }],
   operands: readonly [...A],
+  options: WhileOptions = {},
 ): A {
+  const { maxRounds = null } = options;
+  if (maxRounds !== null && (!Number.isInteger(maxRounds) || maxRounds < 0)) {
+    throw new RangeError(`whileLoop: maxRounds must be a natural number, got ${maxRounds}`);
+  }
   const trace = tracing();
   const place: Place | null = trace === null ? null : { ...trace, where: "whileLoop" };
-  if (place !== null && operands.length > 0 && isTree(operands)) {
+  if (place !== null && operands.length > 0 && maxRounds !== 0 && isTree(operands)) {
     try {
-      const result = whileGraph(place, condition, body, operands as readonly Tree[]);
+      const own = [condition, body] as unknown as readonly [OfTrees, OfTrees];
+      const result = whileGraph(place, ...own, operands as readonly Tree[], maxRounds);
       if (result !== null) return result as unknown as A;
     } catch (error) {
       if (!(error instanceof CannotCapture)) throw error;
@@ -148,7 +211,8 @@ export function whileLoop<A extends unknown[]>(
   const start = storageClock();
   const owned = (at: A): A => isTree(operands) && isTree(at) ? ownResults(at, start) as unknown as A : at;
   let at = operands as unknown as A;
-  for (;;) {
+  for (let round = 0;; round++) {
+    if (round === maxRounds) return owned(at);
     const go = condition(...at);
     if (go instanceof Tensor) {
       checkScalar(go, "whileLoop");
@@ -196,7 +260,7 @@ function scanGraph(
     return reverse ? front.flip([0]) : front;
   }) as Tree;
   const first = mapTrees([rows], ([t]) => t?.select(0, 0) ?? null) as Tree;
-  const round: Recorded = recordFunction(place, combine, [init, first], { inputs: true });
+  const round: Recorded = recordRound(place, combine, [init, first], leavesOf(init).length);
   refuseWrites([round]);
   if (!Array.isArray(round.tree) || round.tree.length !== 2) {
     throw new TypeError(`${place.where}: give [carry, result]`);
@@ -208,7 +272,7 @@ function scanGraph(
   const walked = leavesOf(rows);
   const sizes = hiddenSizes([round], outside);
   // The gradient of a round needs the carry that it began with.
-  const saves = isDifferentiated([...carried, ...walked, ...outside]) ? carried.length : 0;
+  const saves = isDifferentiated(place, [...carried, ...walked, ...outside]) ? carried.length : 0;
   const plain = makeBody(round, outside, sizes);
   if (saves > 0) {
     plain.graph.setOutput([...plain.graph.output.results, ...plain.graph.placeholders.slice(0, saves)]);
@@ -386,44 +450,4 @@ export function forLoop<A extends unknown[]>(
   const rounds = Number(count);
   for (let i = 0; i < rounds; i++) at = round(F.full([], i, { dtype: int64 }), at);
   return isTree(operands) && isTree(at) ? ownResults(at, before) as unknown as A : at;
-}
-
-/**
- * What `combine` makes of ever longer beginnings of `xs`: `x0`, `combine(x0, x1)`, `combine(combine(x0, x1), x2)`, … stacked along the same dimension.
- *
- * `combine` must be associative, for the order of combination is not part of the meaning. Differentiable; in a trace a round is a sub-graph.
- *
- * @throws {TypeError} if sizes along `dim` differ or there is nothing to walk.
- *
- * @example
- * ```ts
- * import { associativeScan, tensor } from "@tessera/tessera";
- * const products = associativeScan((a, b) => a.mul(b), tensor([1, 2, 3, 4]));
- * console.assert(products.shape[0] === 4);
- * ```
- */
-export function associativeScan<X extends Tree>(combine: (a: X, b: X) => X, xs: X, options: ScanOptions = {}): X {
-  checkTree(xs, "associativeScan: xs");
-  const { dim = 0, reverse = false } = options;
-  const length = commonLength("associativeScan", xs, dim);
-  // A symbol stands for 2 and more.
-  if (length === 0) throw new TypeError("associativeScan: there is nothing to walk, the size is 0");
-  const head = mapTrees([xs], ([t]) => t?.select(dim, reverse ? -1 : 0).clone() ?? null) as X;
-  const first = mapTrees([head], ([t]) => t?.unsqueeze(dim < 0 ? dim + t.ndim + 1 : dim) ?? null) as X;
-  if (length === 1) return mapTrees([first], ([t]) => t?.clone() ?? null) as X;
-  const rest = mapTrees([xs], ([t]) => t?.slice(dim, reverse ? 0 : 1, reverse ? -1 : null) ?? null) as X;
-  const [, ys] = scanAny(
-    "associativeScan",
-    (a, b) => {
-      const next = combine(a as X, b as X);
-      return [next, next];
-    },
-    head,
-    rest,
-    { dim, reverse },
-  );
-  const parts = reverse ? [ys, first] : [first, ys];
-  const joined = mapTrees(parts as readonly Tree[], (leaves) => F.cat(leaves, dim));
-  if (joined === null) throw new TypeError("associativeScan: combine gives another structure than it takes");
-  return joined as X;
 }

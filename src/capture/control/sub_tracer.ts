@@ -60,6 +60,11 @@ export function tracerOf(mode: DispatchMode | null): Tracer | null {
   return mode instanceof SubTracer ? mode.tracer : null;
 }
 
+/** Whether a gradient flows to a tensor of a mode. */
+export function isFollowed(mode: DispatchMode | null, t: Tensor): boolean {
+  return t.requiresGrad || mode instanceof SubTracer && mode.follows(t);
+}
+
 /** Records one graph. */
 export class SubTracer implements DispatchMode {
   readonly name = "sub-graph";
@@ -156,7 +161,7 @@ export class SubTracer implements DispatchMode {
       const stride = this.#keepsLayout ? t.stride : contiguousStride(shape);
       operand = this.input(t.node?.name ?? "operand", { shape, stride, storageOffset: 0, dtype, device });
       this.operands.set(t, operand);
-      if (t.requiresGrad) this.#taped.add(operand.twin);
+      if (isFollowed(outer, t)) this.#taped.add(operand.twin);
     }
     return operand.twin;
   }
@@ -192,13 +197,20 @@ export class SubTracer implements DispatchMode {
     return many ? outs : outs[0] as Tensor;
   }
 
+  /** Whether a gradient flows to a tensor of this graph: it is no leaf of any tape, but what comes from outside may be. */
+  follows(t: Tensor): boolean {
+    return this.#taped.has(t) || this.#tapedStorages.has(t.storage);
+  }
+
+  /** Says that a gradient flows to an input of its own. */
+  follow(twin: Tensor): void {
+    this.#taped.add(twin);
+  }
+
   /** Whether a gradient would flow through a call. */
   #isTaped(op: Operator, args: NamedArgs<Tensor>): boolean {
     if (!isGradEnabled() || op.schema.name === "detach") return false;
-    const flows = (v: unknown): boolean =>
-      v instanceof Tensor
-        ? this.#taped.has(v) || this.#tapedStorages.has(v.storage)
-        : Array.isArray(v) && v.some(flows);
+    const flows = (v: unknown): boolean => v instanceof Tensor ? this.follows(v) : Array.isArray(v) && v.some(flows);
     return op.schema.args.some((a) => a.type === "Tensor" && flows(args[a.key]));
   }
 
