@@ -124,6 +124,14 @@ for (const [backend, runs] of [["aot_eager", 60], ["inductor", 25]] as const) {
   });
 }
 
+Deno.test("a bounded loop in a bounded loop is differentiated", () => {
+  const inner: Program = { kind: "while", a: { kind: "leaf", op: 3, by: 0 }, by: 0 };
+  const program: Program = { kind: "while", a: inner, by: 0 };
+  const f = compile((x: Tensor) => run(program, x), { backend: "aot_eager", fullgraph: true });
+  const x = randn([3], { dtype: float64 });
+  near(world(f, x, true), world((t) => run(program, t), x, true), "while in while");
+});
+
 Deno.test("whileLoop() with a bound ends there, eagerly and compiled, with and without a gradient", () => {
   const fn = (x: Tensor): Tensor =>
     whileLoop((t) => t.abs().sum().lt(100), (t) => [t.mul(2)], [x], { maxRounds: 3 })[0];

@@ -62,7 +62,9 @@ export function tracerOf(mode: DispatchMode | null): Tracer | null {
 
 /** Whether a gradient flows to a tensor of a mode. */
 export function isFollowed(mode: DispatchMode | null, t: Tensor): boolean {
-  return t.requiresGrad || mode instanceof SubTracer && mode.follows(t);
+  if (t.requiresGrad) return true;
+  // A branch is called with tensors of the graph around it.
+  return mode instanceof SubTracer && (mode.follows(t) || isFollowed(mode.outer, t));
 }
 
 /** Records one graph. */
