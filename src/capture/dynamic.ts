@@ -152,7 +152,7 @@ export class SizeMemory {
 }
 
 /** Strides as products of sizes where that is what they are now: innermost first, each the extent of the dimension inside. */
-function symbolicStride(shape: readonly Size[], sizes: readonly number[], strides: readonly number[]): Size[] {
+export function symbolicStride(shape: readonly Size[], sizes: readonly number[], strides: readonly number[]): Size[] {
   if (shape.every((s) => typeof s === "number")) return [...strides];
   const order = strides.map((_, d) => d).filter((d) => sizes[d] !== 1).sort((a, b) => {
     const difference = (strides[a] ?? 0) - (strides[b] ?? 0);

@@ -18,15 +18,28 @@ import {
   withoutModes,
 } from "../tensor/mod.ts";
 import type { CompiledFunction } from "./backends.ts";
+import type { ShapeEnv } from "./shape_env.ts";
 import type { GraphBreak } from "./graph_break.ts";
-import { segmentInputs, segmentMade } from "./segment_graph.ts";
+import { metaIn, segmentInputs, segmentMade } from "./segment_graph.ts";
+import { dimValues, sizesHold } from "./segment_sizes.ts";
 import { type SnapshotCell, snapshotOf } from "./segment_snapshots.ts";
-import type { InputSpec, Step } from "./segment_steps.ts";
+import type { InputSpec, Step, StepResult } from "./segment_steps.ts";
+
+/** A compiled segment, and what it assumes of sizes. */
+export interface CompiledSegment {
+  readonly run: CompiledFunction;
+  readonly env: ShapeEnv;
+}
 
 /** What makes segments executable, and counts. */
 export interface SegmentCompiler {
   /** Compiles the segment that ends here, with the results of these indices. */
-  compile(end: SegmentEnd, kept: readonly number[], inputs: readonly Tensor[]): CompiledFunction;
+  compile(
+    end: SegmentEnd,
+    kept: readonly number[],
+    inputs: readonly Tensor[],
+    sizes: readonly number[],
+  ): CompiledSegment;
   /** Runs the operators one by one. */
   interpret(end: SegmentEnd): CompiledFunction;
   /** Compile at once, not at the second time. */
@@ -68,28 +81,33 @@ class Recipe implements PendingWork {
   readonly #cells: readonly SnapshotCell[];
   readonly #offsets: readonly Size[];
   readonly #made: readonly Storage[];
+  readonly #sizes: readonly number[];
 
-  constructor(end: SegmentEnd, inputs: readonly Tensor[], made: readonly Storage[]) {
+  constructor(end: SegmentEnd, inputs: readonly Tensor[], made: readonly Storage[], sizes: readonly number[]) {
     this.#end = end;
     // The tensors themselves would keep what they were computed from.
     this.#cells = inputs.map((t) => snapshotOf(t.storage, t.device, end));
     this.#offsets = inputs.map((t) => t.storageOffset);
     this.#made = made;
+    this.#sizes = sizes;
   }
 
   settle(storage: Storage): void {
     const end = this.#end;
+    const sizes = this.#sizes;
     end.surprise(this.#made.indexOf(storage));
     const inputs = this.#cells.map((cell, i): Tensor => {
       const spec = end.inputs[i] as InputSpec;
-      return new Tensor({ ...spec, storageOffset: this.#offsets[i] ?? 0, storage: cell.current() });
+      const [shape, stride] = [dimValues(spec.shape, sizes), dimValues(spec.stride, sizes)];
+      return new Tensor({ ...spec, shape, stride, storageOffset: this.#offsets[i] ?? 0, storage: cell.current() });
     });
     const results = run(end.interpreted(), inputs);
-    const copied = end.findCopied(inputs, results, null);
+    const metas = end.metasIn(sizes);
+    const copied = end.findCopied(inputs, results, null, metas);
     this.#made.forEach((s, i) => {
       if (s.pending !== this) return;
       s.pending = null;
-      adopt(s, end.metas[i] as TensorMeta, results[i] as Tensor, copied[i] === true);
+      adopt(s, metas[i] as TensorMeta, results[i] as Tensor, copied[i] === true);
     });
   }
 }
@@ -125,7 +143,8 @@ export class SegmentEnd {
   readonly inputs: readonly InputSpec[];
   /** The values with memory of their own, in order. */
   readonly made: readonly number[];
-  readonly metas: readonly TensorMeta[];
+  readonly #results: readonly StepResult[];
+  readonly #metas: readonly TensorMeta[];
   /** Inputs that are written, by position. */
   readonly written: readonly number[];
   /** Why segments ended here. */
@@ -137,7 +156,7 @@ export class SegmentEnd {
   runs = 0;
   #surprises = 0;
   readonly #compiler: SegmentCompiler;
-  #compiled: CompiledFunction | null = null;
+  #compiled: CompiledSegment | null = null;
   #interpreted: CompiledFunction | null = null;
   /** Which results the compiled form yields. */
   #kept: readonly number[] = [];
@@ -151,7 +170,8 @@ export class SegmentEnd {
     const made = segmentMade(step);
     this.inputs = specs;
     this.made = made.map((m) => m.number);
-    this.metas = made.map((m) => m.meta);
+    this.#results = made.map((m) => m.result);
+    this.#metas = this.#results.map((r) => r.meta);
     this.written = written;
     this.used = made.map(() => false);
     this.keepsAll = written.length > 0;
@@ -162,8 +182,9 @@ export class SegmentEnd {
     return this.made.length === 0 && this.written.length === 0;
   }
 
-  get compiled(): CompiledFunction | null {
-    return this.#compiled;
+  /** What the results are in a call with these sizes. */
+  metasIn(sizes: readonly number[]): readonly TensorMeta[] {
+    return sizes.length === 0 ? this.#metas : this.#results.map((r) => metaIn(r, sizes));
   }
 
   /** Runs the operators one by one. */
@@ -186,27 +207,30 @@ export class SegmentEnd {
     this.#compiled = null;
   }
 
-  /** Computes the content of `made`. */
-  run(inputs: readonly Tensor[], made: readonly Storage[]): void {
+  /** Computes the content of `made`; `sizes` are what the symbols of the path are. */
+  run(inputs: readonly Tensor[], made: readonly Storage[], sizes: readonly number[]): void {
     for (const { storage } of inputs) storage.settle();
     const versions = this.written.map((i) => (inputs[i] as Tensor).storage.version);
-    const results = this.#execute(inputs);
+    const compiled = this.#prepare(inputs, sizes);
+    const results = run(compiled ?? this.interpreted(), inputs);
     this.runs++;
-    const kept = this.#compiled === null ? null : this.#kept;
+    const kept = compiled === null ? null : this.#kept;
     // Writes were counted when they were recorded.
     this.written.forEach((i, k) => (inputs[i] as Tensor).storage.version = versions[k] as number);
-    this.#hand(inputs, made, results, kept);
+    this.#hand(inputs, made, results, kept, sizes);
   }
 
-  #execute(inputs: readonly Tensor[]): readonly unknown[] {
-    if (this.runs === 0 && !this.#compiler.isEager) return run(this.interpreted(), inputs);
+  /** The compiled form; null if the operators are to run one by one: the first time, and where sizes are not what compilation assumed. */
+  #prepare(inputs: readonly Tensor[], sizes: readonly number[]): CompiledFunction | null {
+    if (this.runs === 0 && !this.#compiler.isEager) return null;
     if (this.#compiled === null) {
       const all = this.keepsAll || this.runs === 0;
       this.#kept = this.made.flatMap((_, i) => all || this.used[i] === true ? [i] : []);
       this.#copied = null;
-      this.#compiled = this.#compiler.compile(this, this.#kept, inputs);
+      this.#compiled = this.#compiler.compile(this, this.#kept, inputs, sizes);
     }
-    return run(this.#compiled, inputs);
+    const { run, env } = this.#compiled;
+    return sizes.length === 0 || sizesHold(env.conditions, sizes) ? run : null;
   }
 
   /** `kept` are the indices of the results, null for all. */
@@ -215,30 +239,38 @@ export class SegmentEnd {
     made: readonly Storage[],
     results: readonly unknown[],
     kept: readonly number[] | null,
+    sizes: readonly number[],
   ): void {
-    const copied = kept === null || this.#copied === null ? this.findCopied(inputs, results, kept) : this.#copied;
+    const metas = this.metasIn(sizes);
+    const isKnown = kept !== null && this.#copied !== null && sizes.length === 0;
+    const copied = isKnown ? this.#copied as readonly boolean[] : this.findCopied(inputs, results, kept, metas);
     if (kept !== null) this.#copied = copied;
     const count = kept?.length ?? made.length;
     for (let k = 0; k < count; k++) {
       const i = kept === null ? k : kept[k] as number;
       const storage = made[i] as Storage;
       storage.pending = null;
-      adopt(storage, this.metas[i] as TensorMeta, results[k] as Tensor, copied[k] === true);
+      adopt(storage, metas[i] as TensorMeta, results[k] as Tensor, copied[k] === true);
       if (!this.keepsAll && this.used[i] !== true) storage.pending = new Untouched(this, i);
     }
     if (count === made.length) return;
-    const recipe = new Recipe(this, inputs, made);
+    const recipe = new Recipe(this, inputs, made, sizes);
     const left = new Set<Storage>(made);
     if (kept !== null) { for (const i of kept) left.delete(made[i] as Storage); }
     for (const storage of left) storage.pending = recipe;
   }
 
   /** Which results must be copied: others have their memory, or they lie differently. */
-  findCopied(inputs: readonly Tensor[], results: readonly unknown[], kept: readonly number[] | null): boolean[] {
+  findCopied(
+    inputs: readonly Tensor[],
+    results: readonly unknown[],
+    kept: readonly number[] | null,
+    metas: readonly TensorMeta[],
+  ): boolean[] {
     const taken = new Set<Storage>(inputs.map((t) => t.storage));
     return results.map((r, k) => {
       const { storage } = r as Tensor;
-      const meta = this.metas[kept === null ? k : kept[k] as number] as TensorMeta;
+      const meta = metas[kept === null ? k : kept[k] as number] as TensorMeta;
       const shared = taken.has(storage);
       taken.add(storage);
       return shared || !liesAs(r as Tensor, meta);

@@ -6,12 +6,33 @@
  */
 import { InternalError } from "../core/mod.ts";
 import { type Argument, Graph, type Node, rewriteDeadCode, type TensorMeta } from "../graph/mod.ts";
-import { type InputSpec, opOf, pathTo, type Pattern, scalarSpec, type Step } from "./segment_steps.ts";
+import { toText } from "../symbolic/mod.ts";
+import { asSize, type Dim, dimValue, dimValues, envOf } from "./segment_sizes.ts";
+import { type InputSpec, opOf, pathTo, type Pattern, scalarSpec, type Step, type StepResult } from "./segment_steps.ts";
+import type { ShapeEnv } from "./shape_env.ts";
 
 /** A value with memory of its own. */
 export interface MadeValue {
   readonly number: number;
-  readonly meta: TensorMeta;
+  readonly result: StepResult;
+}
+
+/** What a result is in a call with these sizes. */
+export function metaIn({ meta, dims }: StepResult, sizes: readonly number[]): TensorMeta {
+  if (dims === null) return meta;
+  const { shape, stride, offset } = dims;
+  return {
+    ...meta,
+    shape: dimValues(shape, sizes),
+    stride: dimValues(stride, sizes),
+    storageOffset: dimValue(offset, sizes),
+  };
+}
+
+function symbolicMeta({ meta, dims }: StepResult, env: ShapeEnv): TensorMeta {
+  if (dims === null) return meta;
+  const sizes = (list: readonly Dim[]): TensorMeta["shape"] => list.map((d) => asSize(d, env));
+  return { ...meta, shape: sizes(dims.shape), stride: sizes(dims.stride), storageOffset: asSize(dims.offset, env) };
 }
 
 function forEachEntering(patterns: readonly Pattern[], visit: (number: number, spec: InputSpec) => void): void {
@@ -49,18 +70,24 @@ export function segmentInputs(end: Step): { readonly specs: InputSpec[]; readonl
 export function segmentMade(end: Step): MadeValue[] {
   return pathTo(end).flatMap((step) => {
     const first = step.values - step.results.length;
-    return step.results.flatMap(({ meta, base }, i) => base === null ? [{ number: first + i, meta }] : []);
+    return step.results.flatMap((result, i) => result.base === null ? [{ number: first + i, result }] : []);
   });
 }
 
-/** The graph of a segment that yields the values of these numbers. */
-export function buildSegmentGraph(end: Step, results: readonly number[]): Graph {
+/** The graph of a segment that yields the values of these numbers, and what its sizes are and what is asked of them. */
+export function buildSegmentGraph(
+  end: Step,
+  results: readonly number[],
+  sizes: readonly number[],
+): { readonly graph: Graph; readonly env: ShapeEnv } {
   const graph = new Graph();
+  const env = envOf(sizes);
   const path = pathTo(end);
   const nodes: Node[] = [];
   for (const step of path) {
     forEachEntering(step.patterns, (number, spec) => {
-      nodes[number] = graph.placeholder(`in${number}`, { ...spec, storageOffset: 0 });
+      const [shape, stride] = [spec.shape, spec.stride].map((dims) => dims.map((d) => asSize(d, env)));
+      nodes[number] = graph.placeholder(`in${number}`, { ...spec, shape, stride, storageOffset: 0 } as TensorMeta);
     });
   }
   const nodeOf = (number: number): Node => {
@@ -76,6 +103,8 @@ export function buildSegmentGraph(end: Step, results: readonly number[]): Graph 
         return nodeOf(pattern.number);
       case "constant":
         return pattern.value as Argument;
+      case "size":
+        return asSize(pattern.expr, env);
       case "list":
         return pattern.items.map(argument);
       default:
@@ -89,7 +118,7 @@ export function buildSegmentGraph(end: Step, results: readonly number[]): Graph 
       graph.call(opOf(step), args, nodeOf(step.writes).value, step.location);
       continue;
     }
-    const metas = step.results.map((r) => r.meta);
+    const metas = step.results.map((r) => symbolicMeta(r, env));
     const [meta] = metas;
     if (meta === undefined) throw new InternalError(`${opOf(step).target} yields nothing`);
     const node = graph.call(opOf(step), args, step.many ? metas : meta, step.location);
@@ -97,12 +126,15 @@ export function buildSegmentGraph(end: Step, results: readonly number[]): Graph 
   }
   graph.setOutput(results.map(nodeOf));
   rewriteDeadCode(graph);
-  return graph;
+  return { graph, env };
 }
 
 /** The text under which equal segments meet: everything that the graph depends on. */
 export function segmentKey(end: Step, results: readonly number[]): string {
-  const lines = pathTo(end).map((step) => `${opOf(step).target}(${step.patterns.map(patternKey).join(",")})`);
+  const lines = pathTo(end).map((step) => {
+    const guards = step.guards.map((g) => `[${toText(g)}]`).join("");
+    return `${opOf(step).target}(${step.patterns.map(patternKey).join(",")})${guards}`;
+  });
   return `${lines.join(";")}->${results.join()}`;
 }
 
@@ -112,7 +144,8 @@ function patternKey(pattern: Pattern): string {
       return `%${pattern.number}`;
     case "new": {
       const { shape, stride, dtype, device } = pattern.spec;
-      return `${dtype.name}[${shape.join()}](${stride.join()})@${device}`;
+      const text = (dims: readonly Dim[]): string => dims.map((d) => typeof d === "number" ? d : toText(d)).join();
+      return `${dtype.name}[${text(shape)}](${text(stride)})@${device}`;
     }
     case "scalar":
       return `~${pattern.dtype.name}`;
@@ -121,6 +154,8 @@ function patternKey(pattern: Pattern): string {
       if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
       return typeof value === "string" ? JSON.stringify(value) : `${typeof value}:${String(value)}`;
     }
+    case "size":
+      return `=${toText(pattern.expr)}`;
     case "list":
       return `[${pattern.items.map(patternKey).join(",")}]`;
     default:

@@ -7,6 +7,7 @@
  * This takes the place of TorchDynamo's resume functions; the idea of recording and recognising traces is that of LazyTensor.
  */
 import { cpu, type DType, getDefaultDtype, InternalError } from "../core/mod.ts";
+import type { SourceLocation } from "../graph/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
 import {
   decompose,
@@ -25,9 +26,11 @@ import {
 import { DATA_REMEDY, GraphBreak, noteLocation, SHAPE_REMEDY, userLocation } from "./graph_break.ts";
 import { mayFail } from "./segment_bounds.ts";
 import { SegmentEnd } from "./segment_end.ts";
+import { metaIn } from "./segment_graph.ts";
 import { baseOf, deviceOf, isForeign, writtenBy } from "./segment_operators.ts";
 import { findScalar, findSimilar, withScalars } from "./segment_scalars.ts";
 import { fitsStep, PatternMaker, Step, type StepResult } from "./segment_steps.ts";
+import { symbolicStep } from "./segment_symbolic.ts";
 import type { Segments } from "./segments.ts";
 import { mayAlias } from "./tracer.ts";
 
@@ -49,6 +52,12 @@ type Admission = "admitted" | "again" | "behind" | "alone";
 /** How memory from outside takes part in the open segment. */
 type Part = "input" | "written";
 
+/** Whether a step was recorded for the line of the program that runs now. */
+function isSamePlace({ location }: Step, now: SourceLocation): boolean {
+  return location === null ||
+    (location.line === now.line && location.column === now.column && location.file === now.file);
+}
+
 /** One call of a function with breaks. */
 export class SegmentMode implements DispatchMode, PendingWork {
   readonly name = "segments";
@@ -66,6 +75,8 @@ export class SegmentMode implements DispatchMode, PendingWork {
   /** Where the memory of each value starts, in elements. */
   #offsets: number[] = [];
   readonly #entering: (Tensor | number)[] = [];
+  /** What the symbols that the path binds are in this call. */
+  #sizes: number[] = [];
   #isClosed = false;
 
   constructor(segments: Segments) {
@@ -136,7 +147,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
     const { next } = this.#at;
     for (let i = 0; i < next.length; i++) {
       const step = next[i] as Step;
-      if (step.op !== op || !fitsStep(step, args, this.#numbers, this.#entering)) continue;
+      if (step.op !== op || !fitsStep(step, args, this.#numbers, this.#entering, this.#sizes)) continue;
       if (this.#entering.length > 0) {
         const admission = this.#admit(this.#entering, target);
         if (admission !== "admitted") return this.#again(op, args, admission);
@@ -147,6 +158,7 @@ export class SegmentMode implements DispatchMode, PendingWork {
       }
       return this.#advance(step, this.#entering, args);
     }
+    this.#sizes.length = this.#at.hints.length;
     return this.#record(op, args, target);
   }
 
@@ -259,8 +271,10 @@ export class SegmentMode implements DispatchMode, PendingWork {
     return tensorFrom([], [value], pattern.dtype);
   }
 
-  #result({ meta, base }: StepResult, step: Step, index: number, args: NamedArgs<Tensor>): Tensor {
+  #result(result: StepResult, step: Step, index: number, args: NamedArgs<Tensor>): Tensor {
     const number = step.values - step.results.length + index;
+    const { base } = result;
+    const meta = metaIn(result, this.#sizes);
     const { shape, stride, dtype, device } = meta;
     let storage: Storage;
     let storageOffset = 0;
@@ -326,24 +340,43 @@ export class SegmentMode implements DispatchMode, PendingWork {
     const results = metas.map((meta): StepResult => ({
       meta: { ...meta, storageOffset: Number(meta.storageOffset) - offset },
       base: base === null ? null : numberOf(base),
+      dims: null,
     }));
+    const location = noteLocation();
+    const sized = this.#at.hints.length > 0 || (similar?.isResized === true && isSamePlace(similar.step, location))
+      ? symbolicStep({
+        at: this.#at,
+        op: runs,
+        args,
+        patterns,
+        metas: results.map((r) => r.meta),
+        sizes: this.#sizes,
+        similar,
+        writes: target !== null,
+      })
+      : null;
     const { returns } = op.schema;
     const step = new Step(this.#at, {
       op,
       runs,
-      patterns,
-      results,
+      patterns: sized?.patterns ?? patterns,
+      results: sized === null ? results : results.map((r, i) => ({ ...r, dims: sized.dims[i] ?? null })),
       writes: target === null ? -1 : numberOf(target),
       device,
       many: returns.length > 1 || returns[0]?.list === true,
-      location: noteLocation(),
+      location,
       values: entered + results.length,
+      hints: sized?.hints ?? [],
+      olds: sized?.olds ?? [],
+      guards: sized?.guards ?? [],
     });
+    this.#sizes = [...step.hints];
     const { next } = this.#at;
     if (similar !== null) {
       const at = next.indexOf(similar.step);
-      if (isGeneral && at >= 0) next.splice(at, 1);
-      if (isGeneral || at < 0) step.formerly = similar.step;
+      const isWider = isGeneral || step.hints.length > similar.step.hints.length;
+      if (isWider && at >= 0) next.splice(at, 1);
+      if (isWider || at < 0) step.formerly = similar.step;
     }
     next.unshift(step);
     if (next.length > MOST_BRANCHES) this.#segments.forget(next.pop() as Step);
@@ -367,10 +400,12 @@ export class SegmentMode implements DispatchMode, PendingWork {
     this.#offsets = [];
     this.#numbers = new Map();
     this.#shared.clear();
+    const sizes = this.#sizes.slice(0, step.hints.length);
+    this.#sizes = [];
     const parts = this.#parts;
     this.#parts = new Map();
     for (const storage of parts.keys()) if (storage.pending === this) storage.pending = null;
-    if (!end.isIdle) end.run(inputs, made);
+    if (!end.isIdle) end.run(inputs, made, sizes);
     this.#segments.noteRun(end);
   }
 

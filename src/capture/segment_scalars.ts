@@ -9,7 +9,8 @@ import { type NamedArgs, type Operator, overloadsOf } from "../ops/mod.ts";
 import { inferMeta, Storage, Tensor } from "../tensor/mod.ts";
 import { writtenBy } from "./segment_operators.ts";
 import {
-  differentNumbers,
+  type Difference,
+  differenceOf,
   type NumberKind,
   type Pattern,
   type PatternMaker,
@@ -17,17 +18,24 @@ import {
   type Step,
 } from "./segment_steps.ts";
 
-/** A step that differs from a new one in numbers only, and where. */
+/** A step that a new one is like, and how they differ. */
+export interface Similar extends Difference {
+  readonly step: Step;
+  /** The step stands on another path. */
+  readonly isLoose: boolean;
+}
+
+/** A step that differs from a new one in numbers and sizes only. */
 export function findSimilar(
   steps: readonly Step[],
   op: Operator,
   patterns: readonly Pattern[],
   isLoose: boolean,
-): { readonly step: Step; readonly places: readonly number[] } | null {
+): Similar | null {
   for (const step of steps) {
     if (step.op !== op) continue;
-    const places = differentNumbers(step.patterns, patterns, isLoose);
-    if (places !== null) return { step, places };
+    const difference = differenceOf(step, patterns, isLoose);
+    if (difference !== null) return { step, isLoose, ...difference };
   }
   return null;
 }

@@ -8,13 +8,15 @@
 import { cpu, type Device, type DType, InternalError } from "../core/mod.ts";
 import type { SourceLocation, TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
+import type { BoolExpr, Expr } from "../symbolic/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import type { SegmentEnd } from "./segment_end.ts";
+import { type Dim, dimValue, fitsDim, sizesHold } from "./segment_sizes.ts";
 
 /** What must be the same of a tensor that enters a segment. Offsets into its memory may differ. */
 export interface InputSpec {
-  readonly shape: readonly number[];
-  readonly stride: readonly number[];
+  readonly shape: readonly Dim[];
+  readonly stride: readonly Dim[];
   readonly dtype: DType;
   readonly device: Device;
 }
@@ -28,6 +30,8 @@ export type Pattern =
   /** A number that changed between calls: it enters as a tensor of one element. */
   | { readonly kind: "scalar"; readonly number: number; readonly dtype: DType; readonly numbers: NumberKind }
   | { readonly kind: "constant"; readonly value: unknown }
+  /** A number that follows from sizes. */
+  | { readonly kind: "size"; readonly expr: Expr }
   | { readonly kind: "list"; readonly items: readonly Pattern[] };
 
 /** Which numbers a scalar may be: whole and other numbers give different dtypes beside tensors of integers. */
@@ -38,6 +42,15 @@ export interface StepResult {
   readonly meta: TensorMeta;
   /** For views: the value whose memory they show, else null. */
   readonly base: number | null;
+  /** Shape, strides and offset where they depend on sizes; null where `meta` says them. */
+  readonly dims: ResultDims | null;
+}
+
+/** Sizes of a result as expressions. */
+export interface ResultDims {
+  readonly shape: readonly Dim[];
+  readonly stride: readonly Dim[];
+  readonly offset: Dim;
 }
 
 /** One recorded operator after a path of others. */
@@ -61,6 +74,11 @@ export class Step {
   readonly values: number;
   /** How many steps lead here. */
   readonly depth: number;
+  /** What the symbols bound up to here were when the step was recorded, and in the recording that it was compared with. */
+  readonly hints: readonly number[];
+  readonly olds: readonly number[];
+  /** Conditions on sizes. */
+  readonly guards: readonly BoolExpr[];
   /** What came next, the one used last in front. */
   readonly next: Step[] = [];
   /** The step that stood here before numbers became tensors: its children tell which numbers change further on. */
@@ -80,6 +98,9 @@ export class Step {
     this.many = made?.many ?? false;
     this.location = made?.location ?? null;
     this.values = made?.values ?? 0;
+    this.hints = made?.hints ?? [];
+    this.olds = made?.olds ?? [];
+    this.guards = made?.guards ?? [];
     this.depth = parent === null ? 0 : parent.depth + 1;
   }
 }
@@ -95,6 +116,9 @@ export interface StepInit {
   readonly many: boolean;
   readonly location: SourceLocation | null;
   readonly values: number;
+  readonly hints: readonly number[];
+  readonly olds: readonly number[];
+  readonly guards: readonly BoolExpr[];
 }
 
 /** A plain number where an operator takes a tensor, however it is wrapped; else the value itself. */
@@ -103,13 +127,17 @@ export function plainArgument(value: ArgValue<Tensor> | undefined): ArgValue<Ten
   return value ?? null;
 }
 
-/** Tells whether a tensor fits what entered at a place. */
-function fitsSpec(t: Tensor, spec: InputSpec): boolean {
+/** Tells whether a tensor fits what entered at a place; binds symbols. */
+function fitsSpec(t: Tensor, spec: InputSpec, sizes: number[]): boolean {
   const { shape, stride } = t;
   if (t.dtype !== spec.dtype || t.device !== spec.device || shape.length !== spec.shape.length) return false;
   for (let i = 0; i < shape.length; i++) {
-    if (shape[i] !== spec.shape[i]) return false;
-    if (stride[i] !== spec.stride[i] && shape[i] !== 1) return false;
+    const [size, dim] = [shape[i] as number, spec.shape[i] as Dim];
+    if (size !== dim && !fitsDim(size, dim, sizes)) return false;
+  }
+  for (let i = 0; i < shape.length; i++) {
+    const [step, dim] = [stride[i], spec.stride[i] as Dim];
+    if (step !== dim && shape[i] !== 1 && step !== dimValue(dim, sizes)) return false;
   }
   return t.isDense && t.node === null;
 }
@@ -120,20 +148,23 @@ export function fitsNumber(value: unknown, numbers: NumberKind): value is number
 }
 
 /**
- * Tells whether arguments fit a step. Tensors that enter with it, and numbers that enter as tensors, are put into `entering` in order.
+ * Tells whether arguments fit a step. Tensors that enter with it, and numbers that enter as tensors, are put into `entering` in order; what symbols are, behind
+ * what those of the steps before it are, into `sizes`.
  */
 export function fitsStep(
   step: Step,
   args: NamedArgs<Tensor>,
   known: ReadonlyMap<Tensor, number>,
   entering: (Tensor | number)[],
+  sizes: number[],
 ): boolean {
-  const { keys, patterns } = step;
+  const { keys, patterns, guards } = step;
   entering.length = 0;
+  sizes.length = (step.parent as Step).hints.length;
   for (let i = 0; i < patterns.length; i++) {
-    if (!fits(patterns[i] as Pattern, args[keys[i] as string], known, entering, step)) return false;
+    if (!fits(patterns[i] as Pattern, args[keys[i] as string], known, entering, step, sizes)) return false;
   }
-  return true;
+  return guards.length === 0 || sizesHold(guards, sizes);
 }
 
 function fits(
@@ -142,6 +173,7 @@ function fits(
   known: ReadonlyMap<Tensor, number>,
   entering: (Tensor | number)[],
   step: Step,
+  sizes: number[],
 ): boolean {
   const value = plainArgument(given);
   switch (pattern.kind) {
@@ -150,7 +182,7 @@ function fits(
       return (known.get(value) ?? enteredAt(value, entering, step)) === pattern.number;
     case "new":
       if (!(value instanceof Tensor) || known.has(value) || entering.includes(value)) return false;
-      if (!fitsSpec(value, pattern.spec)) return false;
+      if (!fitsSpec(value, pattern.spec, sizes)) return false;
       entering.push(value);
       return true;
     case "scalar":
@@ -159,11 +191,13 @@ function fits(
       return true;
     case "constant":
       return Object.is(value, pattern.value);
+    case "size":
+      return value === dimValue(pattern.expr, sizes);
     case "list": {
       const { items } = pattern;
       if (!Array.isArray(value) || value.length !== items.length) return false;
       for (let i = 0; i < items.length; i++) {
-        if (!fits(items[i] as Pattern, value[i] as ArgValue<Tensor>, known, entering, step)) return false;
+        if (!fits(items[i] as Pattern, value[i] as ArgValue<Tensor>, known, entering, step, sizes)) return false;
       }
       return true;
     }
@@ -215,36 +249,69 @@ export class PatternMaker {
   }
 }
 
-/**
- * The places where two lists of patterns differ, if these are numbers only; null if they differ in more. `isLoose` lets known values be any known values, for
- * comparing steps of different paths.
- */
-export function differentNumbers(a: readonly Pattern[], b: readonly Pattern[], isLoose: boolean): number[] | null {
-  const places: number[] = [];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as Pattern, b[i] as Pattern];
-    if (samePattern(x, y)) continue;
-    if (isLoose && (x.kind === "value" || x.kind === "new") && (y.kind === "value" || y.kind === "new")) continue;
-    if (y.kind !== "constant" || typeof y.value !== "number") return null;
-    if (x.kind !== "scalar" && (x.kind !== "constant" || typeof x.value !== "number")) return null;
-    places.push(i);
-  }
-  return places;
+/** How the arguments of a new step differ from those of another: in numbers that could be tensors, at these places, and in sizes. */
+export interface Difference {
+  readonly places: readonly number[];
+  readonly isResized: boolean;
 }
 
-function samePattern(a: Pattern, b: Pattern): boolean {
-  if (a.kind === "constant") return b.kind === "constant" && Object.is(a.value, b.value);
-  if (a.kind === "value") return b.kind === "value" && a.number === b.number;
-  if (a.kind === "list") {
-    return b.kind === "list" && a.items.length === b.items.length &&
-      a.items.every((item, i) => samePattern(item, b.items[i] as Pattern));
+/**
+ * How new patterns differ from those of a step; null if in more than numbers and sizes. `isLoose` lets known values be any known values, for comparing steps
+ * of different paths.
+ */
+export function differenceOf(step: Step, patterns: readonly Pattern[], isLoose: boolean): Difference | null {
+  const places: number[] = [];
+  let isResized = false;
+  for (let i = 0; i < patterns.length; i++) {
+    const [x, y] = [step.patterns[i] as Pattern, patterns[i] as Pattern];
+    const isNumber = y.kind === "constant" && typeof y.value === "number";
+    const wasNumber = x.kind === "scalar" || (x.kind === "constant" && typeof x.value === "number");
+    if (isNumber && wasNumber && step.op?.schema.args[i]?.type !== "int") {
+      if (!samePattern(x, y)) places.push(i);
+      continue;
+    }
+    const change = changeOf(x, y, isLoose);
+    if (change === "other") return null;
+    if (change === "resized") isResized = true;
   }
-  if (a.kind === "scalar") return false;
-  if (a.kind !== "new") return a satisfies never;
-  if (b.kind !== "new" || a.spec.dtype !== b.spec.dtype || a.spec.device !== b.spec.device) return false;
-  const same = (x: readonly number[], y: readonly number[]): boolean =>
-    x.length === y.length && x.every((v, i) => v === y[i]);
-  return same(a.spec.shape, b.spec.shape) && same(a.spec.stride, b.spec.stride);
+  return { places, isResized };
+}
+
+function changeOf(x: Pattern, y: Pattern, isLoose: boolean): "same" | "resized" | "other" {
+  const isKnown = (p: Pattern): boolean => p.kind === "value" || p.kind === "new";
+  switch (y.kind) {
+    case "new":
+      if (x.kind === "new") return changeOfSpec(x.spec, y.spec);
+      return isLoose && isKnown(x) ? "same" : "other";
+    case "value":
+      return isLoose ? (isKnown(x) ? "same" : "other") : x.kind === "value" && x.number === y.number ? "same" : "other";
+    case "constant":
+      if (x.kind === "size") return Number.isSafeInteger(y.value) ? "resized" : "other";
+      if (samePattern(x, y)) return "same";
+      return x.kind === "constant" && Number.isSafeInteger(x.value) && Number.isSafeInteger(y.value)
+        ? "resized"
+        : "other";
+    case "list": {
+      if (x.kind !== "list" || x.items.length !== y.items.length) return "other";
+      const all = y.items.map((item, i) => changeOf(x.items[i] as Pattern, item, isLoose));
+      return all.includes("other") ? "other" : all.includes("resized") ? "resized" : "same";
+    }
+    case "scalar":
+    case "size":
+      throw new InternalError("new steps are compared before their numbers change");
+    default:
+      return y satisfies never;
+  }
+}
+
+function changeOfSpec(x: InputSpec, y: InputSpec): "same" | "resized" | "other" {
+  if (x.dtype !== y.dtype || x.device !== y.device || x.shape.length !== y.shape.length) return "other";
+  const same = (a: readonly Dim[], b: readonly Dim[]): boolean => a.every((v, i) => v === b[i]);
+  return same(x.shape, y.shape) && same(x.stride, y.stride) ? "same" : "resized";
+}
+
+function samePattern(x: Pattern, y: Pattern): boolean {
+  return x.kind === "constant" && y.kind === "constant" && Object.is(x.value, y.value);
 }
 
 /** The steps from the first to this one. */

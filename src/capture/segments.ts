@@ -16,10 +16,11 @@ import {
   type GraphModule,
 } from "./backends.ts";
 import { GraphBreak } from "./graph_break.ts";
-import { noteResult, type SegmentCompiler, type SegmentEnd } from "./segment_end.ts";
+import { type CompiledSegment, noteResult, type SegmentCompiler, type SegmentEnd } from "./segment_end.ts";
 import { buildSegmentGraph, segmentKey } from "./segment_graph.ts";
 import { SegmentMode } from "./segment_mode.ts";
 import { Step } from "./segment_steps.ts";
+import type { ShapeEnv } from "./shape_env.ts";
 
 /** How many segments of one function are compiled; what comes later runs operator by operator. */
 const MOST_COMPILED = 256;
@@ -27,7 +28,7 @@ const MOST_COMPILED = 256;
 type AnyFunction = (...args: never[]) => unknown;
 
 /** Compiled segments by backend, then by options and text. */
-let shared = new WeakMap<CompilerBackend, Map<string, CompiledFunction>>();
+let shared = new WeakMap<CompilerBackend, Map<string, CompiledSegment>>();
 
 /** A segment that was recorded, for reports. */
 export interface SegmentReport {
@@ -48,7 +49,7 @@ export class Segments implements SegmentCompiler {
   readonly #backend: CompilerBackend;
   readonly #context: BackendContext;
   readonly #report: (found: GraphBreak) => void;
-  readonly #compiled: CompiledFunction[] = [];
+  readonly #compiled: CompiledSegment[] = [];
   /** The function gave a promise: its continuations are captured, too. */
   #isAsync: boolean;
 
@@ -110,7 +111,7 @@ export class Segments implements SegmentCompiler {
 
   /** Resolves when everything compiled so far runs on its fastest tier. */
   async ready(): Promise<void> {
-    await Promise.all(this.#compiled.map((c) => c.ready?.()));
+    await Promise.all(this.#compiled.map((c) => c.run.ready?.()));
   }
 
   /** How many segments were compiled. */
@@ -121,7 +122,7 @@ export class Segments implements SegmentCompiler {
   /** What ran, for people. */
   reports(): SegmentReport[] {
     return [...this.ends].filter((end) => !end.isIdle).map((end) => {
-      const graph = buildSegmentGraph(end.step, end.made);
+      const { graph } = buildSegmentGraph(end.step, end.made, end.step.hints);
       return { graph: graphToText(graph), operators: graph.calls.length };
     });
   }
@@ -133,34 +134,44 @@ export class Segments implements SegmentCompiler {
   }
 
   interpret(end: SegmentEnd): CompiledFunction {
-    return eagerBackend(this.#moduleOf(end, end.made));
+    return eagerBackend(this.#moduleOf(end, end.made, end.step.hints).module);
   }
 
-  compile(end: SegmentEnd, kept: readonly number[], inputs: readonly Tensor[]): CompiledFunction {
+  compile(
+    end: SegmentEnd,
+    kept: readonly number[],
+    inputs: readonly Tensor[],
+    sizes: readonly number[],
+  ): CompiledSegment {
     const numbers = kept.map((i) => end.made[i] as number);
     let cache = shared.get(this.#backend);
     if (cache === undefined) shared.set(this.#backend, cache = new Map());
     const key = `${this.#context.mode}|${JSON.stringify(this.#context.options)}|${segmentKey(end.step, numbers)}`;
     let compiled = cache.get(key);
     if (compiled === undefined) {
-      const module = this.#moduleOf(end, numbers);
+      const { module, env } = this.#moduleOf(end, numbers, sizes);
       if (this.#compiled.length >= MOST_COMPILED) {
         warnOnce(
           `compile: ${this.#name} has more than ${MOST_COMPILED} different segments; further ones run operator by operator`,
         );
-        return eagerBackend(module);
+        return { run: eagerBackend(module), env };
       }
-      compiled = this.#compileNew(module, inputs);
+      compiled = { run: this.#compileNew(module, inputs), env };
       cache.set(key, compiled);
     }
     if (!this.#compiled.includes(compiled)) this.#compiled.push(compiled);
     return compiled;
   }
 
-  #moduleOf(end: SegmentEnd, numbers: readonly number[]): GraphModule {
-    const graph = buildSegmentGraph(end.step, numbers);
+  #moduleOf(
+    end: SegmentEnd,
+    numbers: readonly number[],
+    sizes: readonly number[],
+  ): { readonly module: GraphModule; readonly env: ShapeEnv } {
+    const { graph, env } = buildSegmentGraph(end.step, numbers, sizes);
     if (config().verify) verifyGraph(graph);
-    return { graph, attributes: new Map(), recorded: new Set(), differentiable: numbers.map(() => false) };
+    const differentiable = numbers.map(() => false);
+    return { module: { graph, attributes: new Map(), recorded: new Set(), differentiable }, env };
   }
 
   #compileNew(module: GraphModule, inputs: readonly Tensor[]): CompiledFunction {

@@ -55,6 +55,11 @@ export class ShapeEnv implements ShapeEnvLike {
     return [...this.#guards.values()];
   }
 
+  /** The conditions among {@linkcode guards}. */
+  get conditions(): readonly BoolExpr[] {
+    return this.#guards.size === 0 ? [] : [...this.#guards.keys()];
+  }
+
   /** A size that is `hint` in this trace. Without a range of its own it shares the symbol of an equal size. */
   createSize(hint: number, range: DimRange = {}): SymInt {
     const ranged = range.min !== undefined || range.max !== undefined;
@@ -66,6 +71,11 @@ export class ShapeEnv implements ShapeEnvLike {
       if (!ranged) this.#byHint.set(hint, sym);
     }
     return new SymInt(symbol(sym), this);
+  }
+
+  /** Takes a symbol from elsewhere. */
+  adopt(sym: Sym, hint: number): void {
+    this.#hints.set(sym, hint);
   }
 
   /** The value of an expression in this trace. */
