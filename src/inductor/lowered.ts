@@ -57,6 +57,8 @@ export interface ValueCost {
   readonly reads: number;
   /** Distinct operations. */
   readonly operations: number;
+  /** Distinct conversions, which cost nothing beside a load. */
+  readonly casts: number;
   /** Operations weighted by what they cost, in additions. */
   readonly weight: number;
 }
@@ -68,6 +70,7 @@ export function costOf(value: Value): ValueCost {
   let reads = 0;
   let operations = 0;
   let weight = 0;
+  let casts = 0;
   foldValue([value], (v) => {
     switch (v.kind) {
       case "load":
@@ -87,6 +90,8 @@ export function costOf(value: Value): ValueCost {
         break;
       case "cast":
       case "bitcast":
+        casts++;
+        break;
       case "constant":
       case "index":
         break;
@@ -95,7 +100,7 @@ export function costOf(value: Value): ValueCost {
     }
     return null;
   });
-  return { reads, operations, weight };
+  return { reads, operations, casts, weight };
 }
 
 /** Elements in memory. */
@@ -164,7 +169,7 @@ export class LoweredTensor {
   /** What a load costs beyond memory traffic. */
   get cost(): ValueCost {
     const state = this.base.#state;
-    return state.kind === "lazy" ? state.cost : { reads: 1, operations: 0, weight: 0 };
+    return state.kind === "lazy" ? state.cost : { reads: 1, operations: 0, casts: 0, weight: 0 };
   }
 
   /** Tells whether the elements (of the base, for views) are in memory. */

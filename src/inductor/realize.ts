@@ -43,7 +43,7 @@ export function reasonToRealize(cost: ValueCost, users: number): string | null {
  * copies, it must be stored as it is (`asItIs`).
  */
 export function reasonToRealizeOperand(cost: ValueCost, asItIs = false): string | null {
-  if (asItIs && cost.operations > 0) return "tensor cores read it as it is in memory";
+  if (asItIs && cost.operations + cost.casts > 0) return "tensor cores read it as it is in memory";
   if (cost.weight > MAX_PROLOGUE_WEIGHT) return `a contraction would repeat work worth ${cost.weight} additions`;
   if (cost.reads > MAX_PROLOGUE_READS) return `a contraction would repeat its ${cost.reads} reads`;
   return null;

@@ -29,7 +29,7 @@ export interface FusionDecision {
 /** What a backend or a caller may say about fusions. */
 export interface SchedulerOptions {
   /** Refuses a legal, profitable fusion, with a reason; null lets it happen. */
-  readonly veto?: (merged: Group) => string | null;
+  readonly veto?: (merged: Group, hint: Hint) => string | null;
   /** Receives every decision, rejections too. */
   readonly explain?: (decision: FusionDecision) => void;
   /** The backend can carry reductions over the rows of a kernel (`TileTarget.crossReductions`). Default true. */
@@ -97,7 +97,7 @@ class Fuser {
       }
       const reason = reasonText(a, b, plan, score);
       const group = fuseGroups(a.group, b.group, plan, reason);
-      const veto = this.#options.veto?.(group) ?? null;
+      const veto = this.#options.veto?.(group, this.#hint) ?? null;
       if (veto !== null) {
         this.#decide(a, b, false, `the backend declines: ${veto}`, score.savedBytes);
         continue;
