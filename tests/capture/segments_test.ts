@@ -347,7 +347,7 @@ function program(actions: readonly Action[]): (x: Tensor, y: Tensor) => unknown 
           numbers.push(Math.fround(s.sum().item()));
           break;
         case 5:
-          if (s.ndim === 2) pool.push(s.at(a % 2));
+          if (s.ndim === 2) pool.push(s.at(a % Math.min(2, Number(s.shape[0]))));
           else pool.push(s.view([-1]));
           break;
         case 6:
@@ -359,6 +359,12 @@ function program(actions: readonly Action[]): (x: Tensor, y: Tensor) => unknown 
         case 8:
           graphBreak();
           break;
+        case 10:
+          if (Number(s.shape[0]) > 1) pool.push(s.narrow(0, 1, Number(s.shape[0]) - 1));
+          break;
+        case 11:
+          pool.push(s.reshape([Math.ceil(s.numel / 2), s.numel > 1 ? 2 : 1].slice(s.numel % 2)).mul(s.numel));
+          break;
         default:
           pool.push(s.contiguous().clamp(-3, 3));
       }
@@ -367,18 +373,21 @@ function program(actions: readonly Action[]): (x: Tensor, y: Tensor) => unknown 
   };
 }
 
-for (const backend of ["eager", "aot_eager"]) {
-  Deno.test(`random programs with breaks, writes and views agree with eager (${backend})`, () => {
-    const action = fc.tuple(fc.nat(9), fc.nat(30), fc.nat(30));
+for (
+  const [backend, resizes] of [["eager", false], ["aot_eager", false], ["eager", true], ["aot_eager", true]] as const
+) {
+  const what = resizes ? ", writes, views and other sizes" : ", writes and views";
+  Deno.test(`random programs with breaks${what} agree with eager (${backend})`, () => {
+    const action = fc.tuple(fc.nat(resizes ? 12 : 9), fc.nat(30), fc.nat(30));
     fc.assert(
       fc.property(fc.array(action, { minLength: 3, maxLength: 16 }), fc.nat(20), (actions, touched) => {
         const fn = program([[8, 0, 0], ...actions]);
         const compiled = compile(fn, { backend });
-        for (const k of [1, 2, 2, 3, 1]) {
-          const make = (): [Tensor, Tensor] => [
-            tensor([[1, -k], [0.5, 2]], { dtype: float32 }),
-            tensor([[k, 1], [2, -1]], { dtype: float32 }),
-          ];
+        const rounds = resizes ? [[1, 2], [2, 3], [2, 3], [3, 4], [1, 7], [3, 2], [2, 7]] : [[1], [2], [2], [3], [1]];
+        for (const [k = 1, rows = 2] of rounds) {
+          const matrix = (...row: number[]): Tensor =>
+            tensor([row, ...Array.from({ length: rows - 1 }, (_, i) => [0.5 + i, 2 - i])], { dtype: float32 });
+          const make = (): [Tensor, Tensor] => [matrix(1, -k), matrix(k, 1)];
           const [a, b] = [make(), make()];
           const [actual, expected] = [compiled(...a), fn(...b)] as [unknown[], unknown[]];
           // Some results are only looked at after their inputs were written.
