@@ -367,8 +367,20 @@ V vf32 vcopysign(vf32 magnitude, vf32 sign) {
 }
 V vi32 visnan(vf32 x) { return x != x; }
 // A NaN on either side wins, as in PyTorch.
+#if TESSERA_AVX512 && !TESSERA_CLANG
+// Where one side is NaN, the instruction gives the second: a NaN on the first side is put in place after it.
+V vf32 vmax(vf32 a, vf32 b) {
+  const vf32 r = __builtin_ia32_maxps512_mask(a, b, a, (unsigned short)-1, 4);
+  return __builtin_ia32_fixupimmps512_mask(r, a, vset(0x22), 0, (unsigned short)-1, 4);
+}
+V vf32 vmin(vf32 a, vf32 b) {
+  const vf32 r = __builtin_ia32_minps512_mask(a, b, a, (unsigned short)-1, 4);
+  return __builtin_ia32_fixupimmps512_mask(r, a, vset(0x22), 0, (unsigned short)-1, 4);
+}
+#else
 V vf32 vmax(vf32 a, vf32 b) { return vselect((a > b) | (a != a), a, b); }
 V vf32 vmin(vf32 a, vf32 b) { return vselect((a < b) | (a != a), a, b); }
+#endif
 V vi32 vmax(vi32 a, vi32 b) { return vselect(a > b, a, b); }
 V vi32 vmin(vi32 a, vi32 b) { return vselect(a < b, a, b); }
 V vf32 vrsqrt(vf32 x) { return 1.0f / vsqrt(x); }

@@ -184,8 +184,13 @@ function fitsLanes(space: LoopSpace, v: LoopVar): boolean {
   );
 }
 
-/** Registers in a row from which on columns are reduced eight registers at once. */
+/** Registers in a row from which on many columns are reduced at once. */
 const WIDE_COLUMNS = 64;
+/**
+ * Bytes of each row that a step of a reduction along columns reads: two of the processor's fetched pairs of lines are half as fast as eight. An
+ * accumulator of each column is in a register, of which there are 32 or 16, so shorter vectors and positions beside values halve it.
+ */
+const COLUMN_BYTES = 1024;
 
 /** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators, or to write more at each step of a transpose. */
 function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = false): number {
@@ -194,7 +199,9 @@ function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = fa
   const size = guess(extent(vector));
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
   // Reductions along columns jump from row to row: what they read there should be worth the jump.
-  if (work <= 12 && !isTurned && space.axes.includes(vector) && size >= WIDE_COLUMNS * lanes) return 8 * lanes;
+  if (work <= 30 && !isTurned && space.axes.includes(vector) && size >= WIDE_COLUMNS * lanes) {
+    return lanes >= 16 ? COLUMN_BYTES / 4 : 8 * lanes;
+  }
   for (let unroll = most; unroll > 1; unroll /= 2) if (size >= unroll * lanes) return unroll * lanes;
   return lanes;
 }

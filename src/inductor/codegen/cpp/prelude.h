@@ -659,6 +659,8 @@ TSR vf32 tsr_scan_logaddexp(vf32 x, vf32 before) {
 #define TSR_NOWHERE_NEAR 0x7fffffff
 TSR vi32 tsr_nowhere(vl2 p) { return p == TSR_NOWHERE; }
 TSR vi32 tsr_nowhere(vi32 p) { return p == TSR_NOWHERE_NEAR; }
+TSR vl2 tsr_somewhere(vl2 p) { return tsr_where(tsr_nowhere(p), tsr_set(0l), p); }
+TSR vi32 tsr_somewhere(vi32 p) { return tsr_where(tsr_nowhere(p), vset(0), p); }
 TSR vl2 tsr_positions(vl2 p) { return p; }
 TSR vl2 tsr_positions(vi32 p) { return tsr_where(tsr_nowhere(p), tsr_set(TSR_NOWHERE), tsr_i64(p)); }
 template <typename S>

@@ -171,8 +171,12 @@ export class CppReductions {
       };
       const position = positions();
       const b = this.#values.scopes.fresh("b");
-      const nan = acc.lane === "f32" || acc.lane === "f64" ? ` | ((${value} != ${value}) & (${name} == ${name}))` : "";
-      const better = `(${value} ${sign > 0 ? ">" : "<"} ${name})${nan} | tsr_nowhere(${name}p)`;
+      // A number that is not at most the best one is better, or one of the two is NaN; after the first NaN nothing is. What never was better than the
+      // start has no position: all of the lane's numbers are the start's, and the first of them counts.
+      const isFloat = acc.lane === "f32" || acc.lane === "f64";
+      const better = isFloat
+        ? `~(${value} ${sign > 0 ? "<=" : ">="} ${name}) & (${name} == ${name})`
+        : `(${value} ${sign > 0 ? ">" : "<"} ${name})`;
       this.#values.scopes.line(`const vi32 ${b} = ${masked ? `(${better}) & ${this.#values.rest}m` : better};`);
       this.#values.scopes.line(`${name} = tsr_where(${b}, ${value}, ${name});`);
       this.#values.scopes.line(`${name}p = tsr_where(${b}, ${position}, ${name}p);`);
@@ -189,7 +193,9 @@ export class CppReductions {
     if (!folds) {
       const parts = (u: number): string => {
         const name = acc.names[u] ?? "";
-        if (isPosition && acc.vector) return `tsr_${this.#values.isNarrow(s.out) ? "i32" : "i64"}(${name}p)`;
+        if (isPosition && acc.vector) {
+          return `tsr_${this.#values.isNarrow(s.out) ? "i32" : "i64"}(tsr_somewhere(${name}p))`;
+        }
         if (isPosition) return `${name}p`;
         return this.#held(name, acc, s.out);
       };
@@ -207,7 +213,7 @@ export class CppReductions {
           `tsr_better_lanes(${name}, ${name}p, ${values}, tsr_positions(${own}p), ${op === "argmax" ? 1 : -1});`,
         );
       }
-      this.#values.define(s.out, false, level, () => `${name}p`);
+      this.#values.define(s.out, false, level, () => `(${name}p == TSR_NOWHERE ? 0 : ${name}p)`);
       return;
     }
     let names = [...acc.names];

@@ -159,7 +159,7 @@ export class CppValues {
     const last = rest === null ? "" : s.index(add(axis.extent, -1));
     for (let u = 0; u < parts; u++) {
       const name = `${x}v${u}`;
-      const lanes = `vset((int)${x}) + viota()${u > 0 ? ` + ${u} * VW` : ""}`;
+      const lanes = `vset((int)${x}) + ${u > 0 ? `(viota() + ${u} * VW)` : "viota()"}`;
       // Lanes beyond the extent repeat the last position: what they compute is valid, and dropped.
       s.line(`const vi32 ${name} = ${rest === null ? lanes : `vmin(${lanes}, vset((int)${last}))`};`);
       texts.push(name);
