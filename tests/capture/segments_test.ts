@@ -363,7 +363,7 @@ function program(actions: readonly Action[]): (x: Tensor, y: Tensor) => unknown 
           if (Number(s.shape[0]) > 1) pool.push(s.narrow(0, 1, Number(s.shape[0]) - 1));
           break;
         case 11:
-          pool.push(s.reshape([Math.ceil(s.numel / 2), s.numel > 1 ? 2 : 1].slice(s.numel % 2)).mul(s.numel));
+          pool.push(s.reshape(s.numel % 2 === 0 ? [s.numel / 2, 2] : [s.numel]).mul(s.numel));
           break;
         default:
           pool.push(s.contiguous().clamp(-3, 3));
