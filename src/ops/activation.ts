@@ -27,6 +27,7 @@ function defineActivation<const N extends string>(definition: {
   const { name, doc, promotion = "default", inplace = true, body, vjp } = definition;
   definePointwise({
     schema: `aten::${name}(Tensor self) -> Tensor`,
+    ...(name === "relu6" ? { check: ({ self }: { readonly self: MetaInput }) => refuseBool("relu6", self) } : {}),
     doc,
     promotion,
     inplace,

@@ -13,6 +13,7 @@ import {
   type Size,
   sizeAdd,
   sizeEq,
+  sizeLt,
   sizeProd,
   sizeSum,
 } from "../symbolic/mod.ts";
@@ -121,7 +122,7 @@ defineOp({
     if (Number(r) < 0) throw new RangeError(`combinations: r must not be negative, got ${r}`);
     const n = Number(self.shape[0]);
     const count = choiceCount(n, Number(r), withReplacement);
-    if (!(count * Math.max(Number(r), 1) < 2 ** 31) || Number(r) > 64 && n > 1 && withReplacement) {
+    if (!(count * Math.max(Number(r), 1) < 2 ** 31) || Number(r) * Math.log2(Math.max(n, 1)) >= 63) {
       throw new RangeError(`combinations: ${r} of ${n} elements are ${count} choices, too many`);
     }
     return {
@@ -149,6 +150,13 @@ defineOp({
     if (first === undefined) throw new TypeError("_chunk_cat: needs at least one tensor");
     if (!(Number(numChunks) >= 1)) throw new RangeError(`_chunk_cat: num_chunks must be positive, got ${numChunks}`);
     const axis = axisOf("_chunk_cat", dim, first.shape.length);
+    if (sizeLt(dim, 0) && tensors.some((t) => t.shape.length !== first.shape.length)) {
+      throw new TypeError(
+        `_chunk_cat: dim ${dim} counts from the end, which differs for ${
+          tensors.map((t) => shapeToText(t.shape)).join(", ")
+        }`,
+      );
+    }
     const chunks = Number(numChunks);
     let total = 0;
     for (const t of tensors) {
@@ -189,6 +197,28 @@ const masks = (g: SampleGenerator, shape: readonly number[]) => {
 };
 
 defineOp({
+  schema: "tessera::assert_enough(Tensor wanted, SymInt available, str name) -> Tensor",
+  doc: "wanted, a count, if there are so many elements; raises otherwise.",
+  meta: ({ wanted }) => ({ shape: wanted.shape, dtype: wanted.dtype }),
+  host: ({ wanted, available, name }) => {
+    const count = Number(readHost(wanted.data, 0));
+    if (count > Number(available)) {
+      throw new RangeError(`${name}: the mask holds ${count} times, but source has ${available} elements`);
+    }
+    return [{ shape: wanted.shape.map(Number), data: wanted.data }];
+  },
+  samples: (g) => [
+    {
+      args: {
+        wanted: g.tensor([], { dtype: int64, values: [2], requiresGrad: false }),
+        available: 2,
+        name: "masked_scatter",
+      },
+    },
+  ],
+});
+
+defineOp({
   schema: "aten::masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor",
   doc: "self, with the elements of source in order where mask holds.",
   inplace: true,
@@ -205,9 +235,14 @@ defineOp({
     if (sizeEq(sizeProd(source.shape), 0) || sizeEq(sizeProd(shape), 0)) return wide.clone();
     const holds = mask.expand(shape);
     const flat = holds.reshape([-1]);
-    const last = sizeAdd(sizeProd(source.shape), -1);
-    const at = flat.cumsum(0).sub(1).clamp(0).minimum(F.fullLike(flat, Number(last), { dtype: int64 }));
-    // A mask that holds more often than source has elements would repeat the last one.
+    const available = sizeProd(source.shape);
+    const ranks = flat.cumsum(0);
+    // A source as long as the mask is long enough whatever the mask holds. Devices would wait for the processor to count: there the last element repeats.
+    const isShort = self.device.type === "cpu" && sizeLt(available, sizeProd(shape));
+    const last = isShort
+      ? F.assertEnough(ranks.select(0, -1), available, "masked_scatter").sub(1)
+      : F.fullLike(flat, Number(sizeAdd(available, -1)), { dtype: int64 });
+    const at = ranks.sub(1).minimum(last).clamp(0);
     const taken = source.reshape([-1]).indexSelect(0, at).view(shape);
     return F.where(holds, taken, wide);
   },

@@ -4,7 +4,7 @@
  * Each is the `vjp` of its operator, written with other operators: one source for both. Mirrors the `*_backward` functions of ATen that
  * `derivatives.yaml` names.
  */
-import { InternalError } from "../core/mod.ts";
+import { getDefaultDtype, InternalError } from "../core/mod.ts";
 import { broadcastShapes, sameShape, shapeToText } from "../symbolic/mod.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, findOp, type MetaInput, type NamedArgs, type Operator } from "./define.ts";
@@ -170,11 +170,12 @@ defineOp({
     checkMeets("native_dropout_backward", mask, gradOutput);
     return {
       shape: gradOutput.shape,
-      dtype: gradOutput.dtype,
+      dtype: gradOutput.dtype.isFloat ? gradOutput.dtype : getDefaultDtype(),
       stride: elementwiseStride(gradOutput.shape, [gradOutput, mask]),
     };
   },
-  decompose: ({ gradOutput, mask, scale }) => gradOutput.mul(mask.to(gradOutput.dtype).mul(scale)),
+  decompose: ({ gradOutput, mask, scale }) =>
+    gradOutput.mul(mask.to(gradOutput.dtype.isFloat ? gradOutput.dtype : getDefaultDtype()).mul(scale)),
   samples: (g) =>
     g.dtype.isFloat
       ? [{

@@ -242,7 +242,8 @@ function trainOrInfer(
     runningMean.copy_(newMean);
     runningVar.copy_(newVar);
   }
-  return [out, mean, rstd];
+  // As in PyTorch, statistics are no way for gradients.
+  return [out, mean.detach(), rstd.detach()];
 }
 
 function batchNormSpecs(

@@ -233,6 +233,7 @@ export function axisOf(where: string, dim: Size, rank: number): number {
 
 /** Resolves the `dim` argument of a reduction: null or empty means all dimensions. */
 export function reductionAxes(where: string, dim: Size | readonly Size[] | null, rank: number): number[] {
+  if (rank > 64) throw new TypeError(`${where}: reduces at most 64 dimensions, got ${rank}`);
   const list = dim === null ? [] : typeof dim === "object" && "length" in dim ? dim.map(Number) : [Number(dim)];
   if (list.length === 0) return Array.from({ length: rank }, (_, i) => i);
   return normalizeAxes(list, rank, where).sort((a, b) => a - b);

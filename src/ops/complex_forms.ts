@@ -149,7 +149,11 @@ onPairs(
   (x, args, rank) => x.indexSelect(normalizeAxis(Number(args["dim"]), rank, "index_select"), tensor(args, "index")),
 );
 onPairs("aten.roll.default", (x, args, rank) => x.roll(args["shifts"] as readonly Size[], axesOf(args["dims"], rank)));
-onPairs("aten.constant_pad_nd.default", (x, args) => x.constantPadNd([0, 0, ...(args["pad"] as readonly Size[])], 0));
+forms.set("aten.constant_pad_nd.default", (args, F) => {
+  const { re, im } = partsOf(tensor(args, "self"));
+  const pad = args["pad"] as readonly Size[];
+  return fromParts(re.constantPadNd(pad, Number(args["value"] ?? 0)), im?.constantPadNd(pad, 0) ?? null, F);
+});
 
 /** Contiguous copies only where needed. */
 forms.set("aten.contiguous.default", (args) => {
@@ -199,8 +203,11 @@ forms.set("aten.where.self", (args, F) => {
 /** Matrix products of complex tensors, by four real ones. */
 for (const name of ["matmul", "mm", "bmm"] as const) {
   forms.set(`aten.${name}.default`, (args, F) => {
-    const a = partsOf(tensor(args, "self"));
-    const b = partsOf((args["other"] ?? args["mat2"]) as TensorValue);
+    const self = tensor(args, "self"), other = (args["other"] ?? args["mat2"]) as TensorValue;
+    if (self.dtype !== other.dtype) {
+      throw new TypeError(`${name}: dtypes ${self.dtype.name} and ${other.dtype.name} differ: convert one of them`);
+    }
+    const a = partsOf(self), b = partsOf(other);
     const times = (x: TensorValue | null, y: TensorValue | null): TensorValue | null =>
       x === null || y === null ? null : x.matmul(y);
     const re = times(a.re, b.re) ?? a.re;

@@ -9,7 +9,7 @@ import type { Functional } from "./functional.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
 import { windowList } from "./window.ts";
-import { shapeToText, type Size } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeLt } from "../symbolic/mod.ts";
 
 /** Arguments of a plain convolution, over tensors of one kind. */
 interface ConvArgs<T> {
@@ -64,7 +64,18 @@ function plain(where: string, rank: number, args: ConvArgs<TensorValue>, F: Func
 }
 
 function transposedSpec(where: string, rank: number, args: TransposedArgs<MetaInput>): TensorSpec {
-  return convolutionSpec(where, rank, { ...args, transposed: true });
+  if (args.outputPadding.length === 0) {
+    throw new TypeError(`${where}: output_padding needs 1 or ${rank} numbers, got []`);
+  }
+  const spec = convolutionSpec(where, rank, { ...args, transposed: true });
+  if (spec.shape.slice(-rank).some((size) => sizeLt(size, 1))) {
+    throw new RangeError(
+      `${where}: the padding [${args.padding.join(", ")}] leaves nothing: the result would have the shape ${
+        shapeToText(spec.shape)
+      }`,
+    );
+  }
+  return spec;
 }
 
 function transposed(args: TransposedArgs<TensorValue>, F: Functional): TensorValue {

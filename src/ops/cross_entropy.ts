@@ -47,6 +47,9 @@ function checkTarget(where: string, self: MetaInput, target: MetaInput): void {
 
 function checkWeight(where: string, self: MetaInput, weight: MetaInput | null): void {
   const classes = self.shape[classAxis(self.shape.length)] ?? 1;
+  if (weight !== null && weight.dtype !== self.dtype) {
+    throw new TypeError(`${where}: weight is ${weight.dtype.name}, the input ${self.dtype.name}: convert one of them`);
+  }
   if (weight !== null && (weight.shape.length !== 1 || !sizeEq(weight.shape[0] ?? 0, classes))) {
     throw new TypeError(`${where}: weight ${shapeToText(weight.shape)} must be [${classes}], one for each class`);
   }

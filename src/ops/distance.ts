@@ -89,6 +89,9 @@ defineOp({
     }
     if (!(p >= 0)) throw new RangeError(`cdist: p must not be negative, got ${p}`);
     needFloat("cdist", x1.dtype);
+    if (x1.dtype !== x2.dtype) {
+      throw new TypeError(`cdist: x1 is ${x1.dtype.name}, x2 ${x2.dtype.name}; convert one of them`);
+    }
     const batch = broadcastShapes("cdist", x1.shape.slice(0, -2), x2.shape.slice(0, -2));
     return {
       shape: [...batch, x1.shape[r1 - 2] ?? 1, x2.shape[r2 - 2] ?? 1],
@@ -214,11 +217,17 @@ function normSpec(where: string, self: MetaInput, { ord, dim, keepdim, dtype }: 
   if (kind === "matrix") {
     const order = typeof ord === "string" ? ord : scalarNumber(ord ?? 2);
     checkMatrixOrder(where, order);
+    const dtypeOfSums = dtype ?? self.dtype;
+    if ((order === "nuc" || Math.abs(Number(order)) === 2) && dtypeOfSums.bytes < 4) {
+      throw new TypeError(
+        `${where}: the order ${order} needs singular values, which are of float32 or float64, got ${dtypeOfSums.name}`,
+      );
+    }
     if (where === "linalg_norm" && dim === null && self.shape.length !== 2) {
       throw new TypeError(`${where}: the order "${order}" without dim needs a matrix, got ${shapeToText(self.shape)}`);
     }
   }
-  if (where === "linalg_norm" && ord !== null && dim === null && self.shape.length > 2) {
+  if (where === "linalg_norm" && ord !== null && dim === null && ![1, 2].includes(self.shape.length)) {
     throw new TypeError(
       `${where}: the order ${ord} without dim needs a vector or a matrix, got ${shapeToText(self.shape)}`,
     );

@@ -3,7 +3,7 @@
  *
  * The gradient adds rows into a table of zeros, in float32 for half types. Mirrors ATen's Embedding.cpp.
  */
-import { computeType, int32, int64 } from "../core/mod.ts";
+import { computeType, float64, int32, int64 } from "../core/mod.ts";
 import { type LoopInput, ops, pointwise, scatter } from "../loops/mod.ts";
 import { asExpr, exprOf, shapeToText, type Size } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
@@ -135,6 +135,15 @@ defineOp({
     if (perSampleWeights !== null && Number(mode) !== 0) {
       throw new TypeError("embedding_bag: per_sample_weights are only for mode 0 (sum)");
     }
+    if (perSampleWeights !== null && perSampleWeights.dtype !== weight.dtype) {
+      throw new TypeError(
+        `embedding_bag: per_sample_weights are ${perSampleWeights.dtype.name}, weight is ${weight.dtype.name}: convert one`,
+      );
+    }
+    const rows = Number(weight.shape[0]);
+    if (paddingIdx !== null && (Number(paddingIdx) >= rows || Number(paddingIdx) < -rows)) {
+      throw new RangeError(`embedding_bag: padding_idx ${paddingIdx} is no row of a table of ${rows}`);
+    }
     if (![0, 1, 2].includes(Number(mode))) throw new RangeError(`embedding_bag: mode must be 0, 1 or 2, got ${mode}`);
     const count = offsets.shape[0] ?? 0;
     const bags: Size = includeLastOffset ? (typeof count === "number" ? count - 1 : count.sub(1)) : count;
@@ -144,7 +153,10 @@ defineOp({
     const winners = { shape: Number(mode) === 2 ? shape : unused, dtype: int64 };
     return [
       { shape, dtype: weight.dtype },
-      { shape: Number(mode) === 0 && paddingIdx === null ? [0] : indices.shape, dtype: int64 },
+      {
+        shape: Number(mode) === 0 && paddingIdx === null && weight.dtype !== float64 ? [0] : indices.shape,
+        dtype: int64,
+      },
       { shape: unused, dtype: int64 },
       winners,
     ];
@@ -187,9 +199,9 @@ defineOp({
     const total = kept.detach().newZeros([bags, width]).scatterAdd(0, at, kept);
     const sums = (Number(mode) === 1 ? total.div(sizes.clampMin(1).unsqueeze(1)) : total).to(weight.dtype);
     if (Number(mode) === 1) return [sums, bag, sizes, sizes.clone()];
-    // As in PyTorch, a sum needs neither sizes nor, without padding, the bags.
+    // As in PyTorch, a sum needs neither sizes nor, without padding and in float64, the bags.
     const none = sizes.newZeros([count]);
-    return [sums, padding === null ? bag.newZeros([0]) : bag, none, none.clone()];
+    return [sums, padding === null && weight.dtype !== float64 ? bag.newZeros([0]) : bag, none, none.clone()];
   },
   samples: (g) => [
     ...[0, 1].map((mode) => ({

@@ -5,7 +5,7 @@
  * transforms drop or rebuild the half of the spectrum that symmetry gives. Mirrors `SpectralOps.cpp` of ATen.
  */
 import { complex64, float32, float64, getDefaultDtype, normalizeAxes } from "../core/mod.ts";
-import { shapeToText, type Size, sizeAdd, sizeFloorDiv, sizeLe, sizeMul, sizeSub } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeAdd, sizeFloorDiv, sizeLe, sizeLt, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
 import { transformLine } from "./fft_lines.ts";
 import type { Functional } from "./functional.ts";
@@ -202,7 +202,10 @@ for (const [name, kind, forward] of ONE) {
   defineOp({
     schema: `aten::${name}(Tensor self, SymInt? n=None, int dim=-1, str? norm=None) -> Tensor`,
     doc: `${words(kind, forward)}, along one dimension.`,
-    meta: ({ self, n, dim }) => planSpec(name, self, plan(self, n, dim)),
+    meta: ({ self, n, dim }) => {
+      if (n !== null && sizeLt(n, 1)) throw new RangeError(`${name}: n must be positive, got ${n}`);
+      return planSpec(name, self, plan(self, n, dim));
+    },
     decompose: ({ self, n, dim, norm }, F) => {
       const p = plan(self, n, dim);
       return transform(self, p, scaleOf(name, norm, Number(p.sizes[0]), forward), F);
@@ -302,7 +305,10 @@ for (const name of ["fft_fftshift", "fft_ifftshift"] as const) {
       name === "fft_fftshift" ? "to the middle" : "from the middle"
     } of dimensions.`,
     meta: ({ self, dim }) => {
-      if (dim !== null) normalizeAxes(dim.map(Number), self.shape.length, name);
+      if (dim !== null) {
+        normalizeAxes(dim.map(Number), self.shape.length, name);
+        if (dim.length === 0) throw new TypeError(`${name}: dim is empty; name dimensions, or leave it out for all`);
+      }
       return { shape: self.shape, dtype: self.dtype };
     },
     decompose: ({ self, dim }) => {

@@ -2951,6 +2951,8 @@ export interface Functional<T = TensorValue> {
   asinh(self: T | Scalar): T;
   /** The inverse hyperbolic sine. */
   asinh_(self: T | Scalar): T;
+  /** wanted, a count, if there are so many elements; raises otherwise. */
+  assertEnough(wanted: T | Scalar, available: Size, name: string): T;
   /** value, if info is 0 everywhere; raises otherwise. */
   assertRegular(value: T | Scalar, info: T | Scalar, name: string): T;
   /** The inverse tangent. */

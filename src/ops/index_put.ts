@@ -7,10 +7,20 @@
  */
 import { bool, int64 } from "../core/mod.ts";
 import { ops, scatter } from "../loops/mod.ts";
-import { asExpr, broadcastShapes, shapeToText, type Size, sizeEq, sizeIsOne, sizeProd } from "../symbolic/mod.ts";
+import {
+  asExpr,
+  broadcastShapes,
+  sameShape,
+  shapeToText,
+  type Size,
+  sizeEq,
+  sizeIsOne,
+  sizeProd,
+} from "../symbolic/mod.ts";
 import { loadBroadcast } from "./combinators.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { Functional } from "./functional.ts";
+import { checkIndices } from "./indexing.ts";
 import { checkIndexDtype } from "./scatter.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -39,7 +49,7 @@ defineOp({
     for (const i of indices) if (i !== null) checkIndexDtype("index_put", i);
     const shape = addressedShape("index_put", input.shape, indices);
     const joined = broadcastShapes("index_put", shape, values.shape);
-    if (joined.length !== shape.length) {
+    if (!sameShape(joined, shape)) {
       throw new TypeError(
         `index_put: values ${shapeToText(values.shape)} do not broadcast to the indexed shape ${shapeToText(shape)}`,
       );
@@ -139,6 +149,13 @@ function putValues(
   const masked = maskedPut(self, indices, values);
   if (masked !== null) {
     const put = masked.values.to(self.dtype);
+    if (!sameShape(broadcastShapes("index_put", put.shape, self.shape), self.shape)) {
+      throw new TypeError(
+        `index_put: values ${shapeToText(values.shape)} do not broadcast to what the mask chooses of ${
+          shapeToText(self.shape)
+        }`,
+      );
+    }
     return F.where(masked.mask, accumulate ? self.add(put) : put, self);
   }
   const integers = indices.flatMap((i): readonly (TensorValue | null)[] =>
@@ -147,34 +164,12 @@ function putValues(
   return F.indexPutInto(self, integers, values.to(self.dtype), accumulate);
 }
 
-function checkPut(where: string, self: MetaInput, indices: readonly (MetaInput | null)[]): void {
-  let dims = 0;
-  for (const i of indices) {
-    if (i?.dtype !== bool) {
-      dims++;
-      continue;
-    }
-    const start = dims;
-    dims += i.shape.length;
-    if (dims <= self.shape.length && !i.shape.every((size, k) => sizeEq(size, self.shape[start + k] ?? 1))) {
-      throw new TypeError(
-        `${where}: a mask of shape ${shapeToText(i.shape)} cannot choose from dimensions ${start} to ${dims - 1} of ${
-          shapeToText(self.shape)
-        }: the sizes must be the same`,
-      );
-    }
-  }
-  if (dims > self.shape.length) {
-    throw new TypeError(`${where}: the indices address ${dims} dimensions, self has ${shapeToText(self.shape)}`);
-  }
-}
-
 defineOp({
   schema: "aten::index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor",
   doc: "self with values written (or added) at lists of indices, one tensor or None for each dimension.",
   inplace: true,
   meta: ({ self, indices, values }) => {
-    checkPut("index_put", self, indices);
+    checkIndices("index_put", self.shape, indices);
     if (values.dtype !== self.dtype) {
       throw new TypeError(
         `index_put: values are ${values.dtype.name}, self is ${self.dtype.name}: convert with .to(${self.dtype.name})`,

@@ -6,6 +6,7 @@
  * of ATen.
  */
 import { bool, type DType, int64, uint8 } from "../core/mod.ts";
+import type { TensorMeta } from "../graph/mod.ts";
 import { type LoopInput, ops, pointwise } from "../loops/mod.ts";
 import {
   broadcastShapes,
@@ -15,6 +16,7 @@ import {
   numelOf,
   shapeToText,
   type Size,
+  sizeEq,
   sizeIsOne,
   sizeLe,
 } from "../symbolic/mod.ts";
@@ -44,6 +46,7 @@ defineOp({
       throw new TypeError(`index_select: index must have at most 1 dimension, got ${shapeToText(index.shape)}`);
     }
     if (self.shape.length === 0) {
+      axisOf("index_select", dim, 0);
       if (!sizeIsOne(numelOf(index.shape))) {
         throw new TypeError(
           `index_select: a 0-dim tensor is selected from by one index, got ${shapeToText(index.shape)}`,
@@ -221,6 +224,33 @@ export function indexedPosition(
 
 const isMask = (dtype: DType): boolean => dtype === bool || dtype === uint8;
 
+/**
+ * Checks that there is an index, and that masks have the shape of the dimensions from which they choose.
+ *
+ * @throws {TypeError} otherwise.
+ */
+export function checkIndices(where: string, shape: readonly Size[], indices: readonly (TensorMeta | null)[]): void {
+  if (indices.every((i) => i === null || (isMask(i.dtype) && i.shape.length === 0))) {
+    throw new TypeError(`${where}: needs at least one index for ${shapeToText(shape)}`);
+  }
+  let dims = 0;
+  for (const i of indices) {
+    const start = dims;
+    dims += i !== null && isMask(i.dtype) ? i.shape.length : 1;
+    if (i === null || !isMask(i.dtype) || dims > shape.length) continue;
+    if (!i.shape.every((size, k) => sizeEq(size, shape[start + k] ?? 1))) {
+      throw new TypeError(
+        `${where}: a mask of shape ${shapeToText(i.shape)} cannot choose from dimensions ${start} to ${dims - 1} of ${
+          shapeToText(shape)
+        }: the sizes must be the same`,
+      );
+    }
+  }
+  if (dims > shape.length) {
+    throw new TypeError(`${where}: the indices address ${dims} dimensions, self has ${shapeToText(shape)}`);
+  }
+}
+
 function indexSpec(where: string, self: MetaInput, indices: readonly (MetaInput | null)[]): TensorSpec {
   for (const index of indices) {
     if (index !== null && isMask(index.dtype)) {
@@ -237,16 +267,21 @@ defineOp({
   schema: "aten::index.Tensor(Tensor self, Tensor?[] indices) -> Tensor",
   doc:
     "self at the positions that index tensors name, broadcast together; null takes a whole dimension, a mask selects where it holds.",
-  meta: ({ self, indices }) => indexSpec("index", self, indices),
+  meta: ({ self, indices }) => {
+    checkIndices("index", self.shape, indices);
+    return indexSpec("index", self, indices);
+  },
   // Masks can be read by the eager decomposition, though meta cannot know the result's shape.
   checksItself: true,
-  decompose: ({ self, indices }, F) =>
-    F.indexPositions(
+  decompose: ({ self, indices }, F) => {
+    checkIndices("index", self.shape, indices);
+    return F.indexPositions(
       self,
       indices.flatMap((i): readonly (TensorValue | null)[] =>
         i === null || !isMask(i.dtype) ? [i] : i.ne(0).nonzero().unbind(1)
       ),
-    ),
+    );
+  },
   samples: indexSamples,
 });
 

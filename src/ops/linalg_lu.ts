@@ -5,7 +5,7 @@
  * triangular solves. Mirrors the LU part of `BatchLinearAlgebra.cpp` of ATen.
  */
 import { float32, int32 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeMin } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size, sizeMin } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { regularMatrices, wide } from "./linalg.ts";
@@ -91,7 +91,7 @@ defineOp({
     const { batch, rows, columns } = matrixShape("linalg_lu_factor", A);
     return [{ shape: A.shape, dtype: A.dtype }, { shape: [...batch, sizeMin(rows, columns)], dtype: int32 }];
   },
-  decompose: ({ A, pivot }, F) => F.linalgLuFactorEx(A, { pivot }).slice(0, 2),
+  decompose: ({ A, pivot }, F) => F.linalgLuFactorEx(A, { pivot, checkErrors: true }).slice(0, 2),
   samples: (g) => wide(g, () => [{ args: { A: regularMatrices(g, 1, 3) } }]),
 });
 
@@ -172,6 +172,17 @@ defineOp({
   samples: (g) => wide(g, () => [{ args: { A: regularMatrices(g, 2, 3) } }]),
 });
 
+function checkPivots(where: string, LU: MetaInput, pivots: MetaInput): void {
+  const expected = LU.shape.slice(0, -1);
+  if (pivots.dtype !== int32 || !sameShape(pivots.shape, expected)) {
+    throw new TypeError(
+      `${where}: pivots must be int32${shapeToText(expected)} for factors ${
+        shapeToText(LU.shape)
+      }, got ${pivots.dtype.name}${shapeToText(pivots.shape)}`,
+    );
+  }
+}
+
 function solveWithFactors(
   packed: TensorValue,
   pivots: TensorValue,
@@ -191,7 +202,10 @@ function solveWithFactors(
 defineOp({
   schema: "aten::linalg_lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False) -> Tensor",
   doc: "X with A X = B (or X A = B, or A transposed), from the factors of A.",
-  meta: ({ LU, B, left }) => ({ shape: solutionShape("linalg_lu_solve", LU, B, left), dtype: B.dtype }),
+  meta: ({ LU, pivots, B, left }) => {
+    checkPivots("linalg_lu_solve", LU, pivots);
+    return { shape: solutionShape("linalg_lu_solve", LU, B, left), dtype: B.dtype };
+  },
   decompose: ({ LU, pivots, B, left, adjoint }, F) =>
     transposeIf(solveWithFactors(LU, pivots, transposeIf(B, !left), F, adjoint === left), !left).contiguous(),
   samples: (g) =>
@@ -210,7 +224,10 @@ defineOp({
 defineOp({
   schema: "aten::lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor",
   doc: "X with A X = self, from the factors of A.",
-  meta: ({ self, LUData }) => ({ shape: solutionShape("lu_solve", LUData, self), dtype: self.dtype }),
+  meta: ({ self, LUData, LUPivots }) => {
+    checkPivots("lu_solve", LUData, LUPivots);
+    return { shape: solutionShape("lu_solve", LUData, self), dtype: self.dtype };
+  },
   decompose: ({ self, LUData, LUPivots }, F) => F.linalgLuSolve(LUData, LUPivots, self),
   samples: (g) =>
     wide(g, () => [{

@@ -4,7 +4,7 @@
  * Pseudo-inverse and rank under ATen's overloads (tolerances as numbers or tensors), powers and exponential, chains of products. Mirrors
  * `LinearAlgebra.cpp` of ATen.
  */
-import { computeType, int64 } from "../core/mod.ts";
+import { bool, computeType, int64 } from "../core/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { broadcastShapes, shapeToText, sizeAdd, sizeEq } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand } from "./combinators.ts";
@@ -271,6 +271,9 @@ defineOp({
   schema: "aten::linalg_vander(Tensor x, *, SymInt? N=None) -> Tensor",
   doc: "Powers 0 to N - 1 of the elements, along a new last dimension.",
   meta: ({ x, N }) => {
+    if (x.dtype === bool || x.dtype.isFloat && x.dtype.bytes === 2) {
+      throw new TypeError(`linalg_vander: needs integers, float32 or float64, got ${x.dtype.name}; convert it`);
+    }
     const shape = x.shape.length === 0 ? [1] : x.shape;
     const n = N ?? shape[shape.length - 1] ?? 1;
     if (N !== null && Number(n) <= 1) throw new RangeError(`linalg_vander: N must be greater than 1, got ${n}`);

@@ -103,6 +103,9 @@ defineOp({
   doc: "Half the square where the difference is below delta, linear beyond.",
   meta: ({ self, target, reduction, delta }) => {
     if (delta <= 0) throw new RangeError(`huber_loss: delta must be positive, got ${delta}`);
+    if (!self.dtype.isFloat) {
+      throw new TypeError(`huber_loss: self must be floating point, got ${self.dtype.name}; convert with .to(float32)`);
+    }
     return lossSpec("huber_loss", [self, target], reduction);
   },
   decompose: ({ self, target, reduction, delta }, F) => {
@@ -146,6 +149,15 @@ defineOp({
   doc: "Cross entropy of probabilities with binary targets.",
   meta: ({ self, target, weight, reduction }) => {
     broadcastShapes("binary_cross_entropy", self.shape, target.shape);
+    if (
+      weight !== null && !sameShape(broadcastShapes("binary_cross_entropy", self.shape, weight.shape), self.shape)
+    ) {
+      throw new TypeError(
+        `binary_cross_entropy: weight ${shapeToText(weight.shape)} does not broadcast to self ${
+          shapeToText(self.shape)
+        }`,
+      );
+    }
     if (self.dtype !== target.dtype) {
       throw new TypeError(
         `binary_cross_entropy: self is ${self.dtype.name}, target ${target.dtype.name}; they must be the same`,

@@ -73,7 +73,7 @@ export function matmulShape(where: string, a: readonly Size[], b: readonly Size[
  * float32; with integers the factors are truncated.
  */
 function affine(self: TensorValue, product: TensorValue, beta: Scalar, alpha: Scalar): TensorValue {
-  const factor = (x: Scalar): number => self.dtype.isFloat ? Number(x) : Math.trunc(Number(x));
+  const factor = (x: Scalar): number => self.dtype.isIntegral ? Math.trunc(Number(x)) : Number(x);
   const a = factor(alpha), b = factor(beta);
   const compute = computeType(product.dtype);
   const x = product.to(compute);

@@ -109,7 +109,13 @@ export function checkParameterDtypes(
   parameters: readonly (MetaInput | null)[],
 ): void {
   const wide = computeType(input.dtype);
+  const [first] = parameters.filter((p) => p !== null);
   for (const p of parameters) {
+    if (p !== null && first !== undefined && p.dtype !== first.dtype) {
+      throw new TypeError(
+        `${where}: parameters are ${first.dtype.name} and ${p.dtype.name}; convert them to one dtype`,
+      );
+    }
     if (p !== null && p.dtype !== input.dtype && p.dtype !== wide) {
       throw new TypeError(
         `${where}: the input is ${input.dtype.name}, a parameter ${p.dtype.name}; convert it with .to(${input.dtype.name})`,
@@ -166,8 +172,6 @@ interface LayerNormParts {
 function layerNormGrads(
   p: LayerNormParts,
   grad: TensorValue | null,
-  ofMean: TensorValue | null,
-  ofRstd: TensorValue | null,
 ): {
   readonly input: () => TensorValue;
   readonly weight: () => TensorValue | null;
@@ -178,7 +182,7 @@ function layerNormGrads(
   return {
     input: () => {
       const g = grad === null ? null : p.weight === null ? toCompute(grad) : toCompute(grad).mul(toCompute(p.weight));
-      const grads = { scaled: g, mean: ofMean, rstd: ofRstd };
+      const grads = { scaled: g, mean: null, rstd: null };
       return normInputGrad(grads, scaled(), p.rstd, range(at, p.input.ndim)).to(p.input.dtype);
     },
     weight: () =>
@@ -204,10 +208,11 @@ defineOp({
   },
   vjp: ({ input, normalizedShape, weight, bias }, { outs, grads }) => {
     const [, mean, rstd] = outs;
-    const [grad = null, ofMean = null, ofRstd = null] = grads;
+    // As in PyTorch, statistics are no way for gradients.
+    const [grad = null] = grads;
     if (mean === undefined || rstd === undefined) return {};
     const stats = { mean: toCompute(mean), rstd: toCompute(rstd) };
-    const g = layerNormGrads({ input, weight, ...stats, rank: normalizedShape.length }, grad, ofMean, ofRstd);
+    const g = layerNormGrads({ input, weight, ...stats, rank: normalizedShape.length }, grad);
     return {
       input: g.input,
       weight: () => weight === null ? null : g.weight(),
@@ -230,7 +235,7 @@ defineOp({
   },
   decompose: ({ gradOut, input, normalizedShape, mean, rstd, weight }) => {
     const stats = { mean: toCompute(mean), rstd: toCompute(rstd) };
-    const g = layerNormGrads({ input, weight, ...stats, rank: normalizedShape.length }, gradOut, null, null);
+    const g = layerNormGrads({ input, weight, ...stats, rank: normalizedShape.length }, gradOut);
     const byWeight = g.weight() ?? gradOut, byBias = g.bias() ?? gradOut;
     return [g.input(), byWeight.to(input.dtype), byBias.to(input.dtype)];
   },
@@ -353,8 +358,14 @@ defineOp({
   schema:
     "aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, float eps) -> (Tensor, Tensor, Tensor)",
   doc: "group_norm with its mean and reciprocal standard deviation, [N, groups].",
-  meta: ({ input, weight, bias, group }) => {
+  meta: ({ input, weight, bias, N, C, HxW, group }) => {
     checkGroups("group_norm", input, Number(group), [weight, bias]);
+    const planes = sizeProd(input.shape.slice(2));
+    if (!sizeEq(N, input.shape[0] ?? 1) || !sizeEq(C, input.shape[1] ?? 1) || !sizeEq(HxW, planes)) {
+      throw new TypeError(
+        `native_group_norm: N ${N}, C ${C} and HxW ${HxW} are not those of the input ${shapeToText(input.shape)}`,
+      );
+    }
     const stats = { shape: [input.shape[0] ?? 1, Number(group)], dtype: statDtype(input, weight) };
     return [{ shape: input.shape, dtype: input.dtype }, stats, stats];
   },

@@ -93,6 +93,10 @@ defineOp({
     if (rank !== 3 && rank !== 4) {
       throw new TypeError(`im2col: needs an image of 3 or 4 dimensions, got ${shapeToText(self.shape)}`);
     }
+    // A batch may be empty, an image not.
+    if (self.shape.slice(rank - 3).some((s) => s === 0)) {
+      throw new TypeError(`im2col: the image must have elements, got ${shapeToText(self.shape)}`);
+    }
     const [down, across] = patchCounts("im2col", self.shape.slice(-2), g);
     const rows = sizeMul(self.shape[rank - 3] ?? 1, sizeMul(at(g.kernelSize, 0), at(g.kernelSize, 1)));
     return { shape: [...self.shape.slice(0, -3), rows, sizeMul(down, across)], dtype: self.dtype };

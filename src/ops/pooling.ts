@@ -151,6 +151,11 @@ defineOp({
   doc: "The gradient of max_pool2d_with_indices.",
   meta: ({ self, gradOutput, indices, ...args }) => {
     const where = "max_pool2d_with_indices_backward";
+    if (gradOutput.dtype !== self.dtype || indices.dtype !== int64) {
+      throw new TypeError(
+        `${where}: self is ${self.dtype.name}, grad_output ${gradOutput.dtype.name}, indices ${indices.dtype.name}; needs one dtype, and int64 indices`,
+      );
+    }
     const pooled = pooledShape(where, self.shape, poolWindow(where, 2, args));
     for (const [name, t] of [["grad_output", gradOutput], ["indices", indices]] as const) {
       if (!sameShape(t.shape, pooled)) {
@@ -237,10 +242,15 @@ defineOp({
   schema:
     "aten::max_unpool3d(Tensor self, Tensor indices, SymInt[3] output_size, int[3] stride, int[3] padding) -> Tensor",
   doc: "Puts values at the flat positions that max pooling gave; zeros elsewhere.",
-  meta: ({ self, indices, outputSize }) => ({
-    shape: unpooledShape("max_unpool3d", 3, self, indices, outputSize),
-    dtype: self.dtype,
-  }),
+  meta: ({ self, indices, outputSize, stride, padding }) => {
+    for (const [name, list, least] of [["stride", stride, 1], ["padding", padding, 0]] as const) {
+      if (list.length !== 3) throw new TypeError(`max_unpool3d: ${name} needs 3 numbers, got [${list.join(", ")}]`);
+      if (list.some((n) => Number(n) < least)) {
+        throw new RangeError(`max_unpool3d: ${name} must be at least ${least}, got [${list.join(", ")}]`);
+      }
+    }
+    return { shape: unpooledShape("max_unpool3d", 3, self, indices, outputSize), dtype: self.dtype };
+  },
   decompose: ({ self, indices, outputSize }) => unpool(self, indices, outputSize),
   samples: (g) => [
     {

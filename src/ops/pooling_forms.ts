@@ -6,13 +6,13 @@
  */
 import { computeType, int64 } from "../core/mod.ts";
 import { ops, pointwise, reduction, type Value } from "../loops/mod.ts";
-import { add, asExpr, type Expr, type Size } from "../symbolic/mod.ts";
+import { add, asExpr, type Expr, shapeToText, type Size, sizeLt } from "../symbolic/mod.ts";
 import { adaptiveAverage, adaptiveSpec, adaptiveWindow, avgPoolSamples, windowExtent } from "./avg_pool.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { distinct, type PoolArgs, pooledShape, poolWindow } from "./max_pool.ts";
 import type { TensorValue } from "./value.ts";
-import { exprsOf } from "./window.ts";
+import { exprsOf, windowList } from "./window.ts";
 
 const ZERO = asExpr(0);
 
@@ -168,7 +168,17 @@ defineOp({
   schema:
     "aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
   doc: "The mean of each window over the last 3 dimensions; the stride defaults to the kernel size.",
-  meta: (args) => averageSpec("avg_pool3d", 3, args),
+  meta: (args) => {
+    const spec = averageSpec("avg_pool3d", 3, args);
+    const kernel = windowList("avg_pool3d", "kernel_size", args.kernelSize, 3, 1);
+    // PyTorch wants whole windows in three dimensions, whatever the padding.
+    if (args.self.shape.slice(-3).some((size, d) => sizeLt(size, kernel[d] ?? 1))) {
+      throw new RangeError(
+        `avg_pool3d: windows of [${kernel.join(", ")}] are larger than ${shapeToText(args.self.shape)}`,
+      );
+    }
+    return spec;
+  },
   decompose: (args, F) => average("avg_pool3d", 3, args, F),
   samples: (g) => avgPoolSamples(g, 3),
 });

@@ -4,7 +4,7 @@
  * Each is a pointwise distance and a reduction (0 none, 1 mean, 2 sum), written with other operators in the order in which ATen applies them, so that half
  * types round where PyTorch's do. Mirrors `Loss.cpp`, `LossMultiMargin.cpp` and `LossMultiLabelMargin.cpp` of ATen.
  */
-import { getDefaultDtype } from "../core/mod.ts";
+import { bool, getDefaultDtype, int64 } from "../core/mod.ts";
 import { broadcastShapes, sameShape, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
@@ -22,6 +22,9 @@ function asFloat(x: TensorValue): TensorValue {
 
 /** A loss of tensors that broadcast; integers give the default float. */
 function floatLossSpec(where: string, inputs: readonly MetaInput[], reduction: Size): TensorSpec {
+  if (inputs.every((i) => i.dtype === bool)) {
+    throw new TypeError(`${where}: needs numbers, got bool; convert with .to(float32)`);
+  }
   const shape = broadcastShapes(where, ...inputs.map((i) => i.shape));
   const dtype = promotedDtype(where, inputs.map(promotionOperand), "float");
   const isReduced = reductionKind(where, reduction) !== "none";
@@ -103,7 +106,17 @@ defineOp({
 defineOp({
   schema: "aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1.0, int reduction=1) -> Tensor",
   doc: "self where target is 1, max(0, margin - self) where it is -1.",
-  meta: ({ self, target, reduction }) => floatLossSpec("hinge_embedding_loss", [self, target], reduction),
+  meta: ({ self, target, reduction }) => {
+    if (self.dtype.isIntegral && reductionKind("hinge_embedding_loss", reduction) === "mean") {
+      throw new TypeError(
+        `hinge_embedding_loss: a mean needs floating point numbers, self is ${self.dtype.name}; convert with .to(float32)`,
+      );
+    }
+    if (self.dtype === bool) {
+      throw new TypeError("hinge_embedding_loss: self must hold numbers, got bool; convert with .to(float32)");
+    }
+    return floatLossSpec("hinge_embedding_loss", [self, target], reduction);
+  },
   decompose: ({ self, target, margin, reduction }, F) => {
     const x = asFloat(self);
     const apart = F.where(target.ne(1), x.rsub(margin).clampMin(0), 0);
@@ -150,7 +163,12 @@ defineOp({
   schema:
     "aten::poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor",
   doc: "The negative log likelihood of counts under Poisson distributions; full adds Stirling's term.",
-  meta: ({ input, target, reduction }) => floatLossSpec("poisson_nll_loss", [input, target], reduction),
+  meta: ({ input, target, logInput, full, reduction }) => {
+    if ((full && target.dtype === bool) || (!logInput && input.dtype === bool)) {
+      throw new TypeError("poisson_nll_loss: needs numbers, got bool; convert with .to(float32)");
+    }
+    return floatLossSpec("poisson_nll_loss", [input, target], reduction);
+  },
   decompose: ({ input, target, logInput, full, eps, reduction }, F) => {
     const x = asFloat(input);
     let loss = logInput ? x.exp().sub(target.mul(x)) : x.sub(target.mul(x.add(eps).log()));
@@ -184,6 +202,9 @@ defineOp({
         `soft_margin_loss: target ${shapeToText(target.shape)} does not broadcast to self ${shapeToText(self.shape)}`,
       );
     }
+    if (!self.dtype.isFloat) {
+      throw new TypeError(`soft_margin_loss: self must be floating point, got ${self.dtype.name}`);
+    }
     return lossSpec("soft_margin_loss", [self, target], reduction);
   },
   decompose: ({ self, target, reduction }) =>
@@ -200,6 +221,7 @@ function marginSpec(
   reduction: Size,
 ): TensorSpec {
   if (!self.dtype.isFloat) throw new TypeError(`${where}: needs floating point scores, got ${self.dtype.name}`);
+  if (target.dtype !== int64) throw new TypeError(`${where}: target must be int64, got ${target.dtype.name}`);
   if (self.shape.length > 2 || target.shape.length > Math.max(targetRank, 1)) {
     throw new TypeError(
       `${where}: needs scores [rows, classes] or [classes], got ${shapeToText(self.shape)} and target ${
@@ -226,8 +248,11 @@ defineOp({
   schema:
     "aten::multi_margin_loss(Tensor self, Tensor target, Scalar p=1, Scalar margin=1, Tensor? weight=None, int reduction=1) -> Tensor",
   doc: "The mean over the wrong classes of max(0, margin - self[target] + self[class])^p, weighted by the right class.",
-  meta: ({ self, target, p, reduction }) => {
+  meta: ({ self, target, p, weight, reduction }) => {
     if (Number(p) !== 1 && Number(p) !== 2) throw new RangeError(`multi_margin_loss: p must be 1 or 2, got ${p}`);
+    if (weight !== null && weight.dtype !== self.dtype) {
+      throw new TypeError(`multi_margin_loss: self is ${self.dtype.name}, weight ${weight.dtype.name}: convert one`);
+    }
     return marginSpec("multi_margin_loss", self, target, 1, reduction);
   },
   decompose: ({ self, target, p, margin, weight, reduction }, F) => {

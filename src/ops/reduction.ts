@@ -257,9 +257,13 @@ for (const [name, word] of [["argmax", "largest"], ["argmin", "smallest"]] as co
     doc: `The index of the ${word} element along dim, the first of equals; of the flattened tensor if dim is null.`,
     op: name,
     dtype: () => int64,
-    accumulate: (_, input) => input === bool ? uint8 : computeType(input),
+    accumulate: (_, input) => computeType(input),
     needsElements: true,
-    samples: (g) => reductionSamples(g, { dims: [1, -1, null], empty: false, differentiate: false }),
+    check: (self) => {
+      if (self.dtype === bool) throw new TypeError(`${name}: needs numbers, got bool; convert with .to(uint8)`);
+    },
+    samples: (g) =>
+      g.dtype === bool ? [] : reductionSamples(g, { dims: [1, -1, null], empty: false, differentiate: false }),
   });
 }
 
@@ -277,7 +281,8 @@ for (const [name, word] of [["max", "largest"], ["min", "smallest"]] as const) {
     },
     decompose: ({ self, dim, keepdim }) => {
       const values = name === "max" ? self.amax([dim], keepdim) : self.amin([dim], keepdim);
-      return [values, name === "max" ? self.argmax(dim, keepdim) : self.argmin(dim, keepdim)];
+      const keys = self.dtype === bool ? self.to(uint8) : self;
+      return [values, name === "max" ? keys.argmax(dim, keepdim) : keys.argmin(dim, keepdim)];
     },
     vjp: ({ self, dim, keepdim }, { grad, outs, F }) => ({
       self: () => {

@@ -13,7 +13,7 @@ import type { SampleGenerator, TensorSample } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
 
 /** Checks an index tensor's dtype. @throws {TypeError} */
-export function checkIndexDtype(where: string, index: MetaInput): void {
+export function checkIndexDtype(where: string, index: { readonly dtype: MetaInput["dtype"] }): void {
   if (index.dtype !== int64 && index.dtype !== int32) {
     throw new TypeError(`${where}: index must be int64, got ${index.dtype.name}; convert with .to(int64)`);
   }
@@ -292,7 +292,11 @@ function indexSpec(where: string, self: MetaInput, dim: Size, index: MetaInput, 
     const fits = source.shape.length === self.shape.length
       ? expected.every((s, d) => sizeEq(s, source.shape[d] ?? 1))
       : source.shape.length === 0 && self.shape.length === 1 && sizeEq(length, 1);
-    if (!fits && !(source.shape.length === 1 && self.shape.length === 0)) {
+    // A 0-dim self is written from a vector by index_copy alone.
+    const isVector = where === "index_copy" && source.shape.length === 1 && self.shape.length === 0 &&
+      sizeEq(source.shape[0] ?? 1, length);
+    const isScalarRow = where === "index_reduce" && source.shape.length !== self.shape.length;
+    if ((!fits && !isVector) || isScalarRow) {
       throw new TypeError(
         `${where}: source ${shapeToText(source.shape)} must be ${shapeToText(expected)} for ${text} and dim ${axis}`,
       );

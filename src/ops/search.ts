@@ -358,8 +358,9 @@ defineOp({
   schema:
     "aten::searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None) -> Tensor",
   doc: "Where a number would have to be inserted into a sorted vector to keep it sorted.",
-  meta: ({ sortedSequence, outInt32 }) => {
+  meta: ({ sortedSequence, outInt32, sorter }) => {
     checkSequence("searchsorted", sortedSequence, null);
+    checkSorter("searchsorted", sortedSequence, sorter);
     return { shape: [], dtype: outInt32 ? int32 : int64 };
   },
   host: (args) => {

@@ -10,6 +10,7 @@ import { broadcastShapes, sameShape, shapeToText, type Size, sizeEq, sizeLt, siz
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
+import { checkIndexDtype } from "./scatter.ts";
 import type { TensorValue } from "./value.ts";
 
 const REDUCTIONS: Readonly<Record<string, { readonly scatter: string; readonly start: number }>> = {
@@ -170,6 +171,7 @@ function checkMasked(
   if (indices.length > self.shape.length) {
     throw new TypeError(`${where}: ${indices.length} indices for ${shapeToText(self.shape)}`);
   }
+  for (const i of indices) if (i !== null) checkIndexDtype(where, i);
   broadcastShapes(where, ...indices.filter((i) => i !== null).map((i) => i.shape));
 }
 

@@ -8,7 +8,7 @@ import { computeType, type DType, float16, float32, normalizeAxis } from "../cor
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
-import { type Size, sizeIsZero } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size, sizeIsZero } from "../symbolic/mod.ts";
 
 function floatSpec(where: string, self: MetaInput, dim: Size, dtype: DType): TensorSpec {
   normalizeAxis(Number(dim), self.shape.length, where);
@@ -74,10 +74,28 @@ defineOp({
   samples,
 });
 
+function backwardSpec(
+  where: string,
+  { gradOutput, output, inputDtype }: {
+    readonly gradOutput: MetaInput;
+    readonly output: MetaInput;
+    readonly inputDtype: DType;
+  },
+): TensorSpec {
+  if (!sameShape(gradOutput.shape, output.shape)) {
+    throw new TypeError(
+      `${where}: grad_output ${shapeToText(gradOutput.shape)} must have the shape of output ${
+        shapeToText(output.shape)
+      }`,
+    );
+  }
+  return { shape: output.shape, dtype: inputDtype };
+}
+
 defineOp({
   schema: "aten::_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor",
   doc: "The gradient of softmax, from its result.",
-  meta: ({ output, inputDtype }) => ({ shape: output.shape, dtype: inputDtype }),
+  meta: (args) => backwardSpec("_softmax_backward_data", args),
   decompose: ({ gradOutput, output, dim, inputDtype }) => {
     const compute = computeType(output.dtype);
     const y = output.to(compute);
@@ -119,7 +137,7 @@ defineOp({
   schema:
     "aten::_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor",
   doc: "The gradient of log_softmax, from its result.",
-  meta: ({ output, inputDtype }) => ({ shape: output.shape, dtype: inputDtype }),
+  meta: (args) => backwardSpec("_log_softmax_backward_data", args),
   decompose: ({ gradOutput, output, dim, inputDtype }) => {
     const compute = computeType(output.dtype);
     const g = gradOutput.to(compute);

@@ -160,6 +160,7 @@ interface NormArgs {
 
 function normSpec(where: string, self: MetaInput, n: NormArgs): TensorSpec {
   needFloat(where, n.dtype);
+  needFloat(where, self.dtype);
   const axes = n.axes;
   const noElements = (n.ord < 0 || n.ord === Infinity) && axes.some((axis) => self.shape[axis] === 0);
   if (noElements) {
@@ -254,6 +255,9 @@ defineOp({
   doc: "log(Σ exp(self)) over dimensions, without overflow.",
   meta: ({ self, dim, keepdim }) => {
     const axes = reductionAxes("logsumexp", dim, self.shape.length);
+    if (dim.length === 0 && self.shape.length > 0) {
+      throw new TypeError(`logsumexp: dim is empty; name dimensions of ${shapeToText(self.shape)}`);
+    }
     if (self.dtype.isComplex) throw new TypeError(`logsumexp: needs real numbers, got ${self.dtype.name}`);
     return {
       shape: reducedShape(self.shape, axes, keepdim),
