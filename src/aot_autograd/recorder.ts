@@ -26,7 +26,7 @@ export type KeepWhole = (op: Operator, args: NamedArgs<Tensor>) => boolean;
 /** A mode that writes down what it is asked to run. */
 export class GraphRecorder implements DispatchMode {
   readonly name = "graph recorder";
-  readonly graph: Graph = new Graph();
+  readonly graph: Graph;
   /** The user's line for calls that are recorded now. */
   location: SourceLocation | null = null;
   readonly #keeps: KeepWhole;
@@ -34,8 +34,10 @@ export class GraphRecorder implements DispatchMode {
   readonly #constants = new Map<Tensor, Tensor>();
   readonly #paths = new Map<string, Tensor>();
 
-  constructor(keeps: KeepWhole = () => false) {
+  /** Records into a graph of its own, or into `graph` where that inserts. */
+  constructor(keeps: KeepWhole = () => false, graph: Graph = new Graph()) {
     this.#keeps = keeps;
+    this.graph = graph;
   }
 
   /** Real tensors that decompositions and gradient rules brought in, by path. */

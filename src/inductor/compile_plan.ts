@@ -4,15 +4,17 @@
  * The passes of the front half of the compiler, in a straight list. What leaves is everything that code generators need; with verification on, every
  * group and the plan are checked. Mirrors `compile_fx_inner` up to code generation.
  */
-import { config } from "../core/mod.ts";
+import { config, isStageEnabled } from "../core/mod.ts";
 import type { Graph } from "../graph/mod.ts";
 import type { Donations } from "./donations.ts";
+import { graphDevice } from "./graph_device.ts";
 import type { Group } from "./groups.ts";
 import type { HostPlan } from "./host_plan.ts";
 import { lowerGraph } from "./lower.ts";
 import { type PlanCounters, totalTraffic } from "./metrics.ts";
 import { planHost } from "./plan_host.ts";
 import { scheduleGroups, type SchedulerOptions } from "./scheduler.ts";
+import { rewriteConvolutions } from "./passes/convolution_products.ts";
 import { verifyPlan } from "./verify.ts";
 
 /** Options of {@linkcode compileGraphToPlan}. */
@@ -34,6 +36,7 @@ export interface CompiledPlan {
  * @throws {CompileError} naming an operator that cannot be lowered.
  */
 export function compileGraphToPlan(graph: Graph, options: PlanOptions = {}): CompiledPlan {
+  if (graphDevice(graph).type === "cuda" && isStageEnabled("layouts")) rewriteConvolutions(graph);
   const lowering = lowerGraph(graph);
   const scheduled = scheduleGroups(lowering, options);
   const plan = planHost(scheduled, lowering, options.donate === undefined ? {} : { donate: options.donate });

@@ -100,8 +100,13 @@ function numbers(value: Argument | undefined, rank: number): number[] | null {
   return (value as readonly Argument[]).map((d) => typeof d === "number" ? (d < 0 ? d + rank : d) : 0);
 }
 
+/** Convolutions and their gradients: the first two arguments are images or weights, of which either is read in vectors along the channels. */
+const CONVOLUTIONS: ReadonlySet<string> = new Set(["conv", "conv_input_grad", "conv_weight_grad"]);
+
 function feedsConvolution(node: Node): boolean {
-  return [...node.users].some((u) => u.op === "call" && u.target.schema.name === "conv" && u.args[0] === node);
+  return [...node.users].some((u) =>
+    u.op === "call" && CONVOLUTIONS.has(u.target.schema.name) && (u.args[0] === node || u.args[1] === node)
+  );
 }
 
 /** Follows memory through a graph. */
@@ -149,7 +154,7 @@ class Orders {
     const rank = shape.length;
     const { name } = node.target.schema;
     if (rank < 3) return null;
-    if (name === "conv") return channelsLast(rank);
+    if (name === "conv" || name === "conv_input_grad") return channelsLast(rank);
     if (feedsConvolution(node)) return channelsLast(rank);
     if (COPIES.has(name)) return orderOf(stated(node, shape));
     let found: DimOrder | null = null;

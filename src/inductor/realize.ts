@@ -42,7 +42,8 @@ export function reasonToRealize(cost: ValueCost, users: number): string | null {
  * Why an operand of a contraction should be stored first, or null if it can be computed while it is packed. For tensor cores, which are fed from memory by
  * copies, it must be stored as it is (`asItIs`).
  */
-export function reasonToRealizeOperand(cost: ValueCost, asItIs = false): string | null {
+export function reasonToRealizeOperand(cost: ValueCost, asItIs = false, isConvolution = false): string | null {
+  if (asItIs && isConvolution) return "a convolution reads pixels and weights where they lie side by side";
   if (asItIs && cost.operations + cost.casts > 0) return "tensor cores read it as it is in memory";
   if (cost.weight > MAX_PROLOGUE_WEIGHT) return `a contraction would repeat work worth ${cost.weight} additions`;
   if (cost.reads > MAX_PROLOGUE_READS) return `a contraction would repeat its ${cost.reads} reads`;

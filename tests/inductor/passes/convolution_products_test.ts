@@ -1,0 +1,155 @@
+/**
+ * Convolutions and their gradients, rewritten for tensor cores, compute what they did.
+ */
+import assert from "node:assert/strict";
+import { GraphRecorder, interpretProgram } from "../../../src/aot_autograd/mod.ts";
+import { bfloat16, device, type DType, float32 } from "../../../src/core/mod.ts";
+import type { Graph } from "../../../src/graph/mod.ts";
+import { rewriteConvolutions } from "../../../src/inductor/passes/convolution_products.ts";
+import { contiguousStride } from "../../../src/symbolic/mod.ts";
+import { F, installOperators, manualSeed, randn, type Tensor, withMode } from "../../../src/tensor/mod.ts";
+
+installOperators();
+
+interface Case {
+  readonly n: number;
+  readonly channels: number;
+  readonly out: number;
+  readonly size: readonly [number, number];
+  readonly window: readonly [number, number];
+  readonly stride: readonly [number, number];
+  readonly padding: readonly [number, number];
+}
+
+function outSize({ size, window, stride, padding }: Case): number[] {
+  return size.map((s, d) => Math.floor((s + 2 * (padding[d] ?? 0) - (window[d] ?? 1)) / (stride[d] ?? 1)) + 1);
+}
+
+type Kind = "conv" | "input" | "weight";
+
+function shapes(c: Case, kind: Kind): readonly [readonly number[], readonly number[]] {
+  const x = [c.n, c.channels, ...c.size];
+  const w = [c.out, c.channels, ...c.window];
+  const g = [c.n, c.out, ...outSize(c)];
+  return kind === "conv" ? [x, w] : kind === "input" ? [g, w] : [x, g];
+}
+
+function graphOf(c: Case, kind: Kind, dtype: DType): Graph {
+  const r = new GraphRecorder();
+  const [a, b] = shapes(c, kind).map((shape, i) =>
+    r.placeholder(`x${i}`, {
+      shape,
+      stride: contiguousStride(shape),
+      storageOffset: 0,
+      dtype,
+      device: device("cuda"),
+    })
+  ) as [Tensor, Tensor];
+  const result = withMode(r, () => {
+    const rest = [c.stride, c.padding, [1, 1], 1] as const;
+    const y = kind === "conv"
+      ? F.conv(a, b, outSize(c), ...rest)
+      : kind === "input"
+      ? F.convInputGrad(a, b, c.size, ...rest)
+      : F.convWeightGrad(a, b, c.window, ...rest);
+    return y.to(float32);
+  });
+  r.graph.setOutput([r.nodeOf(result)]);
+  return r.graph;
+}
+
+function run(graph: Graph, inputs: readonly Tensor[]): Tensor {
+  const request = { graph, attributes: new Map<string, Tensor>(), writes: [], kind: "inference" as const };
+  const program = interpretProgram({ ...request, context: { mode: "default", options: {} } });
+  return program(inputs)[0] as Tensor;
+}
+
+const names = (graph: Graph): string[] => graph.nodes.flatMap((n) => n.op === "call" ? [n.target.schema.name] : []);
+
+function check(c: Case, kind: Kind, gone: string | null): void {
+  manualSeed(7);
+  const inputs = shapes(c, kind).map((shape) => randn(shape).mul(0.5).to(bfloat16));
+  const expected = run(graphOf(c, kind, bfloat16), inputs);
+  const graph = graphOf(c, kind, bfloat16);
+  const before = names(graph).join();
+  rewriteConvolutions(graph);
+  const after = names(graph);
+  if (gone === null) assert.equal(after.join(), before);
+  else assert.ok(!after.includes(gone), `${gone} is still there: ${after}`);
+  const got = run(graph, inputs);
+  assert.deepEqual(got.shape, expected.shape);
+  const [x, y] = [expected, got].map((t) => t.reshape([-1]).toArray() as number[]) as [number[], number[]];
+  const scale = Math.max(...x.map(Math.abs));
+  x.forEach((v, i) => assert.ok(Math.abs(v - (y[i] ?? NaN)) <= 0.01 * scale, `${i}: ${v} and ${y[i]}`));
+}
+
+const PLAIN: Case = { n: 2, channels: 8, out: 16, size: [6, 5], window: [3, 3], stride: [1, 1], padding: [1, 1] };
+
+Deno.test("the gradient by the input is a convolution, spread out by the step", () => {
+  check(PLAIN, "input", "conv_input_grad");
+  check({ ...PLAIN, stride: [2, 2], size: [6, 8] }, "input", "conv_input_grad");
+  check({ ...PLAIN, stride: [2, 3], size: [7, 9], padding: [0, 1] }, "input", "conv_input_grad");
+  check({ ...PLAIN, window: [3, 1], padding: [2, 0] }, "input", "conv_input_grad");
+});
+
+Deno.test("where the window is one pixel, the product comes first", () => {
+  const one: Case = { ...PLAIN, window: [1, 1], padding: [0, 0], stride: [2, 2], size: [6, 8] };
+  const graph = graphOf(one, "input", bfloat16);
+  rewriteConvolutions(graph);
+  const call = graph.nodes.find((n) => n.op === "call" && n.target.schema.name === "conv_input_grad");
+  assert.ok(call?.op === "call");
+  assert.deepEqual(call.args[2], [3, 4]);
+  assert.deepEqual(call.args[3], [1, 1]);
+  for (const size of [[6, 8], [5, 7]] as const) {
+    const c = { ...one, size };
+    manualSeed(8);
+    const inputs = shapes(c, "input").map((shape) => randn(shape).to(bfloat16));
+    const g = graphOf(c, "input", bfloat16);
+    const expected = run(graphOf(c, "input", bfloat16), inputs);
+    rewriteConvolutions(g);
+    assert.deepEqual(run(g, inputs).toArray(), expected.toArray());
+  }
+});
+
+Deno.test("the gradient by the weight is a product of windows", () => {
+  for (
+    const c of [
+      PLAIN,
+      { ...PLAIN, stride: [2, 2] as const, size: [7, 8] as const },
+      { ...PLAIN, window: [1, 1] as const, padding: [0, 0] as const, stride: [2, 2] as const },
+      { ...PLAIN, channels: 3, window: [3, 2] as const, padding: [1, 0] as const },
+    ]
+  ) {
+    check(c, "weight", "");
+    const graph = graphOf(c, "weight", bfloat16);
+    rewriteConvolutions(graph);
+    const call = graph.nodes.find((n) => n.op === "call" && n.target.schema.name === "conv_weight_grad");
+    assert.ok(call?.op === "call");
+    assert.deepEqual(call.args[2], [1, 1]);
+    assert.deepEqual(call.args[3], [1, 1]);
+  }
+});
+
+Deno.test("few channels make a product of windows, filled up to whole vectors", () => {
+  const first: Case = { ...PLAIN, channels: 3, window: [7, 7], stride: [2, 2], padding: [3, 3], size: [12, 10] };
+  check(first, "conv", "");
+  const graph = graphOf(first, "conv", bfloat16);
+  rewriteConvolutions(graph);
+  const call = graph.nodes.find((n) => n.op === "call" && n.target.schema.name === "conv");
+  assert.ok(call?.op === "call");
+  const [image] = call.args;
+  assert.deepEqual((image as { value: { shape: unknown } }).value.shape, [2, 152, 6, 5]);
+});
+
+Deno.test("what does not fit stays as it is", () => {
+  check({ ...PLAIN, out: 6 }, "input", null);
+  check({ ...PLAIN, out: 6 }, "weight", null);
+  check(PLAIN, "conv", null);
+  check({ ...PLAIN, window: [1, 1], padding: [0, 0] }, "weight", null);
+  for (const kind of ["input", "weight"] as const) {
+    const graph = graphOf(PLAIN, kind, float32);
+    const before = names(graph).join();
+    rewriteConvolutions(graph);
+    assert.equal(names(graph).join(), before);
+  }
+});
