@@ -1,6 +1,7 @@
 /** complex64 tensors: views on pairs, arithmetic, gradients, and rotary embeddings written with them. */
 import assert from "node:assert/strict";
-import "../../src/autograd/mod.ts";
+import "../../mod.ts";
+import { compile } from "../../src/capture/mod.ts";
 import { float32 } from "../../src/core/mod.ts";
 import { F, manualSeed, randn, type Tensor, tensor } from "../../src/tensor/mod.ts";
 
@@ -78,4 +79,34 @@ Deno.test("rotary embeddings by complex numbers equal those by sines, with gradi
   want.mul(weights).sum().backward();
   near(Array.from(out.dataSync(), Number), Array.from(want.dataSync(), Number));
   near((grad as number[][][]).flat(2), (y.grad?.toArray() as number[][][]).flat(2));
+});
+
+Deno.test("copies of complex tensors with other strides are compiled, parts that are NaN included", () => {
+  const z = F.complex(
+    real([[1, 2, NaN], [4, 5, 6]]),
+    real([[0.5, NaN, -1], [2, -0.25, 7]]),
+  );
+  const programs: Readonly<Record<string, (z: Tensor) => Tensor>> = {
+    mH: (z) => z.mH().viewAsReal(),
+    product: (z) => z.adjoint().mul(2).viewAsReal(),
+    conj: (z) => z.conj().transpose(0, 1).viewAsReal(),
+    copy: (z) => z.transpose(0, 1).contiguous().viewAsReal(),
+  };
+  for (const [name, run] of Object.entries(programs)) {
+    const want = [...run(z).dataSync()];
+    for (const tier of ["js", "aot"] as const) {
+      for (const dynamic of [false, true]) {
+        const got = compile(run, { fullgraph: true, dynamic, options: { tier } })(z);
+        assert.deepEqual([...got.dataSync()], want, `${name} on ${tier}${dynamic ? ", dynamic" : ""}`);
+      }
+    }
+  }
+});
+
+Deno.test("padding with a number and sums with fractional factors keep what complex tensors are given", () => {
+  const z = F.complex(real([1.5]), real([2]));
+  assert.deepEqual([...z.constantPadNd([1, 0], 3).viewAsReal().dataSync()], [3, 0, 1.5, 2]);
+  const one = F.complex(real([[[1]]]), real([[[0]]]));
+  const sum = F.addbmm(z.reshape([1, 1]), one, one, { beta: 0.5, alpha: 0.25 });
+  assert.deepEqual([...sum.viewAsReal().dataSync()], [1, 1]);
 });

@@ -26,7 +26,8 @@ export type Lane = "f32" | "f64" | "i32" | "u32" | "i64" | "n64" | "mask";
 /** The lane of a dtype. */
 export function laneOf(dtype: DType, narrow: boolean): Lane {
   if (dtype === bool) return "mask";
-  if (dtype === float64) return "f64";
+  // Complex numbers are only moved: 8 bytes at a time.
+  if (dtype === float64 || dtype.isComplex) return "f64";
   if (dtype.isFloat) return "f32";
   if (dtype === int64) return narrow ? "n64" : "i64";
   return dtype === uint32 ? "u32" : "i32";
@@ -80,6 +81,7 @@ export function memoryType(dtype: DType): string {
     case "float32":
       return "float";
     case "float64":
+    case "complex64":
       return "double";
     default:
       throw new InternalError(`${dtype.name} has no kernels yet`);
