@@ -12,7 +12,9 @@ import { type CompileMode, type CompilerBackend, findBackend } from "./backends.
 import { type Subject, withAccessors } from "./accessors.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
+import type { CompiledGuard } from "./guard_code.ts";
 import { GraphBreak, userFiles } from "./graph_break.ts";
+import { describeFailure, GuardTree } from "./guard_tree.ts";
 import { type CaptureOptions, findCapture, keepCapture, whyNotKept } from "./persistent/capture_cache.ts";
 import { SegmentMode } from "./segment_mode.ts";
 import { forgetSegments, Segments } from "./segments.ts";
@@ -61,14 +63,17 @@ function checkOptions(options: CompileOptions): void {
   }
 }
 
-/** More captures of one function are not kept: each is tried at each call, and a function that needs so many will need more. */
-const MOST_ENTRIES = 64;
-
 /** How often a function may fail to be captured whole before that is no longer tried. */
 const MOST_BREAKS = 3;
 
 /** How many eager runs may open closures: nested functions may show only after the first. */
 const MOST_OPENED = 8;
+
+/** Why an entry did not serve a call. */
+interface Failure {
+  readonly guard: CompiledGuard;
+  readonly check: number;
+}
 
 /** Everything that is known of one compiled function. */
 export class CompiledCode {
@@ -88,7 +93,14 @@ export class CompiledCode {
   /** How often a capture has failed. */
   #failures = 0;
   readonly #isAsync: boolean;
-  readonly #policy: Required<CachePolicy> | null;
+  readonly #policy: Required<CachePolicy>;
+  /** The guards of several entries as one; made anew when there is another entry. */
+  #tree: { readonly entries: readonly Entry[]; readonly guards: GuardTree } | null = null;
+  /** Sizes were made symbols because there were too many entries, and how many entries went since. */
+  #isGeneral = false;
+  #evictions = 0;
+  /** Why each further compilation was needed. */
+  readonly recompilations: string[] = [];
   /** How often the function was traced, and how often a capture of another process served instead. */
   traced = 0;
   found = 0;
@@ -102,7 +114,7 @@ export class CompiledCode {
     this.options = options;
     const { backend = "inductor" } = options;
     this.backend = typeof backend === "string" ? findBackend(backend) : backend;
-    this.#policy = options.cache === undefined ? null : checkedPolicy(options.cache);
+    this.#policy = checkedPolicy(options.cache);
     this.files = userFiles();
     this.memory = new SizeMemory(options.dynamic ?? null);
     this.#isAsync = Object.prototype.toString.call(fn) === "[object AsyncFunction]";
@@ -126,22 +138,51 @@ export class CompiledCode {
     }
     if (stance() === "force_eager") return Reflect.apply(this.fn, self, args);
     const { entries } = this;
-    for (let i = 0; i < entries.length; i++) {
-      const entry = entries[i] as Entry;
-      const values = new Array<unknown>(entry.valueCount);
-      if (entry.guard.run(args, self, values) !== -1) continue;
-      if (i > 0) {
-        entries.splice(i, 1);
-        entries.unshift(entry);
+    const [latest] = entries;
+    if (latest !== undefined) {
+      const values = new Array<unknown>(latest.valueCount);
+      if (latest.guard.run(args, self, values) === -1) return latest.run(values);
+      if (entries.length > 1) {
+        const found = this.#findOlder(self, args);
+        if (found !== null) return found.entry.run(found.values);
       }
-      return entry.run(values);
     }
     return this.#miss(self, args);
+  }
+
+  /** Finds an entry that was not the last one used, and puts it in front. */
+  #findOlder(self: unknown, args: readonly unknown[]): { readonly entry: Entry; readonly values: unknown[] } | null {
+    const { entries } = this;
+    if (this.#tree === null || this.#tree.entries.length !== entries.length) {
+      const all = [...entries];
+      this.#tree = { entries: all, guards: new GuardTree(all.map((e) => e.guard), this.options.captures ?? null) };
+    }
+    const values: unknown[] = [];
+    const entry = this.#tree.entries[this.#tree.guards.find(args, self, values)];
+    if (entry === undefined) return null;
+    values.length = entry.valueCount;
+    entries.splice(entries.indexOf(entry), 1);
+    entries.unshift(entry);
+    return { entry, values };
+  }
+
+  /** Puts an entry in front; beyond `limit` the one used longest ago goes. */
+  #keep(entry: Entry, limit: number): void {
+    this.entries.unshift(entry);
+    if (this.entries.length > limit) {
+      this.entries.length = limit;
+      this.#evictions++;
+    }
+    this.#tree = null;
   }
 
   #forget(): void {
     this.#generation = generation;
     this.entries = [];
+    this.#tree = null;
+    this.#isGeneral = false;
+    this.#evictions = 0;
+    this.recompilations.length = 0;
     this.breaks = [];
     this.#known = new Set();
     this.#failures = 0;
@@ -151,18 +192,13 @@ export class CompiledCode {
 
   #miss(self: unknown, args: readonly unknown[]): unknown {
     if (this.#isAsync || this.#failures >= MOST_BREAKS) return this.#runSegments(self, args);
-    const reasons = this.entries.map((e) => this.#whyNot(e, self, args));
-    if (this.#staysEager(reasons)) return Reflect.apply(this.fn, self, args);
-    if (this.#policy === null && this.entries.length >= MOST_ENTRIES) {
-      const goesOn = this.options.fullgraph === true;
-      warnOnce(
-        `compile: ${this.name} was compiled ${MOST_ENTRIES} times (${reasons[0]}); ${
-          goesOn ? "the one not used for longest is forgotten each time" : "further calls run in segments"
-        }: keep what changes out of it, or make it a tensor`,
-      );
-      if (!goesOn) return this.#runSegments(self, args);
-      this.entries.pop();
-    }
+    const failures = this.entries.map(({ guard, valueCount }): Failure => ({
+      guard,
+      check: guard.run(args, self, new Array<unknown>(valueCount)),
+    }));
+    const way = this.#wayOfMiss(failures);
+    if (way === "eager") return Reflect.apply(this.fn, self, args);
+    if (way === "segments") return this.#runSegments(self, args);
     const request: TraceRequest = {
       fn: this.fn,
       self,
@@ -180,7 +216,7 @@ export class CompiledCode {
       if (this.#opened >= MOST_OPENED) return this.#fallBack(error.otherwise, self, args);
       return this.#runOpening(error.subjects, self, args);
     }
-    if (reasons.length > 0 && !wasFound) this.#reportRecompile(reasons);
+    if (failures.length > 0 && !wasFound) this.#reportRecompile(failures, self, args);
     if (wasFound) this.found++;
     for (const { message } of entry.remarks) warnOnce(`compile: ${message}`);
     const values = new Array<unknown>(entry.valueCount);
@@ -192,14 +228,14 @@ export class CompiledCode {
         }); please report this`,
       );
     }
-    this.entries.unshift(entry);
-    if (this.#policy !== null) this.entries.length = Math.min(this.entries.length, this.#policy.limit);
+    this.#keep(entry, this.#policy.limit);
     if (entry.unserved.length > 0 && this.#opened < MOST_OPENED) return this.#runOpening(entry.unserved, self, args);
     return entry.run(values);
   }
 
-  /** Whether the stance or the policy wants a call that no entry fits to run as it is. @throws {CompileError} if they want it to fail. */
-  #staysEager(reasons: readonly string[]): boolean {
+  /** What the stance and the policy want of a call that no entry fits. @throws {CompileError} if they want it to fail. */
+  #wayOfMiss(failures: readonly Failure[]): "compile" | "eager" | "segments" {
+    const reasons = failures.map(({ guard, check }) => guard.sentences[check] ?? "its guards did not hold");
     const why = reasons.length === 0 ? "nothing is compiled yet" : [...new Set(reasons)].join("; ");
     const standing = stance();
     if (standing === "fail_on_recompile") {
@@ -209,9 +245,9 @@ export class CompiledCode {
     }
     if (standing === "eager_on_recompile") {
       emitEvent({ kind: "recompile", message: `${this.name} runs as it is, the stance is "${standing}": ${why}` });
-      return true;
+      return "eager";
     }
-    if (this.#policy === null || this.entries.length < this.#policy.limit) return false;
+    if (this.entries.length < this.#policy.limit) return "compile";
     const { limit, onLimit } = this.#policy;
     const full = `${this.name} has ${limit} compiled ${
       limit === 1 ? "form" : "forms"
@@ -221,14 +257,36 @@ export class CompiledCode {
         throw new CompileError(`compile: ${full}; raise cache.limit, or choose another cache.onLimit`);
       case "eager":
         warnOnce(`compile: ${full}; it runs as it is`, "recompile");
-        return true;
+        return "eager";
       case "generalise":
-        this.memory.generalise();
-        warnOnce(`compile: ${full}; sizes become symbols, and the form used longest ago goes`, "recompile");
-        return false;
+        return this.#generalise(full, failures.some(({ guard, check }) => guard.ofSizes[check] === true));
       default:
         return onLimit satisfies never;
     }
+  }
+
+  /**
+   * The limit is reached. Where sizes are why, symbols for all of them help; what changes otherwise at each call, as functions made anew, would be traced
+   * for ever, so such calls run in segments, unless the caller wants one graph.
+   */
+  #generalise(full: string, isOfSizes: boolean): "compile" | "segments" {
+    const { limit } = this.#policy;
+    const advice = "keep what changes out of it, or make it a tensor";
+    if (isOfSizes && !this.#isGeneral) {
+      this.#isGeneral = true;
+      this.#evictions = 0;
+      this.memory.generalise();
+      warnOnce(`compile: ${full}; sizes become symbols, and the form used longest ago goes`, "recompile");
+      return "compile";
+    }
+    if (this.options.fullgraph === true) {
+      warnOnce(`compile: ${full}; the one used longest ago is forgotten each time: ${advice}`, "recompile");
+      return "compile";
+    }
+    // As many forms again may do: symbols do not serve sizes that are 0 or 1, and what was used longest ago may not be needed again.
+    if ((isOfSizes || this.options.cache !== undefined) && this.#evictions < limit) return "compile";
+    warnOnce(`compile: ${full}; further calls that none fits run in segments: ${advice}`, "recompile");
+    return "segments";
   }
 
   /** Runs the function as it is, and opens closures on the way: later guards read their variables at once, and writes can be replayed. */
@@ -264,16 +322,14 @@ export class CompiledCode {
     return this.fn.name === "" ? "the function" : this.fn.name;
   }
 
-  #whyNot(entry: Entry, self: unknown, args: readonly unknown[]): string {
-    const failed = entry.guard.run(args, self, new Array<unknown>(entry.valueCount));
-    return entry.guard.sentences[failed] ?? "its guards did not hold";
-  }
-
-  #reportRecompile(reasons: readonly string[]): void {
+  /** As `recompiled f: args[0].shape[0] was 8, now 9; made dynamic`. */
+  #reportRecompile(failures: readonly Failure[], self: unknown, args: readonly unknown[]): void {
     const { changes } = this.memory;
-    const message = `recompiled ${this.name}: ${reasons.join("; ")}${
-      changes.length > 0 ? ` (${changes.join("; ")})` : ""
-    }`;
+    const reasons = failures.map(({ guard, check }) => describeFailure(guard, check, args, self));
+    // What became a symbol or an input says more than the check that noticed it.
+    const told = reasons.filter((r) => !changes.some((c) => c.startsWith(`${r};`) || c === r));
+    const message = `recompiled ${this.name}: ${[...new Set([...told, ...changes])].join("; ")}`;
+    this.recompilations.push(message);
     emitEvent({ kind: "recompile", message });
     log("recompiles", () => message);
   }
@@ -403,6 +459,8 @@ export function compile<A extends readonly unknown[], R>(
 export interface CaptureStats {
   /** Graphs of the whole function. */
   readonly entries: number;
+  /** Why each compilation after the first was needed, as the events said. */
+  readonly recompilations: readonly string[];
   /** Why it was not one graph, each place once. */
   readonly breaks: readonly GraphBreak[];
   /** How often it was traced, and how often a capture of another process served instead. */
@@ -421,6 +479,7 @@ export function captureStats(fn: (...args: never[]) => unknown): CaptureStats {
   const segments = code?.segments;
   return {
     entries: code?.entries.length ?? 0,
+    recompilations: code?.recompilations ?? [],
     breaks: code?.breaks ?? [],
     traced: code?.traced ?? 0,
     found: code?.found ?? 0,

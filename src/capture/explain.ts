@@ -39,6 +39,8 @@ export interface Explanation {
   readonly effects: number;
   /** Why no other process can use this capture, or null if the cache can hold it. */
   readonly keptHere: string | null;
+  /** For a compiled function: why each compilation so far but the first was needed, and what it made dynamic. */
+  readonly recompilations: readonly string[];
   toString(): string;
 }
 
@@ -86,15 +88,15 @@ export function explain<A extends readonly unknown[]>(
       captures: options.captures ?? null,
     };
     try {
-      return explanation(code.capture(request, true), [], [], fallbacks);
+      return explanation(code.capture(request, true), [], [], fallbacks, known);
     } catch (error) {
-      if (error instanceof NeedsAccess) return explanation(null, [], [unopened(error)], fallbacks);
+      if (error instanceof NeedsAccess) return explanation(null, [], [unopened(error)], fallbacks, known);
       if (!(error instanceof GraphBreak)) throw error;
       code.noteBreak(error);
     }
     code.segments.watches = true;
     code.segments.call(inner as (...args: never[]) => unknown, undefined, args);
-    return explanation(null, code.segments.reports(), code.breaks, fallbacks);
+    return explanation(null, code.segments.reports(), code.breaks, fallbacks, known);
   };
 }
 
@@ -113,6 +115,7 @@ function explanation(
   segments: readonly SegmentReport[],
   breaks: readonly GraphBreak[],
   fallbacks: ReadonlySet<string>,
+  known: CompiledCode | null,
 ): Explanation {
   const module = entry?.module ?? null;
   const graph = module === null ? null : graphToText(module.graph);
@@ -131,6 +134,7 @@ function explanation(
     effects: entry?.effects.length ?? 0,
     keptHere: entry?.keptHere ?? null,
     fallbacks: [...fallbacks],
+    recompilations: [...known?.recompilations ?? []],
   };
   const lines = [
     ...(graphs.length === 0 ? ["no graph"] : []),
@@ -138,6 +142,7 @@ function explanation(
     ...out.breaks.map((b) => `break${b.line === null ? "" : ` at ${b.line}`}: ${b.reason}; ${b.remedy}`),
     ...out.fallbacks.map((f) => `slower: ${f}`),
     ...out.remarks.map((r) => `note: ${r}`),
+    ...out.recompilations,
     ...(out.keptHere === null ? [] : [`note: every process traces it anew: ${out.keptHere}`]),
     `${out.guards.length} guards`,
     ...out.guards.map((g, i) => `  ${i}: ${g}`),

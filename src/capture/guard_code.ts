@@ -26,7 +26,12 @@ export interface CompiledGuard {
   readonly run: GuardFunction;
   /** What each check demands, by number. */
   readonly sentences: readonly string[];
+  /** Whether a check is about sizes or strides. */
+  readonly ofSizes: readonly boolean[];
   readonly text: string;
+  /** The statements of the text in order; every one reads, checks or fetches one thing. `c[n]` is the nth constant. */
+  readonly lines: readonly string[];
+  readonly constants: readonly unknown[];
 }
 
 /** What is compiled. */
@@ -75,12 +80,13 @@ interface Helpers {
   readonly autocast: () => string;
 }
 
-const HELPERS: Helpers = {
+/** What generated guards call as `h`. */
+export const guardHelpers: Helpers = {
   T: Tensor,
   proto: (value) =>
     (typeof value === "object" && value !== null) || typeof value === "function"
       ? Object.getPrototypeOf(value)
-      : HELPERS.T,
+      : guardHelpers.T,
   is: Object.is,
   keys: (value, expected) => {
     const own = Object.keys(value);
@@ -123,6 +129,7 @@ class Emitter {
   readonly #late: (() => void)[] = [];
   readonly constants: unknown[] = [];
   readonly sentences: string[] = [];
+  readonly ofSizes: boolean[] = [];
   readonly #constantAt = new Map<unknown, number>();
   /** Variables of the current chunk. */
   #names = new Map<Source, string>();
@@ -163,9 +170,10 @@ class Emitter {
   }
 
   /** Fails with the next number where `condition` (a text) is true. */
-  #fail(condition: string, sentence: string): void {
+  #fail(condition: string, sentence: string, ofSize = false): void {
     this.#lines.push(`if (${condition}) return ${this.sentences.length};`);
     this.sentences.push(sentence);
+    this.ofSizes.push(ofSize);
   }
 
   #define(text: string): string {
@@ -236,7 +244,8 @@ class Emitter {
         const condition = plain
           ? `!h.is(${v}, ${Object.is(value, -0) ? "-0" : value})`
           : `${v} !== ${this.#literal(value)}`;
-        this.#fail(condition, `${source} is no longer ${describe(value)}`);
+        const isPlain = (typeof value !== "object" || value === null) && typeof value !== "function";
+        this.#fail(condition, `${source} ${isPlain ? "was" : "is no longer"} ${describe(value)}`);
         break;
       }
       case "same":
@@ -317,25 +326,25 @@ class Emitter {
     const stride = this.#define(`${this.nameOf(source)}.stride`);
     const conditions = check.stride.flatMap((s, d) => s === null ? [] : [`${stride}[${d}] !== ${this.#expression(s)}`]);
     const strides = check.stride.map((s) => s === null ? "any" : toText(s)).join(", ");
-    this.#fail(conditions.join(" || "), `${source}.stride was [${strides}]`);
+    this.#fail(conditions.join(" || "), `${source}.stride was [${strides}]`, true);
   }
 
   #size(size: Expr, read: string, source: Source, dim: number): void {
     const place = `${source}.shape[${dim}]`;
     if (size.kind !== "symbol") {
-      this.#fail(`${read} !== ${this.#expression(size)}`, `${place} was ${toText(size)}`);
+      this.#fail(`${read} !== ${this.#expression(size)}`, `${place} was ${toText(size)}`, true);
       return;
     }
     const sym = size.symbol;
     if (this.#sizeAt.has(sym)) {
-      this.#fail(`${read} !== ${this.#sizeName(sym)}`, `${place} was the same size ${sym.name} as another`);
+      this.#fail(`${read} !== ${this.#sizeName(sym)}`, `${place} was the same size ${sym.name} as another`, true);
       return;
     }
     const name = this.#define(read);
     this.#sizes.set(sym, name);
     this.#sizeAt.set(sym, { source, dim });
-    if (sym.lower > 0) this.#fail(`${name} < ${sym.lower}`, `${place} was at least ${sym.lower}`);
-    if (Number.isFinite(sym.upper)) this.#fail(`${name} > ${sym.upper}`, `${place} was at most ${sym.upper}`);
+    if (sym.lower > 0) this.#fail(`${name} < ${sym.lower}`, `${place} was at least ${sym.lower}`, true);
+    if (Number.isFinite(sym.upper)) this.#fail(`${name} > ${sym.upper}`, `${place} was at most ${sym.upper}`, true);
   }
 
   /** The variable that holds a size in the current chunk. */
@@ -363,6 +372,7 @@ class Emitter {
       this.#fail(
         `!(${printBool(guard.condition, this.#dialect())})`,
         `${toText(guard.condition)} held, from ${guard.reason}${at}`,
+        true,
       )
     );
   }
@@ -409,6 +419,11 @@ class Emitter {
     this.#fail(`h.defaultDtype() !== ${this.#constant(dtype)}`, `the default dtype was ${dtype.name}`);
   }
 
+  /** All statements in order. */
+  get allLines(): readonly string[] {
+    return this.#chunks.flat();
+  }
+
   /** The text of the whole guard. */
   finish(wanted: readonly Source[], hasCaptures: boolean): string {
     for (const emit of this.#late) emit();
@@ -441,7 +456,8 @@ export function compileGuards(input: GuardInput): CompiledGuard {
     h: Helpers,
     captures: GuardInput["captures"],
   ) => GuardFunction;
-  return { run: make(emitter.constants, HELPERS, input.captures), sentences: emitter.sentences, text };
+  const { constants, sentences, ofSizes, allLines: lines } = emitter;
+  return { run: make(constants, guardHelpers, input.captures), sentences, ofSizes, text, lines, constants };
 }
 
 function describe(value: unknown): string {

@@ -52,12 +52,13 @@ export function setStance(wanted: Stance): Disposable {
 
 /** How many graphs of the whole function are kept, and what happens at the limit. */
 export interface CachePolicy {
-  /** Default 32. Without a policy of its own a function has 64, and runs in segments then. */
+  /** Default 64. */
   readonly limit?: number;
   /**
    * At the limit, a call that no entry fits
    *
-   * - `"generalise"`: makes all sizes symbols from now on, and takes the place of the entry that was used longest ago;
+   * - `"generalise"`: makes all sizes symbols from now on, and takes the place of the entry that was used longest ago; when as many
+   *   entries have gone as there may be, it runs in segments instead, or under `fullgraph` goes on;
    * - `"eager"`: runs as it is;
    * - `"error"`: throws.
    *
@@ -67,7 +68,7 @@ export interface CachePolicy {
 }
 
 /** A policy with everything stated. @throws {RangeError} if the limit is no natural number above 0, or the reaction is unknown. */
-export function checkedPolicy({ limit = 32, onLimit = "generalise" }: CachePolicy = {}): Required<CachePolicy> {
+export function checkedPolicy({ limit = 64, onLimit = "generalise" }: CachePolicy = {}): Required<CachePolicy> {
   if (!Number.isInteger(limit) || limit < 1) {
     throw new RangeError(`compile: cache.limit must be a natural number above 0, got ${limit}`);
   }

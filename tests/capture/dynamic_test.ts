@@ -1,6 +1,7 @@
 /** Sizes that change: static first, then symbols; marks; guards on what was assumed of them. */
 import assert from "node:assert/strict";
 import { explain, markDynamic, markStatic, ShapeEnv } from "../../src/capture/mod.ts";
+import { float64 } from "../../src/core/mod.ts";
 import { ones, randn, Tensor, tensor } from "../../src/tensor/mod.ts";
 import { sizeAdd, sizeMul, sizeOf } from "../../src/symbolic/mod.ts";
 import * as nn from "../../src/nn/mod.ts";
@@ -21,7 +22,23 @@ eachBackend("the report says which size became dynamic", (backend) => {
   const f = full((x: Tensor) => x.mul(2), backend);
   f(randn([8, 3]));
   const events = eventsOf("recompile", () => f(randn([9, 3])));
-  assert.match(events[0] ?? "", /args\[0\]\.shape\[0\] was 8, now 9; made dynamic/);
+  assert.match(events[0] ?? "", /^recompiled the function: args\[0\]\.shape\[0\] was 8, now 9; made dynamic$/);
+  const report = explain(f)(randn([10, 3]));
+  assert.deepEqual(report.recompilations, events);
+  assert.match(String(report), /\nrecompiled the function: args\[0\]/);
+});
+
+eachBackend("the report says what a value was and what it is now", (backend) => {
+  const options = { k: 2, mode: "a" };
+  const f = full((x: Tensor, flag: boolean) => flag ? x.mul(options.k) : x.add(options.mode.length), backend);
+  const tell = (x: Tensor, flag: boolean): string => eventsOf("recompile", () => void f(x, flag)).join();
+  f(randn([2]), true);
+  assert.match(tell(randn([2]), false), /args\[1\] was true, now false$/);
+  options.k = 3;
+  assert.match(tell(randn([2]), true), /options\.k was 2, now 3/);
+  options.mode = "bc";
+  assert.match(tell(randn([2]), false), /options\.mode was "a", now "bc"/);
+  assert.match(tell(randn([2]).to(float64), false), /args\[0\]\.dtype was float32, now float64/);
 });
 
 eachBackend("0 and 1 stay special", (backend) => {
