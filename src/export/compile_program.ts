@@ -161,7 +161,8 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     };
     return compiler(module, metas.map((m) => fakeTensor(m)), {
       mode: options.mode ?? "default",
-      options: options.options ?? {},
+      // The program holds its weights: their packed forms are kept.
+      options: { ...(backend === "inductor" ? { freezing: true } : {}), ...options.options },
     });
   })();
   const { userInputs } = program;

@@ -85,6 +85,7 @@ export function compileProgram(request: CompileRequest): CompiledProgram {
   const compiled = new CompiledGraph(graph, {
     tier: tierOf(request.context),
     name: request.kind,
+    keepWeights: request.context.options["freezing"] === true,
     ...(donate.size > 0 ? { donate } : {}),
     ...(request.captured === undefined && request.training === undefined
       ? {}
@@ -151,6 +152,7 @@ export function restoreProgram(module: GraphModule, context: BackendContext): Re
   const key = keyOfProgram(module);
   const stored = key === null ? null : loadProgram(key);
   if (stored === null || !stored.paths.every((path) => module.attributes.has(path))) return null;
+  if (stored.cpp.keeps.length > 0 && context.options["freezing"] !== true) return null;
   const graph = (): Graph => functionalProgram(module, keepsAttention(module.graph)).graph;
   const { writes, recipes } = stored;
   const compiled = graphOf(stored, "inference", context, () => ({

@@ -36,6 +36,8 @@ export interface CompiledGraphOptions extends PlanOptions {
   readonly tier?: TierPolicy;
   /** Whether launches on CUDA are recorded as graphs. Default true. */
   readonly graphs?: boolean;
+  /** Attributes are weights: their packed forms are kept from call to call, as long as nobody writes to them. */
+  readonly keepWeights?: boolean;
   /** For file names, logs and profiles. */
   readonly name?: string;
   /** Called with what a cache may keep, once the C++ side is emitted. */
@@ -131,11 +133,15 @@ export class CompiledGraph {
   #later: { readonly toolchain: Toolchain; readonly key: CacheKey | null } | null = null;
   #waits = false;
   #clocks: readonly ClockedLaunch[] = [];
+  readonly #keepWeights: boolean;
+  /** Those of the call that runs. */
+  #attributes: readonly Tensor[] | null = null;
 
   constructor(source: Graph | CachedGraph, options: CompiledGraphOptions = {}) {
     const start = performance.now();
     this.name = options.name ?? "graph";
     this.#onArtifact = options.onArtifact ?? null;
+    this.#keepWeights = options.keepWeights === true;
     const policy = options.tier ?? "auto";
     this.device = source instanceof Graph ? graphDevice(source) : cpu;
     const native = policy !== "js" && isStageEnabled("cpp") && this.device === cpu;
@@ -150,7 +156,7 @@ export class CompiledGraph {
       this.#build = () => ({ graph: source, options: planned });
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
       this.#attributeOffsets = source.attributes.map((n) => offsetOf(n.value));
-      if (toolchain !== null) key = graphKey(source, options.donate, targetOf(toolchain));
+      if (toolchain !== null) key = graphKey(source, options.donate, this.#targetOf(toolchain));
       if (key !== null) artifact = loadArtifact(key);
     } else {
       this.#build = source.build;
@@ -275,9 +281,11 @@ export class CompiledGraph {
       } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;
     }
     try {
+      this.#attributes = attributes;
       this.runBuffers(buffers, sizes);
       return results.map((result, i) => this.#placed(i, this.#result(result, inputs, attributes)));
     } finally {
+      this.#attributes = null;
       buffers.fill(undefined);
       storages.fill(null);
     }
@@ -297,6 +305,7 @@ export class CompiledGraph {
     const native = this.#cpp?.poll() ?? null;
     if (native !== null) {
       this.#executable = null;
+      this.#cpp?.weights?.check(this.#attributes);
       native.run(buffers, sizes);
       return;
     }
@@ -348,6 +357,11 @@ export class CompiledGraph {
     return new Tensor({ shape, stride, storageOffset, dtype: entry.dtype, device, storage });
   }
 
+  /** What of the machine and of the options is in the emitted code. */
+  #targetOf(toolchain: Toolchain): string {
+    return `${targetOf(toolchain)}${this.#keepWeights ? "/kept" : ""}`;
+  }
+
   /** When to emit C++: before a long first call, after a short one. */
   #decide(policy: TierPolicy): void {
     const estimate = estimateJsMs(this.compiled.groups);
@@ -375,7 +389,7 @@ export class CompiledGraph {
     const workers = navigator.hardwareConcurrency;
     const { profile } = config();
     const lanes = toolchain.isa.vectorBytes / 4;
-    const module = emitCppModule(plan, { lanes, workers, compilers: workers, profile });
+    const module = emitCppModule(plan, { lanes, workers, compilers: workers, profile, keepWeights: this.#keepWeights });
     this.#clocks = module.clocks;
     log("output_code", () => `${this.name} (C++)\n${[module.source, ...module.parts].join("\n")}`);
     const cpp: StoredCpp = {
@@ -384,6 +398,7 @@ export class CompiledGraph {
       flags: module.flags,
       exports: module.exports,
       args: argsLayout(plan),
+      keeps: module.keeps,
     };
     const host = hostSteps(plan, module.hostGroups, hostRunner(plan));
     this.#cpp = new CppTier({ name: this.name, cpp, layout: this.layout, host, report });

@@ -20,6 +20,7 @@ import {
 import type { Executable } from "../runtime/kernel.ts";
 import type { StoredCpp } from "./cache/graph_cache.ts";
 import { PROFILE_EXPORT } from "./codegen/cpp/emit_module.ts";
+import { KeptWeights } from "./kept_weights.ts";
 import { type PlanLayout, sourcesOf } from "./plan_layout.ts";
 
 /** Where the tier stands. */
@@ -54,6 +55,7 @@ export class CppTier {
   #state: CppState = "compiling";
   #executable: Executable | null = null;
   #library: Library | null = null;
+  #weights: KeptWeights | null = null;
 
   /** Starts the compiler, unless the library is in its cache. */
   constructor(options: CppTierOptions) {
@@ -89,6 +91,11 @@ export class CppTier {
   /** Where the tier stands. */
   get state(): CppState {
     return this.#state;
+  }
+
+  /** The packed weights of the executable; null if it keeps none. */
+  get weights(): KeptWeights | null {
+    return this.#weights;
   }
 
   /** The executable, once {@linkcode CppTier.poll} or a wait has seen it. */
@@ -139,6 +146,7 @@ export class CppTier {
       if (wait) prepareThreadPool().waitSync();
       if (tryThreadPool() === null) return;
       const { cpp, layout, host } = this.#options;
+      if (cpp.keeps.length > 0) this.#weights = new KeptWeights(cpp.keeps);
       this.#executable = new CpuExecutable({
         library: this.#library = new Library(path, cpp.exports),
         exports: cpp.exports.filter((name) => name !== PROFILE_EXPORT),
@@ -146,6 +154,7 @@ export class CppTier {
         layout: cpp.args,
         sources: sourcesOf(layout),
         arenaBytes: layout.arenaBytes,
+        ...(this.#weights === null ? {} : { kept: this.#weights.memory }),
       });
       this.#state = "ready";
     } catch (error) {

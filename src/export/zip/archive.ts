@@ -10,7 +10,7 @@
 import { type Entry, fromRandomAccessReader, RandomAccessReader, type ZipFile } from "yauzl";
 import { crc32, inflateRawSync } from "node:zlib";
 import { CpuBuffer } from "../../runtime/cpu/memory.ts";
-import { mapFile } from "../../runtime/cpu/mapped_file.ts";
+import { giveBackPages, mapFile } from "../../runtime/cpu/mapped_file.ts";
 
 const LOCAL_HEADER = 0x04034b50;
 const LOCAL_HEADER_BYTES = 30;
@@ -249,11 +249,16 @@ async function* entriesOf(bytes: Uint8Array<ArrayBuffer>): AsyncGenerator<Entry>
   }
 }
 
-/** The CRC, in pieces: one call takes a 32-bit length only. */
+/** The CRC, in pieces, so that a large file is never in memory as a whole. */
 function checksum(bytes: Uint8Array<ArrayBuffer>): number {
-  const step = 2 ** 30;
+  const step = 2 ** 25;
   let crc = 0;
-  for (let at = 0; at < bytes.length; at += step) crc = crc32(bytes.subarray(at, at + step), crc);
+  for (let at = 0; at < bytes.length; at += step) {
+    const piece = bytes.subarray(at, at + step);
+    crc = crc32(piece, crc);
+    // Nobody has this content yet, and much of it may not be asked for soon.
+    giveBackPages(piece);
+  }
   return crc;
 }
 

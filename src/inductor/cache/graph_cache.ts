@@ -18,10 +18,11 @@ import { config, emitEvent, isStageEnabled } from "../../core/mod.ts";
 import { type Graph, graphToText } from "../../graph/mod.ts";
 import { type CacheKey, cacheKey, cacheKeyOf, diskCache, libraryVersion } from "../../runtime/mod.ts";
 import { type PlanLayout, restoreLayout, type StoredLayout, storeLayout } from "../plan_layout.ts";
+import type { KeptMemory } from "../codegen/cpp/emit_module.ts";
 import type { Donations } from "../donations.ts";
 
 /** Raise it when the meaning of stored entries changes. */
-const FORMAT = "2";
+const FORMAT = "4";
 
 /** What the C++ tier needs to call a library. */
 export interface StoredCpp {
@@ -35,8 +36,10 @@ export interface StoredCpp {
     readonly arena: number;
     readonly sizes: number;
     readonly error: number;
+    readonly kept: number;
     readonly length: number;
   };
+  readonly keeps: readonly KeptMemory[];
 }
 
 /** A compiled graph as the cache keeps it. */

@@ -3,7 +3,8 @@
 // k is `steps * inner` long: blocks of k are whole steps, so that generated loops over the inner axes need no bounds. Packed panels are
 // [k][MR] and [k][NV * lanes]; a tile of MR x NV registers accumulates over a block of k. Sums over several blocks wait in memory; a long
 // k with few tiles is cut into pieces that run at once and are added up in order, so results do not depend on the number of workers.
-// An operand that several blocks read is packed once for all of them, by all workers, unless it is large.
+// An operand that several blocks read is packed once for all of them, by all workers, unless it is large. One that is kept (a weight) is packed at the
+// first call and read by later ones from where it was put; whoever writes it says so by its state.
 // After Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), and BLIS.
 
 template <typename T> struct tsr_reg;
@@ -13,11 +14,30 @@ template <> struct tsr_reg<double> { typedef vd type; };
 typedef void (*tsr_pack)(void** A, long batch, long first, long count, long step0, long step1, void* out);
 typedef void (*tsr_finish)(void** A, long batch, long i, long rows, long j, long columns, const void* tile);
 
+// Packed memory that outlives the call. The state is 0 if it must be packed, 1 if it is, 2 if it must be and nobody else needs the pages of the source.
+struct tsr_kept {
+  long* state;
+  char* memory;
+};
+
 struct tsr_contraction {
   long batches, m, n, steps, inner;
   tsr_pack pack_a, pack_b;
   tsr_finish finish;
+  tsr_kept kept_a, kept_b;
 };
+
+#ifdef __linux__
+extern "C" int madvise(void*, unsigned long, int) noexcept;
+#endif
+// Gives back the whole pages of a mapped file that nobody wrote: they are read again if they are touched again.
+static __attribute__((unused)) void tsr_give_back(void* memory, long bytes) {
+#ifdef __linux__
+  const unsigned long page = 65536, begin = ((unsigned long)memory + page - 1) & ~(page - 1);
+  const unsigned long end = ((unsigned long)memory + (unsigned long)bytes) & ~(page - 1);
+  if (begin < end) madvise((void*)begin, end - begin, 4);
+#endif
+}
 
 TSR long tsr_ceil(long a, long b) { return (a + b - 1) / b; }
 
@@ -64,6 +84,8 @@ struct tsr_gemm {
   long shared_bytes, private_bytes;
   // Where in the shared memory the operands lie that are packed ahead of all tasks, in bytes; -1 if each task packs for itself.
   long ahead_a, ahead_b;
+  // Where they are packed ahead, in shared or in kept memory; null if each task packs for itself.
+  char *at_a, *at_b;
 
   // Operands larger than this are not packed ahead.
   static constexpr long MOST_AHEAD = 32l << 20;
@@ -113,8 +135,10 @@ struct tsr_gemm {
     shared_bytes = splits > 1 ? splits * d->batches * mpanels * npanels * TILE * (long)sizeof(T) : 0;
     shared_bytes = (shared_bytes + 63) & ~63l;
     const bool large = splits == 1 && work * d->batches >= 4e6;
-    ahead_a = large ? ahead(mpanels, MR, nblocks) : -1;
-    ahead_b = large ? ahead(npanels, NR, mblocks) : -1;
+    at_a = d->kept_a.memory;
+    at_b = d->kept_b.memory;
+    ahead_a = large && !at_a ? ahead(mpanels, MR, nblocks) : -1;
+    ahead_b = large && !at_b ? ahead(npanels, NR, mblocks) : -1;
     // A vector's slack behind each buffer: packing may write whole registers.
     private_bytes = ((mb * kp + 2 * VW + nb * kp + 2 * VW + (waits && splits == 1 ? mb * nb : 0)) * (long)sizeof(T) + 255) & ~63l;
   }
@@ -124,16 +148,25 @@ struct tsr_gemm {
     char* memory = (char*)runtime->scratch(0, shared_bytes + private_bytes);
     if (!memory) return tsr_no_memory(shared_bytes + private_bytes);
     shared = (T*)memory;
+    const bool keeps_a = at_a, keeps_b = at_b;
+    if (ahead_a >= 0) at_a = memory + ahead_a;
+    if (ahead_b >= 0) at_b = memory + ahead_b;
+    const bool packs_a = at_a && !(keeps_a && *d->kept_a.state == 1), packs_b = at_b && !(keeps_b && *d->kept_b.state == 1);
     const long tasks = d->batches * mblocks * nblocks * splits;
     const double work = 2.0 * d->m * d->n * (double)(d->steps * d->inner) * d->batches;
     // Below some tens of microseconds a dispatch costs more than it gives.
-    if (work < 4e6) task(this, 0, tasks, 0);
-    else {
-      const long blocks = d->batches * tsr_ceil(d->steps, kb);
-      if (ahead_a >= 0) runtime->parallel_for(pack_ahead_a, this, blocks * mblocks, 1);
-      if (ahead_b >= 0) runtime->parallel_for(pack_ahead_b, this, blocks * nblocks, 1);
+    const long blocks = d->batches * tsr_ceil(d->steps, kb);
+    if (work < 4e6) {
+      if (packs_a) pack_ahead_a(this, 0, blocks * mblocks, 0);
+      if (packs_b) pack_ahead_b(this, 0, blocks * nblocks, 0);
+      task(this, 0, tasks, 0);
+    } else {
+      if (packs_a) runtime->parallel_for(pack_ahead_a, this, blocks * mblocks, 1);
+      if (packs_b) runtime->parallel_for(pack_ahead_b, this, blocks * nblocks, 1);
       runtime->parallel_for(task, this, tasks, 1);
     }
+    if (keeps_a) *d->kept_a.state = 1;
+    if (keeps_b) *d->kept_b.state = 1;
     if (splits > 1) {
       const long tiles = d->batches * tsr_ceil(d->m, MR) * tsr_ceil(d->n, NR);
       runtime->parallel_for(combine, this, tiles, tsr_max(1, 65536 / (TILE * splits)));
@@ -141,22 +174,22 @@ struct tsr_gemm {
   }
 
   // The panels of one operand that begin at row `first` of block `s` of k, in the memory that was packed ahead.
-  T* packed(long at, long batch, long rows, long width, long first, long s, long k) const {
+  T* packed(char* at, long batch, long rows, long width, long first, long s, long k) const {
     const long padded = tsr_ceil(rows, width) * width, whole_k = d->steps * d->inner;
-    return (T*)((char*)shared + at) + (batch * whole_k + s * d->inner) * padded + first * k;
+    return (T*)at + (batch * whole_k + s * d->inner) * padded + first * k;
   }
 
   static void pack_ahead_a(void* self, long begin, long end, int) {
     const tsr_gemm& g = *(const tsr_gemm*)self;
-    g.pack_ahead(g.ahead_a, g.d->pack_a, g.d->m, MR, g.mb, g.mblocks, begin, end);
+    g.pack_ahead(g.at_a, g.d->pack_a, g.d->m, MR, g.mb, g.mblocks, begin, end);
   }
 
   static void pack_ahead_b(void* self, long begin, long end, int) {
     const tsr_gemm& g = *(const tsr_gemm*)self;
-    g.pack_ahead(g.ahead_b, g.d->pack_b, g.d->n, NR, g.nb, g.nblocks, begin, end);
+    g.pack_ahead(g.at_b, g.d->pack_b, g.d->n, NR, g.nb, g.nblocks, begin, end);
   }
 
-  void pack_ahead(long at, tsr_pack pack, long rows, long width, long size, long count, long begin, long end) const {
+  void pack_ahead(char* at, tsr_pack pack, long rows, long width, long size, long count, long begin, long end) const {
     const long kblocks = tsr_ceil(d->steps, kb);
     for (long id = begin; id < end; id++) {
       const long batch = id / count / kblocks, s = id / count % kblocks * kb, first = id % count * size;
@@ -188,14 +221,16 @@ struct tsr_gemm {
       const long batch = rest;
       const long i0 = mi * g.mb, rows = tsr_min(g.mb, d.m - i0);
       const long j0 = ni * g.nb, columns = tsr_min(g.nb, d.n - j0);
-      const long s0 = d.steps * split / g.splits, s1 = d.steps * (split + 1) / g.splits;
+      // Pieces are whole blocks, as what is kept was packed in.
+      const long kblocks = tsr_ceil(d.steps, g.kb);
+      const long s0 = kblocks * split / g.splits * g.kb, s1 = tsr_min(d.steps, kblocks * (split + 1) / g.splits * g.kb);
       for (long s = s0; s < s1; s += g.kb) {
         const long e = tsr_min(s + g.kb, s1), k = (e - s) * d.inner;
         const long a_key = (batch * g.mblocks + mi) * d.steps + s, b_key = (batch * g.nblocks + ni) * d.steps + s;
         const T *a = pa, *b = pb;
-        if (g.ahead_a >= 0) a = g.packed(g.ahead_a, batch, d.m, MR, i0, s, k);
+        if (g.at_a) a = g.packed(g.at_a, batch, d.m, MR, i0, s, k);
         else if (a_key != a_is) d.pack_a(g.A, batch, i0, rows, s, e, pa);
-        if (g.ahead_b >= 0) b = g.packed(g.ahead_b, batch, d.n, NR, j0, s, k);
+        if (g.at_b) b = g.packed(g.at_b, batch, d.n, NR, j0, s, k);
         else if (b_key != b_is) d.pack_b(g.A, batch, j0, columns, s, e, pb);
         a_is = a_key;
         b_is = b_key;

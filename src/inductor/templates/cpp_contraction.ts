@@ -6,13 +6,16 @@
  * stride, and masks of padding are computed once a run. The epilogue runs over a tile while it is in registers' reach, along runs of the columns.
  */
 import { float64 } from "../../core/mod.ts";
+import type { BufferRef } from "../../loops/mod.ts";
 import { constant, constantValue, type Expr, floorDiv, mod, mul, newSym, symbol } from "../../symbolic/mod.ts";
 import { CppFunction, parameterLines } from "../codegen/cpp/emit_kernel.ts";
-import type { CppFunctionText } from "../codegen/cpp/emit_tile.ts";
+import type { CppFunctionText, KeptOperand } from "../codegen/cpp/emit_tile.ts";
 import type { Scopes } from "../codegen/scopes.ts";
 import type { Axis, ContractionKernel, OperandProgram, TileStatement } from "../tile/tile_ir.ts";
 import { chooseTiling, packMode } from "./contraction_tiling.ts";
+import { keepOperand } from "./kept_operands.ts";
 
+const NONE: ReadonlySet<BufferRef> = new Set();
 /** A block of k is a whole number of steps; a step is about this long. */
 const LONGEST_STEP = 512;
 
@@ -38,8 +41,16 @@ function stepLevel(k: readonly Expr[]): number {
   return 1;
 }
 
-/** Emits the function of a contraction and the functions that it passes to the template. */
-export function emitCppContraction(kernel: ContractionKernel, lanes: number): CppFunctionText {
+/**
+ * Emits the function of a contraction and the functions that it passes to the template.
+ *
+ * @param constants Buffers whose packed form may be kept from call to call.
+ */
+export function emitCppContraction(
+  kernel: ContractionKernel,
+  lanes: number,
+  constants: ReadonlySet<BufferRef> = NONE,
+): CppFunctionText {
   const { swapped, rows, registers } = chooseTiling(kernel, lanes);
   const own: ContractionKernel = swapped
     ? {
@@ -65,9 +76,33 @@ export function emitCppContraction(kernel: ContractionKernel, lanes: number): Cp
   for (const line of parameterLines(own)) s.line(line);
   const batches = product(own.batch.map((axis) => axis.extent));
   const numbers = [batches, own.m, own.n, steps, inner].map((e) => s.index(e));
-  s.line(`const tsr_contraction d = { ${numbers.join(", ")}, @_a, @_b, @_e };`);
+  const bytes = type === "double" ? 8 : 4;
+  const keeps: KeptOperand[] = [];
+  // Behind the buffers and sizes stands the runtime, then what is kept.
+  const first = own.reads.length + own.writes.length + own.sizes.length + 1;
+  const kept = [
+    keepOperand(own, own.a, own.n, tileRows * bytes, tileRows),
+    keepOperand(own, own.b, own.m, width * bytes, width),
+  ]
+    .map((found) => {
+      if (found === null || !constants.has(found.source)) return "{ 0, 0 }";
+      const at = first + 2 * keeps.length;
+      keeps.push(found);
+      return `{ (long*)A[${at}], (char*)A[${at + 1}] }`;
+    });
+  s.line(`const tsr_contraction d = { ${numbers.join(", ")}, @_a, @_b, @_e, ${kept.join(", ")} };`);
+  keeps.forEach((_, i) => s.line(`const bool last${i} = *(long*)A[${first + 2 * i}] == 2;`));
   s.line(`tsr_contract<${type}, ${tileRows}, ${tileRegisters}>(runtime, A, d);`);
+  keeps.forEach(({ source }, i) => {
+    const numel = constantValue(source.numel) ?? 0;
+    s.line(
+      `if (last${i} && *(long*)A[${first + 2 * i}] == 1) tsr_give_back(p${own.reads.indexOf(source)}, ${
+        numel * source.dtype.bytes
+      }l);`,
+    );
+  });
   return {
+    ...(keeps.length > 0 ? { keeps } : {}),
     support: [
       packFunction(writer, "@_a", own.a, tileRows, inner),
       packFunction(writer, "@_b", own.b, width, inner),

@@ -20,6 +20,7 @@ export interface ArgsPositions {
   readonly arena: number;
   readonly sizes: number;
   readonly error: number;
+  readonly kept: number;
   readonly length: number;
 }
 
@@ -32,6 +33,8 @@ export interface CpuExecutableOptions {
   readonly layout: ArgsPositions;
   readonly sources: readonly SlotSource[];
   readonly arenaBytes: (sizes: readonly number[]) => number;
+  /** Memory that kernels keep from call to call. */
+  readonly kept?: CpuBuffer;
 }
 
 /** A plan in C++. */
@@ -47,6 +50,8 @@ export class CpuExecutable implements Executable {
   readonly #error = new BigInt64Array(3);
   /** Keeps the code loaded. */
   readonly library: Library;
+  /** Memory that kernels keep from call to call. */
+  readonly kept: CpuBuffer | null;
 
   constructor(options: CpuExecutableOptions) {
     const { library, exports, host, layout, sources, arenaBytes } = options;
@@ -60,6 +65,8 @@ export class CpuExecutable implements Executable {
       if (position !== null) this.#external.push([slot, position]);
     });
     threadPool().writePointer(this.#args);
+    this.kept = options.kept ?? null;
+    if (this.kept !== null) this.kept.writeAddress(this.#args, layout.kept);
     this.#write(layout.error, addressOf(this.#error));
     this.#write(layout.sizes, addressOf(this.#sizes));
   }

@@ -19,7 +19,7 @@ import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitCppContraction } from "../../templates/cpp_contraction.ts";
 import CONTRACTION_PRELUDE from "../../templates/contraction.h" with { type: "text" };
 import { slotNumbers } from "../slots.ts";
-import { type CppFunctionText, emitCppTile, grainText } from "./emit_tile.ts";
+import { type CppFunctionText, emitCppTile, grainText, type KeptOperand } from "./emit_tile.ts";
 import PRELUDE from "./prelude.h" with { type: "text" };
 
 /** What the emitter must know of the machine. */
@@ -34,6 +34,8 @@ export interface CppOptions {
   readonly partBytes?: number;
   /** Adds clocks around each launch, and {@linkcode PROFILE_EXPORT} to read them. */
   readonly profile?: boolean;
+  /** Attributes are weights: their packed forms may be kept from call to call. */
+  readonly keepWeights?: boolean;
 }
 
 /** Some translation units. */
@@ -51,8 +53,22 @@ export interface CppModule {
   /** How many distinct functions the module has. */
   readonly functions: number;
   readonly launches: number;
+  /** What the plan keeps from call to call, if it may. */
+  readonly keeps: readonly KeptMemory[];
   /** What the clocks of a profiled module time, in their order. */
   readonly clocks: readonly ClockedLaunch[];
+}
+
+/** Memory that a launch keeps packed: its state in the first of 64 bytes, the elements behind. */
+export interface KeptMemory {
+  /** Where it begins, in bytes. */
+  readonly offset: number;
+  /** Bytes of the elements. */
+  readonly bytes: number;
+  /** The attribute that it is made of. */
+  readonly attribute: number;
+  /** No other launch reads that. */
+  readonly sole: boolean;
 }
 
 /** A launch whose time a profiled module tells. */
@@ -75,6 +91,7 @@ export interface ArgsLayout {
   readonly arena: number;
   readonly sizes: number;
   readonly error: number;
+  readonly kept: number;
   readonly length: number;
 }
 
@@ -82,7 +99,7 @@ export interface ArgsLayout {
 export function argsLayout(plan: HostPlan): ArgsLayout {
   let next = 1;
   const slots = plan.slots.map((slot) => slot.kind === "arena" || slot.kind === "donated" ? null : next++);
-  return { slots, arena: next, sizes: next + 1, error: next + 2, length: next + 3 };
+  return { slots, arena: next, sizes: next + 1, error: next + 2, kept: next + 3, length: next + 4 };
 }
 
 /**
@@ -92,9 +109,9 @@ export function argsLayout(plan: HostPlan): ArgsLayout {
 export const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-aliasing"];
 
 /** The text of one kernel's function. */
-export function emitCppKernel(kernel: Kernel, lanes: number): CppFunctionText {
+export function emitCppKernel(kernel: Kernel, lanes: number, constants?: ReadonlySet<BufferRef>): CppFunctionText {
   if (kernel.kind === "attention") throw new InternalError("attention as one kernel is for CUDA");
-  return kernel.kind === "tile" ? emitCppTile(kernel, lanes) : emitCppContraction(kernel, lanes);
+  return kernel.kind === "tile" ? emitCppTile(kernel, lanes) : emitCppContraction(kernel, lanes, constants);
 }
 
 /** A kernel's function and those that only it calls. */
@@ -119,9 +136,17 @@ class Module {
   readonly #functions = new Map<string, string>();
   readonly texts: FunctionText[] = [];
   readonly clocks: ClockedLaunch[] = [];
+  readonly keeps: KeptMemory[] = [];
+  /** Attributes whose packed forms may be kept. */
+  readonly #constants: ReadonlySet<BufferRef>;
+  #keptBytes = 0;
 
-  constructor(plan: HostPlan) {
+  constructor(plan: HostPlan, keepWeights: boolean) {
     this.#plan = plan;
+    const donors = new Set(plan.slots.flatMap((s) => s.kind === "donated" ? [s.of] : []));
+    this.#constants = new Set(
+      keepWeights ? plan.slots.flatMap((s) => s.kind === "attribute" && !donors.has(s.buffer) ? [s.buffer] : []) : [],
+    );
     this.#layout = argsLayout(plan);
     this.#slotOf = slotNumbers(plan);
     this.#sizeAt = new Map(plan.sizes.map((sym, i) => [sym, i]));
@@ -145,7 +170,7 @@ class Module {
   add(kernel: Kernel, lanes: number): Launch {
     verifyWhenAsked(kernel);
     log("tile", () => `${kernel.name} (C++)\n${tileToText(kernel)}`);
-    const text = emitCppKernel(kernel, lanes);
+    const text = emitCppKernel(kernel, lanes, this.#constants);
     const support = text.support ?? "";
     const whole = `${support}\n${text.text}`;
     let name = this.#functions.get(whole);
@@ -174,11 +199,22 @@ class Module {
     return `args[${this.#layout.slots[at]}]`;
   }
 
-  /** The arguments of a launch as an array literal; the runtime stands last. */
-  args(kernel: Kernel): string {
+  /** Places for what a launch keeps; the arguments that name them. */
+  #keep({ source, bytes }: KeptOperand): string[] {
+    const slot = this.#plan.slots.find((s) => s.buffer === source);
+    if (slot?.kind !== "attribute") throw new InternalError(`${source.label} is kept but is no attribute`);
+    const offset = this.#keptBytes;
+    this.#keptBytes += 64 + bytes;
+    const sole = this.#plan.steps.filter((step) => step.reads.includes(source)).length === 1;
+    this.keeps.push({ offset, bytes, attribute: slot.index, sole });
+    return [`kept + ${offset}l`, `kept + ${offset + 64}l`];
+  }
+
+  /** The arguments of a launch as an array literal: buffers, sizes, the runtime, what is kept. */
+  args({ kernel, text }: Launch): string {
     const parts = [...kernel.reads, ...kernel.writes].map((b) => this.#pointer(b));
     for (const sym of kernel.sizes) parts.push(`(void*)s[${this.#sizeIndex(sym)}]`);
-    parts.push("(void*)runtime");
+    parts.push("(void*)runtime", ...(text.keeps ?? []).flatMap((kept) => this.#keep(kept)));
     return `{ ${parts.join(", ")} }`;
   }
 
@@ -204,7 +240,7 @@ class Module {
     if (launches.length === 1) {
       return [
         "  {",
-        `    void* a[] = ${this.args(first.kernel)};`,
+        `    void* a[] = ${this.args(first)};`,
         constantValue(first.text.count) === 1
           ? `    ${first.name}(a, 0, 1, 0);`
           : `    runtime->parallel_for(${first.name}, a, ${count(first)}, ${grain(first)});`,
@@ -212,7 +248,7 @@ class Module {
       ];
     }
     const lines = ["  {"];
-    launches.forEach((l, i) => lines.push(`    void* a${i}[] = ${this.args(l.kernel)};`));
+    launches.forEach((l, i) => lines.push(`    void* a${i}[] = ${this.args(l)};`));
     lines.push("    const tsr_job jobs[] = {");
     launches.forEach((l, i) =>
       lines.push(`      {${l.name}, a${i}, ${count(l)}, ${grain(l)}, ${this.size(l.text.picoseconds)}},`)
@@ -223,10 +259,11 @@ class Module {
 
   /** The first lines of an exported function. */
   prologue(): string[] {
-    const { arena, sizes, error } = this.#layout;
+    const { arena, sizes, error, kept } = this.#layout;
     return [
       "  const tessera_runtime* const runtime = (const tessera_runtime*)args[0];",
       `  char* const arena = (char*)args[${arena}];`,
+      ...(this.keeps.length > 0 ? [`  char* const kept = (char*)args[${kept}];`] : []),
       `  const long* const s = (const long*)args[${sizes}];`,
       `  tsr_error = (long*)args[${error}];`,
     ];
@@ -236,7 +273,7 @@ class Module {
 /** Emits a whole plan. */
 export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
   const target = cppTarget(options.lanes, options.workers);
-  const module = new Module(plan);
+  const module = new Module(plan, options.keepWeights === true);
   const hostGroups: HostGroup[] = [];
   const bodies: string[][] = [[]];
   const { profile = false, compilers = 1, partBytes = PART_BYTES } = options;
@@ -289,6 +326,7 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
     hostGroups,
     functions: module.functions,
     launches,
+    keeps: module.keeps,
     clocks: module.clocks,
   };
 }

@@ -5,10 +5,18 @@
  * decomposed once a row. The other grid axes run in order inside.
  */
 import { add, ceilDiv, constant, constantValue, type Expr, mul } from "../../../symbolic/mod.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
 import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
 import { costOf, PIECE_PICOSECONDS } from "./cost.ts";
 import { CppFunction, parameterLines } from "./emit_kernel.ts";
 import { overTurned } from "./turned.ts";
+
+/** An operand that is packed once: a weight. */
+export interface KeptOperand {
+  /** The one buffer that it is made of. */
+  readonly source: BufferRef;
+  readonly bytes: number;
+}
 
 /** A function and how to launch it. */
 export interface CppFunctionText {
@@ -18,6 +26,8 @@ export interface CppFunctionText {
   readonly support?: string;
   /** Pieces that may run at once. */
   readonly count: Expr;
+  /** Memory that the function keeps from call to call: two arguments each, behind all others, the state and the memory. */
+  readonly keeps?: readonly KeptOperand[];
   /** The least number of pieces that is worth a dispatch; an expression in picoseconds a piece where it depends on sizes. */
   readonly picoseconds: Expr;
 }

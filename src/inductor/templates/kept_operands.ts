@@ -1,0 +1,63 @@
+/**
+ * Operands of contractions that are worth keeping packed: weights, which are the same at each call.
+ *
+ * Enters: a contraction and one of its operands. Leaves: the buffer that it is made of and the bytes of its packed form, or null where packing costs little beside
+ * the product, or its form is not fixed. Mirrors the weights that MKL-DNN prepacks for TorchInductor (`mkldnn_fusion.py`).
+ */
+import type { BufferRef } from "../../loops/mod.ts";
+import { constantValue, dependsOn, type Expr } from "../../symbolic/mod.ts";
+import type { KeptOperand } from "../codegen/cpp/emit_tile.ts";
+import { walkStatements } from "../tile/parameters.ts";
+import type { Axis, ContractionKernel, OperandProgram } from "../tile/tile_ir.ts";
+
+/** An element that is used more often than this in a call is packed in a small part of the time that its products take. */
+const MOST_USES = 2048;
+/** Smaller operands stay in the caches. */
+const LEAST_ELEMENTS = 4096;
+
+function countOf(axes: readonly Axis[]): number | null {
+  let count = 1;
+  for (const { extent } of axes) {
+    const size = constantValue(extent);
+    if (size === null) return null;
+    count *= size;
+  }
+  return count;
+}
+
+/**
+ * What is kept of an operand, if it may be.
+ *
+ * @param uses How often each element is used in a call: the extent of the other operand's rows.
+ * @param panelBytes Bytes of one position of k in a panel.
+ * @param width Rows of a panel.
+ */
+export function keepOperand(
+  kernel: ContractionKernel,
+  operand: OperandProgram,
+  uses: Expr,
+  panelBytes: number,
+  width: number,
+): KeptOperand | null {
+  if (kernel.sizes.length > 0) return null;
+  const [batches, rows, k] = [kernel.batch, operand.rows, operand.k].map(countOf);
+  const used = constantValue(uses);
+  if (batches === null || batches === undefined || rows === null || rows === undefined) return null;
+  if (k === null || k === undefined || used === null) return null;
+  if (used > MOST_USES || batches * rows * k < LEAST_ELEMENTS) return null;
+  let source: BufferRef | null = null;
+  let isPlain = true;
+  const missing = new Set(kernel.batch);
+  walkStatements(operand.body, (s) => {
+    if (s.kind === "store" || s.kind === "combine") isPlain = false;
+    if (s.kind !== "load") return;
+    if (source !== null && source !== s.buffer) isPlain = false;
+    source = s.buffer;
+    for (const axis of missing) if (dependsOn(s.index, axis.symbol)) missing.delete(axis);
+  });
+  // An operand that all batches share would be kept once for each.
+  if (!isPlain || source === null || (missing.size > 0 && batches > 1)) return null;
+  const bytes = batches * Math.ceil(rows / width) * k * panelBytes;
+  // A vector's slack, and whole cache lines.
+  return { source, bytes: Math.ceil(bytes / 64) * 64 + 128 };
+}

@@ -1,0 +1,108 @@
+/**
+ * Packed weights that are kept from call to call: right at the first call and later ones, and after somebody wrote to the weight.
+ */
+import assert from "node:assert/strict";
+import { compile, nn, type Tensor } from "../../mod.ts";
+import { float32, withConfig } from "../../src/core/mod.ts";
+import { type CompiledGraph, onCompile } from "../../src/inductor/mod.ts";
+import { cpuAllocator, findToolchain, giveBackPages, isMapped, mapFile } from "../../src/runtime/cpu/mod.ts";
+import { noGrad, tensorFrom } from "../../src/tensor/mod.ts";
+
+const hasCompiler = findToolchain().ok;
+
+function range(shape: readonly number[], step: number): Tensor {
+  const numel = shape.reduce((a, b) => a * b, 1);
+  return tensorFrom(shape, Array.from({ length: numel }, (_, i) => ((i * step) % 13) - 6), float32);
+}
+
+function assertSame(actual: Tensor, wanted: Tensor, where: string): void {
+  const [a, b] = [actual, wanted].map((t) => [...t.contiguous().dataSync()].map(Number));
+  assert.equal(a?.length, b?.length);
+  const worst = Math.max(...(a ?? []).map((v, i) => Math.abs(v - (b?.[i] ?? NaN))));
+  assert.ok(worst <= 1e-2, `${where}: off by ${worst}`);
+}
+
+/** The states of what a graph keeps: 1 where it is packed. */
+function statesOf(graph: CompiledGraph | null): number[] {
+  const kept = graph?.cpp?.weights;
+  assert.ok(kept, "the graph keeps no weights");
+  return kept.states();
+}
+
+interface Case {
+  readonly name: string;
+  readonly input: readonly number[];
+  readonly weight: readonly number[];
+  readonly call: (x: Tensor, w: Tensor) => Tensor;
+}
+
+const CASES: readonly Case[] = [
+  { name: "a product", input: [40, 96], weight: [96, 200], call: (x, w) => x.mm(w) },
+  { name: "a linear layer", input: [40, 96], weight: [200, 96], call: (x, w) => x.mm(w.t()) },
+  { name: "a product whose sum is cut into pieces", input: [32, 4100], weight: [4100, 48], call: (x, w) => x.mm(w) },
+  { name: "weights of each batch", input: [4, 20, 64], weight: [4, 64, 70], call: (x, w) => x.bmm(w) },
+  { name: "a convolution", input: [2, 16, 9, 9], weight: [40, 16, 3, 3], call: (x, w) => nn.functional.conv2d(x, w) },
+];
+
+for (const { name, input, weight, call } of CASES) {
+  Deno.test({
+    name: `weights are packed once and again after a write: ${name}`,
+    ignore: !hasCompiler,
+    fn() {
+      using _config = withConfig({ disabled: new Set(["cache"]) });
+      let graph: CompiledGraph | null = null;
+      using _ = onCompile((record) => graph = record.graph);
+      const x = range(input, 7), w = range(weight, 5);
+      const run = compile((x: Tensor) => call(x, w), { mode: "aot", options: { freezing: true } });
+      noGrad(() => {
+        const other = range(input, 3);
+        assertSame(run(x), call(x, w), "first call");
+        assert.deepEqual(new Set(statesOf(graph)), new Set([1]));
+        assertSame(run(other), call(other, w), "second call");
+        w.mul_(2);
+        assertSame(run(x), call(x, w), "after a write");
+        w.add_(1);
+        assertSame(run(other), call(other, w), "after another");
+      });
+    },
+  });
+}
+
+Deno.test({
+  name: "nothing is kept that is given to each call, unless asked for, or used often by a call",
+  ignore: !hasCompiler,
+  fn() {
+    using _config = withConfig({ disabled: new Set(["cache"]) });
+    let graph: CompiledGraph | null = null;
+    using _ = onCompile((record) => graph = record.graph);
+    const w = range([64, 64], 5);
+    const asked = { mode: "aot", options: { freezing: true } } as const;
+    const weights = (): unknown => graph?.cpp?.weights ?? null;
+    noGrad(() => {
+      compile((x: Tensor, w: Tensor) => x.mm(w), asked)(range([64, 64], 3), w);
+      assert.equal(weights(), null, "an input");
+      compile((x: Tensor) => x.mm(w), { mode: "aot" })(range([64, 64], 3));
+      assert.equal(weights(), null, "not asked for");
+      compile((x: Tensor) => x.mm(w), asked)(range([5000, 64], 3));
+      assert.equal(weights(), null, "many rows");
+    });
+  },
+});
+
+Deno.test("giveBackPages() leaves the content of a mapped file, and of memory that is none, as it is", () => {
+  const path = Deno.makeTempFileSync();
+  try {
+    const bytes = Uint8Array.from({ length: 1 << 20 }, (_, i) => (i * 31) & 255);
+    Deno.writeFileSync(path, bytes);
+    const mapped = mapFile(path);
+    giveBackPages(mapped.uint8);
+    assert.deepEqual(mapped.uint8.slice(), bytes);
+    const own = cpuAllocator().allocate(1 << 20);
+    own.uint8.set(bytes);
+    assert.equal(isMapped(own), false);
+    giveBackPages(own.uint8);
+    assert.deepEqual(own.uint8.slice(0, 1 << 20), bytes);
+  } finally {
+    Deno.removeSync(path);
+  }
+});
