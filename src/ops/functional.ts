@@ -44,8 +44,6 @@ export interface TensorMethods<T> {
   _isAllTrue(): T;
   /** Whether any element of a bool tensor hold. */
   _isAnyTrue(): T;
-  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
-  _localScalarDense(): number;
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(dim: Size, halfToFloat: boolean): T;
   /** linalg_lu_factor_ex. */
@@ -204,9 +202,6 @@ export interface TensorMethods<T> {
   all(dim: Size, keepdim?: boolean): T;
   all(options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
   all(dim?: readonly Size[] | null, keepdim?: boolean): T;
-  /** Whether all elements are close: |self - other| <= atol + rtol × |other|. Reads data, as item does. */
-  allclose(other: T | Scalar, options?: { rtol?: number; atol?: number; equalNan?: boolean }): boolean;
-  allclose(other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): boolean;
   /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
   amax(options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
   amax(dim?: Size | readonly Size[], keepdim?: boolean): T;
@@ -658,8 +653,6 @@ export interface TensorMethods<T> {
   /** Whether self equals other, element by element. */
   eq_(other: T | Scalar): T;
   eq_(other: Scalar): T;
-  /** Whether shape and elements are the same; NaN equals nothing. Reads data, as item does. */
-  equal(other: T | Scalar): boolean;
   /** The error function. */
   erf(): T;
   /** The error function. */
@@ -1047,8 +1040,6 @@ export interface TensorMethods<T> {
     length?: Size | null,
     returnComplex?: boolean,
   ): T;
-  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
-  item(): number;
   /** target · (log(target) - self), where self holds logarithms of probabilities. */
   klDiv(target: T | Scalar, options?: { reduction?: Size; logTarget?: boolean }): T;
   klDiv(target: T | Scalar, reduction?: Size, options?: { logTarget?: boolean }): T;
@@ -2502,8 +2493,6 @@ export interface Functional<T = TensorValue> {
     computeUv?: boolean,
     options?: { driver?: string | null },
   ): [T, T, T];
-  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
-  _localScalarDense(self: T | Scalar): number;
   /** x - log(sum(exp(x))) along a dimension. */
   _logSoftmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of log_softmax, from its result. */
@@ -2803,13 +2792,6 @@ export interface Functional<T = TensorValue> {
   all(self: T | Scalar, dim: Size, keepdim?: boolean): T;
   all(self: T | Scalar, options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
   all(self: T | Scalar, dim?: readonly Size[] | null, keepdim?: boolean): T;
-  /** Whether all elements are close: |self - other| <= atol + rtol × |other|. Reads data, as item does. */
-  allclose(
-    self: T | Scalar,
-    other: T | Scalar,
-    options?: { rtol?: number; atol?: number; equalNan?: boolean },
-  ): boolean;
-  allclose(self: T | Scalar, other: T | Scalar, rtol?: number, atol?: number, equalNan?: boolean): boolean;
   /** Dropout that keeps mean and variance of SELU networks: elements become the negative saturation value. */
   alphaDropout(input: T | Scalar, p: number, train: boolean): T;
   /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
@@ -3890,8 +3872,6 @@ export interface Functional<T = TensorValue> {
   /** Whether self equals other, element by element. */
   eq_(self: T | Scalar, other: T | Scalar): T;
   eq_(self: T | Scalar, other: Scalar): T;
-  /** Whether shape and elements are the same; NaN equals nothing. Reads data, as item does. */
-  equal(self: T | Scalar, other: T | Scalar): boolean;
   /** The error function. */
   erf(self: T | Scalar): T;
   /** The error function. */
@@ -4115,6 +4095,42 @@ export interface Functional<T = TensorValue> {
   /** Dimensions startDim to endDim joined to one: a view where that is possible, else a copy. */
   flatten(self: T | Scalar, options?: { startDim?: Size; endDim?: Size }): T;
   flatten(self: T | Scalar, startDim?: Size, endDim?: Size): T;
+  /** attention whose scores a program changes, and the logarithm of the sum of exponentials of each row. */
+  flexForward(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    captured: readonly T[],
+    blocks: readonly T[],
+    score: string,
+    scale: number,
+  ): [T, T];
+  /** The gradients of flex_forward's key and value, before they are summed over dimensions that were broadcast. */
+  flexKeyValueGrad(
+    grad: T | Scalar,
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    lse: T | Scalar,
+    delta: T | Scalar,
+    captured: readonly T[],
+    blocks: readonly T[],
+    score: string,
+    scale: number,
+  ): [T, T];
+  /** The gradient of flex_forward's query, before it is summed over dimensions that were broadcast. */
+  flexQueryGrad(
+    grad: T | Scalar,
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    lse: T | Scalar,
+    delta: T | Scalar,
+    captured: readonly T[],
+    blocks: readonly T[],
+    score: string,
+    scale: number,
+  ): T;
   /** A copy with dimensions in reverse order. */
   flip(self: T | Scalar, dims: readonly Size[]): T;
   /** A copy with dimension 1 in reverse order. */
@@ -4540,8 +4556,6 @@ export interface Functional<T = TensorValue> {
     length?: Size | null,
     returnComplex?: boolean,
   ): T;
-  /** The number of a tensor of one element. Under compile it ends the graph: what follows is captured again. */
-  item(self: T | Scalar): number;
   /** The kaiser window of so many elements; periodic ones (the default) repeat without a seam. */
   kaiserWindow(
     windowLength: Size,

@@ -113,6 +113,8 @@ for (const name of ["item", "_local_scalar_dense"] as const) {
   defineOp({
     schema: `aten::${name}(Tensor self) -> Scalar`,
     doc: "The number of a tensor of one element. Under compile it ends the graph: what follows is captured again.",
+    // Tensor has its own.
+    public: false,
     meta: () => [],
     number: ({ self }) => self.item(),
     samples: () => [],
@@ -130,6 +132,8 @@ defineOp({
 defineOp({
   schema: "aten::equal(Tensor self, Tensor other) -> bool",
   doc: "Whether shape and elements are the same; NaN equals nothing. Reads data, as item does.",
+  // Tensor has its own.
+  public: false,
   meta: () => [],
   number: ({ self, other }) => sameShape(self.shape, other.shape) && self.eq(other).all().item() === 1,
   samples: () => [],
@@ -138,6 +142,8 @@ defineOp({
 defineOp({
   schema: "aten::allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool",
   doc: "Whether all elements are close: |self - other| <= atol + rtol × |other|. Reads data, as item does.",
+  // Tensor has its own.
+  public: false,
   meta: () => [],
   number: ({ self, other, rtol, atol, equalNan }) => self.isclose(other, rtol, atol, equalNan).all().item() === 1,
   samples: () => [],
