@@ -64,6 +64,9 @@ export interface FreeNote {
 /** A function compiled by Tessera shows the function that it was made from under this key. */
 export const ORIGINAL: unique symbol = Symbol.for("tessera.capture.original") as never;
 
+/** The function behind a region of {@linkcode checkpoint}. */
+export const REGION: unique symbol = Symbol.for("tessera.capture.region") as never;
+
 /** Prepares functions for one trace. */
 export class Closures {
   readonly #tracer: Tracer;
@@ -196,7 +199,7 @@ export class Closures {
       if (outer.length === 0) return given;
       return this.#tracer.breakGraph(
         `closures cannot be read here, so ${outer.join(", ")} of ${nameOf(fn)} cannot be guarded`,
-        "state them with the option captures",
+        "run with --allow-sys, so that V8 may be asked for them, or state them with the option captures",
       );
     }
     const scopes = readScopes(fn);

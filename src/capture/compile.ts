@@ -6,7 +6,7 @@
  * why; with `fullgraph` that is an error. Each recompilation is reported with its reason; a function that has been compiled very often runs in segments where no
  * entry holds. Mirrors `torch.compile` and `torch._dynamo.eval_frame`.
  */
-import { CompileError, emitEvent, log, warnOnce } from "../core/mod.ts";
+import { CompileError, emitEvent, InternalError, log, warnOnce } from "../core/mod.ts";
 import { activeMode, withoutModes } from "../tensor/mod.ts";
 import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
 import { type Subject, withAccessors } from "./accessors.ts";
@@ -348,6 +348,15 @@ export class CompiledCode {
     }
     if (error instanceof GraphBreak) {
       this.#noteFailure(error);
+      if (isEndless(error)) {
+        throw new RangeError(
+          `compile: ${this.name}: functions call each other until the stack is full; let the recursion end on a number, ` +
+            "or write it as a loop",
+          { cause: error },
+        );
+      }
+      // The program's own error: what it did before comes with it, as in eager.
+      if (!(error instanceof CompileError || error instanceof InternalError)) Reflect.apply(this.fn, self, args);
       return this.#runSegments(self, args);
     }
     // An error that the function itself throws comes again; anything else is told.
@@ -386,6 +395,11 @@ export class CompiledCode {
 let isOpening = false;
 
 let generation = 0;
+/** Whether the stack was full. */
+function isEndless(error: unknown): boolean {
+  return error instanceof RangeError && error.message.includes("Maximum call stack size exceeded");
+}
+
 
 /** Forgets everything that was captured and compiled, in all functions. */
 export function reset(): void {
@@ -422,7 +436,9 @@ export function compile<A extends readonly unknown[], R>(
 ): Compiled<A, R> {
   if (typeof fn !== "function") {
     throw new TypeError(
-      `compile: needs a function, got ${typeof fn}; compile model.forward as (x) => model.forward(x)`,
+      `compile: needs a function, got ${
+        fn === null ? "null" : typeof fn
+      }; compile model.forward as (x) => model.forward(x)`,
     );
   }
   const text = Function.prototype.toString.call(fn);

@@ -198,7 +198,7 @@ export class InductorEagerBackend implements EagerBackend {
     try {
       this.#run(entry, tensors, outs);
     } catch (error) {
-      if (error instanceof RangeError) throw new RangeError(`${op.schema.name}: ${error.message}`, { cause: error });
+      if (error instanceof RangeError) throw new RangeError(rangeMessage(op, error), { cause: error });
       throw error;
     }
   }
@@ -235,4 +235,15 @@ export class InductorEagerBackend implements EagerBackend {
     });
     copyElements(out, view);
   }
+}
+
+/** In the words of the operator that the program called: losses pick the target's class with one of their own. */
+function rangeMessage(op: Operator, error: RangeError): string {
+  const [message = ""] = error.message.split("; under setStance");
+  const found = op.schema.name.startsWith("pick_class") ? /^an index is (-?\d+).* has (\d+)/.exec(message) : null;
+  if (found === null) return `${op.schema.name}: ${message}`;
+  const [, target, classes] = found;
+  return `cross_entropy: a target is ${target}, but there are ${classes} classes, 0 to ${
+    Number(classes) - 1
+  }; correct the targets, or leave positions out with ignoreIndex`;
 }

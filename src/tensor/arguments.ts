@@ -29,7 +29,14 @@ export function isDeviceLike(value: unknown): value is Device | string {
 
 /** @throws {TypeError} if a size is not an array: `zeros(2, 3)` instead of `zeros([2, 3])`. */
 export function checkSize(where: string, size: unknown): void {
-  if (Array.isArray(size)) return;
+  if (Array.isArray(size)) {
+    if (size.every((n) => typeof n !== "number" || Number.isInteger(n))) return;
+    throw new TypeError(
+      `${where}: sizes are whole numbers, got [${
+        size.join(", ")
+      }]; round with Math.floor(), Math.ceil() or Math.round()`,
+    );
+  }
   const given = size instanceof Tensor ? "a tensor" : String(size);
   throw new TypeError(`${where}: the size must be an array, as in ${where}([2, 3]), got ${given}`);
 }
@@ -157,8 +164,11 @@ export function normalizeNamed(op: Operator, given: Readonly<Record<string, unkn
 
 function wrongArgument(op: Operator, arg: SchemaArg, v: unknown): TypeError {
   const wanted = `${arg.type}${arg.list ? "[]" : ""}${arg.optional ? " or null" : ""}`;
+  const isWhole = (n: unknown): boolean => typeof n !== "number" || Number.isInteger(n);
   const hint = arg.type === "ScalarType" && typeof v === "string"
     ? `; dtypes are objects: import { ${v} } and pass it without quotes`
+    : arg.type === "int" && !(Array.isArray(v) ? v.every(isWhole) : isWhole(v))
+    ? "; it takes whole numbers: round with Math.floor(), Math.ceil() or Math.round()"
     : "";
   return new TypeError(
     `${op.schema.name}: the argument ${arg.key} must be ${wanted}, got ${

@@ -93,7 +93,9 @@ export class CpuExecutable implements Executable {
     const [value, size, kind] = this.#error;
     this.#error[2] = 0n;
     if (kind === 2n) throw new OutOfMemoryError("cpu", Number(value), cpuAllocator().stats().liveBytes);
-    throw new RangeError(`an index is ${value}, but the dimension it selects from has ${size} elements`);
+    throw new RangeError(
+      `an index is ${value}, but the dimension it selects from has ${size} elements; under setStance("force_eager") the error names the operator`,
+    );
   }
 
   #write(position: number, address: number): void {

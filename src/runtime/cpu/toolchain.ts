@@ -196,6 +196,8 @@ export function probeToolchain(cxx: string | null): ToolchainResult {
       remedy: "Set CXX to a working g++ or clang++, or unset it.",
     };
   }
+  const denied = refusedCache();
+  if (denied !== null) return denied;
   const tried: string[] = [];
   for (const name of ["g++", "c++", "clang++"]) {
     const probed = probeOnce([name], isa);
@@ -205,10 +207,28 @@ export function probeToolchain(cxx: string | null): ToolchainResult {
   return {
     ok: false,
     problem: `No C++ compiler works here (${tried.join("; ")}).`,
-    remedy: Deno.build.os === "darwin"
+    remedy: tried.every((t) => t.includes(NOT_ALLOWED))
+      ? "Run with --allow-run."
+      : Deno.build.os === "darwin"
       ? "Run `xcode-select --install`."
       : "Install one: `apt-get install g++`, `dnf install gcc-c++` or `apk add g++`.",
   };
+}
+
+const NOT_ALLOWED = "Deno may not run it (--allow-run)";
+
+/** Kernels are compiled in the folder of the cache; null if it can be written. */
+function refusedCache(): ToolchainResult | null {
+  try {
+    diskCache();
+    return null;
+  } catch (error) {
+    return {
+      ok: false,
+      problem: `There is no place for compiled kernels (${error instanceof Error ? error.message : String(error)}).`,
+      remedy: "Run with --allow-write, or with --allow-write=DIR and TESSERA_CACHE_DIR=DIR.",
+    };
+  }
 }
 
 /** Splits a command as a shell does, for blanks and quotes only. */
@@ -306,7 +326,7 @@ function run(command: readonly string[]): CommandOutput {
   const [program = "", ...args] = command;
   // Asked first, because starting a program without the permission would stop and prompt.
   if (Deno.permissions.querySync({ name: "run", command: program }).state !== "granted") {
-    return { code: null, text: "Deno may not run it (--allow-run)" };
+    return { code: null, text: NOT_ALLOWED };
   }
   try {
     const output = new Deno.Command(program, {

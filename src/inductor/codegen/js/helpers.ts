@@ -161,7 +161,9 @@ function intPow(a: number, b: number): number {
 }
 
 function indexError(value: number | bigint, size: number): never {
-  throw new RangeError(`an index is ${value}, but the dimension it selects from has ${size} elements`);
+  throw new RangeError(
+    `an index is ${value}, but the dimension it selects from has ${size} elements; under setStance("force_eager") the error names the operator`,
+  );
 }
 
 const scratchArrays: Float64Array[] = [];
