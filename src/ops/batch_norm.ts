@@ -120,10 +120,9 @@ function parameters(g: SampleGenerator): Record<string, SampleArg> {
 }
 
 function running(g: SampleGenerator): Record<string, SampleArg> {
-  const dtype = computeType(g.dtype);
   return {
-    runningMean: g.tensor([2], { requiresGrad: false, dtype }),
-    runningVar: g.tensor([2], { values: "uniform", low: 0.5, high: 2, requiresGrad: false, dtype }),
+    runningMean: g.tensor([2], { requiresGrad: false }),
+    runningVar: g.tensor([2], { values: "uniform", low: 0.5, high: 2, requiresGrad: false }),
   };
 }
 
@@ -269,8 +268,9 @@ defineOp({
   writesArguments: () => true,
   meta: (args) => batchNormSpecs(args),
   decompose: (args, F) => trainOrInfer(args, F),
+  // Statistics are results without gradient, which finite differences would see.
   samples: (g) => [
-    { args: { ...parameters(g), ...running(g), training: true, momentum: 0.1, eps: 1e-5 } },
+    { args: { ...parameters(g), ...running(g), training: true, momentum: 0.1, eps: 1e-5 }, differentiate: false },
     { args: { ...parameters(g), ...running(g), training: false, momentum: 0.1, eps: 1e-5 } },
   ],
 });
@@ -281,7 +281,8 @@ defineOp({
   doc: "Batch normalisation without running statistics.",
   meta: (args) => batchNormSpecs({ ...args, training: true, runningMean: null, runningVar: null }),
   decompose: (args, F) => trainOrInfer({ ...args, training: true, runningMean: null, runningVar: null }, F),
-  samples: (g) => [{ args: { ...parameters(g), training: true, momentum: 0.1, eps: 1e-5 } }],
+  // Statistics are results without gradient, which finite differences would see.
+  samples: (g) => [{ args: { ...parameters(g), training: true, momentum: 0.1, eps: 1e-5 }, differentiate: false }],
 });
 
 defineOp({
@@ -300,8 +301,12 @@ defineOp({
   writesArguments: writesStatistics,
   meta: (args) => batchNormSpecs(args),
   decompose: (args, F) => trainOrInfer(args, F),
+  // Statistics are results without gradient, which finite differences would see.
   samples: (g) => [
-    { args: { ...parameters(g), runningMean: null, runningVar: null, training: true, momentum: 0.1, eps: 1e-5 } },
+    {
+      args: { ...parameters(g), runningMean: null, runningVar: null, training: true, momentum: 0.1, eps: 1e-5 },
+      differentiate: false,
+    },
     { args: { ...parameters(g), ...running(g), training: false, momentum: 0.1, eps: 1e-5 } },
   ],
 });
@@ -316,7 +321,8 @@ defineOp({
     ...trainOrInfer({ ...args, training: true }, F),
     args.input.detach().newEmpty([0], { dtype: uint8 }),
   ],
-  samples: (g) => [{ args: { ...parameters(g), ...running(g), momentum: 0.1, eps: 1e-5 } }],
+  // Statistics are results without gradient, which finite differences would see.
+  samples: (g) => [{ args: { ...parameters(g), ...running(g), momentum: 0.1, eps: 1e-5 }, differentiate: false }],
 });
 
 defineOp({
