@@ -11,6 +11,7 @@ import type { Functional } from "./functional.ts";
 import { distinct, flatIndexGrad, type PoolArgs, pooledShape, poolWindow } from "./max_pool.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
+import { lastDimensions } from "./window.ts";
 
 type Args<T> = PoolArgs & { readonly self: T };
 
@@ -82,142 +83,87 @@ function unpool(self: TensorValue, indices: TensorValue, size: readonly Size[]):
     .reshape([...lead, ...size]);
 }
 
-defineOp({
-  schema:
-    "aten::max_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool ceil_mode=False) -> Tensor",
-  doc: "The maximum of each window over the last dimension; the stride defaults to the kernel size.",
-  meta: (args) => spec("max_pool1d", 1, args),
-  decompose: (args, F) => values("max_pool1d", 1, args, F),
-  samples: (g) => samples(g, 1),
-});
+/** `rank` numbers of a schema with defaults, as ATen writes them. */
+function windowArguments(rank: number): string {
+  const list = (name: string, fallback: string): string => `int[${rank}] ${name}=${fallback}`;
+  return `int[${rank}] kernel_size, ${list("stride", "[]")}, ${list("padding", "0")}, ${
+    list("dilation", "1")
+  }, bool ceil_mode=False`;
+}
 
-defineOp({
-  schema:
-    "aten::max_pool1d_with_indices(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, int[1] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-  doc: "max_pool1d, and the flat position of each maximum in its plane.",
-  meta: (args) => {
-    const values = spec("max_pool1d_with_indices", 1, args);
-    return [values, { shape: values.shape, dtype: int64 }];
-  },
-  decompose: (args, F) => withIndices("max_pool1d_with_indices", 1, args, F),
-  samples: (g) => samples(g, 1),
-});
+for (const rank of [1, 2, 3]) {
+  const name = `max_pool${rank}d`;
+  defineOp({
+    schema: `aten::${name}(Tensor self, ${
+      windowArguments(rank)
+    }) -> Tensor` as "aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor",
+    doc: `The maximum of each window over ${lastDimensions(rank)}; the stride defaults to the kernel size.`,
+    meta: (args) => spec(name, rank, args),
+    decompose: (args, F) => values(name, rank, args, F),
+    samples: (g) => samples(g, rank),
+  });
+  const indexed = `${name}_with_indices`;
+  defineOp({
+    schema: `aten::${indexed}(Tensor self, ${
+      windowArguments(rank)
+    }) -> (Tensor, Tensor)` as "aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
+    doc: `${name}, and the flat position of each maximum in its ${rank === 1 ? "row" : "plane"}.`,
+    meta: (args) => {
+      const values = spec(indexed, rank, args);
+      return [values, { shape: values.shape, dtype: int64 }];
+    },
+    decompose: (args, F) => withIndices(indexed, rank, args, F),
+    samples: (g) => samples(g, rank),
+  });
+}
 
-defineOp({
-  schema:
-    "aten::max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor",
-  doc: "The maximum of each window over the last 2 dimensions; the stride defaults to the kernel size.",
-  meta: (args) => spec("max_pool2d", 2, args),
-  decompose: (args, F) => values("max_pool2d", 2, args, F),
-  samples: (g) => samples(g, 2),
-});
-
-defineOp({
-  schema:
-    "aten::max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-  doc: "max_pool2d, and the flat position of each maximum in its plane.",
-  meta: (args) => {
-    const values = spec("max_pool2d_with_indices", 2, args);
-    return [values, { shape: values.shape, dtype: int64 }];
-  },
-  decompose: (args, F) => withIndices("max_pool2d_with_indices", 2, args, F),
-  samples: (g) => samples(g, 2),
-});
-
-defineOp({
-  schema:
-    "aten::max_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> Tensor",
-  doc: "The maximum of each window over the last 3 dimensions; the stride defaults to the kernel size.",
-  meta: (args) => spec("max_pool3d", 3, args),
-  decompose: (args, F) => values("max_pool3d", 3, args, F),
-  samples: (g) => samples(g, 3),
-});
-
-defineOp({
-  schema:
-    "aten::max_pool3d_with_indices(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, bool ceil_mode=False) -> (Tensor, Tensor)",
-  doc: "max_pool3d, and the flat position of each maximum in its plane.",
-  meta: (args) => {
-    const values = spec("max_pool3d_with_indices", 3, args);
-    return [values, { shape: values.shape, dtype: int64 }];
-  },
-  decompose: (args, F) => withIndices("max_pool3d_with_indices", 3, args, F),
-  samples: (g) => samples(g, 3),
-});
-
-defineOp({
-  schema:
-    "aten::max_pool2d_with_indices_backward(Tensor grad_output, Tensor self, int[2] kernel_size, int[2] stride, int[2] padding, int[2] dilation, bool ceil_mode, Tensor indices) -> Tensor",
-  doc: "The gradient of max_pool2d_with_indices.",
-  meta: ({ self, gradOutput, indices, ...args }) => {
-    const where = "max_pool2d_with_indices_backward";
-    if (gradOutput.dtype !== self.dtype || indices.dtype !== int64) {
-      throw new TypeError(
-        `${where}: self is ${self.dtype.name}, grad_output ${gradOutput.dtype.name}, indices ${indices.dtype.name}; needs one dtype, and int64 indices`,
-      );
-    }
-    const pooled = pooledShape(where, self.shape, poolWindow(where, 2, args));
-    for (const [name, t] of [["grad_output", gradOutput], ["indices", indices]] as const) {
-      if (!sameShape(t.shape, pooled)) {
+for (const rank of [2, 3]) {
+  const where = `max_pool${rank}d_with_indices_backward`;
+  const lists = ["kernel_size", "stride", "padding", "dilation"].map((list) => `int[${rank}] ${list}`).join(", ");
+  defineOp({
+    schema:
+      `aten::${where}(Tensor grad_output, Tensor self, ${lists}, bool ceil_mode, Tensor indices) -> Tensor` as "aten::max_pool2d_with_indices_backward(Tensor grad_output, Tensor self, int[2] kernel_size, int[2] stride, int[2] padding, int[2] dilation, bool ceil_mode, Tensor indices) -> Tensor",
+    doc: `The gradient of max_pool${rank}d_with_indices.`,
+    meta: ({ self, gradOutput, indices, ...args }) => {
+      if (gradOutput.dtype !== self.dtype || indices.dtype !== int64) {
         throw new TypeError(
-          `${where}: ${name} is ${shapeToText(t.shape)}, but ${shapeToText(self.shape)} is pooled to ${
-            shapeToText(pooled)
-          }`,
+          `${where}: self is ${self.dtype.name}, grad_output ${gradOutput.dtype.name}, indices ${indices.dtype.name}; needs one dtype, and int64 indices`,
         );
       }
-    }
-    return { shape: self.shape, dtype: gradOutput.dtype };
-  },
-  loop: ({ gradOutput, indices, self: _self, ...args }, out) =>
-    flatIndexGrad(gradOutput, indices, poolWindow("max_pool2d_with_indices_backward", 2, args), out),
-  vjp: ({ indices }, { grad }) => ({ gradOutput: () => gatherPlane(grad, indices, 2) }),
-  samples: (g) => [
-    {
-      args: {
-        gradOutput: g.tensor([1, 2, 2]),
-        self: g.tensor([1, 4, 4], { requiresGrad: false }),
-        kernelSize: [2, 2],
-        stride: [2, 2],
-        padding: [0, 0],
-        dilation: [1, 1],
-        ceilMode: false,
-        indices: g.tensor([1, 2, 2], {
-          dtype: int64,
-          values: [0, 3, 8, 15],
-          requiresGrad: false,
-        }),
-      },
+      const pooled = pooledShape(where, self.shape, poolWindow(where, rank, args));
+      for (const [name, t] of [["grad_output", gradOutput], ["indices", indices]] as const) {
+        if (!sameShape(t.shape, pooled)) {
+          throw new TypeError(
+            `${where}: ${name} is ${shapeToText(t.shape)}, but ${shapeToText(self.shape)} is pooled to ${
+              shapeToText(pooled)
+            }`,
+          );
+        }
+      }
+      return { shape: self.shape, dtype: gradOutput.dtype };
     },
-  ],
-});
-
-defineOp({
-  schema:
-    "aten::max_pool3d_with_indices_backward(Tensor grad_output, Tensor self, int[3] kernel_size, int[3] stride, int[3] padding, int[3] dilation, bool ceil_mode, Tensor indices) -> Tensor",
-  doc: "The gradient of max_pool3d_with_indices.",
-  meta: ({ self, gradOutput }) => ({ shape: self.shape, dtype: gradOutput.dtype }),
-  loop: ({ gradOutput, indices, self: _self, ...args }, out) =>
-    flatIndexGrad(gradOutput, indices, poolWindow("max_pool3d_with_indices_backward", 3, args), out),
-  vjp: ({ indices }, { grad }) => ({ gradOutput: () => gatherPlane(grad, indices, 3) }),
-  samples: (g) => [
-    {
-      args: {
-        gradOutput: g.tensor([1, 2, 2, 2]),
-        self: g.tensor([1, 4, 4, 4], { requiresGrad: false }),
-        kernelSize: [2, 2, 2],
-        stride: [2, 2, 2],
-        padding: [0, 0, 0],
-        dilation: [1, 1, 1],
-        ceilMode: false,
-        indices: g.tensor([1, 2, 2, 2], {
-          dtype: int64,
-          values: [0, 3, 8, 15, 32, 35, 40, 63],
-          requiresGrad: false,
-        }),
-      },
+    loop: ({ gradOutput, indices, self: _self, ...args }, out) =>
+      flatIndexGrad(gradOutput, indices, poolWindow(where, rank, args), out),
+    vjp: ({ indices }, { grad }) => ({ gradOutput: () => gatherPlane(grad, indices, rank) }),
+    samples: (g) => {
+      const cube = (n: number): number[] => new Array<number>(rank).fill(n);
+      // Each maximum lies in its own window of two.
+      const positions = rank === 2 ? [0, 3, 8, 15] : [0, 3, 8, 15, 32, 35, 40, 63];
+      return [{
+        args: {
+          gradOutput: g.tensor([1, ...cube(2)]),
+          self: g.tensor([1, ...cube(4)], { requiresGrad: false }),
+          kernelSize: cube(2),
+          stride: cube(2),
+          padding: cube(0),
+          dilation: cube(1),
+          ceilMode: false,
+          indices: g.tensor([1, ...cube(2)], { dtype: int64, values: positions, requiresGrad: false }),
+        },
+      }];
     },
-  ],
-});
+  });
+}
 
 defineOp({
   schema: "aten::max_unpool2d(Tensor self, Tensor indices, SymInt[2] output_size) -> Tensor",

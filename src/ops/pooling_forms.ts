@@ -6,13 +6,13 @@
  */
 import { computeType, int64 } from "../core/mod.ts";
 import { ops, pointwise, reduction, type Value } from "../loops/mod.ts";
-import { add, asExpr, type Expr, shapeToText, type Size, sizeLt } from "../symbolic/mod.ts";
+import { add, asExpr, type Expr, sameShape, shapeToText, type Size, sizeLt } from "../symbolic/mod.ts";
 import { adaptiveAverage, adaptiveSpec, adaptiveWindow, avgPoolSamples, windowExtent } from "./avg_pool.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { distinct, type PoolArgs, pooledShape, poolWindow } from "./max_pool.ts";
 import type { TensorValue } from "./value.ts";
-import { exprsOf, windowList } from "./window.ts";
+import { exprsOf, lastDimensions, windowList } from "./window.ts";
 
 const ZERO = asExpr(0);
 
@@ -111,211 +111,104 @@ function adaptiveMaximum(self: TensorValue, size: readonly Size[], F: Functional
   return [values, indices];
 }
 
-defineOp({
-  schema:
-    "aten::avg_pool1d(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=0, bool ceil_mode=False, bool count_include_pad=True) -> Tensor",
-  doc: "The mean of each window over the last dimension; the stride defaults to the kernel size.",
-  meta: (args) => averageSpec("avg_pool1d", 1, args),
-  decompose: (args, F) => average("avg_pool1d", 1, args, F),
-  samples: (g) => avgPoolSamples(g, 1),
-});
-
-defineOp({
-  schema:
-    "aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-  doc: "The mean of each window over the last 2 dimensions; the stride defaults to the kernel size.",
-  meta: (args) => averageSpec("avg_pool2d", 2, args),
-  decompose: (args, F) => average("avg_pool2d", 2, args, F),
-  samples: (g) => avgPoolSamples(g, 2),
-});
-
-defineOp({
-  schema:
-    "aten::avg_pool2d_backward(Tensor grad_output, Tensor self, int[2] kernel_size, int[2] stride, int[2] padding, bool ceil_mode, bool count_include_pad, int? divisor_override) -> Tensor",
-  doc: "The gradient of avg_pool2d.",
-  meta: ({ gradOutput, self }) => ({ shape: self.shape, dtype: gradOutput.dtype }),
-  decompose: ({ gradOutput, self, ceilMode, countIncludePad, divisorOverride, ...args }, F) => {
-    const w = poolWindow("avg_pool2d_backward", 2, { ...args, ceilMode });
-    const size = self.shape.slice(self.ndim - 2);
-    return F.avgPoolInputGrad(
-      gradOutput,
-      size,
-      w.kernel,
-      w.stride,
-      w.padding,
-      ceilMode,
-      countIncludePad,
-      divisorOverride,
-    );
-  },
-  samples: (g) => [
-    {
-      args: {
-        gradOutput: g.tensor([1, 2, 2]),
-        self: g.tensor([1, 4, 4], { requiresGrad: false }),
-        kernelSize: [2, 2],
-        stride: [2, 2],
-        padding: [0, 0],
-        ceilMode: false,
-        countIncludePad: true,
-        divisorOverride: null,
-      },
+for (const rank of [1, 2, 3]) {
+  const name = `avg_pool${rank}d`;
+  defineOp({
+    schema:
+      `aten::${name}(Tensor self, int[${rank}] kernel_size, int[${rank}] stride=[], int[${rank}] padding=0, bool ceil_mode=False, bool count_include_pad=True${
+        rank === 1 ? "" : ", int? divisor_override=None"
+      }) -> Tensor` as "aten::avg_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
+    doc: `The mean of each window over ${lastDimensions(rank)}; the stride defaults to the kernel size.`,
+    meta: (args) => {
+      const spec = averageSpec(name, rank, args);
+      const kernel = windowList(name, "kernel_size", args.kernelSize, rank, 1);
+      // PyTorch wants whole windows in three dimensions, whatever the padding.
+      if (rank === 3 && args.self.shape.slice(-rank).some((size, d) => sizeLt(size, kernel[d] ?? 1))) {
+        throw new RangeError(
+          `${name}: windows of [${kernel.join(", ")}] are larger than ${shapeToText(args.self.shape)}`,
+        );
+      }
+      return spec;
     },
-  ],
-});
+    decompose: (args, F) => average(name, rank, args, F),
+    samples: (g) => avgPoolSamples(g, rank),
+  });
+}
 
-defineOp({
-  schema:
-    "aten::avg_pool3d(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, int? divisor_override=None) -> Tensor",
-  doc: "The mean of each window over the last 3 dimensions; the stride defaults to the kernel size.",
-  meta: (args) => {
-    const spec = averageSpec("avg_pool3d", 3, args);
-    const kernel = windowList("avg_pool3d", "kernel_size", args.kernelSize, 3, 1);
-    // PyTorch wants whole windows in three dimensions, whatever the padding.
-    if (args.self.shape.slice(-3).some((size, d) => sizeLt(size, kernel[d] ?? 1))) {
-      throw new RangeError(
-        `avg_pool3d: windows of [${kernel.join(", ")}] are larger than ${shapeToText(args.self.shape)}`,
-      );
-    }
-    return spec;
-  },
-  decompose: (args, F) => average("avg_pool3d", 3, args, F),
-  samples: (g) => avgPoolSamples(g, 3),
-});
-
-defineOp({
-  schema:
-    "aten::avg_pool3d_backward(Tensor grad_output, Tensor self, int[3] kernel_size, int[3] stride, int[3] padding, bool ceil_mode, bool count_include_pad, int? divisor_override) -> Tensor",
-  doc: "The gradient of avg_pool3d.",
-  meta: ({ gradOutput, self }) => ({ shape: self.shape, dtype: gradOutput.dtype }),
-  decompose: ({ gradOutput, self, ceilMode, countIncludePad, divisorOverride, ...args }, F) => {
-    const w = poolWindow("avg_pool3d_backward", 3, { ...args, ceilMode });
-    const size = self.shape.slice(self.ndim - 3);
-    return F.avgPoolInputGrad(
-      gradOutput,
-      size,
-      w.kernel,
-      w.stride,
-      w.padding,
-      ceilMode,
-      countIncludePad,
-      divisorOverride,
-    );
-  },
-  samples: (g) => [
-    {
-      args: {
-        gradOutput: g.tensor([1, 2, 2, 2]),
-        self: g.tensor([1, 4, 4, 4], { requiresGrad: false }),
-        kernelSize: [2, 2, 2],
-        stride: [2, 2, 2],
-        padding: [0, 0, 0],
-        ceilMode: false,
-        countIncludePad: true,
-        divisorOverride: null,
-      },
+for (const rank of [2, 3]) {
+  const where = `avg_pool${rank}d_backward`;
+  defineOp({
+    schema:
+      `aten::${where}(Tensor grad_output, Tensor self, int[${rank}] kernel_size, int[${rank}] stride, int[${rank}] padding, bool ceil_mode, bool count_include_pad, int? divisor_override) -> Tensor` as "aten::avg_pool2d_backward(Tensor grad_output, Tensor self, int[2] kernel_size, int[2] stride, int[2] padding, bool ceil_mode, bool count_include_pad, int? divisor_override) -> Tensor",
+    doc: `The gradient of avg_pool${rank}d.`,
+    meta: ({ gradOutput, self, ceilMode, ...args }) => {
+      const pooled = pooledShape(where, self.shape, poolWindow(where, rank, { ...args, ceilMode }));
+      if (!sameShape(gradOutput.shape, pooled)) {
+        throw new TypeError(
+          `${where}: grad_output is ${shapeToText(gradOutput.shape)}, but ${shapeToText(self.shape)} is pooled to ${
+            shapeToText(pooled)
+          }`,
+        );
+      }
+      return { shape: self.shape, dtype: gradOutput.dtype };
     },
-  ],
-});
+    decompose: ({ gradOutput, self, ceilMode, countIncludePad, divisorOverride, ...args }, F) => {
+      const w = poolWindow(where, rank, { ...args, ceilMode });
+      const size = self.shape.slice(self.ndim - rank);
+      const { kernel, stride, padding } = w;
+      return F.avgPoolInputGrad(gradOutput, size, kernel, stride, padding, ceilMode, countIncludePad, divisorOverride);
+    },
+    samples: (g) => {
+      const cube = (n: number): number[] => new Array<number>(rank).fill(n);
+      return [{
+        args: {
+          gradOutput: g.tensor([1, ...cube(2)]),
+          self: g.tensor([1, ...cube(4)], { requiresGrad: false }),
+          kernelSize: cube(2),
+          stride: cube(2),
+          padding: cube(0),
+          ceilMode: false,
+          countIncludePad: true,
+          divisorOverride: null,
+        },
+      }];
+    },
+  });
+}
 
-defineOp({
-  schema: "aten::adaptive_avg_pool1d(Tensor self, int[1] output_size) -> Tensor",
-  doc: "Means over windows that divide the last dimension into output_size parts.",
-  meta: ({ self, outputSize }) => adaptiveSpec("adaptive_avg_pool1d", 1, self, outputSize),
-  decompose: ({ self, outputSize }, F) => adaptiveAverage(self, outputSize, F),
-  samples: (g) => [
-    { name: "to one", args: { self: g.tensor([2, 3, 4]), outputSize: [1] } },
-    { name: "divides", args: { self: g.tensor([2, 4]), outputSize: [2] } },
-    { name: "overlaps", args: { self: g.tensor([1, 2, 5]), outputSize: [3] } },
-  ],
-});
-
-defineOp({
-  schema: "aten::adaptive_max_pool1d(Tensor self, int[1] output_size) -> (Tensor, Tensor)",
-  doc: "Maxima over windows that divide the last dimension into output_size parts, and their flat positions.",
-  meta: ({ self, outputSize }) => {
-    const values = adaptiveSpec("adaptive_max_pool1d", 1, self, outputSize);
-    return [values, { shape: values.shape, dtype: int64 }];
-  },
-  decompose: ({ self, outputSize }, F) => adaptiveMaximum(self, outputSize, F),
-  samples: (g) => [
-    { name: "divides", args: { self: distinct(g, [2, 4]), outputSize: [2] } },
-    { name: "overlaps", args: { self: distinct(g, [1, 2, 5]), outputSize: [3] } },
-  ],
-});
-
-defineOp({
-  schema: "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor",
-  doc: "Means over windows that divide the last 2 dimensions into output_size parts.",
-  meta: ({ self, outputSize }) => adaptiveSpec("adaptive_avg_pool2d", 2, self, outputSize),
-  decompose: ({ self, outputSize }, F) => adaptiveAverage(self, outputSize, F),
-  samples: (g) => [
-    { name: "to one", args: { self: g.tensor([2, 3, 4, 4]), outputSize: [1, 1] } },
-    { name: "divides", args: { self: g.tensor([2, 4, 4]), outputSize: [2, 2] } },
-    { name: "overlaps", args: { self: g.tensor([1, 2, 5, 4]), outputSize: [3, 2] } },
-  ],
-});
-
-defineOp({
-  schema: "aten::_adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor",
-  doc: "Means over windows that divide the last 2 dimensions into output_size parts.",
-  meta: ({ self, outputSize }) => adaptiveSpec("_adaptive_avg_pool2d", 2, self, outputSize),
-  decompose: ({ self, outputSize }, F) => adaptiveAverage(self, outputSize, F),
-  samples: (g) => [
-    { name: "to one", args: { self: g.tensor([2, 3, 4, 4]), outputSize: [1, 1] } },
-    { name: "divides", args: { self: g.tensor([2, 4, 4]), outputSize: [2, 2] } },
-    { name: "overlaps", args: { self: g.tensor([1, 2, 5, 4]), outputSize: [3, 2] } },
-  ],
-});
-
-defineOp({
-  schema: "aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)",
-  doc: "Maxima over windows that divide the last 2 dimensions into output_size parts, and their flat positions.",
-  meta: ({ self, outputSize }) => {
-    const values = adaptiveSpec("adaptive_max_pool2d", 2, self, outputSize);
-    return [values, { shape: values.shape, dtype: int64 }];
-  },
-  decompose: ({ self, outputSize }, F) => adaptiveMaximum(self, outputSize, F),
-  samples: (g) => [
-    { name: "divides", args: { self: distinct(g, [2, 4, 4]), outputSize: [2, 2] } },
-    { name: "overlaps", args: { self: distinct(g, [1, 2, 5, 4]), outputSize: [3, 2] } },
-  ],
-});
-
-defineOp({
-  schema: "aten::adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor",
-  doc: "Means over windows that divide the last 3 dimensions into output_size parts.",
-  meta: ({ self, outputSize }) => adaptiveSpec("adaptive_avg_pool3d", 3, self, outputSize),
-  decompose: ({ self, outputSize }, F) => adaptiveAverage(self, outputSize, F),
-  samples: (g) => [
-    { name: "to one", args: { self: g.tensor([2, 3, 4, 4, 4]), outputSize: [1, 1, 1] } },
-    { name: "divides", args: { self: g.tensor([2, 4, 4, 4]), outputSize: [2, 2, 2] } },
-    { name: "overlaps", args: { self: g.tensor([1, 2, 5, 4, 6]), outputSize: [3, 2, 4] } },
-  ],
-});
-
-defineOp({
-  schema: "aten::_adaptive_avg_pool3d(Tensor self, SymInt[3] output_size) -> Tensor",
-  doc: "Means over windows that divide the last 3 dimensions into output_size parts.",
-  meta: ({ self, outputSize }) => adaptiveSpec("_adaptive_avg_pool3d", 3, self, outputSize),
-  decompose: ({ self, outputSize }, F) => adaptiveAverage(self, outputSize, F),
-  samples: (g) => [
-    { name: "to one", args: { self: g.tensor([2, 3, 4, 4, 4]), outputSize: [1, 1, 1] } },
-    { name: "divides", args: { self: g.tensor([2, 4, 4, 4]), outputSize: [2, 2, 2] } },
-    { name: "overlaps", args: { self: g.tensor([1, 2, 5, 4, 6]), outputSize: [3, 2, 4] } },
-  ],
-});
-
-defineOp({
-  schema: "aten::adaptive_max_pool3d(Tensor self, int[3] output_size) -> (Tensor, Tensor)",
-  doc: "Maxima over windows that divide the last 3 dimensions into output_size parts, and their flat positions.",
-  meta: ({ self, outputSize }) => {
-    const values = adaptiveSpec("adaptive_max_pool3d", 3, self, outputSize);
-    return [values, { shape: values.shape, dtype: int64 }];
-  },
-  decompose: ({ self, outputSize }, F) => adaptiveMaximum(self, outputSize, F),
-  samples: (g) => [
-    { name: "divides", args: { self: distinct(g, [2, 4, 4, 4]), outputSize: [2, 2, 2] } },
-    { name: "overlaps", args: { self: distinct(g, [1, 2, 5, 4, 6]), outputSize: [3, 2, 4] } },
-  ],
-});
+for (const rank of [1, 2, 3]) {
+  const take = (list: readonly number[]): number[] => list.slice(0, rank);
+  const words = `windows that divide ${lastDimensions(rank)} into output_size parts`;
+  // The forms with an underscore are what ATen dispatches to.
+  for (const prefix of rank === 1 ? [""] : ["", "_"]) {
+    const name = `${prefix}adaptive_avg_pool${rank}d`;
+    defineOp({
+      schema: `aten::${name}(Tensor self, ${
+        rank === 1 ? "int" : "SymInt"
+      }[${rank}] output_size) -> Tensor` as "aten::adaptive_avg_pool2d(Tensor self, SymInt[2] output_size) -> Tensor",
+      doc: `Means over ${words}.`,
+      meta: ({ self, outputSize }) => adaptiveSpec(name, rank, self, outputSize),
+      decompose: ({ self, outputSize }, F) => adaptiveAverage(self, outputSize, F),
+      samples: (g) => [
+        { name: "to one", args: { self: g.tensor([2, 3, ...take([4, 4, 4])]), outputSize: take([1, 1, 1]) } },
+        { name: "divides", args: { self: g.tensor([2, ...take([4, 4, 4])]), outputSize: take([2, 2, 2]) } },
+        { name: "overlaps", args: { self: g.tensor([1, 2, ...take([5, 4, 6])]), outputSize: take([3, 2, 4]) } },
+      ],
+    });
+  }
+  const name = `adaptive_max_pool${rank}d`;
+  defineOp({
+    schema:
+      `aten::${name}(Tensor self, int[${rank}] output_size) -> (Tensor, Tensor)` as "aten::adaptive_max_pool2d(Tensor self, int[2] output_size) -> (Tensor, Tensor)",
+    doc: `Maxima over ${words}, and their flat positions.`,
+    meta: ({ self, outputSize }) => {
+      const values = adaptiveSpec(name, rank, self, outputSize);
+      return [values, { shape: values.shape, dtype: int64 }];
+    },
+    decompose: ({ self, outputSize }, F) => adaptiveMaximum(self, outputSize, F),
+    samples: (g) => [
+      { name: "divides", args: { self: distinct(g, [2, ...take([4, 4, 4])]), outputSize: take([2, 2, 2]) } },
+      { name: "overlaps", args: { self: distinct(g, [1, 2, ...take([5, 4, 6])]), outputSize: take([3, 2, 4]) } },
+    ],
+  });
+}

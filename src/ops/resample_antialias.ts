@@ -6,10 +6,11 @@
  */
 import { computeType, type DType, float32, float64 } from "../core/mod.ts";
 import { ops, pointwise, type Value } from "../loops/mod.ts";
-import { exprOf, shapeToText, type Size, sizeMul } from "../symbolic/mod.ts";
-import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { exprOf, type Size } from "../symbolic/mod.ts";
+import { defineOp } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import type { SampleArg, SampleGenerator } from "./samples.ts";
+import { upsampledSize, upsampledSpec } from "./upsampled.ts";
 import type { TensorValue } from "./value.ts";
 
 /** Weight of an element at distance `x` (in units of the filter) from the centre. */
@@ -106,36 +107,6 @@ function resize(input: TensorValue, { size, cubic, alignCorners, factors }: Resi
   return dtype === compute ? out : out.to(dtype);
 }
 
-function checked(where: string, input: MetaInput, size: readonly Size[]): TensorSpec {
-  if (input.shape.length !== 4 || size.length !== 2) {
-    throw new TypeError(
-      `${where}: needs an input with 4 dimensions and 2 output sizes, got ${shapeToText(input.shape)} and ${
-        shapeToText(size)
-      }`,
-    );
-  }
-  if (size.some((s) => typeof s === "number" && s < 1)) {
-    throw new RangeError(`${where}: output sizes must be positive, got ${shapeToText(size)}`);
-  }
-  return { shape: [...input.shape.slice(0, 2), ...size], dtype: input.dtype };
-}
-
-function sizeFrom(
-  where: string,
-  input: { readonly shape: readonly Size[] },
-  outputSize: readonly Size[] | null,
-  factors: readonly number[] | null,
-): readonly Size[] {
-  if (outputSize !== null && factors === null) return outputSize;
-  if (outputSize !== null || factors === null) {
-    throw new TypeError(`${where}: give either output_size or scale_factors`);
-  }
-  return factors.map((f, d) => {
-    const size = input.shape[d + 2] ?? 1;
-    return Number.isInteger(f) ? sizeMul(size, f) : Math.floor(Number(size) * f);
-  });
-}
-
 const KINDS = [["_upsample_bilinear2d_aa", false], ["_upsample_bicubic2d_aa", true]] as const;
 
 for (const [name, cubic] of KINDS) {
@@ -146,7 +117,7 @@ for (const [name, cubic] of KINDS) {
     schema:
       `aten::${name}(Tensor self, SymInt[2] output_size, bool align_corners, float? scales_h=None, float? scales_w=None) -> Tensor`,
     doc,
-    meta: ({ self, outputSize }) => checked(name, self, outputSize),
+    meta: ({ self, outputSize }) => upsampledSpec(name, 2, self, outputSize),
     decompose: ({ self, outputSize, alignCorners, scalesH, scalesW }, F) =>
       resize(self, { size: outputSize, cubic, alignCorners, factors: [scalesH, scalesW] }, F),
     samples: samples({ alignCorners: false }, "self"),
@@ -156,11 +127,16 @@ for (const [name, cubic] of KINDS) {
       `aten::${name}.vec(Tensor input, SymInt[]? output_size, bool align_corners, float[]? scale_factors) -> Tensor`,
     doc,
     meta: ({ input, outputSize, scaleFactors }) =>
-      checked(name, input, sizeFrom(name, input, outputSize, scaleFactors)),
+      upsampledSpec(name, 2, input, upsampledSize(name, input, outputSize, scaleFactors)),
     decompose: ({ input, outputSize, alignCorners, scaleFactors }, F) =>
       resize(
         input,
-        { size: sizeFrom(name, input, outputSize, scaleFactors), cubic, alignCorners, factors: scaleFactors ?? [] },
+        {
+          size: upsampledSize(name, input, outputSize, scaleFactors),
+          cubic,
+          alignCorners,
+          factors: scaleFactors ?? [],
+        },
         F,
       ),
     samples: samples({ alignCorners: true, scaleFactors: null }, "input"),

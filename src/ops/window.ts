@@ -124,3 +124,8 @@ export function product(list: readonly number[]): number {
 export function exprsOf(sizes: readonly Size[]): Expr[] {
   return sizes.map(exprOf);
 }
+
+/** The dimensions over which windows slide, in words for documentation. */
+export function lastDimensions(rank: number): string {
+  return rank === 1 ? "the last dimension" : `the last ${rank} dimensions`;
+}
