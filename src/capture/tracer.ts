@@ -311,7 +311,8 @@ export class Tracer implements DispatchMode, Tracing {
         SHAPE_REMEDY,
       );
     }
-    if (op.decompose !== null && op.view === null && mayAlias(op) && !this.#isTaped(op, args)) {
+    const isParts = op.schema.returns[0]?.list === true;
+    if (op.decompose !== null && op.view === null && mayAlias(op) && (isParts || !this.#isTaped(op, args))) {
       // What such an operator returns may be (a view of) its argument; its parts say which.
       return withMode(this, () => decompose(op, args));
     }

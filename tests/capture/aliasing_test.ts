@@ -204,3 +204,27 @@ for (const [backend, runs] of [["eager", 250], ["aot_eager", 250], ["inductor", 
     );
   });
 }
+
+Deno.test("what is written into parts of a tensor that wants a gradient is written", () => {
+  const parts: readonly ((x: Tensor) => readonly Tensor[])[] = [
+    (x) => x.unbind(0),
+    (x) => x.split(1),
+    (x) => x.chunk(2),
+    (x) => x.tensorSplit(2),
+    (x) => x.splitWithSizes([1, 1]),
+  ];
+  for (const backend of ["eager", "aot_eager", "inductor"]) {
+    for (const take of parts) {
+      const f = compile((x: Tensor): Tensor => {
+        const last = take(x).at(-1) as Tensor;
+        noGrad(() => last.add_(5));
+        return x.mul(last).sum();
+      }, { backend, fullgraph: true });
+      const x = tensor([[1, 2.5], [3, 4]]).requiresGrad_();
+      f(x).backward();
+      assert.deepEqual(x.detach().toArray(), [[1, 2.5], [8, 9]]);
+      assert.equal(x.version, 1);
+      assert.deepEqual(x.grad?.toArray(), [[8, 9], [1 + 16, 2.5 + 18]]);
+    }
+  }
+});
