@@ -134,6 +134,17 @@ export function isRowwise(group: LoopGroup): boolean {
   });
 }
 
+/** Whether a group reduces across memory: what runs along vectors then are its outer axes, as long as nothing is carried over them. */
+function isColumnwise(group: LoopGroup): boolean {
+  if (group.reduceAxes.length === 0 || isRowwise(group)) return false;
+  return accessesOf(group).reads.some(({ index }) =>
+    index !== null && group.reduceAxes.some((v) => indexAxes(index).has(v)) && group.axes.some((v) => {
+      const stride = coefficient(index, v);
+      return stride !== null && constantValue(stride) === 1;
+    })
+  );
+}
+
 const NO_MAP: LoopMap = new Map();
 
 function all(group: LoopGroup): LoopVar[] {
@@ -195,6 +206,10 @@ export function* crossUnifications(
       const cost = crossCost(other, axes, hint);
       if (cost !== null) {
         yield cost;
+        continue;
+      }
+      if (space === "outer" && isColumnwise(rows)) {
+        yield "columns are summed up side by side in vectors, which a sum over them would take apart";
         continue;
       }
       const plain = rows.reduceAxes.length > 0 ? "outer" : space;

@@ -277,3 +277,15 @@ Deno.test("random reductions over subsets of axes mean the same in one kernel as
   }
   assert.ok(after < before, `${before} kernels became ${after}`);
 });
+
+Deno.test("sums of columns stay side by side in vectors: a sum over their roots is a kernel of its own", () => {
+  check(
+    "global response normalisation",
+    (x) => {
+      const norm = x.mul(x).sum([1], true).sqrt();
+      return [x.mul(norm.div(norm.mean([-1], true).add(1e-6)))];
+    },
+    [[randn([2, 64, 384])]],
+    { kernels: 3 },
+  );
+});
