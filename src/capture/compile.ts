@@ -108,15 +108,19 @@ export class CompiledCode {
   /** How many eager runs were made to open closures. */
   #opened = 0;
 
+  /** Tensors below `this` are inputs. */
+  readonly #sharesThis: boolean;
+
   // deno-lint-ignore ban-types
-  constructor(fn: Function, options: CompileOptions) {
+  constructor(fn: Function, options: CompileOptions, sharesThis = false) {
     this.fn = fn;
     this.options = options;
+    this.#sharesThis = sharesThis;
     const { backend = "inductor" } = options;
     this.backend = typeof backend === "string" ? findBackend(backend) : backend;
     this.#policy = checkedPolicy(options.cache);
     this.files = userFiles();
-    this.memory = new SizeMemory(options.dynamic ?? null);
+    this.memory = new SizeMemory(options.dynamic ?? null, sharesThis);
     this.#isAsync = Object.prototype.toString.call(fn) === "[object AsyncFunction]";
     this.segments = this.#newSegments();
   }
@@ -187,7 +191,7 @@ export class CompiledCode {
     this.#known = new Set();
     this.#failures = 0;
     this.segments = this.#newSegments();
-    this.memory = new SizeMemory(this.options.dynamic ?? null);
+    this.memory = new SizeMemory(this.options.dynamic ?? null, this.#sharesThis);
   }
 
   #miss(self: unknown, args: readonly unknown[]): unknown {
@@ -344,10 +348,6 @@ export class CompiledCode {
       if (error instanceof GraphBreak) {
         throw new CompileError(`compile: ${this.name}: ${error.message}`, { cause: error });
       }
-      throw error;
-    }
-    if (error instanceof GraphBreak) {
-      this.#noteFailure(error);
       if (isEndless(error)) {
         throw new RangeError(
           `compile: ${this.name}: functions call each other until the stack is full; let the recursion end on a number, ` +
@@ -357,6 +357,10 @@ export class CompiledCode {
       }
       // The program's own error: what it did before comes with it, as in eager.
       if (!(error instanceof CompileError || error instanceof InternalError)) Reflect.apply(this.fn, self, args);
+      throw error;
+    }
+    if (error instanceof GraphBreak) {
+      this.#noteFailure(error);
       return this.#runSegments(self, args);
     }
     // An error that the function itself throws comes again; anything else is told.
@@ -391,15 +395,15 @@ export class CompiledCode {
   }
 }
 
-/** An eager run is going on that opens closures. */
-let isOpening = false;
-
-let generation = 0;
 /** Whether the stack was full. */
 function isEndless(error: unknown): boolean {
   return error instanceof RangeError && error.message.includes("Maximum call stack size exceeded");
 }
 
+/** An eager run is going on that opens closures. */
+let isOpening = false;
+
+let generation = 0;
 
 /** Forgets everything that was captured and compiled, in all functions. */
 export function reset(): void {
@@ -458,7 +462,19 @@ export function compile<A extends readonly unknown[], R>(
     );
   }
   checkOptions(options);
-  const code = new CompiledCode(fn, options);
+  return compiledFrom(fn, new CompiledCode(fn, options));
+}
+
+/** As {@linkcode compile}, for a method that many instances share: tensors below `this` are inputs from the start, so that one graph serves all. */
+export function compileShared<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  options: CompileOptions,
+): Compiled<A, R> {
+  checkOptions(options);
+  return compiledFrom(fn, new CompiledCode(fn, options, true));
+}
+
+function compiledFrom<A extends readonly unknown[], R>(fn: (...args: A) => R, code: CompiledCode): Compiled<A, R> {
   const compiled = function (this: unknown, ...args: A): R {
     return code.call(this, args) as R;
   };
@@ -469,43 +485,4 @@ export function compile<A extends readonly unknown[], R>(
   Object.defineProperty(compiled, ORIGINAL, { value: fn });
   Object.defineProperty(compiled, "name", { value: fn.name });
   return Object.assign(compiled, { ready });
-}
-
-/** What became of a compiled function. */
-export interface CaptureStats {
-  /** Graphs of the whole function. */
-  readonly entries: number;
-  /** Why each compilation after the first was needed, as the events said. */
-  readonly recompilations: readonly string[];
-  /** Why it was not one graph, each place once. */
-  readonly breaks: readonly GraphBreak[];
-  /** How often it was traced, and how often a capture of another process served instead. */
-  readonly traced: number;
-  readonly found: number;
-  /** How many different segments have run, and how many of them are compiled. */
-  readonly segments: number;
-  readonly compiledSegments: number;
-  /** How many calls ran in segments. */
-  readonly segmentedCalls: number;
-}
-
-/** What became of a compiled function: its entries, its segments, and its breaks. */
-export function captureStats(fn: (...args: never[]) => unknown): CaptureStats {
-  const code = codes.get(fn);
-  const segments = code?.segments;
-  return {
-    entries: code?.entries.length ?? 0,
-    recompilations: code?.recompilations ?? [],
-    breaks: code?.breaks ?? [],
-    traced: code?.traced ?? 0,
-    found: code?.found ?? 0,
-    segments: segments?.ends.size ?? 0,
-    compiledSegments: segments?.compiledCount ?? 0,
-    segmentedCalls: segments?.calls ?? 0,
-  };
-}
-
-/** The number of compiled entries of a function, for tests and diagnostics. */
-export function entryCount(fn: (...args: never[]) => unknown): number {
-  return codes.get(fn)?.entries.length ?? 0;
 }

@@ -75,9 +75,12 @@ export class SizeMemory {
   /** What became a symbol in the last trace, for the log. */
   readonly changes: string[] = [];
 
-  /** `dynamic`: true makes all sizes symbols, false none, null those that change. */
-  constructor(dynamic: boolean | null) {
+  readonly #sharesThis: boolean;
+
+  /** `dynamic`: true makes all sizes symbols, false none, null those that change. `sharesThis`: `this` is another object at each call. */
+  constructor(dynamic: boolean | null, sharesThis = false) {
     this.#dynamic = dynamic;
+    this.#sharesThis = sharesThis;
   }
 
   /** Makes all sizes symbols in traces to come, unless the caller wants none. */
@@ -87,7 +90,7 @@ export class SizeMemory {
 
   /** Whether the tensor at this source changed its identity between traces. */
   varies(source: Source): boolean {
-    return this.#varying.has(source.toString());
+    return (this.#sharesThis && source.root.key.kind === "this") || this.#varying.has(source.toString());
   }
 
   /** Notes which tensor stood at a source. */

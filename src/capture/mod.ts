@@ -4,15 +4,8 @@
  * @module
  */
 export * from "./backends.ts";
-export {
-  type CaptureStats,
-  captureStats,
-  compile,
-  type Compiled,
-  type CompileOptions,
-  entryCount,
-  reset,
-} from "./compile.ts";
+export { type CaptureStats, captureStats, entryCount } from "./capture_stats.ts";
+export { compile, type Compiled, type CompileOptions, reset } from "./compile.ts";
 export * from "./control_flow.ts";
 export { functionOf, opcheck, type OpcheckOptions, type OperatorFunction } from "./custom_operators.ts";
 export { defineOp, type Definition, type Operator } from "./custom_operators.ts";
@@ -20,6 +13,7 @@ export { allowInGraph, assumeConstant, disable, graphBreak, isCompiling } from "
 export { markDynamic, markStatic } from "./dynamic.ts";
 export { type BreakReport, explain, type Explanation } from "./explain.ts";
 export { GraphBreak } from "./graph_break.ts";
+export { type CompiledRegions, compileRepeated } from "./regional.ts";
 export { registerLibrary } from "./library.ts";
 export { canReadScopes } from "./scopes.ts";
 export type { SegmentReport } from "./segments.ts";
