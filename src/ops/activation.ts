@@ -167,10 +167,12 @@ definePointwise({
     if (!self.dtype.isFloat) throw new TypeError(`gelu: needs floating point numbers, got ${self.dtype.name}`);
   },
   body: (_, { self, approximate }) => {
-    const half = ops.mul(self, 0.5);
-    if (approximate === "none") return ops.mul(half, ops.add(ops.erf(ops.mul(self, Math.SQRT1_2)), 1));
+    if (approximate === "none") {
+      return ops.mul(ops.mul(self, 0.5), ops.add(ops.erf(ops.mul(self, Math.SQRT1_2)), 1));
+    }
     const cubic = ops.mul(ops.mul(ops.mul(self, self), self), GELU_CUBIC);
-    return ops.mul(half, ops.add(ops.tanh(ops.mul(ops.add(self, cubic), Math.sqrt(2 / Math.PI))), 1));
+    // (1 + tanh y) / 2 is sigmoid 2y, which costs less and loses nothing where tanh is near -1.
+    return ops.mul(self, ops.sigmoid(ops.mul(ops.add(self, cubic), 2 * Math.sqrt(2 / Math.PI))));
   },
   vjp: ({ self, approximate }, { grad }) => ({
     self: () => {
@@ -234,7 +236,9 @@ definePointwise({
   doc: "log(1 + exp(beta × x)) / beta; x itself where beta × x exceeds the threshold.",
   body: (_, { self, beta, threshold }) => {
     const scaled = ops.mul(self, scalarNumber(beta));
-    const smooth = ops.div(ops.log1p(ops.exp(scaled)), scalarNumber(beta));
+    // log(1 + e^y) = max(y, 0) + log(1 + e^-|y|), whose last term backends know as one function.
+    const positive = ops.maximum(scaled, 0);
+    const smooth = ops.div(ops.add(positive, ops.log1p(ops.exp(ops.neg(ops.abs(scaled))))), scalarNumber(beta));
     return ops.where(ops.gt(scaled, scalarNumber(threshold)), self, smooth);
   },
   vjp: ({ self, beta, threshold }, { grad, F }) => ({

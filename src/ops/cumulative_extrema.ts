@@ -1,44 +1,18 @@
 /**
  * Running extrema with their positions, quantiles, and trapezoidal integrals along a dimension.
  *
- * cummax and cummin walk lines on the host, the latest of equal elements wins as in PyTorch. Quantiles sort and interpolate between neighbours.
+ * cummax and cummin are scans, of the numbers and of their positions. Quantiles sort and interpolate between neighbours.
  * Integrals are sums of neighbours. Mirrors `ReduceOps.cpp` (cummax), `Sorting.cpp` (quantile) and `Integration.cpp` of ATen.
  */
-import { bool, type DType, getDefaultDtype, int64, normalizeAxis } from "../core/mod.ts";
+import { bool, type DType, float32, getDefaultDtype, int32, int64, normalizeAxis } from "../core/mod.ts";
 import { contiguousStride, shapeToText, type Size, sizeEq, sizeLe, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand, reducedShape } from "./combinators.ts";
-import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
+import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
-import { axisLines, hostArray, hostShape, isNaNElement, readHost, writeHost } from "./host_axis.ts";
 import { distinct } from "./max_pool.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import { scalarDtype, scalarNumber } from "./scalars.ts";
 import type { TensorValue } from "./value.ts";
-
-function runningHost(
-  self: HostTensor,
-  dim: Size,
-  wins: (a: number | bigint, b: number | bigint) => boolean,
-): HostResult[] {
-  const shape = hostShape(self);
-  const total = shape.reduce((a, b) => a * b, 1);
-  const values = hostArray(self.dtype, total);
-  const indices = new BigInt64Array(total);
-  for (const line of axisLines(shape, normalizeAxis(Number(dim), shape.length, "cummax"))) {
-    let best = readHost(self.data, line.start), where = 0;
-    for (let i = 0; i < line.length; i++) {
-      const at = line.start + i * line.step;
-      const value = readHost(self.data, at);
-      if (isNaNElement(value) || (!isNaNElement(best) && wins(value, best))) {
-        best = value;
-        where = i;
-      }
-      writeHost(values, at, best);
-      indices[at] = BigInt(where);
-    }
-  }
-  return [{ shape, data: values }, { shape, data: indices }];
-}
 
 for (const name of ["cummax", "cummin"] as const) {
   defineOp({
@@ -48,7 +22,22 @@ for (const name of ["cummax", "cummin"] as const) {
       axisOf(name, dim, self.shape.length);
       return [{ shape: self.shape, dtype: self.dtype }, { shape: self.shape, dtype: int64 }];
     },
-    host: ({ self, dim }) => runningHost(self, dim, name === "cummax" ? (a, b) => a >= b : (a, b) => a <= b),
+    decompose: ({ self, dim }, F) => {
+      const axis = axisOf(name, dim, self.ndim);
+      const isMax = name === "cummax";
+      // Truth values are ordered as the numbers that stand for them.
+      const x = self.dtype === bool ? self.to(int32) : self;
+      const values = isMax ? F.runningMax(x, axis) : F.runningMin(x, axis);
+      // The latest of equal elements wins, and of NaN the latest too: positions of what is the extremum where it stands only ever grow.
+      const size = self.shape[axis] ?? 1;
+      const own = x.eq(values).logicalOr(x.isnan());
+      const shape = self.shape.map((_, i) => i === axis ? size : 1);
+      // Whole numbers up to 2^24 are exact in float32, which scans in registers.
+      const dtype = typeof size === "number" && size <= 2 ** 24 ? float32 : int64;
+      const places = F.arange(size, { dtype }).view(shape);
+      const positions = F.runningMax(F.where(own, places, 0), axis).to(int64);
+      return [values.dtype === self.dtype ? values : values.to(self.dtype), positions];
+    },
     vjp: ({ self, dim }, { outs, grads }) => ({
       self: () => {
         const [, indices] = outs;

@@ -1292,7 +1292,7 @@ export interface TensorMethods<T> {
     dilation?: Size | readonly Size[],
     ceilMode?: boolean,
   ): T;
-  /** max_pool1d, and the flat position of each maximum in its plane. */
+  /** max_pool1d, and the flat position of each maximum in its row. */
   maxPool1dWithIndices(
     kernelSize: Size | readonly Size[],
     options?: {
@@ -5089,7 +5089,7 @@ export interface Functional<T = TensorValue> {
     dilation?: Size | readonly Size[],
     ceilMode?: boolean,
   ): T;
-  /** max_pool1d, and the flat position of each maximum in its plane. */
+  /** max_pool1d, and the flat position of each maximum in its row. */
   maxPool1dWithIndices(
     self: T | Scalar,
     kernelSize: Size | readonly Size[],
@@ -5969,6 +5969,10 @@ export interface Functional<T = TensorValue> {
   rsub(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   rsub(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
   rsub(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** The largest element so far along dim; NaN from the first NaN on. */
+  runningMax(input: T | Scalar, dim: Size): T;
+  /** The smallest element so far along dim; NaN from the first NaN on. */
+  runningMin(input: T | Scalar, dim: Size): T;
   /** A 0-dim tensor of one number, in the default float unless dtype says otherwise. */
   scalarTensor(
     s: Scalar,

@@ -2,7 +2,7 @@
  * Scans: running sums and products along a dimension.
  *
  * Inclusive; half types run in float32 and are rounded once at the end. Gradients are scans from the other end, products
- * with zeros included. Mirrors `cumsum`, `cumprod` and `logcumsumexp` of ATen.
+ * with zeros included. Mirrors `cumsum`, `cumprod` and `logcumsumexp` of ATen; `tessera::running_max` is half of its `cummax`.
  */
 import { computeType, type DType, int64 } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
@@ -83,6 +83,24 @@ defineOp({
     { name: "zeros", args: { self: g.tensor([2, 4], { values: [1, 0, 2, 3, 2, 0, 0, 1] }), dim: 1 } },
   ],
 });
+
+for (const [name, op, word] of [["running_max", "max", "largest"], ["running_min", "min", "smallest"]] as const) {
+  defineOp({
+    schema:
+      `tessera::${name}(Tensor input, int dim) -> Tensor` as "tessera::running_max(Tensor input, int dim) -> Tensor",
+    doc: `The ${word} element so far along dim; NaN from the first NaN on.`,
+    meta: ({ input, dim }) => {
+      axisOf(name, dim, input.shape.length);
+      return { shape: input.shape, dtype: input.dtype };
+    },
+    loop: ({ input, dim }, out) => scanLoop(name, op, input, dim, out),
+    vjp: () => ({}),
+    samples: (g) => [
+      { args: { input: g.tensor([3, 5]), dim: 1 } },
+      { name: "dim 0", args: { input: g.tensor([4, 3]), dim: 0 } },
+    ],
+  });
+}
 
 defineOp({
   schema: "aten::logcumsumexp(Tensor self, int dim) -> Tensor",

@@ -63,13 +63,49 @@ const ERFCX = chebyshevFit((t) => {
   return Number.isFinite(x) ? erfcxExact(x) * (x + 1) : 1 / Math.sqrt(Math.PI);
 }, 48);
 
+/** Terms of I_n's power series in (x/2)² that count in float32 up to x = 8; all are positive, so nothing cancels. */
+const BESSEL_TERMS = 16;
+
+/** I_n(a) for a up to 8, in float32, even and odd terms apart: half as many operations wait for each other. */
+function besselSeries(n: 0 | 1, a: Value): Value {
+  const z = ops.mul(ops.mul(a, a), 0.25), square = ops.mul(z, z);
+  const terms = [1];
+  for (let k = 1; k < BESSEL_TERMS; k++) terms.push((terms[k - 1] ?? 0) / (k * (k + n)));
+  const sum = (first: number): Value => {
+    let out: Value = ops.constant(0, a.dtype);
+    for (let k = BESSEL_TERMS - 2 + first; k >= 0; k -= 2) out = ops.add(ops.mul(out, square), terms[k] ?? 0);
+    return out;
+  };
+  const series = ops.add(ops.mul(sum(1), z), sum(0));
+  return n === 0 ? series : ops.mul(series, ops.mul(a, 0.5));
+}
+
+/** I_n(x) and, scaled, exp(-|x|)·I_n(x): in float32 the power series needs no exponential. */
+function bessel(n: 0 | 1, x: Value, scaled: boolean): Value {
+  const a = ops.abs(x);
+  if (x.dtype === float64) {
+    const value = besselValue(n, x);
+    return scaled ? value : ops.mul(value, ops.exp(a));
+  }
+  const near = besselSeries(n, ops.minimum(a, SMALL));
+  const far = besselTail(n, ops.maximum(a, SMALL));
+  const even = scaled
+    ? ops.where(ops.le(a, SMALL), ops.mul(near, ops.exp(ops.neg(a))), ops.where(ops.isinf(a), 0, far))
+    : ops.where(ops.le(a, SMALL), near, ops.mul(far, ops.exp(a)));
+  return n === 0 ? even : ops.copysign(even, x);
+}
+
+/** exp(-a)·I_n(a) for a from 8 on. */
+function besselTail(n: 0 | 1, a: Value): Value {
+  return ops.div(chebyshevSum(BESSEL[n]?.far ?? [], ops.sub(ops.div(2 * SMALL, a), 1)), ops.sqrt(a));
+}
+
 /** exp(-|x|)·I_n(|x|). */
 export function besselValue(n: 0 | 1, x: Value): Value {
   const a = ops.abs(x);
   const fit = BESSEL[n] ?? { near: [], far: [] };
   const near = chebyshevSum(fit.near, ops.sub(ops.mul(ops.minimum(a, SMALL), 2 / SMALL), 1));
-  const far = ops.maximum(a, SMALL);
-  const tail = ops.div(chebyshevSum(fit.far, ops.sub(ops.div(2 * SMALL, far), 1)), ops.sqrt(far));
+  const tail = besselTail(n, ops.maximum(a, SMALL));
   const even = ops.where(ops.le(a, SMALL), near, tail);
   const value = ops.where(ops.isinf(a), 0, even);
   return n === 0 ? value : ops.where(ops.lt(x, 0), ops.neg(value), value);
@@ -96,26 +132,26 @@ const FUNCTIONS: readonly SpecialFunction[] = [
   {
     names: ["i0", "special_i0"],
     doc: "The modified Bessel function of the first kind of order 0.",
-    body: (x) => ops.mul(besselValue(0, x), ops.exp(ops.abs(x))),
+    body: (x) => bessel(0, x, false),
     vjp: ({ grad }, self) => grad.mul(self.specialI1()),
   },
   {
     names: ["special_i0e"],
     doc: "exp(-|self|) times the modified Bessel function of order 0.",
-    body: (x) => besselValue(0, x),
+    body: (x) => bessel(0, x, true),
     vjp: ({ grad, out }, self) => grad.mul(self.specialI1e().sub(self.sgn().mul(out))),
   },
   {
     names: ["special_i1"],
     doc: "The modified Bessel function of the first kind of order 1.",
-    body: (x) => ops.mul(besselValue(1, x), ops.exp(ops.abs(x))),
+    body: (x) => bessel(1, x, false),
     vjp: ({ grad, out, F }, self) =>
       grad.mul(self.i0().sub(F.where(self.eq(0), 0.5, out.div(F.where(self.eq(0), 1, self))))),
   },
   {
     names: ["special_i1e"],
     doc: "exp(-|self|) times the modified Bessel function of order 1.",
-    body: (x) => besselValue(1, x),
+    body: (x) => bessel(1, x, true),
     vjp: ({ grad, out, F }, self) => {
       const safe = F.where(self.eq(0), 1, self);
       const slope = self.specialI0e().sub(out.mul(self.sgn().add(safe.reciprocal())));

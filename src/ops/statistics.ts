@@ -15,6 +15,7 @@ import { reducedCount } from "./reduction.ts";
 import { reductionSamples } from "./sample_sets.ts";
 import type { SampleArg } from "./samples.ts";
 import { scalarNumber } from "./scalars.ts";
+import { type Blocks, blocksOf } from "./reduction_blocks.ts";
 import type { TensorValue } from "./value.ts";
 
 /** Arguments of the variance family; each schema has some of them. */
@@ -57,9 +58,26 @@ function keptMean(self: TensorValue, axes: readonly number[]): TensorValue {
 }
 
 function varianceValue(self: TensorValue, v: Variance): { readonly variance: TensorValue; readonly mean: TensorValue } {
+  const blocks = blocksOf(self, v.axes);
+  if (blocks !== null) return blockedVariance(self, v, blocks);
   const mean = keptMean(self, v.axes);
   const distance = self.sub(mean);
   return { variance: distance.mul(distance).sum(v.axes, v.keepdim).div(v.degrees), mean };
+}
+
+/** Variances of blocks and of their means, added up (Chan, Golub and LeVeque, 1979): memory is read once. */
+function blockedVariance(
+  self: TensorValue,
+  v: Variance,
+  { x, inner, outer, size }: Blocks,
+): { readonly variance: TensorValue; readonly mean: TensorValue } {
+  const means = keptMean(x, inner), mean = keptMean(means, outer);
+  const within = x.sub(means), between = means.sub(mean);
+  const squares = within.mul(within).sum(inner, true).add(between.mul(between).mul(size)).sum(outer, true);
+  return {
+    variance: squares.div(v.degrees).view(reducedShape(self.shape, v.axes, v.keepdim)),
+    mean: mean.view(reducedShape(self.shape, v.axes, true)),
+  };
 }
 
 /** A kept mean as the result has it. */
@@ -271,6 +289,11 @@ defineOp({
     const x = self.dtype === compute ? self : self.to(compute);
     if (axes.some((axis) => self.shape[axis] === 0)) {
       return castTo(x.exp().sum(axes, keepdim).log(), dtype);
+    }
+    const blocks = blocksOf(x, axes);
+    if (blocks !== null) {
+      const sums = blocks.x.logsumexp(blocks.inner, true).logsumexp(blocks.outer, true);
+      return castTo(sums.view(reducedShape(self.shape, axes, keepdim)), dtype);
     }
     const largest = x.amax(axes, true);
     const shift = F.where(largest.isinf(), 0, largest);

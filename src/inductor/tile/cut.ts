@@ -200,7 +200,7 @@ function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = fa
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
   // Reductions along columns jump from row to row: what they read there should be worth the jump.
   if (work <= 30 && !isTurned && space.axes.includes(vector) && size >= WIDE_COLUMNS * lanes) {
-    return lanes >= 16 ? COLUMN_BYTES / 4 : 8 * lanes;
+    return lanes >= 16 && work <= 12 ? COLUMN_BYTES / 4 : 8 * lanes;
   }
   for (let unroll = most; unroll > 1; unroll /= 2) if (size >= unroll * lanes) return unroll * lanes;
   return lanes;

@@ -6,15 +6,19 @@
  */
 import { bool, computeType, int64 } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
+import { add, symbol } from "../../../symbolic/mod.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { CppArrays } from "./arrays.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
+import type { RowPlan } from "./rows.ts";
 import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText } from "./types.ts";
 import { CppValues } from "./values.ts";
 
 /** What is written anew in each copy of a loop, though it defines a value. */
 const IMPURE: ReadonlySet<TileStatement["kind"]> = new Set(["accumulator", "finish", "accumulators", "finishAt"]);
+
+type Pointwise = TileStatement & { readonly kind: "pointwise" };
 
 /** Writes the body of one function. */
 export class CppFunction extends CppValues {
@@ -24,6 +28,9 @@ export class CppFunction extends CppValues {
   readonly #written: ReadonlySet<BufferRef>;
   /** Loads whose values are at hand, as the text of each part. */
   readonly staged = new Map<TileValue, (part: number) => string>();
+  #rows: RowPlan | null = null;
+  /** How pointwise values came about. */
+  readonly #made = new Map<TileValue, Pointwise>();
 
   constructor(kernel: KernelBase, bodies: readonly (readonly TileStatement[])[], axes: readonly Axis[], lanes: number) {
     super(kernel, bodies, axes, lanes);
@@ -31,6 +38,39 @@ export class CppFunction extends CppValues {
     this.#reductions = new CppReductions(this, bodies);
     this.#arrays = new CppArrays(this, this.#memory, bodies, axes);
     this.#written = new Set(kernel.writes);
+  }
+
+  /** Keeps and fetches rows by a plan. Written where the memory of kept rows may be declared. */
+  useRows(plan: RowPlan): void {
+    this.#rows = plan;
+    for (let row = 0; row < new Set(plan.kept.values()).size; row++) {
+      this.scopes.line(`float kept${row}[${plan.elements}] __attribute__((aligned(64)));`);
+    }
+  }
+
+  /** The place in a kept row of a part of the vector's axis. */
+  #kept(row: number, part: number): string {
+    return `kept${row} + ${this.scopes.index(symbol((this.vectorAxis as Axis).symbol))} + ${part} * VW`;
+  }
+
+  #keep(out: TileValue): void {
+    const row = this.#rows?.kept.get(out);
+    if (row === undefined) return;
+    this.known(out).texts.forEach((text, u) => this.scopes.line(`tsr_store(${this.#kept(row, u)}, ${text});`));
+  }
+
+  /** Fetches what lies a row after a load, and what later walks write. */
+  #fetch(s: TileStatement & { readonly kind: "load" }): void {
+    const jump = this.#rows?.fetched.get(s.out);
+    if (jump === undefined || this.rest !== null) return;
+    const places = [{ buffer: s.buffer, index: add(s.index, jump) }, ...this.#rows?.claimed.get(s.out) ?? []];
+    for (const { buffer, index } of places) {
+      const stride = this.stride(index);
+      if (stride === null) continue;
+      for (let u = 0; u < this.parts; u++) {
+        this.scopes.line(`tsr_fetch(${this.pointer(buffer)} + ${this.elementAt(index, stride, u)});`);
+      }
+    }
   }
 
   /** Writes statements into the innermost loop, what does not vary in it further out. */
@@ -60,6 +100,7 @@ export class CppFunction extends CppValues {
         const staged = this.staged.get(s.out);
         const load = (u: number): string => this.#memory.load(s.buffer, s.index, s.mask, vector, u);
         this.define(s.out, vector, level, staged ?? load);
+        this.#fetch(s);
         return;
       }
       case "store":
@@ -74,9 +115,13 @@ export class CppFunction extends CppValues {
         });
         return;
       }
-      case "pointwise":
-        this.#pointwise(s);
+      case "pointwise": {
+        const row = this.#rows?.again.get(s.out);
+        if (row === undefined) this.#pointwise(s);
+        else this.define(s.out, true, this.levelOf(s.args), (u) => `tsr_load(${this.#kept(row, u)})`);
+        this.#keep(s.out);
         return;
+      }
       case "cast": {
         const vector = this.anyVector([s.arg]);
         const known = this.known(s.arg);
@@ -187,7 +232,7 @@ export class CppFunction extends CppValues {
     this.bindLanes(s.symbol, texts, level);
   }
 
-  #pointwise(s: TileStatement & { readonly kind: "pointwise" }): void {
+  #pointwise(s: Pointwise): void {
     const vector = this.anyVector(s.args);
     const operands = s.op === "where" ? s.args.slice(1) : s.args;
     const dtype = operands[0]?.dtype ?? s.out.dtype;
@@ -196,6 +241,13 @@ export class CppFunction extends CppValues {
     const lane = laneOf(dtype, narrow);
     const level = this.levelOf(s.args);
     const back = vector && s.out.dtype === int64 && !narrow && this.isNarrow(s.out);
+    const [angle] = s.args;
+    this.#made.set(s.out, s);
+    const minus = s.op === "log1p" && angle !== undefined && vector && lane === "f32" ? this.#softplusOf(angle) : null;
+    if (minus !== null) {
+      this.define(s.out, vector, level, (u) => `vlog1p_exp_minus(${this.operand(minus, vector, lane, u)})`);
+      return;
+    }
     this.define(s.out, vector, level, (u) => {
       const args = operands.map((v) => this.operand(v, vector, lane, u));
       const [condition] = s.args;
@@ -207,6 +259,17 @@ export class CppFunction extends CppValues {
       const text = primitiveText(s.op, args, dtype, lane, vector);
       return back ? `tsr_i32(${text})` : text;
     });
+  }
+
+  /** The x of `exp(-|x|)`: log(1 + e^-|x|) is a function of its own, for an argument between 0 and 1. */
+  #softplusOf(v: TileValue): TileValue | null {
+    let at: TileValue | undefined = v;
+    for (const op of ["exp", "neg", "abs"]) {
+      const made: Pointwise | undefined = at === undefined ? undefined : this.#made.get(at);
+      if (made?.op !== op) return null;
+      at = made.args[0];
+    }
+    return at ?? null;
   }
 
   #philox(s: TileStatement & { readonly kind: "philox" }): void {

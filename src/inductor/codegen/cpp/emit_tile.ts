@@ -9,6 +9,7 @@ import type { BufferRef } from "../../../loops/mod.ts";
 import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
 import { costOf, PIECE_PICOSECONDS } from "./cost.ts";
 import { CppFunction, parameterLines } from "./emit_kernel.ts";
+import { planRows } from "./rows.ts";
 import { overTurned } from "./turned.ts";
 
 /** An operand that is packed once: a weight. */
@@ -51,6 +52,7 @@ export function emitCppTile(kernel: TileKernel, lanes: number): CppFunctionText 
     else f.overAxis(axis, () => inside(i + 1));
   };
   const inner = parallel[parallel.length - 1];
+  if (ordered.length === 0) f.useRows(planRows(kernel, kernel.body, inner, lanes));
   const outer = parallel.slice(0, -1);
   if (inner === undefined) inside(0);
   else if (outer.length === 0) f.overAxis(inner, () => inside(0), { from: "begin", to: "end" });

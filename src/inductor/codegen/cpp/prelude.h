@@ -294,6 +294,8 @@ static __attribute__((noinline, unused)) void tsr_turn(const float* p, long stri
   for (int i = 0; i < VW; i++) vstore(out + i * VW, r[i]);
 }
 #endif
+// Into the second cache: what is being worked on stays in the first.
+TSR void tsr_fetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 // Scalars in memory.
 TSR float tsr_get(const float* p) { return *p; }
 TSR double tsr_get(const double* p) { return *p; }
@@ -643,15 +645,24 @@ TSR_SCAN(tsr_scan_prod, tsr_times)
 TSR_SCAN(tsr_scan_max, tsr_maximum)
 TSR_SCAN(tsr_scan_min, tsr_minimum)
 TSR_SCAN(tsr_scan_logaddexp_far, tsr_logaddexp)
-// Within e^24 of the largest lane, exponentials are added as they are, and what is carried comes last: the next block waits for little. What is
-// further apart, or no number, goes step by step.
-TSR vf32 tsr_scan_logaddexp(vf32 x, vf32 before) {
-  const vf32 carried = tsr_lanes(before, vset(VW - 1));
-  vf32 own = x;
-  for (int by = 1; by < VW; by *= 2) own = tsr_maximum(own, tsr_lanes(own, viota() ^ by));
-  if (__builtin_expect(!vall((x >= own - 24.0f) & (vabs(own) < __builtin_inff())), 0)) return tsr_scan_logaddexp_far(x, before);
-  const vf32 sums = tsr_scan_sum(vexp(x - own), tsr_set(0.0f)), most = tsr_maximum(own, carried);
-  return most + vlog(vfma(sums, vexp(own - most), vexp(carried - most)));
+// Sums of exponentials so far: `sum` e^most in the last lane. While numbers stay below `limit`, which is little more than `most`, a block waits for nothing
+// but the sum of the one before. What goes beyond it, or is no number, goes step by step and sets a new `most`. Infinite sums and NaN have the limit
+// -infinity: only what adds nothing is below it.
+struct tsr_lse { vf32 most, limit, sum; };
+TSR tsr_lse tsr_lse_start() { return {vset(-0x1.fffffep127f), vset(-0x1.fffffep127f), vset(0.0f)}; }
+static __attribute__((noinline, cold, unused)) vf32 tsr_lse_beyond(vf32 x, tsr_lse& so) {
+  const vf32 r = tsr_scan_logaddexp_far(x, so.most + vlog(so.sum));
+  const vf32 most = tsr_lanes(r, vset(VW - 1));
+  const vi32 finite = vabs(most) < __builtin_inff();
+  // A block of nothing but -infinity leaves things as they were.
+  if (vall(most == -__builtin_inff())) return r;
+  so = {most, vselect(finite, most + 8.0f, vset(-__builtin_inff())), vset(1.0f)};
+  return r;
+}
+TSR vf32 tsr_scan_logaddexp(vf32 x, tsr_lse& so) {
+  if (__builtin_expect(vany(~(x <= so.limit)), 0)) return tsr_lse_beyond(x, so);
+  so.sum = tsr_scan_sum(vexp_below(x - so.most), so.sum);
+  return so.most + vlog(so.sum);
 }
 
 // The better of two candidates of an argmax (sign 1) or argmin (sign -1): NaN first, then the value, then the smaller position.

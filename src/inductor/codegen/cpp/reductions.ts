@@ -85,6 +85,7 @@ export class CppReductions {
     const type = typeText(lane, vector);
     for (const own of names) {
       this.#values.scopes.line(`${type} ${own} = ${vector ? broadcast(start, lane) : start};`);
+      if (op === "logaddexp" && this.#scanned.has(v)) this.#values.scopes.line(`tsr_lse ${own}s = tsr_lse_start();`);
       if (op === "argmax" || op === "argmin") {
         const none = this.#near.has(v) ? "vset(TSR_NOWHERE_NEAR)" : "tsr_set(TSR_NOWHERE)";
         this.#values.scopes.line(vector ? `${this.#positions(v)} ${own}p = ${none};` : `long ${own}p = TSR_NOWHERE;`);
@@ -125,8 +126,9 @@ export class CppReductions {
     if (this.#scanned.has(s.accumulator)) {
       // Lanes beyond the extent hold anything: only lanes after them would see it.
       const [name = ""] = acc.names;
+      const before = op === "logaddexp" ? `${name}s` : name;
       this.#values.scopes.line(
-        `${name} = tsr_scan_${op}(${this.#values.operand(s.value, true, acc.lane, 0)}, ${name});`,
+        `${name} = tsr_scan_${op}(${this.#values.operand(s.value, true, acc.lane, 0)}, ${before});`,
       );
       return;
     }

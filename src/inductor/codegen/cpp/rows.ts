@@ -1,0 +1,187 @@
+/**
+ * Kernels that walk over a row several times: softmax, variances, norms.
+ *
+ * What an earlier walk computed at length and a later one computes again is kept in a row of the function's own memory. And while the walk that
+ * computes most works on a row that is in the cache already, the next row is fetched, and where a later walk writes this row its lines are: else memory
+ * idles during all walks but the first and the last. It takes nothing but seeing that walks load or compute the same; what comes out is the same to the
+ * last bit.
+ */
+import { float32 } from "../../../core/mod.ts";
+import { primitive } from "../../../loops/mod.ts";
+import { coefficient, constantValue, type Expr } from "../../../symbolic/mod.ts";
+import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+
+/** Elements of a row, or of a block of columns, that is kept or fetched ahead, at most: with its neighbours it has to fit the second cache. */
+const MOST_ELEMENTS = 16384;
+/** What computing a value takes at least, in additions, so that keeping it is worth a store and a load. */
+const WORTH_KEEPING = 12;
+
+type Loop = TileStatement & { readonly kind: "for" };
+type Load = TileStatement & { readonly kind: "load" };
+type Store = TileStatement & { readonly kind: "store" };
+
+/** What is done to values of a kernel's walks. */
+export interface RowPlan {
+  /** Loads after which the element so many further is fetched. */
+  readonly fetched: ReadonlyMap<TileValue, number>;
+  /** Stores of later walks whose places are fetched after a load. */
+  readonly claimed: ReadonlyMap<TileValue, readonly Store[]>;
+  /** Values that go to a kept row, by its number. */
+  readonly kept: ReadonlyMap<TileValue, number>;
+  /** Values that are read from a kept row instead of computed. */
+  readonly again: ReadonlyMap<TileValue, number>;
+  /** Elements of each kept row. */
+  readonly elements: number;
+}
+
+const NOTHING: RowPlan = { fetched: new Map(), claimed: new Map(), kept: new Map(), again: new Map(), elements: 0 };
+
+/** Plans for the walks of a kernel's body. `inner` is the axis over which rows follow each other. */
+export function planRows(
+  kernel: KernelBase,
+  body: readonly TileStatement[],
+  inner: Axis | undefined,
+  lanes: number,
+): RowPlan {
+  const walks = body.filter((s): s is Loop => s.kind === "for");
+  const axis = walks[0]?.axis;
+  const extent = axis === undefined ? null : constantValue(axis.extent);
+  if (axis === undefined || extent === null || walks.length < 2) return NOTHING;
+  if (walks.some((w) => w.axis !== axis || w.split || w.body.some((s) => s.kind === "for"))) return NOTHING;
+  // Rows follow each other along an outer axis; so do blocks of columns, where the vector is the outer axis.
+  const isRow = axis.block > 1;
+  if (extent * (isRow ? 1 : inner?.block ?? 1) > MOST_ELEMENTS) return NOTHING;
+  const { kept, again } = isRow ? planKept(walks) : { kept: NOTHING.kept, again: NOTHING.again };
+  const fetches = inner === undefined || (inner.block > 1) === isRow
+    ? NOTHING
+    : planFetched(kernel, walks, again, axis, inner);
+  return {
+    fetched: fetches.fetched,
+    claimed: fetches.claimed,
+    kept,
+    again,
+    elements: Math.ceil(extent / lanes) * lanes,
+  };
+}
+
+/** What a walk computes for an element, in additions. */
+function workOf(walk: Loop, again: ReadonlyMap<TileValue, number>): number {
+  return walk.body.reduce((n, s) => n + (s.kind === "pointwise" && !again.has(s.out) ? primitive(s.op).cost : 0), 0);
+}
+
+/** A load after which another row is fetched. */
+interface Fetch {
+  readonly load: Load;
+  readonly walk: number;
+  readonly work: number;
+  readonly jump: number;
+}
+
+/** Numbers for things, the same for the same thing. */
+function numbering(): (x: unknown) => number {
+  const ids = new Map<unknown, number>();
+  return (x) => {
+    const found = ids.get(x) ?? ids.size;
+    ids.set(x, found);
+    return found;
+  };
+}
+
+/** Loads of the walk with most work among those that repeat an earlier one's, and what later walks store. */
+function planFetched(
+  kernel: KernelBase,
+  walks: readonly Loop[],
+  again: ReadonlyMap<TileValue, number>,
+  axis: Axis,
+  inner: Axis,
+): Pick<RowPlan, "fetched" | "claimed"> {
+  const jumpOf = (index: Expr): number | null => {
+    const along = coefficient(index, axis.symbol), step = coefficient(index, inner.symbol);
+    const contiguous = axis.block > 1 ? along : step;
+    if (contiguous === null || constantValue(contiguous) !== 1 || along === null || step === null) return null;
+    const jump = constantValue(step);
+    return constantValue(along) === 0 || jump === null || jump === 0 ? null : jump * inner.block;
+  };
+  const number = numbering();
+  const first = new Map<string, number>(), best = new Map<string, Fetch>();
+  walks.forEach((walk, at) => {
+    const work = workOf(walk, again);
+    for (const s of walk.body) {
+      if (s.kind !== "load" || s.mask !== null || kernel.writes.includes(s.buffer)) continue;
+      const jump = jumpOf(s.index);
+      if (jump === null) continue;
+      const place = `${number(s.buffer)} ${number(s.index)}`;
+      const before = first.get(place) ?? at;
+      first.set(place, before);
+      if (before < at && work > (best.get(place)?.work ?? -1)) best.set(place, { load: s, walk: at, work, jump });
+    }
+  });
+  const fetched = new Map<TileValue, number>(), claimed = new Map<TileValue, Store[]>();
+  for (const { load, walk, jump } of best.values()) {
+    fetched.set(load.out, jump);
+    const stores = walks.slice(walk + 1).flatMap((w) => w.body.filter((s): s is Store => s.kind === "store"));
+    if (claimed.size === 0) claimed.set(load.out, stores.filter((s) => jumpOf(s.index) !== null));
+  }
+  return { fetched, claimed };
+}
+
+/** What a value is computed from, as a text that equal values share, and how much work it is. */
+interface Described {
+  readonly key: string;
+  readonly work: number;
+}
+
+function planKept(walks: readonly Loop[]): { kept: Map<TileValue, number>; again: Map<TileValue, number> } {
+  const kept = new Map<TileValue, number>(), again = new Map<TileValue, number>();
+  const idOf = numbering();
+  const first = new Map<string, TileValue>();
+  const numbers = new Map<TileValue, number>();
+  for (const walk of walks) {
+    const own = new Map<TileValue, Described>();
+    const describe = (v: TileValue): Described => own.get(v) ?? { key: `#${idOf(v)}`, work: 0 };
+    const repeated = new Set<TileValue>(), wanted = new Set<TileValue>();
+    for (const s of walk.body) {
+      if (s.kind === "load" && s.mask === null) {
+        own.set(s.out, { key: `load ${idOf(s.buffer)} ${idOf(s.index)}`, work: 0 });
+      } else if (s.kind === "constant") own.set(s.out, { key: `${s.out.dtype.name} ${s.value}`, work: 0 });
+      else if (s.kind === "pointwise" || s.kind === "cast") {
+        const args = (s.kind === "cast" ? [s.arg] : s.args).map(describe);
+        const op = s.kind === "cast" ? s.out.dtype.name : s.op;
+        const work = args.reduce((sum, a) => sum + a.work, s.kind === "cast" ? 1 : primitive(s.op).cost);
+        // A long chain of cheap operations has a long text: numbers stand for what was met before.
+        own.set(s.out, { key: `${op}(${args.map((a) => idOf(a.key)).join()})`, work });
+      }
+      const before = "out" in s ? first.get(own.get(s.out)?.key ?? "") : undefined;
+      if ("out" in s && before !== undefined) repeated.add(s.out);
+      else for (const v of operandsOf(s)) if (repeated.has(v)) wanted.add(v);
+    }
+    for (const v of wanted) {
+      const { key, work } = describe(v);
+      const source = first.get(key);
+      if (source === undefined || work < WORTH_KEEPING || v.dtype !== float32 || v.axes.length === 0) continue;
+      const number = numbers.get(source) ?? numbers.size;
+      numbers.set(source, number);
+      kept.set(source, number);
+      again.set(v, number);
+    }
+    for (const [v, { key }] of own) if (!first.has(key)) first.set(key, v);
+  }
+  return { kept, again };
+}
+
+function operandsOf(s: TileStatement): readonly TileValue[] {
+  switch (s.kind) {
+    case "pointwise":
+      return s.args;
+    case "cast":
+    case "bitcast":
+      return [s.arg];
+    case "store":
+    case "accumulate":
+    case "accumulateAt":
+    case "combine":
+      return [s.value];
+    default:
+      return [];
+  }
+}

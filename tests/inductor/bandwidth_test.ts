@@ -1,0 +1,154 @@
+/** What makes kernels keep up with memory, and that results are what the plain forms give. */
+import assert from "node:assert/strict";
+import "../../mod.ts";
+import { compile } from "../../src/capture/mod.ts";
+import { bool, float32, float64, int32 } from "../../src/core/mod.ts";
+import { emitCppTile } from "../../src/inductor/codegen/cpp/emit_tile.ts";
+import type { LoopGroup } from "../../src/inductor/groups.ts";
+import { lowerGroup } from "../../src/inductor/tile/lower_group.ts";
+import { cppTarget } from "../../src/inductor/tile/target.ts";
+import { loopVar, ops } from "../../src/loops/mod.ts";
+import { blocksOf } from "../../src/ops/reduction_blocks.ts";
+import { add, mul, symbol } from "../../src/symbolic/mod.ts";
+import { F, full, manualSeed, randn, type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { base, buffer } from "./codegen/harness.ts";
+import { nativeTest } from "../runtime/support.ts";
+
+function numbers(t: Tensor): number[] {
+  return Array.from(t.dataSync() as ArrayLike<number | bigint>, Number);
+}
+
+/** A function as C++, run once. */
+function run(fn: (x: Tensor) => Tensor, x: Tensor): number[] {
+  return numbers(compile(fn, { mode: "aot", fullgraph: true })(x));
+}
+
+/** Softmax of rows whose maximum is known, over two walks. */
+function twoWalks(rows: number, columns: number): LoopGroup {
+  const n = rows * columns;
+  const [x, out, s] = [buffer("x", float32, n), buffer("out", float32, n), buffer("s", float32, rows)];
+  const [i, r] = [loopVar(rows), loopVar(columns)];
+  const at = add(mul(symbol(i), columns), symbol(r));
+  const e = ops.exp(ops.load(x, at));
+  return {
+    kind: "loops",
+    axes: [i],
+    reduceAxes: [r],
+    stages: [
+      { kind: "reduction", out: s, index: symbol(i), op: "sum", value: e },
+      { kind: "pointwise", space: "inner", out, index: at, value: ops.div(e, ops.load(s, symbol(i))) },
+    ],
+    ...base([out]),
+  };
+}
+
+function textOf(group: LoopGroup): string {
+  const [kernel] = lowerGroup(group, cppTarget(16, 2));
+  assert(kernel?.kind === "tile");
+  return emitCppTile(kernel, 16).text;
+}
+
+Deno.test("an exponential that two walks over a row need is computed once and kept", () => {
+  const text = textOf(twoWalks(64, 256));
+  assert.match(text, /float kept0\[256\]/);
+  // Four parts of a vector in the first walk, none in the second.
+  assert.equal(text.match(/tsr_exp\(/g)?.length, 4);
+  assert.equal(text.match(/tsr_load\(kept0/g)?.length, 4);
+});
+
+Deno.test("rows too long for the caches are neither kept nor fetched ahead", () => {
+  const text = textOf(twoWalks(4, 1 << 20));
+  assert.doesNotMatch(text, /kept0|tsr_fetch/);
+  assert.match(textOf(twoWalks(64, 256)), /tsr_fetch\(p0 \+ .* \+ 256/);
+});
+
+nativeTest("what is kept of a row that is no multiple of a vector is whole", () => {
+  manualSeed(1);
+  const x = randn([5, 83]);
+  const got = run((a) => a.softmax(1), x);
+  const want = numbers(x.softmax(1));
+  want.forEach((w, i) => assert.ok(Math.abs(w - (got[i] ?? NaN)) < 1e-6, `element ${i}: ${got[i]}, ${w}`));
+});
+
+nativeTest("argmax() in lanes: the first of equals, the first NaN, and the first of nothing but -Infinity", () => {
+  for (const [rows, columns] of [[3, 100], [70, 1030]] as const) {
+    const values = Array.from({ length: rows * columns }, (_, i) => (i * 7919) % 13);
+    for (const row of [0, 2]) for (let j = 0; j < columns; j++) values[row * columns + j] = -Infinity;
+    for (const at of [columns + 57, columns + 90]) values[at] = NaN;
+    const x = tensor(values).view([rows, columns]);
+    const best = (line: readonly number[]): number => {
+      const nan = line.findIndex((v) => Number.isNaN(v));
+      return nan >= 0 ? nan : line.indexOf(Math.max(...line));
+    };
+    const row = (i: number): number[] => values.slice(i * columns, (i + 1) * columns);
+    const column = (j: number): number[] => Array.from({ length: rows }, (_, i) => values[i * columns + j] ?? NaN);
+    assert.deepEqual(run((a) => a.argmax(1), x), Array.from({ length: rows }, (_, i) => best(row(i))));
+    assert.deepEqual(run((a) => a.argmax(0), x), Array.from({ length: columns }, (_, j) => best(column(j))));
+    assert.deepEqual(run((a) => a.argmax(), x), [best(values)]);
+  }
+  assert.deepEqual(run((a) => a.argmax(0), full([40, 1030], -Infinity)), new Array<number>(1030).fill(0));
+  assert.deepEqual(run((a) => a.argmin(1), full([2, 100], Infinity)), [0, 0]);
+});
+
+nativeTest("logcumsumexp() of steps, infinities and NaN is that of plain sums", () => {
+  const plain = (line: readonly number[]): number[] => {
+    let most = -Infinity, sum = 0;
+    return line.map((v) => {
+      if (v === Infinity || Number.isNaN(v) || Number.isNaN(most)) {
+        most = most === Infinity && v === v ? most : v + most;
+      } else if (v > most) {
+        sum = sum * Math.exp(most - v) + 1;
+        most = v;
+      } else if (v > -Infinity) sum += Math.exp(v - most);
+      return Number.isFinite(most) ? most + Math.log(sum) : most;
+    });
+  };
+  const steps = Array.from({ length: 200 }, (_, i) => i < 40 ? -Infinity : i < 100 ? Math.sin(i) * 3 : i * 1.5 - 200);
+  const lines = [
+    steps,
+    steps.map((v, i) => i === 120 ? Infinity : v),
+    steps.map((v, i) => i === 60 ? NaN : v),
+    steps.map((_, i) => i === 70 ? -Infinity : 90 - i),
+  ];
+  for (const line of lines) {
+    const got = run((a) => F.logcumsumexp(a, 1), tensor(line).view([1, 200]));
+    plain(line).forEach((w, i) => {
+      const g = got[i] ?? NaN;
+      assert.ok(Object.is(w, g) || Math.abs(w - g) <= 2e-6 * Math.max(1, Math.abs(w)), `element ${i}: ${g}, ${w}`);
+    });
+  }
+});
+
+nativeTest("cummax() gives the latest of equals and of NaN, for truth values too", () => {
+  const x = tensor([[1, 3, 3, NaN, 5, NaN, 2], [2, 1, 2, 0, 7, 7, 1]]);
+  assert.deepEqual(run((a) => F.cummax(a, 1)[0], x), [1, 3, 3, NaN, NaN, NaN, NaN, 2, 2, 2, 2, 7, 7, 7]);
+  assert.deepEqual(run((a) => F.cummax(a, 1)[1], x), [0, 1, 2, 3, 3, 5, 5, 0, 0, 2, 2, 4, 5, 5]);
+  assert.deepEqual(run((a) => F.cummin(a, 0)[1], x), [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1]);
+  assert.deepEqual(numbers(F.cummax(tensor([3, 3, 1], { dtype: int32 }), 0)[1]), [0, 1, 1]);
+  assert.deepEqual(numbers(F.cummax(tensor([true, false, true], { dtype: bool }), 0)[1]), [0, 0, 2]);
+});
+
+Deno.test("large reductions of two readings are cut into blocks, small ones and rows are not", () => {
+  const fake = (...shape: number[]): Tensor => {
+    const view = (s: readonly number[]): { shape: readonly number[] } => ({ shape: s });
+    return { shape, view } as unknown as Tensor;
+  };
+  const columns = blocksOf(fake(4096, 2048), [0]);
+  assert.deepEqual([columns?.x.shape, columns?.inner, columns?.outer, columns?.size], [[128, 32, 2048], [1], [0], 32]);
+  const all = blocksOf(fake(4096, 2048), [0, 1]);
+  assert.deepEqual([all?.inner, all?.outer, all?.size], [[1], [0], 2048]);
+  assert.equal(blocksOf(fake(4096, 2048), [1]), null, "a row fits a cache");
+  assert.equal(blocksOf(fake(64, 64), [0]), null, "so does all of it");
+  assert.equal(blocksOf(fake(4099, 2048), [0]), null, "a prime number of rows");
+});
+
+nativeTest("a variance of blocks is that of all, far from 0 too", () => {
+  manualSeed(4);
+  const x = randn([2048, 2048]).add(100);
+  const wide = x.to(float64);
+  for (const dims of [[0], [0, 1]]) {
+    const want = numbers(wide.sub(wide.mean(dims, true)).square().mean(dims)),
+      got = run((a) => a.var(dims, { correction: 0 }), x);
+    want.forEach((w, i) => assert.ok(Math.abs(w - (got[i] ?? NaN)) < 2e-5 * w, `${dims}: ${got[i]}, ${w}`));
+  }
+});
