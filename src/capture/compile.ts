@@ -10,6 +10,7 @@ import { CompileError, emitEvent, InternalError, log, warnOnce } from "../core/m
 import { activeMode, withoutModes } from "../tensor/mod.ts";
 import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
 import { type Subject, withAccessors } from "./accessors.ts";
+import { breaksInText } from "./behind_breaks.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
 import type { CompiledGuard } from "./guard_code.ts";
@@ -226,11 +227,12 @@ export class CompiledCode {
     const values = new Array<unknown>(entry.valueCount);
     const failed = entry.guard.run(args, self, values);
     if (failed !== -1) {
-      throw new CompileError(
-        `compile: the guards of ${this.name} do not hold for the very call they were made for (${
-          entry.guard.sentences[failed]
-        }); please report this`,
+      const found = new GraphBreak(
+        `what it reads changes by being read (${entry.guard.sentences[failed]})`,
+        "keep what counts or draws out of getters",
+        null,
       );
+      return this.#fallBack(found, self, args);
     }
     this.#keep(entry, this.#policy.limit);
     if (entry.unserved.length > 0 && this.#opened < MOST_OPENED) return this.#runOpening(entry.unserved, self, args);
@@ -361,6 +363,7 @@ export class CompiledCode {
     }
     if (error instanceof GraphBreak) {
       this.#noteFailure(error);
+      if (this.#failures === 1) this.noteBehind(args);
       return this.#runSegments(self, args);
     }
     // An error that the function itself throws comes again; anything else is told.
@@ -379,6 +382,11 @@ export class CompiledCode {
     this.noteBreak(found);
     if (++this.#failures !== MOST_BREAKS) return;
     log("graph_breaks", () => `compile: ${this.name} is no longer captured whole, until reset()`);
+  }
+
+  /** Keeps what the text shows behind the first break. */
+  noteBehind(args: readonly unknown[]): void {
+    for (const found of breaksInText(this.fn, args, this.files)) this.noteBreak(found);
   }
 
   /** Keeps a break, once for each place, and tells the user. */
@@ -484,5 +492,6 @@ function compiledFrom<A extends readonly unknown[], R>(fn: (...args: A) => R, co
   };
   Object.defineProperty(compiled, ORIGINAL, { value: fn });
   Object.defineProperty(compiled, "name", { value: fn.name });
+  Object.defineProperty(compiled, "length", { value: fn.length });
   return Object.assign(compiled, { ready });
 }

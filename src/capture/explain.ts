@@ -93,6 +93,7 @@ export function explain<A extends readonly unknown[]>(
       if (error instanceof NeedsAccess) return explanation(null, [], [unopened(error)], fallbacks, known);
       if (!(error instanceof GraphBreak)) throw error;
       code.noteBreak(error);
+      code.noteBehind(args);
     }
     code.segments.watches = true;
     code.segments.call(inner as (...args: never[]) => unknown, undefined, args);

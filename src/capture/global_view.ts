@@ -2,7 +2,15 @@
  * Global names as a trace sees them: the program's own are guarded, the engine's stand for themselves, and those whose use must happen at every call end the trace
  * when they are used. `console` notes what it prints.
  */
-import { EFFECTS, isIntrinsicName } from "./intrinsics.ts";
+import {
+  CHANCE_REASON,
+  CHANCE_REMEDY,
+  effectReason,
+  EFFECTS,
+  isIntrinsic,
+  isIntrinsicName,
+  MOVE_OUT,
+} from "./intrinsics.ts";
 import type { Tracer } from "./tracer.ts";
 
 /** Globals of the engine that show what this process and machine are; a trace may rely on them, another process may not. */
@@ -44,8 +52,7 @@ function globalView(tracer: Tracer): object {
 /** A stand-in for a global whose use must happen at every call. */
 function effectGuard(name: string, what: string, tracer: Tracer): unknown {
   const real: unknown = Reflect.get(globalThis, name);
-  const refuse = (): never =>
-    tracer.breakGraph(`${name} ${what}, which must happen at each call`, "move it out of the compiled function");
+  const refuse = (): never => tracer.breakGraph(effectReason(name, what), MOVE_OUT);
   const target = typeof real === "function" ? real : function (): void {};
   return new Proxy(target, {
     // `x instanceof Date` asks the prototype, and tells nothing of the time.
@@ -74,12 +81,16 @@ function mathWithoutChance(tracer: Tracer): Math {
   return new Proxy(Math, {
     get(target, key): unknown {
       if (key === "random") {
+        return tracer.breakGraph(CHANCE_REASON, CHANCE_REMEDY);
+      }
+      const value: unknown = Reflect.get(target, key);
+      if (typeof value === "function" && !isIntrinsic(value)) {
         return tracer.breakGraph(
-          "Math.random draws a number in JavaScript, which a graph would freeze",
-          "use rand() or randn(), or pass the number as an argument",
+          `Math.${String(key)} is the program's own: what it does cannot be seen`,
+          "call a plain function",
         );
       }
-      return Reflect.get(target, key);
+      return value;
     },
   });
 }

@@ -32,6 +32,13 @@ export const DATA_REMEDY =
 export const SHAPE_REMEDY =
   "use a form with a fixed shape (a mask with where, say), or call it outside of the compiled function";
 
+/** A tensor where JavaScript asks whether something is true. */
+export const CONDITION_REASON =
+  "a tensor decides a condition (if, ?:, !, && or ||), and JavaScript takes every tensor for true";
+
+/** What to do where a tensor decides a condition. */
+export const CONDITION_REMEDY = "read its data with item(), or choose with cond() or where()";
+
 /** Files of Tessera itself, which are never the user's line. */
 const LIBRARY = new URL("../", import.meta.url).href;
 

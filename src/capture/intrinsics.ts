@@ -32,6 +32,17 @@ export const EFFECTS: Readonly<Record<string, string>> = {
   eval: "runs text",
 };
 
+/** The words for a use of such a name. */
+export function effectReason(name: string, what: string): string {
+  return `${name} ${what}, which must happen at each call`;
+}
+
+export const MOVE_OUT = "move it out of the compiled function";
+
+export const CHANCE_REASON = "Math.random draws a number in JavaScript, which a graph would freeze";
+
+export const CHANCE_REMEDY = "use rand() or randn(), or pass the number as an argument";
+
 // Read before any program can add its own.
 const globalNames = new Set<PropertyKey>(Reflect.ownKeys(globalThis));
 

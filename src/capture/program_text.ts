@@ -263,12 +263,29 @@ export function originalLocation(name: string, line: number, column: number): So
   const entry = rebuilt.get(name);
   const fn = entry?.fn.deref();
   if (entry === undefined || fn === undefined) return null;
-  const file = filesOf(fn, entry.files)[0];
+  return placeInFile(fn, entry.files, entry.expression, oldPlace(entry, line, column));
+}
+
+/** The place in the user's file of an offset in a function's own text, in parentheses as `FunctionSyntax` has it; null if it cannot be found. */
+// deno-lint-ignore ban-types
+export function locationIn(fn: Function, files: readonly string[], offset: number): SourceLocation | null {
+  const text = `(${Function.prototype.toString.call(fn)})`;
+  const lines = text.slice(0, offset).split("\n");
+  return placeInFile(fn, files, text, [lines.length, (lines.at(-1) ?? "").length + 1]);
+}
+
+function placeInFile(
+  // deno-lint-ignore ban-types
+  fn: Function,
+  files: readonly string[],
+  expression: string,
+  [oldLine, oldColumn]: readonly [line: number, column: number],
+): SourceLocation | null {
+  const file = filesOf(fn, files)[0];
   if (file === undefined) return null;
   // A method's text stands between the tokens that take it out of an object again.
-  const whole = marksOf(entry.expression);
-  const own = entry.expression.startsWith("Object.values(") ? whole.slice(7, -6) : whole;
-  const [oldLine, oldColumn] = oldPlace(entry, line, column);
+  const whole = marksOf(expression);
+  const own = expression.startsWith("Object.values(") ? whole.slice(7, -6) : whole;
   const at = own.findLastIndex((m) => m.line < oldLine || (m.line === oldLine && m.column <= oldColumn));
   const all = fileMarks(file.url);
   const first = own[0]?.text;

@@ -8,7 +8,7 @@ import { eq, exprOf, isSymInt } from "../symbolic/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import type { PrivateAccess } from "./accessors.ts";
 import { isNativeCollection, nativeMember } from "./collections.ts";
-import { GraphBreak } from "./graph_break.ts";
+import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts";
 import { lookUpDescriptor } from "./objects.ts";
 import type { Tracer } from "./tracer.ts";
 
@@ -36,6 +36,7 @@ export interface Helpers {
   elements(value: unknown): unknown;
   pairs(value: unknown): unknown;
   keyed(value: unknown): unknown;
+  told(value: unknown): unknown;
   caught(error: unknown): void;
   priv(object: object): object;
   hasPrivate(name: string, object: object): boolean;
@@ -60,10 +61,7 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
     type: (value) => isSymInt(value) ? "number" : typeof value,
     truth(value) {
       if (value instanceof Tensor && isCondition(tracer, value)) {
-        tracer.breakGraph(
-          "a tensor decides a condition (if, ?:, !, && or ||), and JavaScript takes every tensor for true",
-          "read its data with item(), or choose with cond() or where()",
-        );
+        tracer.breakGraph(CONDITION_REASON, CONDITION_REMEDY);
       }
       return value;
     },
@@ -90,6 +88,15 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
         tracer.breakGraph(
           "the function asks how a property of an object from outside is defined",
           "ask outside of the compiled function",
+        );
+      }
+      return value;
+    },
+    told(value) {
+      if (value instanceof Tensor) {
+        tracer.breakGraph(
+          "the function asks for the version of a tensor, or where it begins in its memory",
+          "ask outside of the compiled function; a graph serves all of them",
         );
       }
       return value;

@@ -1,7 +1,7 @@
 /** Where capture ends: the reason is told, the call is right, and nothing of the trace stays behind. */
 import assert from "node:assert/strict";
-import { compile, explain, GraphBreak } from "../../src/capture/mod.ts";
-import { CompileError } from "../../src/core/mod.ts";
+import { captureStats, compile, explain, GraphBreak } from "../../src/capture/mod.ts";
+import { CompileError, float32 } from "../../src/core/mod.ts";
 import * as nn from "../../src/nn/mod.ts";
 import { randn, Tensor, tensor } from "../../src/tensor/mod.ts";
 import { eventsOf, full, plain, same } from "./support.ts";
@@ -78,7 +78,7 @@ Deno.test("a break that the function catches is still a break", () => {
   eventsOf("graph_break", () => same(f(x), x.mul(3.5)));
 });
 
-Deno.test("a trace that throws leaves gradients, containers and random state as they were", () => {
+Deno.test("a trace that throws leaves gradients and containers as one eager run does", () => {
   const w = nn.parameter(tensor([1, 2.5]));
   const world = { list: [1], map: new Map([["a", 1]]), count: 0 };
   const body = (t: Tensor, fail: boolean): void => {
@@ -92,11 +92,12 @@ Deno.test("a trace that throws leaves gradients, containers and random state as 
   const f = full(body, "eager");
   const t = tensor([1, 1.5]);
   assert.throws(() => f(t, true), (e: unknown) => e instanceof RangeError && e.message === "on purpose");
-  assert.deepEqual(plain([w.grad, world.list, world.count, t]), plain([null, [1], 0, tensor([1, 1.5])]));
-  assert.deepEqual([...world.map], [["a", 1]]);
+  const once = [tensor([1, 1.5]), [1, 2], 1, tensor([2, 2.5])];
+  assert.deepEqual(plain([w.grad, world.list, world.count, t]), plain(once));
+  assert.deepEqual([...world.map], [["a", 1], ["b", 2]]);
   f(t, false);
-  assert.deepEqual(plain([world.list, world.count, t]), plain([[1, 2], 1, tensor([2, 2.5])]));
-  same(w.grad, tensor([1, 1.5]));
+  assert.deepEqual(plain([world.list, world.count, t]), plain([[1, 2, 2], 2, tensor([3, 3.5])]));
+  same(w.grad, tensor([3, 4], { dtype: float32 }));
 });
 
 Deno.test("errors of the function itself come through as they are", () => {
@@ -196,4 +197,33 @@ Deno.test("=== between tensors is a guard on their identity", () => {
   const f = full(body, "eager");
   const other = tensor([1, 2.5]);
   for (let i = 0; i < 2; i++) same([f(x, x), f(x, other), f(other, other)], [x.mul(2), x.add(other), other.mul(2)]);
+});
+
+Deno.test("what stands behind the first break is reported with its line: conditions, clocks, chances", () => {
+  const options = { bias: null as Tensor | null, Date: 3 };
+  const body = (t: Tensor, u: Tensor | null): Tensor => {
+    const n = t.sum().item(); // first
+    const y = t.mul(n);
+    const isLarge = y.gt(2);
+    if (y.gt(0)) return y; // if
+    const z = isLarge ? y : y.add(1); // choice
+    if (u || options.bias || t.mul(2)) return z;
+    if (y instanceof Tensor && !y.sum()) return z; // not
+    return z.mul(Math.random()).add(Date.now()).add(options.Date); // two
+  };
+  const text = Deno.readTextFileSync(new URL(import.meta.url)).split("\n");
+  const lineOf = (mark: string): string => `${import.meta.url}:${text.findIndex((l) => l.endsWith(`// ${mark}`)) + 1}`;
+  const report = explain(body)(tensor([1, 2]), tensor([1]));
+  const told = report.breaks.map((b) => [b.reason.split(" ").slice(0, 2).join(" "), b.line]);
+  assert.deepEqual(told, [
+    ["item() takes", lineOf("first")],
+    ["a tensor", lineOf("if")],
+    ["a tensor", lineOf("choice")],
+    ["a tensor", lineOf("not")],
+    ["Math.random draws", lineOf("two")],
+    ["Date reads", lineOf("two")],
+  ]);
+  const f = compile(body, { backend: "eager" });
+  f(tensor([1, 2]), null);
+  assert.deepEqual(captureStats(f).breaks.map((b) => b.reason), report.breaks.map((b) => b.reason));
 });
