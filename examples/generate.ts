@@ -1,19 +1,26 @@
 /**
  * Generates text: `deno run -A examples/generate.ts [PROMPT] [--model FOLDER]`.
  *
- * FOLDER is a GPT-2 or LLaMA as the Hugging Face Hub has them (`config.json`, `model.safetensors`, `tokenizer.json`). Without one, a small model first learns
- * the characters of a text for some seconds: of `--text`, or of this project's own pages. The decoder is written in TypeScript (bench/models/zoo), reads from a
- * cache of fixed size, and is compiled to one graph for all steps.
+ * FOLDER is a GPT-2 or LLaMA as the Hugging Face Hub has them (`config.json`, `model.safetensors`, `tokenizer.json`), or a `.pt2` file of a decoder that PyTorch
+ * exported, with `tokenizer.json` beside it. Without one, a small model first learns the characters of a text for some seconds: of `--text`, or of this project's
+ * own pages. The decoder is written in TypeScript (bench/models/zoo), reads from a cache of fixed size, and is compiled to one graph for all steps.
  */
 // @ts-types="npm:@types/cli-progress@^3.11.6"
 import cliProgress from "cli-progress";
 import { Command, InvalidArgumentError } from "commander";
-import { manualSeed } from "../mod.ts";
+import { dirname } from "node:path";
+import { manualSeed, readExportedProgram } from "../mod.ts";
 import type { Decoder } from "../bench/models/zoo/kv_cache.ts";
 import { print } from "./digits/progress.ts";
 import { trainCharacters } from "./generation/character_model.ts";
-import { DecoderSession, type GenerateOptions, generateTokens } from "./generation/generate_tokens.ts";
-import { readHubModel } from "./generation/hub_model.ts";
+import { ExportedSession } from "./generation/exported_decoder.ts";
+import {
+  DecoderSession,
+  type GenerateOptions,
+  generateTokens,
+  type TokenReader,
+} from "./generation/generate_tokens.ts";
+import { readCodec, readHubModel } from "./generation/hub_model.ts";
 import { type TextCodec, TextStream } from "./generation/text.ts";
 
 interface Options {
@@ -43,9 +50,9 @@ function whole(text: string): number {
 }
 
 const command = new Command("generate")
-  .description("Generate text with a decoder written in TypeScript.")
+  .description("Generate text with a decoder written in TypeScript, or exported by PyTorch.")
   .argument("[prompt]", "how the text begins", "The ")
-  .option("--model <folder>", "GPT-2 or LLaMA with config.json, model.safetensors, tokenizer.json")
+  .option("--model <path>", "folder with config.json, model.safetensors, tokenizer.json, or a .pt2 file")
   .option("--text <file>", "without a model: what a small one learns from")
   .option("--seconds <n>", "without a model: how long it learns", number, 20)
   .option("--tokens <n>", "tokens to generate", whole, 200)
@@ -90,18 +97,47 @@ async function learn(): Promise<{ readonly model: Decoder; readonly codec: TextC
 }
 
 interface Ready {
-  readonly model: Decoder;
+  readonly open: (eager: boolean) => TokenReader;
+  readonly vocabSize: number;
   readonly codec: TextCodec | null;
   readonly stopTokens: readonly number[];
 }
 
+function fromDecoder(model: Decoder): Pick<Ready, "open" | "vocabSize"> {
+  const { capacity } = options;
+  const open = (eager: boolean): TokenReader =>
+    new DecoderSession(model, { capacity, ...(eager ? { compileOptions: null } : {}) });
+  return { open, vocabSize: model.vocabSize };
+}
+
 async function prepare(): Promise<Ready> {
-  if (options.model === undefined) return { ...await learn(), stopTokens: [] };
+  const { model: path, capacity } = options;
+  if (path === undefined) {
+    const { model, codec } = await learn();
+    return { ...fromDecoder(model), codec, stopTokens: [] };
+  }
   manualSeed(options.seed);
-  const found = await readHubModel(options.model);
-  if (!found.isTrained) print(`${options.model} has no model.safetensors: the weights are random, the text is noise`);
-  if (found.codec === null) print(`${options.model} has no tokenizer.json: prompt and text are numbers of tokens`);
-  return found;
+  const isExported = path.endsWith(".pt2");
+  const found = isExported ? await readCodec(dirname(path)) : await readHubModel(path);
+  if ("isTrained" in found && !found.isTrained) {
+    print(`${path} has no model.safetensors: the weights are random, the text is noise`);
+  }
+  if (found.codec === null) print(`${path} has no tokenizer.json: prompt and text are numbers of tokens`);
+  if ("model" in found) return { ...found, ...fromDecoder(found.model) };
+  const program = await readExportedProgram(path);
+  const open = (eager: boolean): ExportedSession =>
+    new ExportedSession(program, { capacity, ...(eager ? { backend: "eager" } : {}) });
+  const first = open(options.eager);
+  let isTaken = false;
+  return {
+    ...found,
+    vocabSize: first.vocabSize,
+    open: (eager) => {
+      if (isTaken || eager !== options.eager) return open(eager);
+      isTaken = true;
+      return first;
+    },
+  };
 }
 
 /** Without a tokenizer, texts are numbers with spaces between. */
@@ -111,15 +147,15 @@ const NUMBERS: TextCodec = {
 };
 
 try {
-  const { model, codec: found, stopTokens } = await prepare();
+  const { open, vocabSize, codec: found, stopTokens } = await prepare();
   const codec = found ?? NUMBERS;
   const encoded = codec.encode(prompt);
   const start = encoded.length > 0 ? encoded : [0];
-  const strange = start.find((id) => id >= model.vocabSize);
-  if (strange !== undefined) throw new RangeError(`token ${strange} is outside the model's ${model.vocabSize}`);
-  const { tokens: maxTokens, temperature, topK, topP, seed, capacity } = options;
+  const strange = start.find((id) => id >= vocabSize);
+  if (strange !== undefined) throw new RangeError(`token ${strange} is outside the model's ${vocabSize}`);
+  const { tokens: maxTokens, temperature, topK, topP, seed } = options;
   const choices: GenerateOptions = { maxTokens, temperature, topK, topP, seed, stopTokens };
-  const session = new DecoderSession(model, { capacity, ...(options.eager ? { compileOptions: null } : {}) });
+  const session = open(options.eager);
   const encoder = new TextEncoder();
   const write = (text: string): void => void Deno.stdout.writeSync(encoder.encode(text));
   const stream = new TextStream(codec);
@@ -129,7 +165,7 @@ try {
 
   if (options.bench) {
     print();
-    const rate = async (name: string, session: DecoderSession): Promise<number> => {
+    const rate = async (name: string, session: TokenReader): Promise<number> => {
       // The first round compiles; the second is timed.
       for (const _ of generateTokens(session, start, { ...choices, maxTokens: 8, stopTokens: [] }));
       await session.ready();
@@ -141,8 +177,8 @@ try {
       print(`${name}: ${perSecond.toFixed(1)} tokens/s`);
       return perSecond;
     };
-    const eager = await rate("eager", new DecoderSession(model, { capacity, compileOptions: null }));
-    const compiled = await rate("compiled", new DecoderSession(model, { capacity }));
+    const eager = await rate("eager", open(true));
+    const compiled = await rate("compiled", open(false));
     print(`compiled is ${(compiled / eager).toFixed(1)} times as fast`);
   }
 } catch (error) {

@@ -25,8 +25,22 @@ export interface GenerateOptions extends SamplingOptions {
 /** Tokens of the prompt that are read at once. */
 const PIECE = 16;
 
+/** What reads tokens and tells what comes next. */
+export interface TokenReader {
+  /** Tokens that fit. */
+  readonly capacity: number;
+  /** Tokens read so far. */
+  readonly length: number;
+  /** Reads tokens and gives the logits of the one that follows. */
+  read(tokens: readonly number[]): ArrayLike<number>;
+  /** Resolves when what was compiled runs on its fastest tier. */
+  ready(): Promise<void>;
+  /** Forgets what was read; compiled graphs and memory stay. */
+  reset(): void;
+}
+
 /** A decoder with a cache: reads tokens and tells what comes next. */
-export class DecoderSession {
+export class DecoderSession implements TokenReader {
   readonly capacity: number;
   readonly #cache: LayerCache[];
   readonly #readPiece: (ids: Tensor, positions: Tensor) => void;
@@ -110,7 +124,7 @@ export class DecoderSession {
  * @throws {RangeError} for options out of range, or a prompt that does not fit.
  */
 export function* generateTokens(
-  session: DecoderSession,
+  session: TokenReader,
   prompt: readonly number[],
   options: GenerateOptions = {},
 ): IterableIterator<number> {

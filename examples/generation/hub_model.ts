@@ -113,6 +113,26 @@ async function readWeights(folder: string): Promise<Map<string, Tensor> | null> 
   return tensors;
 }
 
+/** The tokenizer of a folder, null without one, and the tokens that end a text. `config` is its `config.json`. */
+export async function readCodec(
+  folder: string,
+  config: Json | null = null,
+): Promise<{ readonly codec: TextCodec | null; readonly stopTokens: readonly number[] }> {
+  const words = await readJson(`${folder}/tokenizer.json`);
+  let codec: TextCodec | null = null;
+  if (words !== null) {
+    const tokenizer = new Tokenizer(words, await readJson(`${folder}/tokenizer_config.json`) ?? {});
+    codec = {
+      encode: (text) => [...tokenizer.encode(text).ids],
+      decode: (tokens) => tokens.length === 0 ? "" : tokenizer.decode(tokens, { skip_special_tokens: true }),
+    };
+  }
+  const settings = config ?? await readJson(`${folder}/config.json`);
+  const end = settings?.["eos_token_id"] ?? [];
+  const stopTokens = (Array.isArray(end) ? end : [end]).filter((id): id is number => typeof id === "number");
+  return { codec, stopTokens };
+}
+
 /**
  * Reads a folder.
  *
@@ -124,16 +144,6 @@ export async function readHubModel(folder: string): Promise<HubModel> {
   const { model, options } = makeModel(config);
   const weights = await readWeights(folder);
   if (weights !== null) loadPretrained(model, weights, options);
-  const words = await readJson(`${folder}/tokenizer.json`);
-  let codec: TextCodec | null = null;
-  if (words !== null) {
-    const tokenizer = new Tokenizer(words, await readJson(`${folder}/tokenizer_config.json`) ?? {});
-    codec = {
-      encode: (text) => [...tokenizer.encode(text).ids],
-      decode: (tokens) => tokens.length === 0 ? "" : tokenizer.decode(tokens, { skip_special_tokens: true }),
-    };
-  }
-  const end = config["eos_token_id"] ?? [];
-  const stopTokens = (Array.isArray(end) ? end : [end]).filter((id): id is number => typeof id === "number");
+  const { codec, stopTokens } = await readCodec(folder, config);
   return { model, codec, stopTokens, isTrained: weights !== null };
 }

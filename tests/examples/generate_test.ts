@@ -1,15 +1,28 @@
 import assert from "node:assert/strict";
-import { noGrad, onCompile, openSafetensors, saveSafetensors, tensor, zeros } from "../../mod.ts";
+import {
+  loadSafetensors,
+  noGrad,
+  onCompile,
+  openSafetensors,
+  readExportedProgram,
+  saveSafetensors,
+  type Tensor,
+  tensor,
+  zeros,
+} from "../../mod.ts";
 import type { Decoder } from "../../bench/models/zoo/kv_cache.ts";
 import { loadPretrained } from "../../bench/models/zoo/pretrained.ts";
 import { LlamaForCausalLM } from "../../bench/models/zoo/llama.ts";
 import { trainCharacters } from "../../examples/generation/character_model.ts";
+import { ExportedSession } from "../../examples/generation/exported_decoder.ts";
 import { DecoderSession, type GenerateOptions, generateTokens } from "../../examples/generation/generate_tokens.ts";
 import { readHubModel } from "../../examples/generation/hub_model.ts";
 import { sampleToken } from "../../examples/generation/sampling.ts";
 import { characterCodec, TextStream } from "../../examples/generation/text.ts";
 
 const FIXTURES = new URL("../models/fixtures/", import.meta.url).pathname;
+/** A small LLaMA by transformers: with `TorchExportableModuleWithStaticCache`, without a cache and with a dynamic length, and the best tokens after 5 of them. */
+const EXPORTED = new URL("./fixtures/", import.meta.url).pathname;
 const JS = { fullgraph: true, options: { tier: "js" } } as const;
 /** What transformers' `generate` gives for the prompt 3 5 7, best tokens only. */
 const GREEDY = { gpt2: [8, 8, 8, 13, 13, 13, 13, 1], llama: [25, 12, 18, 15, 1, 3, 9, 4] } as const;
@@ -238,4 +251,43 @@ Deno.test("exported_model.ts runs a program that PyTorch exported", async () => 
   const { code, out, err } = await run("exported_model.ts", [file]);
   assert.equal(code, 0, err);
   assert.equal(out, "float32 [2, 3]\n");
+});
+
+for (const kind of ["cached", "plain"]) {
+  // Each length of the whole text is another one for eager kernels.
+  for (const backend of kind === "cached" ? ["inductor", "eager"] : ["inductor"]) {
+    Deno.test(`generateTokens() with the ${kind} decoder that PyTorch exported gives PyTorch's tokens (${backend})`, async () => {
+      const wanted = [...(loadSafetensors(`${EXPORTED}decoder_tokens.safetensors`).get("tokens") as Tensor).dataSync()];
+      const program = await readExportedProgram(`${EXPORTED}${kind}_decoder.pt2`);
+      const session = new ExportedSession(program, { backend });
+      assert.equal(session.vocabSize, 61);
+      assert.equal(session.capacity, kind === "cached" ? 32 : 64);
+      const prompt = wanted.slice(0, 5).map(Number);
+      const options = { temperature: 0, maxTokens: wanted.length - prompt.length };
+      assert.deepEqual([...prompt, ...generateTokens(session, prompt, options)], wanted.map(Number));
+      session.reset();
+      assert.deepEqual([...prompt, ...generateTokens(session, prompt, options)], wanted.map(Number), "after reset()");
+      assert.throws(() => session.read(new Array<number>(64).fill(1)), { name: "RangeError", message: /at most/ });
+    });
+  }
+}
+
+Deno.test("ExportedSession refuses programs that are no decoders", async () => {
+  const program = await readExportedProgram(new URL("../export/fixtures/mlp_dynamic.pt2", import.meta.url).pathname);
+  assert.throws(() => new ExportedSession(program), { name: "TypeError", message: /takes token numbers \[1, n\]/ });
+});
+
+Deno.test("generate.ts runs a decoder that PyTorch exported", async () => {
+  const model = `${EXPORTED}cached_decoder.pt2`;
+  const { code, out, err } = await run("generate.ts", [
+    "5 17 3 44 9",
+    "--model",
+    model,
+    "--tokens",
+    "4",
+    "--temperature",
+    "0",
+  ]);
+  assert.equal(code, 0, err);
+  assert.match(out, /has no tokenizer\.json[^]*5 17 3 44 9 34 22 11 32/);
 });
