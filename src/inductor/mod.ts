@@ -6,7 +6,7 @@
 export { compileProgram, installInductor } from "./backend.ts";
 export { CompiledGraph, type CompiledGraphOptions, type GraphValue, type TierPolicy } from "./compiled_graph.ts";
 export { type CompiledPlan, compileGraphToPlan } from "./compile_plan.ts";
-export { InductorEagerBackend } from "./eager_backend.ts";
-export { freezeProgram } from "./passes/mod.ts";
+export { eagerReady, InductorEagerBackend } from "./eager_backend.ts";
+export { computeStored, freezeProgram, type FrozenConstants, sourcesOf, type StoredConstant } from "./passes/mod.ts";
 export { type LaunchTime, profileToText } from "./profile.ts";
 export { type CompileRecord, onCompile } from "./observe.ts";

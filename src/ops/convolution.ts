@@ -88,14 +88,15 @@ export function staticKernel(kernel: readonly Expr[]): number[] | null {
   return out;
 }
 
-/** Sums `term` over kernel positions: unrolled if they are few. */
+/** Sums `term` over kernel positions: unrolled if they are no more than `limit`. */
 export function sumOverKernel(
   out: TensorMeta,
   kernel: readonly Expr[],
   term: (index: readonly Expr[], k: readonly Expr[]) => Value,
+  limit: number = UNROLL_LIMIT,
 ): LoopNode {
   const sizes = staticKernel(kernel);
-  if (sizes === null || product(sizes) > UNROLL_LIMIT) return reduction("sum", out.shape, kernel, term, out.dtype);
+  if (sizes === null || product(sizes) > limit) return reduction("sum", out.shape, kernel, term, out.dtype);
   return pointwise(out.shape, (index) => {
     const terms = windowPositions(sizes).map((k) => term(index, k.map(asExpr)));
     const [first, ...rest] = terms;
@@ -113,7 +114,8 @@ function depthwise(input: LoopInput, weight: LoopInput, g: ConvGeometry, out: Te
   return sumOverKernel(out, weight.shape.slice(2), ([n = asExpr(0), o = asExpr(0), ...at], k) => {
     const x = loadPadded(input, [n, floorDiv(o, outPerGroup), ...convInputIndex(g, at, k)], 0);
     return ops.mul(ops.cast(x, accumulate), ops.cast(weight.load([o, asExpr(0), ...k]), accumulate));
-  });
+    // A window that slides shares its loads on CUDA, if it is still a loop there.
+  }, out.device.type === "cuda" ? 1 : UNROLL_LIMIT);
 }
 
 defineOp({

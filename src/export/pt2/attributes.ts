@@ -13,6 +13,12 @@ import { alignedBuffer, FormatError, quoteName } from "../zip/archive.ts";
 import type { PayloadData, SymValue } from "./schema.ts";
 import { dtypeCodeName, dtypeOfCode } from "./types.ts";
 
+/** Bytes of a file. */
+export interface FilePlace {
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
 /** One entry of a weights or constants configuration. */
 export interface Payload extends PayloadData {
   /** The size of the file in bytes. */
@@ -21,6 +27,8 @@ export interface Payload extends PayloadData {
   readonly file: string;
   /** The file's bytes, verified. */
   readonly read: () => Uint8Array<ArrayBuffer>;
+  /** Where the bytes lie in the archive; null where they do not lie there as they are. */
+  readonly place: () => FilePlace | null;
 }
 
 /** What is known of an attribute without loading it. */
@@ -70,6 +78,11 @@ export class Attributes {
     const { meta, isParameter, file, byteLength } = this.#described(path);
     const shape = plain(meta.sizes, this.#where(path));
     return { path, isParameter, dtype: dtypeCodeName(meta.dtype), shape, file, byteLength };
+  }
+
+  /** Where the memory of this path lies in the archive; null where it does not lie there as it is. @throws {FormatError} as {@linkcode Attributes.info} */
+  place(path: string): FilePlace | null {
+    return this.#described(path).place();
   }
 
   /**

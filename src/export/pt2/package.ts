@@ -73,7 +73,13 @@ export function readParts(archive: ZipArchive, wanted: string | null): ModelPart
         cursor.fail(`config[${quoteName(data.path)}].path_name: there is no entry ${quoteName(file)}`);
       }
       const byteLength = data.pickled ? 0 : archive.size(file);
-      payloads.set(data.path, { ...data, file, byteLength, read: () => archive.read(file) });
+      payloads.set(data.path, {
+        ...data,
+        file,
+        byteLength,
+        read: () => archive.read(file),
+        place: () => archive.placeOf(file),
+      });
     }
   }
   return { name, program: readJson(archive, found.entry), payloads };

@@ -155,6 +155,14 @@ export class ZipArchive {
     return content;
   }
 
+  /** Where in the file an entry's bytes lie as they are; null for a compressed one. @throws {FormatError} as {@linkcode ZipArchive.read} but for the CRC */
+  placeOf(name: string): { readonly offset: number; readonly byteLength: number } | null {
+    const member = this.#member(name);
+    if (member.compressed) return null;
+    const bytes = this.#packed(member);
+    return { offset: bytes.byteOffset - this.#bytes.byteOffset, byteLength: bytes.byteLength };
+  }
+
   /** The content of an entry as UTF-8 text. */
   readText(name: string): string {
     try {

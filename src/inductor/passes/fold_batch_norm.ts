@@ -50,12 +50,15 @@ function parameter(value: Argument, written: ReadonlySet<Node>): GetAttrNode | n
   return dtype === float32 || (device !== cpu && dtype.isFloat && dtype.bytes === 2) ? value : null;
 }
 
+/** Paths of what a batch norm and its convolution are made of. */
+export type NormParameters =
+  & Readonly<Record<"bias" | "gamma" | "beta", string | null>>
+  & Readonly<Record<"weight" | "mean" | "variance", string>>;
+
 interface Norm {
   readonly node: CallNode;
   readonly convolution: CallNode;
-  readonly parameters:
-    & Readonly<Record<"bias" | "gamma" | "beta", string | null>>
-    & Readonly<Record<"weight" | "mean" | "variance", string>>;
+  readonly parameters: NormParameters;
   readonly eps: number;
 }
 
@@ -92,7 +95,10 @@ function normOf(node: Node, written: ReadonlySet<Node>): Norm | null {
 }
 
 /** Factor and summand of each channel. */
-function scaleAndShift({ parameters: p, eps }: Norm, read: (path: string) => Tensor): [Float64Array, Float64Array] {
+function scaleAndShift(
+  { parameters: p, eps }: Pick<Norm, "parameters" | "eps">,
+  read: (path: string) => Tensor,
+): [Float64Array, Float64Array] {
   const values = (path: string | null, other: number, length: number): ArrayLike<number> =>
     path === null ? new Float64Array(length).fill(other) : read(path).dataSync() as ArrayLike<number>;
   const mean = values(p.mean, 0, 0);
@@ -159,16 +165,28 @@ function intoWeight(graph: Graph, constants: FrozenConstants, norm: Norm, value:
   return convolutionWith(graph, norm, scaled, bias, value);
 }
 
+/** The factor (0) or the summand (1) of each channel, with dimensions of one element behind it. */
+export function normVector(
+  parameters: NormParameters,
+  eps: number,
+  which: 0 | 1,
+  ones: number,
+  read: (path: string) => Tensor,
+): Tensor {
+  const data = scaleAndShift({ parameters, eps }, read)[which];
+  return tensorFrom([data.length, ...new Array<number>(ones).fill(1)], data, float32);
+}
+
 /** The convolution with its own weight, then one factor and one summand a channel. */
 function behind(graph: Graph, constants: FrozenConstants, norm: Norm, value: TensorMeta): Node {
   const sources = sourcesOf(norm);
+  const { parameters, eps } = norm;
+  const ones = Math.max(0, value.shape.length - 2);
   const vector = (which: 0 | 1): Node =>
     constants.add({
       sources,
-      compute: (read) => {
-        const data = scaleAndShift(norm, read)[which];
-        return tensorFrom([data.length, ...value.shape.slice(2).map(() => 1)], data, float32).to(value.device);
-      },
+      compute: (read) => normVector(parameters, eps, which, ones, read).to(value.device),
+      stored: { kind: "norm", parameters, eps, which, ones },
     });
   const [scale, shift] = [vector(0), vector(1)];
   const { convolution } = norm;

@@ -8,15 +8,19 @@
 import { InternalError } from "../../core/mod.ts";
 import type { GetAttrNode, Graph } from "../../graph/mod.ts";
 import { noGrad, type Tensor } from "../../tensor/mod.ts";
+import type { StoredConstant } from "./stored_constants.ts";
 
 /** How a constant is computed. */
 export interface FrozenRecipe {
   /** Paths of the tensors that the value depends on. */
   readonly sources: readonly string[];
   readonly compute: (read: (path: string) => Tensor) => Tensor;
+  /** The same as data, for a process that has the sources alone. */
+  readonly stored?: StoredConstant;
 }
 
 interface Entry extends FrozenRecipe {
+  readonly path: string;
   readonly tensor: Tensor;
   versions: readonly number[];
 }
@@ -43,6 +47,11 @@ export class FrozenConstants {
     return this.#entries.length;
   }
 
+  /** The recipes of all constants, by path; null for one that has no stored form. */
+  get stored(): ReadonlyMap<string, StoredConstant | null> {
+    return new Map(this.#entries.map(({ path, stored }) => [path, stored ?? null]));
+  }
+
   /** Bytes of all constants. */
   get bytes(): number {
     return this.#bytes;
@@ -60,7 +69,7 @@ export class FrozenConstants {
     let path = "";
     for (let i = this.#entries.length; path === "" || this.#attributes.has(path); i++) path = `frozen_${i}`;
     const tensor = noGrad(() => recipe.compute((source) => this.read(source)));
-    this.#entries.push({ ...recipe, tensor, versions: this.#versions(recipe) });
+    this.#entries.push({ ...recipe, path, tensor, versions: this.#versions(recipe) });
     this.#attributes.set(path, tensor);
     this.#bytes += tensor.numel * tensor.dtype.bytes;
     const { shape, stride, dtype, device } = tensor;

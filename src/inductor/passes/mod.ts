@@ -20,6 +20,7 @@ export { foldConstants } from "./fold_constants.ts";
 export { FrozenConstants, type FrozenRecipe } from "./frozen.ts";
 export { joinSplits } from "./join_splits.ts";
 export { packWeights } from "./pack_weights.ts";
+export { computeStored, sourcesOf, type StoredConstant } from "./stored_constants.ts";
 
 interface Pass {
   readonly stage: StageName;

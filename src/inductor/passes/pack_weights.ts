@@ -6,6 +6,7 @@
  * convolution of a network reads its input with zeros as further channels, and so does its weight. Elements are moved on the host, which needs no kernel.
  * The other half is `layouts.ts`, which lays out what lies between. Mirrors `freezing.py` (`convert_conv_weights_to_channels_last`) of TorchInductor.
  */
+import { InternalError } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -17,7 +18,8 @@ import {
   type TensorMeta,
 } from "../../graph/mod.ts";
 import { getOp } from "../../ops/mod.ts";
-import { type Tensor, tensorFrom } from "../../tensor/mod.ts";
+import { CpuBuffer } from "../../runtime/cpu/mod.ts";
+import { allocateStorage, deviceMemory, Tensor } from "../../tensor/mod.ts";
 import type { FrozenConstants } from "./frozen.ts";
 
 const CONVOLUTIONS: ReadonlySet<string> = new Set([
@@ -37,14 +39,51 @@ function argument(node: CallNode, key: string): Argument {
   return node.args[argumentAt(node, key)] ?? null;
 }
 
-/** The weight with dimensions in another order of memory, `order` outermost first, and `channels` inputs, those beyond its own zero. */
-function packed(weight: Tensor, order: readonly number[], channels: number): Tensor {
-  const from = weight.dataSync();
+type Words =
+  | Uint8Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
+  | BigUint64Array<ArrayBuffer>;
+
+function wordsOver(bytes: Uint8Array<ArrayBuffer>, width: number): Words {
+  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const { buffer, byteOffset, byteLength } = aligned;
+  switch (width) {
+    case 1:
+      return aligned;
+    case 2:
+      return new Uint16Array(buffer, byteOffset, byteLength / 2);
+    case 4:
+      return new Uint32Array(buffer, byteOffset, byteLength / 4);
+    default:
+      return new BigUint64Array(buffer, byteOffset, byteLength / 8);
+  }
+}
+
+/** The elements in row-major order, as words of their size. */
+function wordsOf(weight: Tensor): Words {
+  const dense = weight.contiguous();
+  const { storage, storageOffset, numel, dtype, device } = dense;
+  const { buffer } = storage;
+  const [at, length] = [Number(storageOffset) * dtype.bytes, numel * dtype.bytes];
+  if (buffer === null) throw new InternalError("a weight without memory is packed");
+  const bytes = buffer instanceof CpuBuffer
+    ? buffer.uint8.subarray(at, at + length)
+    : deviceMemory(device).readSync(buffer, at, length);
+  return wordsOver(bytes, dtype.bytes);
+}
+
+/**
+ * The weight with dimensions in another order of memory, `order` outermost first, and `channels` inputs, those beyond its own zero.
+ * Elements are moved as words, which is several times faster than as numbers.
+ */
+export function packed(weight: Tensor, order: readonly number[], channels: number): Tensor {
+  const from = wordsOf(weight);
   const shape = weight.shape.map(Number);
   const strideFrom = shape.map((_, d) => shape.slice(d + 1).reduce((a, b) => a * b, 1));
   const padded = shape.map((size, d) => d === 1 ? channels : size);
-  const data = from.slice(0, 0).constructor as new (length: number) => typeof from;
-  const to = new data(padded.reduce((a, b) => a * b, 1));
+  const bytes = new Uint8Array(padded.reduce((a, b) => a * b, 1) * weight.dtype.bytes);
+  const to = wordsOver(bytes, weight.dtype.bytes);
   const sizes = order.map((d) => padded[d] ?? 1);
   const steps = order.map((d) => strideFrom[d] ?? 0);
   const inner = order.length - 1;
@@ -58,15 +97,24 @@ function packed(weight: Tensor, order: readonly number[], channels: number): Ten
       base += (at[d] ?? 0) * (steps[d] ?? 0);
       if (order[d] === 1 && (at[d] ?? 0) >= (shape[1] ?? 1)) inside = false;
     }
-    if (inside) { for (let i = 0; i < filled; i++) to[row + i] = from[base + i * step] as never; }
+    if (inside) moveRow(to, row, from, base, step, filled);
     for (let d = inner - 1; d >= 0; d--) {
       at[d] = (at[d] ?? 0) + 1;
       if ((at[d] ?? 0) < (sizes[d] ?? 1)) break;
       at[d] = 0;
     }
   }
-  const dense = tensorFrom(sizes, to, weight.dtype).to(weight.device);
+  const { dtype, device } = weight;
+  const storage = allocateStorage(device, bytes.length);
+  if (storage.buffer instanceof CpuBuffer) storage.buffer.uint8.set(bytes);
+  else if (storage.buffer !== null && bytes.length > 0) deviceMemory(device).write(storage.buffer, 0, bytes);
+  const stride = sizes.map((_, d) => sizes.slice(d + 1).reduce((a, b) => a * b, 1));
+  const dense = new Tensor({ shape: sizes, stride, storageOffset: 0, dtype, device, storage });
   return dense.permute(padded.map((_, d) => order.indexOf(d)));
+}
+
+function moveRow(to: Words, row: number, from: Words, base: number, step: number, count: number): void {
+  for (let i = 0, source = base; i < count; i++, source += step) to[row + i] = from[source] as never;
 }
 
 /** The order in which a weight should lie; null where it lies well: channels that make no vectors are read along the window's rows. */
@@ -122,7 +170,11 @@ export function packWeights(graph: Graph, constants: FrozenConstants, written: R
     const key = `${path},${channels}`;
     const replaced = graph.insertBefore(node, () => {
       const constant = known.get(key) ??
-        constants.add({ sources: [path], compute: (read) => packed(read(path), order, channels) });
+        constants.add({
+          sources: [path],
+          compute: (read) => packed(read(path), order, channels),
+          stored: { kind: "packed", source: path, order, channels },
+        });
       known.set(key, constant);
       const args = [...node.args];
       args[argumentAt(node, "weight")] = constant;

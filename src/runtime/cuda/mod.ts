@@ -23,6 +23,7 @@ export * from "./ordering.ts";
 export * from "./paths.ts";
 export * from "./plan.ts";
 export * from "./staging.ts";
+export * from "./start.ts";
 export * from "./stream.ts";
 export * from "./tensor_map.ts";
 export * from "./workspace.ts";

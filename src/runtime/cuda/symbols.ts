@@ -11,6 +11,7 @@ const SEVEN_U32 = ["u32", "u32", "u32", "u32", "u32", "u32", "u32"] as const;
 /** libcuda. Every function returns a `CUresult`. */
 export const DRIVER_SYMBOLS = {
   cuInit: { parameters: ["u32"], result: "i32" },
+  cuInitAsync: { name: "cuInit", parameters: ["u32"], result: "i32", nonblocking: true },
   cuDriverGetVersion: { parameters: ["buffer"], result: "i32" },
   cuGetErrorName: { parameters: ["i32", "buffer"], result: "i32" },
   cuGetErrorString: { parameters: ["i32", "buffer"], result: "i32" },
@@ -22,6 +23,12 @@ export const DRIVER_SYMBOLS = {
   cuDeviceGetAttribute: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   cuDeviceCanAccessPeer: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   cuDevicePrimaryCtxRetain: { parameters: ["buffer", "i32"], result: "i32" },
+  cuDevicePrimaryCtxRetainAsync: {
+    name: "cuDevicePrimaryCtxRetain",
+    parameters: ["buffer", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
   cuCtxSetCurrent: { parameters: ["pointer"], result: "i32" },
   cuCtxSynchronize: { parameters: [], result: "i32" },
   cuCtxEnablePeerAccess: { parameters: ["pointer", "u32"], result: "i32" },

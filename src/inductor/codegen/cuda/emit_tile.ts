@@ -8,6 +8,7 @@ import { constantValue } from "../../../symbolic/mod.ts";
 import { walkStatements } from "../../tile/parameters.ts";
 import type { TileTarget } from "../../tile/target.ts";
 import type { TileKernel } from "../../tile/tile_ir.ts";
+import { emitWindow } from "../../templates/cuda_window.ts";
 import { emitColumns } from "./emit_columns.ts";
 import { emitPoints } from "./emit_points.ts";
 import { emitRows } from "./emit_rows.ts";
@@ -48,6 +49,8 @@ export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKern
   const parts = partsOf(kernel.body);
   // One thread has all that must be in order.
   if (parts === null || sets || (combines && context.deterministic === true)) return emitPoints(kernel, context);
+  const window = emitWindow(kernel, parts, context);
+  if (window !== null) return [window];
   const column = bestColumn(kernel, parts);
   const rows = rowScore(parts);
   let longest = 0;

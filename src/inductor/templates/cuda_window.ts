@@ -1,0 +1,382 @@
+/**
+ * Sums over a window that slides along an axis: depthwise convolutions, average pooling.
+ *
+ * Enters: a kernel in tiles with one nest of short loops of known length, whose sum has terms `input · weight`, where the input depends on `stride · x + k` of one
+ * grid axis and the innermost loop, and the weight not on `x`. A thread has several neighbouring results along that axis, times a vector along another one that is
+ * contiguous in memory: each element of the input is loaded once for all windows of the thread that it lies in, and each weight once for all results. Blocks are
+ * compact in rows, positions and channels, so that what rows share comes from the first cache. Any prologue and epilogue of the tile IR takes part.
+ */
+import { float32 } from "../../core/mod.ts";
+import {
+  add,
+  ceilDiv,
+  constant,
+  constantValue,
+  type Expr,
+  freeSymbols,
+  mul,
+  sub,
+  substitute,
+  symbol,
+} from "../../symbolic/mod.ts";
+import { CudaFunction } from "../codegen/cuda/function.ts";
+import { type CudaKernelText, type EmitContext, line, signature } from "../codegen/cuda/kernel_text.ts";
+import { lanesFor, type Part } from "../codegen/cuda/nests.ts";
+import { operandsOf } from "../codegen/cuda/vectors.ts";
+import { guess } from "../tile/axes.ts";
+import { statementExprs } from "../tile/parameters.ts";
+import type { Axis, TileKernel, TileStatement, TileValue } from "../tile/tile_ir.ts";
+
+/** A kernel as sums over a sliding window. */
+interface Window {
+  readonly accumulator: TileValue;
+  /** The grid axis along which the window slides, by how much, and the loop over its positions. */
+  readonly slide: Axis;
+  readonly stride: number;
+  readonly taps: Axis;
+  readonly length: number;
+  /** The loops around that one. */
+  readonly outer: readonly Axis[];
+  /** The axis of vectors. */
+  readonly vector: Axis;
+  readonly input: readonly TileStatement[];
+  readonly inputValue: TileValue;
+  /** Null for a plain sum. */
+  readonly weight: readonly TileStatement[];
+  readonly weightValue: TileValue | null;
+  /** What follows the sum. */
+  readonly rest: readonly TileStatement[];
+}
+
+/** Longer windows are rather reductions. */
+const MOST_TAPS = 16;
+const MOST_WINDOW = 400;
+const STRIDES = [1, 2, 3, 4];
+const THREADS = 256;
+
+/** The kernel for a window; null where the form does not fit. */
+export function emitWindow(kernel: TileKernel, parts: readonly Part[], context: EmitContext): CudaKernelText | null {
+  const window = context.shared.size > 0 ? null : windowOf(kernel, parts);
+  return window === null ? null : write(kernel, window, context);
+}
+
+function windowOf(kernel: TileKernel, parts: readonly Part[]): Window | null {
+  const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
+  const [pass] = passes;
+  if (pass === undefined || passes.length > 1 || pass.axes.length > 3) return null;
+  const at = parts.findIndex((p) => p.kind === "pass");
+  const plain = (list: readonly Part[]): TileStatement[] => list.flatMap((p) => p.kind === "pass" ? [] : p.body);
+  const before = plain(parts.slice(0, at));
+  const after = plain(parts.slice(at + 1));
+  const sums = pass.body.filter((s) => s.kind === "accumulate");
+  const [sum] = sums;
+  if (sum?.kind !== "accumulate" || sums.length > 1 || sum.op !== "sum" || sum.accumulator.dtype !== float32) {
+    return null;
+  }
+  const declared = before.filter((s) => s.kind === "accumulator");
+  if (declared.length !== 1) return null;
+  const all = [...before, ...pass.body, ...after];
+  if (all.some((s) => ["bind", "combine", "dot", "philox"].includes(s.kind))) return null;
+  if (before.some((s) => s.kind === "store") || pass.body.some((s) => s.kind === "store")) return null;
+  const taps = pass.axes[pass.axes.length - 1];
+  const lengths = pass.axes.map((axis) => constantValue(axis.extent));
+  const length = lengths[lengths.length - 1];
+  if (taps === undefined || length === null || length === undefined || length < 2 || length > MOST_TAPS) return null;
+  const positions = lengths.reduce<number>((n, e) => n * (e ?? Infinity), 1);
+  if (positions > MOST_WINDOW) return null;
+  const own = [...before.filter((s) => s.kind !== "accumulator"), ...pass.body.filter((s) => s !== sum)];
+  const product = own.find((s) => "out" in s && s.out === sum.value);
+  const factors = product?.kind === "pointwise" && product.op === "mul" ? product.args : [sum.value];
+  const grid = kernel.axes.filter((axis) => axis.role === "grid");
+  const stores = after.filter((s) => s.kind === "store");
+  if (stores.length === 0) return null;
+  for (const slide of grid) {
+    const found = factors.length === 2 ? split(own, factors, slide, taps) : split(own, [sum.value], slide, taps);
+    if (found === null) continue;
+    const vector = grid.find((axis) => axis !== slide && lanesFor(pass.body, axis, false) > 1);
+    if (vector === undefined) continue;
+    const rest = [...before.filter((s) => s.kind !== "accumulator"), ...after];
+    return {
+      accumulator: sum.accumulator,
+      slide,
+      taps,
+      length,
+      vector,
+      outer: pass.axes.slice(0, -1),
+      ...found,
+      rest: neededFor(rest, after.filter((s) => s.kind === "store").flatMap((s) => operandsOf(s)), true),
+    };
+  }
+  return null;
+}
+
+/** The statements that values come from, in order; with `effects` also those that write. */
+function neededFor(
+  list: readonly TileStatement[],
+  values: readonly (TileValue | null)[],
+  effects = false,
+): TileStatement[] {
+  const wanted = new Set(values);
+  const kept: TileStatement[] = [];
+  for (const s of [...list].reverse()) {
+    const writes = effects && s.kind === "store";
+    if (!writes && !("out" in s && wanted.has(s.out))) continue;
+    kept.push(s);
+    for (const v of operandsOf(s)) wanted.add(v);
+  }
+  return kept.reverse();
+}
+
+function split(
+  own: readonly TileStatement[],
+  factors: readonly TileValue[],
+  slide: Axis,
+  taps: Axis,
+): Pick<Window, "stride" | "input" | "inputValue" | "weight" | "weightValue"> | null {
+  for (const [input, weight] of [factors, [...factors].reverse()]) {
+    if (input === undefined) continue;
+    const { statements: inputs, value: inputValue } = withoutIdleChoices(neededFor(own, [input]), input);
+    const weights = neededFor(own, [weight ?? null]);
+    if (weights.some((s) => dependsOn(s, slide))) continue;
+    const stride = STRIDES.find((n) => inputs.every((s) => slides(s, slide, taps, n)));
+    if (stride === undefined || !inputs.some((s) => dependsOn(s, slide) && dependsOn(s, taps))) continue;
+    return { stride, input: inputs, inputValue, weight: weights, weightValue: weight ?? null };
+  }
+  return null;
+}
+
+function dependsOn(s: TileStatement, axis: Axis): boolean {
+  return statementExprs(s).some((e) => freeSymbols(e).has(axis.symbol));
+}
+
+/** Whether a step along the axis is the same as `stride` steps along the window. */
+function slides(s: TileStatement, slide: Axis, taps: Axis, stride: number): boolean {
+  return statementExprs(s).every((e) => {
+    const moved = substitute(
+      e,
+      new Map<typeof slide.symbol, Expr>([
+        [slide.symbol, add(symbol(slide.symbol), 1)],
+        [taps.symbol, sub(symbol(taps.symbol), stride)],
+      ]),
+    );
+    return constantValue(sub(moved, e)) === 0;
+  });
+}
+
+/** A masked load is zero where the mask does not hold: choosing zero there once more is idle. */
+function withoutIdleChoices(
+  list: readonly TileStatement[],
+  value: TileValue,
+): { readonly statements: readonly TileStatement[]; readonly value: TileValue } {
+  const same = new Map<TileValue, TileValue>();
+  const made = new Map<TileValue, TileStatement>();
+  const out: TileStatement[] = [];
+  for (const s of list) {
+    if ("out" in s) made.set(s.out, s);
+    if (s.kind === "pointwise" && s.op === "where") {
+      const [mask, value, other] = s.args;
+      const load = value === undefined ? undefined : made.get(value);
+      const zero = other === undefined ? undefined : made.get(other);
+      if (load?.kind === "load" && load.mask === mask && zero?.kind === "constant" && Number(zero.value) === 0) {
+        same.set(s.out, load.out);
+        continue;
+      }
+    }
+    if (s.kind === "pointwise") out.push({ ...s, args: s.args.map((v) => same.get(v) ?? v) });
+    else if (s.kind === "cast" || s.kind === "bitcast") out.push({ ...s, arg: same.get(s.arg) ?? s.arg });
+    else out.push(s);
+  }
+  return { statements: out, value: same.get(value) ?? value };
+}
+
+/** What decides whether a whole row of the window lies outside of the input, where all its elements are zero; null where nothing does. */
+function zeroRows(
+  { input, inputValue, slide, taps, vector, outer }: Window,
+): { readonly statements: readonly TileStatement[]; readonly mask: TileValue } | null {
+  if (outer.length === 0) return null;
+  const made = new Map<TileValue, TileStatement>();
+  for (const s of input) if ("out" in s) made.set(s.out, s);
+  const maskOf = (v: TileValue): TileValue | null => {
+    const s = made.get(v);
+    if (s?.kind === "cast") return maskOf(s.arg);
+    return s?.kind === "load" ? s.mask : null;
+  };
+  const mask = maskOf(inputValue);
+  if (mask === null) return null;
+  const conjuncts = (v: TileValue): TileValue[] => {
+    const s = made.get(v);
+    return s?.kind === "pointwise" && s.op === "bitwiseAnd" ? s.args.flatMap(conjuncts) : [v];
+  };
+  for (const part of conjunctsAndWholes(mask, made, conjuncts)) {
+    const statements = neededFor(input, [part]);
+    if (statements.length === 0 || statements.some((s) => s.kind === "load")) continue;
+    if (statements.some((s) => [slide, taps, vector].some((axis) => dependsOn(s, axis)))) continue;
+    if (!statements.some((s) => outer.some((axis) => dependsOn(s, axis)))) continue;
+    return { statements, mask: part };
+  }
+  return null;
+}
+
+/** The whole conditions first that a mask is made of, then their parts. */
+function conjunctsAndWholes(
+  mask: TileValue,
+  made: ReadonlyMap<TileValue, TileStatement>,
+  conjuncts: (v: TileValue) => TileValue[],
+): TileValue[] {
+  const s = made.get(mask);
+  const own = s?.kind === "pointwise" && s.op === "bitwiseAnd" ? [...s.args] : [];
+  return [mask, ...own, ...conjuncts(mask)];
+}
+
+/** What a thread and a block have. */
+interface Shape {
+  /** Results along the sliding axis, and elements along the vector's, of a thread. */
+  readonly width: number;
+  readonly lanes: number;
+  /** Threads along the vector's axis, the sliding one, and the one around it. */
+  readonly x: number;
+  readonly y: number;
+  readonly z: number;
+}
+
+function shapeOf(w: Window, grid: readonly Axis[], around: Axis | undefined, context: EmitContext): Shape {
+  const size = guess(w.slide.extent);
+  const most = lanesFor([...w.input, ...w.weight], w.vector, false);
+  const results = grid.reduce((n, axis) => n * guess(axis.extent), 1);
+  let best = { width: 1, lanes: 2, cost: Infinity };
+  for (const lanes of [8, 4, 2]) {
+    if (lanes > most || guess(w.vector.extent) % lanes !== 0) continue;
+    for (let width = Math.min(8, size); width >= 1; width--) {
+      // Registers: sums, a row of weights, some elements on the way.
+      if (lanes * (width + w.length + 2) > 96) continue;
+      const loads = (width - 1) * w.stride + w.length;
+      const tiles = Math.ceil(size / width);
+      const each = loads * (lanes + 6) + w.length * (lanes + 2) + width * w.length * lanes + width * lanes * 4;
+      const threads = results / size * tiles / lanes;
+      // Too few threads leave the device waiting for memory.
+      const idle = Math.max(1, context.multiprocessors * 384 / threads);
+      const cost = threads * each * idle ** 0.8;
+      if (cost < best.cost) best = { width, lanes, cost };
+    }
+  }
+  const across = guess(w.vector.extent) / best.lanes;
+  const pieces = Math.ceil(size / best.width);
+  // A warp that reads lines of 128 bytes, or nearly, asks the cache as seldom as can be.
+  const line = 64 / best.lanes;
+  let x = Math.min(across, line);
+  for (let n = Math.min(across, 2 * line); n >= line / 2; n--) {
+    if (across % n === 0) {
+      x = n;
+      break;
+    }
+  }
+  // What a block reads beyond its own: rows and columns that its neighbours read too.
+  const height = w.outer.length === 0 ? 1 : guess(w.outer[w.outer.length - 1]?.extent ?? constant(1));
+  const rows = guess(around?.extent ?? constant(1));
+  let shape = { y: 1, z: 1, cost: Infinity };
+  for (let y = 1; y <= Math.min(pieces, 16); y++) {
+    for (let z = 1; x * y * z <= THREADS && z <= rows; z++) {
+      const halo = (1 + (w.length - w.stride) / (y * best.width * w.stride)) *
+        (1 + (height - w.stride) / (z * w.stride));
+      const used = (pieces / (Math.ceil(pieces / y) * y)) * (rows / (Math.ceil(rows / z) * z));
+      const threads = x * y * z;
+      const cost = (1 + 0.3 * halo) / used * (threads < 128 ? 128 / threads : 1);
+      if (cost < shape.cost) shape = { y, z, cost };
+    }
+  }
+  return { width: best.width, lanes: best.lanes, x, y: shape.y, z: shape.z };
+}
+
+function write(kernel: TileKernel, w: Window, context: EmitContext): CudaKernelText | null {
+  const grid = kernel.axes.filter((axis) => axis.role === "grid");
+  const size = constantValue(w.slide.extent);
+  const across = constantValue(w.vector.extent);
+  if (size === null || across === null) return null;
+  const others = grid.filter((axis) => axis !== w.slide && axis !== w.vector);
+  const around = others[others.length - 1];
+  const rows = around === undefined ? constant(1) : around.extent;
+  const { width, lanes, x, y, z } = shapeOf(w, grid, around, context);
+  const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
+  const s = f.scopes;
+  const tilesX = Math.ceil(across / lanes / x);
+  const tilesY = Math.ceil(size / width / y);
+  const tilesZ = ceilDiv(rows, z);
+  const outer = others.slice(0, -1).reduce<Expr>((n, axis) => mul(n, axis.extent), constant(1));
+  s.line(
+    `const int tx = (int)threadIdx.x % ${x}, ty = (int)threadIdx.x / ${x} % ${y}, tz = (int)threadIdx.x / ${x * y};`,
+  );
+  s.line(
+    `const ${f.index} bx = (${f.index})blockIdx.x % ${tilesX}, by = (${f.index})blockIdx.x / ${tilesX} % ${tilesY};`,
+  );
+  s.line(`const ${f.index} bz = (${f.index})blockIdx.x / ${tilesX * tilesY};`);
+  const tz = f.extent(tilesZ);
+  s.line(`const ${f.index} bo = bz / ${tz};`);
+  s.line(`const ${f.index} piece = by * ${y} + ty, row = (bz - bo * ${tz}) * ${z} + tz;`);
+  s.line(`const ${f.index} base = (bx * ${x} + tx) * ${lanes};`);
+  s.line(`if (base >= ${across} || piece >= ${Math.ceil(size / width)} || row >= ${f.extent(rows)}) return;`);
+  // The last piece may repeat results of the one before it.
+  s.line(`const ${f.index} first = tsr_min(piece * ${width}, (${f.index})${size - width});`);
+  if (around !== undefined) s.define(around.symbol, "row");
+  f.decompose(others.slice(0, -1), "bo", (axis) => f.extent(axis.extent));
+  s.line(`float acc[${width}][${lanes}] = {};`);
+  for (const axis of w.outer) {
+    const k = s.fresh("k");
+    s.open(`#pragma unroll 1\nfor (${f.index} ${k} = 0; ${k} < ${f.extent(axis.extent)}; ${k}++) {`);
+    s.define(axis.symbol, k);
+  }
+  const vector = { symbol: w.vector.symbol, lanes, base: "base" };
+  const zero = zeroRows(w);
+  if (zero !== null) {
+    f.statements(zero.statements);
+    s.line(`if (!${f.text(zero.mask)}) continue;`);
+  }
+  if (w.weightValue !== null) {
+    const { weightValue } = w;
+    s.line(`float weights[${w.length}][${lanes}];`);
+    s.open(`#pragma unroll\nfor (int k = 0; k < ${w.length}; k++) {`);
+    s.define(w.taps.symbol, "k");
+    f.chunk(w.weight, {
+      ...vector,
+
+      after: (u) => s.line(`weights[k][${u}] = ${f.text(weightValue)};`),
+    });
+    s.close();
+  }
+  s.open(`#pragma unroll\nfor (int q = 0; q < ${(width - 1) * w.stride + w.length}; q++) {`);
+  // Position q of the piece is position q of the first window, as if that were so long.
+  s.define(w.slide.symbol, "first");
+  s.define(w.taps.symbol, "q");
+  s.line(`float x[${lanes}];`);
+  f.chunk(w.input, { ...vector, after: (u) => s.line(`x[${u}] = ${f.text(w.inputValue)};`) });
+  s.open(`#pragma unroll\nfor (int t = 0; t < ${width}; t++) {`);
+  s.line(`const int k = q - t * ${w.stride};`);
+  s.open(`if (k >= 0 && k < ${w.length}) {`);
+  s.line("#pragma unroll");
+  s.line(
+    `for (int u = 0; u < ${lanes}; u++) acc[t][u] ${
+      w.weightValue === null ? "+= x[u]" : "= tsr_fma(x[u], weights[k][u], acc[t][u])"
+    };`,
+  );
+  s.close();
+  s.close();
+  s.close();
+  for (const _ of w.outer) s.close();
+  s.open(`#pragma unroll\nfor (int t = 0; t < ${width}; t++) {`);
+  s.line(`const ${f.index} at = first + t;`);
+  s.define(w.slide.symbol, "at");
+  f.chunk(w.rest, {
+    ...vector,
+    before: (u) => f.renameAccumulator(w.accumulator, `acc[t][${u}]`),
+  });
+  s.close();
+  const { args, parameters } = signature(f);
+  return {
+    parameters,
+    body: s.text("  "),
+    includes: new Set(["collectives"]),
+    args,
+    grid: line(mul(constant(tilesX * tilesY), tilesZ, outer)),
+    block: [x * y * z, 1, 1],
+    sharedBytes: 0,
+  };
+}
