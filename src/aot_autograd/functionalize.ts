@@ -100,9 +100,18 @@ export class Place {
   write(value: Tensor): void {
     const isByPosition = this.steps.slice(0, -1).some((step) => step.op.view?.mayOverlap === true);
     const { base } = this;
-    base.value = withHistoryOf(base.value, isByPosition ? this.#writeByPosition(value) : this.#writeBack(value));
+    // What is seen through detach() is no part of the history behind it.
+    const isDetached = this.steps.some((step) => step.op.schema.name === "detach");
+    if (isDetached && value.requiresGrad && isGradEnabled()) {
+      throw new CompileError(
+        "a tensor that is detached from its history is written in place with a value that needs a gradient; write to a clone()",
+      );
+    }
+    const isRecorded = isGradEnabled() && !isDetached;
+    const changed = isByPosition ? this.#writeByPosition(value) : this.#writeBack(value);
+    base.value = isRecorded ? changed : withHistoryOf(base.value, changed);
     base.version++;
-    base.isRecorded ||= isGradEnabled();
+    base.isRecorded ||= isRecorded;
   }
 
   #writeBack(value: Tensor): Tensor {
@@ -138,7 +147,7 @@ export class Place {
 
 /** What is written while the tape does not record leaves the history as it was: gradients of the new value are those of the old one. */
 function withHistoryOf(before: Tensor, value: Tensor): Tensor {
-  if (isGradEnabled() || !before.requiresGrad) return value;
+  if (!before.requiresGrad) return value;
   const out = value.detach();
   recordFunction("UnrecordedWrite", [before], [out], ([g = null]) => [g]);
   return out;

@@ -8,8 +8,9 @@
  */
 import { isDType, isTensor } from "../tensor/mod.ts";
 import { accessorOf, isSameVariable, isServed, privateAccess, type Subject } from "./accessors.ts";
+import { type AddedMember, addedMembers } from "./added_members.ts";
 import { ENVIRONMENTAL, globalMember } from "./global_view.ts";
-import { effectOf, EFFECTS, isIntrinsic, isIntrinsicName } from "./intrinsics.ts";
+import { effectOf, effectReason, EFFECTS, isIntrinsic, isIntrinsicName, MOVE_OUT } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
 import { constantNamesAround, registerRebuilt } from "./program_text.ts";
 import { HELPER_NAME } from "./rewrite.ts";
@@ -69,6 +70,7 @@ export const REGION: unique symbol = Symbol.for("tessera.capture.region") as nev
 
 /** Prepares functions for one trace. */
 export class Closures {
+  #addedMembers: readonly AddedMember[] | null = null;
   readonly #tracer: Tracer;
   readonly #policy: ClosurePolicy;
   readonly #prepared = new Map<AnyFunction, AnyFunction>();
@@ -146,6 +148,13 @@ export class Closures {
     if (syntax.kind === "native" || isIntrinsic(fn)) return this.#native(fn);
     if (syntax.kind === "class") return fn;
     const name = nameOf(fn);
+    const added = this.#added().find((member) => member.isIn(syntax.expression));
+    if (added !== undefined) {
+      return this.#refuse(
+        `${name} uses ${added.key}, which the program has put on ${added.owner}: what it does there cannot be seen`,
+        "write it as a plain function",
+      );
+    }
     if (syntax.hasAsync) {
       return this.#refuse(`${name} is asynchronous`, "compile the synchronous part that works on tensors");
     }
@@ -162,6 +171,11 @@ export class Closures {
     return this.#rebuild(fn, syntax, this.#freeVariables(fn, syntax, stated), home);
   }
 
+  /** What the program has put on prototypes of the engine and of Tessera, as they are in this trace. */
+  #added(): readonly AddedMember[] {
+    return this.#addedMembers ??= addedMembers();
+  }
+
   /** A function that ends the trace when it is called. */
   #refuse(reason: string, remedy: string): AnyFunction {
     const tracer = this.#tracer;
@@ -174,8 +188,8 @@ export class Closures {
     const effect = effectOf(fn);
     if (effect !== null) {
       return this.#refuse(
-        `${nameOf(fn)} ${effect}, which must happen at each call`,
-        "move it out of the compiled function",
+        effectReason(nameOf(fn), effect),
+        MOVE_OUT,
       );
     }
     if (isIntrinsic(fn)) return fn;

@@ -71,6 +71,9 @@ const KEYED: ReadonlyMap<string, readonly [string, number]> = new Map([
 /** Methods that print: sizes in their object print as numbers. */
 const PRINTERS = new Set(["join", "toString", "toLocaleString", "toFixed", "toPrecision"]);
 
+/** What a twin does not tell of its tensor, because graphs serve tensors of which it differs. */
+const UNTOLD = new Set(["storageOffset", "version"]);
+
 /** Functions that take numbers. */
 const CONVERSIONS = new Set(["String", "Number", "BigInt", "Boolean", "Symbol", "parseInt", "parseFloat"]);
 
@@ -213,6 +216,9 @@ class Rewriter {
           return;
         }
         if (node.property.type === "PrivateIdentifier" && this.#isOuter(node.property.name)) return this.#private(node);
+        if (node.property.type === "Identifier" && UNTOLD.has(node.property.name) && node.object.type !== "Super") {
+          return this.#wrapped(node.object, "told");
+        }
         break;
       default:
         break;

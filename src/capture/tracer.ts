@@ -25,6 +25,7 @@ import {
 import { isCollection, proxyCollection } from "./collections.ts";
 import { DATA_REMEDY, GraphBreak, noteLocation, SHAPE_REMEDY } from "./graph_break.ts";
 import { isIntrinsic } from "./intrinsics.ts";
+import { settingOf } from "./settings.ts";
 import { isLibraryFunction, isLibraryInstance, isLibraryNamespace } from "./library.ts";
 import { type LiftedTensor, LiftedTensors, type TracePolicy } from "./lifted_tensors.ts";
 import { proxyObject, type ProxyRecord, type Tracing } from "./objects.ts";
@@ -205,6 +206,11 @@ export class Tracer implements DispatchMode, Tracing {
   // deno-lint-ignore ban-types
   #functionView(fn: Function): unknown {
     const policy = this.#policyOfFunctions;
+    const setting = settingOf(fn);
+    if (setting !== null) {
+      return () =>
+        this.breakGraph(`${setting}, which a graph would not do again`, "call it outside of the compiled function");
+    }
     if (policy === null || isLibraryFunction(fn) || this.#realFunctions.has(fn)) return fn;
     if (isIntrinsic(fn)) return policy.prepare(fn);
     if (isProxy(fn)) {

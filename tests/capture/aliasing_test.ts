@@ -228,3 +228,34 @@ Deno.test("what is written into parts of a tensor that wants a gradient is writt
     }
   }
 });
+
+Deno.test("what is written behind the tape's back leaves the history as it was", () => {
+  const bodies: readonly ((x: Tensor) => Tensor)[] = [
+    (x) => {
+      const y = x.mul(2);
+      y.detach().add_(5);
+      return y;
+    },
+    (x) => {
+      const y = x.mul(2);
+      y.select(0, 0).detach().add_(5);
+      return y.mul(3);
+    },
+    (x) => {
+      const y = x.mul(2);
+      noGrad(() => y.select(0, 1).mul_(5));
+      return y.mul(y);
+    },
+  ];
+  for (const backend of ["eager", "aot_eager", "inductor"]) {
+    for (const body of bodies) {
+      const run = (g: typeof body): unknown => {
+        const x = tensor([[1, 2.5], [3, 4]]).requiresGrad_();
+        const y = g(x);
+        y.mul(y).sum().backward();
+        return [y.detach().toArray(), x.grad?.toArray(), y.requiresGrad];
+      };
+      assert.deepEqual(run(compile(body, { backend, fullgraph: true })), run(body));
+    }
+  }
+});
