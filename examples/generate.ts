@@ -117,13 +117,15 @@ async function prepare(): Promise<Ready> {
     return { ...fromDecoder(model), codec, stopTokens: [] };
   }
   manualSeed(options.seed);
-  const isExported = path.endsWith(".pt2");
-  const found = isExported ? await readCodec(dirname(path)) : await readHubModel(path);
-  if ("isTrained" in found && !found.isTrained) {
-    print(`${path} has no model.safetensors: the weights are random, the text is noise`);
+  const noCodec = (): void => print(`${path} has no tokenizer.json: prompt and text are numbers of tokens`);
+  if (!path.endsWith(".pt2")) {
+    const found = await readHubModel(path);
+    if (!found.isTrained) print(`${path} has no model.safetensors: the weights are random, the text is noise`);
+    if (found.codec === null) noCodec();
+    return { ...fromDecoder(found.model), codec: found.codec, stopTokens: found.stopTokens };
   }
-  if (found.codec === null) print(`${path} has no tokenizer.json: prompt and text are numbers of tokens`);
-  if ("model" in found) return { ...found, ...fromDecoder(found.model) };
+  const found = await readCodec(dirname(path));
+  if (found.codec === null) noCodec();
   const program = await readExportedProgram(path);
   const open = (eager: boolean): ExportedSession =>
     new ExportedSession(program, { capacity, ...(eager ? { backend: "eager" } : {}) });
