@@ -45,7 +45,8 @@ export type StageName =
   | "constant_folding"
   | "split_joining"
   | "attention"
-  | "layouts";
+  | "layouts"
+  | "autotune";
 
 const LOG_NAMES: readonly LogName[] = [
   "guards",
@@ -74,6 +75,7 @@ const STAGE_NAMES: readonly StageName[] = [
   "split_joining",
   "attention",
   "layouts",
+  "autotune",
 ];
 
 /** The settings in force. */

@@ -12,7 +12,7 @@ const listeners = new Set<(event: TesseraEvent) => void>();
 
 /** Something that happened and that a program may want to observe. */
 export interface TesseraEvent {
-  readonly kind: "warning" | "recompile" | "graph_break" | "tier" | "cache" | "fallback" | "log";
+  readonly kind: "warning" | "recompile" | "graph_break" | "tier" | "cache" | "fallback" | "autotune" | "log";
   readonly message: string;
 }
 

@@ -6,7 +6,17 @@
  * (the caller's guards see to that) and at any storage offset; results are fresh tensors that the caller owns, or views of inputs, attributes and
  * other results.
  */
-import { config, cpu, type Device, emitEvent, InternalError, isStageEnabled, log, warnOnce } from "../core/mod.ts";
+import {
+  config,
+  cpu,
+  type Device,
+  device as deviceOf,
+  emitEvent,
+  InternalError,
+  isStageEnabled,
+  log,
+  warnOnce,
+} from "../core/mod.ts";
 import { Graph, isTensorMeta, type NodeValue } from "../graph/mod.ts";
 import type { Buffer, CacheKey } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer, type Toolchain } from "../runtime/cpu/mod.ts";
@@ -15,12 +25,17 @@ import { type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
 import { CudaBuffer } from "../runtime/cuda/mod.ts";
 import { cpuBuffer, moveTo, Storage, Tensor } from "../tensor/mod.ts";
 import { type GraphArtifact, graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
+import { storeCuda, storedDevices } from "./cache/stored_cuda.ts";
+import { restoreHost, storeHost } from "./cache/stored_host.ts";
 import { sizeHints } from "./buffers.ts";
 import { argsLayout, type ClockedLaunch, emitCppModule } from "./codegen/cpp/emit_module.ts";
+import type { CudaModules } from "./codegen/cuda/launch.ts";
 import { emitJsModule, type JsModule } from "./codegen/js/emit_module.ts";
 import { type CompiledPlan, compileGraphToPlan, type PlanOptions } from "./compile_plan.ts";
 import { CppTier, usableToolchain } from "./cpp_tier.ts";
-import { CudaTier } from "./cuda_tier.ts";
+import { slotNumbers } from "./codegen/slots.ts";
+import { cudaTarget, CudaTier } from "./cuda_tier.ts";
+import { cudaVeto } from "./cuda_veto.ts";
 import { donationsOn, graphDevice, resultDevices } from "./graph_device.ts";
 import { hostRunner } from "./host_steps.ts";
 import { hostSteps, instantiateJs } from "./js_tier.ts";
@@ -64,30 +79,37 @@ const EMIT_FIRST_MS = 100;
 
 type SizeReader = (inputs: readonly GraphValue[]) => number;
 
-/** Finds out how each size symbol of a plan is read from the inputs. */
-function sizeReaders(graph: Graph, sizes: readonly Sym[]): SizeReader[] {
-  const found = new Map<Sym, SizeReader>();
-  const note = (expr: Expr, read: SizeReader): void => {
-    if (expr.kind === "symbol" && !found.has(expr.symbol)) found.set(expr.symbol, read);
+/** Where a size symbol of a plan is read: an input that is a size, or a dimension of one. */
+export type SizeSource = readonly [input: number, what: "size" | "shape" | "stride", dim: number];
+
+/** Finds out where each size symbol of a plan is read. */
+function sizeSources(graph: Graph, sizes: readonly Sym[]): SizeSource[] {
+  const found = new Map<Sym, SizeSource>();
+  const note = (expr: Expr, source: SizeSource): void => {
+    if (expr.kind === "symbol" && !found.has(expr.symbol)) found.set(expr.symbol, source);
   };
   graph.placeholders.forEach((node, i) => {
     const value = node.value;
     if (isSymInt(value)) {
-      note(exprOf(value), (inputs) => Number(inputs[i]));
+      note(exprOf(value), [i, "size", 0]);
     } else if (isTensorMeta(value)) {
       value.shape.forEach((size, d) => {
-        if (isSymInt(size)) note(exprOf(size), (inputs) => Number((inputs[i] as Tensor).shape[d]));
+        if (isSymInt(size)) note(exprOf(size), [i, "shape", d]);
       });
       value.stride.forEach((stride, d) => {
-        if (isSymInt(stride)) note(exprOf(stride), (inputs) => Number((inputs[i] as Tensor).stride[d]));
+        if (isSymInt(stride)) note(exprOf(stride), [i, "stride", d]);
       });
     }
   });
   return sizes.map((sym) => {
-    const reader = found.get(sym);
-    if (reader === undefined) throw new InternalError(`no input of the graph shows the size ${sym.name}`);
-    return reader;
+    const source = found.get(sym);
+    if (source === undefined) throw new InternalError(`no input of the graph shows the size ${sym.name}`);
+    return source;
   });
+}
+
+function sizeReader([input, what, dim]: SizeSource): SizeReader {
+  return what === "size" ? (inputs) => Number(inputs[input]) : (inputs) => Number((inputs[input] as Tensor)[what][dim]);
 }
 
 /** Where an input's or attribute's memory goes. */
@@ -117,6 +139,7 @@ export class CompiledGraph {
   readonly #attributeOffsets: readonly number[];
   readonly #build: () => { readonly graph: Graph; readonly options: PlanOptions };
   readonly #onArtifact: ((artifact: GraphArtifact) => void) | null;
+  readonly #sizeSources: readonly SizeSource[];
   readonly #sizeReaders: readonly SizeReader[];
   readonly #sizes: number[];
   readonly #buffers: (Buffer | undefined)[];
@@ -132,6 +155,7 @@ export class CompiledGraph {
   /** Set while the C++ side is still to be emitted. */
   #later: { readonly toolchain: Toolchain; readonly key: CacheKey | null } | null = null;
   #waits = false;
+  readonly #native: boolean;
   #clocks: readonly ClockedLaunch[] = [];
   readonly #keepWeights: boolean;
   /** Those of the call that runs. */
@@ -143,20 +167,28 @@ export class CompiledGraph {
     this.#onArtifact = options.onArtifact ?? null;
     this.#keepWeights = options.keepWeights === true;
     const policy = options.tier ?? "auto";
-    this.device = source instanceof Graph ? graphDevice(source) : cpu;
+    this.device = source instanceof Graph ? graphDevice(source) : artifactDevice(source.artifact);
     const native = policy !== "js" && isStageEnabled("cpp") && this.device === cpu;
     const toolchain = native ? usableToolchain(report) : null;
+    this.#native = toolchain !== null;
     let artifact: GraphArtifact | null = null;
     let key: CacheKey | null = null;
     if (source instanceof Graph) {
       const donate = donationsOn(this.device, source, options.donate);
       // Kernels on CUDA do not carry reductions over their rows.
       const crossReductions = this.device === cpu && options.crossReductions !== false;
-      const planned: PlanOptions = { ...options, crossReductions, ...(donate === undefined ? {} : { donate }) };
+      const veto = this.device === cpu ? {} : { veto: cudaVeto, joinInputs: true };
+      const planned: PlanOptions = {
+        ...veto,
+        ...options,
+        crossReductions,
+        ...(donate === undefined ? {} : { donate }),
+      };
       this.#build = () => ({ graph: source, options: planned });
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
       this.#attributeOffsets = source.attributes.map((n) => offsetOf(n.value));
       if (toolchain !== null) key = graphKey(source, options.donate, this.#targetOf(toolchain));
+      if (this.device !== cpu) key = graphKey(source, options.donate, cudaTarget(this.device));
       if (key !== null) artifact = loadArtifact(key);
     } else {
       this.#build = source.build;
@@ -167,8 +199,10 @@ export class CompiledGraph {
     this.cached = artifact !== null;
     if (artifact !== null) {
       this.layout = artifact.layout;
-      if (toolchain !== null) {
-        this.#cpp = new CppTier({ name: this.name, cpp: artifact.cpp, layout: this.layout, host: [], report });
+      const { cpp } = artifact;
+      if (toolchain !== null && cpp !== null) {
+        const host = restoreHost(artifact.host, this.layout.symbols.map((s) => s.name), this.layout.slots.length);
+        this.#cpp = new CppTier({ name: this.name, cpp, layout: this.layout, host, report });
         if (source instanceof Graph) this.#onArtifact?.(artifact);
       }
     } else {
@@ -176,7 +210,12 @@ export class CompiledGraph {
       this.layout = layoutOf(plan, counters);
       if (toolchain !== null && plan.steps.length > 0) this.#later = { toolchain, key };
     }
-    this.#sizeReaders = this.layout.sizes === 0 ? [] : sizeReaders(this.#build().graph, this.compiled.plan.sizes);
+    this.#sizeSources = this.layout.sizes === 0
+      ? []
+      : source instanceof Graph
+      ? sizeSources(source, this.layout.symbols)
+      : source.artifact.sizes;
+    this.#sizeReaders = this.#sizeSources.map(sizeReader);
     this.#sizes = new Array<number>(this.layout.sizes).fill(0);
     const { slots, results } = this.layout;
     this.#buffers = new Array<Buffer | undefined>(slots.length).fill(undefined);
@@ -190,11 +229,25 @@ export class CompiledGraph {
     this.donated = new Set(
       results.flatMap((r, i) => r.kind === "tensor" && slots[r.slot]?.kind === "donated" ? [i] : []),
     );
-    if (source instanceof Graph && this.device !== cpu) {
+    if (this.device !== cpu) {
       const { device, layout, name } = this;
-      this.#resultDevices = resultDevices(source);
-      const graphs = options.graphs ?? isStageEnabled("cuda_graphs");
-      this.#cuda = new CudaTier({ name, plan: this.compiled.plan, layout, device, graphs, profile: config().profile });
+      const stored = artifact?.cuda ?? null;
+      this.#resultDevices = source instanceof Graph
+        ? resultDevices(source)
+        : stored === null
+        ? []
+        : storedDevices(stored.stored);
+      this.#cuda = new CudaTier({
+        name,
+        plan: () => this.compiled.plan,
+        layout,
+        device,
+        graphs: options.graphs ?? isStageEnabled("cuda_graphs"),
+        profile: config().profile,
+        ...(stored === null ? {} : { stored }),
+        onBuilt: (modules, images) => this.#keepCuda(key, modules, images),
+      });
+      if (artifact !== null && source instanceof Graph) this.#onArtifact?.(artifact);
     }
     if (this.#later !== null) this.#decide(policy);
     if (policy === "aot") this.#cpp?.waitSync();
@@ -229,6 +282,11 @@ export class CompiledGraph {
   get tier(): "js" | "cpp" | "cuda" {
     if (this.#cuda !== null) return "cuda";
     return this.#cpp !== null && this.#cpp.executable !== null ? "cpp" : "js";
+  }
+
+  /** Whether a faster tier is wanted and not yet in use. */
+  get isCompiling(): boolean {
+    return this.#native && this.tier === "js";
   }
 
   /** The C++ side, if there is one and it has been started. */
@@ -357,6 +415,16 @@ export class CompiledGraph {
     return new Tensor({ shape, stride, storageOffset, dtype: entry.dtype, device, storage });
   }
 
+  /** Keeps what was built for a device, if it has a stored form. */
+  #keepCuda(key: CacheKey | null, modules: CudaModules, images: readonly Uint8Array<ArrayBuffer>[]): void {
+    if (key === null || this.layout.sizes > 0) return;
+    const stored = storeCuda(modules, this.compiled.plan, this.device, this.#resultDevices);
+    if (stored === null) return;
+    const artifact: GraphArtifact = { layout: this.layout, cpp: null, cuda: { stored, images }, host: [], sizes: [] };
+    saveArtifact(key, artifact);
+    this.#onArtifact?.(artifact);
+  }
+
   /** What of the machine and of the options is in the emitted code. */
   #targetOf(toolchain: Toolchain): string {
     return `${targetOf(toolchain)}${this.#keepWeights ? "/kept" : ""}`;
@@ -402,8 +470,10 @@ export class CompiledGraph {
     };
     const host = hostSteps(plan, module.hostGroups, hostRunner(plan));
     this.#cpp = new CppTier({ name: this.name, cpp, layout: this.layout, host, report });
-    if (key === null || host.length > 0) return;
-    const artifact: GraphArtifact = { layout: this.layout, cpp };
+    const numbers = slotNumbers(plan);
+    const kept = storeHost(module.hostGroups, (buffer) => numbers.get(buffer) ?? -1);
+    if (key === null || kept === null) return;
+    const artifact: GraphArtifact = { layout: this.layout, cpp, cuda: null, host: kept, sizes: this.#sizeSources };
     saveArtifact(key, artifact);
     this.#onArtifact?.(artifact);
   }
@@ -411,6 +481,11 @@ export class CompiledGraph {
 
 function offsetOf(value: NodeValue): number {
   return isTensorMeta(value) ? Number(value.storageOffset) : 0;
+}
+
+/** Where a cached graph runs. */
+function artifactDevice({ cuda }: GraphArtifact): Device {
+  return cuda === null ? cpu : deviceOf(cuda.stored.device);
 }
 
 /** What of the machine is in the emitted code. */

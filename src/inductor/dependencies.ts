@@ -5,6 +5,7 @@
  * group; questions between groups go through tables by buffer, never over all pairs. Mirrors `MemoryDep`, `StarDep` and
  * `ReadWrites` of TorchInductor.
  */
+import { statementsOf } from "../blocks/mod.ts";
 import {
   type BufferRef,
   extentOf,
@@ -15,6 +16,7 @@ import {
   type Value,
 } from "../loops/mod.ts";
 import { constant, type Expr, freeSymbols, mul, type Sym } from "../symbolic/mod.ts";
+import { attentionLoads, attentionResults } from "./attention_parts.ts";
 import type { Group, Stage } from "./groups.ts";
 
 /** One place in a group that touches memory. */
@@ -112,11 +114,12 @@ function computeAccesses(group: Group): Accesses {
       };
     }
     case "attention": {
-      const operands = [group.query, group.key, group.value, ...(group.mask === null ? [] : [group.mask])];
-      return { reads: readsOf(operands), writes: [access(group.out, group.index)] };
+      const writes = attentionResults(group).map(({ out, index }) => access(out, index));
+      return { reads: readsOf(attentionLoads(group)), writes };
     }
     case "scan":
       return { reads: readsOf([group.value]), writes: [access(group.out, group.index)] };
+    case "blocks":
     case "host": {
       const whole = (buffer: BufferRef): Access => ({ buffer, index: null, vars: [], indirect: false });
       return { reads: group.inputs.map(whole), writes: group.outputs.map(whole) };
@@ -149,6 +152,9 @@ export function accessNumel(a: Access): Expr {
 /** Buffers with a scatter among the group's writes: whoever reads or writes them before must come before. */
 export function scatteredBuffers(group: Group): BufferRef[] {
   if (group.kind === "foreach") return group.members.flatMap(scatteredBuffers);
+  if (group.kind === "blocks") {
+    return [...statementsOf(group.program.body)].flatMap((s) => s.kind === "combine" ? [s.place.buffer] : []);
+  }
   if (group.kind !== "loops") return [];
   return group.stages.filter((s) => s.kind === "scatter").map((s) => s.out);
 }

@@ -21,6 +21,7 @@ import {
   Tensor,
 } from "../tensor/mod.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
+import { takesAttention } from "./lower_attention.ts";
 
 /** Compiled single operators that are kept. */
 const CACHE_LIMIT = 4096;
@@ -85,7 +86,8 @@ function build(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[], d
   graph.setOutput(single ? [call] : metas.map((meta, i) => graph.getItem(call, i, meta)));
   const index = donateTo === null ? -1 : placeholders.indexOf(donateTo);
   const compiled = new CompiledGraph(graph, {
-    tier: "js",
+    // Kernels of blocks are interpreted in JavaScript, which only small ones are worth.
+    tier: op.kind === "blocks" ? "auto" : "js",
     graphs: false,
     name: op.schema.name,
     ...(index < 0 ? {} : { donate: new Map([[0, { kind: "input" as const, index }]]) }),
@@ -140,6 +142,13 @@ function failMemory(t: Tensor): never {
 
 const NO_SIZES: readonly number[] = [];
 
+const backends = new Set<InductorEagerBackend>();
+
+/** Resolves when everything that eager operators compile in the background is in use. */
+export async function eagerReady(): Promise<void> {
+  for (const backend of backends) await backend.ready();
+}
+
 /** Runs operators on kernels made by the compiler, on the device that their results are on. */
 export class InductorEagerBackend implements EagerBackend {
   readonly name: string;
@@ -147,6 +156,16 @@ export class InductorEagerBackend implements EagerBackend {
 
   constructor(name = "inductor-js") {
     this.name = name;
+    backends.add(this);
+  }
+
+  /** Resolves when no operator's C++ is being compiled. */
+  async ready(): Promise<void> {
+    for (const entry of this.#entries.values()) if (entry?.graph.isCompiling === true) await entry.graph.ready();
+  }
+
+  takesWhole(op: Operator, args: NamedArgs<Tensor>): boolean {
+    return takesAttention(op, args);
   }
 
   execute(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[]): void {

@@ -16,6 +16,7 @@
  * has stride 1 in what is stored; a tiler may split and permute them again.
  * Mirrors `FusedSchedulerNode` of TorchInductor.
  */
+import type { BlockProgram } from "../blocks/mod.ts";
 import type { DType } from "../core/mod.ts";
 import type { Node } from "../graph/mod.ts";
 import type { BufferRef, CombineOp, LoopVar, ReductionOp, ScanLoop, Value } from "../loops/mod.ts";
@@ -109,12 +110,44 @@ export interface ContractionGroup extends GroupBase {
 /** A load, as it stands: no kernel before attention has to write it. */
 export type LoadValue = Value & { readonly kind: "load" };
 
+/** What becomes of a score: values over batch, m and n, in which a load of `score` at `index` is the score, scaled, and one of `grad` the changed score's gradient. */
+export interface AttentionScores {
+  readonly score: BufferRef;
+  readonly grad: BufferRef;
+  readonly index: Expr;
+  readonly change: Value;
+  /** A bool: which scores count. */
+  readonly keep: Value | null;
+  /** The gradient of the score; forward kernels have none. */
+  readonly back: Value | null;
+}
+
+/** Which tiles of 128 are walked: counts over batch and `tile`, lists over batch, `tile` and `position`. */
+export interface AttentionTiles {
+  readonly tile: LoopVar;
+  readonly position: LoopVar;
+  readonly partialCount: LoadValue;
+  readonly partial: LoadValue;
+  readonly fullCount: LoadValue;
+  readonly full: LoadValue;
+}
+
+/** Which of its kernels: the result; the gradient of the query; those of key and value. */
+export type AttentionRole = "forward" | "query" | "keys";
+
+/** Where a kernel of attention writes. */
+export interface AttentionResult {
+  readonly out: BufferRef;
+  readonly index: Expr;
+}
+
 /**
- * `out[batch, m, e] = Σ_n softmax_n(scale · Σ_d query · key + mask) · value` in one kernel that stores no scores. Operands are loads over the batch axes
- * and two more, affine in these: strided memory. Nothing is fused into it.
+ * `out[batch, m, e] = Σ_n softmax_n(scale · Σ_d query · key + mask) · value` in one kernel that stores no scores, or its gradients, which compute the
+ * probabilities again. Operands are loads over the batch axes and two more, affine in these: strided memory. Nothing is fused into it.
  */
 export interface AttentionGroup extends GroupBase {
   readonly kind: "attention";
+  readonly role: AttentionRole;
   readonly batch: readonly LoopVar[];
   readonly m: LoopVar;
   readonly n: LoopVar;
@@ -127,8 +160,17 @@ export interface AttentionGroup extends GroupBase {
   readonly mask: LoadValue | null;
   readonly causal: boolean;
   readonly scale: number;
+  /** For gradients: that of the result (m, e), the logarithm of the sum of exponentials of each row (m), and Σ grad · out (m). */
+  readonly grad: LoadValue | null;
+  readonly lse: LoadValue | null;
+  readonly delta: LoadValue | null;
+  /** The result over (m, e), the query's gradient over (m, d), or the key's over (n, d). */
   readonly out: BufferRef;
   readonly index: Expr;
+  readonly scores: AttentionScores | null;
+  readonly tiles: AttentionTiles | null;
+  /** Forward: the logarithms over m, where somebody wants them. Keys: the value's gradient over (n, e). */
+  readonly second: AttentionResult | null;
 }
 
 /** Inclusive prefix combinations of `value` along `scanAxis`, in order, written at `index`. */
@@ -160,5 +202,14 @@ export interface ForeachGroup extends GroupBase {
   readonly members: readonly LoopGroup[];
 }
 
+/** A kernel that somebody wrote, over buffers as they lie in memory. Nothing is fused into it. */
+export interface BlocksGroup extends GroupBase {
+  readonly kind: "blocks";
+  readonly node: Node;
+  readonly program: BlockProgram;
+  readonly inputs: readonly BufferRef[];
+  readonly outputs: readonly BufferRef[];
+}
+
 /** What runs in one kernel. */
-export type Group = LoopGroup | ContractionGroup | AttentionGroup | ScanGroup | HostGroup | ForeachGroup;
+export type Group = LoopGroup | ContractionGroup | AttentionGroup | ScanGroup | HostGroup | ForeachGroup | BlocksGroup;

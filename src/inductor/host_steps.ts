@@ -3,18 +3,19 @@
  *
  * The group's buffers are contiguous; the operator's own function reads typed arrays and its results are written into the outputs.
  */
+import { type BlockMemory, interpretBlocks, type Place } from "../blocks/mod.ts";
 import { bfloat16, InternalError } from "../core/mod.ts";
 import { type Argument, isNode, isTensorMeta, type Node, type TensorMeta } from "../graph/mod.ts";
 import { type ArgValue, type HostTensor, isOperator, type NamedArgs } from "../ops/mod.ts";
 import type { CpuBuffer } from "../runtime/cpu/memory.ts";
 import { contiguousStride, evaluate, exprOf, type Size, type Sym } from "../symbolic/mod.ts";
-import { bfloat16ToBits, hostFromRaw, rawOver } from "../tensor/mod.ts";
+import { bfloat16ToBits, blockMemory, hostFromRaw, rawOver } from "../tensor/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { isControlOperator } from "../capture/mod.ts";
 import { controlStep } from "./control_steps.ts";
 import type { HostStep } from "../runtime/js/executable.ts";
 import type { HostRunner } from "./js_tier.ts";
-import type { HostGroup } from "./groups.ts";
+import type { BlocksGroup, HostGroup } from "./groups.ts";
 import type { HostPlan } from "./host_plan.ts";
 
 function metasOf(node: Node): TensorMeta[] {
@@ -26,10 +27,32 @@ function metasOf(node: Node): TensorMeta[] {
 
 /** Makes the steps that run a plan's host groups. */
 export function hostRunner(plan: HostPlan): HostRunner {
-  return (group, slotOf) => hostStep(group, slotOf, plan.sizes);
+  return (group, slotOf) =>
+    group.kind === "blocks" ? blocksStep(group, slotOf, plan.sizes) : hostStep(group, slotOf, plan.sizes);
 }
 
-function hostStep(group: HostGroup, slotOf: (buffer: BufferRef) => number, sizeSyms: readonly Sym[]): HostStep {
+/** The step that interprets a kernel. */
+function blocksStep(group: BlocksGroup, slotOf: (buffer: BufferRef) => number, sizeSyms: readonly Sym[]): HostStep {
+  const slots = new Map([...group.inputs, ...group.outputs].map((buffer) => [buffer, slotOf(buffer)]));
+  return (buffers, sizes) => {
+    const memory = new Map(
+      [...slots].map(([buffer, slot]) => {
+        const bytes = (buffers[slot] as CpuBuffer).uint8;
+        const whole = bytes.subarray(0, bytes.byteLength - bytes.byteLength % buffer.dtype.bytes);
+        return [buffer, blockMemory(buffer.dtype, rawOver(buffer.dtype, whole))];
+      }),
+    );
+    const of = ({ buffer }: Place): BlockMemory => memory.get(buffer) ?? fail(buffer);
+    interpretBlocks(group.program, of, new Map(sizeSyms.map((sym, i) => [sym, sizes[i] ?? NaN])));
+  };
+}
+
+function fail(buffer: BufferRef): never {
+  throw new InternalError(`${buffer.label} has no memory`);
+}
+
+/** The step that runs one group. `sizeSyms`: the plan's size symbols, in order. */
+export function hostStep(group: HostGroup, slotOf: (buffer: BufferRef) => number, sizeSyms: readonly Sym[]): HostStep {
   const node = group.node;
   if (node.op === "call" && isControlOperator(node.target)) {
     return controlStep(group, node, node.target, slotOf, sizeSyms);

@@ -77,6 +77,7 @@ export function inPlaceCandidates(group: Group): ReadonlyMap<BufferRef, readonly
     case "attention":
     case "scan":
     case "host":
+    case "blocks":
       return new Map();
     default:
       return group satisfies never;

@@ -6,12 +6,12 @@ import { type HostStep, type JsEntry, JsExecutable } from "../runtime/js/executa
 import { JS_HELPERS } from "./codegen/js/helpers.ts";
 import type { JsModule } from "./codegen/js/emit_module.ts";
 import { slotNumbers } from "./codegen/slots.ts";
-import type { HostGroup } from "./groups.ts";
+import type { BlocksGroup, HostGroup } from "./groups.ts";
 import type { HostPlan } from "./host_plan.ts";
 import { layoutOf, sourcesOf } from "./plan_layout.ts";
 
 /** Makes the step that runs a group without kernels. */
-export type HostRunner = (group: HostGroup, slotOf: (buffer: BufferRef) => number) => HostStep;
+export type HostRunner = (group: HostGroup | BlocksGroup, slotOf: (buffer: BufferRef) => number) => HostStep;
 
 /** Refuses host steps: for plans that have none. */
 const noHost: HostRunner = (group) => {
@@ -19,7 +19,11 @@ const noHost: HostRunner = (group) => {
 };
 
 /** The steps of host groups, in order. */
-export function hostSteps(plan: HostPlan, groups: readonly HostGroup[], runHost: HostRunner): HostStep[] {
+export function hostSteps(
+  plan: HostPlan,
+  groups: readonly (HostGroup | BlocksGroup)[],
+  runHost: HostRunner,
+): HostStep[] {
   const numbers = slotNumbers(plan);
   return groups.map((group) => runHost(group, (buffer) => numbers.get(buffer) ?? -1));
 }

@@ -6,9 +6,9 @@
  * scatters and host operators are stored. Leaves: groups in execution order, whose buffers are objects, and how results are made of
  * buffers. Mirrors `GraphLowering` and `ir.py` of TorchInductor.
  */
-import { CompileError, emitEvent, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
+import { CompileError, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
 import type { Argument, CallNode, GetItemNode, Graph, Node, OutputNode, TensorMeta } from "../graph/mod.ts";
-import { inputsOf, isControl, isNode, isTensorMeta } from "../graph/mod.ts";
+import { isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
 import { isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
@@ -21,9 +21,12 @@ import { type DimOrder, dimOrders } from "./layouts.ts";
 import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
 import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
+import { type BlocksHost, lowerBlocks } from "./lower_blocks.ts";
+import { lowerHost, type WrittenResult } from "./lower_host.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
 import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
+import { paddedRows, padRows } from "./row_padding.ts";
 import { unrollReduction } from "./unroll.ts";
 import { feedsSmaller, UserCounts } from "./users.ts";
 
@@ -54,13 +57,18 @@ class GraphLowering {
   readonly #inline = isStageEnabled("inlining");
   /** Whether operands are to lie in memory as they are multiplied: tensor cores read them from there. */
   readonly #onCuda: boolean;
+  /** Matrices with room at the end of their rows. */
+  readonly #padded: ReadonlySet<Node>;
   readonly #orders: ReadonlyMap<Node, DimOrder>;
   #operators = 0;
+  /** While a kernel inlines a graph, nothing of it is stored. */
+  #keepsLazy = false;
 
   constructor(graph: Graph) {
     this.#graph = graph;
     this.#hint = sizeHints(graph);
     this.#onCuda = graphDevice(graph).type === "cuda";
+    this.#padded = this.#onCuda && isStageEnabled("layouts") ? paddedRows(graph) : new Set();
     this.#orders = this.#onCuda && isStageEnabled("layouts") ? dimOrders(graph) : new Map();
   }
 
@@ -139,9 +147,9 @@ class GraphLowering {
         `${op.target} writes to its argument: functionalise the graph before it is lowered (${node.name})`,
       );
     }
-    if (isWholeAttention(node) && isTensorMeta(node.value)) {
+    if (isWholeAttention(node)) {
       this.#operators++;
-      this.#values.set(node, this.#lowerAttention(node, node.value));
+      this.#values.set(node, this.#lowerAttention(node));
       return;
     }
     if (op.kind === "decompose") {
@@ -159,6 +167,8 @@ class GraphLowering {
       this.#values.set(node, null); // a size: its value is on the node
     } else if (op.kind === "host") {
       this.#values.set(node, this.#lowerHost(node));
+    } else if (op.kind === "blocks") {
+      this.#values.set(node, this.#lowerBlocks(node, op));
     } else if (isTensorMeta(node.value)) {
       this.#values.set(node, this.#lowerLoop(node, op, node.value));
     } else throw new InternalError(`${op.target} has a loop and several results (${node.name})`);
@@ -176,21 +186,24 @@ class GraphLowering {
       return build(this.#namedArgs(node, op, inputs), meta);
     };
     let loop = attempt();
-    if (this.#storeCostlyInputs(loop, inputs)) loop = attempt();
+    if (this.#storeCostlyInputs(loop, inputs, op.schema.name.startsWith("conv"))) loop = attempt();
     return this.#lowerLoopNode(node, meta, loop, inputs);
   }
 
   /** Stores inputs that the loop would recompute too often; true if there were any. */
-  #storeCostlyInputs(loop: LoopNode, inputs: readonly TrackedInput[]): boolean {
+  #storeCostlyInputs(loop: LoopNode, inputs: readonly TrackedInput[], isConvolution: boolean): boolean {
+    if (this.#keepsLazy) return false;
     let stored = false;
+    // A loop over a window reads each element from as many places as the window has.
+    const window = isConvolution && loop.kind === "reduction" ? product(loop.reduceVars.map(extentOf)) : constant(1);
     for (const { tensor, places } of inputs) {
       if (tensor.isInMemory || loop.kind === "view") continue;
       const cost = tensor.cost;
       const reason = loop.kind === "contraction" && places > 0
-        ? reasonToRealizeOperand(cost, this.#onCuda && tensor.dtype.bytes === 2)
+        ? reasonToRealizeOperand(cost, this.#onCuda && tensor.dtype.bytes === 2, isConvolution)
         : !this.#inline && places > 0
         ? "inlining is turned off"
-        : reasonToRealizeStencil(cost, places);
+        : reasonToRealizeStencil(cost, places * this.#hint(window));
       if (reason === null) continue;
       this.#realize(tensor.base, reason);
       stored = true;
@@ -237,6 +250,7 @@ class GraphLowering {
     const cast = ops.cast(value, meta.dtype);
     const state = { kind: "lazy", vars, value: cast, cost: costOf(cast) } as const;
     const tensor = new LoweredTensor(node, shapeOf(meta), meta.dtype, state, origins);
+    if (this.#keepsLazy) return tensor;
     const reason = this.#inline ? this.#copyReason(cast) ?? reasonToRealize(state.cost, this.#users.of(node)) : null;
     if (reason !== null) this.#realize(tensor, reason);
     return tensor;
@@ -253,8 +267,9 @@ class GraphLowering {
   // Storing.
 
   #newTensor(node: Node, meta: TensorMeta, reason: string): { buffer: BufferRef; layout: Layout } {
-    const layout = layoutOf(meta, this.#orders.get(node));
-    const buffer = newBuffer(node.name, meta.dtype, product(layout.shape));
+    const dense = layoutOf(meta, this.#orders.get(node));
+    const layout = this.#padded.has(node) ? padRows(dense) : dense;
+    const buffer = newBuffer(node.name, meta.dtype, layout === dense ? product(layout.shape) : storageSize(layout));
     this.#realized.set(buffer, reason);
     return { buffer, layout };
   }
@@ -358,45 +373,67 @@ class GraphLowering {
     return this.#inMemory(node, buffer, layout);
   }
 
-  #lowerAttention(node: CallNode, meta: TensorMeta): LoweredTensor {
-    const { group, layout } = attentionGroup(node, meta, {
+  #lowerAttention(node: CallNode): LoweredValue {
+    const { group, results } = attentionGroup(node, { ...this.#lend(), inline: (graph, inputs) => this.#inlineGraph(graph, inputs) });
+    this.#groups.push(group);
+    return this.#written(node, results, "attention is stored");
+  }
+
+  /** Results of a graph whose operators compute element by element, none of them stored. */
+  #inlineGraph(graph: Graph, inputs: readonly LoweredTensor[]): LoweredTensor[] {
+    const before = this.#keepsLazy;
+    this.#keepsLazy = true;
+    try {
+      let next = 0;
+      for (const node of graph.nodes) {
+        if (node.op === "placeholder") this.#values.set(node, inputs[next++] ?? null);
+        else if (node.op === "call") this.#lowerCall(node);
+        else if (node.op === "output") {
+          return node.results.map((r) => expectDefined(isNode(r) ? this.#tensorOf(r) : null, "an inlined result"));
+        }
+      }
+      throw new InternalError("an inlined graph has no results");
+    } finally {
+      this.#keepsLazy = before;
+    }
+  }
+
+  #lowerBlocks(node: CallNode, op: Operator): LoweredValue {
+    const { groups, results } = lowerBlocks(node, op, this.#lend());
+    for (const group of groups) {
+      this.#groups.push(group.kind === "loops" ? simplifyLoopGroup(group, this.#hint) : group);
+    }
+    return this.#written(node, results, "kernels write to memory");
+  }
+
+  /** What files that lower operators of their own may use. */
+  #lend(): BlocksHost {
+    return {
       tensorOf: (argument) => isNode(argument as Argument) ? this.#tensorOf(argument as Node) : null,
       realize: (tensor, reason) => this.#realize(tensor, reason),
       copy: (tensor, reason) => {
         const to: Layout = { shape: tensor.shape, stride: rowMajorStride(tensor.shape), offset: constant(0) };
         return this.#inMemory(tensor.node, this.#copy(tensor, to, reason), to);
       },
-      newBuffer: (numel) => newBuffer(node.name, meta.dtype, numel),
-    });
-    this.#realized.set(group.out, "attention is stored");
-    this.#groups.push(group);
-    return this.#inMemory(node, group.out, layout);
+    };
   }
 
   #lowerHost(node: CallNode): LoweredValue {
-    const inputs: BufferRef[] = [];
-    for (const source of new Set(inputsOf(node))) {
+    const { group, results } = lowerHost(node, (source) => {
       const tensor = this.#tensorOf(source);
-      if (tensor !== null) inputs.push(this.#contiguous(tensor));
-    }
-    const metas = (Array.isArray(node.value) ? node.value : [node.value]) as readonly TensorMeta[];
-    const outs = metas.map((meta, i): LoweredTensor => {
-      const shape = shapeOf(meta);
-      const layout: Layout = { shape, stride: rowMajorStride(shape), offset: constant(0) };
-      const buffer = newBuffer(metas.length === 1 ? node.name : `${node.name}_${i}`, meta.dtype, product(shape));
-      this.#realized.set(buffer, "host operators write to memory");
+      return tensor === null ? null : this.#contiguous(tensor);
+    });
+    this.#groups.push(group);
+    return this.#written(node, results, "host operators write to memory");
+  }
+
+  /** Results that one group writes, in memory. */
+  #written(node: CallNode, results: readonly WrittenResult[], reason: string): LoweredValue {
+    const tensors = results.map(({ buffer, layout }) => {
+      this.#realized.set(buffer, reason);
       return this.#inMemory(node, buffer, layout);
     });
-    const outputs = outs.map((t) => expectDefined(t.inMemory(), node.name).buffer);
-    const reasons = [
-      isControl(node.target)
-        ? `${node.target.schema.target} is control flow: the host runs the plans of its graphs`
-        : `${node.target.schema.target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
-    ];
-    // Control flow runs on the host wherever it is; its graphs are compiled.
-    if (!isControl(node.target)) { for (const message of reasons) emitEvent({ kind: "fallback", message }); }
-    this.#groups.push({ kind: "host", origins: [node], stored: new Set(outputs), reasons, node, inputs, outputs });
-    return Array.isArray(node.value) ? outs : outs[0] ?? null;
+    return Array.isArray(node.value) ? tensors : tensors[0] ?? null;
   }
 
   /** A buffer that holds exactly the tensor's elements in row-major order. */

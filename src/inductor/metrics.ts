@@ -5,6 +5,7 @@
  * varies over, and all accesses of one buffer together at most the buffer. A value that a kernel computes and uses itself moves
  * nothing unless it is stored. The same measure as `metrics.num_bytes_accessed` of TorchInductor.
  */
+import { workOf } from "../blocks/mod.ts";
 import { type BufferRef, extentOf } from "../loops/mod.ts";
 import { sizeHint } from "../symbolic/mod.ts";
 import type { Access } from "./dependencies.ts";
@@ -81,12 +82,19 @@ export function totalTraffic(groups: readonly Group[], hint: Hint): Traffic {
 /** Nanoseconds that a JavaScript kernel takes for one element read or written, and for one multiplication of a contraction. */
 const JS_ELEMENT_NS = 4;
 const JS_MULTIPLY_NS = 0.5;
+/** The same where blocks are interpreted. */
+const INTERPRETED_ELEMENT_NS = 60;
+const INTERPRETED_MULTIPLY_NS = 10;
 
 /** About how long one call takes on JavaScript kernels, in milliseconds: decides whether to wait for C++. */
 export function estimateJsMs(groups: readonly Group[]): number {
   const hint: Hint = (e) => sizeHint(e, 32);
   let nanoseconds = totalTraffic(groups, hint).elementsRead * JS_ELEMENT_NS;
   for (const group of groups) {
+    if (group.kind === "blocks") {
+      const { elements, products } = workOf(group.program, hint);
+      nanoseconds += elements * INTERPRETED_ELEMENT_NS + products * INTERPRETED_MULTIPLY_NS;
+    }
     if (group.kind !== "contraction") continue;
     const extents = [...group.batch, ...group.m, ...group.n, ...group.k].map((v) => hint(extentOf(v)));
     nanoseconds += extents.reduce((a, b) => a * b, 1) * JS_MULTIPLY_NS;

@@ -7,6 +7,7 @@
 import { expectDefined, InternalError, isStageEnabled } from "../core/mod.ts";
 import { type BufferRef, extentOf, indirectPayload, symbolsOf } from "../loops/mod.ts";
 import { type Expr, freeSymbols, mul, type Sym } from "../symbolic/mod.ts";
+import { attentionLoads, attentionResults } from "./attention_parts.ts";
 import { readBuffers } from "./dependencies.ts";
 import { acceptDonations, type Donations, storedBuffers } from "./donations.ts";
 import type { Group } from "./groups.ts";
@@ -43,14 +44,20 @@ function groupExpressions(group: Group): Expr[] {
         ...[...group.batch, ...group.m, ...group.n, ...group.k].map(extentOf),
       ];
     case "attention": {
-      const operands = [group.query, group.key, group.value, ...(group.mask === null ? [] : [group.mask])];
       const vars = [...group.batch, group.m, group.n, group.d, group.e];
-      return [...indexExpressions(operands), group.index, ...vars.map(extentOf)];
+      const results = attentionResults(group).map(({ index }) => index);
+      return [...indexExpressions(attentionLoads(group)), ...results, ...vars.map(extentOf)];
     }
     case "scan":
       return [...indexExpressions([group.value]), group.index, ...group.axes.map(extentOf)];
     case "host":
       return [...group.inputs, ...group.outputs].map((b) => b.numel);
+    case "blocks":
+      return [
+        ...[...group.inputs, ...group.outputs].map((b) => b.numel),
+        ...group.program.axes.map((axis) => axis.extent),
+        ...group.program.parameters.flatMap((p) => [...p.shape, ...p.stride, p.offset]),
+      ];
     case "foreach":
       return group.members.flatMap(groupExpressions);
     default:

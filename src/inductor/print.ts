@@ -1,7 +1,9 @@
 /**
  * The text of groups and host plans: stable, for logs, goldens and people.
  */
+import { blocksToText } from "../blocks/mod.ts";
 import { type BufferRef, type LoopVar, Namer, type Value, valuesToText } from "../loops/mod.ts";
+import { attentionLoads, attentionResults } from "./attention_parts.ts";
 import { targetValues } from "./dependencies.ts";
 import type { ContractionGroup, Group, LoopGroup, Stage } from "./groups.ts";
 import type { HostPlan, PlanResult, Slot } from "./host_plan.ts";
@@ -18,6 +20,7 @@ export function groupName(group: Group): string {
     case "attention":
     case "scan":
       return group.out.label;
+    case "blocks":
     case "host":
       return group.outputs[0]?.label ?? "nothing";
     case "foreach":
@@ -55,11 +58,11 @@ export function groupToText(group: Group, namer: Namer = new Namer()): string {
     case "attention": {
       const axes = [...group.batch, group.m, group.n, group.d, group.e];
       namer.nameAxes(axes, "i");
-      const operands = [group.query, group.key, group.value, ...(group.mask === null ? [] : [group.mask])];
-      const { lines, roots } = valuesToText(operands, namer);
-      const to = `${namer.buffer(group.out)}[${namer.expr(group.index)}]`;
-      const head = `attention${group.causal ? " causal" : ""} [${namer.extents(axes)}] scaled by ${group.scale}`;
-      return [head, ...lines.map((l) => `    ${l}`), `  ${to} = attend(${roots.join(", ")})`].join("\n");
+      const { lines, roots } = valuesToText(attentionLoads(group), namer);
+      const to = attentionResults(group).map(({ out, index }) => `${namer.buffer(out)}[${namer.expr(index)}]`);
+      const which = group.role === "forward" ? "attention" : `attention's gradient (${group.role})`;
+      const head = `${which}${group.causal ? " causal" : ""} [${namer.extents(axes)}] scaled by ${group.scale}`;
+      return [head, ...lines.map((l) => `    ${l}`), `  ${to.join(", ")} = attend(${roots.join(", ")})`].join("\n");
     }
     case "scan": {
       namer.nameAxes(group.axes, "i");
@@ -70,6 +73,8 @@ export function groupToText(group: Group, namer: Namer = new Namer()): string {
     }
     case "host":
       return `host ${group.node.name}(${bufferList(group.inputs, namer)}) -> ${bufferList(group.outputs, namer)}`;
+    case "blocks":
+      return blocksToText(group.program, namer);
     case "foreach":
       return ["foreach", ...group.members.flatMap((m) => groupToText(m, namer).split("\n").map((l) => `  ${l}`))].join(
         "\n",

@@ -49,6 +49,7 @@ function spaceOf(group: Group, hint: Hint): string {
     case "scan":
       return sizes(group.axes, hint);
     case "host":
+    case "blocks":
     case "foreach":
       return "";
     default:
@@ -78,7 +79,7 @@ export function launchTimes(
     const gflop = group.kind === "attention"
       ? 2e-9 * (volume([...group.batch, group.m, group.n], hint) * volume([group.d], hint) +
         volume([...group.batch, group.m, group.n], hint) * volume([group.e], hint)) /
-        (group.causal ? 2 : 1)
+        (group.causal ? 2 : 1) * (group.role === "forward" ? 1 : group.role === "query" ? 1.5 : 2)
       : group.kind === "contraction"
       ? 2e-9 * volume([...group.batch, ...group.m, ...group.n, ...group.k], hint)
       : 0;

@@ -107,8 +107,11 @@ export function settleGroup(group: Group, stored: ReadonlySet<BufferRef>): Group
       return { ...group, stored: own, epilogue };
     }
     case "attention":
+      // One kernel has both gradients, whether or not somebody reads both.
+      return group.role === "keys" ? group : { ...group, stored: own };
     case "scan":
     case "host":
+    case "blocks":
       return { ...group, stored: own };
     case "foreach":
       return { ...group, stored: own, members: group.members.map((m) => settleLoops(m, own)) };

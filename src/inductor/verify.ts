@@ -6,11 +6,13 @@
  * do not read each other. Plans: every touched buffer has one slot; results are in slots that outlive the call; arena slots that are alive
  * together do not overlap unless the launch says so. Throws `VerifyError` naming the group and the rule.
  */
-import { VerifyError } from "../core/mod.ts";
+import { verifyBlockProgram } from "../blocks/mod.ts";
+import { float32, VerifyError } from "../core/mod.ts";
 import { type BufferRef, type LoopVar, verifyIndex, verifyValues } from "../loops/mod.ts";
 import { add, coefficient, evaluate, type Expr, freeSymbols, provablyLe, type Sym } from "../symbolic/mod.ts";
+import { attentionParts, attentionResults } from "./attention_parts.ts";
 import { readBuffers, readsOf, targetValues, writtenBuffers } from "./dependencies.ts";
-import type { AttentionGroup, ContractionGroup, Group, LoadValue, LoopGroup, Stage } from "./groups.ts";
+import type { AttentionGroup, ContractionGroup, Group, LoopGroup, Stage } from "./groups.ts";
 import type { HostPlan, Slot } from "./host_plan.ts";
 import { alignedBytes } from "./memory_plan.ts";
 import { groupName, groupToText, planToText } from "./print.ts";
@@ -39,6 +41,8 @@ export function verifyGroup(group: Group, settled = true): void {
       return verifyValues(groupName(group), [group.value], new Set(group.axes));
     case "host":
       return;
+    case "blocks":
+      return verifyBlockProgram(group.program);
     case "foreach": {
       const written = new Set(group.members.flatMap(writtenBuffers));
       for (const m of group.members) {
@@ -110,24 +114,27 @@ function verifyContraction(group: ContractionGroup): void {
 }
 
 function verifyAttention(group: AttentionGroup): void {
-  const { batch, m, n, d, e, query, key, value, mask } = group;
-  const check = (name: string, operand: LoadValue, row: LoopVar, column: LoopVar): void => {
+  const results = attentionResults(group);
+  for (const { name, load, axes } of attentionParts(group)) {
     const where = `group ${groupName(group)}: ${name}`;
-    verifyValues(where, [operand], new Set([...batch, row, column]));
-    for (const v of [row, column]) {
-      const stride = coefficient(operand.index, v);
+    verifyValues(where, [load], new Set([...group.batch, ...axes]));
+    for (const v of axes) {
+      const stride = coefficient(load.index, v);
       if (stride === null || [...freeSymbols(stride)].some((sym) => sym.kind === "index")) {
         fail(group, `the index of the ${name} is not affine`);
       }
     }
-    if (operand.buffer === group.out) fail(group, `the ${name} is where the result goes`);
-    if (name !== "mask" && operand.dtype !== group.out.dtype) fail(group, `the ${name} is ${operand.dtype.name}`);
-  };
-  check("query", query, m, d);
-  check("key", key, n, d);
-  check("value", value, n, e);
-  if (mask !== null) check("mask", mask, m, n);
-  verifyIndex(groupName(group), group.index, new Set([...batch, m, e]));
+    if (results.some(({ out }) => out === load.buffer)) fail(group, `the ${name} is where a result goes`);
+    const wanted = name === "lse" || name === "delta" ? float32 : group.out.dtype;
+    if (name !== "mask" && load.dtype !== wanted) fail(group, `the ${name} is ${load.dtype.name}`);
+  }
+  const isGradient = group.role !== "forward";
+  for (const name of ["grad", "lse", "delta"] as const) {
+    if ((group[name] !== null) !== isGradient) fail(group, `${group.role} ${isGradient ? "needs" : "has"} ${name}`);
+  }
+  if (group.role === "query" && group.second !== null) fail(group, "the query's gradient is one result");
+  if (group.role === "keys" && group.second === null) fail(group, "the value's gradient has no place");
+  for (const { index, axes } of results) verifyIndex(groupName(group), index, new Set([...group.batch, ...axes]));
 }
 
 /** Checks a host plan and its groups. */

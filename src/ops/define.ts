@@ -3,10 +3,11 @@
  *
  * `defineOp` turns a constant object into an {@linkcode Operator} and enters it into the table. A definition states the ATen schema, `meta`
  * (shape, dtype, strides: the one source of error texts), its meaning as exactly one of `loop` (a loop body), `decompose` (written with other
- * operators) or `host` (an algorithm on the host's memory: sorting, data-dependent shapes) or `number` (a size, or a number that is
+ * operators), `host` (an algorithm on the host's memory: sorting, data-dependent shapes), `blocks` (a kernel that somebody wrote) or `number` (a size, or a number that is
  * read from data: never a node of a graph), `vjp`, and `samples` that generate its tests. Everything else derives: methods, eager kernels, lowering, export, documentation. Mirrors `native_functions.yaml`, `derivatives.yaml`,
  * the decomposition tables and OpInfo of PyTorch, which spread one operator over six files.
  */
+import type { BlockProgram, RecordedTensor } from "../blocks/mod.ts";
 import { type Device, type DType, InternalError } from "../core/mod.ts";
 import { type ArgsOf, type OpTarget, parseSchema, type Schema, type TensorMeta } from "../graph/mod.ts";
 import type { LoopInput, LoopNode } from "../loops/mod.ts";
@@ -116,13 +117,15 @@ interface DefinitionBase<S extends string> {
   readonly samples: (g: SampleGenerator) => readonly Sample[];
 }
 
-/** The four ways to say what an operator means. */
+/** The five ways to say what an operator means. */
 export type Definition<S extends string> =
   & DefinitionBase<S>
   & (
     | { readonly loop: (args: ArgsOf<S, LoopInput>, out: TensorMeta) => LoopNode }
     | { readonly decompose: (args: ArgsOf<S, TensorValue>, F: Functional) => TensorValue | readonly TensorValue[] }
     | { readonly host: (args: ArgsOf<S, HostTensor>, outs: readonly TensorMeta[]) => readonly HostResult[] }
+    /** Records the kernel for tensors at hand; `outs` are its results. */
+    | { readonly blocks: (args: ArgsOf<S, RecordedTensor>, outs: readonly RecordedTensor[]) => BlockProgram }
     | { readonly number: (args: ArgsOf<S, TensorValue>) => NumberResult }
   );
 
@@ -150,12 +153,13 @@ export interface Operator extends OpTarget {
   /** `aten.add.Tensor`. */
   readonly target: string;
   readonly doc: string;
-  readonly kind: "loop" | "decompose" | "host" | "number";
+  readonly kind: "loop" | "decompose" | "host" | "blocks" | "number";
   readonly meta: (args: NamedArgs<MetaInput>) => MetaResult;
   readonly vjp: ((args: NamedArgs<TensorValue>, context: VjpContext) => VjpResult) | null;
   readonly loop: ((args: NamedArgs<LoopInput>, out: TensorMeta) => LoopNode) | null;
   readonly decompose: ((args: NamedArgs<TensorValue>, F: Functional) => TensorValue | readonly TensorValue[]) | null;
   readonly host: ((args: NamedArgs<HostTensor>, outs: readonly TensorMeta[]) => readonly HostResult[]) | null;
+  readonly blocks?: ((args: NamedArgs<RecordedTensor>, outs: readonly RecordedTensor[]) => BlockProgram) | null;
   /** Yields no tensor but this number, at once: such a call is not dispatched. */
   readonly number?: (args: NamedArgs<TensorValue>) => NumberResult;
   readonly view: {
@@ -204,6 +208,8 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     ? "decompose"
     : "host" in definition
     ? "host"
+    : "blocks" in definition
+    ? "blocks"
     : "number";
   // The schema text is what connects the typed definition with the erased operator; nothing else casts.
   const erased = definition as unknown as Partial<Operator> & { readonly meta: Operator["meta"] };
@@ -212,11 +218,14 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     target: schema.target,
     doc: definition.doc,
     kind,
-    meta: kind === "decompose" || kind === "number" || definition.view !== undefined ? erased.meta : realOnly(schema.name, erased.meta),
+    meta: kind === "decompose" || kind === "number" || definition.view !== undefined
+      ? erased.meta
+      : realOnly(schema.name, erased.meta),
     vjp: erased.vjp ?? null,
     loop: erased.loop ?? null,
     decompose: checkedDecompose(definition, erased),
     host: checkedHost(erased),
+    blocks: erased.blocks ?? null,
     view: erased.view ?? null,
     functional: null,
     writesArguments: erased.writesArguments ?? null,

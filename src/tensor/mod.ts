@@ -32,6 +32,7 @@ export * from "./engine.ts";
 export * from "./fake.ts";
 export * from "./host.ts";
 export * from "./indexing.ts";
+export { blockMemory } from "./blocks.ts";
 export * from "./memory.ts";
 export * from "./methods.ts";
 export * from "./mode.ts";

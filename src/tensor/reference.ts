@@ -23,6 +23,7 @@ import { mapTensorArgs, tensorArguments } from "./operands.ts";
 import { type LoopFunction, loopFunction } from "./loop_text.ts";
 import type { RawArray } from "./memory.ts";
 import { spanOf, storageArray } from "./read.ts";
+import { runBlocks } from "./blocks.ts";
 import { Tensor } from "./tensor.ts";
 
 let nextBuffer = -1;
@@ -151,6 +152,10 @@ function elementsOf(t: Tensor): RawArray {
 export const referenceBackend: EagerBackend = {
   name: "reference",
   execute(op, args, outs): void {
+    if (op.kind === "blocks") {
+      runBlocks(op, args, outs, elementsOf);
+      return;
+    }
     const out = outs[0];
     if (out === undefined) return;
     if (outs.length !== 1) throw new InternalError(`${op.target}: a loop has one result, not ${outs.length}`);

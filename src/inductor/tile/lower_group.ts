@@ -3,13 +3,38 @@
  *
  * {@linkcode lowerGroup} is the only way in. Each kind of group has its own file; a group that runs on the host has no kernel.
  */
-import type { Group } from "../groups.ts";
+import { expressionsOf, statementsOf } from "../../blocks/mod.ts";
+import { freeSymbols, type Sym } from "../../symbolic/mod.ts";
+import type { BlocksGroup, Group } from "../groups.ts";
 import { lowerAttention } from "./lower_attention.ts";
 import { lowerContraction } from "./lower_contraction.ts";
 import { lowerLoops } from "./lower_loops.ts";
 import { lowerScan } from "./lower_scan.ts";
+import { commentOf } from "./parameters.ts";
 import type { TileTarget } from "./target.ts";
-import type { Kernel } from "./tile_ir.ts";
+import type { BlocksKernel, Kernel } from "./tile_ir.ts";
+
+function blocksKernel(group: BlocksGroup): BlocksKernel {
+  const { program, inputs, outputs } = group;
+  const exprs = [
+    ...program.axes.map((axis) => axis.extent),
+    ...[...statementsOf(program.body)].flatMap(expressionsOf),
+    ...program.parameters.flatMap((p) => [...p.shape, ...p.stride, p.offset]),
+  ];
+  const sizes = new Set<Sym>();
+  for (const e of exprs) {
+    for (const sym of freeSymbols(e)) if (sym.kind === "size" || sym.kind === "unbacked") sizes.add(sym);
+  }
+  return {
+    kind: "blocks",
+    name: program.name,
+    reads: [...new Set(inputs)],
+    writes: outputs,
+    sizes: [...sizes].sort((a, b) => a.id - b.id),
+    program,
+    comment: commentOf(group),
+  };
+}
 
 /**
  * The kernels that compute a group, in order of execution.
@@ -31,6 +56,8 @@ export function lowerGroup(group: Group, target: TileTarget): Kernel[] {
       return group.members.map((member) => lowerLoops(member, target));
     case "host":
       return [];
+    case "blocks":
+      return [blocksKernel(group)];
     default:
       return group satisfies never;
   }

@@ -10,6 +10,7 @@
  * ```
  */
 import { createHash } from "node:crypto";
+import { blocksToText } from "../../blocks/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import { type Dialect, type Expr, printExpr, type Sym } from "../../symbolic/mod.ts";
 import type {
@@ -148,7 +149,8 @@ export function tileToText(kernel: Kernel): string {
   printer.lines.push(`kernel ${printer.parameters(kernel)}`);
   if (kernel.kind === "tile") printTile(printer, kernel);
   else if (kernel.kind === "contraction") printContraction(printer, kernel);
-  else printAttention(printer, kernel);
+  else if (kernel.kind === "attention") printAttention(printer, kernel);
+  else printer.lines.push(blocksToText(kernel.program));
   return printer.lines.join("\n");
 }
 
@@ -178,21 +180,47 @@ function printContraction(printer: Printer, kernel: ContractionKernel): void {
 }
 
 function printAttention(printer: Printer, kernel: AttentionKernel): void {
-  const { batch, m, n, d, e, query, key, value, mask, out } = kernel;
+  const { batch, m, n, d, e, query, key, value, mask, grad, lse, delta, out, second } = kernel;
   const axis = (a: Axis): string => printer.axis(a);
+  const role = kernel.role === "forward" ? "" : `gradient (${kernel.role}) of `;
   const causal = kernel.causal ? "causal " : "";
   printer.lines.push(
-    `${causal}attention batch(${batch.map(axis).join(", ")}) m ${axis(m)} n ${axis(n)} d ${axis(d)} e ${
+    `${role}${causal}attention batch(${batch.map(axis).join(", ")}) m ${axis(m)} n ${axis(n)} d ${axis(d)} e ${
       axis(e)
     } scale ${kernel.scale}`,
   );
   for (
-    const [name, operand] of [["query", query], ["key", key], ["value", value], ["mask", mask], ["out", out]] as const
+    const [name, operand] of [
+      ["query", query],
+      ["key", key],
+      ["value", value],
+      ["mask", mask],
+      ["grad", grad],
+      ["lse", lse],
+      ["delta", delta],
+      ["out", out],
+      ["second", second],
+    ] as const
   ) {
     if (operand === null) continue;
     printer.lines.push(
       `  ${name} ${printer.buffer(operand.buffer)}[${printer.expr(operand.index)}] ${operand.buffer.dtype.short}`,
     );
+  }
+  const { scores, tiles } = kernel;
+  if (tiles !== null) {
+    const lists = [tiles.partialCount, tiles.partial, tiles.fullCount, tiles.full];
+    const places = lists.map((o) => `${printer.buffer(o.buffer)}[${printer.expr(o.index)}]`);
+    printer.lines.push(`  tiles ${axis(tiles.tile)} ${axis(tiles.position)} ${places.join(" ")}`);
+  }
+  if (scores === null) return;
+  printer.lines.push(`  of ${printer.define(scores.score)}, ${printer.define(scores.grad)}`);
+  for (const name of ["change", "keep", "back"] as const) {
+    const program = scores[name];
+    if (program === null) continue;
+    printer.lines.push(`  ${name}`);
+    printer.body(program.body, "    ");
+    printer.lines.push(`    yield ${printer.value(program.value)}`);
   }
 }
 

@@ -7,9 +7,11 @@
  * thread block's work (CUDA, WGSL). Index arithmetic is symbolic over axis symbols, so that emitters see strides and contiguity; where a block
  * leaves its axis's extent, emitters mask. Accumulators are explicit and carried by `for` loops. Invariants: `verifyTileKernel`.
  */
+import type { BlockProgram } from "../../blocks/mod.ts";
 import type { DType } from "../../core/mod.ts";
 import type { BufferRef, CombineOp, PrimitiveName } from "../../loops/mod.ts";
 import type { Expr, Sym } from "../../symbolic/mod.ts";
+import type { AttentionRole } from "../groups.ts";
 
 /** A named dimension of a kernel. */
 export interface Axis {
@@ -200,6 +202,31 @@ export interface ContractionKernel extends KernelBase {
   readonly epilogue: EpilogueProgram;
 }
 
+/** Statements and the value that they lead to. */
+export interface ScoreProgram {
+  readonly body: readonly TileStatement[];
+  readonly value: TileValue;
+}
+
+/** As in `AttentionScores`. */
+export interface ScorePrograms {
+  readonly score: TileValue;
+  readonly grad: TileValue;
+  readonly change: ScoreProgram;
+  readonly keep: ScoreProgram | null;
+  readonly back: ScoreProgram | null;
+}
+
+/** As in `AttentionTiles`: counts over batch and `tile`, lists over batch, `tile` and `position`. */
+export interface AttentionTileLists {
+  readonly tile: Axis;
+  readonly position: Axis;
+  readonly partialCount: AttentionOperand;
+  readonly partial: AttentionOperand;
+  readonly fullCount: AttentionOperand;
+  readonly full: AttentionOperand;
+}
+
 /** Where an operand of attention is: an element over the batch axes, a row and a column, affine in both of these. */
 export interface AttentionOperand {
   readonly buffer: BufferRef;
@@ -221,11 +248,27 @@ export interface AttentionKernel extends KernelBase {
   readonly key: AttentionOperand;
   readonly value: AttentionOperand;
   readonly mask: AttentionOperand | null;
+  /** As in `AttentionGroup`. */
+  readonly role: AttentionRole;
+  readonly grad: AttentionOperand | null;
+  readonly lse: AttentionOperand | null;
+  readonly delta: AttentionOperand | null;
   readonly out: AttentionOperand;
+  readonly second: AttentionOperand | null;
+  /** What becomes of a score: statements over batch, m and n from `score` (and the changed score's gradient, `grad`). */
+  readonly scores: ScorePrograms | null;
+  /** Tiles of 128 that are walked. */
+  readonly tiles: AttentionTileLists | null;
   /** Query m sees keys up to m. */
   readonly causal: boolean;
   readonly scale: number;
 }
 
+/** A kernel that somebody wrote. */
+export interface BlocksKernel extends KernelBase {
+  readonly kind: "blocks";
+  readonly program: BlockProgram;
+}
+
 /** What runs as one launch. */
-export type Kernel = TileKernel | ContractionKernel | AttentionKernel;
+export type Kernel = TileKernel | ContractionKernel | AttentionKernel | BlocksKernel;

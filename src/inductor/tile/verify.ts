@@ -5,7 +5,8 @@
  * are parameters, or bound; the axes of a value are those with blocks that its operands vary over; buffers are parameters; accumulators
  * are combined with their own operation and only inside of their scope; dtypes match.
  */
-import { bool, computeType, config, VerifyError } from "../../core/mod.ts";
+import { verifyBlockProgram } from "../../blocks/mod.ts";
+import { bool, computeType, config, type DType, float32, VerifyError } from "../../core/mod.ts";
 import { type BufferRef, primitive } from "../../loops/mod.ts";
 import { coefficient, type Expr, freeSymbols, type Sym, toText } from "../../symbolic/mod.ts";
 import { statementExprs } from "./parameters.ts";
@@ -232,7 +233,8 @@ export function verifyKernel(kernel: Kernel): void {
   if (!/^[A-Za-z_]\w*$/.test(kernel.name)) throw new VerifyError(`"${kernel.name}" is no name of a kernel`);
   if (kernel.kind === "tile") verifyTileKernel(kernel);
   else if (kernel.kind === "contraction") verifyContractionKernel(kernel);
-  else verifyAttentionKernel(kernel);
+  else if (kernel.kind === "attention") verifyAttentionKernel(kernel);
+  else verifyBlockProgram(kernel.program);
 }
 
 /** {@linkcode verifyKernel} for kernels in tiles. */
@@ -268,28 +270,33 @@ function verifyContractionKernel(kernel: ContractionKernel): void {
 }
 
 function verifyAttentionKernel(kernel: AttentionKernel): void {
-  const { batch, m, n, d, e, query, key, value, mask, out } = kernel;
-  const check = (name: string, operand: AttentionOperand, row: Axis, column: Axis): void => {
+  const { batch, m, n, d, e, query, key, value, mask, grad, lse, delta, out, second, role } = kernel;
+  const check = (name: string, operand: AttentionOperand | null, axes: readonly Axis[], dtype: DType | null): void => {
+    if (operand === null) return;
     const checker = new Checker(kernel);
-    for (const axis of [...batch, row, column]) {
+    for (const axis of [...batch, ...axes]) {
       if (axis.block !== 1) checker.fail("the axes of attention have blocks");
       checker.open(axis);
     }
     checker.place(operand.buffer, operand.index);
-    for (const axis of [row, column]) {
+    for (const axis of axes) {
       const stride = coefficient(operand.index, axis.symbol);
       if (stride === null || [...freeSymbols(stride)].some((sym) => sym.kind === "index")) {
         checker.fail(`the ${name} is not affine in ${axis.symbol.name}`);
       }
     }
-    const half = operand.buffer.dtype === query.buffer.dtype;
-    if (name !== "mask" && !half) checker.fail(`the ${name} is ${operand.buffer.dtype.name}`);
+    if (dtype !== null && operand.buffer.dtype !== dtype) checker.fail(`the ${name} is ${operand.buffer.dtype.name}`);
   };
-  check("query", query, m, d);
-  check("key", key, n, d);
-  check("value", value, n, e);
-  if (mask !== null) check("mask", mask, m, n);
-  check("result", out, m, e);
+  const half = query.buffer.dtype;
+  check("query", query, [m, d], half);
+  check("key", key, [n, d], half);
+  check("value", value, [n, e], half);
+  check("mask", mask, [m, n], null);
+  check("grad", grad, [m, e], half);
+  check("lse", lse, [m], float32);
+  check("delta", delta, [m], float32);
+  check("result", out, role === "forward" ? [m, e] : role === "query" ? [m, d] : [n, d], half);
+  check("second result", second, role === "forward" ? [m] : [n, e], role === "forward" ? float32 : half);
 }
 
 /** Verifies if the settings ask for it. */

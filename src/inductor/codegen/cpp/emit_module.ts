@@ -20,6 +20,8 @@ import { emitCppContraction } from "../../templates/cpp_contraction.ts";
 import CONTRACTION_PRELUDE from "../../templates/contraction.h" with { type: "text" };
 import { slotNumbers } from "../slots.ts";
 import { type CppFunctionText, emitCppTile, grainText, type KeptOperand } from "./emit_tile.ts";
+import BLOCKS_PRELUDE from "./blocks.h" with { type: "text" };
+import { emitCppBlocks } from "./emit_blocks.ts";
 import PRELUDE from "./prelude.h" with { type: "text" };
 
 /** What the emitter must know of the machine. */
@@ -111,6 +113,7 @@ export const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-alia
 /** The text of one kernel's function. */
 export function emitCppKernel(kernel: Kernel, lanes: number, constants?: ReadonlySet<BufferRef>): CppFunctionText {
   if (kernel.kind === "attention") throw new InternalError("attention as one kernel is for CUDA");
+  if (kernel.kind === "blocks") return emitCppBlocks(kernel, lanes);
   return kernel.kind === "tile" ? emitCppTile(kernel, lanes) : emitCppContraction(kernel, lanes, constants);
 }
 
@@ -119,7 +122,8 @@ interface FunctionText {
   readonly name: string;
   readonly support: string;
   readonly body: string;
-  readonly usesTemplate: boolean;
+  /** A prelude that it needs beside the first. */
+  readonly needs: "contraction" | "blocks" | null;
 }
 
 interface Launch {
@@ -181,7 +185,7 @@ class Module {
         name,
         support: support.replaceAll("@", name),
         body: text.text.replaceAll("@", name),
-        usesTemplate: kernel.kind === "contraction",
+        needs: kernel.kind === "contraction" || kernel.kind === "blocks" ? kernel.kind : null,
       });
     }
     return { name, kernel, text };
@@ -297,7 +301,8 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
       '#include "abi.h"',
       '#include "vec.h"',
       PRELUDE,
-      ...(functions.some((f) => f.usesTemplate) ? [CONTRACTION_PRELUDE] : []),
+      ...(functions.some((f) => f.needs === "contraction") ? [CONTRACTION_PRELUDE] : []),
+      ...(functions.some((f) => f.needs === "blocks") ? [BLOCKS_PRELUDE] : []),
       ...functions.map((f) => functionText(f, several ? "" : "static ")),
       ...(i === 0
         ? [

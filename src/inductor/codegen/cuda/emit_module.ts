@@ -13,12 +13,17 @@ import { lowerGroup } from "../../tile/lower_group.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
+import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
+import { emitCudaBlocks } from "./blocks/emit.ts";
 import COLLECTIVES from "./collectives.cuh" with { type: "text" };
 import { emitForeach } from "./emit_foreach.ts";
 import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
 import type { CudaInclude, CudaKernelText, EmitContext } from "./kernel_text.ts";
 import type { CudaLaunch, CudaModules, CudaModuleText, CudaOptions, CudaStep } from "./launch.ts";
 import PRELUDE from "./prelude.cuh" with { type: "text" };
+import FLASH from "../../templates/cuda_flash.cuh" with { type: "text" };
+import FLASH_BACKWARD from "../../templates/cuda_flash_backward.cuh" with { type: "text" };
+import HALVES from "../../templates/cuda_halves.cuh" with { type: "text" };
 import ATTENTION from "../../templates/cuda_attention.cuh" with { type: "text" };
 import HOPPER from "../../templates/cuda_hopper.cuh" with { type: "text" };
 import MMA from "../../templates/cuda_mma.cuh" with { type: "text" };
@@ -26,14 +31,20 @@ import MMA from "../../templates/cuda_mma.cuh" with { type: "text" };
 const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   collectives: COLLECTIVES,
   mma: MMA,
+  blocks: BLOCKS,
   hopper: HOPPER,
+  halves: HALVES,
   attention: ATTENTION,
+  flash: FLASH,
+  flash_backward: FLASH_BACKWARD,
 };
+/** The parts in an order in which each knows what it uses. */
+const INCLUDE_ORDER = Object.keys(INCLUDES) as readonly CudaInclude[];
 /** Characters of kernels that a module holds before the next is begun. */
 const MODULE_SIZE = 12_000;
 
-/** The options that nvrtc needs for generated text. */
-export const CUDA_FLAGS: readonly string[] = [];
+/** The options that nvrtc needs for generated text: functions that say nothing, as generic lambdas, are the device's. */
+export const CUDA_FLAGS: readonly string[] = ["--device-as-default-execution-space"];
 
 /** The name of an architecture for which text is compiled: features of that chip alone are used where there are any. */
 export function architectureName(arch: number): string {
@@ -49,13 +60,14 @@ export function kernelSource(name: string, text: CudaKernelText): string {
 
 /** A module's text from its kernels. */
 export function moduleSource(includes: ReadonlySet<CudaInclude>, functions: readonly string[]): string {
-  const parts = (["collectives", "mma", "hopper", "attention"] as const).filter((name) => includes.has(name));
+  const parts = INCLUDE_ORDER.filter((name) => includes.has(name));
   return [PRELUDE, ...parts.map((name) => INCLUDES[name]), ...functions].join("\n");
 }
 
 /** Emits one kernel. */
 export function emitCudaKernel(kernel: Kernel, context: EmitContext): CudaKernelText[] {
   if (kernel.kind === "attention") return [emitCudaAttention(kernel, context)];
+  if (kernel.kind === "blocks") return [emitCudaBlocks(kernel, context)];
   return kernel.kind === "tile" ? emitCudaTile(kernel, context) : emitCudaContraction(kernel, context);
 }
 

@@ -6,7 +6,7 @@
  */
 import { InternalError, log } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
-import type { Group, HostGroup } from "../../groups.ts";
+import type { BlocksGroup, Group, HostGroup } from "../../groups.ts";
 import type { HostPlan } from "../../host_plan.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { JS_TARGET } from "../../tile/target.ts";
@@ -26,7 +26,7 @@ export interface JsModule {
   /** How many calls `run` makes. */
   readonly launches: number;
   /** Groups without kernels, in the order in which `run` calls their steps. */
-  readonly hostGroups: readonly HostGroup[];
+  readonly hostGroups: readonly (HostGroup | BlocksGroup)[];
 }
 
 /** The kernels of a plan, step by step; `null` stands for a host group. */
@@ -45,7 +45,9 @@ function emitTile(kernel: TileKernel, use: (name: JsHelper) => string): JsFuncti
 
 /** The text of one kernel's function. */
 export function emitJsKernel(kernel: Kernel, use: (name: JsHelper) => string): JsFunctionText {
-  if (kernel.kind === "attention") throw new InternalError("attention as one kernel is for CUDA");
+  if (kernel.kind === "attention" || kernel.kind === "blocks") {
+    throw new InternalError(`a kernel of ${kernel.kind} is not emitted for JavaScript`);
+  }
   return kernel.kind === "tile" ? emitTile(kernel, use) : emitJsContraction(kernel, use);
 }
 
@@ -67,9 +69,10 @@ export function emitJsModule(plan: HostPlan): JsModule {
   const texts: string[] = [];
   const views = new Map<string, string>();
   const calls: string[] = [];
-  const hostGroups: HostGroup[] = [];
+  const hostGroups: (HostGroup | BlocksGroup)[] = [];
   const step = (group: Group): void => {
-    if (group.kind === "host") {
+    // Blocks are interpreted: there are vectors and threads to be had from a compiler only.
+    if (group.kind === "host" || group.kind === "blocks") {
       calls.push(`  host[${hostGroups.length}](b, s);`);
       hostGroups.push(group);
       return;

@@ -1,0 +1,57 @@
+/**
+ * Operators that run on the host, on their way through lowering: contiguous arguments, results in new buffers.
+ */
+import { emitEvent } from "../core/mod.ts";
+import { type CallNode, inputsOf, isControl, type Node, type TensorMeta } from "../graph/mod.ts";
+import type { BufferRef } from "../loops/mod.ts";
+import { constant } from "../symbolic/mod.ts";
+import { newBuffer, product, shapeOf } from "./buffers.ts";
+import type { HostGroup } from "./groups.ts";
+import { type Layout, rowMajorStride } from "./lowered.ts";
+
+/** A result that a group writes as a whole. */
+export interface WrittenResult {
+  readonly buffer: BufferRef;
+  readonly layout: Layout;
+}
+
+/** A new buffer in row-major order for what a description says. */
+export function writtenResult(label: string, meta: TensorMeta): WrittenResult {
+  const shape = shapeOf(meta);
+  const layout: Layout = { shape, stride: rowMajorStride(shape), offset: constant(0) };
+  return { buffer: newBuffer(label, meta.dtype, product(shape)), layout };
+}
+
+/** The results of a call, as new buffers. */
+export function writtenResults(node: CallNode): WrittenResult[] {
+  const metas = (Array.isArray(node.value) ? node.value : [node.value]) as readonly TensorMeta[];
+  return metas.map((meta, i) => writtenResult(metas.length === 1 ? node.name : `${node.name}_${i}`, meta));
+}
+
+/** Lowers a call that runs on the host; `contiguous` yields a source's elements in row-major order, null where it is no tensor. */
+export function lowerHost(
+  node: CallNode,
+  contiguous: (source: Node) => BufferRef | null,
+): { readonly group: HostGroup; readonly results: readonly WrittenResult[] } {
+  const inputs = [...new Set(inputsOf(node))].map(contiguous).filter((buffer) => buffer !== null);
+  const results = writtenResults(node);
+  const outputs = results.map((r) => r.buffer);
+  const { target } = node.target.schema;
+  const reasons = [
+    isControl(node.target)
+      ? `${target} is control flow: the host runs the plans of its graphs`
+      : `${target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
+  ];
+  // Control flow runs on the host wherever it is; its graphs are compiled.
+  if (!isControl(node.target)) { for (const message of reasons) emitEvent({ kind: "fallback", message }); }
+  const group: HostGroup = {
+    kind: "host",
+    origins: [node],
+    stored: new Set(outputs),
+    reasons,
+    node,
+    inputs,
+    outputs,
+  };
+  return { group, results };
+}
