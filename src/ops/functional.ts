@@ -629,6 +629,8 @@ export interface TensorMethods<T> {
   /** Equal pieces along one dimension. */
   dsplit(sections: Size): T[];
   dsplit(indices: readonly Size[]): T[];
+  /** Eigenvalues [..., n, 2] and eigenvectors [..., n, n, 2] of square matrices, as pairs of real and imaginary parts. */
+  eigPairs(): [T, T];
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu(options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu(alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
@@ -1105,9 +1107,13 @@ export interface TensorMethods<T> {
   linalgCond(p: string): T;
   /** The cross product of vectors of 3 elements along dim. */
   linalgCross(other: T | Scalar, options?: { dim?: Size }): T;
+  /** Eigenvalues and eigenvectors (columns) of square matrices, complex; the order is open. */
+  linalgEig(): [T, T];
   /** Eigenvalues (ascending) and eigenvectors (columns) of symmetric matrices, of which one half is read. */
   linalgEigh(options?: { UPLO?: string }): [T, T];
   linalgEigh(UPLO?: string): [T, T];
+  /** Eigenvalues of square matrices, complex; the order is open. */
+  linalgEigvals(): T;
   /** Eigenvalues of symmetric matrices, ascending. */
   linalgEigvalsh(options?: { UPLO?: string }): T;
   linalgEigvalsh(UPLO?: string): T;
@@ -3762,6 +3768,8 @@ export interface Functional<T = TensorValue> {
   dsplit(self: T | Scalar, indices: readonly Size[]): T[];
   /** Tensors one after the other along a fixed dimension, which those that lack it get first. */
   dstack(tensors: readonly T[]): T;
+  /** Eigenvalues [..., n, 2] and eigenvectors [..., n, n, 2] of square matrices, as pairs of real and imaginary parts. */
+  eigPairs(self: T | Scalar): [T, T];
   /** Sums products of elements by Einstein's convention, e.g. "bij,bjk->bik"; pairs are joined from left to right. */
   einsum(equation: string, tensors: readonly T[], options?: { path?: readonly Size[] | null }): T;
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
@@ -4657,9 +4665,13 @@ export interface Functional<T = TensorValue> {
   linalgDet(A: T | Scalar): T;
   /** The diagonal of the last two dimensions, as a view. */
   linalgDiagonal(A: T | Scalar, options?: { offset?: Size; dim1?: Size; dim2?: Size }): T;
+  /** Eigenvalues and eigenvectors (columns) of square matrices, complex; the order is open. */
+  linalgEig(self: T | Scalar): [T, T];
   /** Eigenvalues (ascending) and eigenvectors (columns) of symmetric matrices, of which one half is read. */
   linalgEigh(self: T | Scalar, options?: { UPLO?: string }): [T, T];
   linalgEigh(self: T | Scalar, UPLO?: string): [T, T];
+  /** Eigenvalues of square matrices, complex; the order is open. */
+  linalgEigvals(self: T | Scalar): T;
   /** Eigenvalues of symmetric matrices, ascending. */
   linalgEigvalsh(self: T | Scalar, options?: { UPLO?: string }): T;
   linalgEigvalsh(self: T | Scalar, UPLO?: string): T;

@@ -2,7 +2,7 @@
  * Linear algebra: factors multiply back to the matrix, solutions solve, what has no solution raises.
  */
 import assert from "node:assert/strict";
-import { F, float32, randn, tensor as tensorOf } from "../../mod.ts";
+import { F, float32, manualSeed, randn, type Tensor, tensor as tensorOf } from "../../mod.ts";
 
 const tensor = (values: number[] | number[][]): ReturnType<typeof randn> => tensorOf(values, { dtype: float32 });
 
@@ -55,4 +55,40 @@ Deno.test("the gradient of a determinant is there where the determinant is 0", (
   a.requiresGrad = true;
   F.linalgDet(a).backward();
   near(a.grad ?? a, tensor([[4, -2], [-2, 1]]));
+});
+
+Deno.test("linalgEig() finds complex eigenvalues and vectors, and their gradients", () => {
+  manualSeed(4);
+  for (const n of [1, 2, 3, 6, 17]) {
+    const a = randn([n, n]);
+    const [values, vectors] = F.linalgEig(a);
+    const z = F.complex(a, F.zerosLike(a));
+    const off = z.matmul(vectors).viewAsReal().sub(vectors.mul(values.unsqueeze(0)).viewAsReal()).abs().amax().item();
+    assert.ok(off < 1e-5, `${n}: A V and V L differ by ${off}`);
+  }
+  const rotation = tensor([[0, -1], [1, 0]]);
+  const found = F.linalgEigvals(rotation).viewAsReal().toArray() as number[][];
+  assert.deepEqual(found.map(([re = 9, im = 9]) => [Math.abs(Math.round(re * 1e6)), im > 0]).sort(), [[0, false], [
+    0,
+    true,
+  ]]);
+  assert.throws(() => F.linalgEig(tensor([[NaN, 1], [1, 1]])), RangeError);
+});
+
+Deno.test("gradients of eigenvalues and of sizes of eigenvectors agree with differences", () => {
+  manualSeed(6);
+  const a = randn([4, 4]), weights = randn([4, 4]);
+  const loss = (x: Tensor): Tensor => {
+    const [values, vectors] = F.linalgEig(x);
+    const l = values.viewAsReal(), v = vectors.viewAsReal();
+    return l.mul(l).sum([-1]).mul(l.select(-1, 0)).sum().add(v.mul(v).sum([-1]).square().mul(weights).sum());
+  };
+  const leaf = a.clone().requiresGrad_();
+  loss(leaf).backward();
+  const got = Array.from(leaf.grad?.dataSync() ?? [], Number);
+  got.forEach((g, k) => {
+    const step = tensor(Array.from({ length: 16 }, (_, i) => i === k ? 1e-2 : 0)).reshape([4, 4]);
+    const want = (loss(a.add(step)).item() - loss(a.sub(step)).item()) / 2e-2;
+    assert.ok(Math.abs(g - want) < 1e-2 * Math.max(1, Math.abs(want)), `element ${k}: ${g}, differences give ${want}`);
+  });
 });
