@@ -6,7 +6,7 @@
  * work there and settles it first, so that nobody sees an order other than the program's. The tape is the ordinary one and continues across segments.
  * This takes the place of TorchDynamo's resume functions; the idea of recording and recognising traces is that of LazyTensor.
  */
-import { cpu, type DType, getDefaultDtype, InternalError } from "../core/mod.ts";
+import { cpu, type DType, getDefaultDtype, InternalError, setDefaultDtype } from "../core/mod.ts";
 import type { SourceLocation } from "../graph/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
 import {
@@ -405,8 +405,20 @@ export class SegmentMode implements DispatchMode, PendingWork {
     const parts = this.#parts;
     this.#parts = new Map();
     for (const storage of parts.keys()) if (storage.pending === this) storage.pending = null;
-    if (!end.isIdle) end.run(inputs, made, sizes);
+    if (!end.isIdle) this.#asRecorded(() => end.run(inputs, made, sizes));
     this.#segments.noteRun(end);
+  }
+
+  /** Runs with the default dtype of the segment: the program may have set another one since. */
+  #asRecorded(run: () => void): void {
+    const now = getDefaultDtype();
+    if (now === this.#dtype) return run();
+    setDefaultDtype(this.#dtype);
+    try {
+      run();
+    } finally {
+      setDefaultDtype(now);
+    }
   }
 
   #note(end: SegmentEnd, { reason, remedy }: BreakReason): void {
