@@ -6,9 +6,10 @@
  * softmaxed in float32. Rows that see no key give zeros. Attention with dropout, which must be the same in both directions, is composed of ordinary
  * operators. Mirrors ATen's attention.cpp (`_scaled_dot_product_attention_math`).
  */
-import { bool, computeType, int64, normalizeAxis } from "../core/mod.ts";
+import { bfloat16, bool, computeType, float16, int64, normalizeAxis } from "../core/mod.ts";
 import { ops, pointwise } from "../loops/mod.ts";
 import { asExpr, broadcastShapes, shapeToText, type Size, sizeEq, sizeFloorDiv, sizeMod } from "../symbolic/mod.ts";
+import { attentionByParts, attentionParts } from "./attention_split.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import type { TensorValue } from "./value.ts";
@@ -24,7 +25,7 @@ interface Inputs<T> {
   readonly attnMask: T | null;
 }
 
-function attentionSpec(where: string, args: Inputs<MetaInput>, gqa: boolean): TensorSpec {
+export function attentionSpec(where: string, args: Inputs<MetaInput>, gqa: boolean): TensorSpec {
   const { query, key, value, attnMask } = args;
   const text = `query ${shapeToText(query.shape)}, key ${shapeToText(key.shape)}, value ${shapeToText(value.shape)}`;
   if (query.shape.length < 2 || key.shape.length < 2 || value.shape.length < 2) {
@@ -99,7 +100,7 @@ defineOp({
 });
 
 /** Scaled and masked scores, in float32 for half types. */
-function scoresOf(args: Inputs<TensorValue>, isCausal: boolean, scale: number, F: Functional): TensorValue {
+export function scoresOf(args: Inputs<TensorValue>, isCausal: boolean, scale: number, F: Functional): TensorValue {
   const { query, key, attnMask } = args;
   const compute = computeType(query.dtype);
   let scores = query.to(compute).matmul(key.to(compute).transpose(-2, -1)).mul(scale);
@@ -203,6 +204,14 @@ defineOp({
         `scaled_dot_product_attention: dropout_p ${dropoutP} needs the state of a generator: use attention_with_dropout, or 0`,
       );
     }
+    // Where templates compute gradients from the logarithms of sums, these are kept.
+    const isHalf = query.dtype === float16 || query.dtype === bfloat16;
+    const learns = query.requiresGrad || key.requiresGrad || value.requiresGrad;
+    if (query.device.type === "cuda" && isHalf && learns) {
+      return F.attentionForward(query, key, value, attnMask, isCausal, scale)[0];
+    }
+    const parts = isCausal ? 1 : attentionParts(query, key, value);
+    if (parts > 1) return attentionByParts(parts, query, key, value, attnMask, scale, F);
     return F.attention(query, key, value, attnMask, isCausal, scale);
   },
   samples: (g) => [

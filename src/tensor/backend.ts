@@ -19,8 +19,8 @@ export interface EagerBackend {
    * at a different geometry.
    */
   executeInPlace?(op: Operator, args: NamedArgs<Tensor>, self: Tensor): boolean;
-  /** Tells that `execute` can also take this operator of kind `decompose`, in one piece. */
-  takesWhole?(op: Operator): boolean;
+  /** Tells that `execute` can also take this call of an operator of kind `decompose`, in one piece. */
+  takesWhole?(op: Operator, args: NamedArgs<Tensor>): boolean;
 }
 
 const backends = new Map<DeviceType, EagerBackend>();

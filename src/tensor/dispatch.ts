@@ -126,7 +126,7 @@ function runsDecomposed(op: Operator, args: NamedArgs<Tensor>): boolean {
   const first = firstTensor(op, args);
   if (first !== null && !first.isDense) return true;
   const backend = eagerBackend(first?.device ?? cpu);
-  return backend.takesWhole?.(op) !== true;
+  return backend.takesWhole?.(op, args) !== true;
 }
 
 /** All operators as functions; set by `methods.ts`, which needs this module. */

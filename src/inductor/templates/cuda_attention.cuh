@@ -3,16 +3,6 @@
 // Scores and sums are in float32, with exponentials to base 2; probabilities are rounded to the half type for the second product, as they lie in the
 // fragments of the first. Tiles of keys and values are copied one step ahead. Rows have 8 elements more than they need, for banks.
 
-#ifndef TSR_EMULATED
-TSR float tsr_power2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
-TSR unsigned tsr_pack(float a, float b, f16*) { return tsr_pack_f16(a, b); }
-TSR unsigned tsr_pack(float a, float b, bf16*) { return tsr_pack_bf16(a, b); }
-#else
-TSR float tsr_power2(float x) { return exp2f(x); }
-TSR unsigned tsr_pack(float a, float b, f16*) { return tsr_to_f16(a).x | (unsigned)tsr_to_f16(b).x << 16; }
-TSR unsigned tsr_pack(float a, float b, bf16*) { return tsr_to_bf16(a).x | (unsigned)tsr_to_bf16(b).x << 16; }
-#endif
-
 // What is added to a score, in units of base 2: what is finite stays finite.
 TSR float tsr_attention_bias(float x) {
   const float y = x * 1.44269504088896f;

@@ -11,6 +11,7 @@ import { memoryType } from "../codegen/cpp/types.ts";
 import { CudaFunction } from "../codegen/cuda/function.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "../codegen/cuda/kernel_text.ts";
 import { isAlignedRun } from "../codegen/cuda/vectors.ts";
+import { emitFlashAttention } from "./cuda_flash.ts";
 import { guess, guessProduct } from "../tile/axes.ts";
 import type { AttentionKernel, AttentionOperand, Axis } from "../tile/tile_ir.ts";
 
@@ -51,10 +52,22 @@ function widthOf(axis: Axis): number {
   return width;
 }
 
+/** Whether tiles of 128 queries and warpgroups pay: narrow heads and few queries leave most of such a tile empty. */
+function prefersFlash({ role, second, m, n, d, e }: AttentionKernel): boolean {
+  if (role !== "forward" || second !== null) return true;
+  const width = Math.max(constantValue(d.extent) ?? 0, constantValue(e.extent) ?? 0);
+  return width > 32 && guess(m.extent) > 64 && guess(n.extent) > 64;
+}
+
 /** Emits a kernel of attention. */
 export function emitCudaAttention(kernel: AttentionKernel, context: EmitContext): CudaKernelText {
   if (context.arch < 80) throw new CompileError("attention on tensor cores needs compute capability 8.0");
   const { m, n, d, e, query, key, value, mask, out } = kernel;
+  const flash = prefersFlash(kernel) ? emitFlashAttention(kernel, context) : null;
+  if (flash !== null) return flash;
+  if (kernel.role !== "forward" || kernel.second !== null) {
+    throw new CompileError("attention for training needs a GPU of compute capability 9.0 and rows of 16-byte pieces");
+  }
   const [width, valueWidth] = [widthOf(d), widthOf(e)];
   const pad = (w: number): number => Math.max(16, Math.ceil(w / 16) * 16);
   const [padded, valuePadded] = [pad(width), pad(valueWidth)];
@@ -113,7 +126,7 @@ export function emitCudaAttention(kernel: AttentionKernel, context: EmitContext)
   return {
     parameters: list,
     body: s.text("  "),
-    includes: new Set(["mma", "attention"]),
+    includes: new Set(["mma", "halves", "attention"]),
     args,
     grid: line(mul(batches, tiles)),
     block: [WARPS * 32, 1, 1],

@@ -30,6 +30,15 @@ TSR void tsr_settled(unsigned (&x)[R][4]) {
 // The number of a consumer, known to be one for a whole warp.
 TSR int tsr_consumer() { return __shfl_sync(0xffffffffu, (int)threadIdx.x / 128 - 1, 0); }
 
+#ifndef TSR_EMULATED
+// The instructions, for each number of columns, stand after this; what is declared here says that they are templates.
+template <int TA, int TB> TSR void tsr_wgmma_ss();
+template <int TB> TSR void tsr_wgmma_rs();
+TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c, int d, int e) {
+  asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6, %7}], [%2];" :: "r"(to), "l"(map), "r"(barrier), "r"(a), "r"(b), "r"(c), "r"(d), "r"(e) : "memory");
+}
+#endif
+
 // Waits for, and sends, a signal between warpgroups: `threads` of both sides together.
 #ifndef TSR_EMULATED
 TSR void tsr_signal_wait(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
@@ -82,8 +91,28 @@ TSR void tsr_flash_store(unsigned char* shared, const float (&acc)[W / 2], const
   }
 }
 
+// Scores that a function changes by what does not depend on them.
+template <typename F>
+struct tsr_changed_score {
+  F f;
+  TSR_MEMBER bool keep(int, int) const { return true; }
+  TSR_MEMBER void change(int r, int c, float& x) const { f(r, c, x); }
+  TSR_MEMBER void back(int, int, float, float&) const {}
+};
+// Scores of a program: changes, what is kept of tiles at edges, gradients of changes.
+template <typename F, typename K, typename B>
+struct tsr_scored {
+  F f;
+  K k;
+  B b;
+  TSR_MEMBER bool keep(int r, int c) const { return k(r, c); }
+  TSR_MEMBER void change(int r, int c, float& x) const { f(r, c, x); }
+  TSR_MEMBER void back(int r, int c, float x, float& g) const { b(r, c, x, g); }
+};
+
 // Which tiles of keys a block of queries sees: all up to the last, those at edges first.
-template <int BN, bool CAUSAL>
+// With ALL, a mask has to be asked everywhere.
+template <int BN, bool CAUSAL, bool ALL>
 struct tsr_dense_keys {
   int count, keys;
   TSR_MEMBER tsr_dense_keys(int m0, int rows, int n) {
@@ -93,13 +122,27 @@ struct tsr_dense_keys {
   }
   TSR_MEMBER int at(int step) const { return (count - 1 - step) * BN; }
   // Steps that need masks for rows from m0 on.
-  TSR_MEMBER int edges(int m0) const { return count - tsr_min(count, (CAUSAL ? tsr_min(keys, m0 + 1) : keys) / BN); }
+  TSR_MEMBER int edges(int m0) const { return ALL ? count : count - tsr_min(count, (CAUSAL ? tsr_min(keys, m0 + 1) : keys) / BN); }
 };
 
 // No change of scores, and none of their gradients.
 struct tsr_plain_score {
+  TSR_MEMBER bool keep(int, int) const { return true; }
   TSR_MEMBER void change(int, int, float&) const {}
   TSR_MEMBER void back(int, int, float, float&) const {}
+};
+
+// Tiles of 128 that somebody listed, in steps of STEP: those that are seen in part first.
+template <int STEP>
+struct tsr_listed {
+  int partials, count;
+  const int *partial, *full;
+  TSR_MEMBER tsr_listed(int partials, const int* partial, int fulls, const int* full) : partials(partials * (128 / STEP)), count((partials + fulls) * (128 / STEP)), partial(partial), full(full) {}
+  TSR_MEMBER int at(int step) const {
+    const int tile = step < partials ? partial[step / (128 / STEP)] : full[(step - partials) / (128 / STEP)];
+    return tile * 128 + step % (128 / STEP) * STEP;
+  }
+  TSR_MEMBER int edges(int) const { return partials; }
 };
 
 template <int D, int E, int BN, int STAGES, int CONSUMERS>
@@ -127,8 +170,8 @@ TSR void tsr_flash_softmax(float (&s)[BN / 2], float (&top)[2], float (&sum)[2],
           score.change(tsr_min(r, rows - 1), EDGE ? tsr_min(c + 1, keys - 1) : c + 1, y);
         }
         if (EDGE) {
-          if (c >= keys || (CAUSAL && c > r)) x = -__builtin_inff();
-          if (c + 1 >= keys || (CAUSAL && c + 1 > r)) y = -__builtin_inff();
+          if (c >= keys || (CAUSAL && c > r) || !score.keep(tsr_min(r, rows - 1), tsr_min(c, keys - 1))) x = -__builtin_inff();
+          if (c + 1 >= keys || (CAUSAL && c + 1 > r) || !score.keep(tsr_min(r, rows - 1), tsr_min(c + 1, keys - 1))) y = -__builtin_inff();
         }
       }
     }

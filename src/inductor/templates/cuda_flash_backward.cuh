@@ -109,8 +109,8 @@ TSR void tsr_flash_query(unsigned char* room, int m0, int rows, int keys, float 
           x = tsr_power2(x * unit - top[h]);
           y = tsr_power2(y * unit - top[h]);
           if (EDGE) {
-            if (c >= keys || (CAUSAL && c > r)) x = 0;
-            if (c + 1 >= keys || (CAUSAL && c + 1 > r)) y = 0;
+            if (c >= keys || (CAUSAL && c > r) || !score.keep(tsr_min(r, rows - 1), tsr_min(c, keys - 1))) x = 0;
+            if (c + 1 >= keys || (CAUSAL && c + 1 > r) || !score.keep(tsr_min(r, rows - 1), tsr_min(c + 1, keys - 1))) y = 0;
           }
         }
       }
@@ -148,7 +148,7 @@ TSR void tsr_flash_query(unsigned char* room, int m0, int rows, int keys, float 
 }
 
 // Which tiles of queries see a block of keys.
-template <int BM, bool CAUSAL>
+template <int BM, bool CAUSAL, bool ALL>
 struct tsr_dense_queries {
   int first, count;
   TSR_MEMBER tsr_dense_queries(int n0, int rows) {
@@ -157,7 +157,7 @@ struct tsr_dense_queries {
   }
   TSR_MEMBER int at(int step) const { return (first + step) * BM; }
   // Steps that need masks for keys up to the last of 64 from n0 on.
-  TSR_MEMBER int edges(int n0) const { return CAUSAL ? tsr_min(count, tsr_max((n0 + 63 + BM - 1) / BM - first, 0)) : 0; }
+  TSR_MEMBER int edges(int n0) const { return ALL ? count : CAUSAL ? tsr_min(count, tsr_max((n0 + 63 + BM - 1) / BM - first, 0)) : 0; }
 };
 
 template <int D, int E, int BM, int STAGES>
@@ -177,14 +177,14 @@ TSR void tsr_flash_key(unsigned char* room, int n0, int rows, int keys, float sc
   if (threadIdx.x == 0) {
     tsr_barrier_init(barriers, 1);
     for (int i = 0; i < STAGES; i++) {
-      tsr_barrier_init(ring + i * 16, 33);
+      tsr_barrier_init(ring + i * 16, 65);
       tsr_barrier_init(ring + i * 16 + 8, 8);
     }
     tsr_barrier_visible();
   }
   __syncthreads();
   if (threadIdx.x < 128) {
-    tsr_fewer_registers<32>();
+    tsr_fewer_registers<24>();
     int stage = 0, phase = 1;
     if (threadIdx.x == 0) {
       tsr_barrier_expect(barriers, R::key + R::value);
@@ -203,13 +203,20 @@ TSR void tsr_flash_key(unsigned char* room, int n0, int rows, int keys, float sc
         for (int p = 0; p < E / 64; p++) loadG(to + R::query + p * BM * 128, at, p * 64, m0);
         if (++stage == STAGES) { stage = 0; phase ^= 1; }
       }
-    } else if (threadIdx.x >= 32 && threadIdx.x < 64) {
+    } else if (threadIdx.x >= 32 && threadIdx.x < 96) {
+      // One warp for each of the two numbers.
+      const bool isLse = threadIdx.x < 64;
+      const float* const from = isLse ? lse : delta;
+      const int stride = isLse ? lseStride : deltaStride, lane = threadIdx.x & 31;
+      float* to = (float*)sums + (isLse ? 0 : 1);
       for (int i = 0; i < tiles.count; i++) {
         const int m0 = tiles.at(i);
         tsr_barrier_wait(ring + stage * 16 + 8, phase);
-        for (int x = threadIdx.x - 32; x < BM; x += 32) {
-          const bool there = m0 + x < rows;
-          sums[stage * BM + x] = make_float2(there ? tsr_flash_base(lse[(long)(m0 + x) * lseStride]) : __builtin_inff(), there ? delta[(long)(m0 + x) * deltaStride] : 0.f);
+#pragma unroll 1
+        for (int x = lane; x < BM; x += 32) {
+          float v = isLse ? __builtin_inff() : 0.f;
+          if (m0 + x < rows) v = from[(long)(m0 + x) * stride];
+          to[(stage * BM + x) * 2] = isLse && m0 + x < rows ? tsr_flash_base(v) : v;
         }
         tsr_barrier_arrive(ring + stage * 16);
         if (++stage == STAGES) { stage = 0; phase ^= 1; }
@@ -266,9 +273,9 @@ TSR void tsr_flash_key(unsigned char* room, int n0, int rows, int keys, float sc
           }
           x = tsr_power2(x * unit - (u == 0 ? two.x : two.z));
           y = tsr_power2(y * unit - (u == 0 ? two.x : two.z));
-          if (EDGE && CAUSAL) {
-            if (row > m) x = 0;
-            if (row + 8 > m) y = 0;
+          if (EDGE) {
+            if ((CAUSAL && row > m) || !score.keep(tsr_min(m, rows - 1), tsr_min(row, keys - 1))) x = 0;
+            if ((CAUSAL && row + 8 > m) || !score.keep(tsr_min(m, rows - 1), tsr_min(row + 8, keys - 1))) y = 0;
           }
         }
       }

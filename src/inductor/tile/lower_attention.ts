@@ -9,7 +9,14 @@ import type { AttentionGroup } from "../groups.ts";
 import { extent } from "./axes.ts";
 import { commentOf, nameOf, parametersOf } from "./parameters.ts";
 import { Builder } from "./builder.ts";
-import type { AttentionKernel, AttentionOperand, AttentionTileLists, Axis, ScoreProgram, ScorePrograms } from "./tile_ir.ts";
+import type {
+  AttentionKernel,
+  AttentionOperand,
+  AttentionTileLists,
+  Axis,
+  ScoreProgram,
+  ScorePrograms,
+} from "./tile_ir.ts";
 
 function axis(v: LoopVar): Axis {
   return { symbol: v, extent: extent(v), block: 1, role: "grid" };
@@ -53,7 +60,9 @@ export function lowerAttention(group: AttentionGroup): AttentionKernel {
     for (const sym of freeSymbols(expr)) if (sym.kind === "size" || sym.kind === "unbacked") sizes.add(sym);
   }
   const scores = scorePrograms(group, [...batch, m, n]);
-  const bodies = scores === null ? [] : [scores.change, scores.keep, scores.back].flatMap((p) => p === null ? [] : [p.body]);
+  const bodies = scores === null
+    ? []
+    : [scores.change, scores.keep, scores.back].flatMap((p) => p === null ? [] : [p.body]);
   for (const sym of parametersOf(bodies, []).sizes) sizes.add(sym);
   const plain = ({ buffer, index }: AttentionOperand): AttentionOperand => ({ buffer, index });
   const perhaps = (o: AttentionOperand | null): AttentionOperand | null => o === null ? null : plain(o);

@@ -6,6 +6,15 @@
 export * from "./activation.ts";
 export * from "./attention.ts";
 export * from "./convolution.ts";
+export {
+  BlockMask,
+  type BlockMaskOptions,
+  createBlockMask,
+  flexAttention,
+  type FlexAttentionOptions,
+  type MaskFunction,
+  type ScoreFunction,
+} from "./flex_attention.ts";
 export * from "./dropout.ts";
 export * from "./image.ts";
 export * from "./loss.ts";

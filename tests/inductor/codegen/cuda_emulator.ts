@@ -14,6 +14,7 @@ export function emulate(plan: HostPlan, options: CudaOptions): Executable {
   const kernels = modules.modules.map(({ source, functions }) => emulatedKernels(source, functions));
   const slots = slotNumbers(plan);
   const scratch = new Map<number, CpuBuffer>();
+  const maps: CpuBuffer[] = [];
   const error = cpuAllocator().allocateZeroed(32);
   const word = (
     arg: CudaArg,
@@ -40,8 +41,26 @@ export function emulate(plan: HostPlan, options: CudaOptions): Executable {
       }
       case "error":
         return BigInt(error.pin().address);
-      case "tensorMap":
-        throw new Error("the emulator has no tensor maps");
+      case "tensorMap": {
+        const found = buffers[slots.get(arg.buffer) ?? -1];
+        if (found === undefined) throw new Error(`no slot for ${arg.buffer.label} of ${launch.function}`);
+        const of = (e: typeof arg.map.offset): number => sizeFunction(plan, e)(sizes);
+        const { map } = arg;
+        if (map.swizzle !== 128 || !map.type.endsWith("float16")) {
+          throw new Error("the emulator has no such tensor map");
+        }
+        // As `emulate_hopper.h` reads them: word 13 of the map points to everything.
+        const memory = cpuAllocator().allocateZeroed(512).pin();
+        const words = new BigInt64Array(memory.storage, memory.byteOffset, 35);
+        const [whole, rank] = [16, map.sizes.length];
+        words[13] = BigInt(memory.address + whole * 8);
+        words.set([6n, BigInt(rank), BigInt(found.pin().address + 2 * of(map.offset)), 3n], whole);
+        words.set(map.sizes.map((e) => BigInt(of(e))), whole + 4);
+        words.set(map.strideBytes.map((e) => BigInt(of(e))), whole + 10);
+        words.set(map.box.map(BigInt), whole + 14);
+        maps.push(memory);
+        return BigInt(memory.address);
+      }
       default:
         return arg satisfies never;
     }
