@@ -8,15 +8,18 @@
  * Size classes at most 12.5 % apart, 6.25 % above 32 MiB. Mirrors c10's CUDACachingAllocator, with the driver's pools in place of
  * segments that are split by hand.
  *
- * Buffers that nobody disposes come back when V8 collects them and the event loop has turned. A loop that never awaits gives
- * nothing back that way: it must dispose (`using`, `scope()`), or await {@linkcode CudaAllocator.collect}.
+ * Buffers that nobody disposes come back when V8 has collected them: at the next turn of the event loop, or, where much memory is live or none is left,
+ * at once.
  */
 
 import type { Device } from "../../core/device.ts";
 import { type Allocator, type AllocatorStats, type Buffer, checkByteLength } from "../buffer.ts";
 import { CudaOutOfMemoryError, type LiveAllocation } from "./errors.ts";
-import { collectGarbage } from "./garbage.ts";
+import { collectGarbage, DeathWatch } from "./garbage.ts";
 import type { DeviceHeap, OrderedStream, StreamMark } from "./ordering.ts";
+import { sizeClass } from "./size_class.ts";
+
+export { sizeClass } from "./size_class.ts";
 
 /** One range of memory that wanders between buffers and free lists. */
 class Block {
@@ -31,6 +34,9 @@ class Block {
 interface Lease {
   block: Block | null;
 }
+
+/** Buffers of this size and more are watched: what died of them is known without a turn of the event loop. */
+const WATCHED_BYTES = 64 * 1024;
 
 /** The list of blocks that any stream may have: in a private pool, those of streams that are gone. */
 const ANY_STREAM = 0;
@@ -189,13 +195,8 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
   readonly #liveBlocks = new Set<Block>();
   #waiting: Waiting[] = [];
   readonly #pressure = new Set<(bytes: number) => void>();
-  readonly #collected = new FinalizationRegistry<Lease>((lease) => {
-    if (lease.block === null) return;
-    const block = lease.block;
-    lease.block = null;
-    this.#release(block);
-    this.#nextCollection = Math.min(this.#nextCollection, this.#live + this.#collectionStep);
-  });
+  readonly #collected = new FinalizationRegistry<Lease>((lease) => this.#bury(lease));
+  readonly #watch = new DeathWatch<Lease>((lease) => lease.block === null);
   readonly #release = (block: Block): void => this.#recycle(block);
   readonly #collectionStep: number;
   #nextCollection: number;
@@ -245,14 +246,27 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
     this.#live += byteLength;
     if (this.#live > this.#peak) this.#peak = this.#live;
     if (this.#live > this.#nextCollection) {
-      // What is found dead now comes back at the next turn of the event loop.
+      this.#collectNow();
       this.#nextCollection = this.#live + this.#collectionStep;
-      collectGarbage();
     }
     const lease: Lease = { block };
     const buffer = new CudaBuffer(this.device, byteLength, lease, this.#release);
     this.#collected.register(buffer, lease);
+    if (byteLength >= WATCHED_BYTES) this.#watch.watch(buffer, lease);
     return buffer;
+  }
+
+  /** Collects garbage and takes back what belonged to large buffers that nobody reaches. */
+  #collectNow(): void {
+    if (collectGarbage()) { for (const lease of this.#watch.dead()) this.#bury(lease); }
+  }
+
+  #bury(lease: Lease): void {
+    const { block } = lease;
+    if (block === null) return;
+    lease.block = null;
+    this.#release(block);
+    this.#nextCollection = Math.min(this.#nextCollection, this.#live + this.#collectionStep);
   }
 
   allocateZeroed(byteLength: number, label = "", stream: OrderedStream = this.#stream()): CudaBuffer {
@@ -268,12 +282,9 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
     this.#heap.trim();
   }
 
-  /**
-   * Collects garbage, lets the event loop turn so that buffers nobody disposed come back, and resolves. For long loops
-   * without `using` or `scope()`.
-   */
+  /** Collects garbage, lets the event loop turn so that small buffers nobody disposed come back too, and resolves. */
   async collect(): Promise<void> {
-    collectGarbage();
+    this.#collectNow();
     await new Promise<void>((resolve) => setTimeout(resolve, 0));
     this.#reclaim();
   }
@@ -362,9 +373,12 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
       address = this.#ask(capacity, stream, pool);
     }
     if (address === null) {
+      this.#collectNow();
+      this.emptyCache();
+      address = this.#ask(capacity, stream, pool);
+    }
+    if (address === null) {
       const info = this.#heap.info();
-      // What is dead but undisposed comes back when the caller awaits; the error must not stand in its way.
-      collectGarbage();
       throw new CudaOutOfMemoryError(String(this.device), {
         requestedBytes: requested,
         liveBytes: this.#live,
@@ -478,21 +492,4 @@ class PoolHandle implements PrivatePool {
   [Symbol.dispose](): void {
     this.#close();
   }
-}
-
-/**
- * Rounds up to what the allocator reserves: multiples of 512 bytes, from 4 KiB on eight steps between powers of two, from
- * 32 MiB on sixteen.
- *
- * @example
- * ```ts
- * import { sizeClass } from "./memory.ts";
- * console.assert(sizeClass(1) === 512 && sizeClass(5000) === 5120 && sizeClass(0) === 512);
- * ```
- */
-export function sizeClass(byteLength: number): number {
-  if (byteLength <= 512) return 512;
-  const steps = byteLength <= 0x200_0000 ? 8 : 16;
-  const power = 2 ** Math.floor(Math.log2(byteLength - 1));
-  return Math.ceil(byteLength / Math.max(512, power / steps)) * Math.max(512, power / steps);
 }

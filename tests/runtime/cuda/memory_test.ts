@@ -223,3 +223,25 @@ Deno.test("a long loop that awaits now and then stays within the device though i
   }
   assert.equal(memory.stats().allocations, 400);
 });
+
+Deno.test("a loop that never awaits stays within the device though it disposes of nothing", () => {
+  const heap = new CountingHeap(2 ** 30);
+  const memory = makeAllocator(heap, new SlowStream(1));
+  const kept = memory.allocate(2 ** 24, "kept");
+  for (let i = 0; i < 400; i++) memory.allocate(2 ** 24);
+  assert.equal(memory.stats().allocations, 401);
+  assert.ok(!kept.disposed && kept.address > 0, "what is reachable stays");
+  assert.ok(heap.held <= 2 ** 30);
+});
+
+Deno.test("memory that runs out is looked for among what died, and the error names what lives", () => {
+  const heap = new CountingHeap(2 ** 26);
+  const memory = makeAllocator(heap, new SlowStream(1));
+  // Below the amount at which garbage is collected of itself.
+  (() => void memory.allocate(2 ** 23))();
+  const kept = memory.allocate(3 * 2 ** 24, "weights");
+  const again = memory.allocate(2 ** 23 + 2 ** 22, "activations");
+  assert.ok(!again.disposed);
+  assert.throws(() => memory.allocate(2 ** 25), /weights/);
+  assert.ok(!kept.disposed);
+});
