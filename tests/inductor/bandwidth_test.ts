@@ -59,7 +59,7 @@ Deno.test("an exponential that two walks over a row need is computed once and ke
 Deno.test("rows too long for the caches are neither kept nor fetched ahead", () => {
   const text = textOf(twoWalks(4, 1 << 20));
   assert.doesNotMatch(text, /kept0|tsr_fetch/);
-  assert.match(textOf(twoWalks(64, 256)), /tsr_fetch\(p0 \+ .* \+ 256/);
+  assert.match(textOf(twoWalks(64, 256)), /tsr_fetch_near\(p0 \+ .* \+ 256/);
 });
 
 nativeTest("what is kept of a row that is no multiple of a vector is whole", () => {

@@ -4,7 +4,7 @@
  * Scalar targets only reorder (the axis along which most accesses are contiguous runs innermost). Vector targets give one axis a block of several
  * registers: the last reduced axis for reductions along rows, an outer axis for reductions along columns.
  */
-import type { LoopVar } from "../../loops/mod.ts";
+import { foldValue, type LoopVar, primitive } from "../../loops/mod.ts";
 import { dependsOn, type Expr } from "../../symbolic/mod.ts";
 import type { ScatterStage, Stage } from "../groups.ts";
 import { type Access, exprsOf, extent, guess, guessProduct, isInjective, motion, vectorScore } from "./axes.ts";
@@ -191,6 +191,18 @@ const WIDE_COLUMNS = 64;
  * accumulator of each column is in a register, of which there are 32 or 16, so shorter vectors and positions beside values halve it.
  */
 const COLUMN_BYTES = 1024;
+/** The cost from which on an operation is a function. */
+const FUNCTION_COST = 6;
+
+/** Whether a value takes registers of its own beside the accumulators: an exponential does, a product does not. */
+function callsFunctions(space: LoopSpace): boolean {
+  let found = false;
+  foldValue(space.stages.map((s) => s.value), (value) => {
+    if (value.kind === "pointwise" && primitive(value.op).cost >= FUNCTION_COST) found = true;
+    return null;
+  });
+  return found;
+}
 
 /** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators, or to write more at each step of a transpose. */
 function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = false): number {
@@ -200,7 +212,7 @@ function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = fa
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
   // Reductions along columns jump from row to row: what they read there should be worth the jump.
   if (work <= 30 && !isTurned && space.axes.includes(vector) && size >= WIDE_COLUMNS * lanes) {
-    return lanes >= 16 && work <= 12 ? COLUMN_BYTES / 4 : 8 * lanes;
+    return lanes >= 16 && work <= 12 && !callsFunctions(space) ? COLUMN_BYTES / 4 : 8 * lanes;
   }
   for (let unroll = most; unroll > 1; unroll /= 2) if (size >= unroll * lanes) return unroll * lanes;
   return lanes;

@@ -64,11 +64,12 @@ export class CppFunction extends CppValues {
     const jump = this.#rows?.fetched.get(s.out);
     if (jump === undefined || this.rest !== null) return;
     const places = [{ buffer: s.buffer, index: add(s.index, jump) }, ...this.#rows?.claimed.get(s.out) ?? []];
+    const fetch = this.#rows?.isNear ? "tsr_fetch_near" : "tsr_fetch";
     for (const { buffer, index } of places) {
       const stride = this.stride(index);
       if (stride === null) continue;
       for (let u = 0; u < this.parts; u++) {
-        this.scopes.line(`tsr_fetch(${this.pointer(buffer)} + ${this.elementAt(index, stride, u)});`);
+        this.scopes.line(`${fetch}(${this.pointer(buffer)} + ${this.elementAt(index, stride, u)});`);
       }
     }
   }

@@ -294,7 +294,8 @@ static __attribute__((noinline, unused)) void tsr_turn(const float* p, long stri
   for (int i = 0; i < VW; i++) vstore(out + i * VW, r[i]);
 }
 #endif
-// Into the second cache: what is being worked on stays in the first.
+// Into the first cache; into the second, where what is being worked on should stay in the first.
+TSR void tsr_fetch_near(const void* p) { __builtin_prefetch(p, 0, 3); }
 TSR void tsr_fetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 // Scalars in memory.
 TSR float tsr_get(const float* p) { return *p; }

@@ -13,6 +13,8 @@ import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile
 
 /** Elements of a row, or of a block of columns, that is kept or fetched ahead, at most: with its neighbours it has to fit the second cache. */
 const MOST_ELEMENTS = 16384;
+/** Elements of what is fetched into the first cache, at most; into the second what is more. */
+const NEAR_ELEMENTS = 6144;
 /** What computing a value takes at least, in additions, so that keeping it is worth a store and a load. */
 const WORTH_KEEPING = 12;
 
@@ -32,9 +34,18 @@ export interface RowPlan {
   readonly again: ReadonlyMap<TileValue, number>;
   /** Elements of each kept row. */
   readonly elements: number;
+  /** What is fetched fits the first cache beside what is worked on. */
+  readonly isNear: boolean;
 }
 
-const NOTHING: RowPlan = { fetched: new Map(), claimed: new Map(), kept: new Map(), again: new Map(), elements: 0 };
+const NOTHING: RowPlan = {
+  fetched: new Map(),
+  claimed: new Map(),
+  kept: new Map(),
+  again: new Map(),
+  elements: 0,
+  isNear: false,
+};
 
 /** Plans for the walks of a kernel's body. `inner` is the axis over which rows follow each other. */
 export function planRows(
@@ -61,6 +72,7 @@ export function planRows(
     kept,
     again,
     elements: Math.ceil(extent / lanes) * lanes,
+    isNear: isRow && extent <= NEAR_ELEMENTS,
   };
 }
 
