@@ -69,6 +69,27 @@ for (const { name, input, weight, call } of CASES) {
 }
 
 Deno.test({
+  name: "launches of one function over one weight share what is kept",
+  ignore: !hasCompiler,
+  fn() {
+    using _config = withConfig({ disabled: new Set(["cache"]) });
+    let graph: CompiledGraph | null = null;
+    using _ = onCompile((record) => graph = record.graph);
+    const w = range([80, 80], 5), other = range([80, 80], 11);
+    const steps = (x: Tensor): Tensor => {
+      for (const weight of [w, w, other, w]) x = x.mm(weight).div(80).tanh();
+      return x;
+    };
+    const run = compile(steps, { mode: "aot", options: { freezing: true } });
+    noGrad(() => {
+      const x = range([40, 80], 7);
+      for (const call of ["first", "second"]) assertSame(run(x), steps(x), `${call} call`);
+    });
+    assert.deepEqual(statesOf(graph), [1, 1]);
+  },
+});
+
+Deno.test({
   name: "nothing is kept that is given to each call, unless asked for, or used often by a call",
   ignore: !hasCompiler,
   fn() {

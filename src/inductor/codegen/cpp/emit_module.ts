@@ -140,13 +140,18 @@ class Module {
   readonly #functions = new Map<string, string>();
   readonly texts: FunctionText[] = [];
   readonly clocks: ClockedLaunch[] = [];
-  readonly keeps: KeptMemory[] = [];
   /** Attributes whose packed forms may be kept. */
   readonly #constants: ReadonlySet<BufferRef>;
   #keptBytes = 0;
+  readonly #kept = new Map<string, Omit<KeptMemory, "sole"> & { readonly source: BufferRef; users: number }>();
+  readonly #attributeOf = new Map<BufferRef, number>();
+  /** How many launches read an attribute. */
+  readonly #readers = new Map<BufferRef, number>();
 
   constructor(plan: HostPlan, keepWeights: boolean) {
     this.#plan = plan;
+    for (const slot of plan.slots) if (slot.kind === "attribute") this.#attributeOf.set(slot.buffer, slot.index);
+    for (const b of plan.steps.flatMap((step) => step.reads)) this.#readers.set(b, (this.#readers.get(b) ?? 0) + 1);
     const donors = new Set(plan.slots.flatMap((s) => s.kind === "donated" ? [s.of] : []));
     this.#constants = new Set(
       keepWeights ? plan.slots.flatMap((s) => s.kind === "attribute" && !donors.has(s.buffer) ? [s.buffer] : []) : [],
@@ -203,22 +208,33 @@ class Module {
     return `args[${this.#layout.slots[at]}]`;
   }
 
-  /** Places for what a launch keeps; the arguments that name them. */
-  #keep({ source, bytes }: KeptOperand): string[] {
-    const slot = this.#plan.slots.find((s) => s.buffer === source);
-    if (slot?.kind !== "attribute") throw new InternalError(`${source.label} is kept but is no attribute`);
-    const offset = this.#keptBytes;
-    this.#keptBytes += 64 + bytes;
-    const sole = this.#plan.steps.filter((step) => step.reads.includes(source)).length === 1;
-    this.keeps.push({ offset, bytes, attribute: slot.index, sole });
-    return [`kept + ${offset}l`, `kept + ${offset + 64}l`];
+  /** What launches keep. */
+  get keeps(): readonly KeptMemory[] {
+    return [...this.#kept.values()].map(({ users, source, ...place }) => ({
+      ...place,
+      sole: users === this.#readers.get(source),
+    }));
+  }
+
+  /** The arguments that name what a launch keeps. The same function packs the same weight in the same way: such launches share it. */
+  #keep(name: string, index: number, { source, bytes }: KeptOperand): string[] {
+    const attribute = this.#attributeOf.get(source);
+    if (attribute === undefined) throw new InternalError(`${source.label} is kept but is no attribute`);
+    const key = `${name}/${index}/${attribute}`;
+    let found = this.#kept.get(key);
+    if (found === undefined) {
+      this.#kept.set(key, found = { offset: this.#keptBytes, bytes, attribute, source, users: 0 });
+      this.#keptBytes += 64 + bytes;
+    }
+    found.users++;
+    return [`kept + ${found.offset}l`, `kept + ${found.offset + 64}l`];
   }
 
   /** The arguments of a launch as an array literal: buffers, sizes, the runtime, what is kept. */
-  args({ kernel, text }: Launch): string {
+  args({ kernel, name, text }: Launch): string {
     const parts = [...kernel.reads, ...kernel.writes].map((b) => this.#pointer(b));
     for (const sym of kernel.sizes) parts.push(`(void*)s[${this.#sizeIndex(sym)}]`);
-    parts.push("(void*)runtime", ...(text.keeps ?? []).flatMap((kept) => this.#keep(kept)));
+    parts.push("(void*)runtime", ...(text.keeps ?? []).flatMap((kept, i) => this.#keep(name, i, kept)));
     return `{ ${parts.join(", ")} }`;
   }
 
@@ -267,7 +283,7 @@ class Module {
     return [
       "  const tessera_runtime* const runtime = (const tessera_runtime*)args[0];",
       `  char* const arena = (char*)args[${arena}];`,
-      ...(this.keeps.length > 0 ? [`  char* const kept = (char*)args[${kept}];`] : []),
+      ...(this.#kept.size > 0 ? [`  char* const kept = (char*)args[${kept}];`] : []),
       `  const long* const s = (const long*)args[${sizes}];`,
       `  tsr_error = (long*)args[${error}];`,
     ];
