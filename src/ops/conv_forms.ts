@@ -91,125 +91,61 @@ function samples(g: SampleGenerator, rank: number, options: readonly Sample["arg
   }));
 }
 
-defineOp({
-  schema:
-    "aten::conv1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, SymInt[1] dilation=1, SymInt groups=1) -> Tensor",
-  doc: "Convolution over 1 dimension: input [N, C, …], weight [O, C / groups, …].",
-  meta: (args) => plainSpec("conv1d", 1, args),
-  decompose: (args, F) => plain("conv1d", 1, args, F),
-  samples: (g) => [
-    ...samples(g, 1, [{ bias: g.tensor([4]), padding: 1 }, { stride: 2, padding: 1, groups: 2 }, { dilation: 2 }]),
-    { name: "unbatched", args: { input: g.tensor([2, 4]), weight: g.tensor([3, 2, 1]) } },
-  ],
-});
+for (const rank of [1, 2, 3]) {
+  const cube = (n: number): number[] => new Array<number>(rank).fill(n);
+  const dimensions = rank === 1 ? "1 dimension" : `${rank} dimensions`;
+  const list = (name: string, fallback: number): string => `SymInt[${rank}] ${name}=${fallback}`;
+  const name = `conv${rank}d`;
+  defineOp({
+    schema: `aten::${name}(Tensor input, Tensor weight, Tensor? bias=None, ${list("stride", 1)}, ${
+      list("padding", 0)
+    }, ${
+      list("dilation", 1)
+    }, SymInt groups=1) -> Tensor` as "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, SymInt[2] dilation=1, SymInt groups=1) -> Tensor",
+    doc: `Convolution over ${dimensions}: input [N, C, …], weight [O, C / groups, …].`,
+    meta: (args) => plainSpec(name, rank, args),
+    decompose: (args, F) => plain(name, rank, args, F),
+    samples: (g) => [
+      ...samples(g, rank, [{ bias: g.tensor([4]), padding: 1 }, { stride: 2, padding: 1, groups: 2 }, { dilation: 2 }]),
+      { name: "unbatched", args: { input: g.tensor([2, ...cube(4)]), weight: g.tensor([3, 2, ...cube(1)]) } },
+    ],
+  });
+  defineOp({
+    schema: `aten::${name}.padding(Tensor input, Tensor weight, Tensor? bias=None, ${
+      list("stride", 1)
+    }, str padding="valid", ${
+      list("dilation", 1)
+    }, SymInt groups=1) -> Tensor` as 'aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, str padding="valid", SymInt[2] dilation=1, SymInt groups=1) -> Tensor',
+    doc: `Convolution over ${dimensions}, padded to the input's size or not at all.`,
+    meta: (args) => plainSpec(name, rank, args),
+    decompose: (args, F) => plain(name, rank, args, F),
+    samples: (g) => [
+      ...samples(g, rank, [{ bias: g.tensor([4]), padding: "same" }, { padding: "valid", stride: 2 }]),
+      {
+        name: "even kernel",
+        args: { input: g.tensor([1, 2, ...cube(4)]), weight: g.tensor([3, 2, ...cube(2)]), padding: "same" },
+      },
+    ],
+  });
+}
 
-defineOp({
-  schema:
-    'aten::conv1d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, str padding="valid", SymInt[1] dilation=1, SymInt groups=1) -> Tensor',
-  doc: "Convolution over 1 dimension, padded to the input's size or not at all.",
-  meta: (args) => plainSpec("conv1d", 1, args),
-  decompose: (args, F) => plain("conv1d", 1, args, F),
-  samples: (g) => [
-    ...samples(g, 1, [{ bias: g.tensor([4]), padding: "same" }, { padding: "valid", stride: 2 }]),
-    {
-      name: "even kernel",
-      args: { input: g.tensor([1, 2, 4]), weight: g.tensor([3, 2, 2]), padding: "same" },
-    },
-  ],
-});
-
-defineOp({
-  schema:
-    "aten::conv2d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, SymInt[2] dilation=1, SymInt groups=1) -> Tensor",
-  doc: "Convolution over 2 dimensions: input [N, C, …], weight [O, C / groups, …].",
-  meta: (args) => plainSpec("conv2d", 2, args),
-  decompose: (args, F) => plain("conv2d", 2, args, F),
-  samples: (g) => [
-    ...samples(g, 2, [{ bias: g.tensor([4]), padding: 1 }, { stride: 2, padding: 1, groups: 2 }, { dilation: 2 }]),
-    { name: "unbatched", args: { input: g.tensor([2, 4, 4]), weight: g.tensor([3, 2, 1, 1]) } },
-  ],
-});
-
-defineOp({
-  schema:
-    'aten::conv2d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, str padding="valid", SymInt[2] dilation=1, SymInt groups=1) -> Tensor',
-  doc: "Convolution over 2 dimensions, padded to the input's size or not at all.",
-  meta: (args) => plainSpec("conv2d", 2, args),
-  decompose: (args, F) => plain("conv2d", 2, args, F),
-  samples: (g) => [
-    ...samples(g, 2, [{ bias: g.tensor([4]), padding: "same" }, { padding: "valid", stride: 2 }]),
-    {
-      name: "even kernel",
-      args: { input: g.tensor([1, 2, 4, 4]), weight: g.tensor([3, 2, 2, 2]), padding: "same" },
-    },
-  ],
-});
-
-defineOp({
-  schema:
-    "aten::conv3d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, SymInt[3] padding=0, SymInt[3] dilation=1, SymInt groups=1) -> Tensor",
-  doc: "Convolution over 3 dimensions: input [N, C, …], weight [O, C / groups, …].",
-  meta: (args) => plainSpec("conv3d", 3, args),
-  decompose: (args, F) => plain("conv3d", 3, args, F),
-  samples: (g) => [
-    ...samples(g, 3, [{ bias: g.tensor([4]), padding: 1 }, { stride: 2, padding: 1, groups: 2 }, { dilation: 2 }]),
-    { name: "unbatched", args: { input: g.tensor([2, 4, 4, 4]), weight: g.tensor([3, 2, 1, 1, 1]) } },
-  ],
-});
-
-defineOp({
-  schema:
-    'aten::conv3d.padding(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, str padding="valid", SymInt[3] dilation=1, SymInt groups=1) -> Tensor',
-  doc: "Convolution over 3 dimensions, padded to the input's size or not at all.",
-  meta: (args) => plainSpec("conv3d", 3, args),
-  decompose: (args, F) => plain("conv3d", 3, args, F),
-  samples: (g) => [
-    ...samples(g, 3, [{ bias: g.tensor([4]), padding: "same" }, { padding: "valid", stride: 2 }]),
-    {
-      name: "even kernel",
-      args: { input: g.tensor([1, 2, 4, 4, 4]), weight: g.tensor([3, 2, 2, 2, 2]), padding: "same" },
-    },
-  ],
-});
-
-defineOp({
-  schema:
-    "aten::conv_transpose1d(Tensor input, Tensor weight, Tensor? bias=None, SymInt[1] stride=1, SymInt[1] padding=0, SymInt[1] output_padding=0, SymInt groups=1, SymInt[1] dilation=1) -> Tensor",
-  doc: "Transposed convolution over 1 dimension: weight [C, O / groups, …].",
-  meta: (args) => transposedSpec("conv_transpose1d", 1, args),
-  decompose: (args, F) => transposed(args, F),
-  samples: (g) =>
-    samples(g, 1, [
-      { bias: g.tensor([4]) },
-      { stride: 2, padding: 1, outputPadding: 1, groups: 2 },
-      { dilation: 2, padding: 1 },
-    ]),
-});
-
-defineOp({
-  schema:
-    "aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, SymInt[2] output_padding=0, SymInt groups=1, SymInt[2] dilation=1) -> Tensor",
-  doc: "Transposed convolution over 2 dimensions: weight [C, O / groups, …].",
-  meta: (args) => transposedSpec("conv_transpose2d", 2, args),
-  decompose: (args, F) => transposed(args, F),
-  samples: (g) =>
-    samples(g, 2, [
-      { bias: g.tensor([4]) },
-      { stride: 2, padding: 1, outputPadding: 1, groups: 2 },
-      { dilation: 2, padding: 1 },
-    ]),
-});
-
-defineOp({
-  schema:
-    "aten::conv_transpose3d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[3] stride=1, SymInt[3] padding=0, SymInt[3] output_padding=0, SymInt groups=1, SymInt[3] dilation=1) -> Tensor",
-  doc: "Transposed convolution over 3 dimensions: weight [C, O / groups, …].",
-  meta: (args) => transposedSpec("conv_transpose3d", 3, args),
-  decompose: (args, F) => transposed(args, F),
-  samples: (g) =>
-    samples(g, 3, [
-      { bias: g.tensor([4]) },
-      { stride: 2, padding: 1, outputPadding: 1, groups: 2 },
-      { dilation: 2, padding: 1 },
-    ]),
-});
+for (const rank of [1, 2, 3]) {
+  const name = `conv_transpose${rank}d`;
+  const list = (name: string, fallback: number): string => `SymInt[${rank}] ${name}=${fallback}`;
+  defineOp({
+    schema: `aten::${name}${rank === 1 ? "" : ".input"}(Tensor input, Tensor weight, Tensor? bias=None, ${
+      list("stride", 1)
+    }, ${list("padding", 0)}, ${list("output_padding", 0)}, SymInt groups=1, ${
+      list("dilation", 1)
+    }) -> Tensor` as "aten::conv_transpose2d.input(Tensor input, Tensor weight, Tensor? bias=None, SymInt[2] stride=1, SymInt[2] padding=0, SymInt[2] output_padding=0, SymInt groups=1, SymInt[2] dilation=1) -> Tensor",
+    doc: `Transposed convolution over ${rank === 1 ? "1 dimension" : `${rank} dimensions`}: weight [C, O / groups, …].`,
+    meta: (args) => transposedSpec(name, rank, args),
+    decompose: (args, F) => transposed(args, F),
+    samples: (g) =>
+      samples(g, rank, [
+        { bias: g.tensor([4]) },
+        { stride: 2, padding: 1, outputPadding: 1, groups: 2 },
+        { dilation: 2, padding: 1 },
+      ]),
+  });
+}

@@ -21,6 +21,7 @@ import {
 } from "./convolution.ts";
 import { defineOp } from "./define.ts";
 import { checkSameDtype } from "./matmul.ts";
+import type { Sample } from "./samples.ts";
 import { both, exprsOf, insideCondition, insideShape, loadPadded, maskedBy, windowList } from "./window.ts";
 
 const ZERO = asExpr(0);
@@ -94,6 +95,16 @@ function subPixelKernel(g: ConvGeometry, weight: LoopInput, size: readonly Size[
   return kernel.every((k) => k > 0) ? kernel : null;
 }
 
+/** How the windows of a sample lie. */
+function geometry(
+  stride: readonly number[],
+  padding: readonly number[],
+  dilation: readonly number[] = stride.map(() => 1),
+  groups = 1,
+): Sample["args"] {
+  return { stride, padding, dilation, groups };
+}
+
 defineOp({
   schema:
     "tessera::conv_input_grad(Tensor grad, Tensor weight, SymInt[] input_size, int[] stride, int[] padding, int[] dilation, int groups) -> Tensor",
@@ -148,10 +159,7 @@ defineOp({
         grad: g.tensor([2, 4, 5, 5]),
         weight: g.tensor([4, 3, 3, 3]),
         inputSize: [5, 5],
-        stride: [1, 1],
-        padding: [1, 1],
-        dilation: [1, 1],
-        groups: 1,
+        ...geometry([1, 1], [1, 1]),
       },
     },
     {
@@ -160,10 +168,7 @@ defineOp({
         grad: g.tensor([1, 4, 3, 2]),
         weight: g.tensor([4, 1, 3, 2]),
         inputSize: [6, 4],
-        stride: [2, 2],
-        padding: [1, 0],
-        dilation: [1, 1],
-        groups: 1,
+        ...geometry([2, 2], [1, 0]),
       },
     },
     {
@@ -172,10 +177,7 @@ defineOp({
         grad: g.tensor([1, 4, 3]),
         weight: g.tensor([4, 2, 3]),
         inputSize: [7],
-        stride: [3],
-        padding: [1],
-        dilation: [2],
-        groups: 2,
+        ...geometry([3], [1], [2], 2),
       },
     },
     {
@@ -184,10 +186,7 @@ defineOp({
         grad: g.tensor([1, 4, 3]),
         weight: g.tensor([4, 1, 3]),
         inputSize: [5],
-        stride: [2],
-        padding: [1],
-        dilation: [1],
-        groups: 2,
+        ...geometry([2], [1], [1], 2),
       },
     },
   ],
@@ -254,10 +253,7 @@ defineOp({
         input: g.tensor([2, 3, 5, 4]),
         grad: g.tensor([2, 4, 3, 2]),
         kernelSize: [3, 3],
-        stride: [2, 2],
-        padding: [1, 1],
-        dilation: [1, 1],
-        groups: 1,
+        ...geometry([2, 2], [1, 1]),
       },
     },
     {
@@ -266,10 +262,7 @@ defineOp({
         input: g.tensor([2, 2, 5]),
         grad: g.tensor([2, 4, 3]),
         kernelSize: [3],
-        stride: [2],
-        padding: [1],
-        dilation: [1],
-        groups: 2,
+        ...geometry([2], [1], [1], 2),
       },
     },
   ],
