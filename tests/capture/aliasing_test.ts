@@ -259,3 +259,31 @@ Deno.test("what is written behind the tape's back leaves the history as it was",
     }
   }
 });
+
+Deno.test("results that compute the same share no memory, also where they are seen through views", () => {
+  const bodies: readonly ((x: Tensor) => readonly Tensor[])[] = [
+    (x) => [x.add(1).t(), x.add(1).t()],
+    (x) => [x.add(1), x.add(1).t()],
+    (x) => [x.add(1).select(0, 0), x.add(1).select(0, 1), x.add(1).select(0, 0)],
+    (x) => [x.clone().t(), x.clone().t()],
+    (x) => [x.mul(1).t(), x.div(1).select(0, 0), x.sub(0).view([-1])],
+    (x) => x.mul(1).unbind(0),
+    (x) => [x.add(1).unbind(0)[0] as Tensor, x.add(1).unbind(0)[0] as Tensor],
+  ];
+  const sees = (fn: (x: Tensor) => readonly Tensor[]): unknown => {
+    const x = tensor([[1, 2.5], [3, 4]]);
+    const all = [...fn(x), x];
+    return all.map((t) => {
+      const before = all.map((o) => String(o.toArray()));
+      t.add_(10);
+      const seen = all.map((o, i) => String(o.toArray()) !== before[i]);
+      t.sub_(10);
+      return seen;
+    });
+  };
+  for (const backend of ["eager", "aot_eager", "inductor"]) {
+    bodies.forEach((body, i) =>
+      assert.deepEqual(sees(compile(body, { backend, fullgraph: true })), sees(body), `body ${i} on ${backend}`)
+    );
+  }
+});

@@ -7,7 +7,7 @@ import { isSymInt } from "../../symbolic/mod.ts";
 import { isControl } from "../control.ts";
 import { forEachNode, type Graph } from "../graph.ts";
 import { type Argument, type CallNode, isNode, isTensorMeta, type Node } from "../node.ts";
-import { hasEffects, isMutating } from "./effects.ts";
+import { hasEffects, isMutating, isShowing, isShown } from "./effects.ts";
 
 /** The text under which equal arguments meet; `keyOfNode` gives equal numbers to nodes that compute the same. Floats keep the sign of zero; numbers of different kinds stay apart. */
 export function argumentKey(argument: Argument, keyOfNode: (node: Node) => number): string {
@@ -60,7 +60,10 @@ export function rewriteCommonSubexpressions(graph: Graph): number {
     if (first === undefined) seen.set(key, node);
     else if (returned.has(node)) {
       // Two results stay two tensors; later calls may still read the first.
-      graph.replaceAllUses(node, first, (user) => user.op === "output");
+      graph.replaceAllUses(node, first, (user) => user.op === "output" || isShowing(user, node));
+    } else if (isShown(node) && isShown(first)) {
+      // Also where they are seen through views: whoever writes to one of them does not write to the other.
+      graph.replaceAllUses(node, first, (user) => isShowing(user, node));
     } else {
       graph.replaceAllUses(node, first);
       gone.push(node);

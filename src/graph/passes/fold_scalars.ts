@@ -18,6 +18,7 @@ import {
   type TensorMeta,
 } from "../node.ts";
 import { rewriteDeadCode } from "./dead_code.ts";
+import { isShown } from "./effects.ts";
 
 /** Rounds to the nearest value of a floating point type, ties to even. */
 export function roundTo(value: number, dtype: DType): number {
@@ -126,9 +127,8 @@ export function rewriteScalars(graph: Graph, full: OpTarget): number {
     }
     const arithmetic = arithmeticOf(node.target);
     if (arithmetic === null) continue;
-    const returned = [...node.users].some((u) => u.op === "output");
     const same = identityOperand(node, known);
-    if (same !== null && !returned) {
+    if (same !== null && !isShown(node)) {
       const value = known.get(same);
       graph.replaceAllUses(node, same);
       if (value !== undefined) known.set(node, value);
