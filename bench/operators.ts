@@ -1,18 +1,18 @@
 /**
  * Bandwidth of the C++ kernels of elementwise and reduction operators on 16 Mi float32 elements, beside a plain copy in the same run.
  *
- * `deno task bench operators [-- NAME …]` or `deno run -A bench/operators.ts [--json] [--cpu] [NAME …]`. Counted are the bytes of inputs read once and of
+ * `deno task bench operators [-- NAME …]` or `deno run -A bench/operators.ts [--json] [--cpu] [--peer] [NAME …]`. Counted are the bytes of inputs read once and of
  * results written once; results go into memory that exists already, as in a plan that reuses buffers. The copy is the faster one of memmove
  * (`TypedArray.set`) and the compiled `out.copy_(x)`; each operator's calls alternate with copies, and the fastest of both count, which other load on the
  * machine disturbs least. With `--cpu` a kernel's and a copy's processor time are compared, all threads together, and medians of the rounds count: on a loaded machine a kernel that computes
- * waits for a core where a copy waits for memory, so that wall time says little.
+ * waits for a core where a copy waits for memory, so that wall time says little. With `--peer` PyTorch eager runs the same operators afterwards.
  */
 import process from "node:process";
 import { compile, float16, float32, int64, type Tensor, tensor, zeros } from "../mod.ts";
 import { registerLibrary } from "../src/capture/mod.ts";
 import { dispatch, tensorFrom } from "../src/tensor/mod.ts";
 import { getOp } from "../src/ops/mod.ts";
-import { print, printTable, timed } from "./support.ts";
+import { findPeer, print, printTable, runPeer, timed } from "./support.ts";
 
 /** Rows and columns of the operands: 16 Mi elements. */
 const SIDE = 4096;
@@ -121,11 +121,15 @@ function target(name: string): ReturnType<typeof getOp> {
   return getOp(`aten.${name.includes(".") ? name : `${name}.default`}`);
 }
 
-function call(name: string, ...given: readonly unknown[]): Tensor {
+function both(name: string, ...given: readonly unknown[]): readonly [Tensor, Tensor] {
   const op = target(name);
   const args = Object.fromEntries(given.map((value, i) => [op.schema.args[i]?.key ?? "", value]));
-  const result = dispatch(op, args);
-  return (Array.isArray(result) ? result[0] : result) as Tensor;
+  const result: unknown = dispatch(op, args);
+  return (Array.isArray(result) ? result : [result, result]) as unknown as readonly [Tensor, Tensor];
+}
+
+function call(name: string, ...given: readonly unknown[]): Tensor {
+  return both(name, ...given)[0];
 }
 
 /** A reduction or scan with its arguments after `self`. */
@@ -187,6 +191,8 @@ const ROWS: readonly Row[] = [
   axis("cumprod", "of rows", 1),
   axis("logcumsumexp", "of rows", 1),
   axis("cummax", "of rows", 1),
+  // Both results: the positions are made from the numbers.
+  { name: "cummax, positions of rows", reads: 1, run: (x) => both("cummax", x, 1)[1] },
 ];
 
 const flags = Deno.args.filter((a) => a.startsWith("--"));
@@ -225,6 +231,7 @@ function copySpeed(): number {
 
 interface Measured {
   readonly name: string;
+  readonly ms: number;
   readonly gb_s: number;
   readonly copy_gb_s: number;
   readonly share: number;
@@ -261,16 +268,26 @@ for (const row of rows) {
   const speed = typical(rounds.map((r) => r.own));
   const copy = typical(rounds.map((r) => r.beside));
   const share = flags.includes("--cpu") ? middle(rounds.map((r) => r.share)) : speed / copy;
-  measured.push({ name: row.name, gb_s: speed, copy_gb_s: copy, share });
+  measured.push({ name: row.name, ms: bytes / speed / 1e6, gb_s: speed, copy_gb_s: copy, share });
   if (flags.includes("--progress")) {
     print(`${row.name}: ${speed.toFixed(1)} GB/s, copy ${copy.toFixed(1)}, ${(100 * share).toFixed(0)} %`);
   }
 }
-if (flags.includes("--json")) print(JSON.stringify(measured));
+const python = flags.includes("--peer") ? await findPeer() : null;
+const peer = python === null ? {} : await runPeer<Record<string, number>>(python, "operators.py", [
+  ...flags.filter((flag) => flag === "--cpu"),
+  ...measured.map((m) => m.name),
+]);
+/** How many times as long PyTorch takes. */
+function times(m: Measured): string {
+  const other = peer[m.name];
+  return other === undefined ? "" : (other / m.ms).toFixed(1);
+}
+if (flags.includes("--json")) print(JSON.stringify(measured.map((m) => ({ ...m, peer_ms: peer[m.name] ?? null }))));
 else {
   printTable(
-    ["operator", "GB/s", "copy GB/s", "% of copy"],
-    measured.map((m) => [m.name, m.gb_s.toFixed(1), m.copy_gb_s.toFixed(1), (100 * m.share).toFixed(0)]),
+    ["operator", "GB/s", "copy GB/s", "% of copy", "× PyTorch"],
+    measured.map((m) => [m.name, m.gb_s.toFixed(1), m.copy_gb_s.toFixed(1), (100 * m.share).toFixed(0), times(m)]),
   );
   const slow = measured.filter((m) => m.share < AIM);
   print(
