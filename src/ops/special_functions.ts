@@ -9,7 +9,7 @@ import { bool, computeType, type DType, float64 } from "../core/mod.ts";
 import { lgamma } from "../loops/primitives.ts";
 import { ops, type Value } from "../loops/mod.ts";
 import { broadcastShapes, shapeToText } from "../symbolic/mod.ts";
-import { chebyshevFit, chebyshevSum } from "./chebyshev.ts";
+import { chebyshevFit, chebyshevPowers, chebyshevSum } from "./chebyshev.ts";
 import { definePointwise, promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, type HostTensor, type VjpContext } from "./define.ts";
 import { hostArray, hostShape, readHost } from "./host_axis.ts";
@@ -97,7 +97,9 @@ function bessel(n: 0 | 1, x: Value, scaled: boolean): Value {
 
 /** exp(-a)·I_n(a) for a from 8 on. */
 function besselTail(n: 0 | 1, a: Value): Value {
-  return ops.div(chebyshevSum(BESSEL[n]?.far ?? [], ops.sub(ops.div(2 * SMALL, a), 1)), ops.sqrt(a));
+  const t = ops.sub(ops.div(2 * SMALL, a), 1);
+  const far = BESSEL[n]?.far ?? [];
+  return ops.div(a.dtype === float64 ? chebyshevSum(far, t) : chebyshevPowers(far, t), ops.sqrt(a));
 }
 
 /** exp(-|x|)·I_n(|x|). */
