@@ -7,6 +7,7 @@
 import { Command, CommanderError, Option } from "commander";
 import config from "../../deno.json" with { type: "json" };
 import { ENVIRONMENT } from "../core/mod.ts";
+import { startCuda } from "../runtime/cuda/mod.ts";
 import { diskCache } from "../runtime/mod.ts";
 import { entriesText, statsText } from "./cache.ts";
 import { examine, reportText } from "./doctor.ts";
@@ -117,6 +118,9 @@ Examples:
   deno task tessera run model.pt2 --inputs in.safetensors --bench 20 --json`,
     )
     .action(async (path: string, options: RunFlags & { readonly json?: boolean }) => {
+      // The driver starts on a thread of its own while this one loads the compiler.
+      const cuda = /^cuda(?::(\d{1,3}))?$/.exec(options.device);
+      if (cuda !== null) void startCuda(Number(cuda[1] ?? 0));
       const { runModel, runToText } = await import("./run.ts");
       const report = await runModel(path, options);
       print(options.json === true ? JSON.stringify(report) : runToText(report));

@@ -11,7 +11,7 @@ import {
   readExportedProgram,
   saveSafetensors,
 } from "../export/mod.ts";
-import type { ExportedProgram, RunValue } from "../export/mod.ts";
+import { openKept, type RunValue } from "../export/mod.ts";
 import type { CompileMode } from "../capture/mod.ts";
 import { listBackends } from "../capture/mod.ts";
 import { type Device, device as deviceOf, type DType, dtypeFromName, withConfig } from "../core/mod.ts";
@@ -87,10 +87,16 @@ function usage<T>(flag: string, body: () => T): T {
   }
 }
 
+/** What the program says of an input. */
+interface WantedInput {
+  readonly name: string;
+  readonly text: string;
+  readonly isTensor: boolean;
+}
+
 /** The program's inputs from the file's tensors. */
-function readInputs(program: ExportedProgram, path: string | undefined, device: Device): RunValue[] {
-  const { userInputs } = program;
-  const wanted = userInputs.map((p, i) => `input_${i}: ${valueToText(p.value)} (${p.name})`).join(", ");
+function readInputs(userInputs: readonly WantedInput[], path: string | undefined, device: Device): RunValue[] {
+  const wanted = userInputs.map((p, i) => `input_${i}: ${p.text} (${p.name})`).join(", ");
   if (path === undefined) {
     if (userInputs.length === 0) return [];
     throw new UsageError(`run: --inputs is missing; the model takes ${wanted}`);
@@ -104,9 +110,60 @@ function readInputs(program: ExportedProgram, path: string | undefined, device: 
   return userInputs.map((placeholder, i) => {
     const tensor = file.get(`input_${i}`);
     if (tensor === undefined) throw new TypeError(`${path} has no input_${i}; the model takes ${wanted}`);
-    if (!isTensorMeta(placeholder.value)) return Number(tensor.item());
+    if (!placeholder.isTensor) return Number(tensor.item());
     return tensor.to(device);
   });
+}
+
+/** A model on its device, and its inputs. */
+interface OpenModel {
+  readonly name: string;
+  readonly inputs: readonly RunValue[];
+  /** When the file had been read. */
+  readonly loaded: number;
+  readonly call: CompiledExport;
+}
+
+/** Opens what an earlier process compiled, or reads the program and compiles it. */
+async function openModel(
+  path: string,
+  flags: RunFlags,
+  { device, mode, dtype, model }: {
+    readonly device: Device;
+    readonly mode: CompileMode;
+    readonly dtype: DType | null;
+    readonly model: { readonly model?: string };
+  },
+): Promise<OpenModel> {
+  const byFile = device.type === "cuda" && flags.backend === "inductor" && dtype === null;
+  const kept = byFile ? await openKept(path, { device, mode, ...model }) : null;
+  if (kept !== null) {
+    const placeholders = kept.inputs.map(({ name, dtype, shape }) => ({
+      name,
+      text: `${dtype}[${shape.join(", ")}]`,
+      isTensor: true,
+    }));
+    const inputs = readInputs(placeholders, flags.inputs, device);
+    return { name: kept.name, inputs, loaded: performance.now(), call: kept.call };
+  }
+  const program = await readExportedProgram(path, { device, ...model });
+  program.checkRunnable();
+  const placeholders = program.userInputs.map(({ name, value }) => ({
+    name,
+    text: valueToText(value),
+    isTensor: isTensorMeta(value),
+  }));
+  const inputs = readInputs(placeholders, flags.inputs, device);
+  program.loadAttributes();
+  const loaded = performance.now();
+  const call = compileExported(program, {
+    backend: flags.backend,
+    mode,
+    device,
+    ...(dtype === null ? {} : { dtype }),
+    ...(byFile ? { file: { path, ...model } } : {}),
+  });
+  return { name: program.name, inputs, loaded, call };
 }
 
 /** Waits until the device has done what was asked of it: blocking, for a promise of an event is asked in turns of the event loop. */
@@ -148,21 +205,9 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
     throw new UsageError(`run: --backend ${flags.backend}: use one of ${listBackends().join(", ")}`);
   }
   const start = performance.now();
-  const program = await readExportedProgram(path, {
-    device,
-    ...(flags.model === undefined ? {} : { model: flags.model }),
-  });
-  program.checkRunnable();
-  const inputs = readInputs(program, flags.inputs, device);
-  program.loadAttributes();
-  const loaded = performance.now();
   using _ = withConfig({ profile: flags.profile === true });
-  const call = compileExported(program, {
-    backend: flags.backend,
-    mode,
-    device,
-    ...(dtype === null ? {} : { dtype }),
-  });
+  const model = flags.model === undefined ? {} : { model: flags.model };
+  const { name, inputs, loaded, call } = await openModel(path, flags, { device, mode, dtype, model });
   await call.ready();
   const compiled = performance.now();
   const results = call(inputs);
@@ -178,7 +223,7 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   const inputBytes = inputs.reduce<number>((n, v) => v instanceof Tensor ? n + v.numel * v.dtype.bytes : n, 0);
   const { kernels, graphBreaks, peakBytes, attributeBytes } = call.stats;
   return {
-    model: program.name === "model" ? path.replace(/^.*\//, "") : program.name,
+    model: name === "model" ? path.replace(/^.*\//, "") : name,
     device: String(device),
     backend: flags.backend,
     mode,

@@ -23,6 +23,7 @@ import { isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
 import { type CompileRecord, freezeProgram, type LaunchTime, onCompile } from "../inductor/mod.ts";
 import { getOp } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
+import { keepProgram } from "./kept_program.ts";
 import { dispatch, fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
 import type { Bindings } from "./pt2/bindings.ts";
 import { callableGraph, type DTypeChange, whatNeedsInterpreter } from "./pt2/callable_graph.ts";
@@ -43,6 +44,8 @@ export interface CompileExportedOptions {
   readonly dtype?: DType;
   /** Further options of the backend. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** The file that the program was read from, and which model of it: lets a later process find what was compiled by these alone (CUDA only). */
+  readonly file?: { readonly path: string; readonly model?: string };
 }
 
 /** What compilation cost and made. */
@@ -151,19 +154,21 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   const held = new Map([...frozen?.attributes ?? callable.attributes].filter(([path]) => read.has(path)));
   const records: CompileRecord[] = [];
   const metas = graph.placeholders.slice(0, tensorInputs.length).map(({ value }) => tensorMeta(value));
+  const module = {
+    graph,
+    attributes: held,
+    recorded: new Set<never>(),
+    differentiable: graph.output.results.map(() => false),
+  };
+  const examples = metas.map((m) => fakeTensor(m));
+  const context = {
+    mode: options.mode ?? "default",
+    // The program holds its weights: their packed forms are kept.
+    options: { ...(backend === "inductor" ? { freezing: true } : {}), ...options.options },
+  };
   const compiled = (() => {
     using _ = onCompile((record) => records.push(record));
-    const module = {
-      graph,
-      attributes: held,
-      recorded: new Set<never>(),
-      differentiable: graph.output.results.map(() => false),
-    };
-    return compiler(module, metas.map((m) => fakeTensor(m)), {
-      mode: options.mode ?? "default",
-      // The program holds its weights: their packed forms are kept.
-      options: { ...(backend === "inductor" ? { freezing: true } : {}), ...options.options },
-    });
+    return compiler(module, examples, context);
   })();
   const { userInputs } = program;
   let checkedFor = "";
@@ -194,10 +199,30 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     return [...results];
   };
   const stats: CompiledStats = {
-    kernels: records.reduce((n, r) => n + r.graph.compiled.counters.kernels, 0),
-    peakBytes: records.reduce((n, r) => n + r.graph.compiled.counters.peakBytes, 0),
+    kernels: records.reduce((n, r) => n + r.graph.counters.kernels, 0),
+    peakBytes: records.reduce((n, r) => n + r.graph.counters.peakBytes, 0),
     attributeBytes: bytesOf(held.values()),
     graphBreaks: 0,
+  };
+  const { file, device } = options;
+  // Only what runs as it was exported, and what nobody else writes.
+  let keeps = file !== undefined && device !== undefined && frozen !== null && change === null &&
+    options.options === undefined && sizeInputs.length === 0 && writtenInputs.size === 0 &&
+    program.outputSpecs.every(({ kind }) => kind === "userOutput" || kind === "lossOutput");
+  const keep = (): void => {
+    if (!keeps || file === undefined || device === undefined || frozen === null) return;
+    keeps = false;
+    const { path, ...model } = file;
+    keepProgram({
+      program,
+      path,
+      options: { device: deviceOf(device), mode: context.mode, ...model },
+      kept: compiler.kept?.nameOf(module, examples, context) ?? null,
+      tensorInputs,
+      held,
+      frozen,
+      stats,
+    });
   };
   return Object.assign(run, {
     kind: "compiled" as const,
@@ -205,6 +230,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     stats,
     ready: async () => {
       await compiled.ready?.();
+      keep();
     },
     readProfile: () => records.flatMap((r) => r.graph.readProfile() ?? []),
   });

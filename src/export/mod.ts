@@ -9,3 +9,4 @@ export {
   compileExported,
   type CompileExportedOptions,
 } from "./compile_program.ts";
+export { type KeptInput, type KeptOptions, type KeptProgram, openKept } from "./kept_program.ts";

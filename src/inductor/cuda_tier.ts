@@ -16,6 +16,7 @@ import {
   type CudaContext,
   cudaContext,
   CudaExecutable,
+  type CudaFunction,
   CudaModule,
   type CudaPlan,
   type CudaPlanArg,
@@ -27,6 +28,7 @@ import {
 } from "../runtime/cuda/mod.ts";
 import { cudaMemory, reportHostStep, type Storage } from "../tensor/mod.ts";
 import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
+import { type CudaArtifact, restoreCuda } from "./cache/stored_cuda.ts";
 import { emitCudaModules } from "./codegen/cuda/emit_module.ts";
 import type { CudaArg, CudaLaunch, CudaModules } from "./codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
@@ -39,13 +41,18 @@ import { type LaunchTime, launchTimes } from "./profile.ts";
 /** What makes a tier. */
 export interface CudaTierOptions {
   readonly name: string;
-  readonly plan: HostPlan;
+  /** The plan, or a function that makes it; not asked for where `stored` is given, but for a profile. */
+  readonly plan: () => HostPlan;
   readonly layout: PlanLayout;
   readonly device: Device;
   /** Whether launches are recorded as CUDA graphs. */
   readonly graphs: boolean;
   /** Whether each launch is timed: calls then wait for the device. */
   readonly profile: boolean;
+  /** What an earlier process kept: nothing is emitted or compiled. */
+  readonly stored?: CudaArtifact;
+  /** Called with the machine code when it is loaded for the first time. */
+  readonly onBuilt?: (modules: CudaModules, images: readonly Uint8Array<ArrayBuffer>[]) => void;
 }
 
 /** A plan on its way to a device. */
@@ -73,7 +80,7 @@ export class CudaTier {
   get modules(): CudaModules {
     if (this.#modules === null) {
       const { capability, attributes } = this.context.info;
-      this.#modules = emitCudaModules(this.#options.plan, {
+      this.#modules = emitCudaModules(this.#options.plan(), {
         arch: capability,
         multiprocessors: attributes.multiprocessors,
       });
@@ -90,7 +97,10 @@ export class CudaTier {
   get executable(): CudaExecutable {
     if (this.#executable !== null) return this.#executable;
     const start = performance.now();
-    const executable = this.#load(compileAllSync(nvrtcCompiler(), this.#requests()));
+    const { stored } = this.#options;
+    const executable = stored === undefined
+      ? this.#load(compileAllSync(nvrtcCompiler(), this.#requests()))
+      : this.#loadStored(stored);
     this.#compileMs = performance.now() - start;
     return executable;
   }
@@ -101,7 +111,10 @@ export class CudaTier {
   }
 
   async #compile(): Promise<void> {
-    if (this.#executable !== null) return;
+    if (this.#executable !== null || this.#options.stored !== undefined) {
+      void this.executable;
+      return;
+    }
     const start = performance.now();
     const compiler = nvrtcCompiler();
     const results = await Promise.all(this.#requests().map((request) => compiler.compile(request)));
@@ -144,7 +157,7 @@ export class CudaTier {
     const launches: ClockedLaunch[] = [];
     const times: (readonly [number, number])[] = [];
     this.modules.steps.forEach((step, i) => {
-      const group = this.#options.plan.steps[i]?.group;
+      const group = this.#options.plan().steps[i]?.group;
       if (step.kind !== "launches" || group === undefined) return;
       launches.push({ group, functions: step.launches.map((l) => l.function) });
       times.push([this.#clocks.get(i) ?? 0, 0]);
@@ -154,7 +167,9 @@ export class CudaTier {
   }
 
   #slotBytes(slot: number, sizes: readonly number[]): number {
-    const { plan } = this.#options;
+    const { stored } = this.#options;
+    if (stored !== undefined) return stored.stored.slotBytes[slot] ?? 0;
+    const plan = this.#options.plan();
     const buffer = plan.slots[slot]?.buffer;
     return buffer === undefined ? 0 : sizeFunction(plan, buffer.numel)(sizes) * buffer.dtype.bytes;
   }
@@ -171,14 +186,34 @@ export class CudaTier {
 
   #load(results: readonly NvrtcResult[]): CudaExecutable {
     const { context } = this;
-    const { name, graphs } = this.#options;
+    const { name, onBuilt } = this.#options;
     const modules = results.map((r, i) => CudaModule.load(context, r.bytes, `${name}_${i}`));
-    const plan = this.#planOf(modules);
-    return this.#executable = new CudaExecutable({ context, memory: cudaMemory(), plan, graphs });
+    const executable = this.#run(this.#planOf(modules));
+    // What the driver translates for this device only is not kept.
+    if (results.every((r) => r.kind === "cubin")) onBuilt?.(this.modules, results.map((r) => r.bytes));
+    return executable;
+  }
+
+  #loadStored({ stored, images }: CudaArtifact): CudaExecutable {
+    const { context } = this;
+    const { name, layout } = this.#options;
+    const modules = images.map((image, i) => CudaModule.load(context, image, `${name}_${i}`));
+    const load = (module: number, text: string, origin: string): CudaFunction => {
+      const found = modules[module];
+      if (found === undefined) throw new CompileError(`a stored CUDA plan uses module ${module} of ${modules.length}`);
+      return found.function(text, origin);
+    };
+    return this.#run(restoreCuda(name, stored, layout, load));
+  }
+
+  #run(plan: CudaPlan): CudaExecutable {
+    const { graphs } = this.#options;
+    return this.#executable = new CudaExecutable({ context: this.context, memory: cudaMemory(), plan, graphs });
   }
 
   #planOf(modules: readonly CudaModule[]): CudaPlan {
-    const { name, plan, layout, device } = this.#options;
+    const { name, layout, device } = this.#options;
+    const plan = this.#options.plan();
     const numbers = slotNumbers(plan);
     const slotOf = (buffer: BufferRef): number => {
       const slot = numbers.get(buffer);
@@ -220,6 +255,12 @@ export class CudaTier {
       }),
     };
   }
+}
+
+/** What of a device is in the emitted text and its machine code. */
+export function cudaTarget(where: Device): string {
+  const { capability, attributes } = cudaContext(where.index).info;
+  return `cuda/${capability}/${attributes.multiprocessors}/${where.index}`;
 }
 
 /** What to compile for: the architecture that the text was written for, if nvrtc and the device know it. */

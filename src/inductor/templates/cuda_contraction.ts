@@ -12,7 +12,7 @@ import { type CudaKernelText, type EmitContext, signature } from "../codegen/cud
 import { lanesFor } from "../codegen/cuda/nests.ts";
 import { guess, guessProduct } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
-import { emitHopperContraction } from "./cuda_hopper.ts";
+import { emitHopperContraction, prefersRows, swapped } from "./cuda_hopper.ts";
 import { reorderK } from "./cuda_reorder.ts";
 import { type OperandPlan, planOperand, productOf, type TileRoom, writePut, writeTileLoop } from "./cuda_operands.ts";
 
@@ -32,9 +32,11 @@ export interface Tiling {
 
 /** Emits the kernels of a contraction. */
 export function emitCudaContraction(given: ContractionKernel, context: EmitContext): CudaKernelText[] {
-  const kernel = reorderK(given);
-  const hopper = emitHopperContraction(kernel, context);
+  const ordered = reorderK(given);
+  const hopper = emitHopperContraction(ordered, context);
   if (hopper !== null) return [hopper];
+  // The epilogue reads sums in vectors if the result is contiguous along n.
+  const kernel = prefersRows(ordered) === true ? swapped(ordered) : ordered;
   const a = planOperand(kernel.a, 8, context.arch >= 80);
   const b = planOperand(kernel.b, 8, context.arch >= 80);
   const tensor = context.arch >= 80 && a.half !== null && a.half === b.half && kernel.accumulate === float32;
@@ -80,7 +82,9 @@ function chooseTensor(kernel: ContractionKernel, context: EmitContext): Tiling {
     }
   }
   const pieces = splitOf(kernel, tileCount(kernel, best.m, best.n), 32, context);
-  return { ...best, k: 32, stages: 4, pieces };
+  // Short sums leave the memory of further stages to other blocks.
+  const stages = Math.max(2, Math.min(4, Math.ceil(guess(productOf(kernel.k)) / 32)));
+  return { ...best, k: 32, stages, pieces };
 }
 
 /** Positions of a block: batch, the tile's first row and column, the part of k. Tiles go by in groups of rows that share columns in the cache. */
@@ -198,6 +202,12 @@ export function writeEpilogue(
     f.assign(epilogue.accumulator, at("0"));
     f.statements(epilogue.body);
   } else {
+    // Sums that lie side by side are read as vectors, which no two threads want from one bank.
+    const run = alongN && lanes > 1 ? s.fresh("sums") : null;
+    if (run !== null) {
+      s.line(`${type} ${run}[${lanes}];`);
+      s.line(`tsr_load<${lanes}>(${run}, ${shared} + lr * ${pitch} + lc);`);
+    }
     f.chunk(epilogue.body, {
       symbol: inner.symbol,
       lanes,
@@ -205,7 +215,7 @@ export function writeEpilogue(
       outside: [epilogue.accumulator],
       before: (u) => {
         const name = s.fresh("acc");
-        s.line(`const ${type} ${name} = ${at(u)};`);
+        s.line(`const ${type} ${name} = ${run === null ? at(u) : `${run}[${u}]`};`);
         f.assign(epilogue.accumulator, name);
       },
     });

@@ -28,10 +28,12 @@ import type { BufferRef } from "../../loops/mod.ts";
 import { guess } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
 import { contractionFunction, isContiguousAlong, tileCount, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
-import { type OperandPlan, planOperand, productOf, writeTileLoop } from "./cuda_operands.ts";
+import { type OperandPlan, planOperand, ragged, productOf, writeTileLoop } from "./cuda_operands.ts";
 
 const BM = 128;
 const BK = 64;
+/** How many blocks may share a tile's sum; the one that comes last adds up what the others have. */
+const PIECES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
 /** Columns of a slab that a warp hands to the epilogue at once, and the distance of its rows. */
 const SLAB = 64;
 const PITCH = SLAB + 4;
@@ -114,7 +116,13 @@ export function emitHopperContraction(given: ContractionKernel, context: EmitCon
   const plans = [planOperand(given.a, 8, true), planOperand(given.b, 8, true)] as const;
   const { half } = plans[0];
   if (half === null || half !== plans[1].half) return null;
-  const matrix = (i: 0 | 1): Matrix | null => matrixOf(plans[i], given.batch, { rows: i === 0 ? given.m : given.n, k });
+  const matrix = (i: 0 | 1): Matrix | null => {
+    for (const plan of [plans[i], ...ragged(plans[i])]) {
+      const found = matrixOf(plan, given.batch, { rows: i === 0 ? given.m : given.n, k });
+      if (found !== null) return found;
+    }
+    return null;
+  };
   const [a, b] = [matrix(0), matrix(1)];
   const gathers = (i: 0 | 1): boolean => plans[i].copy !== null && plans[i].along === "k" && plans[i].lanes === 8;
   // Rows come in tiles of 128: what is gathered must be the rows, and else the longer side should be.
@@ -137,10 +145,10 @@ export function emitHopperContraction(given: ContractionKernel, context: EmitCon
     // Whoever gathers needs registers that wide tiles do not leave.
     if (width > 128 && rows === null) continue;
     const tiles = tileCount(kernel, BM, width);
-    for (const pieces of tiles < sms && isStatic ? [1, 2, 3, 4, 6, 8] : [1]) {
+    for (const pieces of tiles < sms && isStatic ? PIECES : [1]) {
       const each = Math.ceil(steps / pieces);
       if (pieces > 1 && (each < 6 || (pieces - 1) * each >= steps)) continue;
-      const cost = Math.ceil(tiles * pieces / sms) * (each + (pieces > 1 ? 9 : 4)) * price;
+      const cost = Math.ceil(tiles * pieces / sms) * (each + (pieces > 1 ? 8 + pieces / 2 : 4)) * price;
       if (cost >= lowest) continue;
       best = { n: width, pieces };
       lowest = cost;
@@ -155,7 +163,7 @@ export function emitHopperContraction(given: ContractionKernel, context: EmitCon
 }
 
 /** Whether the result is contiguous along m alone, so that rows and columns should be exchanged; null where it is along n, or along neither. */
-function prefersRows({ epilogue }: ContractionKernel): boolean | null {
+export function prefersRows({ epilogue }: ContractionKernel): boolean | null {
   const along = (axes: readonly Axis[]): boolean => isContiguousAlong(epilogue.body, axes[axes.length - 1]);
   return along(epilogue.m) && !along(epilogue.n) ? true : null;
 }
@@ -167,7 +175,7 @@ function boxed(matrix: Matrix, rows: number): Matrix {
 }
 
 /** The same product with rows and columns exchanged. */
-function swapped(kernel: ContractionKernel): ContractionKernel {
+export function swapped(kernel: ContractionKernel): ContractionKernel {
   const { epilogue } = kernel;
   return {
     ...kernel,

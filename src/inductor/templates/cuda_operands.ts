@@ -88,6 +88,17 @@ export function planOperand(program: OperandProgram, lanes: number, tensorCores:
   return { ...base, along: step(k) || !step(row) ? "k" : "rows", lanes: 1, copy: null };
 }
 
+/**
+ * Ways to read an operand as a matrix whose length is no multiple of a run: the copy engine fills with zeros what is beyond the end. Whether rows are aligned is
+ * for the caller to see.
+ */
+export function ragged(plan: OperandPlan): OperandPlan[] {
+  if (plan.copy !== null || plan.half === null) return [];
+  const copy = copyable(plan.program, plan.value);
+  if (copy === null || copy.load.mask !== null || copy.load.buffer.dtype !== plan.half) return [];
+  return [{ ...plan, along: "k", lanes: 1, copy }, { ...plan, along: "rows", lanes: 1, copy }];
+}
+
 /** Where a tile goes. */
 export interface TileRoom {
   readonly threads: number;

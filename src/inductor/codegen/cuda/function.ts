@@ -5,8 +5,8 @@
  * {@linkcode CudaFunction.chunk} is a run of neighbouring positions along one axis: what does not vary along it is computed once, loads and stores that are
  * contiguous become vector accesses around an unrolled loop over the rest. Index arithmetic is in 32 bits where every bound is known to fit.
  */
-import { bool, type DType, int64, InternalError } from "../../../core/mod.ts";
-import type { BufferRef } from "../../../loops/mod.ts";
+import { bool, type DType, float32, int64, InternalError } from "../../../core/mod.ts";
+import type { BufferRef, PrimitiveName } from "../../../loops/mod.ts";
 import {
   constantValue,
   cudaDialect,
@@ -31,7 +31,12 @@ export interface FunctionOptions {
   readonly ordered?: boolean;
   /** The writes of `"set"` in two launches: note the last position (`t`) of each place in `last`, or write where it is this one. */
   readonly lastWrite?: "mark" | "write";
+  /** The one sum into memory is held in a register (`held`, for `heldAt`) as long as its place stays the same. */
+  readonly holds?: boolean;
 }
+
+/** Functions that have a shorter form, `tsr_fast_…`, where only halves are written. */
+const FAST: ReadonlySet<PrimitiveName> = new Set(["exp", "exp2", "sigmoid", "tanh", "div", "reciprocal", "rsqrt"]);
 
 interface Known {
   readonly text: string;
@@ -52,6 +57,11 @@ export class CudaFunction {
   readonly #values = new Map<TileValue, Known>();
   readonly #buffers: readonly BufferRef[];
   readonly #written: ReadonlySet<BufferRef>;
+  /**
+   * Whether all results are of half types, so that functions need not be right to the last place of float,
+   * nor what lies between be rounded.
+   */
+  readonly #halves: boolean;
   readonly #accumulators = new Map<TileValue, { readonly name: string; readonly op: TileReduceOp }>();
 
   constructor(
@@ -66,6 +76,7 @@ export class CudaFunction {
     this.#ranges = findRanges(bodies, axes);
     this.#buffers = [...kernel.reads, ...kernel.writes];
     this.#written = new Set(kernel.writes);
+    this.#halves = kernel.writes.length > 0 && kernel.writes.every(({ dtype }) => dtype.isFloat && dtype.bytes === 2);
     this.scopes = new Scopes({
       declare: (name, value) => `const ${this.index} ${name} = ${value};`,
       dialect: (symbol) =>
@@ -342,13 +353,20 @@ export class CudaFunction {
         // Comparisons of small integers take one instruction in 32 bits.
         const narrow = dtype === int64 && s.out.dtype === bool && s.args.every((arg) => this.#isSmall(arg));
         const texts = s.args.map((arg) => narrow ? `(int)${this.text(arg)}` : this.text(arg));
-        const text = primitiveText(s.op, texts, dtype, laneOf(dtype, false), false);
+        const fast = this.#halves && dtype === float32 && FAST.has(s.op);
+        const text = fast
+          ? `tsr_fast_${s.op}(${texts.join(", ")})`
+          : primitiveText(s.op, texts, dtype, laneOf(dtype, false), false);
         this.#define(s.out, text, this.levelOf(s.args));
         return;
       }
       case "cast": {
         const lane = laneOf(s.arg.dtype, false);
-        const text = castText(this.text(s.arg), lane, s.arg.dtype, s.out.dtype, laneOf(s.out.dtype, false), false);
+        // What is computed in float stays so until it is stored, where the store rounds it anyway.
+        const exact = this.#halves && s.arg.dtype === float32 && s.out.dtype.isFloat && s.out.dtype.bytes === 2;
+        const text = exact
+          ? this.text(s.arg)
+          : castText(this.text(s.arg), lane, s.arg.dtype, s.out.dtype, laneOf(s.out.dtype, false), false);
         this.#define(s.out, text, this.levelOf([s.arg]));
         return;
       }
@@ -445,7 +463,8 @@ export class CudaFunction {
     if (s.op === "set") this.scopes.line(`tsr_put(${at}, ${value});`);
     else if (this.#options.ordered === true) {
       this.scopes.line(`tsr_put(${at}, ${combineText(s.op, `tsr_get(${at})`, value, dtype, lane, false)});`);
-    } else if (s.op === "sum" && dtype !== bool) this.scopes.line(`tsr_atomic_add(${at}, ${value});`);
+    } else if (this.#options.holds === true) this.scopes.line(`tsr_hold(heldAt, held, ${at}, ${value});`);
+    else if (s.op === "sum" && dtype !== bool) this.scopes.line(`tsr_atomic_add(${at}, ${value});`);
     else {
       const type = scalarType(dtype);
       const body = combineText(s.op, "x", value, dtype, lane, false);

@@ -265,6 +265,27 @@ static __device__ __noinline__ double tsr_erfinv(double x) {
 }
 TSR float tsr_erfinv(float x) { return (float)tsr_erfinv((double)x); }
 
+// Shorter forms for kernels that write halves: right to a few units in the last place of float, which is far below what a half keeps.
+#ifdef TSR_EMULATED
+TSR float tsr_fast_reciprocal(float x) { return 1.0f / x; }
+TSR float tsr_fast_exp2(float x) { return exp2f(x); }
+TSR float tsr_fast_rsqrt(float x) { return 1.0f / sqrtf(x); }
+#else
+TSR float tsr_fast_reciprocal(float x) { float r; asm("rcp.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+TSR float tsr_fast_exp2(float x) { float r; asm("ex2.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+TSR float tsr_fast_rsqrt(float x) { float r; asm("rsqrt.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+#endif
+TSR float tsr_fast_exp(float x) { return tsr_fast_exp2(x * 1.44269504088896341f); }
+TSR float tsr_fast_sigmoid(float x) { return tsr_fast_reciprocal(1.0f + tsr_fast_exp(-x)); }
+TSR float tsr_fast_div(float a, float b) { return a * tsr_fast_reciprocal(b); }
+// Both forms, and a choice: a branch would cost more where threads differ.
+TSR float tsr_fast_tanh(float x) {
+  const float q = x * x, e = tsr_fast_exp2(x * 2.88539008177792681f);
+  const float far = 1.0f - 2.0f * tsr_fast_reciprocal(1.0f + e);
+  const float near = x * (1.0f + q * (-0.333333333f + q * 0.133333333f));
+  return q < 0.01f ? near : far;
+}
+
 // ---- random bits ----
 TSR unsigned tsr_philox(long seed, long stream, long position) {
   const long block = position >> 2;

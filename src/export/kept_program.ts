@@ -1,0 +1,298 @@
+/**
+ * Programs that an earlier process compiled for a CUDA device: what a warm process needs of them, found by the file alone.
+ *
+ * Enters: a path. Leaves: a callable, for which neither the archive's directory nor the program's JSON was read: the cache has its inputs, where its weights lie in the
+ * file, how packed weights are made of them, and the name under which the backend keeps the launches. The driver starts on another thread meanwhile. An entry belongs to a
+ * file of the same place, size, time and inode; weights were checked against their CRC when it was made. Programs whose sizes are symbols, or that write inputs or
+ * parameters, are not kept. Mirrors what `torch._inductor.aoti_load_package` skips.
+ */
+import { type CompileMode, findBackend } from "../capture/mod.ts";
+import { config, type Device, device as deviceOf, dtypeFromName, emitEvent, isStageEnabled } from "../core/mod.ts";
+import { isTensorMeta } from "../graph/mod.ts";
+import { computeStored, type FrozenConstants, sourcesOf, type StoredConstant } from "../inductor/mod.ts";
+import { CpuBuffer, mapFile } from "../runtime/cpu/mod.ts";
+import { startCuda } from "../runtime/cuda/mod.ts";
+import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../runtime/mod.ts";
+import { allocateStorage, deviceMemory, noGrad, Storage, Tensor } from "../tensor/mod.ts";
+import type { CompiledExport, CompiledStats } from "./compile_program.ts";
+import type { RunValue } from "./pt2/execute.ts";
+import type { ExportedProgram } from "./pt2/program.ts";
+
+/** Raise it when the meaning of entries changes. */
+const FORMAT = "1";
+
+/** An input as the entry knows it. */
+export interface KeptInput {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly stride: readonly number[];
+}
+
+interface KeptTensor {
+  readonly path: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly stride: readonly number[];
+  readonly storageOffset: number;
+  /** Where its memory lies in the file. */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly program: string;
+  readonly inputs: readonly KeptInput[];
+  /** Which of the inputs the compiled graph takes, in its order. */
+  readonly tensorInputs: readonly number[];
+  /** Parameters that are uploaded as they are. */
+  readonly tensors: readonly KeptTensor[];
+  /** Parameters that only constants are made of. */
+  readonly sources: readonly KeptTensor[];
+  readonly constants: readonly {
+    readonly path: string;
+    readonly recipe: StoredConstant;
+    /** What must come out. */
+    readonly geometry: string;
+  }[];
+  readonly stats: CompiledStats;
+}
+
+/** A program as a warm process has it. */
+export interface KeptProgram {
+  readonly name: string;
+  readonly inputs: readonly KeptInput[];
+  readonly call: CompiledExport;
+}
+
+/** How a program is asked for. */
+export interface KeptOptions {
+  readonly device: Device;
+  readonly mode: CompileMode;
+  /** Which model of the file. */
+  readonly model?: string;
+}
+
+/** The key of a file's entry; null if nothing may be kept or read now. */
+function keyOf(path: string, { device, mode, model }: KeptOptions): CacheKey | null {
+  const { disabled, profile } = config();
+  if (!isStageEnabled("cache") || disabled.size > 0 || profile || device.type !== "cuda") return null;
+  const compiler = libraryVersion();
+  if (compiler === null) return null;
+  const { size, mtime, ino, dev } = Deno.statSync(path);
+  const file = [Deno.realPathSync(path), size, mtime?.getTime() ?? 0, ino ?? 0, dev];
+  return cacheKey("opened", JSON.stringify([file, String(device), mode, model ?? null]), { compiler, format: FORMAT });
+}
+
+/**
+ * Opens a program that an earlier process compiled; null if the cache does not have it. Damaged entries count as absent, and say so.
+ *
+ * @throws {Deno.errors.NotFound} and the like for the file; {TypeError} without a working driver
+ */
+export async function openKept(path: string, options: KeptOptions): Promise<KeptProgram | null> {
+  const key = keyOf(path, options);
+  const found = key === null ? null : diskCache().lookup(key);
+  if (found === null || !found.hit) return null;
+  const started = startCuda(options.device.index);
+  try {
+    const entry = JSON.parse(new TextDecoder().decode(found.bytes)) as Entry;
+    return await restore(entry, mapFile(path).uint8, started, options);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    emitEvent({ kind: "cache", message: `${path}: what is kept of it cannot be used: ${why}` });
+    await started;
+    return null;
+  }
+}
+
+async function restore(
+  entry: Entry,
+  file: Uint8Array<ArrayBuffer>,
+  started: Promise<void>,
+  { device, mode }: KeptOptions,
+): Promise<KeptProgram | null> {
+  const bytesOf = (t: KeptTensor): Uint8Array<ArrayBuffer> => {
+    if (!(t.offset >= 0 && t.byteLength >= 0 && t.offset + t.byteLength <= file.length)) {
+      throw new RangeError(`the memory of ${t.path} lies outside of the file`);
+    }
+    return file.subarray(t.offset, t.offset + t.byteLength);
+  };
+  const tensorOver = (t: KeptTensor, where: Device, storage: Storage): Tensor => {
+    const { shape, stride, storageOffset } = t;
+    return new Tensor({ shape, stride, storageOffset, dtype: dtypeFromName(t.dtype), device: where, storage });
+  };
+  const cpu = deviceOf("cpu");
+  const sources = new Map<string, Tensor>();
+  for (const t of [...entry.tensors, ...entry.sources]) {
+    const bytes = bytesOf(t);
+    const { bytes: alignment } = dtypeFromName(t.dtype);
+    const own = bytes.byteOffset % alignment === 0 ? bytes : bytes.slice();
+    sources.set(t.path, tensorOver(t, cpu, new Storage(CpuBuffer.wrap(own))));
+  }
+  const read = (path: string): Tensor => {
+    const tensor = sources.get(path);
+    if (tensor === undefined) throw new RangeError(`a constant is made of ${path}, which is not kept`);
+    return tensor;
+  };
+  // What needs no device is done while the driver starts.
+  const constants = entry.constants.map(({ path, recipe, geometry }) => {
+    const made = noGrad(() => computeStored(recipe, read));
+    if (geometryOf(made) !== geometry) throw new RangeError(`${path} is ${geometryOf(made)} instead of ${geometry}`);
+    return { path, made };
+  });
+  await started;
+  const attributes = new Map<string, Tensor>();
+  const uploaded = new Map<number, Storage>();
+  for (const t of entry.tensors) {
+    let storage = uploaded.get(t.offset);
+    if (storage === undefined) {
+      storage = allocateStorage(device, t.byteLength);
+      if (storage.buffer !== null && t.byteLength > 0) deviceMemory(device).write(storage.buffer, 0, bytesOf(t));
+      uploaded.set(t.offset, storage);
+    }
+    attributes.set(t.path, tensorOver(t, device, storage));
+  }
+  for (const { path, made } of constants) attributes.set(path, onDevice(made, device));
+  const { kept } = findBackend("inductor");
+  const compiled = kept?.restore(entry.program, attributes, { mode, options: { freezing: true } }) ?? null;
+  if (compiled === null) return null;
+  const run = (inputs: readonly RunValue[]): RunValue[] => {
+    const tensors = entry.tensorInputs.map((at) => checked(inputs[at], entry, at, device));
+    if (inputs.length !== entry.inputs.length) {
+      throw new TypeError(`${entry.name}: takes ${entry.inputs.length} inputs, got ${inputs.length}`);
+    }
+    return [...noGrad(() => compiled(tensors))];
+  };
+  const call: CompiledExport = Object.assign(run, {
+    kind: "compiled" as const,
+    reason: null,
+    stats: entry.stats,
+    ready: async () => {
+      await compiled.ready?.();
+    },
+    readProfile: () => [],
+  });
+  return { name: entry.name, inputs: entry.inputs, call };
+}
+
+/** A tensor of the CPU on a device, with the same strides. */
+function onDevice(t: Tensor, device: Device): Tensor {
+  const { buffer } = t.storage;
+  if (!(buffer instanceof CpuBuffer)) throw new TypeError("a constant was not made on the CPU");
+  const storage = allocateStorage(device, buffer.byteLength);
+  if (storage.buffer !== null && buffer.byteLength > 0) deviceMemory(device).write(storage.buffer, 0, buffer.uint8);
+  const { shape, stride, storageOffset, dtype } = t;
+  return new Tensor({ shape, stride, storageOffset, dtype, device, storage });
+}
+
+function geometryOf({ dtype, shape, stride, storageOffset }: Tensor): string {
+  return `${dtype.name}[${shape.join(", ")}] with strides [${stride.join(", ")}] from ${storageOffset}`;
+}
+
+/** An input in the layout that the graph was compiled for. */
+function checked(value: RunValue | undefined, entry: Entry, at: number, device: Device): Tensor {
+  const wanted = entry.inputs[at];
+  if (wanted === undefined) throw new RangeError(`${entry.name}: an entry of the cache names input ${at}`);
+  const text = `${wanted.dtype}[${wanted.shape.join(", ")}]`;
+  if (
+    !(value instanceof Tensor) || value.dtype.name !== wanted.dtype ||
+    String(value.shape.map(Number)) !== String(wanted.shape)
+  ) {
+    const got = value instanceof Tensor ? `${value.dtype.name}[${value.shape.join(", ")}]` : typeof value;
+    throw new TypeError(`${entry.name}: input ${wanted.name} must be ${text}, got ${got}`);
+  }
+  const moved = value.device === device ? value : value.to(device);
+  if (wanted.stride.every((s, d) => moved.stride[d] === s)) return moved;
+  return noGrad(() => {
+    const { shape, stride, dtype } = wanted;
+    const made = new Tensor({
+      shape,
+      stride,
+      storageOffset: 0,
+      dtype: dtypeFromName(dtype),
+      device,
+      storage: allocateStorage(
+        device,
+        (1 + shape.reduce((n, s, d) => n + (s - 1) * (stride[d] ?? 0), 0)) * dtypeFromName(dtype).bytes,
+      ),
+    });
+    return made.copy_(moved);
+  });
+}
+
+/** What {@linkcode keepProgram} writes down. */
+export interface CompiledProgramParts {
+  readonly program: ExportedProgram;
+  readonly path: string;
+  readonly options: KeptOptions;
+  /** The name under which the backend keeps the launches. */
+  readonly kept: string | null;
+  readonly tensorInputs: readonly number[];
+  /** The tensors that the graph reads, by path. */
+  readonly held: ReadonlyMap<string, Tensor>;
+  readonly frozen: FrozenConstants;
+  readonly stats: CompiledStats;
+}
+
+/** Keeps what a warm process needs, if the program can be kept; tells whether it was. */
+export function keepProgram(
+  { program, path, options, kept, tensorInputs, held, frozen, stats }: CompiledProgramParts,
+): boolean {
+  const key = keyOf(path, options);
+  if (key === null || kept === null) return false;
+  const inputs: KeptInput[] = [];
+  for (const { name, value } of program.userInputs) {
+    if (!isTensorMeta(value)) return false;
+    const { shape, stride, dtype } = value;
+    if (![...shape, ...stride].every((s) => typeof s === "number")) return false;
+    inputs.push({ name, dtype: dtype.name, shape: shape as number[], stride: stride as number[] });
+  }
+  const describe = (path: string): KeptTensor | null => {
+    const t = program.attributes.has(path) ? program.attributes.tensor(path) : null;
+    const place = t === null ? null : program.attributes.place(path);
+    if (t === null || place === null) return null;
+    const { dtype } = t;
+    return {
+      path,
+      dtype: dtype.name,
+      shape: t.shape.map(Number),
+      stride: t.stride.map(Number),
+      storageOffset: Number(t.storageOffset),
+      ...place,
+    };
+  };
+  const tensors: KeptTensor[] = [];
+  const sources = new Map<string, KeptTensor>();
+  const constants: Entry["constants"][number][] = [];
+  const recipes = frozen.stored;
+  for (const [path, value] of held) {
+    const recipe = recipes.get(path);
+    if (recipe === undefined) {
+      const tensor = describe(path);
+      if (tensor === null) return false;
+      tensors.push(tensor);
+      continue;
+    }
+    if (recipe === null) return false;
+    constants.push({ path, recipe, geometry: geometryOf(value) });
+    for (const source of sourcesOf(recipe)) {
+      const tensor = describe(source);
+      if (tensor === null) return false;
+      sources.set(source, tensor);
+    }
+  }
+  for (const { path } of tensors) sources.delete(path);
+  const entry: Entry = {
+    name: program.name,
+    program: kept,
+    inputs,
+    tensorInputs,
+    tensors,
+    sources: [...sources.values()],
+    constants,
+    stats,
+  };
+  diskCache().put(key, new TextEncoder().encode(JSON.stringify(entry)));
+  return true;
+}

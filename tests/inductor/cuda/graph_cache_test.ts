@@ -1,0 +1,97 @@
+/**
+ * Plans for CUDA on disk, across processes: a second one neither lowers, nor emits, nor compiles, and computes the same; damaged entries are dropped.
+ * On the emulated device where there is no GPU.
+ */
+import assert from "node:assert/strict";
+import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+
+const reason = emulateCuda();
+const suffix = reason === null ? "" : ` [skipped: ${reason}]`;
+const at = (path: string): string => new URL(`../../../${path}`, import.meta.url).href;
+
+const PROGRAM = `
+import { emulateCuda } from "${at("tests/runtime/cuda/emulator/mod.ts")}";
+emulateCuda();
+const { compile, manualSeed, nn, noGrad, onCompile, optim, randn } = await import("${at("mod.ts")}");
+const { nvrtcCompiler } = await import("${at("src/runtime/cuda/mod.ts")}");
+const compiler = Object.getPrototypeOf(nvrtcCompiler());
+let compiled = 0;
+for (const name of ["compile", "compileSync", "compileUncached", "cached"]) {
+  const before = compiler[name];
+  compiler[name] = function (...args) { compiled++; return before.apply(this, args); };
+}
+manualSeed(0);
+const model = new nn.Sequential(new nn.Linear(6, 5), new nn.GELU(), new nn.Linear(5, 3)).to("cuda");
+const opt = new optim.AdamW(model.parameters(), { lr: 0.01 });
+const x = randn([4, 6]).to("cuda");
+const graphs = [];
+onCompile((r) => graphs.push(r.graph));
+const infer = compile((x) => model.forward(x).softmax(1), { fullgraph: true });
+const step = compile((x) => {
+  const loss = model.forward(x).pow(2).mean();
+  loss.backward();
+  opt.step();
+  opt.zeroGrad();
+  return loss;
+}, { fullgraph: true });
+const values = noGrad(() => infer(x)).cpu().toArray().flat();
+// What is eager compiles kernels of its own: only what follows is counted.
+for (let i = 0; i < 3; i++) values.push(step(x).item());
+values.push(...noGrad(() => infer(x)).cpu().toArray().flat());
+console.log(JSON.stringify({ values, cached: graphs.map((g) => g.cached), compiled }));
+`;
+
+interface Outcome {
+  readonly values: readonly number[];
+  readonly cached: readonly boolean[];
+  readonly compiled: number;
+}
+
+async function runIn(directory: string): Promise<Outcome> {
+  const file = `${directory}/program.ts`;
+  await Deno.writeTextFile(file, PROGRAM);
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", `--config=${new URL(at("deno.json")).pathname}`, file],
+    env: { TESSERA_CACHE_DIR: `${directory}/cache` },
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  assert.equal(code, 0, new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1) ?? "") as Outcome;
+}
+
+function* filesOf(directory: string, pattern: RegExp): Generator<string> {
+  for (const entry of Deno.readDirSync(directory)) {
+    const path = `${directory}/${entry.name}`;
+    if (entry.isDirectory) yield* filesOf(path, pattern);
+    else if (pattern.test(entry.name)) yield path;
+  }
+}
+
+Deno.test({
+  name: `a second process takes its plans for CUDA from the disk and asks no compiler for them${suffix}`,
+  ignore: reason !== null,
+  fn: async () => {
+    const directory = await Deno.makeTempDir();
+    const first = await runIn(directory);
+    assert.deepEqual(first.cached, [false, false]);
+    const second = await runIn(directory);
+    assert.deepEqual(second.cached, [true, true]);
+    assert.deepEqual(second.values, first.values);
+    assert.ok(
+      second.compiled < first.compiled,
+      `${second.compiled} questions of the compiler, first ${first.compiled}`,
+    );
+    let damaged = 0;
+    for (const path of filesOf(`${directory}/cache`, /\.cuda\w+$/)) {
+      Deno.chmodSync(path, 0o600);
+      Deno.writeTextFileSync(path, "nonsense");
+      damaged++;
+    }
+    assert.ok(damaged >= 2, "plans for CUDA are kept with their code");
+    const third = await runIn(directory);
+    assert.deepEqual(third.cached, [false, false]);
+    assert.deepEqual(third.values, first.values);
+    await Deno.remove(directory, { recursive: true });
+  },
+});
