@@ -4,7 +4,7 @@
  * Positions become taps with weights by tensor arithmetic, elements are gathered, so that gradients by input (a scatter) and by grid follow
  * from those of the parts, and the forward pass fuses to one pointwise kernel. Mirrors ATen's GridSampler.cpp.
  */
-import { computeType, int64 } from "../core/mod.ts";
+import { int64 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeEq, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
@@ -19,8 +19,9 @@ interface Tap {
   readonly weight: TensorValue | null;
 }
 
-/** From [-1, 1] to positions. */
-function unnormalize(x: TensorValue, size: number, alignCorners: boolean): TensorValue {
+/** From [-1, 1] to positions, with the operations in ATen's order, which is one in images and another in volumes: half types round after each. */
+function unnormalize(x: TensorValue, size: number, rank: number, alignCorners: boolean): TensorValue {
+  if (rank === 2) return alignCorners ? x.add(1).mul((size - 1) / 2) : x.add(1).mul(size / 2).sub(0.5);
   return alignCorners ? x.add(1).div(2).mul(size - 1) : x.add(1).mul(size).sub(1).div(2);
 }
 
@@ -49,13 +50,19 @@ function cubicWeights(t: TensorValue): TensorValue[] {
   const a = -0.75;
   const near = (x: TensorValue): TensorValue => x.mul(a + 2).sub(a + 3).mul(x).mul(x).add(1);
   const far = (x: TensorValue): TensorValue => x.mul(a).sub(5 * a).mul(x).add(8 * a).mul(x).sub(4 * a);
-  const rest = t.neg().add(1);
-  return [far(t.add(1)), near(t), near(rest), far(rest.add(1))];
+  return [far(t.add(1)), near(t), near(t.neg().add(1)), far(t.neg().add(2))];
 }
 
 /** The taps of one coordinate. */
-function tapsOf(x: TensorValue, size: number, mode: number, padding: number, alignCorners: boolean): Tap[] {
-  const raw = unnormalize(x, size, alignCorners);
+function tapsOf(
+  x: TensorValue,
+  size: number,
+  rank: number,
+  mode: number,
+  padding: number,
+  alignCorners: boolean,
+): Tap[] {
+  const raw = unnormalize(x, size, rank, alignCorners);
   if (mode === BICUBIC) {
     const floor = raw.floor().detach();
     return cubicWeights(raw.sub(floor)).map((weight, i) => ({
@@ -77,6 +84,7 @@ function corners(taps: readonly (readonly Tap[])[]): (readonly Tap[])[] {
   return out;
 }
 
+/** Half types are sampled in half, as ATen does it: every operation below rounds. */
 function sample(
   where: string,
   input: TensorValue,
@@ -87,34 +95,47 @@ function sample(
 ): TensorValue {
   const rank = input.ndim - 2;
   const sizes = input.shape.slice(2).map(Number);
-  const compute = computeType(input.dtype);
   const [n = 1, c = 1] = input.shape;
   const places = grid.shape.slice(1, -1);
   const count = sizeProd(places);
-  const coordinates = grid.to(compute);
   // The grid's last dimension counts from the innermost: x, y, z.
-  const taps = sizes.map((size, d) => tapsOf(coordinates.select(-1, rank - 1 - d), size, mode, padding, alignCorners));
-  const flat = input.to(compute).reshape([n, c, sizeProd(sizes)]);
-  let total: TensorValue | null = null;
-  for (const corner of corners(taps)) {
+  const taps = sizes.map((size, d) => tapsOf(grid.select(-1, rank - 1 - d), size, rank, mode, padding, alignCorners));
+  const flat = input.reshape([n, c, sizeProd(sizes)]);
+  /** The elements at one tap of each dimension; 0 outside. */
+  const elementsAt = (corner: readonly Tap[]): TensorValue => {
     let index: TensorValue | null = null;
-    let weight: TensorValue | null = null;
     let valid: TensorValue | null = null;
-    corner.forEach((tap, d) => {
+    corner.forEach(({ position }, d) => {
       const size = sizes[d] ?? 1;
-      const clamped = tap.position.clamp(0, size - 1).to(int64);
+      const clamped = position.clamp(0, size - 1).to(int64);
       index = index === null ? clamped : index.mul(size).add(clamped);
-      const inside = tap.position.ge(0).logicalAnd(tap.position.lt(size));
+      const inside = position.ge(0).logicalAnd(position.lt(size));
       valid = valid === null ? inside : valid.logicalAnd(inside);
-      if (tap.weight !== null) weight = weight === null ? tap.weight : weight.mul(tap.weight);
     });
     const at = asTensor(where, index), mask = asTensor(where, valid);
     const picked = flat.gather(2, at.reshape([n, 1, count]).expand([n, c, count])).reshape([n, c, ...places]);
-    const scaled = weight === null ? picked : picked.mul(asTensor(where, weight).unsqueeze(1));
-    const term = scaled.maskedFill(mask.unsqueeze(1).logicalNot(), 0);
-    total = total === null ? term : total.add(term);
+    return picked.maskedFill(mask.unsqueeze(1).logicalNot(), 0);
+  };
+  const weighted = (x: TensorValue, weight: TensorValue | null): TensorValue =>
+    weight === null ? x : x.mul(weight.unsqueeze(1));
+  const summed = (terms: readonly TensorValue[]): TensorValue =>
+    asTensor(where, terms.reduce<TensorValue | null>((sum, term) => sum === null ? term : sum.add(term), null));
+  if (mode === BICUBIC) {
+    const [down = [], across = []] = taps;
+    return summed(
+      down.map((y) => weighted(summed(across.map((x) => weighted(elementsAt([y, x]), x.weight))), y.weight)),
+    );
   }
-  return asTensor(where, total).to(input.dtype);
+  return summed(
+    corners(taps).map((corner) => {
+      // The innermost weight first.
+      const weight = corner.reduceRight<TensorValue | null>(
+        (product, tap) => product === null || tap.weight === null ? tap.weight : product.mul(tap.weight),
+        null,
+      );
+      return weighted(elementsAt(corner), weight);
+    }),
+  );
 }
 
 function asTensor(where: string, x: TensorValue | null): TensorValue {
