@@ -290,7 +290,7 @@ export class CompiledCode {
       return "compile";
     }
     // As many forms again may do: symbols do not serve sizes that are 0 or 1, and what was used longest ago may not be needed again.
-    if ((isOfSizes || this.options.cache !== undefined) && this.#evictions < limit) return "compile";
+    if ((isOfSizes || this.options.cache !== undefined) && this.#evictions <= limit) return "compile";
     warnOnce(`compile: ${full}; further calls that none fits run in segments: ${advice}`, "recompile");
     return "segments";
   }

@@ -64,7 +64,10 @@ function collectWrites(record: ProxyRecord, tracer: Tracer, maker: TemplateMaker
     else if (value === DELETED) {
       // Elements cut off by a shorter length go with the length.
       if (!(Array.isArray(record.real) && record.overlay.has("length"))) out.push({ kind: "delete", target, key });
-    } else out.push({ kind: "set", target, key, value: maker.make(value) });
+    } else {
+      if (record.again.has(key) && !Array.isArray(record.real)) out.push({ kind: "delete", target, key });
+      out.push({ kind: "set", target, key, value: maker.make(value) });
+    }
   }
   if (record.collection !== null) {
     const copy = record.collection instanceof Map ? new Map(record.collection) : new Set(record.collection);
@@ -97,9 +100,13 @@ function collectGradient(lifted: LiftedTensor, tracer: Tracer, maker: TemplateMa
   out.push({ kind: "grad", target: targetOf(lifted, maker), value });
 }
 
-/** Replays effects with the results of one call. */
-export function replay(effects: readonly Effect[], results: readonly unknown[], values: readonly unknown[]): void {
-  const made = new Map<number, object>();
+/** Replays effects with the results of one call; `made` are the objects that templates have made in it. */
+export function replay(
+  effects: readonly Effect[],
+  results: readonly unknown[],
+  values: readonly unknown[],
+  made: Map<number, object>,
+): void {
   for (const effect of effects) {
     if (effect.kind === "call") {
       const method: unknown = Reflect.get(effect.object, effect.key);

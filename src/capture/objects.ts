@@ -36,8 +36,10 @@ export const DELETED: unique symbol = Symbol("deleted");
 export interface ProxyRecord {
   readonly real: object;
   readonly source: Source;
-  /** Properties written during the trace, in order of their last write. */
+  /** Properties written during the trace, in order of appearance. */
   readonly overlay: Map<string | symbol, unknown>;
+  /** Properties among these that were deleted before, so that they stand at the end. */
+  readonly again: Set<string | symbol>;
   /** For Maps and Sets: the content that replaces the real one; null while unwritten. */
   collection: Map<unknown, unknown> | Set<unknown> | null;
 }
@@ -56,11 +58,16 @@ export function lookUpDescriptor(
   return null;
 }
 
-/** The keys of own enumerable string properties, as a trace sees them. */
-function visibleKeys(record: ProxyRecord): (string | symbol)[] {
-  const keys = Reflect.ownKeys(record.real).filter((k) => record.overlay.get(k) !== DELETED);
-  for (const [key, value] of record.overlay) if (value !== DELETED && !keys.includes(key)) keys.push(key);
-  return keys;
+/** The own keys as a trace sees them: whole numbers in order of size, then others in order of appearance, then symbols. */
+function visibleKeys({ real, overlay, again }: ProxyRecord): (string | symbol)[] {
+  const keys = new Set(Reflect.ownKeys(real).filter((k) => overlay.get(k) !== DELETED && !again.has(k)));
+  for (const [key, value] of overlay) if (value !== DELETED) keys.add(key);
+  const rank = (key: string | symbol): number => typeof key === "symbol" ? 2 : isIndex(key) ? 0 : 1;
+  return [...keys].sort((a, b) => rank(a) - rank(b) || (rank(a) === 0 ? Number(a) - Number(b) : 0));
+}
+
+function isIndex(key: string): boolean {
+  return /^(0|[1-9]\d*)$/.test(key) && Number(key) < 2 ** 32 - 1;
 }
 
 function checkKeys(record: ProxyRecord): void {
@@ -79,7 +86,7 @@ export interface CallTraps {
 
 /** Makes the proxy of an object, array or instance; with `calls`, of a function or class. */
 export function proxyObject(real: object, source: Source, tracing: Tracing, calls: CallTraps | null = null): object {
-  const record: ProxyRecord = { real, source, overlay: new Map(), collection: null };
+  const record: ProxyRecord = { real, source, overlay: new Map(), again: new Set(), collection: null };
   const isArray = Array.isArray(real);
   // The shadow carries kind and prototype; it has no properties that could contradict the traps.
   const shadow: object = calls !== null
@@ -223,10 +230,14 @@ function isExtensible({ real }: ProxyRecord): boolean {
 }
 
 function put(record: ProxyRecord, key: string | symbol, value: unknown, tracing: Tracing, shadow: object | null): void {
-  record.overlay.delete(key);
-  record.overlay.set(key, value);
+  const { overlay, again, real } = record;
+  if (overlay.get(key) === DELETED && value !== DELETED) {
+    overlay.delete(key);
+    if (Object.hasOwn(real, key)) again.add(key);
+  }
+  overlay.set(key, value);
   tracing.noteWrite(record);
-  if (Array.isArray(record.real)) writeLength(record, shadow as unknown[], key, value);
+  if (Array.isArray(real)) writeLength(record, shadow as unknown[], key, value);
 }
 
 /** Assigns a property of the object behind a proxy: by its setter, or into the overlay. False if JavaScript refuses it. */

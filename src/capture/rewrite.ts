@@ -183,6 +183,11 @@ class Rewriter {
         this.visit(node.argument);
         this.#replace(node.end, node.end, "))");
         return;
+      case "ForInStatement":
+        this.visit(node.left);
+        this.#wrapped(node.right, "walked");
+        this.visit(node.body);
+        return;
       case "SwitchStatement":
         this.#wrapped(node.discriminant, "number");
         for (const c of node.cases) this.visit(c);

@@ -4,6 +4,7 @@
  * Enters: what the traced function left behind (twins, proxies, fresh containers). Leaves: a {@linkcode Template} over results of the graph and over
  * sources, and `build`, which makes the value from one call's results. Objects that were shared or cyclic are so again.
  */
+import { types } from "node:util";
 import type { Argument, Graph, Node } from "../graph/mod.ts";
 import { getOp } from "../ops/mod.ts";
 import { isSymInt } from "../symbolic/mod.ts";
@@ -184,6 +185,7 @@ export class TemplateMaker {
       const { kind, usesPrivate } = functionSyntax(constructor);
       hidden = kind === "native" || usesPrivate;
     }
+    hidden ||= value instanceof Iterator || types.isArgumentsObject(value);
     if (hidden || value instanceof Promise) {
       this.#tracer.breakGraph(
         value instanceof Promise

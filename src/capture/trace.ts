@@ -368,7 +368,9 @@ export function runner(
   }
   return (values) => {
     const results = compiled(inputsOf(values));
-    if (effects.length > 0) replay(effects, results, values);
-    return build(output, results, values);
+    // What is stored and returned is one object.
+    const made = new Map<number, object>();
+    if (effects.length > 0) replay(effects, results, values, made);
+    return build(output, results, values, made);
   };
 }

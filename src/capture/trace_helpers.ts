@@ -31,6 +31,7 @@ export interface Helpers {
   numbers(value: unknown): unknown;
   deep(value: unknown): unknown;
   described(value: unknown): unknown;
+  walked(value: unknown): unknown;
   members(value: unknown): unknown;
   ordered(value: unknown): unknown;
   elements(value: unknown): unknown;
@@ -83,6 +84,19 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
         ? (...args: unknown[]): unknown => plainList(Reflect.apply(value, undefined, args))
         : value,
     deep: (value) => plainSizes(value, new Set()),
+    walked(value) {
+      // A loop over keys goes on to those of the prototypes, where no trap sees it.
+      const real = typeof value === "object" && value !== null ? tracer.recordOf(value)?.real : undefined;
+      for (
+        let at = real === undefined ? null : Reflect.getPrototypeOf(real);
+        at !== null && at !== Object.prototype && at !== Array.prototype;
+        at = Reflect.getPrototypeOf(at)
+      ) {
+        const source = tracer.sources.root({ kind: "constant", value: at, name: "a prototype" });
+        source.check({ kind: "keys", keys: Object.keys(at) });
+      }
+      return value;
+    },
     described(value) {
       if (typeof value === "object" && value !== null && tracer.recordOf(value) !== null) {
         tracer.breakGraph(

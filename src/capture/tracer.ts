@@ -187,7 +187,7 @@ export class Tracer implements DispatchMode, Tracing {
       );
     source.check({ kind: "identical", value });
     const proxy = new Proxy(value, { get: refuse, set: refuse, has: refuse, ownKeys: refuse });
-    this.register(proxy, { real: value, source, overlay: new Map(), collection: null });
+    this.register(proxy, { real: value, source, overlay: new Map(), again: new Set(), collection: null });
     return proxy;
   }
 
