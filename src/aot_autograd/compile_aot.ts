@@ -12,9 +12,8 @@ import {
   type GraphModule,
   type GraphResult,
   type KeptPrograms,
-  sizeReader,
 } from "../capture/mod.ts";
-import { config, InternalError, log } from "../core/mod.ts";
+import { config, log } from "../core/mod.ts";
 import { type Graph, graphToText, verifyGraph } from "../graph/mod.ts";
 import { evaluate, type SymInt } from "../symbolic/mod.ts";
 import { isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
@@ -27,6 +26,7 @@ import {
   type ResultRecipe,
   type WriteBack,
 } from "./joint_graph.ts";
+import { type CallSizes, callSizes, sizesOfCall } from "./stored_recipes.ts";
 import { partitionJoint } from "./partition.ts";
 import type { KeepWhole } from "./recorder.ts";
 import {
@@ -50,7 +50,11 @@ export interface CompileRequest {
   readonly kind: "inference" | "forward" | "backward";
   readonly context: BackendContext;
   /** Of an inference graph: what it was made from and how its results become the caller's, for a cache of whole programs. */
-  readonly captured?: { readonly module: GraphModule; readonly recipes: readonly ResultRecipe[] };
+  readonly captured?: {
+    readonly module: GraphModule;
+    readonly recipes: readonly ResultRecipe[];
+    readonly shown: CallSizes;
+  };
   /** Of one half of a differentiable call: the whole that it belongs to, the same object for both halves. */
   readonly training?: TrainingSource;
 }
@@ -60,6 +64,7 @@ export interface TrainingSource {
   readonly module: GraphModule;
   readonly exampleInputs: readonly Tensor[];
   readonly call: TrainingCall;
+  readonly shown: CallSizes;
 }
 
 /** What a differentiable call does beside running its two halves. */
@@ -72,6 +77,8 @@ export interface TrainingCall {
   readonly differentiable: readonly number[];
   /** What the backward's results are gradients of. */
   readonly leaves: readonly Origin[];
+  /** Sizes that the backward needs and nothing that it is given shows. */
+  readonly sizes: readonly SymInt[];
 }
 
 /** A program that was compiled before, perhaps by another process. */
@@ -79,13 +86,24 @@ export interface RestoredProgram {
   readonly compiled: CompiledProgram;
   readonly writes: readonly WriteBack[];
   readonly recipes: readonly ResultRecipe[];
+  /** Where a call shows its sizes. */
+  readonly shown: CallSizes;
+}
+
+/** A captured graph, and which of its inputs a gradient flows to. */
+export interface DifferentiableModule {
+  readonly module: GraphModule;
+  readonly inputs: readonly boolean[];
 }
 
 /** A differentiable call that was compiled before. */
 export interface RestoredTraining {
   readonly call: TrainingCall;
+  readonly shown: CallSizes;
   readonly forward: CompiledProgram;
   readonly backward: CompiledProgram;
+  /** Finds what it was compiled from, for gradients of its gradients. */
+  readonly captured?: () => DifferentiableModule | null;
 }
 
 /** Compiles a functional graph. */
@@ -135,33 +153,53 @@ export function aotBackend(options: AotOptions): CompilerBackend {
       const restored = restore?.(module, context) ?? null;
       return restored === null
         ? compileInference(module, forward, keepWhole(module), context)
-        : inferenceCall(module.attributes, restored, sizeReader(module.graph));
+        : inferenceCall(module.attributes, restored);
     }
-    return compileTraining(module, exampleInputs, requiresGrad, forward, backward, context);
+    return compileTraining(module, exampleInputs, requiresGrad, keepWhole(module), { forward, backward, context });
   };
-  return kept === undefined ? compile : Object.assign(compile, { kept: keptPrograms(kept) });
+  return kept === undefined ? compile : Object.assign(compile, { kept: keptPrograms(kept, { forward, backward }) });
 }
 
-function keptPrograms(kept: NonNullable<AotOptions["kept"]>): KeptPrograms {
+function keptPrograms(
+  kept: NonNullable<AotOptions["kept"]>,
+  compilers: Omit<Compilers, "context">,
+): KeptPrograms {
   return {
     nameOf: (module, exampleInputs, context) => kept.nameOf(module, exampleInputs, context),
     restore: (name, attributes, context) => {
       const found = kept.restore(name, attributes, context);
       if (found === null) return null;
-      // What is kept has no symbols.
-      return "call" in found
-        ? trainingCall(attributes, found, () => noSize, [], notKept)
-        : inferenceCall(attributes, found, () => noSize);
+      if (!("call" in found)) return inferenceCall(attributes, found);
+      return trainingCall(attributes, found, keptHigherCalls(found, { ...compilers, context }));
     },
   };
 }
 
-function notKept(): never {
-  throw new TypeError("backward: no graph");
-}
-
-function noSize(): never {
-  throw new InternalError("a graph from the cache asks a size");
+/** Gradients of gradients of a call from a cache: its graph is read when they are asked for, and cut again, which keeps the same values. */
+function keptHigherCalls(found: RestoredTraining, compilers: Compilers): HigherCalls {
+  let calls: HigherCalls | null = null;
+  return (follows) => {
+    if (calls === null) {
+      const captured = found.captured?.() ?? null;
+      if (captured === null) {
+        throw new TypeError(
+          "backward: the graph of a compiled function from the cache is gone, so the gradient of its gradient cannot be made; " +
+            "empty the cache (tessera cache clear) and compile again",
+        );
+      }
+      const { module, inputs } = captured;
+      const requiresGrad = (origin: Origin): boolean =>
+        origin.kind === "input"
+          ? inputs[origin.index] === true
+          : module.attributes.get(origin.path)?.requiresGrad === true;
+      const keeps: KeepWhole = () => false;
+      const joint = jointProgram(module, requiresGrad, keeps);
+      const { saved } = partitionJoint(joint);
+      const source: DifferentiableSource = { module, requiresGrad, keeps, classes: joint.classes };
+      calls = higherCalls(source, [], (on) => orderOf(joint, saved, on), compilers);
+    }
+    return calls(follows);
+  };
 }
 
 function checked(graph: Graph, title: string): void {
@@ -184,17 +222,19 @@ function compileInference(
   const program = functionalProgram(module, keeps);
   checked(program.graph, "inference graph");
   const { graph, attributes, writes, recipes } = program;
-  const compiled = compiler({ graph, attributes, writes, kind: "inference", context, captured: { module, recipes } });
-  return inferenceCall(module.attributes, { compiled, writes, recipes }, sizeReader(graph));
+  const shown = callSizes(graph);
+  const captured = { module, recipes, shown };
+  const compiled = compiler({ graph, attributes, writes, kind: "inference", context, captured });
+  return inferenceCall(module.attributes, { compiled, writes, recipes, shown });
 }
 
 /** The captured function over its compiled functional graph. */
 function inferenceCall(
   attributes: ReadonlyMap<string, Tensor>,
   program: RestoredProgram,
-  readSizes: ReturnType<typeof sizeReader>,
 ): CompiledFunction {
   const { compiled, writes, recipes } = program;
+  const readSizes = sizesOfCall(program.shown);
   const read = originReader(attributes);
   // The common case: results as they come, nothing written.
   const plain = writes.length === 0 && recipes.every((r, i) => r.kind === "result" && r.index === i);
@@ -212,14 +252,11 @@ function compileTraining(
   module: GraphModule,
   exampleInputs: readonly Tensor[],
   requiresGrad: (origin: Origin) => boolean,
-  forwardCompiler: ProgramCompiler,
-  backwardCompiler: ProgramCompiler,
-  context: BackendContext,
+  keeps: KeepWhole,
+  compilers: Compilers,
 ): CompiledFunction {
-  const keeps: KeepWhole = () => false;
   const joint = jointProgram(module, requiresGrad, keeps);
   const source: DifferentiableSource = { module, requiresGrad, keeps, classes: joint.classes };
-  const compilers = { forward: forwardCompiler, backward: backwardCompiler, context };
   return compileJoint(source, joint, [], compilers, exampleInputs);
 }
 
@@ -244,15 +281,13 @@ function compileJoint(
   checked(parts.forward, `${title}forward graph`);
   checked(parts.backward, `${title}backward graph`);
   const { attributes, writes, recipes, forwardResults, differentiable, leaves } = joint;
-  const call: TrainingCall = { writes, recipes, forwardResults, differentiable, leaves };
+  const call: TrainingCall = { writes, recipes, forwardResults, differentiable, leaves, sizes: parts.sizes };
+  const shown = callSizes(parts.forward);
   const attributesOf = (graph: Graph): ReadonlyMap<string, Tensor> => {
     const paths = new Set(graph.attributes.map((a) => a.path));
     return new Map([...attributes].filter(([path]) => paths.has(path)));
   };
-  // Sizes that nobody shows are symbols, which are not kept.
-  const more = parts.sizes.length === 0 && exampleInputs !== null
-    ? { training: { module: source.module, exampleInputs, call } }
-    : {};
+  const more = exampleInputs === null ? {} : { training: { module: source.module, exampleInputs, call, shown } };
   const forward = compilers.forward({
     graph: parts.forward,
     attributes: attributesOf(parts.forward),
@@ -273,7 +308,7 @@ function compileJoint(
   const again = higherCalls(source, orders, orderFor, compilers);
   // A leaf of which the gradient is all that anybody asks is in neither graph.
   const all = new Map([...source.module.attributes, ...attributes]);
-  return trainingCall(all, { call, forward, backward }, sizeReader(parts.forward), parts.sizes, again);
+  return trainingCall(all, { call, shown, forward, backward }, again);
 }
 
 /** Gradients that can be differentiated again, compiled when they are first asked for: one form for each set of tangents that the tape follows. */
@@ -301,12 +336,11 @@ function higherCalls(
 /** The captured function over its two halves. */
 function trainingCall(
   attributes: ReadonlyMap<string, Tensor>,
-  { call, forward, backward }: RestoredTraining,
-  readSizes: ReturnType<typeof sizeReader>,
-  extraSizes: readonly SymInt[],
+  { call, shown, forward, backward }: RestoredTraining,
   again: HigherCalls,
 ): CompiledFunction {
   const { recipes, forwardResults, differentiable, leaves } = call;
+  const readSizes = sizesOfCall(shown);
   const read = originReader(attributes);
   const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
     announceWrites(call, read, inputs);
@@ -319,7 +353,7 @@ function trainingCall(
         inputs,
         attributes,
         saved: results.slice(forwardResults) as GraphInput[],
-        sizes: extraSizes.map((s) => evaluate(s.expr, sizes)),
+        sizes: call.sizes.map((s) => evaluate(s.expr, sizes)),
         outs: differentiable.map((i) => results[i] as Tensor),
         again,
       });

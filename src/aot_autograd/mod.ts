@@ -17,4 +17,4 @@ export {
 export { type JointGraph, type Partition, partitionJoint } from "./partition.ts";
 export { GraphRecorder, type KeepWhole } from "./recorder.ts";
 export { type CompiledProgram } from "./runtime.ts";
-export { restoreRecipes, type StoredRecipe, storeRecipes } from "./stored_recipes.ts";
+export { type CallSizes, restoreRecipes, type StoredRecipes, storeRecipes } from "./stored_recipes.ts";

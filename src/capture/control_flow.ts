@@ -17,6 +17,7 @@ export {
   isControlOperator,
   withBodies,
 } from "./control/operator.ts";
+export { type FollowedGraph, isOfLibrary, restoreGraph, type StoredGraph, storeGraph } from "./control/stored_graph.ts";
 export type { Tree } from "./control/trees.ts";
 
 registerLibrary({ associativeScan, checkpoint, cond, forLoop, map, scan, whileLoop }, "control");

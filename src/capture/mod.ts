@@ -7,6 +7,8 @@ export * from "./backends.ts";
 export { type CaptureStats, captureStats, entryCount } from "./capture_stats.ts";
 export { compile, type Compiled, type CompileOptions, reset } from "./compile.ts";
 export * from "./control_flow.ts";
+export { sizeFacts } from "./shape_env.ts";
+export { SizeReader, SizeWriter, type StoredExpr, type StoredSymbol } from "./stored_sizes.ts";
 export { functionOf, opcheck, type OpcheckOptions, type OperatorFunction } from "./custom_operators.ts";
 export { defineOp, type Definition, type Operator } from "./custom_operators.ts";
 export { allowInGraph, assumeConstant, disable, graphBreak, isCompiling } from "./directives.ts";

@@ -5,13 +5,14 @@
  * decided with the sizes at hand and recorded; asking again, or asking what follows from the symbols' ranges, records nothing. 0 and 1 never become symbols.
  * Mirrors `torch.fx.experimental.symbolic_shapes.ShapeEnv`.
  */
-import type { SourceLocation } from "../graph/mod.ts";
+import { type Graph, isTensorMeta, type SourceLocation } from "../graph/mod.ts";
 import {
   type BoolExpr,
   eq,
   evaluate,
   evaluateBool,
   type Expr,
+  isSymInt,
   newSym,
   not,
   type ShapeEnvLike,
@@ -122,4 +123,21 @@ export class ShapeEnv implements ShapeEnvLike {
     if (hint === undefined) throw new RangeError(`the size ${toText(symbol(s))} belongs to another capture`);
     return hint;
   }
+}
+
+/**
+ * The size symbols of a graph, their ranges, and all that was assumed of them until now, as text; null for a graph without symbols.
+ * What is compiled from a graph relies on it.
+ */
+export function sizeFacts(graph: Graph): string | null {
+  for (const { value } of graph.placeholders) {
+    const sizes = isTensorMeta(value) ? [...value.shape, ...value.stride] : [value];
+    const size = sizes.find(isSymInt);
+    if (size === undefined) continue;
+    const { env } = size;
+    if (!(env instanceof ShapeEnv)) return "sizes of another environment";
+    const symbols = env.symbols.map(({ name, lower, upper }) => `${name}:${lower}..${upper}`);
+    return [...symbols, ...env.guards.map((g) => toText(g.condition)).sort()].join(";");
+  }
+  return null;
 }

@@ -14,8 +14,8 @@ import {
   type TrainingSource,
   type WriteBack,
 } from "../aot_autograd/mod.ts";
-import { type BackendContext, type GraphModule, registerBackend } from "../capture/mod.ts";
-import { InternalError, isStageEnabled } from "../core/mod.ts";
+import { type BackendContext, type GraphModule, registerBackend, sizeFacts } from "../capture/mod.ts";
+import { cpu, type Device, device as deviceOf, InternalError, isStageEnabled } from "../core/mod.ts";
 import { type Graph, isTensorMeta, type NodeValue } from "../graph/mod.ts";
 import { findToolchain, hasFfi } from "../runtime/cpu/mod.ts";
 import type { CacheKey } from "../runtime/mod.ts";
@@ -30,10 +30,13 @@ import {
   saveTraining,
   trainingKey,
 } from "./cache/graph_cache.ts";
+import { loadModule, saveModule } from "./cache/stored_module.ts";
 import { emitCompile, isObserved } from "./observe.ts";
 import { setEagerBackend, type Tensor } from "../tensor/mod.ts";
 import { type CachedGraph, CompiledGraph, type GraphValue, targetOf, type TierPolicy } from "./compiled_graph.ts";
+import { cudaTarget } from "./cuda_tier.ts";
 import { InductorEagerBackend } from "./eager_backend.ts";
+import { graphDevice } from "./graph_device.ts";
 import { keepsAttention } from "./lower_attention.ts";
 import type { DonationTarget } from "./donations.ts";
 
@@ -109,7 +112,7 @@ function keepArtifact({ graph, captured, training, writes, kind }: CompileReques
   };
   if (captured !== undefined) {
     const key = keyOfProgram(module);
-    if (key !== null) saveProgram(key, { ...part, writes, recipes: captured.recipes });
+    if (key !== null) saveProgram(key, { ...part, writes, recipes: captured.recipes, shown: captured.shown });
   } else if (training !== undefined) {
     const halves = halvesOf.get(training) ?? { forward: null, backward: null };
     halvesOf.set(training, halves);
@@ -117,7 +120,8 @@ function keepArtifact({ graph, captured, training, writes, kind }: CompileReques
     const { forward, backward } = halves;
     const key = keyOfTraining(module, training.exampleInputs);
     if (key !== null && forward !== null && backward !== null) {
-      saveTraining(key, { call: training.call, forward, backward });
+      saveTraining(key, { call: training.call, shown: training.shown, forward, backward });
+      saveModule(key, { module, inputs: training.exampleInputs.map((t) => t.requiresGrad) });
     }
   }
 }
@@ -130,11 +134,23 @@ const keys = new WeakMap<GraphModule, { readonly key: CacheKey | null }>();
 /** The key of a captured graph: its text is made once. */
 function keyOnce(module: GraphModule, make: (target: string) => CacheKey | null): CacheKey | null {
   let known = keys.get(module);
-  if (known === undefined) {
-    const found = findToolchain();
-    keys.set(module, known = { key: found.ok ? make(targetOf(found.toolchain)) : null });
+  // What is assumed of sizes grows until all of a symbolic graph is lowered.
+  if (known === undefined || isSymbolic(module)) {
+    const target = targetFor(graphDevice(module.graph));
+    keys.set(module, known = { key: target === null ? null : make(target) });
   }
   return known.key;
+}
+
+function isSymbolic(module: GraphModule): boolean {
+  return sizeFacts(module.graph) !== null;
+}
+
+/** What of the machine is in code for a device; null where there is none to keep. */
+function targetFor(device: Device): string | null {
+  if (device !== cpu) return cudaTarget(device);
+  const found = findToolchain();
+  return found.ok ? targetOf(found.toolchain) : null;
 }
 
 // A graph is of one kind or the other, so that one memory serves both.
@@ -148,22 +164,24 @@ function keyOfTraining(module: GraphModule, inputs: readonly Tensor[]): CacheKey
 
 /** Finds the compiled form of a captured graph in the cache. */
 export function restoreProgram(module: GraphModule, context: BackendContext): RestoredProgram | null {
-  if (!isNative(context)) return null;
+  // What was assumed of symbolic sizes is found out by lowering.
+  if (!isNative(context, graphDevice(module.graph)) || isSymbolic(module)) return null;
   const key = keyOfProgram(module);
   const stored = key === null ? null : loadProgram(key);
   if (stored === null || !stored.paths.every((path) => module.attributes.has(path))) return null;
-  if (stored.cpp.keeps.length > 0 && context.options["freezing"] !== true) return null;
+  if ((stored.cpp?.keeps.length ?? 0) > 0 && context.options["freezing"] !== true) return null;
   const graph = (): Graph => functionalProgram(module, keepsAttention(module.graph)).graph;
   const { writes, recipes } = stored;
   const compiled = graphOf(stored, "inference", context, () => ({
     graph: graph(),
     options: { donate: donationsOf(writes, stored.paths) },
   }));
-  return { compiled: callable(compiled, stored.paths, module.attributes, "inference"), writes, recipes };
+  const { shown } = stored;
+  return { compiled: callable(compiled, stored.paths, module.attributes, "inference"), writes, recipes, shown };
 }
 
-function isNative(context: BackendContext): boolean {
-  return tierOf(context) !== "js" && isStageEnabled("cpp") && hasFfi();
+function isNative(context: BackendContext, device: Device): boolean {
+  return hasFfi() && (device !== cpu || (tierOf(context) !== "js" && isStageEnabled("cpp")));
 }
 
 function graphOf(
@@ -182,9 +200,10 @@ function programName(
   exampleInputs: readonly Tensor[],
   context: BackendContext,
 ): string | null {
-  if (!isNative(context)) return null;
+  const device = graphDevice(module.graph);
+  if (!isNative(context, device)) return null;
   const key = module.differentiable.includes(true) ? keyOfTraining(module, exampleInputs) : keyOfProgram(module);
-  return key === null ? null : `${key.kind}:${key.content}`;
+  return key === null ? null : `${key.kind}:${key.content}${device === cpu ? "" : `:${device.index}`}`;
 }
 
 /** Finds the compiled form by name alone. Without the graph there is nothing to fall back to, so its libraries must be there and load. */
@@ -193,19 +212,21 @@ function programByName(
   attributes: ReadonlyMap<string, Tensor>,
   context: BackendContext,
 ): RestoredProgram | RestoredTraining | null {
+  const [kind, content = "", index] = name.split(":");
+  const device = index === undefined ? cpu : deviceOf(`cuda:${index}`);
   // Who watches may ask for the graph.
-  if (!isNative(context) || isObserved()) return null;
-  const found = findToolchain();
-  const [kind, content = ""] = name.split(":");
-  if (!found.ok || (kind !== "program" && kind !== "training")) return null;
-  const key = keptKey(kind, content, targetOf(found.toolchain));
+  if (!isNative(context, device) || isObserved()) return null;
+  const target = targetFor(device);
+  if (target === null || (kind !== "program" && kind !== "training")) return null;
+  const key = keptKey(kind, content, target);
   if (key === null) return null;
   const part = (artifact: PartArtifact, half: CompileRequest["kind"]): CompiledProgram | null => {
     if (!artifact.paths.every((path) => attributes.has(path))) return null;
     const compiled = graphOf(artifact, half, context, () => {
       throw new InternalError("a graph from the cache of captures is asked for its operators");
     });
-    return (compiled.cpp?.poll() ?? null) === null ? null : callable(compiled, artifact.paths, attributes, half);
+    const isReady = compiled.cuda !== null || (compiled.cpp?.poll() ?? null) !== null;
+    return !isReady ? null : callable(compiled, artifact.paths, attributes, half);
   };
   if (kind === "program") {
     const stored = loadProgram(key);
@@ -215,7 +236,9 @@ function programByName(
   const stored = loadTraining(key);
   const forward = stored === null ? null : part(stored.forward, "forward");
   const backward = stored === null || forward === null ? null : part(stored.backward, "backward");
-  return stored === null || forward === null || backward === null ? null : { call: stored.call, forward, backward };
+  return stored === null || forward === null || backward === null
+    ? null
+    : { call: stored.call, shown: stored.shown, forward, backward, captured: () => loadModule(key, attributes) };
 }
 
 /** Makes `compile()` use the compiler, and eager operators its JavaScript kernels. Called once, when the library is imported. */

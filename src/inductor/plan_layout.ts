@@ -6,13 +6,17 @@
  */
 import { CompileError, type DType, dtypeFromName } from "../core/mod.ts";
 import type { SlotSource } from "../runtime/kernel.ts";
-import { constantValue, type Expr } from "../symbolic/mod.ts";
+import { SizeReader, SizeWriter, type StoredExpr, type StoredSymbol } from "../capture/mod.ts";
+import { constantValue, evaluate, type Expr, type Sym, symbol } from "../symbolic/mod.ts";
 import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
 import type { PlanCounters } from "./metrics.ts";
 import type { HostPlan } from "./host_plan.ts";
 
-/** A number that may depend on the sizes of the call. */
-export type SizeFunction = (sizes: readonly number[]) => number;
+/** A number that may depend on the sizes of the call; `expr` says how, for a cache. */
+export interface SizeFunction {
+  (sizes: readonly number[]): number;
+  readonly expr?: Expr;
+}
 
 /** A slot as a call sees it. */
 export type SlotLayout =
@@ -43,8 +47,9 @@ export interface PlanLayout {
   readonly arenaBytes: SizeFunction;
   readonly results: readonly ResultLayout[];
   readonly counters: PlanCounters;
-  /** How many size symbols the plan has. */
+  /** How many size symbols the plan has, and which. */
   readonly sizes: number;
+  readonly symbols: readonly Sym[];
 }
 
 function numbersOf(list: readonly Expr[]): number[] | null {
@@ -55,9 +60,10 @@ function numbersOf(list: readonly Expr[]): number[] | null {
 /** The layout of a plan. */
 export function layoutOf(plan: HostPlan, counters: PlanCounters): PlanLayout {
   const numbers = slotNumbers(plan);
-  const size = (e: Expr): SizeFunction => sizeFunction(plan, e);
+  const size = (e: Expr): SizeFunction => Object.assign(sizeFunction(plan, e), { expr: e });
   return {
     sizes: plan.sizes.length,
+    symbols: plan.sizes,
     counters,
     arenaBytes: size(plan.arenaBytes),
     slots: plan.slots.map((slot): SlotLayout => {
@@ -112,55 +118,73 @@ export function sourcesOf(layout: PlanLayout): SlotSource[] {
   });
 }
 
-/** A static layout as JSON. */
+/** A layout as JSON. */
 export interface StoredLayout {
-  readonly slots: readonly (readonly [kind: SlotLayout["kind"], dtype: string, a: number, b: number])[];
-  readonly arenaBytes: number;
+  readonly slots: readonly (readonly [kind: SlotLayout["kind"], dtype: string, a: StoredExpr, b: StoredExpr])[];
+  readonly arenaBytes: StoredExpr;
   readonly results: readonly (
     | {
       readonly slot: number;
-      readonly shape: readonly number[];
-      readonly stride: readonly number[];
-      readonly offset: number;
+      readonly shape: readonly StoredExpr[];
+      readonly stride: readonly StoredExpr[];
+      readonly offset: StoredExpr;
     }
+    | { readonly size: StoredExpr }
     | { readonly value: number | boolean | string | null }
   )[];
   readonly counters: PlanCounters;
+  readonly symbols: readonly StoredSymbol[];
+  /** Names of the plan's symbols, in order. */
+  readonly sizes: readonly string[];
 }
 
 const NONE: readonly number[] = [];
 
-/** The layout as JSON; null if it depends on sizes. */
+/** The layout as JSON; null if it holds what JSON cannot say. */
 export function storeLayout(layout: PlanLayout): StoredLayout | null {
-  if (layout.sizes > 0) return null;
+  const writer = new SizeWriter();
+  const size = (f: SizeFunction): StoredExpr => f.expr === undefined ? f(NONE) : writer.expr(f.expr);
   const results: StoredLayout["results"][number][] = [];
   for (const r of layout.results) {
     if (r.kind === "constant") {
       if (typeof r.value === "number" && !Number.isFinite(r.value)) return null;
       results.push({ value: r.value });
-    } else if (r.kind === "size" || r.fixed === null) return null;
-    else results.push({ slot: r.slot, ...r.fixed });
+    } else if (r.kind === "size") results.push({ size: size(r.value) });
+    else if (r.fixed !== null) results.push({ slot: r.slot, ...r.fixed });
+    else results.push({ slot: r.slot, shape: r.shape.map(size), stride: r.stride.map(size), offset: size(r.offset) });
   }
+  const slots = layout.slots.map((slot): StoredLayout["slots"][number] => {
+    switch (slot.kind) {
+      case "input":
+      case "attribute":
+        return [slot.kind, slot.dtype.name, slot.index, 0];
+      case "output":
+        return [slot.kind, slot.dtype.name, size(slot.bytes), 0];
+      case "arena":
+        return [slot.kind, slot.dtype.name, size(slot.offset), size(slot.bytes)];
+      case "donated":
+        return [slot.kind, slot.dtype.name, slot.of, 0];
+      default:
+        return slot satisfies never;
+    }
+  });
+  const arenaBytes = size(layout.arenaBytes);
+  for (const sym of layout.symbols) writer.expr(symbol(sym));
   return {
-    arenaBytes: layout.arenaBytes(NONE),
+    arenaBytes,
     counters: layout.counters,
     results,
-    slots: layout.slots.map((slot) => {
-      switch (slot.kind) {
-        case "input":
-        case "attribute":
-          return [slot.kind, slot.dtype.name, slot.index, 0];
-        case "output":
-          return [slot.kind, slot.dtype.name, slot.bytes(NONE), 0];
-        case "arena":
-          return [slot.kind, slot.dtype.name, slot.offset(NONE), slot.bytes(NONE)];
-        case "donated":
-          return [slot.kind, slot.dtype.name, slot.of, 0];
-        default:
-          return slot satisfies never;
-      }
-    }),
+    slots,
+    symbols: writer.symbols,
+    sizes: layout.symbols.map((s) => s.name),
   };
+}
+
+function whole(n: unknown, most = Number.MAX_SAFE_INTEGER): number {
+  if (typeof n !== "number" || !Number.isSafeInteger(n) || n < 0 || n > most) {
+    throw new CompileError(`a stored plan holds ${String(n)} where a whole number up to ${most} belongs`);
+  }
+  return n;
 }
 
 /**
@@ -170,33 +194,44 @@ export function storeLayout(layout: PlanLayout): StoredLayout | null {
  */
 export function restoreLayout(stored: StoredLayout): PlanLayout {
   const count = stored.slots.length;
-  const whole = (n: unknown, most: number): number => {
-    if (typeof n !== "number" || !Number.isSafeInteger(n) || n < 0 || n > most) {
-      throw new CompileError(`a stored plan holds ${String(n)} where a whole number up to ${most} belongs`);
+  const reader = new SizeReader(stored.symbols);
+  const symbols = stored.sizes.map((name) => {
+    const found = reader.symbols.get(name);
+    if (found === undefined) throw new CompileError(`a stored plan has no size ${name}`);
+    return found;
+  });
+  const position = new Map(symbols.map((s, i) => [s, i]));
+  const size = (given: StoredExpr): SizeFunction => {
+    if (typeof given !== "string") {
+      const n = whole(given);
+      return () => n;
     }
-    return n;
+    const expr = reader.expr(given);
+    const known = constantValue(expr);
+    if (known !== null) return () => known;
+    const run = (sizes: readonly number[]): number => evaluate(expr, (sym) => whole(sizes[position.get(sym) ?? -1]));
+    return Object.assign(run, { expr });
   };
-  const fixed = (n: number): SizeFunction => () => n;
-  const any = Number.MAX_SAFE_INTEGER;
+  const arenaBytes = size(stored.arenaBytes);
+  const isStatic = symbols.length === 0;
+  // Sizes of a call decide whether the others fit.
+  const most = isStatic ? arenaBytes(NONE) : Number.MAX_SAFE_INTEGER;
   return {
-    sizes: 0,
+    sizes: symbols.length,
+    symbols,
     counters: stored.counters,
-    arenaBytes: fixed(whole(stored.arenaBytes, any)),
+    arenaBytes,
     slots: stored.slots.map(([kind, name, a, b]): SlotLayout => {
       const dtype = dtypeFromName(name);
       switch (kind) {
         case "input":
         case "attribute":
-          return { kind, dtype, index: whole(a, any) };
+          return { kind, dtype, index: whole(a) };
         case "output":
-          return { kind, dtype, bytes: fixed(whole(a, any)) };
+          return { kind, dtype, bytes: size(a) };
         case "arena":
-          return {
-            kind,
-            dtype,
-            offset: fixed(whole(a, stored.arenaBytes)),
-            bytes: fixed(whole(b, stored.arenaBytes - a)),
-          };
+          if (isStatic) whole(b, most - whole(a, most));
+          return { kind, dtype, offset: size(a), bytes: size(b) };
         case "donated":
           return { kind, dtype, of: whole(a, count - 1) };
         default:
@@ -205,15 +240,19 @@ export function restoreLayout(stored: StoredLayout): PlanLayout {
     }),
     results: stored.results.map((r): ResultLayout => {
       if ("value" in r) return { kind: "constant", value: r.value };
-      const { shape, stride, offset } = r;
-      for (const n of [...shape, ...stride, offset]) whole(n, any);
+      if ("size" in r) return { kind: "size", value: size(r.size) };
+      const shape = r.shape.map(size);
+      const stride = r.stride.map(size);
+      const offset = size(r.offset);
+      const isFixed = [...shape, ...stride, offset].every((f) => f.expr === undefined);
+      const now = (list: readonly SizeFunction[]): number[] => list.map((f) => f(NONE));
       return {
         kind: "tensor",
         slot: whole(r.slot, count - 1),
-        shape: shape.map(fixed),
-        stride: stride.map(fixed),
-        offset: fixed(offset),
-        fixed: { shape, stride, offset },
+        shape,
+        stride,
+        offset,
+        fixed: isFixed ? { shape: now(shape), stride: now(stride), offset: offset(NONE) } : null,
       };
     }),
   };

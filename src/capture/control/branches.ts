@@ -7,6 +7,7 @@
 import { bool } from "../../core/mod.ts";
 import { sizeSame } from "../../symbolic/mod.ts";
 import { noGrad, Tensor } from "../../tensor/mod.ts";
+import { REGION } from "../closures.ts";
 import { registerLibraryFunction } from "../library.ts";
 import { hiddenSizes, makeBody } from "./body.ts";
 import {
@@ -147,8 +148,6 @@ export function checkpoint<A extends unknown[], R extends Tree>(fn: (...args: A)
     const trace = tracing();
     if (trace === null) return runOwned("checkpoint", () => fn(...args));
     const place: Place = { ...trace, where: "checkpoint" };
-    // All such regions have one text, so another process could not tell them apart.
-    trace.tracer.keepHere("checkpoint() makes a function for each region");
     // The closure of a function from outside is looked at and guarded.
     const seen = madeInside ? fn : trace.tracer.function(fn) as typeof fn;
     try {
@@ -172,5 +171,7 @@ export function checkpoint<A extends unknown[], R extends Tree>(fn: (...args: A)
     }
   };
   registerLibraryFunction(region);
+  // All such regions have one text: what tells them apart is the function inside.
+  Object.defineProperty(region, REGION, { value: fn });
   return region;
 }

@@ -19,7 +19,7 @@ import { restoreEntry } from "./restore.ts";
 import { BadCapture, type StoredCapture } from "./stored.ts";
 
 /** Raise it when the meaning of stored captures changes. */
-const FORMAT = 2;
+const FORMAT = 3;
 /** How many captures are kept for one function. */
 const MOST = 8;
 /** No single capture is larger than this, in characters of JSON. */

@@ -8,12 +8,12 @@
 import { isDType, isTensor, readElements, type Storage, type Tensor } from "../../tensor/mod.ts";
 import { defaultGenerator } from "../../tensor/mod.ts";
 import { cpu, device } from "../../core/mod.ts";
-import { constantValue } from "../../symbolic/mod.ts";
 import type { Check } from "../checks.ts";
-import type { FunctionNote } from "../closures.ts";
 import type { Effect } from "../effects.ts";
+import { type FunctionNote, ORIGINAL, REGION } from "../closures.ts";
 import { filesAround } from "../program_text.ts";
 import type { Source } from "../source.ts";
+import { SizeWriter, type StoredExpr } from "../stored_sizes.ts";
 import type { Template } from "../templates.ts";
 import type { Trace, TraceRequest } from "../trace.ts";
 import { isPlainConstant, isProxy } from "../values.ts";
@@ -161,6 +161,7 @@ class Description {
   readonly #trace: Trace;
   readonly #request: TraceRequest;
   readonly #table = new Table();
+  readonly #sizes = new SizeWriter();
   readonly #sources: Source[] = [];
   readonly #sourceAt = new Map<Source, number>();
 
@@ -173,7 +174,6 @@ class Description {
     const { tracer, inputs, output, effects, wanted, apart, distinct, module } = this.#trace;
     const table = this.#table;
     if (tracer.keptHere !== null) refuse(tracer.keptHere);
-    if (tracer.env.symbols.length > 0) refuse("its sizes are symbols");
     const files = filesAround(this.#request.files) ?? refuse("its program has too many files");
     for (const note of this.#trace.notes) {
       if (note.needsAccess) refuse(`${nameOf(note.fn)} uses private (#) members or the this around it`);
@@ -207,7 +207,9 @@ class Description {
       effects: effects.map((e) => this.#effect(e)),
       remarks: tracer.remarks.map((r) => r.message),
       program,
-      // Last: describing the others fills the table.
+      shapeGuards: tracer.env.guards.map(({ condition, reason }) => [this.#sizes.condition(condition), reason]),
+      // Last: describing the others fills these.
+      symbols: this.#sizes.symbols,
       values: table.values,
     };
   }
@@ -335,8 +337,9 @@ class Description {
     const table = this.#table;
     switch (check.kind) {
       case "tensor": {
-        const plain = (list: readonly (Parameters<typeof constantValue>[0] | null)[]): (number | null)[] =>
-          list.map((e) => e === null ? null : constantValue(e) ?? refuse("its sizes are symbols"));
+        const { env } = this.#trace.tracer;
+        const plain = (list: readonly (Parameters<SizeWriter["expr"]>[0] | null)[]): (StoredExpr | null)[] =>
+          list.map((e) => e === null ? null : this.#sizes.expr(e, env));
         return [
           check.kind,
           check.dtype.name,
@@ -441,10 +444,8 @@ class Description {
   }
 }
 
-const ORIGINAL = Symbol.for("tessera.capture.original");
-
 function isCompiled(value: unknown, fn: object): boolean {
-  return typeof value === "function" && Reflect.get(value, ORIGINAL) === fn;
+  return typeof value === "function" && (Reflect.get(value, ORIGINAL) === fn || Reflect.get(value, REGION) === fn);
 }
 
 /** A tensor that the function wrote down. */

@@ -7,11 +7,11 @@
  * traced.
  */
 import { device, dtypeFromName } from "../../core/mod.ts";
-import { asExpr } from "../../symbolic/mod.ts";
+import { asExpr, type Expr } from "../../symbolic/mod.ts";
 import { defaultGenerator, isTensor, type Storage, Tensor } from "../../tensor/mod.ts";
 import type { BackendContext, KeptPrograms } from "../backends.ts";
 import type { Check } from "../checks.ts";
-import { ORIGINAL } from "../closures.ts";
+import { ORIGINAL, REGION } from "../closures.ts";
 import type { Effect } from "../effects.ts";
 import { compileGuards } from "../guard_code.ts";
 import { isIntrinsicName } from "../intrinsics.ts";
@@ -20,6 +20,7 @@ import { lookUpDescriptor } from "../objects.ts";
 import { hashOfFile } from "../program_text.ts";
 import { lookUp, readScopes, type ScopeSnapshot } from "../scopes.ts";
 import { type Source, type SourceKey, SourceTree } from "../source.ts";
+import { SizeReader } from "../stored_sizes.ts";
 import type { Template } from "../templates.ts";
 import { type Entry, runner, type TraceRequest } from "../trace.ts";
 import { isPlainConstant, isProxy } from "../values.ts";
@@ -75,11 +76,13 @@ class Restoration {
   readonly #sourceValues: ({ readonly value: unknown } | undefined)[] = [];
   readonly #tree = new SourceTree();
   readonly #sources: Source[] = [];
+  readonly #sizes: SizeReader;
 
   constructor(stored: StoredCapture, request: TraceRequest) {
     this.#stored = stored;
     this.#request = request;
     this.#captures = request.captures?.() ?? null;
+    this.#sizes = new SizeReader(stored.symbols);
   }
 
   make(programs: KeptPrograms, context: BackendContext): RestoredEntry {
@@ -91,7 +94,11 @@ class Restoration {
     const wanted = stored.wanted.map((i) => this.#source(i));
     const guard = compileGuards({
       roots: this.#tree.roots,
-      shapeGuards: [],
+      shapeGuards: stored.shapeGuards.map(([condition, reason]) => ({
+        condition: this.#sizes.condition(text(condition)),
+        reason: text(reason),
+        location: null,
+      })),
       wanted,
       argumentCount: this.#request.args.length,
       captures: this.#request.captures,
@@ -194,7 +201,7 @@ class Restoration {
       case "proto":
         return Reflect.getPrototypeOf(this.#object(a));
       case "original":
-        return Reflect.get(this.#function(a), ORIGINAL);
+        return Reflect.get(this.#function(a), ORIGINAL) ?? Reflect.get(this.#function(a), REGION);
       default:
         return bad(`no path of kind ${String(kind)}`);
     }
@@ -353,6 +360,10 @@ class Restoration {
     });
   }
 
+  #size(stored: unknown): Expr {
+    return typeof stored === "string" ? this.#sizes.expr(stored) : asExpr(wholeNumber(stored));
+  }
+
   #check([kind, a, b, c, d, e]: StoredCheck): Check {
     switch (kind) {
       case "tensor":
@@ -361,8 +372,8 @@ class Restoration {
           dtype: dtypeFromName(text(a)),
           device: device(text(b)),
           requiresGrad: flag(c),
-          shape: list(d, (n) => asExpr(wholeNumber(n))),
-          stride: list(e, (n) => n === null ? null : asExpr(wholeNumber(n))),
+          shape: list(d, (n) => this.#size(n)),
+          stride: list(e, (n) => n === null ? null : this.#size(n)),
         };
       case "identical":
         return { kind, value: this.#literal(a) };

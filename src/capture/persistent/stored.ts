@@ -6,6 +6,7 @@
  * it, and `["r", n]` for the nth object of the capture's table.
  */
 import { types } from "node:util";
+import type { StoredSymbol } from "../stored_sizes.ts";
 import { sha256 } from "../../runtime/mod.ts";
 
 /** Thrown when a stored capture cannot be used; the message says why. */
@@ -105,6 +106,9 @@ export interface StoredCapture {
   readonly effects: readonly (readonly [kind: string, ...unknown[]])[];
   readonly remarks: readonly string[];
   readonly program: string;
+  /** Sizes that are symbols, and what was assumed of them, each with its sentence. */
+  readonly symbols: readonly StoredSymbol[];
+  readonly shapeGuards: readonly (readonly [condition: string, reason: string])[];
 }
 
 const SPECIAL: Readonly<Record<string, number>> = { NaN, Infinity, "-Infinity": -Infinity, "-0": -0 };
