@@ -36,7 +36,16 @@ export interface FunctionOptions {
 }
 
 /** Functions that have a shorter form, `tsr_fast_…`, where only halves are written. */
-const FAST: ReadonlySet<PrimitiveName> = new Set(["exp", "exp2", "sigmoid", "tanh", "div", "reciprocal", "rsqrt"]);
+const FAST: ReadonlySet<PrimitiveName> = new Set([
+  "erf",
+  "exp",
+  "exp2",
+  "sigmoid",
+  "tanh",
+  "div",
+  "reciprocal",
+  "rsqrt",
+]);
 
 interface Known {
   readonly text: string;

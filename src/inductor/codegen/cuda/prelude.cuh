@@ -286,6 +286,15 @@ TSR float tsr_fast_tanh(float x) {
   return q < 0.01f ? near : far;
 }
 
+// Abramowitz and Stegun 7.1.26, and two terms of the series where that is not precise relative to the result.
+TSR float tsr_fast_erf(float x) {
+  const float q = x * x, t = tsr_fast_reciprocal(1.0f + 0.3275911f * fabsf(x));
+  const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+  const float far = copysignf(1.0f - p * tsr_fast_exp2(q * -1.44269504088896341f), x);
+  const float near = x * (1.128379167f - 0.376126389f * q);
+  return q < 0.0025f ? near : far;
+}
+
 // ---- random bits ----
 TSR unsigned tsr_philox(long seed, long stream, long position) {
   const long block = position >> 2;

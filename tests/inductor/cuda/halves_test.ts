@@ -1,0 +1,51 @@
+/**
+ * Functions of halves on CUDA take shorter forms and round once: each result is within a unit in the last place of the exact one, at the ends of the range as well.
+ * On the emulated device where there is no GPU.
+ */
+import assert from "node:assert/strict";
+import { compile, float16, float64, nn, noGrad, type Tensor, tensor } from "../../../mod.ts";
+import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+
+const reason = emulateCuda();
+const F = nn.functional;
+
+const CASES: readonly (readonly [name: string, f: (x: Tensor) => Tensor])[] = [
+  ["erf", (x) => x.erf()],
+  ["tanh", (x) => x.tanh()],
+  ["sigmoid", (x) => x.sigmoid()],
+  ["exp", (x) => x.exp()],
+  ["gelu", (x) => F.gelu(x)],
+  ["gelu by tanh", (x) => F.gelu(x, { approximate: "tanh" })],
+  ["silu", (x) => F.silu(x)],
+  ["a quotient", (x) => x.div(x.abs().add(3))],
+  ["reciprocal of a root", (x) => x.abs().add(0.01).rsqrt()],
+];
+
+/** The distance of neighbouring halves at a value. */
+function unit(v: number): number {
+  return 2 ** (Math.max(-14, Math.floor(Math.log2(Math.max(Math.abs(v), 2 ** -14)))) - 10);
+}
+
+for (const [name, f] of CASES) {
+  Deno.test({
+    name: `${name} of halves on CUDA is right to a unit in the last place${
+      reason === null ? "" : ` [skipped: ${reason}]`
+    }`,
+    ignore: reason !== null,
+    sanitizeResources: false,
+    sanitizeOps: false,
+    fn: () => {
+      const values = Array.from({ length: 640 }, (_, i) => (i - 320) / 40);
+      values.push(...[1e-4, -1e-4, 3e-3, -3e-3, 0.0499, 0.0501, 0.0999, 0.1001, 0, 60, -60, Infinity, -Infinity, NaN]);
+      const x = tensor(values).to(float16);
+      const got = noGrad(() => compile(f)(x.cuda())).cpu().to(float64).dataSync();
+      const want = noGrad(() => f(x.to(float64))).dataSync();
+      for (let i = 0; i < values.length; i++) {
+        const [a, b] = [Number(got[i]), Number(want[i])];
+        const same = Object.is(a, b) || a === b || Math.abs(a - b) <= Math.max(unit(b), 2e-7) ||
+          (Math.abs(b) > 65504 && !Number.isFinite(a));
+        assert.ok(same, `${name}(${values[i]}) is ${a} instead of ${b}`);
+      }
+    },
+  });
+}
