@@ -43,8 +43,9 @@ export const matmul = kernel({
   configs: [
     { bm: 64, bn: 64, bk: 32, warps: 4, stages: 3, group: 8 },
     { bm: 128, bn: 128, bk: 32, warps: 4, stages: 4, group: 8 },
-    { bm: 128, bn: 256, bk: 32, warps: 8, stages: 4, group: 8 },
-    { bm: 128, bn: 128, bk: 64, warps: 8, stages: 3, group: 8 },
+    { bm: 128, bn: 128, bk: 64, warps: 8, stages: 4, group: 8 },
+    { bm: 128, bn: 256, bk: 64, warps: 8, stages: 4, group: 8 },
+    { bm: 256, bn: 128, bk: 64, warps: 8, stages: 4, group: 8 },
   ],
   body: (tile, { a, b, out }, { bm, bn, bk }) => {
     const m = tile.grid(a.size(0), bm);

@@ -55,7 +55,7 @@ const CASES: Readonly<Record<string, () => Case>> = {
     fn: matmul,
     args: { a: half("a", 4096, 4096), b: half("b", 4096, 4096) },
     out: tensorOf("out", [4096, 4096], float16, true),
-    configs: 4,
+    configs: 5,
   }),
   flash_attention: () => ({
     fn: flashAttention,
@@ -72,28 +72,24 @@ function kernelOf({ fn, args, out }: Case, config: number): BlocksKernel {
   return { kind: "blocks", name: program.name, reads, writes: [out.buffer], sizes: [], program, comment: "" };
 }
 
-function textOf(arch: number): { readonly source: string; readonly names: readonly string[] } {
-  const [functions, names]: [string[], string[]] = [[], []];
-  const includes = new Set<"mma" | "blocks" | "collectives">();
+function textsOf(arch: number): ReadonlyMap<string, string> {
+  const out = new Map<string, string>();
   for (const [name, make] of Object.entries(CASES)) {
     const one = make();
     for (let c = 0; c < one.configs; c++) {
       const context = { arch, multiprocessors: 132, shared: new Set<never>(), scratchId: () => 0 };
-      let text;
       try {
-        text = emitCudaBlocks(kernelOf(one, c), context);
+        const text = emitCudaBlocks(kernelOf(one, c), context);
+        const support = text.support === undefined ? [] : [text.support];
+        out.set(`${name}_${c}`, moduleSource(text.includes, [...support, kernelSource(`${name}_${c}`, text)]));
       } catch (error) {
         // The largest blocks do not fit an older device.
         assert.match(String(error), /shared memory, there are/);
         assert.equal(arch, 80);
-        continue;
       }
-      for (const include of text.includes) includes.add(include as "mma");
-      functions.push(kernelSource(`${name}_${c}`, text));
-      names.push(`${name}_${c}`);
     }
   }
-  return { source: moduleSource(includes, functions), names };
+  return out;
 }
 
 const nvrtc = findNvrtc();
@@ -106,21 +102,27 @@ for (const [arch, name] of [[80, "sm_80"], [90, "sm_90a"]] as const) {
     sanitizeResources: false,
     fn: () => {
       if (!nvrtc.ok) return;
-      const { source, names } = textOf(arch);
-      assert.ok(names.length >= 14, names.join());
+      const texts = textsOf(arch);
+      assert.ok(texts.size >= 14, [...texts.keys()].join());
       const compiler = new NvrtcCompiler(nvrtc.value);
       const target = { arch: name, kind: "cubin" } as const;
-      const { bytes } = compiler.compileSync({ source, target, name: "blocks", options: [] });
-      assert.ok(bytes.byteLength > 10_000);
+      for (const [kernel, source] of texts) {
+        const { bytes } = compiler.compileSync({ source, target, name: kernel, options: [] });
+        assert.ok(bytes.byteLength > 1_000, kernel);
+      }
     },
   });
 }
 
 Deno.test("a product's operands are copied ahead, and tensor cores multiply them", () => {
-  const { source } = textOf(90);
-  assert.match(source, /tsr_copy_wait<2>\(\)/);
-  assert.match(source, /tsr_mma_tile<f16, 128, 128, 32, 32, 128, true, false>/);
-  assert.match(source, /tsr_mma_fragments<f16, 128, 64, 16, 128, false>/);
+  const [old, hopper] = [textsOf(80), textsOf(90)];
+  const has = (texts: ReadonlyMap<string, string>, kernel: string, text: RegExp): void =>
+    assert.match(texts.get(kernel) ?? "", text);
+  has(hopper, "matmul_1", /tsr_copy_wait<2>\(\)/);
+  has(hopper, "matmul_1", /tsr_mma_tile<f16, 128, 128, 32, 32, 128, true, false>/);
+  has(hopper, "matmul_2", /tsr_block_ss<f16, 64, true, false, 128, 64>/);
+  has(hopper, "flash_attention_1", /tsr_block_rs<f16, 64, false, 64>/);
+  has(old, "flash_attention_0", /tsr_mma_fragments<f16, 128, 64, 16, 128, false>/);
 });
 
 Deno.test("a program's text is stable, and says what it computes", () => {

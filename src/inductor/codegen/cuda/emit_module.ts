@@ -14,6 +14,7 @@ import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
+import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
 import { emitCudaBlocks } from "./blocks/emit.ts";
 import COLLECTIVES from "./collectives.cuh" with { type: "text" };
 import { emitForeach } from "./emit_foreach.ts";
@@ -33,6 +34,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   mma: MMA,
   blocks: BLOCKS,
   hopper: HOPPER,
+  block_groups: BLOCK_GROUPS,
   halves: HALVES,
   attention: ATTENTION,
   flash: FLASH,

@@ -8,7 +8,16 @@ import type { CudaArg, CudaOptions } from "./launch.ts";
 import type { CudaFunction } from "./function.ts";
 
 /** Texts that stand before kernels. */
-export type CudaInclude = "collectives" | "mma" | "blocks" | "hopper" | "halves" | "attention" | "flash" | "flash_backward";
+export type CudaInclude =
+  | "collectives"
+  | "mma"
+  | "blocks"
+  | "block_groups"
+  | "hopper"
+  | "halves"
+  | "attention"
+  | "flash"
+  | "flash_backward";
 
 /** A kernel without a name. */
 export interface CudaKernelText {

@@ -16,13 +16,33 @@ import {
 } from "../../../../blocks/mod.ts";
 import { CompileError } from "../../../../core/mod.ts";
 import { coefficient, constantValue } from "../../../../symbolic/mod.ts";
-import { blockedLayout, type Layout, productLayout, productShape, sliceLayout } from "./layouts.ts";
+import { blockedLayout, groupLayout, type Layout, productLayout, productShape, sliceLayout } from "./layouts.ts";
 
 /** Whether memory lies together along an axis. */
 export function runsAlong(place: Place, axis: BlockAxis): boolean {
   if (place.gathers.some((g) => g.value.axes.includes(axis))) return false;
   const step = coefficient(place.index, axis.symbol);
   return step !== null && constantValue(step) === 1;
+}
+
+/**
+ * Whether the products of a program are those of warpgroups, whose operands lie in shared memory in swizzled pieces of 64 columns: halves, 64 rows for each four
+ * warps, blocks of whole pieces. All of them or none, so that layouts agree.
+ */
+export function takesGroups(program: BlockProgram, arch: number): boolean {
+  if (arch < 90 || arch >= 100 || program.options.warps % 4 !== 0) return false;
+  const groups = program.options.warps / 4;
+  let any = false;
+  for (const s of statementsOf(program.body)) {
+    if (s.kind !== "dot") continue;
+    any = true;
+    const [row] = s.a.axes.filter((axis) => axis !== s.contract);
+    const [column] = s.b.axes.filter((axis) => axis !== s.contract);
+    if (row === undefined || column === undefined || !s.a.dtype.isFloat || s.a.dtype.bytes !== 2) return false;
+    if (row.block % (64 * groups) !== 0 || column.block % 64 !== 0 || column.block > 256) return false;
+    if (s.contract.block % 64 !== 0) return false;
+  }
+  return any;
 }
 
 class Classes {
@@ -44,7 +64,7 @@ const sameAxes = (a: BlockValue, b: BlockValue): boolean =>
   a.axes.length === b.axes.length && a.axes.every((axis, i) => axis === b.axes[i]);
 
 /** Layouts of all values with axes. @throws {CompileError} where a product's blocks are too small */
-export function chooseLayouts(program: BlockProgram): Map<BlockValue, Layout> {
+export function chooseLayouts(program: BlockProgram, groups: boolean): Map<BlockValue, Layout> {
   const { warps } = program.options;
   const classes = new Classes();
   const all: BlockValue[] = [];
@@ -86,6 +106,9 @@ export function chooseLayouts(program: BlockProgram): Map<BlockValue, Layout> {
   const matrixOf = (root: BlockValue, members: readonly BlockValue[]): Layout => {
     const product = products.get(root);
     const { axes } = root;
+    if (product !== undefined && groups && product.row.block % (16 * warps) === 0) {
+      return groupLayout(axes, product.row, product.column, warps);
+    }
     if (product !== undefined) {
       const shape = productShape(product.row.block, product.column.block, warps);
       if (shape === null) {
@@ -97,16 +120,16 @@ export function chooseLayouts(program: BlockProgram): Map<BlockValue, Layout> {
     }
     return blocked(axes, members, statements, warps);
   };
-  const groups = new Map<BlockValue, BlockValue[]>();
+  const members = new Map<BlockValue, BlockValue[]>();
   for (const v of all) {
     if (v.axes.length === 0) continue;
     const root = classes.find(v);
-    const list = groups.get(root);
-    if (list === undefined) groups.set(root, [v]);
+    const list = members.get(root);
+    if (list === undefined) members.set(root, [v]);
     else list.push(v);
   }
-  const sorted = [...groups].sort((a, b) => b[0].axes.length - a[0].axes.length);
-  for (const [root, members] of sorted) {
+  const sorted = [...members].sort((a, b) => b[0].axes.length - a[0].axes.length);
+  for (const [root, values] of sorted) {
     let layout: Layout | null = null;
     if (root.axes.length === 1) {
       const met = meets.filter(([, small]) => classes.find(small) === root).map(([large]) => classes.find(large));
@@ -114,9 +137,9 @@ export function chooseLayouts(program: BlockProgram): Map<BlockValue, Layout> {
       const around = best === undefined ? undefined : made.get(best);
       if (around !== undefined) layout = sliceLayout(around, root.axes);
     }
-    layout ??= matrixOf(root, members);
+    layout ??= matrixOf(root, values);
     made.set(root, layout);
-    for (const v of members) layouts.set(v, layout);
+    for (const v of values) layouts.set(v, layout);
   }
   return layouts;
 }

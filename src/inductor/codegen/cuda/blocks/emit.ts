@@ -287,11 +287,14 @@ class Emitter {
       for (const operand of ahead) this.products.copy(operand, stage);
     };
     const stage = w.s.fresh("s");
+    const running = this.products.running(s.body);
+    // A product that is under way still reads the tile before: that is not the one to be overwritten then.
+    const distance = running === null ? stages - 1 : stages - 2;
     if (ahead.length > 0) {
       const [i, o] = [w.s.fresh("i"), w.s.fresh("o")];
       // What an earlier loop left in shared memory is read by now.
       w.meet();
-      w.s.open(`#pragma unroll\nfor (int ${i} = 0; ${i} < ${stages - 1}; ${i}++) {`);
+      w.s.open(`#pragma unroll\nfor (int ${i} = 0; ${i} < ${distance}; ${i}++) {`);
       w.s.line(`const ${index} ${o} = ${from} + ${i} * ${axis.block};`);
       w.s.open(`if (${o} < ${to}) {`);
       copies(o, i);
@@ -302,11 +305,15 @@ class Emitter {
     }
     w.openLoop(`for (${index} ${x} = ${from}; ${x} < ${to}; ${x} += ${axis.block}) {`);
     if (ahead.length > 0) {
-      w.s.line(`tsr_copy_wait<${stages - 2}>();`);
-      w.meet();
+      w.s.line(`tsr_copy_wait<${distance - 1}>();`);
+      this.products.arrived();
       const [next, then] = [w.s.fresh("o"), w.s.fresh("s")];
-      w.s.line(`const ${index} ${next} = ${x} + ${(stages - 1) * axis.block};`);
-      w.s.line(`const int ${then} = ${stage} == 0 ? ${stages - 1} : ${stage} - 1;`);
+      w.s.line(`const ${index} ${next} = ${x} + ${distance * axis.block};`);
+      w.s.line(
+        `const int ${then} = ${stage} < ${stages - distance} ? ${stage} + ${distance} : ${stage} - ${
+          stages - distance
+        };`,
+      );
       w.s.open(`if (${next} < ${to}) {`);
       copies(next, then);
       w.s.close();
@@ -318,9 +325,11 @@ class Emitter {
     }
     w.s.define(axis.origin, x);
     if (axis.block === 1) w.s.define(axis.symbol, x);
-    this.statements(s.body);
+    if (running === null) this.statements(s.body);
+    else this.products.run(running);
     if (ahead.length > 0) w.s.line(`${stage} = ${stage} == ${stages - 1} ? 0 : ${stage} + 1;`);
     w.closeLoop();
+    if (running !== null) w.s.line("tsr_wgmma_wait<0>();");
     if (ahead.length > 0) w.s.line("tsr_copy_wait<0>();");
   }
 }
@@ -342,12 +351,15 @@ export function emitCudaBlocks(kernel: BlocksKernel, context: EmitContext): Cuda
   const statements = [...statementsOf(kernel.program.body)];
   if (statements.some((s) => s.kind === "combine")) includes.add("collectives");
   if (statements.some((s) => s.kind === "dot")) includes.add("mma").add("blocks");
+  if (writer.groups) includes.add("hopper").add("block_groups");
+  const { instructions } = emitter.products;
   const { args, parameters } = signature(writer.f);
   const body = writer.s.text("  ").replaceAll("OPERANDS", String(writer.operandBytes));
   return {
     parameters,
     body: writer.sharedBytes > 0 ? `  TSR_DYNAMIC(room);\n${body}` : body,
     includes,
+    ...(instructions.size === 0 ? {} : { support: ["#ifndef TSR_EMULATED", ...instructions, "#endif"].join("\n") }),
     args,
     grid: line(count),
     block: [writer.threads, 1, 1],

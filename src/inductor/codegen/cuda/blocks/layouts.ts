@@ -126,6 +126,28 @@ export function productLayout(
   );
 }
 
+/** The same for products of warpgroups, which share 64 rows: the first `tiles` of them in registers, the others in other groups. */
+export function groupLayout(axes: readonly BlockAxis[], row: BlockAxis, column: BlockAxis, warps: number): Layout {
+  const across = column.block / 8;
+  const groups = warps / 4;
+  const tiles = row.block / 64 / groups;
+  const digit = (source: Digit["source"], size: number, stride: number, weight: number): Digit[] =>
+    size === 1 ? [] : [{ source, size, stride, weight }];
+  return finish(
+    axes,
+    new Map([
+      [row, [
+        ...digit("lane", 8, 4, 1),
+        ...digit("register", 2, 2, 8),
+        ...digit("warp", 4, 1, 16),
+        ...digit("register", tiles, 4 * across, 64),
+        ...digit("warp", groups, 4, 64 * tiles),
+      ]],
+      [column, [...digit("register", 2, 1, 1), ...digit("lane", 4, 1, 2), ...digit("register", across, 4, 8)]],
+    ]),
+  );
+}
+
 /** A digit's value as text, from the number that it is part of. */
 function digitText(d: Digit, from: string): string {
   const shifted = d.stride === 1 ? from : `${from} / ${d.stride}`;

@@ -14,6 +14,7 @@ import {
 } from "../../../../blocks/mod.ts";
 import { bfloat16, CompileError, type DType, InternalError } from "../../../../core/mod.ts";
 import { memoryType } from "../../cpp/types.ts";
+import { wgmmaTexts } from "../../../templates/cuda_flash.ts";
 import { scalarType } from "../texts.ts";
 import { type Layout, productShape, registerText, sliceLayout, sliceRegister, threadText } from "./layouts.ts";
 import type { BlocksWriter } from "./writer.ts";
@@ -45,12 +46,9 @@ function isHalf(dtype: DType): boolean {
   return dtype.isFloat && dtype.bytes === 2;
 }
 
-function padding(dtype: DType): number {
+/** Elements in 16 bytes. */
+function pieceOf(dtype: DType): number {
   return 16 / dtype.bytes;
-}
-
-function tileBytes(outer: BlockAxis, inner: BlockAxis, dtype: DType): number {
-  return outer.block * (inner.block + padding(dtype)) * dtype.bytes;
 }
 
 /** The products of one program. */
@@ -87,12 +85,12 @@ export class Products {
       if (s.kind !== "load" || s.out.axes.length !== 2 || s.mask !== null) continue;
       const uses = used.get(s.out);
       if (uses === undefined || uses.dots.length === 0 || uses.others > 0) continue;
-      const pieces = padding(s.out.dtype);
+      const pieces = pieceOf(s.out.dtype);
       const run = this.#w.runAxis(s.place, s.out.axes, pieces);
       const inner = run ?? uses.dots[0]?.contract;
       const outer = s.out.axes.find((axis) => axis !== inner);
       if (inner === undefined || outer === undefined || s.place.gathers.length > 0) continue;
-      const bytes = tileBytes(outer, inner, s.out.dtype);
+      const bytes = this.#tileBytes(outer, inner, s.out.dtype);
       const isAhead = run !== null && loop !== null && uses.dots.every((d) => loop.body.includes(d));
       const stages = isAhead ? this.#w.program.options.stages : 1;
       const own = {
@@ -107,6 +105,23 @@ export class Products {
       this.#operands.set(s.out, own);
       this.#w.operandBytes += bytes * stages;
     }
+  }
+
+  #tileBytes(outer: BlockAxis, inner: BlockAxis, dtype: DType): number {
+    return outer.block * (inner.block + (this.#w.groups ? 0 : pieceOf(dtype))) * dtype.bytes;
+  }
+
+  /** Where an element of a tile is, from the tile's beginning in bytes: rows with some more at their end, or swizzled pieces of 128 bytes. */
+  #place(outer: BlockAxis, inner: BlockAxis, dtype: DType, row: string, column: string): string {
+    if (!this.#w.groups) return `((${row}) * ${inner.block + pieceOf(dtype)} + ${column}) * ${dtype.bytes}`;
+    const piece = inner.block === 64 ? "" : `((${column}) >> 6) * ${outer.block * 128} + `;
+    return `${piece}(${row}) * 128 + (((((${column}) >> 3) & 7) ^ ((${row}) & 7)) << 4) + ((${column}) & 7) * 2`;
+  }
+
+  /** Threads meet, and what they wrote is there for tensor cores. */
+  arrived(): void {
+    if (this.#w.groups) this.#w.s.line("tsr_gathered();");
+    this.#w.meet();
   }
 
   /** Whether a load is no value but a tile of a product. */
@@ -124,6 +139,31 @@ export class Products {
     return out;
   }
 
+  /**
+   * The product of a loop that does nothing but add products of tiles that are loaded ahead: it may still be under way when the next iteration begins. Null if
+   * the loop is none.
+   */
+  running(body: readonly BlockStatement[]): Dot | null {
+    const [dot, ...others] = body.filter((s) => s.kind === "dot");
+    if (!this.#w.groups || dot?.kind !== "dot" || others.length > 0 || this.#w.program.options.stages < 3) return null;
+    const ahead = this.ahead(body);
+    const only = body.every((s) =>
+      s === dot || (s.kind === "assign" && s.value === dot.out && s.variable === dot.add) ||
+      (s.kind === "load" && ahead.some((o) => o.load === s))
+    );
+    const whole = [dot.a, dot.b].every((v) => ahead.some((o) => o.load.out === v));
+    return only && whole && dot.add !== null && body.some((s) => s.kind === "assign") ? dot : null;
+  }
+
+  /** Adds a running product to its variable. */
+  run(d: Dot): void {
+    const [row] = d.a.axes.filter((axis) => axis !== d.contract);
+    const [column] = d.b.axes.filter((axis) => axis !== d.contract);
+    if (row === undefined || column === undefined || d.add === null) throw new InternalError("no running product");
+    const { name } = this.#w.registersOf(d.add);
+    this.#warpgroups(d, row, column, name, null, this.#tile(d.a, d.contract), this.#tile(d.b, d.contract), 1);
+  }
+
   /** Copies an operand's tile to a stage (text). */
   copy({ load, outer, inner, run, offset, bytes, stages }: Operand, stage: string): void {
     const { s, threads } = this.#w;
@@ -138,9 +178,8 @@ export class Products {
       const origin = axis.role === "whole" ? "" : `${this.#w.f.symbolText(axis.origin)} + `;
       s.define(axis.symbol, `(${origin}${name})`);
     }
-    const to = `(${type}*)(room + ${offset}${stages > 1 ? ` + ${stage} * ${bytes}` : ""}) + ${row} * ${
-      inner.block + padding(dtype)
-    } + ${column}`;
+    const begin = `room + ${offset}${stages > 1 ? ` + ${stage} * ${bytes}` : ""}`;
+    const to = `(${type}*)(${begin} + ${this.#place(outer, inner, dtype, row, column)})`;
     const conditions = this.#w.conditions(load.place, []);
     const there = conditions.length === 0 ? "true" : conditions.join(" && ");
     const from = this.#w.address(load.place, []);
@@ -164,7 +203,7 @@ export class Products {
     this.#w.meet();
     this.copy(operand, "0");
     if (operand.run > 1) this.#w.s.line("tsr_copy_commit(); tsr_copy_wait<0>();");
-    this.#w.meet();
+    this.arrived();
     this.arrive(operand, "0");
   }
 
@@ -183,7 +222,7 @@ export class Products {
     let offset = this.#spill.get(v);
     if (offset === undefined) {
       this.#spill.set(v, offset = this.#w.operandBytes);
-      this.#w.operandBytes += tileBytes(outer, contract, v.dtype);
+      this.#w.operandBytes += this.#tileBytes(outer, contract, v.dtype);
     }
     const { s } = this.#w;
     const layout = this.#w.layoutOf(v);
@@ -194,10 +233,10 @@ export class Products {
     };
     this.#w.meet();
     this.#w.each(layout, (r) => {
-      const at = `(${place(outer, r)}) * ${contract.block + padding(v.dtype)} + ${place(contract, r)}`;
-      s.line(`tsr_put((${memoryType(v.dtype)}*)(room + ${offset}) + ${at}, ${read(r)});`);
+      const at = this.#place(outer, contract, v.dtype, place(outer, r), place(contract, r));
+      s.line(`tsr_put((${memoryType(v.dtype)}*)(room + ${offset} + ${at}), ${read(r)});`);
     });
-    this.#w.meet();
+    this.arrived();
     return { outer, inner: contract, dtype: v.dtype, at: `${offset}` };
   }
 
@@ -214,7 +253,8 @@ export class Products {
     const b = this.#tile(d.b, d.contract);
     const name = w.declare(d.out);
     w.each(layout, (r) => w.s.line(`${name}[${r}] = ${before === null ? "0" : before(r)};`));
-    if (isHalf(d.a.dtype)) this.#tensorCores(d, row, column, name, fromRegisters, a, b);
+    if (w.groups) this.#warpgroups(d, row, column, name, fromRegisters, a, b);
+    else if (isHalf(d.a.dtype)) this.#tensorCores(d, row, column, name, fromRegisters, a, b);
     else if (a !== null) this.#sums(d, row, column, layout, name, a, b);
   }
 
@@ -222,10 +262,10 @@ export class Products {
   #fragments(d: Dot, row: BlockAxis): string | null {
     const w = this.#w;
     if (!w.has(d.a)) return null;
-    const shape = productShape(row.block, d.contract.block, w.program.options.warps);
-    const out = this.#shapeOf(d);
     const { name, layout } = w.registersOf(d.a);
-    if (shape === null || shape.warpsAcross !== 1 || out.warpsAcross !== 1 || shape.rows !== out.rows) return null;
+    const rows = (of: Layout): string => sliceLayout(of, [row]).key;
+    if (rows(layout) !== rows(w.layoutOf(d.out))) return null;
+    if ((layout.digits.get(d.contract) ?? []).some((digit) => digit.source === "warp")) return null;
     const digits = layout.digits.get(d.contract) ?? [];
     const isProduct = digits[0]?.source === "register" && digits[0].size === 2 && digits[1]?.source === "lane" &&
       digits[1].stride === 1 && digits[1].size === 4;
@@ -282,6 +322,46 @@ export class Products {
     );
   }
 
+  /** The instructions that warpgroups need, by their number of columns and type. */
+  readonly instructions = new Set<string>();
+
+  #warpgroups(
+    d: Dot,
+    row: BlockAxis,
+    column: BlockAxis,
+    name: string,
+    fragments: string | null,
+    a: Tile | null,
+    b: Tile,
+    running = 0,
+  ): void {
+    const { s, program } = this.#w;
+    const type = d.a.dtype === bfloat16 ? "bf16" : "f16";
+    const tiles = row.block / 16 / program.options.warps;
+    this.instructions.add(wgmmaTexts(column.block, type));
+    const right = `tsr_smem(room + ${b.at})`;
+    const rightK = b.inner === d.contract;
+    const each = column.block / 2;
+    s.line("tsr_wgmma_begin();");
+    for (let i = 0; i < tiles; i++) {
+      const sums = `*(float (*)[${each}])(${name} + ${i * each})`;
+      if (fragments !== null) {
+        const part = `*(const float (*)[${d.contract.block / 2}])(${fragments} + ${i * d.contract.block / 2})`;
+        s.line(
+          `tsr_block_rs<${[type, d.contract.block, rightK, b.outer.block].join(", ")}>(${sums}, ${part}, ${right});`,
+        );
+        continue;
+      }
+      if (a === null) throw new InternalError("a product without a left operand");
+      const leftK = a.inner === d.contract;
+      const tile = `(party * ${tiles} + ${i}) * ${leftK ? 64 * 128 : a.outer.block * 128}`;
+      const parameters = [type, d.contract.block, leftK, rightK, a.outer.block, b.outer.block];
+      s.line(`tsr_block_ss<${parameters.join(", ")}>(${sums}, tsr_smem(room + ${a.at}) + ${tile}, ${right});`);
+    }
+    s.line("tsr_wgmma_commit();");
+    s.line(`tsr_wgmma_wait<${running}>();`);
+  }
+
   /** Products of numbers that tensor cores do not take. */
   #sums(d: Dot, row: BlockAxis, column: BlockAxis, layout: Layout, name: string, a: Tile, b: Tile): void {
     const { s } = this.#w;
@@ -292,7 +372,7 @@ export class Products {
     const element = (tile: Tile, axis: BlockAxis, slice: Layout, r: string): string => {
       const digits = slice.digits.get(axis) ?? [];
       const at = `(${threadText(digits)} + ${registerText(digits, r)})`;
-      const width = tile.inner.block + padding(tile.dtype);
+      const width = tile.inner.block + pieceOf(tile.dtype);
       const place = tile.inner === d.contract ? `${at} * ${width} + ${k}` : `${k} * ${width} + ${at}`;
       return `((const ${memory}*)(room + ${tile.at}))[${place}]`;
     };

@@ -15,7 +15,7 @@ import { CudaFunction } from "../function.ts";
 import type { EmitContext } from "../kernel_text.ts";
 import { scalarType } from "../texts.ts";
 import { isAlignedRun } from "../vectors.ts";
-import { chooseLayouts, runsAlong } from "./choose.ts";
+import { chooseLayouts, runsAlong, takesGroups } from "./choose.ts";
 import { type Layout, registerText, sliceLayout, sliceRegister, threadText } from "./layouts.ts";
 
 /** Registers by name, with the layout that they have. */
@@ -37,6 +37,8 @@ export class BlocksWriter {
   readonly s: Scopes;
   readonly layouts: ReadonlyMap<BlockValue, Layout>;
   readonly threads: number;
+  /** Products are those of warpgroups. */
+  readonly groups: boolean;
   readonly #registers = new Map<BlockValue, Registers>();
   readonly #plain = new Map<BlockValue, number | Expr>();
   readonly #variables = new Set<BlockValue>();
@@ -51,7 +53,8 @@ export class BlocksWriter {
     this.program = kernel.program;
     this.f = new CudaFunction(kernel, [], [], { shared: context.shared });
     this.s = this.f.scopes;
-    this.layouts = chooseLayouts(kernel.program);
+    this.groups = takesGroups(kernel.program, context.arch);
+    this.layouts = chooseLayouts(kernel.program, this.groups);
     this.threads = 32 * kernel.program.options.warps;
   }
 
@@ -65,6 +68,7 @@ export class BlocksWriter {
     const grid = gridOf(program);
     const counts = grid.map((axis) => ceilDiv(axis.extent, axis.block));
     s.line("const int lane = threadIdx.x & 31, warp = threadIdx.x >> 5;");
+    if (this.groups) s.line("const int party = __shfl_sync(0xffffffffu, warp / 4, 0);");
     const origin = (axis: BlockAxis, number: string): void => {
       const name = s.fresh("o");
       s.line(`const ${f.index} ${name} = (${number}) * ${axis.block};`);
