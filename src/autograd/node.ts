@@ -5,7 +5,7 @@
  * can be recorded itself. An {@linkcode AccumulateNode} is the end of a path: a leaf. Saved tensors remember the version they had: a tensor written since
  * is replaced by one that has its shape and no data, and whose use says what happened. Mirrors `torch::autograd::Node` and `SavedVariable`.
  */
-import { InternalError } from "../core/mod.ts";
+import { cpu, InternalError } from "../core/mod.ts";
 import type { NamedArgs, Operator, TensorValue, VjpContext } from "../ops/mod.ts";
 import { sameShape, shapeToText } from "../symbolic/mod.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type GradHook,
   mapTensorArgs,
   ruleArguments,
+  Storage,
   type Tensor,
   Tensor as TensorClass,
   tensorArguments,
@@ -270,7 +271,10 @@ function vjpContext(outs: readonly Tensor[], grads: readonly (Tensor | null)[]):
 
 /** Gives a tensor the history that `backward()` leaves: it needs a gradient, and going back through it again is an error. */
 export function setSpentHistory(t: Tensor, name: string): void {
-  const node = new FunctionNode(name, [], [], () => []);
+  // Some leaf must be reached, or nobody would walk there.
+  const leaf = new TensorClass({ shape: [], stride: [], dtype: t.dtype, device: cpu, storage: new Storage(null) });
+  autogradMeta(leaf).requiresGrad = true;
+  const node = new FunctionNode(name, [leaf], [], () => [null]);
   node.release();
   const meta = autogradMeta(t);
   meta.requiresGrad = true;

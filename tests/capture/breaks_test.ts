@@ -227,3 +227,11 @@ Deno.test("what stands behind the first break is reported with its line: conditi
   f(tensor([1, 2]), null);
   assert.deepEqual(captureStats(f).breaks.map((b) => b.reason), report.breaks.map((b) => b.reason));
 });
+
+Deno.test("lines are those of the file where types need more than stripping", async () => {
+  const { report } = await import("./typed_lines.ts");
+  const url = new URL("typed_lines.ts", import.meta.url);
+  const text = Deno.readTextFileSync(url).split("\n");
+  const lines = ["first", "second"].map((mark) => `${url}:${text.findIndex((l) => l.endsWith(`// ${mark}`)) + 1}`);
+  assert.deepEqual(report().breaks.map((b) => b.line), lines);
+});

@@ -273,3 +273,51 @@ eachBackend("gradients flow through a compiled model to parameters and inputs", 
   noGrad(() => same(f(x).out, body(x).out));
   assert.equal(noGrad(() => f(x).out.requiresGrad), false);
 });
+
+eachBackend("a write that the tape does not record leaves the history as it was", (backend) => {
+  const w = nn.parameter(tensor([1, 2.5, -1]));
+  const bodies: ((x: Tensor) => Tensor)[] = [
+    (x) => {
+      const y = w.mul(x);
+      noGrad(() => y.mul_(3));
+      return y.sum();
+    },
+    (x) => {
+      noGrad(() => w.add_(0.5));
+      return w.mul(w).mul(x).sum();
+    },
+    (x) => {
+      noGrad(() => w.narrow(0, 1, 2).copy_(x.narrow(0, 0, 2)));
+      return w.pow(3).mul(x).sum();
+    },
+  ];
+  for (const body of bodies) {
+    const f = full(body, backend);
+    const start = w.detach().clone();
+    const after = [body, f, f].map((run) => {
+      noGrad(() => w.copy_(start));
+      w.grad = null;
+      const loss = run(tensor([2, 0.5, 3]));
+      loss.backward();
+      return [loss, w.grad, w.detach().clone()];
+    });
+    same(after[1], after[0]);
+    same(after[2], after[0]);
+  }
+});
+
+eachBackend("a loss whose backward() ran inside still has a history, which cannot be walked again", (backend) => {
+  const w = nn.parameter(tensor([1, 2.5]));
+  const body = (x: Tensor): Tensor => {
+    const loss = w.mul(x).sum();
+    loss.backward();
+    return loss;
+  };
+  for (const run of [body, full(body, backend)]) {
+    const loss = run(tensor([2, 0.5]));
+    assert.equal(loss.requiresGrad, true);
+    assert.equal(loss.isLeaf, false);
+    assert.throws(() => loss.backward(), /was already walked/);
+    assert.throws(() => loss.mul(2).backward(), /was already walked/);
+  }
+});
