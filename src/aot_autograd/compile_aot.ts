@@ -194,7 +194,7 @@ function keptHigherCalls(found: RestoredTraining, compilers: Compilers): HigherC
           : module.attributes.get(origin.path)?.requiresGrad === true;
       const keeps: KeepWhole = () => false;
       const joint = jointProgram(module, requiresGrad, keeps);
-      const { saved } = partitionJoint(joint);
+      const { saved } = partitionJoint(joint, activationBudget(compilers.context));
       const source: DifferentiableSource = { module, requiresGrad, keeps, classes: joint.classes };
       calls = higherCalls(source, [], (on) => orderOf(joint, saved, on), compilers);
     }
@@ -260,6 +260,23 @@ function compileTraining(
   return compileJoint(source, joint, [], compilers, exampleInputs);
 }
 
+/**
+ * Memory for what a forward keeps for its backward, as the option `activationBudget` of `compile(fn, { options })` says: a part of what would be kept without it.
+ *
+ * @throws {RangeError} if it is no number from 0 to 1.
+ */
+export function activationBudget({ options }: BackendContext): number {
+  const budget = options["activationBudget"] ?? 1;
+  if (typeof budget !== "number" || !(budget >= 0 && budget <= 1)) {
+    throw new RangeError(
+      `compile: options.activationBudget is ${
+        String(budget)
+      }: use a number from 0 (keep as little as possible) to 1 (compute only cheap values again)`,
+    );
+  }
+  return budget;
+}
+
 interface Compilers {
   readonly forward: ProgramCompiler;
   readonly backward: ProgramCompiler;
@@ -277,7 +294,7 @@ function compileJoint(
   const { context } = compilers;
   const title = orders.length === 0 ? "" : `order ${orders.length + 1}, `;
   checked(joint.graph, `${title}joint graph`);
-  const parts = partitionJoint(joint);
+  const parts = partitionJoint(joint, activationBudget(context));
   checked(parts.forward, `${title}forward graph`);
   checked(parts.backward, `${title}backward graph`);
   const { attributes, writes, recipes, forwardResults, differentiable, leaves } = joint;

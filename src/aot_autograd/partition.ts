@@ -7,7 +7,16 @@
  * `min_cut_rematerialization_partition` of PyTorch.
  */
 import { InternalError } from "../core/mod.ts";
-import { type Argument, Graph, inputsOf, isTensorMeta, mapNodes, type Node } from "../graph/mod.ts";
+import {
+  type Argument,
+  Graph,
+  inputsOf,
+  isControl,
+  isMutating,
+  isTensorMeta,
+  mapNodes,
+  type Node,
+} from "../graph/mod.ts";
 import { type LoopInput, ops } from "../loops/mod.ts";
 import { getOp, isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
 import { dtypeOfNumber } from "../tensor/mod.ts";
@@ -134,8 +143,16 @@ function distances(nodes: readonly Node[], inBackward: ReadonlySet<Node>): Map<N
   return out;
 }
 
+/** What a cut may do. */
+interface CutRules {
+  readonly inBackward: ReadonlySet<Node>;
+  readonly forwardNeeds: ReadonlySet<Node>;
+  /** Costly values that may be computed again all the same. */
+  readonly again: ReadonlySet<Node>;
+}
+
 /** Chooses what the forward keeps. */
-function chooseSaved(joint: JointGraph, inBackward: ReadonlySet<Node>, forwardNeeds: ReadonlySet<Node>): Node[] {
+function chooseSaved(joint: JointGraph, { inBackward, forwardNeeds, again }: CutRules): Node[] {
   const { graph } = joint;
   const tangents = new Set(joint.tangents);
   const candidates = graph.nodes.filter((n) => n.op !== "output" && !inBackward.has(n) && !tangents.has(n));
@@ -156,10 +173,10 @@ function chooseSaved(joint: JointGraph, inBackward: ReadonlySet<Node>, forwardNe
     const several = Array.isArray(node.value);
     const isInput = node.op === "placeholder" || node.op === "getAttr";
     // A value that is in memory anyway costs one read more; any other one a write and a read.
-    const inMemory = isInput || returned.has(node) || costOf(node) === "never";
+    const inMemory = isInput || returned.has(node) || (costOf(node) === "never" && !again.has(node));
     const weight = bytesOf(node) * (inMemory ? 1 : 2) * 1.1 ** Math.min(Math.max(distance.get(node) ?? 1, 1), 100);
     flow.edge(from, to, several || costOf(node) === "view" && !isInput ? Infinity : Math.max(weight, 1e-6));
-    if (isInput || isBanned(node, forwardNeeds)) flow.edge(source, from, Infinity);
+    if (isInput || (!again.has(node) && isBanned(node, forwardNeeds))) flow.edge(source, from, Infinity);
     for (const user of node.users) {
       if (inBackward.has(user)) flow.edge(to, sink, Infinity);
       else {
@@ -187,19 +204,66 @@ function isBanned(node: Node, forwardNeeds: ReadonlySet<Node>): boolean {
   return cost === "never" || bytesOf(node) * 4 < inputs;
 }
 
+/** Bytes that the forward hands over beside its own inputs. */
+function keptBytes(saved: readonly Node[]): number {
+  return saved.reduce((n, node) => node.op === "call" || node.op === "getItem" ? n + bytesOf(node) : n, 0);
+}
+
+/** What computing a value again costs, roughly: a product reads its inputs once for each column. */
+function workOf(node: Node): number {
+  const inputs = inputsOf(node).map(bytesOf);
+  const isProduct = node.op === "call" && isOperator(node.target) && node.target.loop === null;
+  return inputs.reduce((a, b) => a + b, 0) * (isProduct ? Math.sqrt(Math.max(1, bytesOf(node))) : 1);
+}
+
+/** Whether a costly value may be computed again: drawing again gives other numbers, and host operators may do more than compute. */
+function isRepeatable(node: Node): boolean {
+  if (node.op === "getItem") return isRepeatable(node.source);
+  if (node.op !== "call" || !isOperator(node.target)) return false;
+  return !node.target.isRandom && !isControl(node.target) && node.target.kind !== "host" && !isMutating(node.target);
+}
+
+/**
+ * A cut that keeps at most `budget` times as many bytes as the best cut without costly recomputation, if that can be done: values are given up in order
+ * of the memory that they free for their work, as few as are enough.
+ */
+function savedWithin(joint: JointGraph, rules: CutRules, budget: number): Node[] {
+  const best = chooseSaved(joint, rules);
+  const most = keptBytes(best) * budget;
+  if (budget >= 1 || keptBytes(best) <= most) return best;
+  const { inBackward } = rules;
+  const order = joint.graph.nodes.filter((n) => !inBackward.has(n) && isRepeatable(n) && bytesOf(n) > 0)
+    .sort((a, b) => workOf(a) / bytesOf(a) - workOf(b) / bytesOf(b));
+  const cut = (count: number): Node[] => chooseSaved(joint, { ...rules, again: new Set(order.slice(0, count)) });
+  let low = 0;
+  let high = order.length;
+  let found = cut(high);
+  while (low + 1 < high) {
+    const middle = (low + high) >> 1;
+    const saved = cut(middle);
+    if (keptBytes(saved) <= most) {
+      high = middle;
+      found = saved;
+    } else low = middle;
+  }
+  return keptBytes(found) < keptBytes(best) ? found : best;
+}
+
 /**
  * Cuts a joint graph in two.
  *
+ * @param budget Memory for what is kept, as a part of what the cut would keep by itself: 1 computes only cheap values again, 0 all that can be. Mirrors
+ * `activation_memory_budget` of PyTorch.
  * @throws {InternalError} if the backward needs a value that cannot be handed over.
  */
-export function partitionJoint(joint: JointGraph): Partition {
+export function partitionJoint(joint: JointGraph, budget = 1): Partition {
   const { graph, tangents, forwardResults } = joint;
   const results = graph.output.results;
   const forwardNodes = nodesIn(results.slice(0, forwardResults));
   const gradientNodes = nodesIn(results.slice(forwardResults));
   const inBackward = downstream(tangents);
   const forwardNeeds = upstream(forwardNodes);
-  const saved = chooseSaved(joint, inBackward, forwardNeeds);
+  const saved = savedWithin(joint, { inBackward, forwardNeeds, again: new Set() }, budget);
   const tangentSet = new Set(tangents);
   const forward = new Graph();
   extract(graph, forward, upstream([...forwardNodes, ...saved]), new Map(), tangentSet, (of) => [

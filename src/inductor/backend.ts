@@ -5,6 +5,7 @@
  * are offered to the planner as donations, so that optimiser steps write where the parameters are.
  */
 import {
+  activationBudget,
   aotBackend,
   type CompiledProgram,
   type CompileRequest,
@@ -98,7 +99,8 @@ export function compileProgram(request: CompileRequest): CompiledProgram {
 }
 
 /** Keeps the compiled form of a whole captured graph, once all of it is emitted. */
-function keepArtifact({ graph, captured, training, writes, kind }: CompileRequest, artifact: GraphArtifact): void {
+function keepArtifact(request: CompileRequest, artifact: GraphArtifact): void {
+  const { graph, captured, training, writes, kind, context } = request;
   const paths = graph.attributes.map((a) => a.path);
   const module = captured?.module ?? training?.module;
   // Constants that only the functional graph has would be missing in the next process.
@@ -118,7 +120,7 @@ function keepArtifact({ graph, captured, training, writes, kind }: CompileReques
     halvesOf.set(training, halves);
     halves[kind === "backward" ? "backward" : "forward"] = part;
     const { forward, backward } = halves;
-    const key = keyOfTraining(module, training.exampleInputs);
+    const key = keyOfTraining(module, training.exampleInputs, context);
     if (key !== null && forward !== null && backward !== null) {
       saveTraining(key, { call: training.call, shown: training.shown, forward, backward });
       saveModule(key, { module, inputs: training.exampleInputs.map((t) => t.requiresGrad) });
@@ -158,8 +160,8 @@ function keyOfProgram(module: GraphModule): CacheKey | null {
   return keyOnce(module, (target) => programKey(module, target));
 }
 
-function keyOfTraining(module: GraphModule, inputs: readonly Tensor[]): CacheKey | null {
-  return keyOnce(module, (target) => trainingKey(module, inputs, target));
+function keyOfTraining(module: GraphModule, inputs: readonly Tensor[], context: BackendContext): CacheKey | null {
+  return keyOnce(module, (target) => trainingKey(module, inputs, activationBudget(context), target));
 }
 
 /** Finds the compiled form of a captured graph in the cache. */
@@ -202,7 +204,9 @@ function programName(
 ): string | null {
   const device = graphDevice(module.graph);
   if (!isNative(context, device)) return null;
-  const key = module.differentiable.includes(true) ? keyOfTraining(module, exampleInputs) : keyOfProgram(module);
+  const key = module.differentiable.includes(true)
+    ? keyOfTraining(module, exampleInputs, context)
+    : keyOfProgram(module);
   return key === null ? null : `${key.kind}:${key.content}${device === cpu ? "" : `:${device.index}`}`;
 }
 

@@ -214,11 +214,17 @@ export function programKey(module: GraphModule, target: string): CacheKey | null
 }
 
 /** The key of a captured graph whose results can be differentiated: also by which of its inputs and attributes, and which calls the tape recorded. */
-export function trainingKey(module: GraphModule, inputs: readonly Tensor[], target: string): CacheKey | null {
+export function trainingKey(
+  module: GraphModule,
+  inputs: readonly Tensor[],
+  budget: number,
+  target: string,
+): CacheKey | null {
   const flags = [...inputs, ...module.attributes.values()].map((t) => t.requiresGrad);
   const recorded = module.graph.calls.map((c) => module.recorded.has(c));
   const inner = module.graph.calls.flatMap(({ target: t }) => isControlOperator(t) ? followedIn(t) : []);
-  const more = JSON.stringify([sharingOf(module), flags, recorded, module.differentiable, inner, assumedOf(module)]);
+  const { differentiable } = module;
+  const more = JSON.stringify([sharingOf(module), flags, recorded, differentiable, inner, assumedOf(module), budget]);
   return keyOf("training", module.graph, more, target);
 }
 
