@@ -70,10 +70,12 @@ def dump(name, folder):
     print(f"{name}: loss {loss.item():.6f}, under autocast {low.item():.6f}, its gradients off by {(wrong / total) ** 0.5:.4f}", flush=True)
     state |= {f"grad.{k}": g.cpu().contiguous() for k, g in grads.items()}
     state |= {"x": x.cpu().contiguous(), "y": y.cpu(), "loss": loss.detach().cpu().reshape(1)}
-    save_file(state, f"{folder}/{name}.safetensors")
+    save_file(state, f"{folder}/{name}.part")
+    os.rename(f"{folder}/{name}.part", f"{folder}/{name}.safetensors")
 
 
-def measure(name, mode, adamw):
+def prepare(name, mode, adamw):
+    """A step that has run a few times, and what its first run took."""
     model, x, y, loss_of = build(name)
     run = model if mode == "eager" else torch.compile(model, mode=None if mode == "default" else mode)
     opt = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True) if adamw else None
@@ -92,11 +94,13 @@ def measure(name, mode, adamw):
     cold = time.perf_counter() - begin
     for _ in range(8):
         step()
-    turn = os.environ.get("TURN")
-    if turn:
-        open(f"{turn}.ready", "w").close()
-        while not os.path.exists(turn):
-            time.sleep(0.02)
+    torch.cuda.synchronize()
+    return step, cold
+
+
+def measure(name, mode, adamw, step, cold):
+    for _ in range(3):
+        step()
     times = []
     for _ in range(30):
         a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -105,15 +109,32 @@ def measure(name, mode, adamw):
         b.record()
         b.synchronize()
         times.append(a.elapsed_time(b))
-    row = dict(model=name, mode=mode, adamw=adamw, ms=sorted(times)[15], cold_s=cold, peak_gib=torch.cuda.max_memory_allocated() / 2**30)
+    row = dict(model=name, mode=mode, adamw=adamw, ms=sorted(times)[15], cold_s=cold)
     print(json.dumps(row), flush=True)
     return row
 
 
+def wait_for(turn):
+    """Timing waits for its turn where several programs compile side by side: the file `turn` appears."""
+    if turn is None:
+        return
+    open(f"{turn}.ready", "w").close()
+    while not os.path.exists(turn):
+        time.sleep(0.02)
+
+
 def main():
     args = sys.argv[1:]
-    take = lambda flag: args.pop(args.index(flag) + 1) if flag in args else None
-    folder, out = take("--dump"), take("--json")
+
+    def take(flag):
+        if flag not in args:
+            return None
+        at = args.index(flag)
+        value = args[at + 1]
+        del args[at:at + 2]
+        return value
+
+    folder, out, turn = take("--dump"), take("--json"), take("--turn")
     adamw = "--adamw" in args
     args = [a for a in args if not a.startswith("--")]
     modes, names = args[0].split(","), args[1:] or ["resnet50", "vit_base", "gpt2", "bert_base"]
@@ -121,7 +142,10 @@ def main():
     for name in names:
         if folder:
             dump(name, folder)
-        rows += [measure(name, mode, adamw) for mode in modes if mode != "none"]
+        steps = [(mode, *prepare(name, mode, adamw)) for mode in modes if mode != "none"]
+        if steps:
+            wait_for(turn)
+        rows += [measure(name, mode, adamw, step, cold) for mode, step, cold in steps]
     if out:
         json.dump(rows, open(out, "w"))
 

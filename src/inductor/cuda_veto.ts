@@ -8,6 +8,7 @@
 import { coefficient, constantValue } from "../symbolic/mod.ts";
 import { accessesOf } from "./dependencies.ts";
 import type { Group, LoopGroup } from "./groups.ts";
+import { costOf } from "./lowered.ts";
 import { spaceNumel } from "./loop_maps.ts";
 import type { Hint } from "./loop_space.ts";
 import { isInner, stageRanks } from "./stage_order.ts";
@@ -18,6 +19,9 @@ const MULTIPROCESSORS = 128;
 const COLUMNS = 32;
 /** Elements below which a launch costs more than idle multiprocessors. */
 const SMALL = 1 << 16;
+
+/** Additions' worth of work an element from which on an epilogue takes longer than writing the product and reading it again: the tensor cores wait meanwhile. */
+const HEAVY = 32;
 
 /** Whether most reads run along a reduced axis, so that a block has a row. */
 function alongRows(group: LoopGroup): boolean {
@@ -46,6 +50,10 @@ function passesOf(group: LoopGroup): number {
 
 /** Why a group should not be one kernel on CUDA; null if it may. */
 export function cudaVeto(group: Group, hint: Hint): string | null {
+  if (group.kind === "contraction") {
+    const work = group.epilogue.reduce((sum, stage) => sum + costOf(stage.value).weight, 0);
+    return work > HEAVY ? `its tensor cores would wait for work worth ${work} additions an element` : null;
+  }
   if (group.kind !== "loops" || group.reduceAxes.length === 0) return null;
   const rows = hint(spaceNumel(group.axes));
   const length = hint(spaceNumel(group.reduceAxes));

@@ -28,8 +28,9 @@ function combine(members: readonly LoopGroup[], reason: string): ForeachGroup {
 type Family = (group: LoopGroup) => { readonly key: unknown; readonly reason: string } | null;
 
 const SINKS = "sinks";
+const OF_INPUTS = "of inputs";
 
-function familyOf(groups: readonly Group[]): Family {
+function familyOf(groups: readonly Group[], joinInputs: boolean): Family {
   const readers = new Set<BufferRef>();
   const writers = new Map<BufferRef, number>();
   for (const group of groups) {
@@ -48,6 +49,9 @@ function familyOf(groups: readonly Group[]): Family {
         reason: "independent pointwise kernels whose results no other kernel reads share one launch",
       };
     }
+    if (joinInputs && [...readBuffers(group)].every((b) => !writers.has(b))) {
+      return { key: OF_INPUTS, reason: "pointwise kernels that read inputs alone share one launch" };
+    }
     // Whoever reads the buffer needs all its writers, so none of them can need another.
     if (written.length === 1 && only !== undefined && (writers.get(only) ?? 0) > 1) {
       return { key: only, reason: `kernels that write parts of ${only.label} share one launch` };
@@ -56,9 +60,9 @@ function familyOf(groups: readonly Group[]): Family {
   };
 }
 
-/** Combines kernels. Groups come and leave in launch order. */
-export function foreachGroups(groups: readonly Group[]): Group[] {
-  const family = familyOf(groups);
+/** Combines kernels. Groups come and leave in launch order. With `joinInputs`, kernels that read no other kernel's results stand where the first of them stood. */
+export function foreachGroups(groups: readonly Group[], joinInputs = false): Group[] {
+  const family = familyOf(groups, joinInputs);
   const families = new Map<unknown, { reason: string; members: LoopGroup[] }>();
   for (const group of groups) {
     if (group.kind !== "loops") continue;
@@ -69,12 +73,13 @@ export function foreachGroups(groups: readonly Group[]): Group[] {
     else entry.members.push(group);
   }
   const replaced = new Map<Group, Group | null>();
-  for (const { reason, members } of families.values()) {
+  for (const [key, { reason, members }] of families) {
     for (const batch of batchesOf(members)) {
-      const last = batch.at(-1);
-      if (last === undefined || batch.length < 2) continue;
+      // Nothing can stand before what reads inputs alone, so that its place may be the first; all others wait for the last.
+      const place = key === OF_INPUTS ? batch[0] : batch.at(-1);
+      if (place === undefined || batch.length < 2) continue;
       for (const member of batch) replaced.set(member, null);
-      replaced.set(last, combine(batch, reason));
+      replaced.set(place, combine(batch, reason));
     }
   }
   return groups.flatMap((group) => {

@@ -36,6 +36,8 @@ export interface SchedulerOptions {
   readonly crossReductions?: boolean;
   /** Combine independent small pointwise kernels into one launch. Default true. */
   readonly foreach?: boolean;
+  /** Kernels that read inputs of the graph alone share launches before all others: what they write lives longer. Default false. */
+  readonly joinInputs?: boolean;
 }
 
 /** Readers after a group, of a buffer that both read, that are tried as partners. */
@@ -223,5 +225,5 @@ export function scheduleGroups(lowering: Lowering, options: SchedulerOptions = {
   if (isOn) groups = dropDeadGroups(new Fuser(groups, results, hint, options).run(), results);
   const stored = storedBuffers(groups, results);
   groups = groups.map((g) => simplify(settleGroup(g, stored), hint));
-  return isOn && options.foreach !== false ? foreachGroups(groups) : groups;
+  return isOn && options.foreach !== false ? foreachGroups(groups, options.joinInputs) : groups;
 }

@@ -168,5 +168,12 @@ TSR void tsr_atomic_add(double* p, double v) { atomicAdd(p, v); }
 TSR void tsr_atomic_add(int* p, int v) { atomicAdd(p, v); }
 TSR void tsr_atomic_add(unsigned* p, unsigned v) { atomicAdd(p, v); }
 TSR void tsr_atomic_add(long* p, long v) { atomicAdd((unsigned long long*)p, (unsigned long long)v); }
+// Adds up what goes to one place; what was held for another place is written.
+TSR void tsr_hold(float*& at, float& held, float* p, float v) {
+  if (at == p) { held += v; return; }
+  if (at != nullptr) atomicAdd(at, held);
+  at = p;
+  held = v;
+}
 template <typename T, typename C>
 TSR void tsr_atomic_add(T* p, C v) { tsr_atomic(p, [=](C x) { return x + v; }); }

@@ -4,7 +4,8 @@
  * Scatters combine with memory by atomics; with `deterministic` the axes along which places may meet are walked by one thread, in order. Where several
  * writes may meet, the last in order wins: a first launch notes the last position for each place, a second writes where it is its own.
  */
-import { ceilDiv, constant, constantValue, type Expr, mul } from "../../../symbolic/mod.ts";
+import { float32 } from "../../../core/mod.ts";
+import { ceilDiv, coefficient, constant, constantValue, type Expr, floorDiv, mul } from "../../../symbolic/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { guess } from "../../tile/axes.ts";
 import { walkStatements } from "../../tile/parameters.ts";
@@ -26,6 +27,8 @@ export function emitPoints(kernel: TileKernel, context: EmitContext): CudaKernel
   });
   const hasLoops = kernel.body.some((b) => b.kind === "for");
   const ordered = meets && context.deterministic === true;
+  const held = meets && !ordered ? heldRows(kernel, grid, context) : null;
+  if (held !== null) return [emitHeld(kernel, held, context)];
   if (!meets || sets.size === 0 || ordered) return [emitOnce(kernel, context, ordered, null)];
   const count = grid.reduce<Expr>((product, axis) => mul(product, axis.extent), constant(1));
   const [target] = sets;
@@ -35,6 +38,67 @@ export function emitPoints(kernel: TileKernel, context: EmitContext): CudaKernel
   const id = context.scratchId() + 1;
   const arg: CudaArg = { kind: "scratch", bytes: mul(target.numel, 4), zeroed: true, id };
   return (["mark", "write"] as const).map((phase) => emitOnce(kernel, context, false, { phase, arg }));
+}
+
+/** Rows of a scatter that one thread takes at most. */
+const HELD_ROWS = 16;
+
+/** A scatter of sums into rows: threads stand along a row, and each takes several of them. */
+interface Held {
+  readonly column: Axis;
+  readonly rows: readonly Axis[];
+  readonly each: number;
+}
+
+/** How threads should take rows so that sums for one place meet in a register; null where the body is of another kind. */
+function heldRows(kernel: TileKernel, grid: readonly Axis[], context: EmitContext): Held | null {
+  const [only, ...more] = kernel.body.filter((b) => b.kind === "combine");
+  if (only?.kind !== "combine" || more.length > 0 || only.op !== "sum" || only.buffer.dtype !== float32) return null;
+  if (kernel.body.some((b) => b.kind === "for" || b.kind === "store")) return null;
+  // Neighbouring threads stand side by side in memory.
+  const column = grid.find((axis) => {
+    const step = coefficient(only.index, axis.symbol);
+    return step !== null && constantValue(step) === 1;
+  });
+  if (column === undefined) return null;
+  const rows = grid.filter((axis) => axis !== column);
+  const width = constantValue(column.extent) ?? 0;
+  const count = constantValue(rows.reduce<Expr>((product, axis) => mul(product, axis.extent), constant(1)));
+  if (count === null || width < 32) return null;
+  const most = Math.min(HELD_ROWS, Math.floor(count * width / (context.multiprocessors * 1024)));
+  for (let each = most; each > 1; each--) if (count % each === 0) return { column, rows, each };
+  return null;
+}
+
+/** Rows of one place, as the positions of one token, cost one atomic addition together. */
+function emitHeld(kernel: TileKernel, { column, rows, each }: Held, context: EmitContext): CudaKernelText {
+  const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared, holds: true });
+  const s = f.scopes;
+  const width = f.extent(column.extent);
+  const total = rows.reduce<Expr>((product, axis) => mul(product, axis.extent), constant(1));
+  const count = mul(floorDiv(total, each), column.extent);
+  s.line(`const ${f.index} t = (${f.index})blockIdx.x * ${THREADS} + (${f.index})threadIdx.x;`);
+  s.line(`if (t >= ${f.extent(count)}) return;`);
+  s.line(`const ${f.index} chunk = t / ${width}, column = t - chunk * ${width};`);
+  s.define(column.symbol, "column");
+  s.line("float* heldAt = nullptr;");
+  s.line("float held = 0;");
+  s.open(`for (int j = 0; j < ${each}; j++) {`);
+  s.line(`const ${f.index} row = chunk * ${each} + j;`);
+  f.decompose(rows, "row", (axis) => f.extent(axis.extent));
+  f.statements(kernel.body);
+  s.close();
+  s.line("if (heldAt != nullptr) atomicAdd(heldAt, held);");
+  const { args, parameters } = signature(f, []);
+  return {
+    parameters,
+    body: s.text("  "),
+    includes: new Set(["collectives"]),
+    args,
+    grid: line(ceilDiv(count, THREADS)),
+    block: [THREADS, 1, 1],
+    sharedBytes: 0,
+  };
 }
 
 interface LastWrite {
