@@ -12,6 +12,7 @@ export * as data from "./src/data/mod.ts";
 export * from "./src/capture/mod.ts";
 export { aotBackend, type CompiledProgram, type CompileRequest, interpretProgram } from "./src/aot_autograd/mod.ts";
 export { CompiledGraph, onCompile } from "./src/inductor/mod.ts";
+export { type LoopInput, type LoopNode, ops as loopOps, pointwise, reduction, type Value } from "./src/loops/mod.ts";
 export * from "./src/kernels/mod.ts";
 export { Block, type BlockAxis, BlockTensor, Tile, Variable } from "./src/blocks/mod.ts";
 export {

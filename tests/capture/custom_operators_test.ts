@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import "../../src/inductor/mod.ts";
 import { compile, defineOp, functionOf, opcheck } from "../../src/capture/mod.ts";
 import { quickGelu } from "../../examples/custom_operator.ts";
+import { cubeRoot, operators, rowCentre, squarePlus } from "../../examples/custom_operators.ts";
 import "../../examples/backend_print.ts";
 import { float64 } from "../../src/core/mod.ts";
 import type { Operator } from "../../src/ops/mod.ts";
@@ -82,4 +83,25 @@ Deno.test("a backend that prints prints the graph once", () => {
   assert.equal(lines.length, 2);
   assert.match(lines[1] ?? "", /aten\.relu\.default\(arg0\)/);
   assert.equal(typeof functionOf(getOp("aten.relu.default")), "function");
+});
+
+Deno.test("operators from a loop body, an FFI pointer and a kernel over blocks are checked, compiled and differentiated", () => {
+  for (const op of operators) {
+    const lines = opcheck(op, { self: tensor([[1, 2.5], [0.5, 3]], { dtype: float64 }).requiresGrad_() });
+    assert.match(lines.join("\n"), /its gradient is that of finite differences/);
+  }
+  const body = (t: Tensor): Tensor => cubeRoot(squarePlus(t.mul(2)).add(1)).sum();
+  for (const backend of ["aot_eager", "inductor"]) {
+    const f = compile(body, { backend, fullgraph: true });
+    const [a, b] = [input(), input()];
+    f(a).backward();
+    body(b).backward();
+    [...(a.grad as Tensor).dataSync()].forEach((v, i) =>
+      assert.ok(Math.abs(Number(v) - Number((b.grad as Tensor).dataSync()[i])) < 1e-12)
+    );
+    const rows = randn([4, 8]);
+    const centred = compile((t: Tensor) => rowCentre(t).exp(), { backend, fullgraph: true })(rows);
+    const expected = rows.sub(rows.amax(1, true)).exp();
+    assert.ok(centred.sub(expected).abs().max().item() < 1e-6);
+  }
 });
