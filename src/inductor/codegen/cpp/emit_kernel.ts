@@ -53,6 +53,14 @@ export class CppFunction extends CppValues {
     return `kept${row} + ${this.scopes.index(symbol((this.vectorAxis as Axis).symbol))} + ${part} * VW`;
   }
 
+  /** Reads a value from a kept row; false if it is in none. */
+  #again(out: TileValue, args: readonly TileValue[]): boolean {
+    const row = this.#rows?.again.get(out);
+    if (row === undefined) return false;
+    this.define(out, true, this.levelOf(args), (u) => `tsr_load(${this.#kept(row, u)})`);
+    return true;
+  }
+
   #keep(out: TileValue): void {
     const row = this.#rows?.kept.get(out);
     if (row === undefined) return;
@@ -116,26 +124,14 @@ export class CppFunction extends CppValues {
         });
         return;
       }
-      case "pointwise": {
-        const row = this.#rows?.again.get(s.out);
-        if (row === undefined) this.#pointwise(s);
-        else this.define(s.out, true, this.levelOf(s.args), (u) => `tsr_load(${this.#kept(row, u)})`);
+      case "pointwise":
+        if (!this.#again(s.out, s.args)) this.#pointwise(s);
         this.#keep(s.out);
         return;
-      }
-      case "cast": {
-        const vector = this.anyVector([s.arg]);
-        const known = this.known(s.arg);
-        const lane = laneOf(s.out.dtype, vector && this.isNarrow(s.out));
-        this.define(
-          s.out,
-          vector,
-          this.levelOf([s.arg]),
-          (u) =>
-            castText(this.operand(s.arg, vector, known.lane, u), known.lane, known.dtype, s.out.dtype, lane, vector),
-        );
+      case "cast":
+        if (!this.#again(s.out, [s.arg])) this.#cast(s);
+        this.#keep(s.out);
         return;
-      }
       case "bitcast": {
         const vector = this.anyVector([s.arg]);
         this.define(
@@ -271,6 +267,18 @@ export class CppFunction extends CppValues {
       at = made.args[0];
     }
     return at ?? null;
+  }
+
+  #cast(s: TileStatement & { readonly kind: "cast" }): void {
+    const vector = this.anyVector([s.arg]);
+    const known = this.known(s.arg);
+    const lane = laneOf(s.out.dtype, vector && this.isNarrow(s.out));
+    this.define(
+      s.out,
+      vector,
+      this.levelOf([s.arg]),
+      (u) => castText(this.operand(s.arg, vector, known.lane, u), known.lane, known.dtype, s.out.dtype, lane, vector),
+    );
   }
 
   #philox(s: TileStatement & { readonly kind: "philox" }): void {
