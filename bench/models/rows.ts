@@ -23,6 +23,8 @@ export interface ModelRow {
   readonly date?: string;
   /** What the results were compared with: PyTorch in float64, its eager run in the same dtype, or Tessera's own eager run. Default float64. */
   readonly against?: "float64" | "eager" | "own eager";
+  /** What of the configuration was made smaller, because PyTorch's reference did not fit the machine. */
+  readonly reduced?: string;
   /** The model could not be built or exported. */
   readonly error?: string;
   readonly eager_error?: number;

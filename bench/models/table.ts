@@ -15,7 +15,7 @@ const number = (value: number | undefined, digits = 1): string => value === unde
 function reason(text: string): string {
   const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
   const told = lines.find((line) => line.startsWith("tessera: ")) ?? lines.at(-1) ?? "";
-  return told.replace(/\/\S*\/(?=[^/\s]+)/g, "").replaceAll("|", "\\|").slice(0, 160);
+  return told.replace(/\/\S*\/(?=[^/\s]+)/g, "").replaceAll("|", "\\|").slice(0, 280);
 }
 
 function line(row: ModelRow): string {
@@ -25,7 +25,7 @@ function line(row: ModelRow): string {
   const agrees = ours?.agrees === true ? (ours.kind === "interpreted" ? "yes, interpreted" : "yes") : "no";
   return `| ${
     [
-      row.model,
+      row.reduced === undefined ? row.model : `${row.model} (${row.reduced})`,
       agrees,
       number(ours?.compile_ms, 0),
       number(ours?.median_ms, 2),
@@ -61,7 +61,7 @@ const text = ["# Models", ""];
 text.push(
   "PyTorch's models, exported by `torch.export`, run by `tessera run`: random weights, batch 2, 64 tokens. A model agrees if its relative error",
   "against PyTorch in float64 is at most three times that of PyTorch's eager run, or 1e-4; where `against` says eager, it was compared with PyTorch's",
-  "eager run in float32, by 1e-4. Models from transformers have two layers. The machine (2 cores) was loaded by other work: times say where to look, not more.",
+  "eager run in float32, by 1e-4. What is in brackets was made smaller: PyTorch's references at full size took more memory than the machine has. Models from transformers have two layers. The machine (2 cores) was loaded by other work: times say where to look, not more.",
   "`zoo:` models are written in TypeScript; what is compared there is compiled against eager, and tests hold eager to PyTorch (`tests/models`).",
   "Times are medians in milliseconds; compile times start with cold caches. Made by `bench/models/table.ts` from `bench/models/results/`.",
 );
