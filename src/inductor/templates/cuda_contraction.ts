@@ -59,15 +59,17 @@ export function splitOf(kernel: ContractionKernel, tiles: number, step: number, 
   return Math.max(1, Math.min(most, Math.floor(context.multiprocessors * 2 / tiles), 32));
 }
 
-function chooseTensor(kernel: ContractionKernel, context: EmitContext): Tiling {
-  const choices = [
+/** `scattered`: an operand is read element by element, whose indices take registers: small blocks have more of them. */
+function chooseTensor(kernel: ContractionKernel, context: EmitContext, scattered: boolean): Tiling {
+  const all = [
     { m: 128, n: 128, warpM: 64, warpN: 32, threads: 256 },
     { m: 128, n: 64, warpM: 32, warpN: 32, threads: 256 },
     { m: 64, n: 128, warpM: 32, warpN: 32, threads: 256 },
     { m: 64, n: 64, warpM: 32, warpN: 32, threads: 128 },
     { m: 64, n: 32, warpM: 16, warpN: 32, threads: 128 },
   ];
-  let best = choices[0] as typeof choices[number];
+  const choices = all.filter(({ threads }) => !scattered || threads === 128);
+  let best = choices[0] as typeof all[number];
   let lowest = Infinity;
   for (const c of choices) {
     const tiles = tileCount(kernel, c.m, c.n);
@@ -379,7 +381,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
 
 /** mma.sync: tiles by cp.async where elements are copied as they are, through registers where a program computes them. */
 function emitTensor(kernel: ContractionKernel, a: OperandPlan, b: OperandPlan, context: EmitContext): CudaKernelText {
-  const tiling = chooseTensor(kernel, context);
+  const tiling = chooseTensor(kernel, context, [a, b].some(({ copy, lanes }) => copy === null && lanes < 4));
   const element = a.half === bfloat16 ? "bf16" : "f16";
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
