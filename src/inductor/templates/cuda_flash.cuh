@@ -251,8 +251,9 @@ TSR void tsr_flash_forward(unsigned char* room, int m0, int rows, int keys, floa
     sum[0] = sum[1] = 0;
     const int edges = tiles.edges(m0 + consumer * 64);
     if (PING && consumer == 1) tsr_signal_send(1, 256);
+    // Also where nothing is to be done: the result goes where these copies do.
+    tsr_barrier_wait(barriers, 0);
     if (tiles.count > 0) {
-      tsr_barrier_wait(barriers, 0);
       tsr_barrier_wait(ring, 0);
       if (PING) tsr_signal_wait(1 + consumer, 256);
       tsr_wgmma_begin();

@@ -44,12 +44,12 @@ function shapeOf(role: AttentionKernel["role"], width: number, isPlain: boolean)
   switch (role) {
     case "forward":
       return wide
-        ? { step: isPlain ? 128 : 96, stages: 2, consumers: 2, turns: false }
-        : { step: 128, stages: 2, consumers: 2, turns: false };
+        ? { step: isPlain ? 128 : 96, stages: 2, consumers: 2, turns: true }
+        : { step: 128, stages: 2, consumers: isPlain ? 3 : 2, turns: !isPlain };
     case "query":
-      return { step: wide ? (isPlain ? 96 : 64) : (isPlain ? 128 : 96), stages: 2, consumers: 2, turns: false };
+      return { step: wide ? (isPlain ? 112 : 64) : (isPlain ? 128 : 96), stages: 2, consumers: 2, turns: false };
     case "keys":
-      return { step: wide ? (isPlain ? 64 : 32) : 64, stages: 2, consumers: 2, turns: false };
+      return { step: wide ? (isPlain ? 64 : 32) : (isPlain ? 96 : 64), stages: 2, consumers: 2, turns: false };
     default:
       return role satisfies never;
   }

@@ -74,7 +74,8 @@ TSR void tsr_flash_query(unsigned char* room, int m0, int rows, int keys, float 
     }
     const float unit = PLAIN ? scale * 1.44269504088896f : 1.44269504088896f;
     const int edges = tiles.edges(m0 + consumer * 64);
-    if (tiles.count > 0) tsr_barrier_wait(barriers, 0);
+    // Also where nothing is to be done: results go where these copies do.
+    tsr_barrier_wait(barriers, 0);
     int stage = 0, phase = 0, before = -1;
     auto step = [&](int i, auto edge) {
       constexpr bool EDGE = decltype(edge)::value;
@@ -237,7 +238,8 @@ TSR void tsr_flash_key(unsigned char* room, int n0, int rows, int keys, float sc
     tsr_settled(dv);
     const float unit = PLAIN ? scale * 1.44269504088896f : 1.44269504088896f;
     const int edges = tiles.edges(n0 + consumer * 64);
-    if (tiles.count > 0) tsr_barrier_wait(barriers, 0);
+    // Also where nothing is to be done: results go where these copies do.
+    tsr_barrier_wait(barriers, 0);
     int stage = 0, phase = 0, before = -1;
     auto step = [&](int i, auto edge) {
       constexpr bool EDGE = decltype(edge)::value;

@@ -99,6 +99,7 @@ static void tsr_prepare(tsr_fiber& f) {
   f.exchange = 0;
 }
 static void tsr_reset_block();
+static void tsr_finish_block();
 static void tsr_run_block(int threads) {
   tsr_reset_block();
   for (int i = 0; i < threads; i++) tsr_prepare(tsr_fibers[i]);
@@ -139,6 +140,7 @@ static void tsr_run_block(int threads) {
       abort();
     }
   }
+  tsr_finish_block();
 }
 
 // Calls a kernel with the values that `values` point to.

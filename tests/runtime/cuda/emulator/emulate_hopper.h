@@ -10,7 +10,8 @@ static inline unsigned tsr_smem(const void* p) { return (unsigned)((const unsign
 static inline unsigned char* tsr_at(unsigned address) { return tsr_dynamic_shared + (address - TSR_SHARED_BASE); }
 
 // ---- barriers ----
-struct tsr_emulated_barrier { int count, pending, bytes; unsigned phase; };
+// `filled` is the phase that the last copy completes, `seen` the last one whose end somebody waited for.
+struct tsr_emulated_barrier { int count, pending, bytes; unsigned phase, filled, seen; };
 static std::map<unsigned, tsr_emulated_barrier> tsr_barriers;
 static long tsr_waits;
 static void tsr_wait_turn() {
@@ -26,7 +27,7 @@ static void tsr_barrier_check(tsr_emulated_barrier& b) {
   b.pending = b.count;
   tsr_waits = 0;
 }
-static inline void tsr_barrier_init(unsigned barrier, int count) { tsr_barriers[barrier] = {count, count, 0, 0}; }
+static inline void tsr_barrier_init(unsigned barrier, int count) { tsr_barriers[barrier] = {count, count, 0, 0, 0, 0}; }
 static inline void tsr_barrier_visible() {}
 static inline void tsr_barrier_arrive(unsigned barrier) {
   tsr_emulated_barrier& b = tsr_barriers.at(barrier);
@@ -38,7 +39,9 @@ static inline void tsr_barrier_expect(unsigned barrier, int bytes) {
   tsr_barrier_arrive(barrier);
 }
 static inline void tsr_barrier_wait(unsigned barrier, int parity) {
-  while ((tsr_barriers.at(barrier).phase & 1) == (unsigned)parity) tsr_wait_turn();
+  tsr_emulated_barrier& b = tsr_barriers.at(barrier);
+  while ((b.phase & 1) == (unsigned)parity) tsr_wait_turn();
+  b.seen = b.phase;
 }
 static inline void tsr_map_ready(const tsr_map*) {}
 template <int N> static inline void tsr_more_registers() {}
@@ -66,6 +69,15 @@ static void tsr_reset_block() {
   tsr_waits = 0;
 }
 
+// On a device a copy that nobody waits for may arrive over what was written since.
+static void tsr_finish_block() {
+  for (const auto& [address, b] : tsr_barriers) {
+    if (b.filled <= b.seen) continue;
+    fprintf(stderr, "emulated CUDA: a block ends while copies to its shared memory may be under way\n");
+    abort();
+  }
+}
+
 // ---- the copy engine ----
 static void tsr_copy_box(unsigned to, const tsr_map* map, unsigned barrier, const int* at) {
   const int64_t* const whole = (const int64_t*)((const uint64_t*)map)[13];
@@ -89,6 +101,7 @@ static void tsr_copy_box(unsigned to, const tsr_map* map, unsigned barrier, cons
     else memset(tsr_at(address), 0, bytes);
   }
   tsr_emulated_barrier& b = tsr_barriers.at(barrier);
+  b.filled = b.phase + 1;
   b.bytes -= (int)(total * bytes);
   tsr_barrier_check(b);
 }
