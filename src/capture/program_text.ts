@@ -251,6 +251,14 @@ export function registerRebuilt(fn: Function, syntax: FunctionSyntax, files: rea
   return name;
 }
 
+/** Modules that were loaded by name: no running file imports them, so lines of theirs would not be found. */
+const loadedFiles = new Set<string>();
+
+/** Notes a module that a program loads at run time, so that lines of its functions can be told. */
+export function noteLoadedFile(url: string): void {
+  loadedFiles.add(url);
+}
+
 /** Line and column, from 1, in the text as the user wrote it. */
 function oldPlace({ expression, rewritten }: Rebuilt, line: number, column: number): [line: number, column: number] {
   const before = rewritten.expression.split("\n").slice(0, line - 1).reduce((n, l) => n + l.length + 1, 0);
@@ -281,7 +289,7 @@ function placeInFile(
   expression: string,
   [oldLine, oldColumn]: readonly [line: number, column: number],
 ): SourceLocation | null {
-  const file = filesOf(fn, files)[0];
+  const file = filesOf(fn, [...files, ...loadedFiles])[0];
   if (file === undefined) return null;
   // A method's text stands between the tokens that take it out of an object again.
   const whole = marksOf(expression);

@@ -10,6 +10,8 @@ import { UsageError } from "./output.ts";
 /** A function to be explained, and what to call it with. */
 export interface Target {
   readonly name: string;
+  /** The module. */
+  readonly url: string;
   readonly fn: (...args: never[]) => unknown;
   readonly inputs: readonly unknown[];
 }
@@ -45,5 +47,5 @@ export async function loadTarget(spec: string): Promise<Target> {
   if (!Array.isArray(inputs)) {
     throw new UsageError(`explain: "inputs" of ${path} must be an array of arguments, or a function that returns one`);
   }
-  return { name, fn: fn as Target["fn"], inputs };
+  return { name, url: url.href, fn: fn as Target["fn"], inputs };
 }

@@ -4,9 +4,11 @@
  * Loaded only when needed, so that `doctor` and `cache` start fast and work even where the compiler does not.
  */
 import { compile, explain } from "../capture/mod.ts";
+import { noteLoadedFile } from "../capture/program_text.ts";
 import { cpu, type Device, withConfig } from "../core/mod.ts";
-import { type CompiledGraph, onCompile, profileToText } from "../inductor/mod.ts";
+import { type CompiledGraph, onCompile, profileToText, traceToJson } from "../inductor/mod.ts";
 import { groupToText } from "../inductor/print.ts";
+import { cudaContext, peaksOf } from "../runtime/cuda/mod.ts";
 import { formatBytes } from "../runtime/mod.ts";
 import { isTensor } from "../tensor/mod.ts";
 import type { Target } from "./explain.ts";
@@ -25,23 +27,31 @@ function onDevice(value: unknown, device: Device): unknown {
 }
 
 /** Runs the function on its device and tells what each launch takes. */
-function measured(target: Target, inputs: readonly unknown[]): string {
+function measured(target: Target, inputs: readonly unknown[], device: Device, traceFile: string | null): string {
   using _ = withConfig({ profile: true });
   const graphs: CompiledGraph[] = [];
   using _graphs = onCompile(({ graph }) => void graphs.push(graph));
-  const run = compile(target.fn as (...args: unknown[]) => unknown);
+  // Only C++ kernels have clocks on the CPU.
+  const run = compile(target.fn as (...args: unknown[]) => unknown, { mode: "aot" });
   for (let call = 0; call < 2; call++) run(...inputs);
   for (const graph of graphs) graph.readProfile();
   for (let call = 0; call < TIMED_CALLS; call++) run(...inputs);
-  return graphs.map((graph) => `\nmeasured (${graph.name})\n${profileToText(graph.readProfile() ?? [], TIMED_CALLS)}`)
-    .join("\n");
+  const traced = graphs.map((graph) => ({
+    name: graph.name,
+    rows: graph.readProfile() ?? [],
+    calls: TIMED_CALLS,
+  }));
+  if (traceFile !== null) Deno.writeTextFileSync(traceFile, traceToJson(traced, String(device)));
+  const peaks = device.type === "cuda" ? peaksOf(cudaContext(device.index).info) : null;
+  return traced.map(({ name, rows }) => `\nmeasured (${name})\n${profileToText(rows, TIMED_CALLS, peaks)}`).join("\n");
 }
 
 /**
  * Explains a function at its inputs. On the CPU nothing is run but the capture, and no C++ is compiled; on a device the kernels are compiled, run and
- * timed as well.
+ * timed as well. With `traceFile` they are on the CPU too, and a Chrome trace of them is written there.
  */
-export function explainTarget(target: Target, device: Device = cpu): string {
+export function explainTarget(target: Target, device: Device = cpu, traceFile: string | null = null): string {
+  noteLoadedFile(target.url);
   const inputs = device === cpu ? target.inputs : target.inputs.map((value) => onDevice(value, device));
   const graphs: [string, CompiledGraph][] = [];
   using _ = onCompile(({ kind, graph }) => {
@@ -64,6 +74,6 @@ export function explainTarget(target: Target, device: Device = cpu): string {
       ),
     );
   }
-  if (device !== cpu) parts.push(measured(target, inputs));
+  if (device !== cpu || traceFile !== null) parts.push(measured(target, inputs, device, traceFile));
   return parts.join("\n");
 }

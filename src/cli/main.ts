@@ -60,6 +60,7 @@ Examples:
     .argument("<script>", "a module and the name of its function: SCRIPT#EXPORT; default export without #")
     .description("show the graphs, breaks, guards and kernels of a function")
     .option("--device <device>", "cpu or cuda: where the inputs are moved to", "cpu")
+    .option("--chrome-trace <file>", "run it, and write its launches as a trace that Perfetto opens")
     .addHelpText(
       "after",
       `
@@ -70,13 +71,14 @@ The module exports the function and its inputs, an array or a function that make
 Examples:
   deno task tessera explain script.ts#model
   deno task tessera explain script.ts
-  deno task tessera explain script.ts --device cuda    with the time of each kernel`,
+  deno task tessera explain script.ts --device cuda    with the time of each kernel
+  deno task tessera explain script.ts --chrome-trace trace.json`,
     )
-    .action(async (script: string, options: { readonly device: string }) => {
+    .action(async (script: string, options: { readonly device: string; readonly chromeTrace?: string }) => {
       const where = checkDevice(options.device);
       const target = await loadTarget(script);
       const { explainTarget } = await import("./explain_target.ts");
-      print(explainTarget(target, where));
+      print(explainTarget(target, where, options.chromeTrace ?? null));
     });
 
   program.command("inspect")
@@ -109,6 +111,7 @@ Examples:
     .option("--bench <calls>", "time this many calls after warming up")
     .option("--model <name>", "which model of the file, if it holds several")
     .option("--profile", "with --bench: time each launch, and list those that take longest")
+    .option("--chrome-trace <file>", "with --profile: write the launches as a trace that Perfetto opens")
     .option("--json", "print one JSON object as the last line")
     .addHelpText(
       "after",

@@ -16,8 +16,8 @@ import type { CompileMode } from "../capture/mod.ts";
 import { listBackends } from "../capture/mod.ts";
 import { type Device, device as deviceOf, type DType, dtypeFromName, withConfig } from "../core/mod.ts";
 import { isTensorMeta, valueToText } from "../graph/mod.ts";
-import { type LaunchTime, profileToText } from "../inductor/mod.ts";
-import { cudaContext } from "../runtime/cuda/mod.ts";
+import { type LaunchTime, profileToText, traceToJson } from "../inductor/mod.ts";
+import { cudaContext, type DevicePeaks, peaksOf } from "../runtime/cuda/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { collectGarbage } from "./memory.ts";
 import { UsageError } from "./output.ts";
@@ -33,6 +33,7 @@ export interface RunFlags {
   readonly bench?: string;
   readonly model?: string;
   readonly profile?: boolean;
+  readonly chromeTrace?: string;
 }
 
 /** What a run tells. Times in milliseconds, sizes in bytes; null where nothing was timed. */
@@ -62,6 +63,8 @@ export interface RunReport {
   readonly peak_rss_bytes: number | null;
   /** With `--profile`: the launches of the timed calls. */
   readonly profile?: readonly LaunchTime[];
+  /** What the device can do at most, where its driver says so. */
+  readonly peaks?: DevicePeaks;
 }
 
 const MODES: readonly CompileMode[] = ["default", "reduce-overhead", "max-autotune", "aot"];
@@ -227,6 +230,13 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   call.readProfile();
   const times = iterations === 0 ? [] : timed(call, inputs, iterations);
   const profile = call.readProfile();
+  if (flags.chromeTrace !== undefined) {
+    if (flags.profile !== true || iterations === 0) {
+      throw new UsageError("run: --chrome-trace shows timed launches: add --profile and --bench CALLS");
+    }
+    const traced = [{ name: name === "" ? "model" : name, rows: profile, calls: times.length }];
+    Deno.writeTextFileSync(flags.chromeTrace, traceToJson(traced, String(device)));
+  }
   const inputBytes = inputs.reduce<number>((n, v) => v instanceof Tensor ? n + v.numel * v.dtype.bytes : n, 0);
   const { kernels, graphBreaks, peakBytes, attributeBytes } = call.stats;
   return {
@@ -249,6 +259,7 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
     peak_bytes: attributeBytes + inputBytes + peakBytes,
     peak_rss_bytes: peakRss(),
     ...(flags.profile === true ? { profile } : {}),
+    ...(flags.profile === true && device.type === "cuda" ? { peaks: peaksOf(cudaContext(device.index).info) } : {}),
   };
 }
 
@@ -282,7 +293,7 @@ export function runToText(report: RunReport): string {
     lines.push(`${report.iterations} calls: median ${ms(median_ms)}, 10 % ${ms(p10_ms)}, 90 % ${ms(p90_ms)}`);
   }
   const { profile, iterations } = report;
-  if (profile !== undefined && profile.length > 0) lines.push(profileToText(profile, iterations));
+  if (profile !== undefined && profile.length > 0) lines.push(profileToText(profile, iterations, report.peaks ?? null));
   lines.push(`${(report.peak_bytes / 2 ** 20).toFixed(1)} MiB of tensors`);
   return lines.join("\n");
 }

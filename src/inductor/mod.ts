@@ -8,5 +8,6 @@ export { CompiledGraph, type CompiledGraphOptions, type GraphValue, type TierPol
 export { type CompiledPlan, compileGraphToPlan } from "./compile_plan.ts";
 export { eagerReady, InductorEagerBackend } from "./eager_backend.ts";
 export { computeStored, freezeProgram, type FrozenConstants, sourcesOf, type StoredConstant } from "./passes/mod.ts";
-export { type LaunchTime, profileToText } from "./profile.ts";
+export { floorShare, type LaunchTime, profileToText } from "./profile.ts";
+export { type TracedGraph, traceToJson } from "./trace_events.ts";
 export { type CompileRecord, onCompile } from "./observe.ts";

@@ -10,6 +10,7 @@ import type { Group } from "./groups.ts";
 import type { Hint } from "./loop_space.ts";
 import { trafficOf } from "./metrics.ts";
 import { groupName } from "./print.ts";
+import type { DevicePeaks } from "../runtime/cuda/mod.ts";
 
 /** What one launch has taken. */
 export interface LaunchTime {
@@ -26,6 +27,14 @@ export interface LaunchTime {
   readonly gflop: number;
   /** Bytes that it reads and writes, in units of 2²⁰. */
   readonly mebibytes: number;
+  /** The user's line that its first operator comes from, `file:line:column`; null where nobody knows it. */
+  readonly at: string | null;
+}
+
+/** The part of its floor that a launch reaches: the longer of moving its bytes and doing its arithmetic, over its time. */
+export function floorShare(row: LaunchTime, calls: number, peaks: DevicePeaks): number {
+  const floor = Math.max(row.mebibytes * 2 ** 20 / peaks.bytesPerSecond, row.gflop * 1e9 / peaks.flopsPerSecond);
+  return floor / Math.max(row.wallMs / calls / 1000, 1e-12);
 }
 
 function sizes(vars: readonly LoopVar[], hint: Hint): string {
@@ -91,12 +100,28 @@ export function launchTimes(
       processorMs: processor / 1e6,
       gflop,
       mebibytes: (bytesRead + bytesWritten) / 2 ** 20,
+      at: lineOf(group),
     };
   });
 }
 
-/** The launches that take longest, as lines for people. `calls` is how many calls the times are of. */
-export function profileToText(rows: readonly LaunchTime[], calls: number, most = 30): string {
+function lineOf(group: Group): string | null {
+  for (const { location } of group.origins) {
+    if (location !== null) return `${location.file}:${location.line}:${location.column}`;
+  }
+  return null;
+}
+
+/**
+ * The launches that take longest, as lines for people. `calls` is how many calls the times are of; where the device's peaks are known, each launch has its
+ * share of them.
+ */
+export function profileToText(
+  rows: readonly LaunchTime[],
+  calls: number,
+  peaks: DevicePeaks | null = null,
+  most = 30,
+): string {
   const total = rows.reduce((n, r) => n + r.wallMs, 0);
   const number = (x: number, digits: number, width: number): string => x.toFixed(digits).padStart(width);
   const lines = [...rows].sort((a, b) => b.wallMs - a.wallMs).slice(0, most).map((r) => {
@@ -106,7 +131,9 @@ export function profileToText(rows: readonly LaunchTime[], calls: number, most =
       : `${number(r.mebibytes / 1024 / ms * 1e3, 1, 7)} GiB/s  `;
     return `${number(ms, 3, 9)} ms ${number(r.processorMs / calls, 3, 9)} ms ${
       number(100 * r.wallMs / Math.max(total, 1e-9), 1, 5)
-    } % ${rate}  ${r.functions.slice(0, 3).join(",")} ${r.name}: ${r.what}`;
+    } % ${rate}${peaks === null ? "" : ` ${number(100 * floorShare(r, calls, peaks), 0, 4)} % of the floor`}  ${
+      r.functions.slice(0, 3).join(",")
+    } ${r.name}: ${r.what}${r.at === null ? "" : ` at ${r.at}`}`;
   });
   return [`  wall a call processors   share  rate             launch (${rows.length} in all)`, ...lines].join("\n");
 }

@@ -1,3 +1,4 @@
+import { findToolchain } from "../../src/runtime/cpu/toolchain.ts";
 import assert from "node:assert/strict";
 import { runScript, type ScriptResult } from "../helpers/run_script.ts";
 import { cacheKey, DiskCache } from "../../src/runtime/mod.ts";
@@ -88,6 +89,8 @@ Deno.test("help texts have examples and end with 0", async () => {
   }
 });
 
+const noCompiler = findToolchain().ok ? "" : " [skipped: no C++ compiler]";
+
 async function script(text: string): Promise<string> {
   const file = await Deno.makeTempFile({ suffix: ".ts" });
   await Deno.writeTextFile(file, text.replaceAll("@MOD", new URL("../../mod.ts", import.meta.url).href));
@@ -105,6 +108,28 @@ Deno.test("tessera explain shows the graph, the fusion and the guards of a scrip
   assert.match(out, /relu/);
   assert.match(out, /kernels\s+1 \(3 unfused\)/);
   assert.match(out, /guards/);
+});
+
+Deno.test({
+  name: `tessera explain writes a trace of the launches, with the lines they come from${noCompiler}`,
+  ignore: noCompiler !== "",
+  fn: async () => {
+    const file = await script(`
+      import { randn, type Tensor } from "@MOD";
+      export const inputs = () => [randn([64, 32]), randn([32, 16])];
+      export const model = (x: Tensor, w: Tensor) => x.matmul(w).relu();
+    `);
+    const trace = await Deno.makeTempFile({ suffix: ".json" });
+    const { code, err } = await tessera(["explain", `${file}#model`, "--chrome-trace", trace]);
+    assert.equal(code, 0, err);
+    const { traceEvents } = JSON.parse(await Deno.readTextFile(trace));
+    const [launch, ...others] = traceEvents.filter((e: { ph: string }) => e.ph === "X");
+    assert.equal(others.length, 0);
+    assert.ok(launch.dur > 0);
+    assert.equal(launch.cat, "contraction");
+    assert.ok(launch.args["MiB moved"] > 0);
+    assert.match(launch.args.source, /\.ts:4:\d+$/);
+  },
 });
 
 Deno.test("tessera explain says what a script lacks, and fails with 1 if its function fails", async () => {

@@ -27,3 +27,5 @@ export * from "./start.ts";
 export * from "./stream.ts";
 export * from "./tensor_map.ts";
 export * from "./workspace.ts";
+export type { CudaAttributes } from "./driver.ts";
+export { type DevicePeaks, peaksOf } from "./peaks.ts";
