@@ -213,9 +213,11 @@ idiom("switch with default in the middle, fall through and blocks of functions",
   const f = compile((x: Tensor, k: number) => {
     let y = hoisted(x);
     switch (k) {
+      // @ts-expect-error: falls through on purpose
       case 0:
         y = y.add(1);
         // falls through
+      // @ts-expect-error: falls through on purpose
       default:
         y = y.mul(2);
         // falls through
