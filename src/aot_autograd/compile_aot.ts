@@ -157,12 +157,15 @@ export function aotBackend(options: AotOptions): CompilerBackend {
     }
     return compileTraining(module, exampleInputs, requiresGrad, keepWhole(module), { forward, backward, context });
   };
-  return kept === undefined ? compile : Object.assign(compile, { kept: keptPrograms(kept, { forward, backward }) });
+  return kept === undefined
+    ? compile
+    : Object.assign(compile, { kept: keptPrograms(kept, { forward, backward }, keepWhole) });
 }
 
 function keptPrograms(
   kept: NonNullable<AotOptions["kept"]>,
   compilers: Omit<Compilers, "context">,
+  keepWhole: (module: GraphModule) => KeepWhole,
 ): KeptPrograms {
   return {
     nameOf: (module, exampleInputs, context) => kept.nameOf(module, exampleInputs, context),
@@ -170,13 +173,17 @@ function keptPrograms(
       const found = kept.restore(name, attributes, context);
       if (found === null) return null;
       if (!("call" in found)) return inferenceCall(attributes, found);
-      return trainingCall(attributes, found, keptHigherCalls(found, { ...compilers, context }));
+      return trainingCall(attributes, found, keptHigherCalls(found, { ...compilers, context }, keepWhole));
     },
   };
 }
 
 /** Gradients of gradients of a call from a cache: its graph is read when they are asked for, and cut again, which keeps the same values. */
-function keptHigherCalls(found: RestoredTraining, compilers: Compilers): HigherCalls {
+function keptHigherCalls(
+  found: RestoredTraining,
+  compilers: Compilers,
+  keepWhole: (module: GraphModule) => KeepWhole,
+): HigherCalls {
   let calls: HigherCalls | null = null;
   return (follows) => {
     if (calls === null) {
@@ -192,7 +199,7 @@ function keptHigherCalls(found: RestoredTraining, compilers: Compilers): HigherC
         origin.kind === "input"
           ? inputs[origin.index] === true
           : module.attributes.get(origin.path)?.requiresGrad === true;
-      const keeps: KeepWhole = () => false;
+      const keeps = keepWhole(module);
       const joint = jointProgram(module, requiresGrad, keeps);
       const { saved } = partitionJoint(joint, activationBudget(compilers.context));
       const source: DifferentiableSource = { module, requiresGrad, keeps, classes: joint.classes };
