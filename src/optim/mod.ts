@@ -8,3 +8,4 @@ export * from "./lr_scheduler.ts";
 export * from "./optimizer.ts";
 export * from "./rmsprop.ts";
 export * from "./sgd.ts";
+export * from "./grad_scaler.ts";
