@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { InternalError } from "../../src/core/mod.ts";
 import {
+  compileExported,
   type ExportedProgram,
   FormatError,
   inspectProgram,
@@ -27,7 +28,9 @@ const NAMES = [
   "args",
   "grad_autocast",
   "unbacked",
+  "control",
 ];
+const CONTROL_FLOW: ReadonlySet<string> = new Set(["cond", "loops", "control"]);
 
 /** A small generator with a seed, so that a failure can be repeated. */
 function random(seed: number): () => number {
@@ -108,6 +111,13 @@ function use(program: ExportedProgram, name: string, where: string): void {
     program.callFlat(recorded(name).inputs);
   } catch (error) {
     checkError(error, where);
+  }
+  if (!CONTROL_FLOW.has(name)) return;
+  // Sub-graphs reach the compiler as they stand in the file.
+  try {
+    compileExported(program, { options: { tier: "js" } })(recorded(name).inputs);
+  } catch (error) {
+    checkError(error, `${where}, compiled`);
   }
 }
 
