@@ -49,3 +49,21 @@ for (const [name, f] of CASES) {
     },
   });
 }
+
+Deno.test({
+  name: `a half that is compared with one from memory is rounded first${
+    reason === null ? "" : ` [skipped: ${reason}]`
+  }`,
+  ignore: reason !== null,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  fn: () => {
+    // The largest of each row, found by another kernel, is in memory: the products are compared with it, and stored.
+    const a = tensor(Array.from({ length: 64 * 200 }, (_, i) => Math.sin(i * 1.7))).view([64, 200]).to(float16).cuda();
+    const b = tensor(Array.from({ length: 64 * 200 }, (_, i) => Math.cos(i * 0.3))).view([64, 200]).to(float16).cuda();
+    const most = noGrad(() => a.mul(b).amax([1], true));
+    const f = compile((a: Tensor, b: Tensor, most: Tensor): Tensor => a.mul(b).eq(most).to(float16));
+    const found = noGrad(() => f(a, b, most)).cpu().to(float64).sum([1]).dataSync();
+    for (const count of found) assert.ok(Number(count) >= 1, "each row has its largest");
+  },
+});

@@ -6,7 +6,7 @@
  * contiguous become vector accesses around an unrolled loop over the rest. Index arithmetic is in 32 bits where every bound is known to fit.
  */
 import { bool, type DType, float32, int64, InternalError } from "../../../core/mod.ts";
-import type { BufferRef, PrimitiveName } from "../../../loops/mod.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
 import {
   constantValue,
   cudaDialect,
@@ -20,6 +20,7 @@ import type { Axis, KernelBase, TileReduceOp, TileStatement, TileValue } from ".
 import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText } from "../cpp/types.ts";
 import { findRanges, type Range } from "../ranges.ts";
 import { Scopes } from "../scopes.ts";
+import { comparedHalves, FAST_FORMS, writesHalves } from "./halves.ts";
 import { fitsInt, isArg, neutralText, scalarType } from "./texts.ts";
 import { type Chunk, isVectorAccess, varying } from "./vectors.ts";
 
@@ -34,18 +35,6 @@ export interface FunctionOptions {
   /** The one sum into memory is held in a register (`held`, for `heldAt`) as long as its place stays the same. */
   readonly holds?: boolean;
 }
-
-/** Functions that have a shorter form, `tsr_fast_…`, where only halves are written. */
-const FAST: ReadonlySet<PrimitiveName> = new Set([
-  "erf",
-  "exp",
-  "exp2",
-  "sigmoid",
-  "tanh",
-  "div",
-  "reciprocal",
-  "rsqrt",
-]);
 
 interface Known {
   readonly text: string;
@@ -68,9 +57,10 @@ export class CudaFunction {
   readonly #written: ReadonlySet<BufferRef>;
   /**
    * Whether all results are of half types, so that functions need not be right to the last place of float,
-   * nor what lies between be rounded.
+   * nor what lies between be rounded, but for what is compared.
    */
   readonly #halves: boolean;
+  readonly #compared: ReadonlySet<TileValue>;
   readonly #accumulators = new Map<TileValue, { readonly name: string; readonly op: TileReduceOp }>();
 
   constructor(
@@ -85,7 +75,8 @@ export class CudaFunction {
     this.#ranges = findRanges(bodies, axes);
     this.#buffers = [...kernel.reads, ...kernel.writes];
     this.#written = new Set(kernel.writes);
-    this.#halves = kernel.writes.length > 0 && kernel.writes.every(({ dtype }) => dtype.isFloat && dtype.bytes === 2);
+    this.#halves = writesHalves(kernel);
+    this.#compared = this.#halves ? comparedHalves(bodies) : new Set();
     this.scopes = new Scopes({
       declare: (name, value) => `const ${this.index} ${name} = ${value};`,
       dialect: (symbol) =>
@@ -362,7 +353,7 @@ export class CudaFunction {
         // Comparisons of small integers take one instruction in 32 bits.
         const narrow = dtype === int64 && s.out.dtype === bool && s.args.every((arg) => this.#isSmall(arg));
         const texts = s.args.map((arg) => narrow ? `(int)${this.text(arg)}` : this.text(arg));
-        const fast = this.#halves && dtype === float32 && FAST.has(s.op);
+        const fast = this.#halves && dtype === float32 && FAST_FORMS.has(s.op);
         const text = fast
           ? `tsr_fast_${s.op}(${texts.join(", ")})`
           : primitiveText(s.op, texts, dtype, laneOf(dtype, false), false);
@@ -372,7 +363,8 @@ export class CudaFunction {
       case "cast": {
         const lane = laneOf(s.arg.dtype, false);
         // What is computed in float stays so until it is stored, where the store rounds it anyway.
-        const exact = this.#halves && s.arg.dtype === float32 && s.out.dtype.isFloat && s.out.dtype.bytes === 2;
+        const exact = this.#halves && s.arg.dtype === float32 && s.out.dtype.isFloat && s.out.dtype.bytes === 2 &&
+          !this.#compared.has(s.out);
         const text = exact
           ? this.text(s.arg)
           : castText(this.text(s.arg), lane, s.arg.dtype, s.out.dtype, laneOf(s.out.dtype, false), false);

@@ -1,0 +1,43 @@
+/**
+ * Kernels that write halves alone: they compute in float32 throughout, round once when they store, and may take shorter forms of functions.
+ *
+ * What is compared is the exception: a value from memory was rounded, so what it is compared with has to be, or the largest of a row would not be found in it.
+ */
+import type { PrimitiveName } from "../../../loops/mod.ts";
+import { walkStatements } from "../../tile/parameters.ts";
+import type { KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+
+/** Functions that have a shorter form, `tsr_fast_…`, right to a few units of float32. */
+export const FAST_FORMS: ReadonlySet<PrimitiveName> = new Set([
+  "erf",
+  "exp",
+  "exp2",
+  "sigmoid",
+  "tanh",
+  "div",
+  "reciprocal",
+  "rsqrt",
+]);
+
+const COMPARISONS: ReadonlySet<PrimitiveName> = new Set(["eq", "ne", "lt", "le", "gt", "ge"]);
+
+/** Halves that are compared, perhaps widened: another kernel may have stored what they are compared with. */
+export function comparedHalves(bodies: readonly (readonly TileStatement[])[]): Set<TileValue> {
+  const casts = new Map<TileValue, TileValue>();
+  const compared = new Set<TileValue>();
+  for (const body of bodies) {
+    walkStatements(body, (s) => {
+      if (s.kind === "cast") casts.set(s.out, s.arg);
+      if (s.kind !== "pointwise" || !COMPARISONS.has(s.op)) return;
+      for (let v: TileValue | undefined = s.args[0], i = 0; v !== undefined; v = casts.get(v) ?? s.args[++i]) {
+        compared.add(v);
+      }
+    });
+  }
+  return compared;
+}
+
+/** Whether all results of a kernel are of half types. */
+export function writesHalves({ writes }: KernelBase): boolean {
+  return writes.length > 0 && writes.every(({ dtype }) => dtype.isFloat && dtype.bytes === 2);
+}
