@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import "../../mod.ts";
 import { compile } from "../../src/capture/mod.ts";
-import { bool, float32, float64, int32 } from "../../src/core/mod.ts";
+import { bool, float32, float64, int32, int64 } from "../../src/core/mod.ts";
 import { emitCppTile } from "../../src/inductor/codegen/cpp/emit_tile.ts";
 import type { LoopGroup } from "../../src/inductor/groups.ts";
 import { lowerGroup } from "../../src/inductor/tile/lower_group.ts";
@@ -60,6 +60,23 @@ Deno.test("rows too long for the caches are neither kept nor fetched ahead", () 
   const text = textOf(twoWalks(4, 1 << 20));
   assert.doesNotMatch(text, /kept0|tsr_fetch/);
   assert.match(textOf(twoWalks(64, 256)), /tsr_fetch_near\(p0 \+ .* \+ 256/);
+});
+
+Deno.test("rows are fetched ahead along columns where much is done with each number, not for a sum", () => {
+  const group = (op: "sum" | "argmax"): LoopGroup => {
+    const [x, out] = [buffer("x", float32, 4096 * 4096), buffer("out", op === "sum" ? float32 : int64, 4096)];
+    const [i, r] = [loopVar(4096), loopVar(4096)];
+    const value = ops.load(x, add(mul(symbol(r), 4096), symbol(i)));
+    return {
+      kind: "loops",
+      axes: [i],
+      reduceAxes: [r],
+      stages: [{ kind: "reduction", out, index: symbol(i), op, value }],
+      ...base([out]),
+    };
+  };
+  assert.match(textOf(group("argmax")), /tsr_fetch_near\(p0 \+ .* \+ 32768/);
+  assert.doesNotMatch(textOf(group("sum")), /tsr_fetch/);
 });
 
 nativeTest("what is kept of a row that is no multiple of a vector is whole", () => {

@@ -6,7 +6,7 @@
  * idles during all walks but the first and the last. It takes nothing but seeing that walks load or compute the same; what comes out is the same to the
  * last bit.
  */
-import { float32 } from "../../../core/mod.ts";
+import { bool, float32 } from "../../../core/mod.ts";
 import { primitive } from "../../../loops/mod.ts";
 import { coefficient, constantValue, type Expr } from "../../../symbolic/mod.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
@@ -15,6 +15,8 @@ import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile
 const MOST_ELEMENTS = 16384;
 /** Elements of what is fetched into the first cache, at most; into the second what is more. */
 const NEAR_ELEMENTS = 6144;
+/** Rows along columns are fetched so many ahead, where they are at least so many elements apart and so many instructions work on a register of one. */
+const ROWS_AHEAD = 8, FAR_ROWS = 1024, MANY_INSTRUCTIONS = 3;
 /** What computing a value takes at least, in additions, so that keeping it is worth a store and a load. */
 const WORTH_KEEPING = 12;
 
@@ -57,8 +59,14 @@ export function planRows(
   const walks = body.filter((s): s is Loop => s.kind === "for");
   const axis = walks[0]?.axis;
   const extent = axis === undefined ? null : constantValue(axis.extent);
-  if (axis === undefined || extent === null || walks.length < 2) return NOTHING;
+  if (axis === undefined || extent === null) return NOTHING;
   if (walks.some((w) => w.axis !== axis || w.split || w.body.some((s) => s.kind === "for"))) return NOTHING;
+  const [only] = walks;
+  if (walks.length === 1 && only !== undefined) {
+    return axis.block > 1 || inner === undefined || instructionsOf(only) < MANY_INSTRUCTIONS
+      ? NOTHING
+      : { ...NOTHING, fetched: planJumps(kernel, only, axis, inner), isNear: true };
+  }
   // Rows follow each other along an outer axis; so do blocks of columns, where the vector is the outer axis.
   const isRow = axis.block > 1;
   if (extent * (isRow ? 1 : inner?.block ?? 1) > MOST_ELEMENTS) return NOTHING;
@@ -74,6 +82,27 @@ export function planRows(
     elements: Math.ceil(extent / lanes) * lanes,
     isNear: isRow && extent <= NEAR_ELEMENTS,
   };
+}
+
+/** About how many instructions a walk has for a register beside its loads. */
+function instructionsOf(walk: Loop): number {
+  return walk.body.reduce((n, s) => {
+    if (s.kind === "accumulate") return n + (s.position !== null ? 4 : s.op === "max" || s.op === "min" ? 2 : 1);
+    return s.kind === "pointwise" ? n + (s.out.dtype === bool ? 2 : 1) : s.kind === "cast" ? n + 1 : n;
+  }, 0);
+}
+
+/** Loads along columns, where the processor sees fewer rows ahead the more is done with each number, and fetches nothing by itself. */
+function planJumps(kernel: KernelBase, walk: Loop, axis: Axis, inner: Axis): Map<TileValue, number> {
+  const fetched = new Map<TileValue, number>();
+  for (const s of walk.body) {
+    if (s.kind !== "load" || s.mask !== null || kernel.writes.includes(s.buffer)) continue;
+    const step = coefficient(s.index, axis.symbol), across = coefficient(s.index, inner.symbol);
+    const jump = step === null ? null : constantValue(step);
+    if (across === null || constantValue(across) !== 1 || jump === null || jump < FAR_ROWS) continue;
+    fetched.set(s.out, jump * ROWS_AHEAD);
+  }
+  return fetched;
 }
 
 /** What a walk computes for an element, in additions. */
