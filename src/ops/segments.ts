@@ -228,10 +228,6 @@ interface Regions {
   readonly outputSize: readonly Size[];
 }
 
-function spread(list: readonly Size[], rank: number): number[] {
-  return list.length === 1 ? new Array<number>(rank).fill(Number(list[0])) : list.map(Number);
-}
-
 function fractionalSpec(
   where: string,
   rank: number,
@@ -245,7 +241,7 @@ function fractionalSpec(
       `${where}: needs [channels, …] or [batch, channels, …] with ${rank} sizes, got ${shapeToText(self.shape)}`,
     );
   }
-  const kernel = spread(kernelSize, rank), output = spread(outputSize, rank);
+  const kernel = kernelSize.map(Number), output = outputSize.map(Number);
   for (const [name, list] of [["kernel_size", kernel], ["output_size", output]] as const) {
     if (list.length !== rank || list.some((n) => !(n > 0))) {
       throw new RangeError(`${where}: ${name} needs ${rank} positive numbers, got [${list.join(", ")}]`);
@@ -293,7 +289,7 @@ function fractionalPool(
   { kernelSize, outputSize }: Regions,
   F: Functional,
 ): readonly TensorValue[] {
-  const kernel = spread(kernelSize, rank), output = spread(outputSize, rank);
+  const kernel = kernelSize.map(Number), output = outputSize.map(Number);
   const planes = self.shape.slice(0, -rank), spatial = self.shape.slice(-rank).map(Number);
   // The samples of a plane are for its dimensions, innermost first; in three dimensions the outermost is first, then the others as they stand.
   const order = rank === 2 ? [1, 0] : [0, 1, 2];
