@@ -189,7 +189,7 @@ function composed(
  * ```ts
  * import { nn, randn } from "@tessera/tessera";
  * const { createBlockMask, flexAttention } = nn.functional;
- * const [q, k, v] = [0, 1, 2].map(() => randn([1, 2, 64, 16]));
+ * const [q, k, v] = [randn([1, 2, 64, 16]), randn([1, 2, 64, 16]), randn([1, 2, 64, 16])];
  * const blockMask = createBlockMask((_b, _h, q, kv) => q.ge(kv), null, null, 64, 64);
  * const y = flexAttention(q, k, v, { blockMask, scoreMod: (s) => s.div(20).tanh().mul(20) });
  * console.assert(y.shape[3] === 16);
