@@ -3,6 +3,8 @@
  *
  *     deno run -A bench/capture.ts [guards | lengths | zoo [MODEL …]]
  *
+ * Without a word, the first two.
+ *
  * `zoo` calls each model eagerly and compiled with the backend `"eager"` in turn and compares processor time, which other load on the machine disturbs least: what the compiled
  * call takes more is guards and interpretation instead of the model's JavaScript. Each model is a process of its own.
  */
@@ -127,5 +129,5 @@ if (what === "model") zooModel(names[0] ?? "");
 else {
   if (what === "" || what === "guards") guards();
   if (what === "" || what === "lengths") lengths();
-  if (what === "" || what === "zoo") await zoo(names);
+  if (what === "zoo") await zoo(names);
 }

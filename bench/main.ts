@@ -3,7 +3,18 @@
  */
 import { print } from "./support.ts";
 
-const NAMES = ["demo", "first_call", "overhead", "segments", "compile_time", "operators", "cross"];
+const NAMES = [
+  "demo",
+  "first_call",
+  "overhead",
+  "segments",
+  "compile_time",
+  "capture",
+  "regional",
+  "warm_start",
+  "operators",
+  "cross",
+];
 const asked = Deno.args.length > 0 ? Deno.args : NAMES;
 const unknown = asked.filter((name) => !NAMES.includes(name));
 if (unknown.length > 0) {
