@@ -169,3 +169,42 @@ Deno.test("a gradient's gradient says what was written since, and what the call 
   w.add_(1);
   assert.throws(() => gradOf(y.sum(), [x], { createGraph: true }), /written in place since/);
 });
+
+for (const backend of BACKENDS) {
+  Deno.test(`second gradients behind a break, of written inputs and of losses over embeddings (${backend})`, () => {
+    const second = (fn: (x: Tensor) => Tensor, x: Tensor): Tensor[] => {
+      const [g] = gradOf(fn(x), [x], { createGraph: true });
+      return [g as Tensor, gradOf((g as Tensor).pow(2).sum(), [x])[0] as Tensor];
+    };
+    const agree = (fn: (x: Tensor) => Tensor, compiled: (x: Tensor) => Tensor): void => {
+      for (let round = 0; round < 3; round++) {
+        const [a, b] = [tensor([0.5, -1, 2]).requiresGrad_(), tensor([0.5, -1, 2]).requiresGrad_()];
+        second(compiled, a).forEach((t, i) => near(t, second(fn, b)[i], `${i}`));
+      }
+    };
+    const broken = (x: Tensor): Tensor => {
+      const y = x.sin().mul(x);
+      return y.mul(y.sum().item() > 100 ? 2 : 3).exp().sum();
+    };
+    agree(broken, compile(broken, { backend }));
+    const written = (x: Tensor, s: Tensor): Tensor => {
+      s.add_(x.detach());
+      return x.mul(s).sin().sum();
+    };
+    const f = compile(written, { backend, fullgraph: true });
+    agree((x) => written(x, tensor([1, 2, 3])), (x) => f(x, tensor([1, 2, 3])));
+    manualSeed(6);
+    const table = new nn.Embedding(5, 3);
+    const head = new nn.Linear(3, 5);
+    for (const m of [table, head]) m.to(float64);
+    const loss = (i: Tensor, y: Tensor): Tensor => nn.functional.crossEntropy(head.forward(table.forward(i).tanh()), y);
+    const parameters = [...table.parameters(), ...head.parameters()];
+    const run = (g: typeof loss): Tensor[] => {
+      const first = gradOf(g(given([0, 3, 4]), given([1, 2, 0])), parameters, { createGraph: true }) as Tensor[];
+      const total = first.map((t) => t.pow(2).sum()).reduce((a, b) => a.add(b));
+      return [...first, ...gradOf(total, parameters) as Tensor[]];
+    };
+    const expected = run(loss);
+    run(compile(loss, { backend, fullgraph: true })).forEach((t, i) => near(t, expected[i], `loss ${i}`));
+  });
+}
