@@ -94,7 +94,13 @@ for (const [name, op, word] of [["running_max", "max", "largest"], ["running_min
       return { shape: input.shape, dtype: input.dtype };
     },
     loop: ({ input, dim }, out) => scanLoop(name, op, input, dim, out),
-    vjp: () => ({}),
+    // Each result is the element that cummax or cummin points to.
+    vjp: ({ input, dim }, { grad, F }) => ({
+      input: () => {
+        const [, positions] = op === "max" ? F.cummax(input, dim) : F.cummin(input, dim);
+        return input.ndim === 0 ? grad : input.zerosLike().scatterAdd(dim, positions, grad);
+      },
+    }),
     samples: (g) => [
       { args: { input: g.tensor([3, 5]), dim: 1 } },
       { name: "dim 0", args: { input: g.tensor([4, 3]), dim: 0 } },
