@@ -5,8 +5,8 @@
  * in ATen's inference kernels. Mirrors the internal functions of `native_functions.yaml`.
  */
 import { float32, int32, int64 } from "../core/mod.ts";
-import { broadcastShapes, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
-import { defineAlias, defineOp, getOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { broadcastShapes, shapeToText, type Size, sizeEq, sizeMax, sizeSub } from "../symbolic/mod.ts";
+import { defineAlias, defineOp, getOp, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { regularMatrices, wide } from "./linalg.ts";
 import { matrixShape, squareShape } from "./linalg_checks.ts";
@@ -332,6 +332,10 @@ defineOp({
       : [],
 });
 
+function longestOf(sequences: readonly { readonly shape: readonly Size[] }[]): Size {
+  return sequences.reduce<Size>((longest, s) => sizeMax(longest, s.shape[0] ?? 0), 0);
+}
+
 defineOp({
   schema:
     "aten::pad_sequence(Tensor[] sequences, bool batch_first=False, float padding_value=0.0, str padding_side='right') -> Tensor",
@@ -352,14 +356,14 @@ defineOp({
         );
       }
     }
-    const longest = Math.max(...sequences.map((s: MetaInput) => Number(s.shape[0])));
+    const longest = longestOf(sequences);
     const lead = batchFirst ? [sequences.length, longest] : [longest, sequences.length];
     return { shape: [...lead, ...rest], dtype: first.dtype };
   },
   decompose: ({ sequences, batchFirst, paddingValue, paddingSide }, F) => {
-    const longest = Math.max(...sequences.map((s) => Number(s.shape[0])));
+    const longest = longestOf(sequences);
     const padded = sequences.map((s) => {
-      const missing = longest - Number(s.shape[0]);
+      const missing = sizeSub(longest, s.shape[0] ?? 0);
       const none = new Array<number>(2 * (s.ndim - 1)).fill(0);
       const ends = paddingSide === "right" ? [0, missing] : [missing, 0];
       return F.constantPadNd(s, [...none, ...ends], paddingValue);

@@ -5,7 +5,7 @@
  */
 import { computeType, float64, int32, int64 } from "../core/mod.ts";
 import { type LoopInput, ops, pointwise, scatter } from "../loops/mod.ts";
-import { asExpr, exprOf, shapeToText, type Size } from "../symbolic/mod.ts";
+import { asExpr, exprOf, shapeToText, type Size, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -140,8 +140,8 @@ defineOp({
         `embedding_bag: per_sample_weights are ${perSampleWeights.dtype.name}, weight is ${weight.dtype.name}: convert one`,
       );
     }
-    const rows = Number(weight.shape[0]);
-    if (paddingIdx !== null && (Number(paddingIdx) >= rows || Number(paddingIdx) < -rows)) {
+    const rows = weight.shape[0] ?? 0;
+    if (paddingIdx !== null && (sizeLe(rows, paddingIdx) || sizeLt(paddingIdx, sizeSub(0, rows)))) {
       throw new RangeError(`embedding_bag: padding_idx ${paddingIdx} is no row of a table of ${rows}`);
     }
     if (![0, 1, 2].includes(Number(mode))) throw new RangeError(`embedding_bag: mode must be 0, 1 or 2, got ${mode}`);

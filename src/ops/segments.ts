@@ -6,7 +6,17 @@
  */
 import { bool, float32, int32, int64 } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
-import { broadcastShapes, sameShape, shapeToText, type Size, sizeEq, sizeLt, sizeProd } from "../symbolic/mod.ts";
+import {
+  broadcastShapes,
+  sameShape,
+  shapeToText,
+  type Size,
+  sizeAdd,
+  sizeEq,
+  sizeLt,
+  sizeProd,
+  sizeSub,
+} from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -47,7 +57,7 @@ function segmentSpec(
     );
   }
   const last = given.shape[at] ?? 0;
-  return { axis: at, count: lengths === null ? Number(last) - 1 : last };
+  return { axis: at, count: lengths === null ? sizeSub(last, 1) : last };
 }
 
 defineOp({
@@ -80,7 +90,7 @@ defineOp({
     }
     const places = segment.reshape([...batch, size, ...inner.map(() => 1)]).expand(data.shape);
     const from = initial === null ? start : Number(initial);
-    const slots = data.newFull([...batch, Number(count) + 1, ...inner], from);
+    const slots = data.newFull([...batch, sizeAdd(count, 1), ...inner], from);
     const reduced = slots.scatterReduce(at, places, data, scatter).narrow(at, 0, count);
     if (reduce !== "mean") return reduced.contiguous();
     const sizes = lengths ?? (offsets ?? data).diff(1, at);
@@ -127,7 +137,7 @@ defineOp({
     const rank = flat.to(int64).cumsum(0).sub(1);
     // Elements that are 0, or too many, go to a row that is dropped.
     const row = F.where(flat.logicalAnd(rank.lt(size)), rank, size);
-    const slots = rank.newFull([Number(size) + 1], -1).scatter(0, row, F.arange(numel, { device: self.device }));
+    const slots = rank.newFull([sizeAdd(size, 1)], -1).scatter(0, row, F.arange(numel, { device: self.device }));
     const found = slots.narrow(0, 0, size);
     let step: Size = 1;
     const columns: TensorValue[] = [];
