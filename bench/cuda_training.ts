@@ -183,7 +183,7 @@ for (const name of names) {
     print(`${name}: loss ${loss} (PyTorch ${stored.get("loss")?.item()}), gradients off by ${error.toFixed(4)}`);
     forget(parameters);
   }
-  const timing = measure(
+  const measured = measure(
     () => {
       step(x, y).dispose();
       forget(parameters);
