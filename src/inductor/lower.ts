@@ -374,7 +374,10 @@ class GraphLowering {
   }
 
   #lowerAttention(node: CallNode): LoweredValue {
-    const { group, results } = attentionGroup(node, { ...this.#lend(), inline: (graph, inputs) => this.#inlineGraph(graph, inputs) });
+    const { group, results } = attentionGroup(node, {
+      ...this.#lend(),
+      inline: (graph, inputs) => this.#inlineGraph(graph, inputs),
+    });
     this.#groups.push(group);
     return this.#written(node, results, "attention is stored");
   }

@@ -71,7 +71,12 @@ Deno.test("tessera run --profile lists what launches take, and what they are", a
 
 Deno.test("tessera run says on standard error what is run node by node", async () => {
   const directory = await Deno.makeTempDir();
-  const { code, out, err } = await run(fixture("unbacked.pt2"), "--inputs", await inputsOf("unbacked", directory), "--json");
+  const { code, out, err } = await run(
+    fixture("unbacked.pt2"),
+    "--inputs",
+    await inputsOf("unbacked", directory),
+    "--json",
+  );
   assert.equal(code, 0, err);
   assert.match(err, /is not compiled but run node by node: aten\./);
   const report = JSON.parse(out);

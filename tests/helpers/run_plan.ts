@@ -348,6 +348,7 @@ function runGroup(group: Group, memory: (b: BufferRef) => Memory, sizes: Readonl
       return;
     }
     case "attention":
+    case "blocks":
     case "host":
       throw new InternalError(`${group.kind} operators are not run here`);
     default:

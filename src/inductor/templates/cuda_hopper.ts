@@ -28,7 +28,7 @@ import type { BufferRef } from "../../loops/mod.ts";
 import { guess } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
 import { contractionFunction, isContiguousAlong, tileCount, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
-import { type OperandPlan, planOperand, ragged, productOf, writeTileLoop } from "./cuda_operands.ts";
+import { type OperandPlan, planOperand, productOf, ragged, writeTileLoop } from "./cuda_operands.ts";
 
 const BM = 128;
 const BK = 64;

@@ -196,6 +196,7 @@ export function interpret(group: Group, memory: Memory, sizes: ReadonlyMap<Sym, 
       interpretContraction(run, group);
       return;
     case "attention":
+    case "blocks":
     case "host":
       throw new Error(`${group.kind} groups have no loops`);
     default:
