@@ -10,11 +10,9 @@ import { type BufferRef, type PrimitiveName } from "../loops/mod.ts";
 import {
   add,
   constant,
-  constantValue,
   type Expr,
   exprOf,
   isNonNegative,
-  isSymInt,
   min,
   mul,
   provablyLt,
@@ -61,13 +59,13 @@ export class Block {
     return this.value.dtype;
   }
 
+  /** @throws {TypeError} always: JavaScript's operators would compute on the recording, not on numbers */
+  [Symbol.toPrimitive](): never {
+    this.#recorder.fail("a block has no value while it is recorded: write a.add(b), a.gt(b), tile.where(a, b, c)");
+  }
+
   #operand(other: Operand): BlockValue {
-    if (typeof other !== "number") return other.value;
-    const isInteger = Number.isInteger(other) && !this.dtype.isFloat;
-    return this.#recorder.constant(
-      other,
-      isInteger ? this.dtype === bool ? int64 : this.dtype : this.dtype.isFloat ? this.dtype : float32,
-    );
+    return typeof other === "number" ? this.#recorder.constantBeside(other, this.dtype) : other.value;
   }
 
   #apply(op: PrimitiveName, ...others: readonly Operand[]): Block {
@@ -184,7 +182,7 @@ export class Block {
   to(dtype: DType): Block {
     return new Block(this.#recorder, this.#recorder.cast(this.value, dtype));
   }
-  /** Sums along an axis, which the result no longer varies over. */
+  /** Sums along an axis, which the result no longer varies over. Sums and products of integers are int64. */
   sum(axis: BlockAxis): Block {
     return new Block(this.#recorder, this.#recorder.reduce("sum", this.value, axis));
   }
@@ -218,8 +216,11 @@ export class Variable {
     return new Block(this.#recorder, out);
   }
 
-  set(value: Block): void {
-    const cast = this.#recorder.cast(value.value, this.#variable.dtype);
+  set(value: Operand): void {
+    const { dtype } = this.#variable;
+    const cast = typeof value === "number"
+      ? this.#recorder.constant(value, dtype)
+      : this.#recorder.cast(value.value, dtype);
     if (cast.axes.some((axis) => !this.#variable.axes.includes(axis))) {
       this.#recorder.fail("a variable is set to a block that varies over more axes: make it with variable(init, axes)");
     }
@@ -227,7 +228,7 @@ export class Variable {
   }
 
   /** Adds. */
-  add(value: Block): void {
+  add(value: Operand): void {
     this.set(this.value.add(value));
   }
 
@@ -281,6 +282,7 @@ export class BlockTensor {
     }
     let flat = offset;
     const gathers: Gather[] = [];
+    const chosen: Expr[] = [];
     const conditions: PlaceCondition[] = [];
     index.forEach((at, d) => {
       const [size, step] = [shape[d] ?? constant(1), stride[d] ?? constant(0)];
@@ -296,11 +298,13 @@ export class BlockTensor {
       }
       if (isAxis(at)) r.checkOpen(at);
       flat = add(flat, mul(expr, step));
+      // An expanded dimension has a stride of 0, and its block varies nevertheless.
+      chosen.push(expr);
       const lower = !isNonNegative(expr);
       const upper = provablyLt(expr, size) ? null : size;
       if (lower || upper !== null) conditions.push({ expr, lower, upper });
     });
-    const axes = r.axesOf([flat, ...conditions.map((c) => c.expr)], gathers.map((g) => g.value));
+    const axes = r.axesOf(chosen, gathers.map((g) => g.value));
     for (const axis of axes) {
       const known = conditions.some((c) => c.expr === symbol(axis.symbol) && c.upper === axis.extent);
       if (axis.ragged && !known) conditions.push({ expr: symbol(axis.symbol), lower: false, upper: axis.extent });
@@ -375,10 +379,10 @@ export class Tile {
     return this.#recorder.axis("grid", exprOf(extent), block);
   }
 
-  /** An axis that one block covers; by default the next power of two. */
+  /** An axis that one block covers; by default the next power of two. A size that varies is taken as it is at hand: a compiled function makes a program for each. */
   range(extent: Size, block?: number): BlockAxis {
-    const known = isSymInt(extent) ? constantValue(extent.expr) : extent;
-    return this.#recorder.axis("whole", exprOf(extent), block ?? 2 ** Math.ceil(Math.log2(Math.max(1, known ?? 1))));
+    const known = Number(extent);
+    return this.#recorder.axis("whole", exprOf(known), block ?? 2 ** Math.ceil(Math.log2(known === 0 ? 2 : known)));
   }
 
   /** Calls `body` once; it runs for each block of the axis, or of the part of it from `from` (rounded down to a block) to before `to`. */
@@ -443,7 +447,8 @@ export class Tile {
   where(condition: Block, a: Operand, b: Operand): Block {
     const r = this.#recorder;
     const like = typeof a !== "number" ? a : typeof b !== "number" ? b : null;
-    const value = (x: Operand): BlockValue => typeof x === "number" ? r.constant(x, like?.dtype ?? float32) : x.value;
+    const value = (x: Operand): BlockValue =>
+      typeof x === "number" ? r.constantBeside(x, like?.dtype ?? float32) : x.value;
     return new Block(r, r.pointwise("where", [condition.value, value(a), value(b)]));
   }
 }

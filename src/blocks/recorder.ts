@@ -6,7 +6,7 @@
  */
 import { bool, type DType, float32, float64, int64 } from "../core/mod.ts";
 import { primitive, type PrimitiveName } from "../loops/mod.ts";
-import { add, ceilDiv, constantValue, type Expr, freeSymbols, mul, newSym, symbol } from "../symbolic/mod.ts";
+import { add, ceilDiv, constant, constantValue, type Expr, freeSymbols, mul, newSym, symbol } from "../symbolic/mod.ts";
 import type { BlockAxis, BlockReduceOp, BlockStatement, BlockValue } from "./block_ir.ts";
 
 /** The most positions of one axis's block. */
@@ -48,21 +48,19 @@ export class Recorder {
     }
     const known = constantValue(size);
     if (role === "whole" && (known === null || known > block)) {
-      this.fail(
-        known === null
-          ? "range() needs a size that is known when the kernel is recorded; walk the others with loop()"
-          : `a range of ${known} positions does not fit a block of ${block}`,
-      );
+      this.fail(`a range of ${known ?? "unknown many"} positions does not fit a block of ${block}`);
     }
     const label = `x${this.axes.length}`;
-    const padded = mul(ceilDiv(size, block), block);
+    // A block covers its positions even where the axis has none, or the only one would be 0.
+    const padded = known === 0 ? constant(block) : mul(ceilDiv(size, block), block);
     const origin = newSym(`${label}o`, {
       kind: "index",
       lower: 0,
       ...(role === "whole" ? { upper: 0 } : { extent: add(padded, 1 - block) }),
     });
     const position = block === 1 ? origin : newSym(label, { kind: "index", extent: padded });
-    const ragged = block > 1 && (known === null || known % block !== 0);
+    // A range covers its block even where it is empty; the others run for no block then.
+    const ragged = block > 1 && (known === null || known % block !== 0 || (role === "whole" && known === 0));
     const axis: BlockAxis = { symbol: position, origin, extent: size, block, role, ragged };
     this.axes.push(axis);
     if (role !== "loop") this.#open.add(axis);
@@ -86,6 +84,7 @@ export class Recorder {
 
   /** Refuses an axis outside of its loop. */
   checkOpen(axis: BlockAxis): void {
+    if (typeof axis !== "object") this.fail("an axis of grid(), range() or loop() is missing where one is needed");
     if (!this.axes.includes(axis)) this.fail("an axis of another kernel, or of another call of it, is used");
     if (!this.#open.has(axis)) this.fail("the axis of a loop is used outside of the loop");
   }
@@ -93,6 +92,12 @@ export class Recorder {
   /** Refuses a value that is not known here. */
   use(...values: readonly (BlockValue | null)[]): void {
     for (const v of values) {
+      if (v === undefined) {
+        this.fail(
+          "an operand is neither a block nor a number: a tensor must be an argument of the schema, an axis is " +
+            "tile.position(axis), a size is tile.size(size)",
+        );
+      }
       if (v !== null && !this.#known.some((set) => set.has(v))) {
         this.fail(
           "a block that was made inside of a loop (or in another kernel) is used outside: keep it in a variable()",
@@ -176,24 +181,43 @@ export class Recorder {
     return out;
   }
 
+  /** A number beside operands of a dtype, as the type that they are computed in. */
+  constantBeside(value: number, like: DType): BlockValue {
+    if (like.isFloat) return this.constant(value, arithmeticType(like));
+    return this.constant(value, !Number.isInteger(value) ? float32 : like === bool ? int64 : like);
+  }
+
   /** Combines along an axis; positions outside of it are left out. */
   reduce(op: BlockReduceOp, operand: BlockValue, axis: BlockAxis): BlockValue {
     this.use(operand);
     this.checkOpen(axis);
-    const arg = this.cast(operand, operand.dtype === bool ? int64 : arithmeticType(operand.dtype));
+    const { dtype } = operand;
+    // Many small integers make a large one.
+    const grows = !dtype.isFloat && (op === "sum" || op === "prod");
+    const arg = this.cast(operand, dtype === bool || grows ? int64 : arithmeticType(dtype));
     if (axis.block === 1) return arg;
     if (!arg.axes.includes(axis)) this.fail(`${op}() along an axis that the block does not vary over`);
     const out = this.make(arg.dtype, arg.axes.filter((a) => a !== axis));
-    this.push({ kind: "reduce", out, arg: this.inside(arg, axis, neutralOf(op, arg.dtype)), axis, op });
+    const inside = this.inside(arg, axis, () => this.#neutral(op, arg.dtype));
+    this.push({ kind: "reduce", out, arg: inside, axis, op });
     return out;
   }
 
-  /** The value where its position is on the axis, else `other`. */
-  inside(value: BlockValue, axis: BlockAxis, other: number): BlockValue {
+  /** What changes nothing that it is combined with. */
+  #neutral(op: BlockReduceOp, dtype: DType): BlockValue {
+    if (op === "sum" || op === "prod") return this.constant(op === "sum" ? 0 : 1, dtype);
+    if (dtype.isFloat) return this.constant(op === "max" ? -Infinity : Infinity, dtype);
+    const least = this.constant(dtype.kind === "uint" ? 0 : -(2 ** (dtype.bytes * 8 - 1)), dtype);
+    // The largest int64 is no number of JavaScript's: all its bits are the others of the least one's.
+    return op === "max" ? least : this.pointwise("bitwiseNot", [least]);
+  }
+
+  /** The value where its position is on the axis, else another. */
+  inside(value: BlockValue, axis: BlockAxis, other: () => BlockValue): BlockValue {
     if (!axis.ragged) return value;
     const position = this.index(symbol(axis.symbol));
     const within = this.pointwise("lt", [position, this.index(axis.extent)]);
-    return this.pointwise("where", [within, value, this.constant(other, value.dtype)]);
+    return this.pointwise("where", [within, value, other()]);
   }
 
   dot(a: BlockValue, b: BlockValue, contract: BlockAxis, addTo: BlockValue | null): BlockValue {
@@ -203,7 +227,10 @@ export class Recorder {
     for (const [v, name] of [[a, "first"], [b, "second"]] as const) {
       if (!v.axes.includes(contract)) this.fail(`the ${name} operand of dot() does not vary over the contracted axis`);
       if (v.axes.length !== 2) {
-        this.fail(`the ${name} operand of dot() varies over ${v.axes.length} axes: it must be a matrix`);
+        this.fail(
+          `the ${name} operand of dot() varies over ${v.axes.length} axes: it must be a matrix ` +
+            "(an axis of one position counts for nothing: give grid() or range() a block of at least 2)",
+        );
       }
       if (!v.dtype.isFloat) {
         this.fail(`the ${name} operand of dot() is ${v.dtype.name}: cast it to a floating point type`);
@@ -217,7 +244,9 @@ export class Recorder {
     const dtype = a.dtype === float64 || b.dtype === float64 ? float64 : float32;
     const [x, y] = [a, b].map((v) => {
       // What is outside of the contracted axis must add nothing: loads are 0 there, computed values may be anything.
-      const own = this.#zeroOutside.has(v) ? v : this.cast(this.inside(v, contract, 0), v.dtype);
+      const own = this.#zeroOutside.has(v)
+        ? v
+        : this.cast(this.inside(v, contract, () => this.constant(0, v.dtype)), v.dtype);
       return a.dtype === b.dtype ? own : this.cast(own, dtype);
     }) as [BlockValue, BlockValue];
     const axes = this.axes.filter((axis) => axis === m || axis === n);
@@ -250,12 +279,3 @@ const FLOAT_ONLY: ReadonlySet<PrimitiveName> = new Set([
   "sigmoid",
   "erf",
 ]);
-
-function neutralOf(op: BlockReduceOp, dtype: DType): number {
-  if (op === "sum") return 0;
-  if (op === "prod") return 1;
-  if (dtype.isFloat) return op === "max" ? -Infinity : Infinity;
-  const bits = Math.min(dtype.bytes * 8 - 1, 53);
-  if (dtype.kind === "uint") return op === "max" ? 0 : 2 ** (bits + 1) - 1;
-  return op === "max" ? -(2 ** bits) : 2 ** bits - 1;
-}

@@ -1,11 +1,16 @@
 /** Kernels of the program's own: on the reference executor, on C++, compiled, differentiated, with sizes that change; and what is refused. */
 import assert from "node:assert/strict";
 import {
+  type Block,
+  type BlockAxis,
   compile,
+  float16,
   float32,
   float64,
   int64,
+  int8,
   kernel,
+  type KernelFunction,
   markDynamic,
   onCompile,
   onEvent,
@@ -13,6 +18,7 @@ import {
   randn,
   type Tensor,
   tensor,
+  zeros,
 } from "../../mod.ts";
 import { matmul, softmax } from "../../examples/kernels/kernels.ts";
 import { eagerReady } from "../../src/inductor/mod.ts";
@@ -230,4 +236,99 @@ Deno.test("mistakes in a kernel are named when it is called", () => {
   );
   assert.throws(() => cube(1), /x is a number; a kernel reads tensors/);
   assert.throws(() => cube(randn([2]), 3), /takes 1 arguments, got 2/);
+});
+
+/** The same kernel on the reference executor and compiled. */
+function bothWays(fn: KernelFunction, ...args: readonly Tensor[]): number[][][] {
+  const lists = (r: unknown): number[][] => (Array.isArray(r) ? r : [r]).map(numbers);
+  const compiled = compile((...given: Tensor[]) => fn(...given) as Tensor, { fullgraph: true, mode: "aot" });
+  return [lists(withEagerBackend(referenceBackend, () => fn(...args))), lists(compiled(...args))];
+}
+
+Deno.test("a compiled kernel with range() serves a second width by a second program", () => {
+  const f = compile((x: Tensor) => softmax(x) as Tensor, { fullgraph: true });
+  for (const width of [10, 12, 17]) {
+    const x = randn([4, width]);
+    const worst = f(x).sub(x.softmax(1)).abs().max().item() as number;
+    assert.ok(worst < 1e-5, `${width}: ${worst}`);
+  }
+});
+
+const sums = kernel({
+  schema: "tests::sums(Tensor x) -> (Tensor, Tensor, Tensor)",
+  meta: ({ x }) => {
+    const row = { shape: x.shape.slice(0, 1), dtype: x.dtype.isFloat ? x.dtype : int64 };
+    return [row, row, row];
+  },
+  body: (tile, { x, out0, out1, out2 }) => {
+    const row = tile.grid(x.size(0));
+    const j = tile.range(x.size(1));
+    const v = x.load([row, j]);
+    out0.store([row], v.add(1).sum(j));
+    out1.store([row], v.max(j));
+    out2.store([row], v.min(j));
+  },
+});
+
+Deno.test("integers are summed in int64, and the largest of the very small ones is found", () => {
+  for (const got of bothWays(sums, tensor([[100, 100, 100]], { dtype: int8 }))) {
+    assert.deepEqual(got, [[303], [100], [100]]);
+  }
+  const wide = (...x: number[]): Tensor => tensor([x], { dtype: int64 });
+  for (const got of bothWays(sums, wide(-(2 ** 60), -(2 ** 61), -(2 ** 62)))) assert.deepEqual(got[1], [-(2 ** 60)]);
+  for (const got of bothWays(sums, wide(2 ** 60, 2 ** 61, 2 ** 61))) assert.deepEqual(got[2], [2 ** 60]);
+});
+
+Deno.test("a range without positions is summed to nothing, and an expanded dimension is summed over", () => {
+  for (const got of bothWays(sums, zeros([2, 0]))) {
+    assert.deepEqual(got, [[0, 0], [-Infinity, -Infinity], [Infinity, Infinity]]);
+  }
+  for (const got of bothWays(sums, tensor([[2], [3]]).expand([2, 16]))) {
+    assert.deepEqual(got, [[48, 64], [2, 3], [2, 3]]);
+  }
+});
+
+Deno.test("numbers beside halves are not rounded to halves, nor beside integers to integers", () => {
+  const scaled = kernel({
+    schema: "tests::scaled(Tensor x) -> Tensor",
+    meta: ({ x }) => ({ shape: x.shape, dtype: float32 }),
+    body: (tile, { x, out }) => {
+      const i = tile.grid(x.size(0), 4);
+      const v = x.load([i]);
+      out.store([i], tile.where(v.gt(0), v.mul(0.1), -1e30).maximum(tile.where(v.gt(1), 0.5, v)));
+    },
+  });
+  for (const dtype of [float16, int64]) {
+    for (const got of bothWays(scaled, tensor([1, 2, -3], { dtype }))) {
+      assert.deepEqual(got, [[1, 0.5, -3]]);
+    }
+  }
+  const small = kernel({
+    schema: "tests::tenth(Tensor x) -> Tensor",
+    meta: ({ x }) => ({ shape: x.shape, dtype: float32 }),
+    body: (tile, { x, out }) => {
+      const i = tile.grid(x.size(0), 4);
+      out.store([i], x.load([i]).mul(0.1));
+    },
+  });
+  for (const got of bothWays(small, tensor([1], { dtype: float16 }))) assert.deepEqual(got, [[Math.fround(0.1)]]);
+});
+
+Deno.test("JavaScript's operators on blocks, tensors and axes as operands are refused with what to write", () => {
+  let count = 0;
+  const refused = (body: (v: Block, i: BlockAxis) => unknown, message: RegExp): void => {
+    const wrong = kernel({
+      schema: `tests::wrong_${count++}(Tensor x) -> Tensor`,
+      meta: ({ x }) => ({ shape: x.shape, dtype: x.dtype }),
+      body: (tile, { x, out }) => {
+        const i = tile.grid(x.size(0), 4);
+        out.store([i], body(x.load([i]), i) as Block);
+      },
+    });
+    assert.throws(() => wrong(zeros([3])), (e: unknown) => e instanceof TypeError && message.test(e.message));
+  };
+  refused((v) => (v as unknown as number) > 0 ? v : v.neg(), /no value while it is recorded: write a\.add/);
+  refused((v) => v.add(tensor(1) as never), /a tensor must be an argument of the schema/);
+  refused((v, i) => v.add(i as never), /tile\.position\(axis\)/);
+  refused((v) => v.sum(0 as never), /an axis of grid\(\), range\(\) or loop\(\) is missing/);
 });
