@@ -9,10 +9,11 @@
 import { type BlockOptions, BlockTensor, recordBlocks, type RecordedTensor, type Tile } from "../blocks/mod.ts";
 import { tracing } from "../capture/control/sub_tracer.ts";
 import { registerLibraryFunction } from "../capture/library.ts";
-import { type ArgsOf, parseSchema } from "../graph/mod.ts";
+import { type ArgsOf, parseSchema, type Schema } from "../graph/mod.ts";
 import {
   type ArgValue,
   defineOp,
+  findOp,
   type MetaInput,
   type MetaResult,
   type NamedArgs,
@@ -93,10 +94,29 @@ function optionsOf(name: string, config: KernelConfig): BlockOptions {
   return { warps, stages, group };
 }
 
+function checkDefinition({ name, namespace, target, args, returns }: Schema): void {
+  if (findOp(target) !== null) {
+    throw new TypeError(
+      `kernel ${name}: there is an operator ${namespace}::${name} already: make each kernel once, outside of functions, under a name of its own`,
+    );
+  }
+  for (const { key, mutated } of args) {
+    if (mutated) {
+      throw new TypeError(`kernel ${name}: its schema writes to ${key}: a kernel has results, and changes no argument`);
+    }
+    if (/^out\d*$/.test(key) || key === CONFIG) {
+      throw new TypeError(`kernel ${name}: an argument is called ${key}, as a result is: call it something else`);
+    }
+  }
+  if (returns.length === 0 || returns.some((r) => r.type !== "Tensor" || r.list)) {
+    throw new TypeError(`kernel ${name}: its schema must end in "-> Tensor" or "-> (Tensor, Tensor)"`);
+  }
+}
+
 /**
  * Makes an operator out of a kernel.
  *
- * @throws {TypeError} if the schema cannot be read or there is no configuration
+ * @throws {TypeError} if the schema cannot be read or does not fit a kernel, its name is taken, or there is no configuration
  *
  * @example
  * ```ts
@@ -118,7 +138,9 @@ export function kernel<const S extends string, const C extends KernelConfig>(
   definition: KernelDefinition<S, C>,
 ): KernelFunction {
   const { schema: text, body, configs = [{} as C] } = definition;
-  const { args: wanted, name } = parseSchema(text);
+  const schema = parseSchema(text);
+  checkDefinition(schema);
+  const { args: wanted, name, returns } = schema;
   if (configs.length === 0) throw new TypeError(`kernel ${name}: configs is empty: leave it out, or give one`);
   for (const config of configs) optionsOf(name, config);
   const record = (args: NamedArgs<RecordedTensor>, outs: readonly RecordedTensor[]) => {
@@ -149,7 +171,12 @@ export function kernel<const S extends string, const C extends KernelConfig>(
           );
         }
       }
-      return meta(args);
+      const made = meta(args);
+      const count = Array.isArray(made) ? made.length : 1;
+      if (count !== returns.length) {
+        throw new TypeError(`${name}: meta describes ${count} results, the schema has ${returns.length}`);
+      }
+      return made;
     },
     blocks: record,
     ...(definition.vjp === undefined ? {} : { vjp: definition.vjp }),

@@ -332,3 +332,25 @@ Deno.test("JavaScript's operators on blocks, tensors and axes as operands are re
   refused((v, i) => v.add(i as never), /tile\.position\(axis\)/);
   refused((v) => v.sum(0 as never), /an axis of grid\(\), range\(\) or loop\(\) is missing/);
 });
+
+Deno.test("a schema that is no kernel's, a name that is taken and results that meta forgets are refused", () => {
+  const make = (schema: string): KernelFunction =>
+    kernel(
+      {
+        schema,
+        meta: (args) => {
+          const x = Object.values(args)[0] as unknown as Tensor;
+          return { shape: x.shape, dtype: x.dtype };
+        },
+        body: () => {},
+      } as Parameters<typeof kernel>[0],
+    );
+  assert.throws(() => make("tests::cube(Tensor x) -> Tensor"), /an operator tests::cube already/);
+  assert.throws(() => make("tests::writes_(Tensor(a!) x) -> Tensor(a!)"), /writes to x/);
+  assert.throws(() => make("tests::named_out(Tensor out) -> Tensor"), /called out, as a result is/);
+  assert.throws(() => make("tests::nothing(Tensor x) -> ()"), /must end in "-> Tensor"/);
+  assert.throws(
+    () => make("tests::forgets(Tensor x) -> (Tensor, Tensor)")(zeros([3])),
+    /meta describes 1 results, the schema has 2/,
+  );
+});
