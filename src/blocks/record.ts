@@ -274,7 +274,8 @@ export class BlockTensor {
     return found;
   }
 
-  #place(index: readonly IndexLike[], what: string): Place {
+  /** Where elements are; `others` vary over axes as well, whose positions outside do not exist either. */
+  #place(index: readonly IndexLike[], what: string, others: readonly (BlockValue | null)[] = []): Place {
     const { shape, stride, offset, buffer, name } = this.#parameter;
     const r = this.#recorder;
     if (index.length !== shape.length) {
@@ -304,7 +305,7 @@ export class BlockTensor {
       const upper = provablyLt(expr, size) ? null : size;
       if (lower || upper !== null) conditions.push({ expr, lower, upper });
     });
-    const axes = r.axesOf(chosen, gathers.map((g) => g.value));
+    const axes = r.axesOf(chosen, [...gathers.map((g) => g.value), ...others]);
     for (const axis of axes) {
       const known = conditions.some((c) => c.expr === symbol(axis.symbol) && c.upper === axis.extent);
       if (axis.ragged && !known) conditions.push({ expr: symbol(axis.symbol), lower: false, upper: axis.extent });
@@ -324,12 +325,9 @@ export class BlockTensor {
     const r = this.#recorder;
     if (this.#parameter.writes) r.fail(`${this.#parameter.name} is a result: a kernel cannot read what it writes`);
     const mask = this.#mask(options.mask, "load");
-    const place = this.#place(index, "a load");
+    const place = this.#place(index, "a load", [mask]);
     const other = options.other ?? 0;
-    const out = r.make(
-      this.dtype,
-      r.axesOf([], [...place.gathers.map((g) => g.value), mask, { id: -1, dtype: bool, axes: place.axes }]),
-    );
+    const out = r.make(this.dtype, place.axes);
     r.push({ kind: "load", out, place, mask, other });
     if (other === 0) r.isZeroOutside(out);
     return new Block(r, out);
@@ -343,10 +341,10 @@ export class BlockTensor {
   ): { readonly place: Place; readonly value: BlockValue; readonly mask: BlockValue | null } {
     const r = this.#recorder;
     if (!this.#parameter.writes) r.fail(`${this.#parameter.name} is an argument: a kernel writes to its results only`);
-    const place = this.#place(index, `a ${what}`);
     const given = typeof value === "number" ? r.constant(value, this.dtype) : value.value;
     const cast = r.cast(given, this.dtype);
     const own = this.#mask(mask, what);
+    const place = this.#place(index, `a ${what}`, what === "store" ? [] : [cast, own]);
     for (const v of [cast, own]) {
       if (v !== null && v.axes.some((axis) => !place.axes.includes(axis)) && what === "store") {
         r.fail(`a store to ${this.#parameter.name}: several elements of the block meet in one place; reduce it first`);

@@ -354,3 +354,27 @@ Deno.test("a schema that is no kernel's, a name that is taken and results that m
     /meta describes 1 results, the schema has 2/,
   );
 });
+
+Deno.test("atomicAdd() and masked loads leave out positions beyond an axis that only values or masks vary over", () => {
+  const total = kernel({
+    schema: "tests::total_exp(Tensor x) -> (Tensor, Tensor)",
+    meta: () => [{ shape: [1], dtype: float32 }, { shape: [1], dtype: int64 }],
+    body: (tile, { x, out0, out1 }) => {
+      const i = tile.grid(x.size(0), 8);
+      out0.atomicAdd([0], x.load([i]).exp());
+      out1.atomicAdd([0], 1, { mask: x.load([i]).le(0) });
+    },
+  });
+  for (const got of bothWays(total, tensor([0, 0, 0, 0, 0], { dtype: float32 }))) assert.deepEqual(got, [[5], [5]]);
+  const outer = kernel({
+    schema: "tests::outer_five(Tensor a, Tensor b) -> Tensor",
+    meta: () => ({ shape: [3, 2], dtype: float32 }),
+    body: (tile, { a, b, out }) => {
+      const [m, n, k] = [tile.grid(3, 16), tile.grid(2, 16), tile.range(5)];
+      const mask = tile.position(k).ge(0);
+      out.store([m, n], tile.dot(a.load([m], { mask }), b.load([n], { mask }), k));
+    },
+  });
+  const [a, b] = [tensor([1, 2, 3], { dtype: float32 }), tensor([1, 10], { dtype: float32 })];
+  for (const got of bothWays(outer, a, b)) assert.deepEqual(got, [[5, 50, 10, 100, 15, 150]]);
+});
