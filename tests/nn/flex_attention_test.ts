@@ -109,3 +109,33 @@ Deno.test("flexAttention() names what does not fit", () => {
   assert.throws(() => flexAttention(q.at(0), k.at(0), v.at(0)), { name: "TypeError", message: /got 3, 3 and 3/ });
   assert.throws(() => createBlockMask(() => q, null, null, 0, 4), RangeError);
 });
+
+Deno.test("functions that return no tensor, or none of the scores' shape, are refused by name", () => {
+  const x = randn([1, 2, 5, 4]);
+  const wrong = (result: unknown): Score => (() => result) as unknown as Score;
+  assert.throws(() => flexAttention(x, x, x, { scoreMod: wrong(1) }), /scoreMod must return a tensor, got number/);
+  assert.throws(
+    () => flexAttention(x, x, x, { scoreMod: (s) => s.sum([-1]) }),
+    /scoreMod returned \[1, 2, 5\], which does not broadcast to \[1, 2, 5, 5\]/,
+  );
+  assert.throws(
+    () => createBlockMask(wrong(true) as never, null, null, 5, 5),
+    /maskMod must return a tensor, got boolean/,
+  );
+  assert.throws(
+    () => createBlockMask((_b, _h, q, kv) => q.ge(kv), null, null, 7, 7, { blockSize: 3.5 }),
+    /positive and whole/,
+  );
+});
+
+Deno.test("a compiled function takes block masks of other lengths, each as a graph of its own", () => {
+  const f = compile((x: Tensor, blockMask: nn.functional.BlockMask) => flexAttention(x, x, x, { blockMask }), {
+    fullgraph: true,
+  });
+  for (const n of [5, 9, 17]) {
+    const x = randn([1, 2, n, 4]);
+    const got = f(x, createBlockMask((_b, _h, q, kv) => q.ge(kv), null, null, n, n));
+    const worst = got.sub(F.scaledDotProductAttention(x, x, x, null, 0, true)).abs().max().item() as number;
+    assert.ok(worst < 1e-5, `${n}: ${worst}`);
+  }
+});

@@ -114,13 +114,17 @@ export function createBlockMask(
 ): BlockMask {
   const { blockSize: size = 128, device } = options;
   const shape: ScoreShape = [batch ?? 1, heads ?? 1, queries, keys];
-  if (shape.some((s) => !(s >= 1)) || !(size >= 1)) {
-    throw new RangeError(`createBlockMask: sizes must be positive, got [${shape.join(", ")}] and tiles of ${size}`);
+  if (shape.some((s) => !(s >= 1)) || !(size >= 1) || !Number.isInteger(size)) {
+    throw new RangeError(
+      `createBlockMask: sizes must be positive and whole, got [${shape.join(", ")}] and tiles of ${size}`,
+    );
   }
   const where = arange(0, 1, 1, device === undefined ? {} : { device }).device;
   const [b, h, q, kv] = positionsOf(shape, where);
   if (b === undefined || h === undefined || q === undefined || kv === undefined) throw new RangeError("no positions");
-  const kept = maskMod(b, h, q, kv).to(bool).broadcastTo([...shape]).to(float32);
+  const kept = resultOf(maskMod(b, h, q, kv), "createBlockMask: maskMod", shape).to(bool).broadcastTo([...shape]).to(
+    float32,
+  );
   const tiles = [queries, keys].map((length) => Math.ceil(length / size));
   const [m = 1, n = 1] = tiles;
   const padded = F.constantPadNd(kept, [0, n * size - keys, 0, m * size - queries]);
@@ -146,13 +150,27 @@ function checkShapes(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask | null): v
     );
   }
   if (mask === null) return;
-  const own = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]];
+  // The mask is for these lengths only, so a compiled function is made anew for others.
+  const own = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]].map(Number);
   const fits = mask.shape.every((s, d) => s === own[d] || (d < 2 && s === 1));
   if (!fits) {
     throw new TypeError(
       `flexAttention: the block mask is for [${mask.shape.join(", ")}], and the scores are [${own.join(", ")}]`,
     );
   }
+}
+
+/** What a function of the program gave for scores of `shape`. */
+function resultOf(result: unknown, where: string, shape: ScoreShape): Tensor {
+  if (!(result instanceof Tensor)) {
+    throw new TypeError(`${where} must return a tensor, got ${typeof result}: compute with q.ge(kv), score.mul(2), …`);
+  }
+  const { shape: own } = result;
+  const skipped = shape.length - own.length;
+  if (skipped < 0 || own.some((s, d) => Number(s) !== 1 && Number(s) !== shape[d + skipped])) {
+    throw new TypeError(`${where} returned [${own.join(", ")}], which does not broadcast to [${shape.join(", ")}]`);
+  }
+  return result;
 }
 
 /** The same on all scores at once: what the function means, differentiable in everything. */
@@ -169,8 +187,15 @@ function composed(
   const [b, h, m, n] = positionsOf(shape, q.device);
   if (b === undefined || h === undefined || m === undefined || n === undefined) throw new TypeError("no positions");
   const plain = q.to(wide).matmul(k.to(wide).transpose(-2, -1)).mul(scale);
-  let scores = scoreMod === null ? plain : scoreMod(plain, b, h, m, n).to(wide);
-  if (mask !== null) scores = scores.maskedFill(mask.maskMod(b, h, m, n).to(bool).logicalNot(), -Infinity);
+  let scores = scoreMod === null
+    ? plain
+    : resultOf(scoreMod(plain, b, h, m, n), "flexAttention: scoreMod", shape).to(wide).broadcastTo([...shape]);
+  if (mask !== null) {
+    scores = scores.maskedFill(
+      resultOf(mask.maskMod(b, h, m, n), "flexAttention: maskMod", shape).to(bool).logicalNot(),
+      -Infinity,
+    );
+  }
   return F._safeSoftmax(scores, -1).matmul(v.to(wide)).to(q.dtype);
 }
 
