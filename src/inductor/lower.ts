@@ -12,7 +12,7 @@ import { isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
 import { isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
-import { add, constant, exprOf } from "../symbolic/mod.ts";
+import { constant, exprOf } from "../symbolic/mod.ts";
 import { layoutOf, newBuffer, product, sameStrides, shapeOf, sizeHints, storageSize } from "./buffers.ts";
 import { graphDevice } from "./graph_device.ts";
 import type { Group, LoopGroup, Stage } from "./groups.ts";
@@ -22,6 +22,7 @@ import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
 import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 import { type BlocksHost, lowerBlocks } from "./lower_blocks.ts";
+import { lowerCat } from "./lower_cat.ts";
 import { lowerHost, type WrittenResult } from "./lower_host.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
@@ -32,9 +33,6 @@ import { feedsSmaller, UserCounts } from "./users.ts";
 
 /** What a node has become: one tensor, several, or a number. */
 type LoweredValue = LoweredTensor | readonly LoweredTensor[] | null;
-
-/** More inputs than this and a concatenation writes slices, even if one user could inline it. */
-const MAX_MASKED_CAT = 4;
 
 /**
  * Lowers a functional graph.
@@ -176,8 +174,12 @@ class GraphLowering {
 
   #lowerLoop(node: CallNode, op: Operator, meta: TensorMeta): LoweredTensor {
     if (op.schema.name === "cat") {
-      const joined = this.#lowerCat(node, meta);
-      if (joined !== null) return joined;
+      const joined = lowerCat(node, meta, this.#inline, {
+        tensorOf: (source) => this.#tensorOf(source),
+        newTensor: (reason) => this.#newTensor(node, meta, reason),
+        push: (origins, vars, stage) => this.#push(origins, vars, [], stage),
+      });
+      if (joined !== null) return this.#inMemory(node, joined.buffer, joined.layout);
     }
     const build = expectDefined(op.loop, `${op.target}: its loop`);
     const inputs: TrackedInput[] = [];
@@ -466,38 +468,6 @@ class GraphLowering {
       value,
     });
     return buffer;
-  }
-
-  /**
-   * A concatenation as stores into slices of one buffer, each from its own producer; null if one user is to inline it as masked loads
-   * instead, which moves fewer bytes.
-   */
-  #lowerCat(node: CallNode, meta: TensorMeta): LoweredTensor | null {
-    const list = node.args[0];
-    const dim = node.args[1];
-    if (!Array.isArray(list) || typeof dim !== "number") return null;
-    const users = [...node.users];
-    const tensors = (list as readonly Argument[]).map((a) => isNode(a) ? this.#tensorOf(a) : null);
-    if (tensors.some((t) => t === null || t.shape.length !== meta.shape.length)) return null;
-    const stays = users.length === 1 && users[0]?.op === "call" && this.#inline;
-    if (stays && tensors.length <= MAX_MASKED_CAT) return null;
-    const axis = dim < 0 ? dim + meta.shape.length : dim;
-    const { buffer, layout } = this.#newTensor(node, meta, "a concatenation whose inputs are written in place");
-    let start = constant(0);
-    for (const tensor of tensors) {
-      if (tensor === null) continue;
-      const size = tensor.shape[axis] ?? constant(0);
-      if (!isConst(product(tensor.shape), 0)) {
-        const vars = tensor.shape.map((s) => loopVar(s));
-        const at = asIndex(vars);
-        const index = flatIndex(layout, at.map((e, d) => d === axis ? add(e, start) : e));
-        const value = ops.cast(tensor.load(at), meta.dtype);
-        const origins = new Set([...tensor.origins, node]);
-        this.#push(origins, vars, [], { kind: "pointwise", space: "outer", out: buffer, index, value });
-      }
-      start = add(start, size);
-    }
-    return this.#inMemory(node, buffer, layout);
   }
 
   // Arguments.

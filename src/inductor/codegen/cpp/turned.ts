@@ -43,17 +43,19 @@ export function overTurned(f: CppFunction, kernel: TileKernel, axis: Axis, body:
   const [first, last, x] = [s.fresh("t"), s.fresh("l"), s.fresh("x")];
   s.open(`for (long ${first} = 0, ${last}; ${first} + VW <= ${extent}; ${first} = ${last}) {`);
   s.line(`${last} = ${first} + tsr_min(${SQUARES}, (${extent} - ${first}) / VW) * VW;`);
+  const squares = loads.map(() => Array.from({ length: f.parts }, () => s.fresh("m")));
+  for (const square of squares.flat()) s.line(`float ${square}[${SQUARES} * VW * VW];`);
+  // A level of its own: what is named here is at the first position of the axis, and must not be found at the others.
+  s.open("{");
   s.define(axis.symbol, first);
-  const squares = loads.map((load) =>
-    Array.from({ length: f.parts }, (_, part) => {
-      const square = s.fresh("m");
-      s.line(`float ${square}[${SQUARES} * VW * VW];`);
+  loads.forEach((load, i) => {
+    for (let part = 0; part < f.parts; part++) {
       const from = `${f.pointer(load.buffer)} + ${f.elementAt(load.index, load.step, part)}`;
       const each = `for (long y = 0; y < ${last} - ${first}; y += VW)`;
-      s.line(`${each} tsr_turn(${from} + y, ${s.index(load.step)}, ${square} + y * VW);`);
-      return square;
-    })
-  );
+      s.line(`${each} tsr_turn(${from} + y, ${s.index(load.step)}, ${squares[i]?.[part]} + y * VW);`);
+    }
+  });
+  s.close();
   s.open(`for (long ${x} = ${first}; ${x} < ${last}; ${x}++) {`);
   s.define(axis.symbol, x);
   loads.forEach((load, i) => {
