@@ -47,5 +47,10 @@ export async function loadTarget(spec: string): Promise<Target> {
   if (!Array.isArray(inputs)) {
     throw new UsageError(`explain: "inputs" of ${path} must be an array of arguments, or a function that returns one`);
   }
+  if (given === undefined && fn.length > 0) {
+    throw new UsageError(
+      `explain: ${name} takes ${fn.length} arguments, but ${path} does not export them: export const inputs = () => [randn([8, 4])]`,
+    );
+  }
   return { name, url: url.href, fn: fn as Target["fn"], inputs };
 }

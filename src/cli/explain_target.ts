@@ -12,6 +12,7 @@ import { cudaContext, peaksOf } from "../runtime/cuda/mod.ts";
 import { formatBytes } from "../runtime/mod.ts";
 import { isTensor } from "../tensor/mod.ts";
 import type { Target } from "./explain.ts";
+import { writeTrace } from "./output.ts";
 
 /** Calls that are timed, after two that are not. */
 const TIMED_CALLS = 5;
@@ -36,12 +37,13 @@ function measured(target: Target, inputs: readonly unknown[], device: Device, tr
   for (let call = 0; call < 2; call++) run(...inputs);
   for (const graph of graphs) graph.readProfile();
   for (let call = 0; call < TIMED_CALLS; call++) run(...inputs);
+  // A backward that nobody asked for has not run.
   const traced = graphs.map((graph) => ({
     name: graph.name,
     rows: graph.readProfile() ?? [],
     calls: TIMED_CALLS,
-  }));
-  if (traceFile !== null) Deno.writeTextFileSync(traceFile, traceToJson(traced, String(device)));
+  })).filter(({ rows }) => rows.some((r) => r.wallMs > 0));
+  if (traceFile !== null) writeTrace(traceFile, traceToJson(traced, String(device)));
   const peaks = device.type === "cuda" ? peaksOf(cudaContext(device.index).info) : null;
   return traced.map(({ name, rows }) => `\nmeasured (${name})\n${profileToText(rows, TIMED_CALLS, peaks)}`).join("\n");
 }

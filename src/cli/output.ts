@@ -26,3 +26,16 @@ export function print(text: string): void {
 export function printError(text: string): void {
   writeAll(Deno.stderr, `${text}\n`);
 }
+
+/**
+ * Writes the text of a trace.
+ *
+ * @throws {UsageError} if it cannot be written there
+ */
+export function writeTrace(path: string, text: string): void {
+  try {
+    Deno.writeTextFileSync(path, text);
+  } catch (error) {
+    throw new UsageError(`--chrome-trace ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

@@ -20,7 +20,7 @@ import { type LaunchTime, profileToText, traceToJson } from "../inductor/mod.ts"
 import { cudaContext, type DevicePeaks, peaksOf } from "../runtime/cuda/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { collectGarbage } from "./memory.ts";
-import { UsageError } from "./output.ts";
+import { UsageError, writeTrace } from "./output.ts";
 
 /** Options as commander hands them over. */
 export interface RunFlags {
@@ -235,7 +235,7 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
       throw new UsageError("run: --chrome-trace shows timed launches: add --profile and --bench CALLS");
     }
     const traced = [{ name: name === "" ? "model" : name, rows: profile, calls: times.length }];
-    Deno.writeTextFileSync(flags.chromeTrace, traceToJson(traced, String(device)));
+    writeTrace(flags.chromeTrace, traceToJson(traced, String(device)));
   }
   const inputBytes = inputs.reduce<number>((n, v) => v instanceof Tensor ? n + v.numel * v.dtype.bytes : n, 0);
   const { kernels, graphBreaks, peakBytes, attributeBytes } = call.stats;

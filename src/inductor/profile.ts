@@ -124,7 +124,8 @@ export function profileToText(
 ): string {
   const total = rows.reduce((n, r) => n + r.wallMs, 0);
   const number = (x: number, digits: number, width: number): string => x.toFixed(digits).padStart(width);
-  const lines = [...rows].sort((a, b) => b.wallMs - a.wallMs).slice(0, most).map((r) => {
+  const ran = rows.filter((r) => r.wallMs > 0);
+  const lines = ran.sort((a, b) => b.wallMs - a.wallMs).slice(0, most).map((r) => {
     const ms = r.wallMs / calls;
     const rate = r.gflop > 0
       ? `${number(r.gflop / ms * 1e3, 1, 7)} GFLOP/s`

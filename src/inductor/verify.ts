@@ -167,7 +167,8 @@ export function verifyPlan(plan: HostPlan): void {
     if (r.kind !== "tensor") continue;
     const kind = slots.get(r.buffer)?.kind;
     if (kind === undefined || kind === "arena") planFail(`the result ${r.buffer.label} would not outlive the call`);
-    if (!defined.has(r.buffer)) planFail(`the result ${r.buffer.label} is never written`);
+    // Donated memory holds what it held where nothing but a copy of itself would be written.
+    if (!defined.has(r.buffer) && kind !== "donated") planFail(`the result ${r.buffer.label} is never written`);
   }
   verifyArena(plan, slots, planFail);
 }

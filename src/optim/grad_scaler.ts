@@ -6,7 +6,8 @@
  * stays one graph: there the step is made, and what it changed is chosen against what it was. Eagerly the optimiser does not run. Nothing here is private to an object,
  * because capture sees objects through Proxies. Mirrors `torch.amp.GradScaler`.
  */
-import { type Device, float32, int32 } from "../core/mod.ts";
+import { type Device, float32, int32, warnOnce } from "../core/mod.ts";
+import { loadDriver } from "../runtime/cuda/driver.ts";
 import { activeMode, F, noGrad, Tensor, zeros } from "../tensor/mod.ts";
 import { checkRange, type CommonOptions, type Optimizer } from "./optimizer.ts";
 
@@ -72,18 +73,27 @@ export class GradScaler {
   readonly growthTracker: Tensor;
   readonly progress: Progress[] = [];
 
-  /** @throws {RangeError} for factors on the wrong side of 1, or an interval below 1. */
+  /**
+   * On "cuda" without a GPU it warns and is disabled.
+   *
+   * @throws {RangeError} for factors on the wrong side of 1, or an interval below 1.
+   */
   constructor(device: Device | string = "cuda", options: GradScalerOptions = {}) {
     const { initScale = 65536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000, enabled = true } = options;
     checkRange("GradScaler", "initScale", initScale, Number.MIN_VALUE);
     checkRange("GradScaler", "backoffFactor", backoffFactor, 0, 1);
     checkRange("GradScaler", "growthInterval", growthInterval, 1);
     if (!(growthFactor > 1)) throw new RangeError(`GradScaler: growthFactor must be more than 1, got ${growthFactor}`);
-    this.enabled = enabled;
+    // As in PyTorch, a program that asks for CUDA where there is none runs unscaled.
+    const isThere = !String(device).startsWith("cuda") || loadDriver().ok;
+    if (enabled && !isThere) {
+      warnOnce("GradScaler: there is no CUDA here, so nothing is scaled; give it the device of the parameters");
+    }
+    this.enabled = enabled && isThere;
     this.growthFactor = growthFactor;
     this.backoffFactor = backoffFactor;
     this.growthInterval = growthInterval;
-    const place = { device: enabled ? device as Device : "cpu" } as const;
+    const place = { device: this.enabled ? device as Device : "cpu" } as const;
     this.scaleTensor = zeros([], { dtype: float32, ...place }).fill_(initScale);
     this.growthTracker = zeros([], { dtype: int32, ...place });
   }

@@ -67,7 +67,7 @@ Deno.test("fft() pads and cuts to n, and refuses a length of 0", () => {
   const x = randn([5]);
   near(numbers(F.fftFft(x, { n: 8 })), numbers(F.fftFft(F.constantPadNd(x, [0, 3]))));
   near(numbers(F.fftFft(x, { n: 3 })), numbers(F.fftFft(x.narrow(0, 0, 3))));
-  assert.throws(() => F.fftFft(x, { n: 0 }), /cannot transform 0 elements/);
+  assert.throws(() => F.fftFft(x, { n: 0 }), /n must be positive, got 0/);
   assert.throws(() => F.fftFft(x, { norm: "half" }), /norm must be/);
 });
 
