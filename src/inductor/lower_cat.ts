@@ -32,6 +32,8 @@ export function lowerCat(
   if (tensors.some((t) => t === null || t.shape.length !== meta.shape.length)) return null;
   const stays = users.length === 1 && users[0]?.op === "call" && inlines;
   if (stays && tensors.length <= MAX_MASKED_CAT) return null;
+  // Where nothing is to be written, nobody would write it.
+  if (tensors.every((t) => t === null || isConst(product(t.shape), 0))) return null;
   const axis = dim < 0 ? dim + meta.shape.length : dim;
   const { buffer, layout } = host.newTensor("a concatenation whose inputs are written in place");
   let start = constant(0);
