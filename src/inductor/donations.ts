@@ -33,6 +33,8 @@ export interface AcceptedDonations {
   readonly groups: readonly Group[];
   /** Results that take over memory, and whose. */
   readonly donated: ReadonlyMap<BufferRef, BufferRef>;
+  /** Those of them whose copy of the old value was dropped. */
+  readonly filled: ReadonlySet<BufferRef>;
 }
 
 /** The positions of the groups that touch a buffer in memory, in order. */
@@ -79,7 +81,8 @@ function withoutCopy(group: Group, copy: BufferRef, old: BufferRef): LoopGroup |
 /** Decides which donated results are written straight into the memory they replace, and drops the copies that become needless. */
 export function acceptDonations(scheduled: readonly Group[], lowering: Lowering, donate: Donations): AcceptedDonations {
   const donated = new Map<BufferRef, BufferRef>();
-  if (donate.size === 0) return { groups: scheduled, donated };
+  const filled = new Set<BufferRef>();
+  if (donate.size === 0) return { groups: scheduled, donated, filled };
   const groups: (Group | null)[] = [...scheduled];
   const uses = new Map<BufferRef, number>();
   for (const r of lowering.results) if (r.kind === "tensor") uses.set(r.buffer, (uses.get(r.buffer) ?? 0) + 1);
@@ -107,6 +110,7 @@ export function acceptDonations(scheduled: readonly Group[], lowering: Lowering,
       // Until something else is written, both are the same.
       if (reads.some((r) => r >= (next ?? Infinity))) continue;
       groups[writer] = rest;
+      filled.add(result.buffer);
     } else {
       if (reads.some((r) => r > writer)) continue;
       const isSafe = !reads.includes(writer) || inPlaceCandidates(group).get(result.buffer)?.includes(old) === true;
@@ -115,5 +119,5 @@ export function acceptDonations(scheduled: readonly Group[], lowering: Lowering,
     taken.add(old);
     donated.set(result.buffer, old);
   }
-  return { groups: groups.filter((g) => g !== null), donated };
+  return { groups: groups.filter((g) => g !== null), donated, filled };
 }

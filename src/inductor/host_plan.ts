@@ -15,8 +15,11 @@ export type Slot =
   | { readonly kind: "attribute"; readonly buffer: BufferRef; readonly index: number; readonly path: string }
   | { readonly kind: "output"; readonly buffer: BufferRef; readonly bytes: Expr }
   | { readonly kind: "arena"; readonly buffer: BufferRef; readonly offset: Expr; readonly bytes: Expr }
-  /** The memory of `of` (an input or an attribute) under another name: an update in place that the caller donated. */
-  | { readonly kind: "donated"; readonly buffer: BufferRef; readonly of: BufferRef };
+  /**
+   * The memory of `of` (an input or an attribute) under another name: an update in place that the caller donated. `isFilled`: what it begins with is the
+   * old value, because the copy of it was dropped; no launch need write it.
+   */
+  | { readonly kind: "donated"; readonly buffer: BufferRef; readonly of: BufferRef; readonly isFilled: boolean };
 
 /** One thing to do. */
 export interface LaunchStep {

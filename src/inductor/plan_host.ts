@@ -103,7 +103,7 @@ export interface HostPlanOptions {
 
 /** Plans slots, memory and launches for scheduled groups. */
 export function planHost(scheduled: readonly Group[], lowering: Lowering, options: HostPlanOptions = {}): HostPlan {
-  const { groups, donated } = acceptDonations(scheduled, lowering, options.donate ?? new Map());
+  const { groups, donated, filled } = acceptDonations(scheduled, lowering, options.donate ?? new Map());
   const external = new Set<BufferRef>();
   const slots: Slot[] = [];
   lowering.inputs.forEach((buffer, index) => {
@@ -123,7 +123,7 @@ export function planHost(scheduled: readonly Group[], lowering: Lowering, option
     slots.push(
       old === undefined
         ? { kind: "output", buffer, bytes: mul(buffer.numel, buffer.dtype.bytes) }
-        : { kind: "donated", buffer, of: old },
+        : { kind: "donated", buffer, of: old, isFilled: filled.has(buffer) },
     );
   }
   const lives = lifetimes(groups);

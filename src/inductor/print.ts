@@ -121,7 +121,7 @@ function slotToText(slot: Slot, namer: Namer): string {
     case "arena":
       return `${name} = arena at ${namer.expr(slot.offset)}`;
     case "donated":
-      return `${name} = memory of ${namer.buffer(slot.of)}`;
+      return `${name} = memory of ${namer.buffer(slot.of)}${slot.isFilled ? ", filled" : ""}`;
     default:
       return slot satisfies never;
   }

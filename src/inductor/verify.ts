@@ -152,7 +152,10 @@ export function verifyPlan(plan: HostPlan): void {
     if (of !== "input" && of !== "attribute") planFail(`${slot.buffer.label} is donated memory that is no input`);
   }
   const defined = new Set<BufferRef>();
-  for (const slot of plan.slots) if (slot.kind === "input" || slot.kind === "attribute") defined.add(slot.buffer);
+  for (const slot of plan.slots) {
+    const isThere = slot.kind === "input" || slot.kind === "attribute" || (slot.kind === "donated" && slot.isFilled);
+    if (isThere) defined.add(slot.buffer);
+  }
   for (const step of plan.steps) {
     verifyGroup(step.group);
     for (const b of [...step.reads, ...step.writes]) if (!slots.has(b)) planFail(`${b.label} has no slot`);
@@ -167,8 +170,7 @@ export function verifyPlan(plan: HostPlan): void {
     if (r.kind !== "tensor") continue;
     const kind = slots.get(r.buffer)?.kind;
     if (kind === undefined || kind === "arena") planFail(`the result ${r.buffer.label} would not outlive the call`);
-    // Donated memory holds what it held where nothing but a copy of itself would be written.
-    if (!defined.has(r.buffer) && kind !== "donated") planFail(`the result ${r.buffer.label} is never written`);
+    if (!defined.has(r.buffer)) planFail(`the result ${r.buffer.label} is never written`);
   }
   verifyArena(plan, slots, planFail);
 }

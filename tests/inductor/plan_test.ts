@@ -6,6 +6,7 @@ import { CompileError, int64, type StageName, withConfig } from "../../src/core/
 import type { Graph, Node } from "../../src/graph/mod.ts";
 import { compileGraphToPlan } from "../../src/inductor/compile_plan.ts";
 import { planToText } from "../../src/inductor/print.ts";
+import { verifyPlan } from "../../src/inductor/verify.ts";
 import { getOp } from "../../src/ops/mod.ts";
 import { evaluate } from "../../src/symbolic/mod.ts";
 import { type GraphBuilder, graphOf, metaOf } from "../helpers/graph_builder.ts";
@@ -100,6 +101,22 @@ Deno.test("compileGraphToPlan() does not donate memory that is returned as it wa
   });
   const { plan } = compileGraphToPlan(graph, { donate: new Map([[0, { kind: "attribute", index: 0 }]]) });
   assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 0);
+});
+
+Deno.test("compileGraphToPlan() plans nothing for a copy of donated memory into itself, and says that it is filled", () => {
+  using _ = withConfig({ verify: true });
+  const graph = graphOf((b) => [b.call("aten.clone.default", [b.attribute("p", [4])])]);
+  const { plan } = compileGraphToPlan(graph, { donate: new Map([[0, { kind: "attribute", index: 0 }]]) });
+  assert.equal(plan.steps.length, 0);
+  assert.match(planToText(plan), /clone: f32\[4\] = memory of p, filled/);
+  assert.deepEqual(runPlan(plan, { inputs: [], attributes: [[1, 2, 3, 4]] }).results, [[1, 2, 3, 4]]);
+});
+
+Deno.test("verifyPlan() finds donated memory that is neither filled nor written", () => {
+  const graph = graphOf((b) => [add(b, b.attribute("p", [4]), 1)]);
+  const { plan } = compileGraphToPlan(graph, { donate: new Map([[0, { kind: "attribute", index: 0 }]]) });
+  verifyPlan(plan);
+  assert.throws(() => verifyPlan({ ...plan, steps: [] }), /the result add is never written/);
 });
 
 /** One row of a cache is replaced; `more` says what else comes out. */
