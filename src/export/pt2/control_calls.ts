@@ -2,7 +2,8 @@
  * Control flow of exported graphs, as compilers take it: calls of higher-order operators whose graphs are compiled like any other.
  *
  * Enters: a call of `cond`, `while_loop`, `map_impl` or `scan` as the file has it. Leaves: the same call of an operator of capture, over copies of its graphs that take
- * tensors only: numbers among the operands become the sizes that they are, and sizes that no operand shows come last. What that cannot express is told with a reason.
+ * tensors only: numbers among the operands become the sizes that they are, and sizes that no operand shows come last. Tensors cross in row-major order and have
+ * the strides that the file states on either side. What that cannot express is told with a reason.
  * Mirrors the sub-graphs that `torch._inductor` lowers for higher-order operators.
  */
 import { type Body, type ControlOperator, controlOperator } from "../../capture/mod.ts";
@@ -17,10 +18,10 @@ import {
   type Node,
   type NodeValue,
   type PlaceholderNode,
-  type TensorMeta,
 } from "../../graph/mod.ts";
-import { getOp, isOperator } from "../../ops/mod.ts";
-import { contiguousStride, exprOf, freeSymbols, isSymInt, type Size, type Sym } from "../../symbolic/mod.ts";
+import { isOperator } from "../../ops/mod.ts";
+import { freeSymbols, isSymInt, type Size, type Sym } from "../../symbolic/mod.ts";
+import { inRowMajor, layOut, rowMajor } from "./control_layouts.ts";
 import { type DTypeChange, GraphCopier } from "./graph_copier.ts";
 import { isControl, isItem } from "./targets.ts";
 
@@ -64,6 +65,10 @@ function whyInterpreted(node: CallNode, target: ControlTarget): string | null {
     if (!graph.output.results.every(isTensorNode)) return "has a graph that yields something that is no tensor";
     if (graph.attributes.length > 0) return "has a graph with tensors of its own";
     if (graph.calls.some(({ target }) => isOperator(target) && target.isRandom)) return "draws random numbers";
+    // Operands are handed over in row-major order: where their elements lay before is not known.
+    if (graph.calls.some(({ target }) => isOperator(target) && target.view?.ofStorage === true)) {
+      return "views the storage of a tensor";
+    }
     for (const sym of symbolsOf(graph)) if (sym.kind !== "size") return "has sizes that depend on data";
   }
   return null;
@@ -98,21 +103,6 @@ function shownBy(placeholders: readonly PlaceholderNode[]): Set<Sym> {
   return shown;
 }
 
-/** What the host hands over lies in row-major order. */
-function rowMajor(value: NodeValue): TensorMeta {
-  if (!isTensorMeta(value)) throw new InternalError("an operand of control flow is no tensor");
-  return { ...value, stride: contiguousStride(value.shape), storageOffset: 0 };
-}
-
-function isRowMajor(meta: TensorMeta): boolean {
-  const { stride } = rowMajor(meta);
-  return meta.stride.every((s, d) => sizeEquals(s, stride[d] ?? 1) || meta.shape[d] === 1);
-}
-
-function sizeEquals(a: Size, b: Size): boolean {
-  return exprOf(a) === exprOf(b);
-}
-
 /** A copy of a graph of the call that takes the operands in `kept`, then `sizes`. */
 function bodyOf(graph: Graph, kept: readonly boolean[], sizes: readonly Size[], context: ControlContext): Body {
   const copier = new GraphCopier(context.change);
@@ -121,6 +111,11 @@ function bodyOf(graph: Graph, kept: readonly boolean[], sizes: readonly Size[], 
     else copier.set(node, isSymInt(node.value) || typeof node.value === "number" ? node.value : null);
   });
   for (const size of sizes) copier.graph.placeholder(`size_${size}`, size);
+  // Calls speak of the operands with the strides that the file states.
+  graph.placeholders.forEach((node, i) => {
+    const value = copier.value(node.value);
+    if (kept[i] === true && isTensorMeta(value)) copier.set(node, layOut(copier.graph, copier.node(node), value));
+  });
   for (const node of graph.nodes) {
     if (node.op === "call") {
       if (isControl(node.target)) copyControl(node, node.target, copier, context);
@@ -130,12 +125,9 @@ function bodyOf(graph: Graph, kept: readonly boolean[], sizes: readonly Size[], 
       }
     } else if (node.op === "getItem") copier.set(node, copier.item(node.source, node.index, node.value));
   }
-  const contiguous = getOp("aten.contiguous.default");
   copier.graph.setOutput(graph.output.results.map((r) => {
     const made = copier.argument(r);
-    if (!isNode(made) || !isTensorMeta(made.value) || isRowMajor(made.value)) return made;
-    const args = contiguous.schema.args.map((arg): Argument => arg.key === "self" ? made : arg.defaultValue);
-    return copier.graph.call(contiguous, args, rowMajor(made.value));
+    return isNode(made) ? inRowMajor(copier.graph, made) : made;
   }));
   return { graph: copier.graph, recorded: new Set() };
 }
@@ -173,5 +165,11 @@ export function copyControl(
       : copier.argument(arg)
   );
   // The last list is that of the sizes.
-  copier.set(node, copier.graph.call(op, [...args.slice(0, -1), sizes], results, node.location));
+  const made = copier.graph.call(op, [...args.slice(0, -1), sizes], results, node.location);
+  // What follows was checked against the strides that the file states.
+  const placed = metas.map((meta: NodeValue, i): Argument => {
+    const item = copier.graph.getItem(made, i, results[i] ?? null);
+    return isTensorMeta(meta) ? layOut(copier.graph, item, meta) : item;
+  });
+  copier.set(node, placed);
 }
