@@ -126,7 +126,7 @@ function checkDefinition({ name, namespace, target, args, returns }: Schema): vo
  *   meta: ({ x }) => ({ shape: x.shape, dtype: x.dtype }),
  *   configs: [{ block: 1024 }, { block: 4096 }],
  *   body: (tile, { x, y, out }, { block }) => {
- *     const i = tile.grid(x.shape[0], block);
+ *     const i = tile.grid(x.size(0), block);
  *     out.store([i], x.load([i]).add(y.load([i])));
  *   },
  * });
