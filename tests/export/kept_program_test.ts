@@ -8,11 +8,9 @@ import { device } from "../../src/core/mod.ts";
 import { compileExported, loadSafetensors, openKept, readExportedProgram } from "../../src/export/mod.ts";
 import type { RunValue } from "../../src/export/mod.ts";
 import { Tensor } from "../../src/tensor/mod.ts";
-import { emulateCuda } from "../runtime/cuda/emulator/mod.ts";
+import { cudaTest } from "../helpers/cuda_test.ts";
 import { fixture } from "./support.ts";
 
-const reason = emulateCuda();
-const suffix = reason === null ? "" : ` [skipped: ${reason}]`;
 const cuda = device("cuda");
 const options = { device: cuda, mode: "default" } as const;
 
@@ -24,40 +22,34 @@ function assertResults(results: readonly RunValue[], recorded: ReadonlyMap<strin
   assert.deepEqual(best.toArray(), recorded.get("output_1")?.toArray());
 }
 
-Deno.test({
-  name: `a program that was compiled for CUDA is found by its file, without its graph${suffix}`,
-  ignore: reason !== null,
-  sanitizeResources: false,
-  sanitizeOps: false,
-  fn: async () => {
-    const folder = await Deno.makeTempDir();
-    const path = `${folder}/model.pt2`;
-    await Deno.copyFile(fixture("convolutions.pt2"), path);
-    const recorded = loadSafetensors(fixture("convolutions.safetensors"));
-    const inputs = [0, 1].map((i) => recorded.get(`input_${i}`)?.to(cuda) as Tensor);
-    assert.equal(await openKept(path, options), null);
-    const program = await readExportedProgram(path, { device: cuda });
-    const call = compileExported(program, { device: cuda, file: { path } });
-    await call.ready();
-    assertResults(call(inputs), recorded);
-    const kept = await openKept(path, options);
-    assert.ok(kept !== null, "the cache has it");
-    assert.deepEqual(kept.inputs.map(({ dtype, shape }) => [dtype, shape]), [["float16", [2, 3, 9, 9]], ["float16", [
-      4,
-    ]]]);
-    assert.deepEqual(kept.call.stats, call.stats);
-    await kept.call.ready();
-    assertResults(kept.call(inputs), recorded);
-    // Strides that the graph was not compiled for.
-    const [x, y] = inputs as [Tensor, Tensor];
-    assertResults(kept.call([x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]), y]), recorded);
-    assert.throws(() => kept.call([y, x]), /input x must be float16\[2, 3, 9, 9\], got float16\[4\]/);
-    assert.throws(() => kept.call([x]), /takes 2 inputs|must be/);
-    // Another content: other weights at the same place.
-    const other = await Deno.readFile(path);
-    await Deno.writeFile(path, other);
-    await Deno.utime(path, new Date(), new Date(Date.now() + 5000));
-    assert.equal(await openKept(path, options), null);
-    await Deno.remove(folder, { recursive: true });
-  },
+cudaTest("a program that was compiled for CUDA is found by its file, without its graph", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/model.pt2`;
+  await Deno.copyFile(fixture("convolutions.pt2"), path);
+  const recorded = loadSafetensors(fixture("convolutions.safetensors"));
+  const inputs = [0, 1].map((i) => recorded.get(`input_${i}`)?.to(cuda) as Tensor);
+  assert.equal(await openKept(path, options), null);
+  const program = await readExportedProgram(path, { device: cuda });
+  const call = compileExported(program, { device: cuda, file: { path } });
+  await call.ready();
+  assertResults(call(inputs), recorded);
+  const kept = await openKept(path, options);
+  assert.ok(kept !== null, "the cache has it");
+  assert.deepEqual(kept.inputs.map(({ dtype, shape }) => [dtype, shape]), [["float16", [2, 3, 9, 9]], ["float16", [
+    4,
+  ]]]);
+  assert.deepEqual(kept.call.stats, call.stats);
+  await kept.call.ready();
+  assertResults(kept.call(inputs), recorded);
+  // Strides that the graph was not compiled for.
+  const [x, y] = inputs as [Tensor, Tensor];
+  assertResults(kept.call([x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]), y]), recorded);
+  assert.throws(() => kept.call([y, x]), /input x must be float16\[2, 3, 9, 9\], got float16\[4\]/);
+  assert.throws(() => kept.call([x]), /takes 2 inputs|must be/);
+  // Another content: other weights at the same place.
+  const other = await Deno.readFile(path);
+  await Deno.writeFile(path, other);
+  await Deno.utime(path, new Date(), new Date(Date.now() + 5000));
+  assert.equal(await openKept(path, options), null);
+  await Deno.remove(folder, { recursive: true });
 });

@@ -1,6 +1,7 @@
 /** The cache of compiled graphs, across processes: what a second process finds, and what it does with damaged entries. */
 import assert from "node:assert/strict";
 import { findToolchain } from "../../src/runtime/cpu/mod.ts";
+import { filesOf, runProgram } from "../helpers/run_script.ts";
 
 const toolchain = findToolchain();
 const ignore = !toolchain.ok;
@@ -33,26 +34,7 @@ interface Outcome {
   readonly tiers: readonly string[];
 }
 
-async function runIn(directory: string): Promise<Outcome> {
-  const file = `${directory}/program.ts`;
-  await Deno.writeTextFile(file, PROGRAM);
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", `--config=${new URL("../../deno.json", import.meta.url).pathname}`, file],
-    env: { TESSERA_CACHE_DIR: `${directory}/cache` },
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1) ?? "") as Outcome;
-}
-
-function* filesOf(directory: string, pattern: RegExp): Generator<string> {
-  for (const entry of Deno.readDirSync(directory)) {
-    const path = `${directory}/${entry.name}`;
-    if (entry.isDirectory) yield* filesOf(path, pattern);
-    else if (pattern.test(entry.name)) yield path;
-  }
-}
+const runIn = (directory: string): Promise<Outcome> => runProgram(PROGRAM, directory);
 
 Deno.test({
   name: `a second process neither lowers nor compiles, and computes the same${suffix}`,

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import { compile, type KernelFunction, type Tensor } from "../../mod.ts";
 import { findToolchain } from "../../src/runtime/cpu/toolchain.ts";
 import { referenceBackend, withEagerBackend } from "../../src/tensor/mod.ts";
-import { emulateCuda } from "../runtime/cuda/emulator/mod.ts";
+import { cudaTest, farthest } from "../helpers/cuda_test.ts";
 import { randomKernel } from "./random.ts";
 
 const noCompiler = findToolchain().ok ? "" : " [skipped: no C++ compiler]";
-const noCuda = emulateCuda();
 
 type Run = (fn: KernelFunction, args: readonly Tensor[]) => readonly Tensor[];
 
@@ -17,7 +16,7 @@ function compare(seed: number, run: Run): void {
   run(fn, args).forEach((got, i) => {
     const right = want[i] as Tensor;
     const scale = Math.max(1, right.abs().max().item() as number);
-    const worst = got.cpu().sub(right).abs().max().item() as number;
+    const worst = farthest(got, right);
     assert.ok(worst <= 1e-4 * scale, `seed ${seed}, result ${i}: ${worst} of ${scale}`);
   });
 }
@@ -35,14 +34,8 @@ Deno.test({
   },
 });
 
-Deno.test({
-  name: `6 random kernels on "cuda"${noCuda === null ? "" : ` [skipped: ${noCuda}]`}`,
-  ignore: noCuda !== null,
-  sanitizeResources: false,
-  sanitizeOps: false,
-  fn: () => {
-    for (let seed = 21; seed <= 26; seed++) {
-      compare(seed, (fn, args) => fn(...args.map((t) => t.cuda())) as readonly Tensor[]);
-    }
-  },
+cudaTest(`6 random kernels on "cuda"`, () => {
+  for (let seed = 21; seed <= 26; seed++) {
+    compare(seed, (fn, args) => fn(...args.map((t) => t.cuda())) as readonly Tensor[]);
+  }
 });

@@ -1,23 +1,7 @@
 /** Attention on "cuda", eager and compiled, with and without gradients, on an emulated device: one kernel where it may be, the CPU's numbers everywhere. */
 import assert from "node:assert/strict";
 import { compile, F, float16, float32, noGrad, onCompile, onEvent, randn, type Tensor } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
-
-const reason = emulateCuda();
-
-function cudaTest(name: string, fn: () => void): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
-
-function farthest(x: Tensor, y: Tensor): number {
-  return x.cpu().to(float32).sub(y.cpu().to(float32)).abs().max().item() as number;
-}
+import { cudaTest, farthest } from "../../helpers/cuda_test.ts";
 
 const attend = (q: Tensor, k: Tensor, v: Tensor): Tensor =>
   F.scaledDotProductAttention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), { isCausal: true })

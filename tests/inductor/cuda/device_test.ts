@@ -16,29 +16,7 @@ import {
   tensor,
   zeros,
 } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
-
-const reason = emulateCuda();
-
-function cudaTest(name: string, fn: () => void | Promise<void>): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
-
-/** Elements that differ by rounding only. */
-function assertClose(actual: Tensor, expected: Tensor, tolerance = 1e-5): void {
-  assert.deepEqual(actual.shape, expected.shape);
-  const [a, b] = [actual.dataSync(), expected.dataSync()];
-  for (let i = 0; i < b.length; i++) {
-    const [x, y] = [Number(a[i]), Number(b[i])];
-    assert.ok(Math.abs(x - y) <= tolerance * (1 + Math.abs(y)), `element ${i}: ${x} instead of ${y}`);
-  }
-}
+import { assertClose, cudaTest } from "../../helpers/cuda_test.ts";
 
 const matrix = (): Tensor => tensor([[1.5, 2, 3], [4, 5, 6.5]], { device: "cuda" });
 

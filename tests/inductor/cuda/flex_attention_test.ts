@@ -1,24 +1,9 @@
 /** flexAttention() on "cuda", on an emulated device: functions of scores inside of the kernels of both directions, with the CPU's numbers. */
 import assert from "node:assert/strict";
 import { arange, compile, float16, float32, nn, onCompile, onEvent, randn, type Tensor, tensor } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+import { cudaTest, farthest } from "../../helpers/cuda_test.ts";
 
-const reason = emulateCuda();
 const { createBlockMask, flexAttention } = nn.functional;
-
-function cudaTest(name: string, fn: () => void): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
-
-function farthest(x: Tensor, y: Tensor): number {
-  return x.cpu().to(float32).sub(y.cpu().to(float32)).abs().max().item() as number;
-}
 
 const [H, M, N, D] = [2, 150, 270, 64];
 type Options = nn.functional.FlexAttentionOptions;

@@ -3,10 +3,9 @@
  * On the emulated device where there is no GPU.
  */
 import assert from "node:assert/strict";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+import { cudaTest } from "../../helpers/cuda_test.ts";
+import { filesOf, runProgram } from "../../helpers/run_script.ts";
 
-const reason = emulateCuda();
-const suffix = reason === null ? "" : ` [skipped: ${reason}]`;
 const at = (path: string): string => new URL(`../../../${path}`, import.meta.url).href;
 
 const PROGRAM = `
@@ -47,51 +46,28 @@ interface Outcome {
   readonly compiled: number;
 }
 
-async function runIn(directory: string): Promise<Outcome> {
-  const file = `${directory}/program.ts`;
-  await Deno.writeTextFile(file, PROGRAM);
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", `--config=${new URL(at("deno.json")).pathname}`, file],
-    env: { TESSERA_CACHE_DIR: `${directory}/cache` },
-    stdout: "piped",
-    stderr: "piped",
-  }).output();
-  assert.equal(code, 0, new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout).trim().split("\n").at(-1) ?? "") as Outcome;
-}
+const runIn = (directory: string): Promise<Outcome> => runProgram(PROGRAM, directory);
 
-function* filesOf(directory: string, pattern: RegExp): Generator<string> {
-  for (const entry of Deno.readDirSync(directory)) {
-    const path = `${directory}/${entry.name}`;
-    if (entry.isDirectory) yield* filesOf(path, pattern);
-    else if (pattern.test(entry.name)) yield path;
+cudaTest("a second process takes its plans for CUDA from the disk and asks no compiler for them", async () => {
+  const directory = await Deno.makeTempDir();
+  const first = await runIn(directory);
+  assert.deepEqual(first.cached, [false, false]);
+  const second = await runIn(directory);
+  assert.deepEqual(second.cached, [true, true]);
+  assert.deepEqual(second.values, first.values);
+  assert.ok(
+    second.compiled < first.compiled,
+    `${second.compiled} questions of the compiler, first ${first.compiled}`,
+  );
+  let damaged = 0;
+  for (const path of filesOf(`${directory}/cache`, /\.cuda\w+$/)) {
+    Deno.chmodSync(path, 0o600);
+    Deno.writeTextFileSync(path, "nonsense");
+    damaged++;
   }
-}
-
-Deno.test({
-  name: `a second process takes its plans for CUDA from the disk and asks no compiler for them${suffix}`,
-  ignore: reason !== null,
-  fn: async () => {
-    const directory = await Deno.makeTempDir();
-    const first = await runIn(directory);
-    assert.deepEqual(first.cached, [false, false]);
-    const second = await runIn(directory);
-    assert.deepEqual(second.cached, [true, true]);
-    assert.deepEqual(second.values, first.values);
-    assert.ok(
-      second.compiled < first.compiled,
-      `${second.compiled} questions of the compiler, first ${first.compiled}`,
-    );
-    let damaged = 0;
-    for (const path of filesOf(`${directory}/cache`, /\.cuda\w+$/)) {
-      Deno.chmodSync(path, 0o600);
-      Deno.writeTextFileSync(path, "nonsense");
-      damaged++;
-    }
-    assert.ok(damaged >= 2, "plans for CUDA are kept with their code");
-    const third = await runIn(directory);
-    assert.deepEqual(third.cached, [false, false]);
-    assert.deepEqual(third.values, first.values);
-    await Deno.remove(directory, { recursive: true });
-  },
+  assert.ok(damaged >= 2, "plans for CUDA are kept with their code");
+  const third = await runIn(directory);
+  assert.deepEqual(third.cached, [false, false]);
+  assert.deepEqual(third.values, first.values);
+  await Deno.remove(directory, { recursive: true });
 });

@@ -4,9 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { compile, float16, float64, nn, noGrad, type Tensor, tensor } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+import { cudaTest } from "../../helpers/cuda_test.ts";
 
-const reason = emulateCuda();
 const F = nn.functional;
 
 const CASES: readonly (readonly [name: string, f: (x: Tensor) => Tensor])[] = [
@@ -27,43 +26,27 @@ function unit(v: number): number {
 }
 
 for (const [name, f] of CASES) {
-  Deno.test({
-    name: `${name} of halves on CUDA is right to a unit in the last place${
-      reason === null ? "" : ` [skipped: ${reason}]`
-    }`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn: () => {
-      const values = Array.from({ length: 640 }, (_, i) => (i - 320) / 40);
-      values.push(...[1e-4, -1e-4, 3e-3, -3e-3, 0.0499, 0.0501, 0.0999, 0.1001, 0, 60, -60, Infinity, -Infinity, NaN]);
-      const x = tensor(values).to(float16);
-      const got = noGrad(() => compile(f)(x.cuda())).cpu().to(float64).dataSync();
-      const want = noGrad(() => f(x.to(float64))).dataSync();
-      for (let i = 0; i < values.length; i++) {
-        const [a, b] = [Number(got[i]), Number(want[i])];
-        const same = Object.is(a, b) || a === b || Math.abs(a - b) <= Math.max(unit(b), 2e-7) ||
-          (Math.abs(b) > 65504 && !Number.isFinite(a));
-        assert.ok(same, `${name}(${values[i]}) is ${a} instead of ${b}`);
-      }
-    },
+  cudaTest(`${name} of halves on CUDA is right to a unit in the last place`, () => {
+    const values = Array.from({ length: 640 }, (_, i) => (i - 320) / 40);
+    values.push(...[1e-4, -1e-4, 3e-3, -3e-3, 0.0499, 0.0501, 0.0999, 0.1001, 0, 60, -60, Infinity, -Infinity, NaN]);
+    const x = tensor(values).to(float16);
+    const got = noGrad(() => compile(f)(x.cuda())).cpu().to(float64).dataSync();
+    const want = noGrad(() => f(x.to(float64))).dataSync();
+    for (let i = 0; i < values.length; i++) {
+      const [a, b] = [Number(got[i]), Number(want[i])];
+      const same = Object.is(a, b) || a === b || Math.abs(a - b) <= Math.max(unit(b), 2e-7) ||
+        (Math.abs(b) > 65504 && !Number.isFinite(a));
+      assert.ok(same, `${name}(${values[i]}) is ${a} instead of ${b}`);
+    }
   });
 }
 
-Deno.test({
-  name: `a half that is compared with one from memory is rounded first${
-    reason === null ? "" : ` [skipped: ${reason}]`
-  }`,
-  ignore: reason !== null,
-  sanitizeResources: false,
-  sanitizeOps: false,
-  fn: () => {
-    // The largest of each row, found by another kernel, is in memory: the products are compared with it, and stored.
-    const a = tensor(Array.from({ length: 64 * 200 }, (_, i) => Math.sin(i * 1.7))).view([64, 200]).to(float16).cuda();
-    const b = tensor(Array.from({ length: 64 * 200 }, (_, i) => Math.cos(i * 0.3))).view([64, 200]).to(float16).cuda();
-    const most = noGrad(() => a.mul(b).amax([1], true));
-    const f = compile((a: Tensor, b: Tensor, most: Tensor): Tensor => a.mul(b).eq(most).to(float16));
-    const found = noGrad(() => f(a, b, most)).cpu().to(float64).sum([1]).dataSync();
-    for (const count of found) assert.ok(Number(count) >= 1, "each row has its largest");
-  },
+cudaTest("a half that is compared with one from memory is rounded first", () => {
+  // The largest of each row, found by another kernel, is in memory: the products are compared with it, and stored.
+  const a = tensor(Array.from({ length: 64 * 200 }, (_, i) => Math.sin(i * 1.7))).view([64, 200]).to(float16).cuda();
+  const b = tensor(Array.from({ length: 64 * 200 }, (_, i) => Math.cos(i * 0.3))).view([64, 200]).to(float16).cuda();
+  const most = noGrad(() => a.mul(b).amax([1], true));
+  const f = compile((a: Tensor, b: Tensor, most: Tensor): Tensor => a.mul(b).eq(most).to(float16));
+  const found = noGrad(() => f(a, b, most)).cpu().to(float64).sum([1]).dataSync();
+  for (const count of found) assert.ok(Number(count) >= 1, "each row has its largest");
 });

@@ -3,28 +3,11 @@
  */
 import assert from "node:assert/strict";
 import { compile, cond, nn, noGrad, onCompile, randn, scan, type Tensor, tensor, whileLoop } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
-
-const reason = emulateCuda();
-
-function cudaTest(name: string, fn: () => void): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
+import { assertClose as assertValues, cudaTest } from "../../helpers/cuda_test.ts";
 
 function assertClose(actual: Tensor, expected: Tensor): void {
   assert.equal(actual.device.type, "cuda");
-  assert.deepEqual(actual.shape, expected.shape);
-  const [a, b] = [actual.dataSync(), expected.dataSync()];
-  for (let i = 0; i < b.length; i++) {
-    const [x, y] = [Number(a[i]), Number(b[i])];
-    assert.ok(Math.abs(x - y) <= 1e-5 * (1 + Math.abs(y)), `element ${i}: ${x} instead of ${y}`);
-  }
+  assertValues(actual, expected);
 }
 
 /** Devices of the graphs that `body` compiles. */

@@ -20,7 +20,7 @@ import {
   type Tensor,
 } from "../../../mod.ts";
 import { withMode } from "../../../src/tensor/mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+import { cudaTest } from "../../helpers/cuda_test.ts";
 
 function groupsOf(
   shapes: readonly (readonly [readonly number[], DType])[],
@@ -80,57 +80,49 @@ Deno.test("rows of halves that products read begin at whole vectors", () => {
   );
 });
 
-const reason = emulateCuda();
+cudaTest("a step of embeddings and norms has the gradients of the CPU", () => {
+  class Net extends nn.Module {
+    readonly tokens = new nn.Embedding(7, 512);
+    readonly types = new nn.Embedding(2, 512);
+    readonly norm = new nn.LayerNorm(512);
 
-Deno.test({
-  name: `a step of embeddings and norms has the gradients of the CPU${reason === null ? "" : ` [skipped: ${reason}]`}`,
-  ignore: reason !== null,
-  sanitizeResources: false,
-  sanitizeOps: false,
-  fn: () => {
-    class Net extends nn.Module {
-      readonly tokens = new nn.Embedding(7, 512);
-      readonly types = new nn.Embedding(2, 512);
-      readonly norm = new nn.LayerNorm(512);
-
-      override forward(x: Tensor): Tensor {
-        return this.norm.forward(this.tokens.forward(x).add(this.types.forward(x.mul(0))));
-      }
+    override forward(x: Tensor): Tensor {
+      return this.norm.forward(this.tokens.forward(x).add(this.types.forward(x.mul(0))));
     }
-    const gradients: number[][][] = [];
-    const graphs: CompiledGraph[] = [];
-    for (const where of ["cpu", "cuda"] as const) {
-      manualSeed(11);
-      const net = new Net();
-      const x = randint(0, 7, [8, 128], { dtype: int64 });
-      const y = randint(0, 512, [8 * 128], { dtype: int64 });
-      net.to(where);
-      const [a, b] = [x.to(where), y.to(where)];
-      const step = compile((p: Tensor, q: Tensor) => {
-        const loss = autocast(
-          "cuda",
-          { dtype: bfloat16 },
-          () => nn.functional.crossEntropy(net.forward(p).reshape([8 * 128, 512]), q),
-        );
-        loss.backward();
-        return loss.detach();
-      }, { fullgraph: true });
-      using _ = onCompile(({ graph }) => void graphs.push(graph));
-      step(a, b);
-      gradients.push([...net.parameters()].map((p) => p.grad?.cpu().reshape([-1]).toArray() as number[]));
-    }
-    // Rows of one token meet in a register.
-    const sources = graphs.flatMap((g) => g.cuda?.modules.modules.map((m) => m.source) ?? []);
-    assert.ok(sources.some((text) => text.includes("tsr_hold(heldAt")));
-    const [cpu = [], cuda = []] = gradients;
-    cpu.forEach((g, i) => {
-      let wrong = 0;
-      let all = 0;
-      g.forEach((v, j) => {
-        wrong += (v - (cuda[i]?.[j] ?? NaN)) ** 2;
-        all += v * v;
-      });
-      assert.ok(Math.sqrt(wrong / all) < 1e-4, `parameter ${i}: off by ${Math.sqrt(wrong / all)}`);
+  }
+  const gradients: number[][][] = [];
+  const graphs: CompiledGraph[] = [];
+  for (const where of ["cpu", "cuda"] as const) {
+    manualSeed(11);
+    const net = new Net();
+    const x = randint(0, 7, [8, 128], { dtype: int64 });
+    const y = randint(0, 512, [8 * 128], { dtype: int64 });
+    net.to(where);
+    const [a, b] = [x.to(where), y.to(where)];
+    const step = compile((p: Tensor, q: Tensor) => {
+      const loss = autocast(
+        "cuda",
+        { dtype: bfloat16 },
+        () => nn.functional.crossEntropy(net.forward(p).reshape([8 * 128, 512]), q),
+      );
+      loss.backward();
+      return loss.detach();
+    }, { fullgraph: true });
+    using _ = onCompile(({ graph }) => void graphs.push(graph));
+    step(a, b);
+    gradients.push([...net.parameters()].map((p) => p.grad?.cpu().reshape([-1]).toArray() as number[]));
+  }
+  // Rows of one token meet in a register.
+  const sources = graphs.flatMap((g) => g.cuda?.modules.modules.map((m) => m.source) ?? []);
+  assert.ok(sources.some((text) => text.includes("tsr_hold(heldAt")));
+  const [cpu = [], cuda = []] = gradients;
+  cpu.forEach((g, i) => {
+    let wrong = 0;
+    let all = 0;
+    g.forEach((v, j) => {
+      wrong += (v - (cuda[i]?.[j] ?? NaN)) ** 2;
+      all += v * v;
     });
-  },
+    assert.ok(Math.sqrt(wrong / all) < 1e-4, `parameter ${i}: off by ${Math.sqrt(wrong / all)}`);
+  });
 });

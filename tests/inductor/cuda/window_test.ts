@@ -15,9 +15,8 @@ import {
   type Tensor,
   tensor,
 } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+import { cudaTest, farthest } from "../../helpers/cuda_test.ts";
 
-const why = emulateCuda();
 const { conv2d, gelu, hardswish, relu } = nn.functional;
 
 /** Text of all modules that `body` compiles. */
@@ -85,19 +84,13 @@ function run(c: Case, dtype: typeof float16 | typeof float32, where: string): { 
 
 for (const dtype of [float16, float32] as const) {
   for (const c of CASES) {
-    Deno.test({
-      name: `a depthwise convolution on CUDA is that of the CPU: ${c.name}, ${dtype.name}`,
-      ignore: why !== null,
-      fn: () => {
-        const { got, text } = run(c, dtype, "cuda");
-        const { got: want } = run(c, dtype, "cpu");
-        assert.deepEqual(got.shape, want.shape);
-        const [a, b] = [got.dataSync(), want.dataSync()];
-        let worst = 0;
-        for (let i = 0; i < b.length; i++) worst = Math.max(worst, Math.abs(Number(a[i]) - Number(b[i])));
-        assert.ok(worst < (dtype === float16 ? 0.02 : 1e-4), `off by ${worst}`);
-        assert.equal(text.includes("weights[k]"), c.slides ?? true, "which kernel it is");
-      },
+    cudaTest(`a depthwise convolution on CUDA is that of the CPU: ${c.name}, ${dtype.name}`, () => {
+      const { got, text } = run(c, dtype, "cuda");
+      const { got: want } = run(c, dtype, "cpu");
+      assert.deepEqual(got.shape, want.shape);
+      const worst = farthest(got, want);
+      assert.ok(worst < (dtype === float16 ? 0.02 : 1e-4), `off by ${worst}`);
+      assert.equal(text.includes("weights[k]"), c.slides ?? true, "which kernel it is");
     });
   }
 }
