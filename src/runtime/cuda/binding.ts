@@ -9,7 +9,7 @@
 import type { CudaContext } from "./context.ts";
 import { CudaGraph } from "./graphs.ts";
 import { CudaArguments, type LaunchShape, type ParameterKind } from "./layout.ts";
-import type { CudaFunction } from "./module.ts";
+import type { Launchable } from "./launchable.ts";
 import type { CudaPlan, CudaPlanArg, CudaPlanLaunch } from "./plan.ts";
 import type { CudaStream } from "./stream.ts";
 import { encodeTiled } from "./tensor_map.ts";
@@ -25,7 +25,7 @@ function aligned(bytes: number): number {
 
 /** One launch at particular sizes. */
 interface BoundLaunch {
-  readonly fn: CudaFunction;
+  readonly fn: Launchable;
   readonly shape: LaunchShape;
   readonly args: CudaArguments;
   /** The step of the plan that it belongs to. */
@@ -48,6 +48,8 @@ export interface Segment {
   readonly launches: readonly BoundLaunch[];
   graph: CudaGraph | null;
   runs: number;
+  /** Whether all its launches can be in a graph whose arguments change. */
+  readonly recordable: boolean;
 }
 
 /** A host step, by its position in the plan. */
@@ -87,7 +89,10 @@ export class Binding {
     const segments: (Segment | HostSegment)[] = [];
     let current: BoundLaunch[] = [];
     const close = (): void => {
-      if (current.length > 0) segments.push({ kind: "launches", launches: current, graph: null, runs: 0 });
+      if (current.length > 0) {
+        const recordable = current.every(({ fn }) => fn.recordable);
+        segments.push({ kind: "launches", launches: current, graph: null, runs: 0, recordable });
+      }
       current = [];
     };
     plan.steps.forEach((step, i) => {
@@ -143,7 +148,8 @@ export class Binding {
   }
 
   /** Sends the launches of a segment to a stream: from the second run on as one graph. */
-  run(segment: Segment, stream: CudaStream, record: boolean): void {
+  run(segment: Segment, stream: CudaStream, asked: boolean): void {
+    const record = asked && segment.recordable;
     if (record && segment.graph === null && segment.runs > 0 && segment.launches.length >= FEWEST_LAUNCHES) {
       this.#record(segment);
     }

@@ -8,9 +8,9 @@
 
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
-import { type CudaArguments, kernelNodeParams, type LaunchShape } from "./layout.ts";
+import type { Launchable } from "./launchable.ts";
+import type { CudaArguments, LaunchShape } from "./layout.ts";
 import type { CudaBuffer, PrivatePool } from "./memory.ts";
-import type { CudaFunction } from "./module.ts";
 import type { CudaStream } from "./stream.ts";
 import type { Handle } from "./symbols.ts";
 
@@ -19,7 +19,7 @@ const RELAXED = 2;
 
 /** One kernel of a graph, in the order of its launch. */
 export interface GraphKernel {
-  readonly fn: CudaFunction;
+  readonly fn: Launchable;
   readonly node: Handle;
 }
 
@@ -135,15 +135,12 @@ export class CudaGraph implements Disposable {
       throw new RangeError(`the graph has ${this.kernels.length} kernels; there is no ${index}`);
     }
     const { api } = this.context;
-    kernel.fn.allowSharedBytes(shape.sharedBytes ?? 0);
-    const params = kernelNodeParams(shape, kernel.fn.address, args.address);
     const set = api.cuGraphExecKernelNodeSetParams_v2 ?? api.cuGraphExecKernelNodeSetParams;
     this.context.activate();
-    this.context.check(
-      set(this.#live(), kernel.node, params),
-      "cuGraphExecKernelNodeSetParams",
-      `kernel ${index}, ${kernel.fn.name}`,
-    );
+    kernel.fn.withNodeParams(shape, args, (params) => {
+      const status = set(this.#live(), kernel.node, params);
+      this.context.check(status, "cuGraphExecKernelNodeSetParams", `kernel ${index}, ${kernel.fn.name}`);
+    });
   }
 
   /** Waits for the device and gives back the graph and its memory. */

@@ -172,6 +172,12 @@ export class CudaArguments {
     this.#setWords(slot, address);
   }
 
+  /** The address in a slot. */
+  addressIn(slot: number): number {
+    const at = this.#at(slot);
+    return (this.#words[at] ?? 0) + 0x1_0000_0000 * (this.#words[at + 1] ?? 0);
+  }
+
   /** Puts a 32-bit integer into a slot, signed or unsigned. */
   setInt(slot: number, value: number): void {
     this.#words[this.#at(slot)] = value;

@@ -20,7 +20,8 @@ export type CudaProblemKind =
   | "no-device"
   | "no-nvrtc"
   | "driver-older-than-nvrtc"
-  | "unsupported-architecture";
+  | "unsupported-architecture"
+  | "no-cublaslt";
 
 /** Why CUDA cannot be used, and what mends it. */
 export interface CudaProblem {

@@ -6,6 +6,8 @@
 export * from "./binding.ts";
 export * from "./compile_pool.ts";
 export * from "./context.ts";
+export * from "./cublaslt.ts";
+export * from "./cublaslt_library.ts";
 export * from "./device_memory.ts";
 export * from "./diagnosis.ts";
 export * from "./driver.ts";
@@ -14,6 +16,7 @@ export * from "./errors.ts";
 export * from "./executable.ts";
 export * from "./garbage.ts";
 export * from "./graphs.ts";
+export * from "./launchable.ts";
 export * from "./layout.ts";
 export * from "./libraries.ts";
 export * from "./memory.ts";

@@ -7,8 +7,15 @@
 
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
-import type { LaunchRecord } from "./errors.ts";
-import { type CudaArguments, type Dim3, launchConfig, type LaunchShape, needsLaunchConfig } from "./layout.ts";
+import type { Launchable } from "./launchable.ts";
+import {
+  type CudaArguments,
+  type Dim3,
+  kernelNodeParams,
+  launchConfig,
+  type LaunchShape,
+  needsLaunchConfig,
+} from "./layout.ts";
 import type { CudaStream } from "./stream.ts";
 import type { Handle } from "./symbols.ts";
 
@@ -144,7 +151,8 @@ export class CudaModule implements Disposable {
 }
 
 /** A kernel on a device. Made by {@linkcode CudaModule.function}. */
-export class CudaFunction implements LaunchRecord {
+export class CudaFunction implements Launchable {
+  readonly recordable = true;
   readonly context: CudaContext;
   readonly name: string;
   readonly origin: string;
@@ -270,6 +278,11 @@ export class CudaFunction implements LaunchRecord {
     if (status !== 0) this.#fail(status, shape);
     if (stream.recorder !== null) stream.recorder(this);
     else if (context.launchBlocking) stream.synchronize();
+  }
+
+  withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: Uint8Array<ArrayBuffer>) => void): void {
+    this.allowSharedBytes(shape.sharedBytes ?? 0);
+    use(kernelNodeParams(shape, this.address, args.address));
   }
 
   #configOf(shape: LaunchShape, stream: CudaStream): Uint8Array<ArrayBuffer> {

@@ -83,19 +83,54 @@ export interface NvrtcCandidate {
   readonly chosen: boolean;
 }
 
-/** Files that may be nvrtc, best place first; in one place the newest first. Ends with bare names for the linker. */
-export function nvrtcCandidates(world: SearchWorld = machine): NvrtcCandidate[] {
-  const folders: string[] = [];
+/** Folders in which a library of the toolkit may lie, best first: those that the user names, then toolkits, pip's folders, the system's. */
+function toolkitFolders(world: SearchWorld, pipPackage: string): { folders: string[]; chosen: readonly string[] } {
   const own = world.environment("TESSERA_CUDA_PATH");
   const chosen = own === null ? [] : libraryFoldersOf(own);
-  folders.push(...chosen);
-  folders.push(...pathList(world.environment("LD_LIBRARY_PATH")));
+  const folders = [...chosen, ...pathList(world.environment("LD_LIBRARY_PATH"))];
   for (const toolkit of toolkits(world)) folders.push(...libraryFoldersOf(toolkit));
-  for (const site of sitePackages(world)) folders.push(...pipFolders(world, site));
+  for (const site of sitePackages(world)) folders.push(...pipFolders(world, site, pipPackage));
   for (const folder of DRIVER_FOLDERS) folders.push(world.root + folder);
+  return { folders: unique(folders), chosen };
+}
+
+/** A file that may be a library which is used where it is installed. */
+export interface LibraryCandidate {
+  readonly path: string;
+  /** The major version in its name. */
+  readonly major: number;
+}
+
+/**
+ * Files `lib<name>.so.<major>` that may be a library beside the compiler, best place first. Ends with bare names for the linker.
+ *
+ * @param pipPackage pip's folder of it before CUDA 13, as `cublas`
+ */
+export function libraryCandidates(
+  name: string,
+  pipPackage: string,
+  majors: readonly number[],
+  world: SearchWorld = machine,
+): LibraryCandidate[] {
+  const out: LibraryCandidate[] = [];
+  // Older wheels of torch bring the libraries along.
+  const torch = sitePackages(world).map((site) => `${site}/torch/lib`);
+  for (const folder of [...toolkitFolders(world, pipPackage).folders, ...torch]) {
+    const present = world.list(folder);
+    for (const major of majors) {
+      if (present.includes(`lib${name}.so.${major}`)) out.push({ path: `${folder}/lib${name}.so.${major}`, major });
+    }
+  }
+  for (const major of majors) out.push({ path: `lib${name}.so.${major}`, major });
+  return out;
+}
+
+/** Files that may be nvrtc, best place first; in one place the newest first. Ends with bare names for the linker. */
+export function nvrtcCandidates(world: SearchWorld = machine): NvrtcCandidate[] {
+  const { folders, chosen } = toolkitFolders(world, "cuda_nvrtc");
   const out: NvrtcCandidate[] = [];
   const seen = new Set<string>();
-  for (const folder of unique(folders)) {
+  for (const folder of folders) {
     const names = world.list(folder);
     const here: NvrtcCandidate[] = [];
     for (const name of names) {
@@ -170,9 +205,9 @@ function sitePackages(world: SearchWorld): string[] {
   return unique(out);
 }
 
-/** `nvidia/cuda_nvrtc/lib` of CUDA 11 and 12, `nvidia/cu13/lib` since. */
-function pipFolders(world: SearchWorld, site: string): string[] {
-  return world.list(`${site}/nvidia`).filter((name) => name === "cuda_nvrtc" || /^cu\d+$/.test(name))
+/** `nvidia/cuda_nvrtc/lib` (or another package's) of CUDA 11 and 12, `nvidia/cu13/lib` since. */
+function pipFolders(world: SearchWorld, site: string, own: string): string[] {
+  return world.list(`${site}/nvidia`).filter((name) => name === own || /^cu\d+$/.test(name))
     .map((name) => `${site}/nvidia/${name}/lib`);
 }
 

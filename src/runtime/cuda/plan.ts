@@ -8,7 +8,7 @@
 import type { SlotSource } from "../kernel.ts";
 import type { HostStep } from "../cpu/executable.ts";
 import type { Dim3 } from "./layout.ts";
-import type { CudaFunction } from "./module.ts";
+import type { Launchable } from "./launchable.ts";
 import type { TiledTensorMap } from "./tensor_map.ts";
 
 /** A number that may depend on the sizes of a call. */
@@ -32,7 +32,7 @@ export type CudaPlanArg =
 
 /** One kernel launch. */
 export interface CudaPlanLaunch {
-  readonly fn: CudaFunction;
+  readonly fn: Launchable;
   readonly args: readonly CudaPlanArg[];
   readonly grid: readonly [SizeFunction, SizeFunction, SizeFunction];
   readonly block: Dim3;

@@ -8,7 +8,7 @@
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
 import { CUDA_ERROR_INVALID_CONTEXT, CUDA_ERROR_NOT_READY } from "./errors.ts";
-import type { CudaFunction } from "./module.ts";
+import type { Launchable } from "./launchable.ts";
 import type { OrderedStream, StreamMark } from "./ordering.ts";
 import type { Handle } from "./symbols.ts";
 
@@ -24,7 +24,7 @@ export class CudaStream implements OrderedStream {
   /** The handle as a number, for structures. */
   readonly address: number;
   /** Set while the stream is captured into a graph: told of each launch. */
-  recorder: ((fn: CudaFunction) => void) | null = null;
+  recorder: ((fn: Launchable) => void) | null = null;
   #disposed = false;
 
   constructor(context: CudaContext, priority = 0) {

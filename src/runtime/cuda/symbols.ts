@@ -107,6 +107,7 @@ export const DRIVER_SYMBOLS = {
   cuGraphLaunch: { parameters: ["pointer", "pointer"], result: "i32" },
   cuGraphExecDestroy: { parameters: ["pointer"], result: "i32" },
   cuGraphDestroy: { parameters: ["pointer"], result: "i32" },
+  cuGraphKernelNodeGetParams_v2: { parameters: ["pointer", "buffer"], result: "i32", optional: true },
   cuGraphExecKernelNodeSetParams: { parameters: ["pointer", "pointer", "buffer"], result: "i32" },
   cuGraphExecKernelNodeSetParams_v2: { parameters: ["pointer", "pointer", "buffer"], result: "i32", optional: true },
 
