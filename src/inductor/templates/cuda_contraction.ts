@@ -12,7 +12,8 @@ import { type CudaKernelText, type EmitContext, signature } from "../codegen/cud
 import { lanesFor } from "../codegen/cuda/nests.ts";
 import { guess, guessProduct } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
-import { emitHopperContraction, prefersRows, swapped } from "./cuda_hopper.ts";
+import { emitHopperContraction } from "./cuda_hopper.ts";
+import { prefersRows, swapped } from "./cuda_hopper_plan.ts";
 import { reorderK } from "./cuda_reorder.ts";
 import { type OperandPlan, planOperand, productOf, type TileRoom, writePut, writeTileLoop } from "./cuda_operands.ts";
 

@@ -40,23 +40,27 @@ TSR unsigned long tsr_matrix(unsigned at, int lead, int stride) {
          (unsigned long)((stride & 0x3ffff) >> 4) << 32 | 1ul << 62;
 }
 // Sixteen rows and 64 columns of a warp's sums, from column 64 · SLAB on, as rows of L floats.
-template <int SLAB, int L, int R>
-TSR void tsr_wgmma_put(float* to, const float (&d)[R]) {
+template <typename T> struct alignas(8) tsr_two { T x, y; };
+template <int SLAB, int L, int R, typename T>
+TSR void tsr_wgmma_put(T* to, const T (&d)[R]) {
   const int lane = threadIdx.x & 31;
-  float* p = to + (lane >> 2) * L + (lane & 3) * 2;
+  T* p = to + (lane >> 2) * L + (lane & 3) * 2;
 #pragma unroll
   for (int j = 0; j < 8; j++) {
-    *(float2*)(p + j * 8) = make_float2(d[(SLAB * 8 + j) * 4], d[(SLAB * 8 + j) * 4 + 1]);
-    *(float2*)(p + 8 * L + j * 8) = make_float2(d[(SLAB * 8 + j) * 4 + 2], d[(SLAB * 8 + j) * 4 + 3]);
+    *(tsr_two<T>*)(p + j * 8) = {d[(SLAB * 8 + j) * 4], d[(SLAB * 8 + j) * 4 + 1]};
+    *(tsr_two<T>*)(p + 8 * L + j * 8) = {d[(SLAB * 8 + j) * 4 + 2], d[(SLAB * 8 + j) * 4 + 3]};
   }
 }
 // Parts of one sum from several blocks: a warp leaves its own, and the one that comes last gets all, added in order.
-template <int PIECES, int R>
-TSR bool tsr_add_parts(float (&d)[R], float* parts, int piece, unsigned* counter) {
+TSR float4 tsr_four(float a, float b, float c, float d) { return make_float4(a, b, c, d); }
+TSR int4 tsr_four(int a, int b, int c, int d) { return make_int4(a, b, c, d); }
+template <int PIECES, int R, typename T>
+TSR bool tsr_add_parts(T (&d)[R], T* parts, int piece, unsigned* counter) {
+  typedef decltype(tsr_four(d[0], d[0], d[0], d[0])) Four;
   const int lane = threadIdx.x & 31;
-  float4* const own = (float4*)parts + piece * (R / 4) * 32;
+  Four* const own = (Four*)parts + piece * (R / 4) * 32;
 #pragma unroll
-  for (int i = 0; i < R / 4; i++) __stcg(own + i * 32 + lane, make_float4(d[i * 4], d[i * 4 + 1], d[i * 4 + 2], d[i * 4 + 3]));
+  for (int i = 0; i < R / 4; i++) __stcg(own + i * 32 + lane, tsr_four(d[i * 4], d[i * 4 + 1], d[i * 4 + 2], d[i * 4 + 3]));
   __threadfence();
   __syncwarp();
   unsigned count = 0;
@@ -67,10 +71,10 @@ TSR bool tsr_add_parts(float (&d)[R], float* parts, int piece, unsigned* counter
 #pragma unroll
   for (int i = 0; i < R; i++) d[i] = 0;
   for (int p = 0; p < PIECES; p++) {
-    const float4* const from = (const float4*)parts + p * (R / 4) * 32;
+    const Four* const from = (const Four*)parts + p * (R / 4) * 32;
 #pragma unroll
     for (int i = 0; i < R / 4; i++) {
-      const float4 v = __ldcg(from + i * 32 + lane);
+      const Four v = __ldcg(from + i * 32 + lane);
       d[i * 4] += v.x;
       d[i * 4 + 1] += v.y;
       d[i * 4 + 2] += v.z;

@@ -89,13 +89,13 @@ export function planOperand(program: OperandProgram, lanes: number, tensorCores:
 }
 
 /**
- * Ways to read an operand as a matrix whose length is no multiple of a run: the copy engine fills with zeros what is beyond the end. Whether rows are aligned is
- * for the caller to see.
+ * Ways to read an operand of a dtype as a matrix whose length is no multiple of a run: the copy engine fills with zeros what is beyond the end. Whether rows are
+ * aligned is for the caller to see.
  */
-export function ragged(plan: OperandPlan): OperandPlan[] {
-  if (plan.copy !== null || plan.half === null) return [];
+export function ragged(plan: OperandPlan, dtype: DType | null = plan.half): OperandPlan[] {
+  if (plan.copy !== null || dtype === null) return [];
   const copy = copyable(plan.program, plan.value);
-  if (copy === null || copy.load.mask !== null || copy.load.buffer.dtype !== plan.half) return [];
+  if (copy === null || copy.load.mask !== null || copy.load.buffer.dtype !== dtype) return [];
   return [{ ...plan, along: "k", lanes: 1, copy }, { ...plan, along: "rows", lanes: 1, copy }];
 }
 

@@ -1,0 +1,242 @@
+/**
+ * Which products the template for Hopper takes, and how it may cut them.
+ *
+ * Enters: a contraction in tile IR. Leaves: its operands as matrices of the copy engine (or rows that are gathered), what the tensor cores multiply, and the
+ * shapes of tiles, the best one by the cost model first. Tiles of the last round of blocks, which fills the device badly, may be shared by several blocks each, as in
+ * stream-K. Nothing is written here.
+ */
+import { bfloat16, type DType, float16, float32, int32, int8 } from "../../core/mod.ts";
+import {
+  coefficient,
+  constant,
+  constantValue,
+  type Expr,
+  freeSymbols,
+  mod,
+  mul,
+  sub,
+  symbol,
+} from "../../symbolic/mod.ts";
+import type { EmitContext } from "../codegen/cuda/kernel_text.ts";
+import type { TensorMapSpec } from "../codegen/cuda/launch.ts";
+import type { BufferRef } from "../../loops/mod.ts";
+import { guess } from "../tile/axes.ts";
+import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
+import { isContiguousAlong, tileCount } from "./cuda_contraction.ts";
+import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
+
+/** Rows of a tile. */
+export const BM = 128;
+/** Bytes of a line of a tile. */
+export const LINE = 128;
+/** How many blocks may share a tile's sum; the one that comes last adds up what the others have. */
+const PIECES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
+
+/** An operand as a plain matrix. */
+export interface Matrix {
+  readonly along: "k" | "rows";
+  readonly buffer: BufferRef;
+  readonly map: TensorMapSpec;
+  /** Batch axes that are dimensions of the map. */
+  readonly batch: readonly Axis[];
+}
+
+/** What the tensor cores multiply: its name in an instruction, how many of k one takes, and what sums are. */
+export interface Element {
+  readonly name: "bf16" | "f16" | "tf32" | "s8";
+  readonly dtype: DType;
+  readonly k: number;
+  readonly sum: "float" | "int";
+  readonly map: TensorMapSpec["type"];
+}
+
+const ELEMENTS: readonly Element[] = [
+  { name: "bf16", dtype: bfloat16, k: 16, sum: "float", map: "bfloat16" },
+  { name: "f16", dtype: float16, k: 16, sum: "float", map: "float16" },
+  // The copy engine rounds to tf32; the tensor cores would cut off.
+  { name: "tf32", dtype: float32, k: 8, sum: "float", map: "tfloat32" },
+  { name: "s8", dtype: int8, k: 32, sum: "int", map: "uint8" },
+];
+
+/** The matrix that an operand is, if it is one that the copy engine can read. */
+function matrixOf(
+  plan: OperandPlan,
+  batch: readonly Axis[],
+  extents: { rows: Expr; k: Expr },
+  element: Element,
+): Matrix | null {
+  const { program, copy } = plan;
+  const { dtype } = element;
+  const wide = LINE / dtype.bytes;
+  const unit = 16 / dtype.bytes;
+  // Tensor cores turn halves only.
+  if (plan.along === "rows" && dtype.bytes !== 2) return null;
+  if (copy === null || copy.load.mask !== null || copy.load.buffer.dtype !== dtype) return null;
+  const { index, buffer } = copy.load;
+  let offset = index;
+  // Axes that lie one after the other in memory are one.
+  const strideOf = (axes: readonly Axis[]): Expr | null => {
+    let inner: Expr | null = null;
+    let span: Expr = constant(1);
+    for (const axis of [...axes].reverse()) {
+      const c = coefficient(index, axis.symbol);
+      if (c === null || (inner !== null && c !== span)) return null;
+      inner ??= c;
+      span = mul(c, axis.extent);
+      offset = sub(offset, mul(c, symbol(axis.symbol)));
+    }
+    return inner;
+  };
+  const row = strideOf(program.rows);
+  const k = strideOf(program.k);
+  const others = batch.map((axis) => ({ axis, stride: strideOf([axis]) }));
+  if (row === null || k === null) return null;
+  const free = (e: Expr): boolean => [...freeSymbols(e)].every((sym) => sym.kind === "size" || sym.kind === "unbacked");
+  if (!free(offset) || !free(row) || !free(k) || constantValue(mod(offset, unit)) !== 0) return null;
+  const inner = { stride: plan.along === "k" ? k : row, size: plan.along === "k" ? extents.k : extents.rows };
+  const outer = { stride: plan.along === "k" ? row : k, size: plan.along === "k" ? extents.rows : extents.k };
+  const dimensions = [outer];
+  const used: Axis[] = [];
+  for (const { axis, stride } of others) {
+    if (stride === null || !free(stride)) return null;
+    if (constantValue(stride) === 0) continue;
+    dimensions.push({ stride, size: axis.extent });
+    used.push(axis);
+  }
+  if (constantValue(inner.stride) !== 1 || used.length > 2) return null;
+  if (dimensions.some(({ stride }) => constantValue(mod(stride, unit)) !== 0 || stride.lower < unit)) return null;
+  return {
+    along: plan.along,
+    buffer,
+    batch: used,
+    map: {
+      type: element.map,
+      offset,
+      sizes: [inner, ...dimensions].map(({ size }) => size),
+      strideBytes: dimensions.map(({ stride }) => mul(stride, dtype.bytes)),
+      box: [wide, wide, ...used.map(() => 1)],
+      swizzle: 128,
+      l2Promotion: 256,
+    },
+  };
+}
+
+/** How a product is cut: columns of a tile; blocks that share a tile's sum; whether only the tiles of the last, unfilled round are shared. */
+export interface HopperShape {
+  readonly n: number;
+  readonly pieces: number;
+  readonly tail: boolean;
+}
+
+/** A product whose operands the template can read. */
+export interface Prepared {
+  readonly kernel: ContractionKernel;
+  readonly element: Element;
+  /** Null for rows that are gathered. */
+  readonly rows: Matrix | null;
+  readonly gathered: OperandPlan;
+  readonly columns: Matrix;
+}
+
+/** What the tensor cores may multiply here. */
+function elementOf(
+  given: ContractionKernel,
+  plans: readonly [OperandPlan, OperandPlan],
+  tf32: boolean,
+): Element | null {
+  const [{ half }, other] = plans;
+  if (given.accumulate === float32 && half !== null) {
+    return half === other.half ? ELEMENTS.find((e) => e.dtype === half) ?? null : null;
+  }
+  if (given.accumulate === float32 && tf32) return ELEMENTS.find((e) => e.name === "tf32") ?? null;
+  return given.accumulate === int32 ? ELEMENTS.find((e) => e.name === "s8") ?? null : null;
+}
+
+/** The product as the template takes it; null where it does not apply. */
+export function prepareHopper(given: ContractionKernel, context: EmitContext): Prepared | null {
+  if (context.arch !== 90) return null;
+  const k = productOf(given.k);
+  if (guess(k) < 64) return null;
+  const plans = [planOperand(given.a, 8, true), planOperand(given.b, 8, true)] as const;
+  const element = elementOf(given, plans, context.allowTf32 === true);
+  if (element === null) return null;
+  const matrix = (i: 0 | 1): Matrix | null => {
+    for (const plan of [plans[i], ...ragged(plans[i], element.dtype)]) {
+      const found = matrixOf(plan, given.batch, { rows: i === 0 ? given.m : given.n, k }, element);
+      if (found !== null) return found;
+    }
+    return null;
+  };
+  const [a, b] = [matrix(0), matrix(1)];
+  const gathers = (i: 0 | 1): boolean => plans[i].copy !== null && plans[i].along === "k" && plans[i].lanes === 8;
+  // Rows come in tiles of 128: what is gathered must be the rows, and else the longer side should be.
+  let swap = false;
+  if (a !== null && b !== null) swap = prefersRows(given) ?? (guess(given.m) <= 96 && guess(given.n) > guess(given.m));
+  else if (a !== null && gathers(1)) swap = true;
+  else if (b === null || !gathers(0)) return null;
+  const [rows, columns] = swap ? [b, a] : [a, b];
+  if (columns === null) return null;
+  return { kernel: swap ? swapped(given) : given, element, rows, gathered: plans[swap ? 1 : 0], columns };
+}
+
+/**
+ * The ways to cut a product, the one that should be fastest first. Wide tiles read less; where they leave the last round of blocks empty, narrow ones win, or
+ * tiles whose sums several blocks share.
+ */
+export function shapesOf(
+  { kernel, element, rows }: Prepared,
+  context: EmitContext,
+): { shape: HopperShape; cost: number }[] {
+  const sms = context.multiprocessors;
+  const steps = Math.ceil(guess(productOf(kernel.k)) * element.dtype.bytes / LINE);
+  const isStatic = constantValue(mul(kernel.m, kernel.n, productOf(kernel.k))) !== null;
+  const out: { shape: HopperShape; cost: number }[] = [];
+  for (const [n, price] of [[256, 1.85], [192, 1.42], [128, 1], [64, rows === null ? 0.8 : 0.62]] as const) {
+    const padded = Math.ceil(guess(kernel.n) / n) * n;
+    if (n > 64 && padded >= guess(kernel.n) * 1.5 && padded > 64) continue;
+    // Whoever gathers needs registers that wide tiles do not leave.
+    if (n > 128 && rows === null) continue;
+    const tiles = tileCount(kernel, BM, n);
+    const whole = Math.floor(tiles / sms);
+    const rest = tiles - whole * sms;
+    for (const pieces of isStatic ? PIECES : [1]) {
+      const each = Math.ceil(steps / pieces);
+      if (
+        pieces > 1 && (each < 6 || (pieces - 1) * each >= steps || (whole > 0 && (rest === 0 || rest * pieces > sms)))
+      ) {
+        continue;
+      }
+      const parts = Math.ceil((pieces > 1 ? rest : tiles) * pieces / sms) * (each + (pieces > 1 ? 8 + pieces / 2 : 4));
+      const cost = (parts + (pieces > 1 ? whole * (steps + 4) : 0)) * price;
+      out.push({ shape: { n, pieces, tail: pieces > 1 && whole > 0 }, cost });
+    }
+  }
+  return out.sort((x, y) => x.cost - y.cost);
+}
+
+/** The best way by the model; null where too few blocks would work. */
+export function bestShape(prepared: Prepared, context: EmitContext): HopperShape | null {
+  const best = shapesOf(prepared, context).find(({ shape }) => !shape.tail);
+  if (best === undefined) return null;
+  const { n, pieces } = best.shape;
+  return tileCount(prepared.kernel, BM, n) * pieces * 3 < context.multiprocessors ? null : best.shape;
+}
+
+/** Whether the result is contiguous along m alone, so that rows and columns should be exchanged; null where it is along n, or along neither. */
+export function prefersRows({ epilogue }: ContractionKernel): boolean | null {
+  const along = (axes: readonly Axis[]): boolean => isContiguousAlong(epilogue.body, axes[axes.length - 1]);
+  return along(epilogue.m) && !along(epilogue.n) ? true : null;
+}
+
+/** The same product with rows and columns exchanged. */
+export function swapped(kernel: ContractionKernel): ContractionKernel {
+  const { epilogue } = kernel;
+  return {
+    ...kernel,
+    m: kernel.n,
+    n: kernel.m,
+    a: kernel.b,
+    b: kernel.a,
+    epilogue: { ...epilogue, m: epilogue.n, n: epilogue.m },
+  };
+}
