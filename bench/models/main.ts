@@ -92,13 +92,18 @@ const bar = new cliProgress.SingleBar({
   notTTYSchedule: 30_000,
 }, cliProgress.Presets.shades_classic);
 bar.start(names.length, 0, { name: names[0] ?? "" });
+/** Python writes infinities and NaN as words that are no JSON. */
+function parseRow(line: string): unknown {
+  return JSON.parse(line.replace(/(?<=[:,[]\s*)(?:-?Infinity|NaN)(?=\s*[,}\]])/g, "null"));
+}
+
 for (const name of names) {
   bar.update({ name });
   const { stdout, stderr } = await run(name, python);
   const text = new TextDecoder().decode(stdout).split("\n").find((line) => line.startsWith("{"));
   const row: unknown = text === undefined
     ? { model: name, error: new TextDecoder().decode(stderr).slice(-400) }
-    : JSON.parse(text);
+    : parseRow(text);
   appendRow(values.out, {
     device: values.device,
     dtype: values.dtype,
