@@ -20,6 +20,7 @@ import {
   Storage,
   Tensor,
 } from "../tensor/mod.ts";
+import { algorithmProblem } from "./codegen/cuda/algorithms/mod.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
 import { takesAttention } from "./lower_attention.ts";
 
@@ -166,6 +167,10 @@ export class InductorEagerBackend implements EagerBackend {
 
   takesWhole(op: Operator, args: NamedArgs<Tensor>): boolean {
     return takesAttention(op, args);
+  }
+
+  takesHost(op: Operator, args: NamedArgs<Tensor>): boolean {
+    return algorithmProblem(op, (key) => args[key] ?? null) === null;
   }
 
   execute(op: Operator, args: NamedArgs<Tensor>, outs: readonly Tensor[]): void {

@@ -427,7 +427,7 @@ class GraphLowering {
     const { group, results } = lowerHost(node, (source) => {
       const tensor = this.#tensorOf(source);
       return tensor === null ? null : this.#contiguous(tensor);
-    });
+    }, this.#onCuda);
     this.#groups.push(group);
     return this.#written(node, results, "host operators write to memory");
   }

@@ -2,10 +2,11 @@
  * Operators that run on the host, on their way through lowering: contiguous arguments, results in new buffers.
  */
 import { emitEvent } from "../core/mod.ts";
-import { type CallNode, inputsOf, isControl, type Node, type TensorMeta } from "../graph/mod.ts";
+import { type CallNode, inputsOf, isControl, isNode, type Node, type TensorMeta } from "../graph/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { constant } from "../symbolic/mod.ts";
 import { newBuffer, product, shapeOf } from "./buffers.ts";
+import { algorithmProblem } from "./codegen/cuda/algorithms/mod.ts";
 import type { HostGroup } from "./groups.ts";
 import { type Layout, rowMajorStride } from "./lowered.ts";
 
@@ -28,22 +29,38 @@ export function writtenResults(node: CallNode): WrittenResult[] {
   return metas.map((meta, i) => writtenResult(metas.length === 1 ? node.name : `${node.name}_${i}`, meta));
 }
 
+/** Why a call has no kernels of its own on CUDA, as the end of a sentence; null if it has. */
+function nodeProblem(node: CallNode): string | null {
+  const { args } = node.target.schema;
+  const problem = algorithmProblem(node.target, (key) => {
+    const value = node.args[args.findIndex((a) => a.key === key)] ?? null;
+    return isNode(value) ? value.value : value;
+  });
+  return problem === null || problem === "" ? problem : `: ${problem}`;
+}
+
 /** Lowers a call that runs on the host; `contiguous` yields a source's elements in row-major order, null where it is no tensor. */
 export function lowerHost(
   node: CallNode,
   contiguous: (source: Node) => BufferRef | null,
+  onCuda: boolean,
 ): { readonly group: HostGroup; readonly results: readonly WrittenResult[] } {
   const inputs = [...new Set(inputsOf(node))].map(contiguous).filter((buffer) => buffer !== null);
   const results = writtenResults(node);
   const outputs = results.map((r) => r.buffer);
   const { target } = node.target.schema;
+  const problem = onCuda ? nodeProblem(node) : "";
   const reasons = [
     isControl(node.target)
       ? `${target} is control flow: the host runs the plans of its graphs`
-      : `${target} is an algorithm, not a loop: it runs between kernels, on the host, on one core`,
+      : problem === null
+      ? `${target} is an algorithm with kernels of its own`
+      : `${target} is an algorithm, not a loop: it runs between kernels, on the host, on one core${problem}`,
   ];
   // Control flow runs on the host wherever it is; its graphs are compiled.
-  if (!isControl(node.target)) { for (const message of reasons) emitEvent({ kind: "fallback", message }); }
+  if (!isControl(node.target) && problem !== null) {
+    for (const message of reasons) emitEvent({ kind: "fallback", message });
+  }
   const group: HostGroup = {
     kind: "host",
     origins: [node],

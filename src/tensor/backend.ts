@@ -21,6 +21,8 @@ export interface EagerBackend {
   executeInPlace?(op: Operator, args: NamedArgs<Tensor>, self: Tensor): boolean;
   /** Tells that `execute` can also take this call of an operator of kind `decompose`, in one piece. */
   takesWhole?(op: Operator, args: NamedArgs<Tensor>): boolean;
+  /** Tells that `execute` has kernels for this call of an operator of kind `host`. */
+  takesHost?(op: Operator, args: NamedArgs<Tensor>): boolean;
 }
 
 const backends = new Map<DeviceType, EagerBackend>();

@@ -176,7 +176,10 @@ function runEager(op: Operator, args: NamedArgs<Tensor>, info: OpInfo): OpResult
   if (op.onTensors !== undefined && !fake) {
     return noGrad(() => op.onTensors?.(args) ?? []).map(tensorOf);
   }
-  if (op.kind === "host" && op.view === null && !fake) {
+  if (
+    op.kind === "host" && op.view === null && !fake &&
+    (device.type !== "cuda" || eagerBackend(device).takesHost?.(op, args) !== true)
+  ) {
     const outs = runHost(op, args, device);
     return info.many ? outs : outs[0] as Tensor;
   }

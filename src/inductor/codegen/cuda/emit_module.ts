@@ -13,6 +13,8 @@ import { lowerGroup } from "../../tile/lower_group.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
+import { emitAlgorithm } from "./algorithms/mod.ts";
+import SORT from "./algorithms/cuda_sort.cuh" with { type: "text" };
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
 import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
 import { emitCudaBlocks } from "./blocks/emit.ts";
@@ -31,6 +33,7 @@ import MMA from "../../templates/cuda_mma.cuh" with { type: "text" };
 
 const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   collectives: COLLECTIVES,
+  sort: SORT,
   mma: MMA,
   blocks: BLOCKS,
   hopper: HOPPER,
@@ -118,19 +121,26 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions): CudaModul
   const modules = new Modules();
   let scratch = 0;
   const steps = plan.steps.map((step): CudaStep => {
-    if (step.group.kind === "host") return { kind: "host", group: step.group };
     const shared = new Set<BufferRef>(step.aliases.flat());
     const context: EmitContext = { ...options, shared, scratchId: () => (scratch += 2) - 2 };
     const origin = originOf(step);
     const launches: CudaLaunch[] = [];
-    const kernels = lowerGroup(step.group, CUDA_TARGET);
+    const algorithm = step.group.kind === "host" ? emitAlgorithm(step.group, context) : [];
+    if (step.group.kind === "host" && algorithm === null) return { kind: "host", group: step.group };
+    const kernels = step.group.kind === "host" ? [] : lowerGroup(step.group, CUDA_TARGET);
     for (const kernel of kernels) {
       verifyWhenAsked(kernel);
       log("tile", () => `${kernel.name} (CUDA)\n${tileToText(kernel)}`);
     }
     const tiles = kernels.filter((kernel): kernel is TileKernel => kernel.kind === "tile");
     const joint = step.group.kind === "foreach" ? emitForeach(tiles, context) : { joined: [], rest: kernels };
-    for (const texts of [joint.joined, ...joint.rest.map((kernel) => emitCudaKernel(kernel, context))]) {
+    for (
+      const texts of [
+        algorithm ?? [],
+        joint.joined,
+        ...joint.rest.map((kernel) => emitCudaKernel(kernel, context)),
+      ]
+    ) {
       for (const text of texts) {
         const { module, name } = modules.add(text);
         launches.push({

@@ -10,6 +10,7 @@ import type { CudaFunction } from "./function.ts";
 /** Texts that stand before kernels. */
 export type CudaInclude =
   | "collectives"
+  | "sort"
   | "mma"
   | "blocks"
   | "block_groups"

@@ -1,0 +1,154 @@
+/**
+ * Algorithms with kernels of their own on "cuda", on an emulated device: what the host's algorithms give, positions too, and nothing is copied to the host.
+ */
+import assert from "node:assert/strict";
+import {
+  bfloat16,
+  bool,
+  compile,
+  type DType,
+  explain,
+  float16,
+  float32,
+  float64,
+  int16,
+  int32,
+  int64,
+  int8,
+  onEvent,
+  randn,
+  type Tensor,
+  tensor,
+  uint8,
+} from "../../../mod.ts";
+import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+
+const reason = emulateCuda();
+
+function cudaTest(name: string, fn: () => void): void {
+  Deno.test({
+    name: reason === null ? name : `${name} [skipped: ${reason}]`,
+    ignore: reason !== null,
+    sanitizeResources: false,
+    sanitizeOps: false,
+    fn,
+  });
+}
+
+let seed = 1;
+function random(n: number): number {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return Math.floor(seed / 2 ** 32 * n);
+}
+
+/** Numbers of which some are equal; among floats NaN, both zeros and infinities. */
+function mixed(shape: readonly number[], dtype: DType): Tensor {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const special = [NaN, 0, -0, Infinity, -Infinity, NaN];
+  const values = Array.from({ length: count }, () => {
+    if (dtype === bool) return random(2);
+    if (dtype === uint8) return random(200);
+    if (!dtype.isFloat) return random(240) - 120;
+    return random(10) < 2 ? special[random(special.length)] as number : (random(4000) - 2000) / 8;
+  });
+  return tensor(values).to(dtype).reshape([...shape]);
+}
+
+/** Asserts that two tensors have the same elements: NaN is NaN, and zeros have their signs. */
+function same(got: Tensor, want: Tensor, what: string): void {
+  assert.equal(got.device.type, "cuda", what);
+  const [a, b] = [got.cpu(), want].map((t) => t.reshape([-1]).toArray() as readonly (number | bigint)[]);
+  assert.equal(a?.length, b?.length, what);
+  const at = (a ?? []).findIndex((x, i) => !Object.is(x, b?.[i]));
+  assert.equal(at, -1, `${what}: element ${at} is ${a?.[at]}, not ${b?.[at]}`);
+}
+
+/** Runs a function of tensors on both, on CUDA compiled and eagerly. */
+function check(what: string, fn: (x: Tensor) => readonly Tensor[], x: Tensor): void {
+  const messages: string[] = [];
+  using _ = onEvent((e) => messages.push(e.message));
+  const want = fn(x);
+  const there = x.cuda();
+  compile(fn)(there).forEach((t, i) => same(t, want[i] as Tensor, `${what}, compiled, result ${i}`));
+  fn(there).forEach((t, i) => same(t, want[i] as Tensor, `${what}, eager, result ${i}`));
+  assert.deepEqual(messages.filter((m) => /host/.test(m)), [], what);
+}
+
+const dtypes = [bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64];
+
+cudaTest("sort() of short rows of every dtype, in both directions", () => {
+  for (const dtype of dtypes) {
+    check(`sort ${dtype.name}`, (x) => [...x.sort(-1), ...x.sort(-1, true)], mixed([3, 45], dtype));
+  }
+});
+
+cudaTest("sort() along other dimensions, of a number, of nothing", () => {
+  const x = mixed([5, 70, 3], float32);
+  check("sort 1", (t) => [...t.sort(1), ...t.sort(0, true), t.argsort(2), t.msort()], x);
+  check("sort of a number", (t) => t.sort(), tensor(2));
+  check("sort of nothing", (t) => [...t.narrow(1, 0, 0).sort(1)], x);
+  check("rows with gaps", (t) => t.transpose(0, 1).sort(1), x);
+});
+
+cudaTest("sort() of rows for a block of every dtype", () => {
+  for (const dtype of dtypes) {
+    check(`sort ${dtype.name}`, (x) => [...x.sort(-1), ...x.sort(-1, true)], mixed([2, 300], dtype));
+  }
+});
+
+cudaTest("sort() of every size of block", () => {
+  for (const n of [129, 256, 400, 1000, 1025, 2048, 4000, 8192]) {
+    check(`sort ${n}`, (x) => [...x.sort(-1), ...x.sort(-1, true)], mixed([2, n], float32));
+  }
+});
+
+cudaTest("sort() of long rows sweeps over tiles", () => {
+  for (const dtype of [uint8, float16, float32, int64]) {
+    check(`sort ${dtype.name}`, (x) => [...x.sort(-1), ...x.sort(-1, true)], mixed([2, 9001], dtype));
+  }
+  check("sort along the first dimension", (x) => x.sort(0), mixed([8500, 2], float32));
+});
+
+cudaTest("topk() of short, middling and long rows", () => {
+  const best = (x: Tensor): readonly Tensor[] => [...x.topk(3), ...x.topk(5, -1, false)];
+  for (const n of [8, 64, 100, 500, 3000, 20000]) check(`topk ${n}`, best, mixed([3, n], float32));
+  check("topk along 0", (x) => x.topk(4, 0), mixed([30, 5], bfloat16));
+  check("many of a long row", (x) => x.topk(1500, -1), mixed([1, 9000], float16));
+  check("all of a long row", (x) => x.topk(9000, -1, false), mixed([1, 9000], int16));
+  check("many equal", (x) => x.topk(700), mixed([1, 10000], int8));
+});
+
+cudaTest("kthvalue(), median() and nanmedian() of short, middling and long rows", () => {
+  for (const n of [9, 128, 1000, 9000]) {
+    const x = mixed([2, n], float32);
+    check(`kthvalue ${n}`, (t) => t.kthvalue(5), x);
+    check(`median ${n}`, (t) => [...t.median(1), ...t.nanmedian(1), ...t.nanToNum().median(1, true)], x);
+  }
+  check("median of all", (t) => [t.median(), t.nanmedian()], mixed([7, 9], float32));
+});
+
+cudaTest("gradients of sort() and topk() follow the positions", () => {
+  const x = randn([4, 50]);
+  const w = randn([4, 7]);
+  const grad = (t: Tensor, weight: Tensor): Tensor => {
+    t.topk(7)[0].mul(weight).sum().backward();
+    return t.grad as Tensor;
+  };
+  const want = grad(x.clone().requiresGrad_(), w);
+  const got = compile(grad)(x.cuda().requiresGrad_(), w.cuda());
+  assert.deepEqual(got.cpu().toArray(), want.toArray());
+});
+
+cudaTest("sizes that vary: one kernel sorts rows of several lengths", () => {
+  const sort = compile((x: Tensor) => x.sort(-1), { dynamic: true });
+  for (const n of [300, 77, 9000]) {
+    const x = mixed([2, n], float32);
+    const want = x.sort(-1);
+    sort(x.cuda()).forEach((t, i) => same(t, want[i] as Tensor, `length ${n}, result ${i}`));
+  }
+});
+
+cudaTest("explain() names no fallback for what has kernels", () => {
+  const report = explain((x: Tensor) => x.sort()[0].add(x.topk(4)[0].sum()))(randn([40]).cuda());
+  assert.deepEqual(report.fallbacks, []);
+});
