@@ -30,6 +30,8 @@ V vf32 vmantissa_whole(vf32 x) { return __builtin_ia32_getmantps512_mask(x, 4, x
 V vf32 vlog_cases(vf32 x, vf32 y) { return __builtin_ia32_fixupimmps512_mask(y, x, vset(0x03530422), 0, (unsigned short)-1, 4); }
 V vf32 vinverse_cases(vf32 x, vf32 y) { return __builtin_ia32_fixupimmps512_mask(y, x, vset(0x03530522), 0, (unsigned short)-1, 4); }
 V vf32 vroot_cases(vf32 x, vf32 y) { return __builtin_ia32_fixupimmps512_mask(y, x, vset(0x03530822), 0, (unsigned short)-1, 4); }
+// y, but +0 for zeros and infinity for infinities.
+V vf32 vinfinite_powers(vf32 x, vf32 y) { return __builtin_ia32_fixupimmps512_mask(y, x, vset(0x00550800), 0, (unsigned short)-1, 4); }
 // The entry of each lane, by the lowest four bits of its position.
 V vf32 vlookup(vf32 table, vi32 at) { return __builtin_shuffle(table, at); }
 V vf32 vlookup(vf32 lower, vf32 upper, vi32 at) { return __builtin_shuffle(lower, upper, at); }
@@ -187,38 +189,47 @@ V vf32 vcosh(vf32 x) {
   vhyper h = vhyperbolic(x);
   return vfma(h.far_cosh, h.cosh, vfma(h.far_sinh, h.r + h.sinh, h.far_cosh)) * 4.0f;
 }
+// The last part of asinh and acosh: n ln 2 + log(1 + f).
+V vf32 vlog_sum(vlog_split p) {
+  return vfma(p.n, vset(TESSERA_LN2_UPPER), vlog_near(p.f, vfma(p.n, vset(TESSERA_LN2_LOWER), p.f)));
+}
 // A series below 3/4, beyond log(a + sqrt(a^2 + 1)), and where a^2 overflows log(2 a).
-V vf32 vasinh(vf32 x) {
-  vf32 a = vabs(x), z = a * a;
+V vlog_split vasinh_first(vf32 x) {
+  vf32 a = vabs(x);
   vi32 large = a > 0x1p62f;
   vlog_split p = vlog_parts(vselect(large, a, a + vsqrt(vfma(a, a, vset(1.0f)))));
-  vf32 n = p.n + vselect(large, vset(1.0f), vset(0.0f));
-  vf32 far = vfma(n, vset(TESSERA_LN2_UPPER), vlog_near(p.f, vfma(n, vset(TESSERA_LN2_LOWER), p.f)));
+  return {p.n + vselect(large, vset(1.0f), vset(0.0f)), p.f};
+}
+V vf32 vasinh_rest(vlog_split p, vf32 x) {
+  vf32 a = vabs(x), z = a * a;
   vf32 r = v_poly(z, z * z, -0x1.555548p-3f, 0x1.332e38p-4f, -0x1.6d144cp-5f, 0x1.e7c50cp-6f, -0x1.42d294p-6f, 0x1.568d4p-7f,
                   -0x1.86f0c6p-9f);
-  vf32 y = vselect(a < 0.75f, vfma(r * z, a, a), far);
+  vf32 y = vselect(a < 0.75f, vfma(r * z, a, a), vlog_sum(p));
 #if !TESSERA_TABLES
   y = vselect(a < __builtin_inff(), y, a);
 #endif
   return vcopysign(y, x);
 }
+V vf32 vasinh(vf32 x) { return vasinh_rest(vasinh_first(x), x); }
 // log(1 + t + sqrt(t^2 + 2 t)) with t = x - 1; of what lies beyond 2^60, log(2 x).
-V vf32 vacosh(vf32 x) {
+V vlog_split vacosh_first(vf32 x) {
   vf32 t = x - 1.0f;
   vi32 large = x > 0x1p60f;
   vf32 y = vselect(large, x * 0x1p-30f, t + vsqrt(vfma(t, t, t + t)));
   // As log1p, where 1 + y is below 2^100: powers of two by their bits.
   vi32 k = (vbits(y + 1.0f) - 0x3f400000) & (int)0xff800000;
-  vf32 p = vfloat(0x3f800000 - k), f = y * p - (1.0f - p);
-  vf32 n = vfma(vto_f32(k), vset(0x1p-23f), vselect(large, vset(31.0f), vset(0.0f)));
-  y = vfma(n, vset(TESSERA_LN2_UPPER), vlog_near(f, vfma(n, vset(TESSERA_LN2_LOWER), f)));
+  vf32 p = vfloat(0x3f800000 - k);
+  return {vfma(vto_f32(k), vset(0x1p-23f), vselect(large, vset(31.0f), vset(0.0f))), y * p - (1.0f - p)};
+}
+V vf32 vacosh_rest(vlog_split p, vf32 x) {
 #if TESSERA_TABLES
-  return vroot_cases(t, y);
+  return vroot_cases(x - 1.0f, vlog_sum(p));
 #else
-  y = vselect(x < __builtin_inff(), y, x);
+  vf32 y = vselect(x < __builtin_inff(), vlog_sum(p), x);
   return vselect(x < 1.0f, vset(__builtin_nanf("")), y);
 #endif
 }
+V vf32 vacosh(vf32 x) { return vacosh_rest(vacosh_first(x), x); }
 // (1 + a) / (1 - a) = 2^n (1 + s) / (1 - s); n = 0 below 1/3, and there s = a. Beyond, 2^n (1 - a) is in [1, 2), so that s is in [-1/6, 1/3].
 V vf32 vatanh(vf32 x) {
   vf32 a = vabs(x), d = 1.0f - a;

@@ -118,46 +118,61 @@ V vd vd_pow(vd x, vd y) {
 __attribute__((noinline, cold, unused)) static vf32 vpow_any(vf32 a, vf32 b) {
   return vnarrow(vd_pow(vwiden_low(a), vwiden_low(b)), vd_pow(vwiden_high(a), vwiden_high(b)));
 }
-// log2 of a positive normal number within 2^-34 of itself. x = 2^n m with m in [3/4, 3/2); m c, where 1 / c is the middle of one of 16 intervals of m,
-// is within 1/16 of 1; the intervals beside 1 have c = 1.
-V vd vd_log2_normal(vd x) {
-  const vd c0 = {1, 0x1.d41d42p-1, 0x1.bacf92p-1, 0x1.a41a42p-1, 0x1.8f9c18p-1, 0x1.7d05f4p-1, 0x1.6c16c2p-1, 0x1.5c9882p-1};
-  const vd c1 = {0x1.4e5e0ap+0, 0x1.414142p+0, 0x1.3521dp+0, 0x1.29e412p+0, 0x1.1f7048p+0, 0x1.15b1e6p+0, 0x1.0c9714p+0, 1};
-  const vd l0 = {0, 0x1.08c587b8a8459p-3, 0x1.acf5de2afc49ap-3, 0x1.2440796db68c3p-2,
-                 0x1.6e22207523f6dp-2, 0x1.b47ebfcfdd47ap-2, 0x1.f7a85434872d2p-2, 0x1.1bf31371c6bfp-1};
-  const vd l1 = {-0x1.8a897eb027b02p-2, -0x1.4f6fbe9a14f18p-2, -0x1.169c06a7938bbp-2, -0x1.bfc6745e58544p-3,
-                 -0x1.563dc4114f416p-3, -0x1.e0b1af47da109p-4, -0x1.1bb314bc1250dp-4, 0};
-  vd m = __builtin_ia32_getmantpd512_mask(x, 3, x, (unsigned char)-1, 4);
-  vd n = __builtin_ia32_getexppd512_mask(x, x, (unsigned char)-1, 4) - __builtin_ia32_getexppd512_mask(m, m, (unsigned char)-1, 4);
-  vl interval = (vl)((vul)m >> 48);
-  vd r = vfma(m, __builtin_shuffle(c0, c1, interval), vsetd(-1.0)), z = r * r;
-  vd low = vfma(r, vsetd(-0x1.71547610a4ebfp-1), vsetd(0x1.715476529a08ep+0));
-  vd middle = vfma(r, vsetd(-0x1.715afbe43f04ap-2), vsetd(0x1.ec70ac6b53d8cp-2));
-  vd high = vfma(r, vsetd(-0x1.c7f14fffb795cp-3), vsetd(0x1.276bc2ba80447p-2));
-  return vfma(vfma(vfma(high, z, middle), z, low), r, n + __builtin_shuffle(l0, l1, interval));
+// log2 of a positive normal number as a sum, within 2^-35 of itself. x = 2^n m with m in [3/4, 3/2); m c - 1, where 1 / c is near the middle of one of
+// 16 intervals of m, is exact for c of five or six bits; the intervals beside 1 have c = 1. n - log2 c is exact but for what `rest` adds.
+struct vpow_log { vf32 high, low; };
+V vpow_log vpow_first(vf32 x) {
+  const vf32 c = {0x1p+0f, 0x1.dp-1f, 0x1.cp-1f, 0x1.ap-1f, 0x1.9p-1f, 0x1.8p-1f, 0x1.7p-1f, 0x1.6p-1f, 0x1.5p+0f, 0x1.4p+0f, 0x1.38p+0f, 0x1.28p+0f, 0x1.2p+0f, 0x1.18p+0f, 0x1.1p+0f, 0x1p+0f};
+  const vf32 upper = {0x0p+0f, 0x1.22ep-3f, 0x1.8a9p-3f, 0x1.32cp-2f, 0x1.6cbp-2f, 0x1.a9p-2f, 0x1.e7ep-2f, 0x1.14c4p-1f, -0x1.91b8p-2f, -0x1.49a8p-2f, -0x1.244p-2f, -0x1.acfp-3f, -0x1.5cp-3f, -0x1.08cp-3f, -0x1.664p-4f, 0x0p+0f};
+  const vf32 rest = {0x0p+0f, -0x1.48f554p-17f, -0x1.9fd502p-17f, -0x1.1c8f12p-22f, 0x1.ed0cbap-19f, -0x1.a39fbep-20f, -0x1.40358ep-19f, 0x1.60fe68p-17f, -0x1.d448f8p-17f, 0x1.ed0cbap-20f, -0x1.eac382p-20f, -0x1.78b6d4p-17f, -0x1.a39fbep-19f, -0x1.62336ap-17f, 0x1.20a6dep-21f, 0x0p+0f};
+  vf32 m = vmantissa(x);
+  vi32 at = vbits(m) >> 19;
+  vf32 n = vexponent(x) - vexponent(m) + vlookup(upper, at);
+  vf32 r = vfma(m, vlookup(c, at), vset(-1.0f)), z = r * r;
+  // r (L - L/2 r) with L = log2 e: each rounding is known, and added to the terms that need no more than f32.
+  vf32 slope = vfma(r, vset(-0x1.715476p-1f), vset(0x1.715476p+0f));
+  vf32 lost = vfma(r, vset(-0x1.715476p-1f), 0x1.715476p+0f - slope);
+  vf32 near = r * slope, high = n + near;
+  vf32 tail = v_poly(r, z, -0x1.4ae0cp-27f, 0x1.ec709ep-2f, -0x1.715418p-2f, 0x1.2775bap-2f, -0x1.ee95c6p-3f, 0x1.a8fe1ap-3f);
+  tail = vfma(tail, z, vfma(r, vset(0x1.4ae0cp-26f), vlookup(rest, at)));
+  return {high, vfma(r, lost, vfma(r, slope, -near)) + (near - (high - n)) + tail};
 }
-// 2^x within 2^-28, for results in f32.
-V vd vd_exp2_short(vd x) {
-  vd c = __builtin_ia32_minpd512_mask(vsetd(300.0), x, x, (unsigned char)-1, 4);
-  c = __builtin_ia32_maxpd512_mask(vsetd(-300.0), c, c, (unsigned char)-1, 4);
-  vd t = c + 0x1.8p52;
-  vd r = c - (t - 0x1.8p52), z = r * r;
-  vd low = vfma(r, vsetd(0x1.62e430c7e92b4p-1), vsetd(0x1.00000002614fep+0));
-  vd middle = vfma(r, vsetd(0x1.c6aed4b942898p-5), vsetd(0x1.ebfbdadcb0f22p-3));
-  vd high = vfma(z, vsetd(0x1.41d333e9e93b9p-13), vfma(r, vsetd(0x1.5f456a9116535p-10), vsetd(0x1.3b2dbbc075fa4p-7)));
-  return (vd)((vl)vfma(vfma(high, z, middle), z, low) + ((vl)t << 52));
+// Whether vpow_rest gives a^b: for normal positive numbers to moderate powers.
+V int vpow_easy(vf32 a, vf32 b) { return vall(((vu32)vbits(a) - 0x800000u < (vu32){} + 0x7f000000u) & (vabs(b) < 0x1p16f)); }
+// 2^(b log2 a). The product's integer part is an exponent; what it lost in rounding enters where it is small. A result that is too large or too small
+// leaves the series' range, where an even series is positive, and the exponent decides.
+V vf32 vpow_rest(vpow_log l, vf32 a, vf32 b) {
+  if (__builtin_expect(!vpow_easy(a, b), 0)) return vpow_any(a, b);
+  vf32 p = l.high * b, e = vfma(l.low, b, vfma(l.high, b, -p));
+  vf32 k = vround(p + e), q = p - k, f = q + e, z = f * f;
+  vf32 u = z * v_poly(f, z, 0x1.ebfbep-3f, 0x1.c6af88p-5f, 0x1.3b2a2ap-7f, 0x1.5f043p-10f, 0x1.4445a2p-13f);
+  return vscale(vfma(q, vset(0x1.62e43p-1f), vfma(e, vset(0x1.62e43p-1f), u)) + 1.0f, k);
 }
-V vf32 vpow(vf32 a, vf32 b) {
-  // Normal positive numbers to finite powers; everything else has its cases.
-  if (__builtin_expect(!vall(((vu32)vbits(a) - 0x800000u < (vu32){} + 0x7f000000u) & (vabs(b) < __builtin_inff())), 0)) {
-    return vpow_any(a, b);
-  }
-  vd low = vd_log2_normal(vwiden_low(a)) * vwiden_low(b), high = vd_log2_normal(vwiden_high(a)) * vwiden_high(b);
-  return vnarrow(vd_exp2_short(low), vd_exp2_short(high));
-}
+V vf32 vpow(vf32 a, vf32 b) { return vpow_rest(vpow_first(a), a, b); }
 #else
+// Nothing to prepare.
+struct vpow_log {};
+V vpow_log vpow_first(vf32) { return {}; }
 TESSERA_BINARY(pow)
+V vf32 vpow_rest(vpow_log, vf32 a, vf32 b) { return vpow(a, b); }
 #endif
+// x^(3/2) and x^(5/2), by the root and what its rounding, and that of x times it, lost.
+template <int n>
+V vf32 vpow_half(vf32 x) {
+  // Beyond, the result is infinite, and nothing before it.
+  vf32 c = vatmost(x, n == 1 ? 0x1p90f : 0x1p60f), s = vsqrt(c);
+#if TESSERA_FMA
+  vf32 lost = vfma(s, -s, c) * (0.5f * s), t = c * s;
+  vf32 r = n == 1 ? vfma(c, s, lost) : vfma(t, c, (vfma(c, s, -t) + lost) * c);
+#else
+  vf32 r = n == 1 ? c * s : c * c * s;
+#endif
+#if TESSERA_TABLES
+  return vinfinite_powers(x, r);
+#else
+  return vselect(vabs(x) == __builtin_inff(), vset(__builtin_inff()), vabs(r));
+#endif
+}
 
 // ---- division with remainder ----
 

@@ -64,6 +64,9 @@ const UNARY: Readonly<Record<string, { readonly exact: Unary; readonly ulp: numb
   lgamma_abs: { exact: (x) => lgamma(Math.abs(x)), ulp: 5 },
   digamma_abs: { exact: (x) => digamma(Math.abs(x)), ulp: 3 },
   erfinv: { exact: erfinv, ulp: 4 },
+  // 1 with fused products.
+  pow_1_5: { exact: (x) => x ** 1.5, ulp: 1.5 },
+  pow_2_5: { exact: (x) => x ** 2.5, ulp: 2 },
   sqrt: { exact: Math.sqrt, ulp: 0.5 },
   rsqrt: { exact: (x) => 1 / Math.sqrt(x), ulp: 2 },
   floor: { exact: Math.floor, ulp: 0 },
@@ -119,6 +122,8 @@ const SOURCE = `#include "abi.h"
 #include "vec.h"
 V vf32 vlgamma_abs(vf32 x) { return vlgamma_positive(vabs(x)); }
 V vf32 vdigamma_abs(vf32 x) { return vdigamma_positive(vabs(x)); }
+V vf32 vpow_1_5(vf32 x) { return vpow_half<1>(x); }
+V vf32 vpow_2_5(vf32 x) { return vpow_half<2>(x); }
 V vf32 vlogaddexp_abs(vf32 x, vf32 y) { return vlogaddexp(vabs(x), vabs(y)); }
 #define UNARY(name) TESSERA_EXPORT void k_##name(void** a) { \\
   const float* x = (const float*)a[1]; float* y = (float*)a[2]; long n = tessera_long(a[3]), i = 0; \\

@@ -4,13 +4,13 @@
  * Scalar targets only reorder (the axis along which most accesses are contiguous runs innermost). Vector targets give one axis a block of several
  * registers: the last reduced axis for reductions along rows, an outer axis for reductions along columns.
  */
-import { foldValue, type LoopVar, primitive } from "../../loops/mod.ts";
+import { foldValue, type LoopVar, primitive, type PrimitiveName } from "../../loops/mod.ts";
 import { dependsOn, type Expr } from "../../symbolic/mod.ts";
 import type { ScatterStage, Stage } from "../groups.ts";
 import { type Access, exprsOf, extent, guess, guessProduct, isInjective, motion, vectorScore } from "./axes.ts";
 import { type LoopSpace, workOf } from "./lower_loops.ts";
 import { keptAxes } from "./passes.ts";
-import type { TileTarget } from "./target.ts";
+import { PHASED, type TileTarget } from "./target.ts";
 import type { Axis } from "./tile_ir.ts";
 
 /** Reductions over at least this many elements, with fewer results than workers, are shared by the workers. */
@@ -191,14 +191,20 @@ const WIDE_COLUMNS = 64;
  * accumulator of each column is in a register, of which there are 32 or 16, so shorter vectors and positions beside values halve it.
  */
 const COLUMN_BYTES = 1024;
+/** Registers for functions in two phases, where little else is done. */
+const PHASED_REGISTERS = 4, PHASED_WORK = 8;
 /** The cost from which on an operation is a function. */
 const FUNCTION_COST = 6;
 
 /** Whether a value takes registers of its own beside the accumulators: an exponential does, a product does not. */
 function callsFunctions(space: LoopSpace): boolean {
+  return calls(space, (op) => primitive(op).cost >= FUNCTION_COST);
+}
+
+function calls(space: LoopSpace, isMeant: (op: PrimitiveName) => boolean): boolean {
   let found = false;
   foldValue(space.stages.map((s) => s.value), (value) => {
-    if (value.kind === "pointwise" && primitive(value.op).cost >= FUNCTION_COST) found = true;
+    if (value.kind === "pointwise" && isMeant(value.op)) found = true;
     return null;
   });
   return found;
@@ -206,9 +212,12 @@ function callsFunctions(space: LoopSpace): boolean {
 
 /** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators, or to write more at each step of a transpose. */
 function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = false): number {
-  if (!isTurned && !space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) return lanes;
   const work = workOf(space.stages.map((s) => s.value));
   const size = guess(extent(vector));
+  if (!isTurned && !space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) {
+    const isPhased = work <= PHASED_WORK && size >= PHASED_REGISTERS * lanes && calls(space, (op) => PHASED.has(op));
+    return isPhased ? PHASED_REGISTERS * lanes : lanes;
+  }
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
   // Reductions along columns jump from row to row: what they read there should be worth the jump.
   if (work <= 30 && !isTurned && space.axes.includes(vector) && size >= WIDE_COLUMNS * lanes) {

@@ -2,6 +2,13 @@
  * What the tiler needs to know of a device. Everything that is particular to one backend and decides how loops are cut stands here; the
  * rest is its emitter's.
  */
+import type { PrimitiveName } from "../../loops/mod.ts";
+
+/**
+ * Functions that vectors compute in two phases, of several registers first the one and then the other: a processor waits for the latency of long chains, of
+ * which it sees only so many instructions at once.
+ */
+export const PHASED: ReadonlySet<PrimitiveName> = new Set<PrimitiveName>(["pow", "asinh", "acosh"]);
 
 /** A device's preferences. */
 export interface TileTarget {

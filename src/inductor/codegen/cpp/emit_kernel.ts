@@ -7,6 +7,7 @@
 import { bool, computeType, int64 } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { add, symbol } from "../../../symbolic/mod.ts";
+import { PHASED } from "../../tile/target.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { CppArrays } from "./arrays.ts";
 import { CppMemory } from "./memory.ts";
@@ -17,6 +18,9 @@ import { CppValues } from "./values.ts";
 
 /** What is written anew in each copy of a loop, though it defines a value. */
 const IMPURE: ReadonlySet<TileStatement["kind"]> = new Set(["accumulator", "finish", "accumulators", "finishAt"]);
+
+/** Exponents of `vpow_half`, by what it is called with. */
+const HALF_POWERS: ReadonlyMap<number | bigint, number> = new Map([[1.5, 1], [2.5, 2]]);
 
 type Pointwise = TileStatement & { readonly kind: "pointwise" };
 
@@ -29,6 +33,7 @@ export class CppFunction extends CppValues {
   /** Loads whose values are at hand, as the text of each part. */
   readonly staged = new Map<TileValue, (part: number) => string>();
   #rows: RowPlan | null = null;
+  readonly #constants = new Map<TileValue, number | bigint>();
   /** How pointwise values came about. */
   readonly #made = new Map<TileValue, Pointwise>();
 
@@ -94,6 +99,7 @@ export class CppFunction extends CppValues {
       case "constant": {
         const lane = laneOf(s.out.dtype, false);
         this.setTexts(s.out, [literal(s.value, lane)], false, 0);
+        this.#constants.set(s.out, s.value);
         return;
       }
       case "index":
@@ -245,6 +251,7 @@ export class CppFunction extends CppValues {
       this.define(s.out, vector, level, (u) => `vlog1p_exp_minus(${this.operand(minus, vector, lane, u)})`);
       return;
     }
+    if (vector && lane === "f32" && this.#inParts(s, level)) return;
     this.define(s.out, vector, level, (u) => {
       const args = operands.map((v) => this.operand(v, vector, lane, u));
       const [condition] = s.args;
@@ -256,6 +263,24 @@ export class CppFunction extends CppValues {
       const text = primitiveText(s.op, args, dtype, lane, vector);
       return back ? `tsr_i32(${text})` : text;
     });
+  }
+
+  /** Functions of f32 that are written in another way than one call; false for all others. */
+  #inParts(s: Pointwise, level: number): boolean {
+    const [base, exponent] = s.args;
+    const half = s.op === "pow" && exponent !== undefined
+      ? HALF_POWERS.get(this.#constants.get(exponent) ?? 0)
+      : undefined;
+    if (half !== undefined && base !== undefined) {
+      this.define(s.out, true, level, (u) => `vpow_half<${half}>(${this.operand(base, true, "f32", u)})`);
+      return true;
+    }
+    if (!PHASED.has(s.op) || this.parts === 1) return false;
+    const name = this.scopes.fresh("h");
+    const args = Array.from({ length: this.parts }, (_, u) => s.args.map((v) => this.operand(v, true, "f32", u)));
+    args.forEach((own, u) => this.scopes.line(`const auto ${name}_${u} = v${s.op}_first(${own[0]});`, level));
+    this.define(s.out, true, level, (u) => `v${s.op}_rest(${name}_${u}, ${args[u]?.join(", ")})`);
+    return true;
   }
 
   /** The x of `exp(-|x|)`: log(1 + e^-|x|) is a function of its own, for an argument between 0 and 1. */
