@@ -10,7 +10,7 @@ import { type BufferRef, type LoopVar, rewriteValues } from "../loops/mod.ts";
 import { coefficient, constant, type Expr, substitute, toText } from "../symbolic/mod.ts";
 import { type Access, accessesOf, accessNumel } from "./dependencies.ts";
 import type { ContractionGroup, Group, LoopGroup, PointwiseStage, Stage } from "./groups.ts";
-import { candidateMaps, type LoopMap, type SharedAccess } from "./loop_maps.ts";
+import { candidateMaps, cutAtStrides, type LoopMap, type SharedAccess } from "./loop_maps.ts";
 import { crossProblem, crossStages, crossUnifications, finalUnifications, hasCross, readsLate } from "./cross.ts";
 import { hasOrderedReduction, type Hint, substituteStages } from "./loop_space.ts";
 import { isFinal } from "./stage_order.ts";
@@ -173,6 +173,11 @@ function canFuseEpilogue(a: ContractionGroup, b: LoopGroup, hint: Hint): FusionA
   for (const mapA of candidateMaps(own, b.axes, reversed, hint)) {
     const parts = partitionByUse(classes, mapA, b.axes);
     const answer = parts === null ? null : attempt({ classes: parts, mapA, mapB: new Map() });
+    if (answer !== null) return answer;
+  }
+  const cut = cutAtStrides(classes, b.axes, shared);
+  for (const mapB of cut === null ? [] : candidateMaps(b.axes, cut.classes.flat(), cut.shared, hint)) {
+    const answer = attempt({ classes: cut?.classes ?? [], mapA: cut?.map ?? new Map(), mapB });
     if (answer !== null) return answer;
   }
   return refuse(reason || `the contraction's output and the loops over ${spaceText(b)} do not agree`);

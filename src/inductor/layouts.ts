@@ -103,6 +103,19 @@ function numbers(value: Argument | undefined, rank: number): number[] | null {
 /** Convolutions and their gradients: the first two arguments are images or weights, of which either is read in vectors along the channels. */
 const CONVOLUTIONS: ReadonlySet<string> = new Set(["conv", "conv_input_grad", "conv_weight_grad"]);
 
+/** Products of matrices: each operand is read well whichever of its last two dimensions is innermost. */
+const BATCHED_PRODUCTS: ReadonlySet<string> = new Set(["bmm", "baddbmm"]);
+const MOST_VIEWS = 4;
+
+/** Whether all that a tensor is read by, through views, are batched products. */
+function feedsOnlyProducts(node: Node, depth = 0): boolean {
+  return node.users.size > 0 && [...node.users].every((u) => {
+    if (u.op !== "call" || !isOperator(u.target)) return false;
+    if (BATCHED_PRODUCTS.has(u.target.schema.name)) return true;
+    return u.target.view !== null && depth < MOST_VIEWS && feedsOnlyProducts(u, depth + 1);
+  });
+}
+
 function feedsConvolution(node: Node): boolean {
   return [...node.users].some((u) =>
     u.op === "call" && CONVOLUTIONS.has(u.target.schema.name) && (u.args[0] === node || u.args[1] === node)
@@ -114,7 +127,11 @@ class Orders {
   readonly #placed = new Map<Node, Placed>();
   readonly orders = new Map<Node, DimOrder>();
 
+  /** What only the caller reads, and what is computed for that alone: it is written in the caller's order at once. */
+  readonly #forResults = new Set<Node>();
+
   run(graph: Graph): void {
+    this.#findResults(graph);
     for (const node of graph.nodes) {
       const shape = shapeOf(node);
       if (shape === null) continue;
@@ -129,10 +146,33 @@ class Orders {
       if (viewed !== null) this.#placed.set(node, viewed);
       return;
     }
+    const dense = denseOf(node, shape);
     const order = this.#order(node, shape);
-    if (order === null) return;
-    this.#placed.set(node, inOrder(shape, order));
-    if (order.some((d, i) => d !== i)) this.orders.set(node, order);
+    const placed = order === null ? dense : inOrder(shape, order);
+    this.#placed.set(node, placed);
+    // Without an order, memory is as the description states.
+    const isStated = shape.every((size, d) => size === 1 || placed.stride[d] === dense.stride[d]);
+    if (order !== null && !isStated) this.orders.set(node, order);
+  }
+
+  /** Goes backwards from what is returned as far as values have a single reader of the same shape that is computed element by element. */
+  #findResults(graph: Graph): void {
+    const { output } = graph;
+    const visit = (node: Node, reader: Node): void => {
+      const [user] = node.users;
+      if (node.op !== "call" || !isOperator(node.target) || node.users.size !== 1 || user !== reader) return;
+      const { name } = node.target.schema;
+      if (node.target.view !== null || CONVOLUTIONS.has(name) || COPIES.has(name)) return;
+      const rank = shapeOf(node)?.length ?? 0;
+      if (rank < 3) return;
+      this.#forResults.add(node);
+      for (const arg of node.args) {
+        forEachNode(arg, (input) => {
+          if (shapeOf(input)?.length === rank) visit(input, node);
+        });
+      }
+    };
+    for (const result of output.results) if (isNode(result)) visit(result, output);
   }
 
   #view(node: CallNode, shape: readonly number[]): Placed | null {
@@ -156,7 +196,8 @@ class Orders {
     if (rank < 3) return null;
     if (name === "conv" || name === "conv_input_grad") return channelsLast(rank);
     if (feedsConvolution(node)) return channelsLast(rank);
-    if (COPIES.has(name)) return orderOf(stated(node, shape));
+    if (this.#forResults.has(node)) return null;
+    if (COPIES.has(name)) return this.#copyOrder(node, rank) ?? orderOf(stated(node, shape));
     let found: DimOrder | null = null;
     let most = 0;
     for (const arg of node.args) {
@@ -170,6 +211,22 @@ class Orders {
     }
     return found;
   }
+
+  /** A copy that is made for products alone stays in the order of what it copies, if that has either side of the matrix innermost. */
+  #copyOrder(node: CallNode, rank: number): DimOrder | null {
+    const [source] = node.args;
+    const placed = isNode(source) ? this.#placed.get(source) : undefined;
+    if (placed === undefined || placed.shape.length !== rank || !feedsOnlyProducts(node)) return null;
+    const order = orderOf(placed);
+    return (order[rank - 1] ?? 0) >= rank - 2 ? order : null;
+  }
+}
+
+/** The stated strides where they leave no gaps, as memory is then laid out; else row-major ones. */
+function denseOf(node: Node, shape: readonly number[]): Placed {
+  const own = stated(node, shape);
+  const dense = inOrder(shape, orderOf(own));
+  return shape.every((size, d) => size === 1 || own.stride[d] === dense.stride[d]) ? own : rowMajor(shape);
 }
 
 function stated(node: Node, shape: readonly number[]): Placed {

@@ -7,8 +7,19 @@
  * symbols must be a mixed-radix number over the target's symbols, each once. No candidate with a division is accepted: instead
  * the roles are swapped, so that the finer of both spaces becomes the common one. Mirrors loop reordering and `IterationRanges` of TorchInductor.
  */
-import { extentOf, type LoopVar } from "../loops/mod.ts";
-import { add, coefficient, constant, dependsOn, type Expr, floorDiv, freeSymbols, mod, mul } from "../symbolic/mod.ts";
+import { extentOf, type LoopVar, loopVar } from "../loops/mod.ts";
+import {
+  add,
+  coefficient,
+  constant,
+  constantValue,
+  dependsOn,
+  type Expr,
+  floorDiv,
+  freeSymbols,
+  mod,
+  mul,
+} from "../symbolic/mod.ts";
 import { sub, substitute, type Sym, symbol } from "../symbolic/mod.ts";
 import type { Hint } from "./loop_space.ts";
 
@@ -185,4 +196,37 @@ export function candidateMaps(
   for (const access of shared.slice(0, MAX_ACCESSES)) offer(invertAccess(from, access, hint));
   offer(rowMajorMap(from, to));
   return out;
+}
+
+/**
+ * Axes cut where the other space's axes begin: neither of two spaces need be the finer one, as where one has (batch · head, channel) and the other (batch, head ·
+ * channel) of the same memory. Null where nothing is to be cut.
+ */
+export function cutAtStrides(
+  classes: readonly (readonly LoopVar[])[],
+  others: readonly LoopVar[],
+  shared: readonly SharedAccess[],
+): { readonly classes: LoopVar[][]; readonly map: LoopMap; readonly shared: SharedAccess[] } | null {
+  const map = new Map<Sym, Expr>();
+  const strideIn = (e: Expr, v: LoopVar): number => constantValue(coefficient(e, v) ?? constant(0)) ?? 0;
+  const cut = (v: LoopVar): LoopVar[] => {
+    const extent = constantValue(extentOf(v)) ?? 0;
+    for (const { from, to } of shared.slice(0, MAX_ACCESSES)) {
+      const own = strideIn(to, v);
+      for (const other of own <= 0 ? [] : others) {
+        const size = strideIn(from, other) / own;
+        if (!Number.isInteger(size) || size <= 1 || size >= extent || extent % size !== 0) continue;
+        const [high, low] = [
+          loopVar(constant(extent / size), v.name.charAt(0)),
+          loopVar(constant(size), v.name.charAt(0)),
+        ];
+        map.set(v, add(mul(symbol(high), size), symbol(low)));
+        return [high, low];
+      }
+    }
+    return [v];
+  };
+  const found = classes.map((list) => list.flatMap(cut));
+  if (map.size === 0) return null;
+  return { classes: found, map, shared: shared.map(({ from, to }) => ({ from, to: substitute(to, map) })) };
 }

@@ -4,6 +4,8 @@
  * Inlining trades memory traffic for recomputation. A value with many reads, or one that several users would each compute again, is
  * stored instead; the scheduler may still fuse producer and consumers into one kernel, where the store costs nothing if nobody else reads it.
  */
+import { type BufferRef, foldValue, type Value } from "../loops/mod.ts";
+import { type Expr } from "../symbolic/mod.ts";
 import type { ValueCost } from "./lowered.ts";
 
 /** More distinct reads than this and the value is stored, however few users it has. */
@@ -22,6 +24,8 @@ export const MAX_PROLOGUE_WEIGHT = 4;
 export const MAX_PROLOGUE_READS = 2;
 /** An operator that loads an input at this many places recomputes it as often. */
 export const MAX_STENCIL_WORK = 8;
+/** What a product's end reads besides, a bias or a factor for each channel, is smaller than its result by this. */
+const SMALL_OPERAND = 8;
 /** A reduction over at most this many elements may become pointwise. */
 export const MAX_UNROLLED = 8;
 
@@ -55,4 +59,27 @@ export function reasonToRealizeStencil(cost: ValueCost, places: number): string 
   if (places < 2 || cost.operations === 0) return null;
   const work = places * Math.max(cost.weight, cost.operations);
   return work > MAX_STENCIL_WORK ? `one operator loads it at ${places} places` : null;
+}
+
+/**
+ * Why what follows a product should be stored in its place, or null: several users would each finish it anew, where the product can write it finished. It may read
+ * nothing else of that size.
+ */
+export function reasonToFinish(
+  value: Value,
+  numel: Expr,
+  users: number,
+  isProduct: (buffer: BufferRef) => boolean,
+  hint: (e: Expr) => number,
+): string | null {
+  if (users < 2 || value.kind === "load") return null;
+  let products = 0;
+  let others = 0;
+  foldValue([value], (v) => {
+    if (v.kind !== "load") return null;
+    if (v.buffer.numel === numel && isProduct(v.buffer)) products++;
+    else if (hint(v.buffer.numel) * SMALL_OPERAND > hint(numel)) others++;
+    return null;
+  });
+  return products === 1 && others === 0 ? `${users} users would each finish the product before it` : null;
 }

@@ -52,6 +52,11 @@ export class FrozenConstants {
     return new Map(this.#entries.map(({ path, stored }) => [path, stored ?? null]));
   }
 
+  /** How a constant is computed; null for a path that is none. */
+  recipe(path: string): FrozenRecipe | null {
+    return this.#entries.find((entry) => entry.path === path) ?? null;
+  }
+
   /** Bytes of all constants. */
   get bytes(): number {
     return this.#bytes;
