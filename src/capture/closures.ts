@@ -15,6 +15,8 @@ import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
 import { constantNamesAround, registerRebuilt } from "./program_text.ts";
 import { HELPER_NAME } from "./rewrite.ts";
 import { canReadScopes, lookUp, readScopes } from "./scopes.ts";
+import { CONVERTERS } from "./size_names.ts";
+import { numbersFor, plainSize } from "./sized_natives.ts";
 import type { Source } from "./source.ts";
 import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
 import { helpersFor, superView } from "./trace_helpers.ts";
@@ -192,7 +194,7 @@ export class Closures {
         MOVE_OUT,
       );
     }
-    if (isIntrinsic(fn)) return fn;
+    if (isIntrinsic(fn)) return numbersFor(fn) as AnyFunction;
     return this.#refuse(
       `${nameOf(fn)} is a native function (bound, or of another language): what it uses cannot be seen`,
       "call it through an arrow function: (...args) => object.method(...args), or outside of the compiled function",
@@ -255,7 +257,9 @@ export class Closures {
     const text =
       `with (scope) { return (function () { "use strict"; return (\n${expression}\n); }).call(self); }\n//# sourceURL=tessera-capture:${name}`;
     const make = new Function("scope", "self", text) as (scope: object, self: unknown) => AnyFunction;
-    if (!subject.wantsThis) return make(scope, undefined);
+    if (!subject.wantsThis) {
+      return home === null ? make(scope, undefined) : numericWhereConverting(fn, make(scope, undefined));
+    }
     // The `this` around an arrow is only known from an eager run.
     let made: AnyFunction | null = null;
     return (...args: unknown[]): unknown => {
@@ -440,6 +444,14 @@ export class Closures {
 function isConstantImport(value: unknown): boolean {
   if (typeof value === "function") return isLibraryFunction(value);
   return typeof value === "object" && value !== null && Reflect.get(value, Symbol.toStringTag) === "Module";
+}
+
+/** The engine takes no size from the methods by which it converts an object. */
+function numericWhereConverting(fn: AnyFunction, made: AnyFunction): AnyFunction {
+  if (!CONVERTERS.has(fn.name) && fn.name !== "[Symbol.toPrimitive]") return made;
+  return function (this: unknown, ...args: unknown[]): unknown {
+    return plainSize(Reflect.apply(made, this, args));
+  };
 }
 
 function noteSeen(note: FunctionNote, name: string, value: unknown): void {

@@ -5,6 +5,7 @@
 import {
   CHANCE_REASON,
   CHANCE_REMEDY,
+  effectOf,
   effectReason,
   EFFECTS,
   isIntrinsic,
@@ -56,7 +57,13 @@ function effectGuard(name: string, what: string, tracer: Tracer): unknown {
   const target = typeof real === "function" ? real : function (): void {};
   return new Proxy(target, {
     // `x instanceof Date` asks the prototype, and tells nothing of the time.
-    get: (_, key): unknown => key === Symbol.hasInstance || key === "prototype" ? Reflect.get(target, key) : refuse(),
+    get(_, key): unknown {
+      const value: unknown = Reflect.get(target, key);
+      // What has no effect (`Date.UTC`, `Date.parse`) may be used.
+      const isPure = typeof value === "function" && Object.hasOwn(target, key) && isIntrinsic(value) &&
+        effectOf(value) === null;
+      return key === Symbol.hasInstance || key === "prototype" || isPure ? value : refuse();
+    },
     apply: refuse,
     construct: refuse,
   });

@@ -6,6 +6,18 @@
  * letter by letter, and no line breaks are added, so that lines stay. What the helpers do is in `trace_helpers.ts`. TorchDynamo does this to bytecode.
  */
 import type { AnyNode, Node } from "acorn";
+import {
+  ASKERS,
+  ASKING,
+  CONVERSIONS,
+  CONVERTERS,
+  INHERITED,
+  KEYED,
+  LOOKUPS,
+  PRINTERS,
+  RECEIVERS,
+  UNTOLD,
+} from "./size_names.ts";
 
 /** The name under which rewritten text finds the helpers. */
 export const HELPER_NAME = "tessera$capture";
@@ -27,55 +39,6 @@ export interface Rewritten {
   /** Why the text cannot be rewritten, or null. */
   readonly refusal: string | null;
 }
-
-/** Methods that look things up by value: a size among their arguments must be its number. */
-const LOOKUPS = new Set([
-  "includes",
-  "indexOf",
-  "lastIndexOf",
-  "has",
-  "get",
-  "set",
-  "delete",
-  "is",
-  "isInteger",
-  "isSafeInteger",
-  "isFinite",
-  "isNaN",
-  "hasOwn",
-  "hasOwnProperty",
-  "defineProperty",
-]);
-
-/** What methods look things up in: sizes in it must be their numbers. The helper, by the method's name. */
-const RECEIVERS: ReadonlyMap<string, string> = new Map([
-  ["includes", "numbers"],
-  ["indexOf", "numbers"],
-  ["lastIndexOf", "numbers"],
-  ["add", "members"],
-  ["sort", "ordered"],
-  ["toSorted", "numbers"],
-]);
-
-/** Arguments that are made into keys: the helper and the position, by the name of the function or class. */
-const KEYED: ReadonlyMap<string, readonly [string, number]> = new Map([
-  ["Set", ["elements", 0]],
-  ["Map", ["pairs", 0]],
-  ["fromEntries", ["pairs", 0]],
-  ["groupBy", ["keyed", 1]],
-  ["stringify", ["deep", 0]],
-  ["getOwnPropertyDescriptor", ["described", 0]],
-  ["getOwnPropertyDescriptors", ["described", 0]],
-]);
-
-/** Methods that print: sizes in their object print as numbers. */
-const PRINTERS = new Set(["join", "toString", "toLocaleString", "toFixed", "toPrecision"]);
-
-/** What a twin does not tell of its tensor, because graphs serve tensors of which it differs. */
-const UNTOLD = new Set(["storageOffset", "version"]);
-
-/** Functions that take numbers. */
-const CONVERSIONS = new Set(["String", "Number", "BigInt", "Boolean", "Symbol", "parseInt", "parseFloat"]);
 
 function isNode(value: unknown): value is AnyNode {
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
@@ -102,6 +65,8 @@ class Rewriter {
   #inner: readonly ReadonlySet<string>[] = [];
   readonly #free: ReadonlySet<string>;
   #order = 0;
+  /** Inside of a function by which the engine converts an object: what it returns must be of the engine's own kinds. */
+  #converts = false;
 
   constructor(text: string, free: ReadonlySet<string>) {
     this.#text = text;
@@ -209,18 +174,38 @@ class Rewriter {
         this.visit(node.tag);
         for (const expression of node.quasi.expressions) this.visit(expression);
         return;
+      case "MethodDefinition":
+      case "PropertyDefinition":
       case "Property":
-        if (!node.computed) break;
-        this.#wrapped(node.key, "numbers");
-        this.visit(node.value);
+        if (node.computed) this.#wrapped(node.key, "numbers");
+        else this.visit(node.key);
+        if (node.value) this.#function(node.value, CONVERTERS.has(this.#text.slice(node.key.start, node.key.end)));
         return;
+      case "ArrowFunctionExpression":
+      case "FunctionExpression":
+      case "FunctionDeclaration":
+        return this.#function(node, false);
+      case "ReturnStatement":
+        if (!node.argument || !this.#converts) break;
+        return this.#wrapped(node.argument, "number");
+      case "VariableDeclarator":
+        if (!node.init || node.id.type !== "ObjectPattern" || !this.#isFree(node.init, ASKERS)) break;
+        this.visit(node.id);
+        return this.#wrapped(node.init, "statics");
       case "MemberExpression":
+        if (this.#isFree(node.object, ASKERS)) this.#wrap(node.object, `${HELPER_NAME}.statics(`, ")");
         if (node.computed && node.property.type !== "Literal") {
           this.visit(node.object);
           this.#wrapped(node.property, "numbers");
           return;
         }
         if (node.property.type === "PrivateIdentifier" && this.#isOuter(node.property.name)) return this.#private(node);
+        if (
+          !node.computed && node.property.type === "Identifier" && INHERITED.has(node.property.name) &&
+          node.object.type !== "Super"
+        ) {
+          return this.#wrapped(node.object, "numbers");
+        }
         if (node.property.type === "Identifier" && UNTOLD.has(node.property.name) && node.object.type !== "Super") {
           return this.#wrapped(node.object, "told");
         }
@@ -231,11 +216,25 @@ class Rewriter {
     this.#children(node);
   }
 
+  #function(node: AnyNode, converts: boolean): void {
+    const before = this.#converts;
+    this.#converts = converts;
+    if (converts && node.type === "ArrowFunctionExpression" && node.body.type !== "BlockStatement") {
+      for (const param of node.params) this.visit(param);
+      this.#wrapped(node.body, "number");
+    } else this.#children(node);
+    this.#converts = before;
+  }
+
   /** A value that decides by being true or false: a tensor there is a mistake that only the trace can see. */
   #condition(node: AnyNode | null | undefined): void {
     if (!node) return;
     if (isPlainlyBoolean(node)) this.visit(node);
     else this.#wrapped(node, "truth");
+  }
+
+  #isFree(node: AnyNode, names: ReadonlySet<string>): boolean {
+    return node.type === "Identifier" && names.has(node.name) && this.#free.has(node.name);
   }
 
   #wrapped(node: AnyNode, helper: string): void {
@@ -301,7 +300,8 @@ class Rewriter {
       ? callee.property.name
       : null;
     const converts = callee.type === "Identifier" && CONVERSIONS.has(callee.name) && this.#free.has(callee.name);
-    const keyed = method === null ? undefined : KEYED.get(method);
+    const clones = callee.type === "Identifier" && callee.name === "structuredClone" && this.#free.has(callee.name);
+    const keyed = clones ? KEYED.get(callee.name) : method === null ? undefined : KEYED.get(method);
     if (keyed !== undefined) {
       this.visit(callee);
       return this.#arguments(args, keyed);
@@ -313,7 +313,8 @@ class Rewriter {
     const lookUp = converts || (method !== null && LOOKUPS.has(method));
     for (const arg of args) {
       const isPlain = arg.type === "SpreadElement" || arg.type === "Literal" || arg.type === "ArrowFunctionExpression";
-      if (lookUp && !isPlain) this.#wrapped(arg, converts ? "numbers" : "number");
+      if (this.#isFree(arg, ASKING)) this.#wrap(arg, `${HELPER_NAME}.sized(`, ")");
+      else if (lookUp && !isPlain) this.#wrapped(arg, converts ? "numbers" : "number");
       else this.visit(arg);
     }
   }

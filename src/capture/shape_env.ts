@@ -46,6 +46,9 @@ export class ShapeEnv implements ShapeEnvLike {
   readonly #known = new Map<Expr, Expr>();
   readonly #fixed = new Map<Sym, Expr>();
 
+  /** The program runs, and may look at texts: they must show numbers. */
+  isTracing = false;
+
   /** The symbols, in order of creation. */
   get symbols(): readonly Sym[] {
     return [...this.#hints.keys()];
@@ -116,6 +119,10 @@ export class ShapeEnv implements ShapeEnvLike {
     const value = this.hint(e);
     this.#guard(eq(e, value), reason);
     return value;
+  }
+
+  textOf(e: Expr): string | null {
+    return this.isTracing ? String(this.evaluateInt(e, "a symbolic size became a text")) : null;
   }
 
   #hintOf(s: Sym): number {

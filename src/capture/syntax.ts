@@ -7,6 +7,7 @@
  */
 import { type AnyNode, type Function as FunctionNode, type Node, parse, type Pattern, type Program } from "acorn";
 import { HELPER_NAME, rewriteText } from "./rewrite.ts";
+import { KEYED, looksAtKind } from "./size_names.ts";
 
 /** The text of a function as a trace runs it. */
 export interface RewrittenFunction {
@@ -187,7 +188,9 @@ class FreeNames {
         if (node.meta.name === "import") this.isTied = true;
         return;
       case "CallExpression":
+      case "NewExpression":
         if (node.callee.type === "Identifier" && node.callee.name === "eval") this.isTied = true;
+        if (node.callee.type === "Identifier" && KEYED.has(node.callee.name)) this.comparesIdentity = true;
         break;
       case "WithStatement":
         this.isTied = true;
@@ -240,6 +243,9 @@ class FreeNames {
         return this.#class(node, scope);
       case "MemberExpression":
         this.visit(node.object, scope);
+        if (!node.computed && node.property.type === "Identifier" && looksAtKind(node.property.name)) {
+          this.comparesIdentity = true;
+        }
         if (node.computed || node.property.type === "PrivateIdentifier") this.visit(node.property, scope);
         return;
       case "Property":
@@ -284,6 +290,7 @@ class FreeNames {
         continue;
       }
       if (member.computed || member.key.type === "PrivateIdentifier") this.visit(member.key, inner);
+      if (member.key.type === "Identifier" && looksAtKind(member.key.name)) this.comparesIdentity = true;
       if (!member.value) continue;
       if (member.type === "MethodDefinition") this.#method(member.value, inner);
       else {

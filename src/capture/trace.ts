@@ -84,6 +84,7 @@ export function traceFunction(request: TraceRequest): Trace {
   const gradEnabled = isGradEnabled();
   let result: unknown;
   try {
+    tracer.env.isTracing = true;
     result = withMode(tracer, () => {
       const stated = request.captures?.() ?? null;
       const fn = closures.prepare(request.fn, stated);
@@ -98,6 +99,7 @@ export function traceFunction(request: TraceRequest): Trace {
     // What broke first is the reason; errors after it may be its consequence.
     throw tracer.graphBreak ?? error;
   } finally {
+    tracer.env.isTracing = false;
     setGradEnabled(gradEnabled);
   }
   if (closures.mustBeServed) throw new NeedsAccess(closures.unserved, tracer.graphBreak);

@@ -10,6 +10,7 @@ import type { PrivateAccess } from "./accessors.ts";
 import { isNativeCollection, nativeMember } from "./collections.ts";
 import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts";
 import { lookUpDescriptor } from "./objects.ts";
+import { numbersFor, plainSize, plainSizes } from "./sized_natives.ts";
 import type { Tracer } from "./tracer.ts";
 
 /** Where a rebuilt function belongs. */
@@ -30,6 +31,8 @@ export interface Helpers {
   number(value: unknown): unknown;
   numbers(value: unknown): unknown;
   deep(value: unknown): unknown;
+  statics(owner: object): object;
+  sized(fn: unknown): unknown;
   described(value: unknown): unknown;
   walked(value: unknown): unknown;
   members(value: unknown): unknown;
@@ -61,12 +64,18 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
     },
     type: (value) => isSymInt(value) ? "number" : typeof value,
     truth(value) {
+      // An object is true; the number 0 is not.
+      if (isSymInt(value)) {
+        return tracer.env.evaluateBool(eq(exprOf(value), exprOf(0)), "a size as condition") ? 0 : value;
+      }
       if (value instanceof Tensor && isCondition(tracer, value)) {
         tracer.breakGraph(CONDITION_REASON, CONDITION_REMEDY);
       }
       return value;
     },
     number: plainSize,
+    statics: (owner) => new Proxy(owner, { get: (target, key): unknown => numbersFor(Reflect.get(target, key)) }),
+    sized: numbersFor,
     numbers: plainList,
     members: (value) => value instanceof Set ? setOfNumbers(value) : value,
     ordered(value) {
@@ -83,7 +92,7 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
       typeof value === "function"
         ? (...args: unknown[]): unknown => plainList(Reflect.apply(value, undefined, args))
         : value,
-    deep: (value) => plainSizes(value, new Set()),
+    deep: (value) => plainSizes(value),
     walked(value) {
       // A loop over keys goes on to those of the prototypes, where no trap sees it.
       const real = typeof value === "object" && value !== null ? tracer.recordOf(value)?.real : undefined;
@@ -140,11 +149,6 @@ function isCondition(tracer: Tracer, t: Tensor): boolean {
   return tracer.liftedOf(t) === null && t.shape.every((size) => size === 1);
 }
 
-/** The number of a size; anything else as it is. */
-function plainSize(value: unknown): unknown {
-  return isSymInt(value) ? Number(value) : value;
-}
-
 /** As {@linkcode plainSize}, inside of arrays too: a fresh array where there is a size. */
 function plainList(value: unknown): unknown {
   if (!Array.isArray(value)) return plainSize(value);
@@ -159,18 +163,6 @@ function isIterable(value: unknown): value is Iterable<unknown> {
 /** A set whose `add` takes sizes for their numbers. */
 function setOfNumbers(set: Set<unknown>): { readonly add: (value: unknown) => Set<unknown> } {
   return { add: (value) => set.add(plainSize(value)) };
-}
-
-/** Fresh arrays and plain objects with numbers in the place of sizes; what holds no size stays itself. */
-function plainSizes(value: unknown, open: Set<unknown>): unknown {
-  if (isSymInt(value)) return Number(value);
-  if (typeof value !== "object" || value === null || open.has(value)) return value;
-  if (!Array.isArray(value) && Reflect.getPrototypeOf(value) !== Object.prototype) return value;
-  open.add(value);
-  const entries = Object.entries(value).map(([k, v]): [string, unknown] => [k, plainSizes(v, open)]);
-  open.delete(value);
-  if (entries.every(([k, v]) => v === Reflect.get(value, k))) return value;
-  return Array.isArray(value) ? entries.map(([, v]) => v) : Object.fromEntries(entries);
 }
 
 /** Errors that JavaScript throws where a Proxy stands for an object with slots of the engine. */

@@ -21,6 +21,8 @@ export interface ShapeEnvLike {
   evaluateInt(e: Expr, reason: string): number;
   /** A plainer expression that the guards say is the same; absent, or `e` itself, if there is none. */
   known?(e: Expr): Expr;
+  /** What a size is in a text that a program asks for; absent or null where nobody but the library reads it: it shows as an expression then. */
+  textOf?(e: Expr): string | null;
 }
 
 /** A tensor size: a number, or an expression over sizes that change from call to call. */
@@ -118,7 +120,7 @@ export class SymInt {
     return this.env.hint(this.expr);
   }
 
-  /** The value, with a guard: `Number(size)`, `size * 2` and `array[size]` specialise. Templates print the text. */
+  /** The value, with a guard: `Number(size)`, `size * 2` and `array[size]` specialise. */
   [Symbol.toPrimitive](hint: string): number | string {
     if (hint === "string") return this.toString();
     return this.env.evaluateInt(this.expr, `a symbolic size was coerced to a number (${hint})`);
@@ -128,12 +130,23 @@ export class SymInt {
     return this.env.evaluateInt(this.expr, "valueOf() of a symbolic size");
   }
 
+  /** The number, with a guard, while a program runs that may look at it; the expression otherwise. */
   toString(): string {
-    return toText(this.expr);
+    return this.env.textOf?.(this.expr) ?? toText(this.expr);
+  }
+
+  /** A number in JSON, with a guard. */
+  toJSON(): number {
+    return this.env.evaluateInt(this.expr, "a symbolic size was written as JSON");
+  }
+
+  /** Sizes are numbers to whoever asks their kind by `Object.prototype.toString`. */
+  get [Symbol.toStringTag](): string {
+    return "Number";
   }
 
   [Symbol.for("Deno.customInspect")](): string {
-    return `SymInt(${this.toString()})`;
+    return `SymInt(${toText(this.expr)})`;
   }
 }
 
