@@ -57,6 +57,20 @@ struct CUDA_KERNEL_NODE_PARAMS_v1;
 struct CUgraphExecUpdateResultInfo;
 #endif
 
+#ifdef WATCHED
+// Every access of emulated kernels is checked (emulator/watch.cpp); machine code stays in this folder.
+struct tsr_watcher;
+extern "C" const tsr_watcher* watch_table();
+extern "C" void watch_kernel(const char*);
+extern "C" void* watch_allocate(size_t);
+extern "C" void watch_free(void*);
+extern "C" void watch_copy(const void*, size_t, int kind);
+#else
+static void* watch_allocate(size_t bytes) { return aligned_alloc(512, (bytes + 511) / 512 * 512); }
+static void watch_free(void* p) { free(p); }
+static void watch_copy(const void*, size_t, int) {}
+static void watch_kernel(const char*) {}
+#endif
 #define API extern "C" __attribute__((visibility("default")))
 #define R(x) (CUresult)(x)
 static const CUresult OK = R(0), BAD = R(1), NO_ROOM = R(2), NOT_READY = R(600);
@@ -74,6 +88,7 @@ struct Event { bool recorded = false; };
 
 int devices = 1, version = 13000, initStatus = 0, sticky = 0;
 bool held = false, pools = true;
+int fill = 0xcd;  // what new memory holds
 size_t capacity = 1ull << 30, used = 0;
 std::map<CUdeviceptr, size_t> sizes;
 unsigned log_[64];  // what the last launch was, for tests
@@ -101,6 +116,7 @@ void run(const Launch& l) {
       at += (size + 63) / 64 * 64;
       v += size;
     }
+    watch_kernel(l.fn->name.c_str());
     l.fn->entry(values.data(), l.dims);
     return;
   }
@@ -120,8 +136,15 @@ void run(const Launch& l) {
 
 void run(const Op& op) {
   if (op.kind == 0) run(op.launch);
-  if (op.kind == 1) memcpy((void*)op.to, (void*)op.from, op.bytes);
-  if (op.kind == 2) memset((void*)op.to, op.value, op.bytes);
+  if (op.kind == 1) {
+    watch_copy((void*)op.from, op.bytes, 0);
+    watch_copy((void*)op.to, op.bytes, 1);
+    memcpy((void*)op.to, (void*)op.from, op.bytes);
+  }
+  if (op.kind == 2) {
+    watch_copy((void*)op.to, op.bytes, 1);
+    memset((void*)op.to, op.value, op.bytes);
+  }
 }
 
 CUresult send(CUstream stream, Op op) {
@@ -154,8 +177,8 @@ CUresult allocate(CUdeviceptr* out, size_t bytes) {
   if (sticky) return R(sticky);
   if (!current) return R(201);
   if (used + bytes > capacity) return NO_ROOM;
-  void* p = aligned_alloc(512, (bytes + 511) / 512 * 512);
-  memset(p, 0xcd, bytes);
+  void* p = watch_allocate(bytes);
+  memset(p, fill, bytes);
   used += bytes;
   sizes[(CUdeviceptr)p] = bytes;
   *out = (CUdeviceptr)p;
@@ -166,7 +189,7 @@ CUresult release(CUdeviceptr p) {
   if (!sizes.count(p)) return BAD;
   used -= sizes[p];
   sizes.erase(p);
-  free((void*)p);
+  watch_free((void*)p);
   return OK;
 }
 }  // namespace
@@ -180,6 +203,7 @@ API void fake_set(int what, double value) {
   if (what == 4) held = value != 0;
   if (what == 5) pools = value != 0;
   if (what == 6) sticky = (int)value;
+  if (what == 7) fill = (int)value;
 }
 API void fake_last_launch(unsigned* out) { memcpy(out, log_, sizeof log_); }
 API double fake_used() { return (double)used; }
@@ -259,12 +283,21 @@ API CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* o
   if (memcmp(code, "tsrlib\0", 8) == 0) {
     unsigned long long length;
     memcpy(&length, (const char*)code + 8, 8);
+#ifdef WATCHED
+    char path[] = WATCHED "/module-XXXXXX";
+#else
     char path[] = "/tmp/tessera-emulated-XXXXXX";
+#endif
     const int file = mkstemp(path);
     const bool written = file >= 0 && write(file, (const char*)code + 16, length) == (ssize_t)length;
     close(file);
     void* handle = written ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
+#ifdef WATCHED
+    typedef void (*Watched)(const tsr_watcher*);
+    if (handle) { if (Watched by = (Watched)dlsym(handle, "tsr_watched_by")) by(watch_table()); }
+#else
     unlink(path);
+#endif
     if (!handle) { fprintf(stderr, "%s\n", dlerror()); return R(200); }
     *out = (CUlibrary) new Library{handle};
     return OK;

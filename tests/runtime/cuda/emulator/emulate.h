@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <utility>
+#include "watch.h"
 
 #define __device__
 #define __host__
@@ -28,27 +29,29 @@
 
 struct uint2 { unsigned x, y; };
 struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct alignas(16) int4 { int x, y, z, w; };
 struct alignas(8) float2 { float x, y; };
 struct alignas(16) float4 { float x, y, z, w; };
+static inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 static inline float2 make_float2(float x, float y) { return {x, y}; }
 static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 #define __ldcg(p) (*(p))
 #define __stcg(p, v) (*(p) = (v))
 struct dim3 { unsigned x, y, z; };
-static dim3 threadIdx, blockIdx, blockDim, gridDim;
-static unsigned char* tsr_dynamic_shared;
+TSR_INTERNAL static dim3 threadIdx, blockIdx, blockDim, gridDim;
+TSR_INTERNAL static unsigned char* tsr_dynamic_shared;
 
 // ---- fibers ----
 enum { TSR_RUNS, TSR_AT_WARP, TSR_AT_BLOCK, TSR_DONE };
 struct tsr_fiber { void* sp; char* stack; dim3 thread; int state; unsigned exchange; };
-static tsr_fiber* tsr_fibers;
-static tsr_fiber* tsr_now;
-static void* tsr_scheduler_sp;
-static void (*tsr_body)(void*);
-static void* tsr_params;
+TSR_INTERNAL static tsr_fiber* tsr_fibers;
+TSR_INTERNAL static tsr_fiber* tsr_now;
+TSR_INTERNAL static void* tsr_scheduler_sp;
+TSR_INTERNAL static void (*tsr_body)(void*);
+TSR_INTERNAL static void* tsr_params;
 static const size_t TSR_STACK = 128 << 10;
 struct alignas(64) tsr_slot { unsigned char bytes[64]; };
-static tsr_slot tsr_slots[2][1024];
+TSR_INTERNAL static tsr_slot tsr_slots[2][1024];
 
 // Keeps where the running fiber is in `from`, and goes on with `to`.
 #if defined(__x86_64__) && defined(__ELF__) && !defined(TSR_UCONTEXT)
@@ -100,18 +103,30 @@ static void tsr_prepare(tsr_fiber& f) {
 }
 static void tsr_reset_block();
 static void tsr_finish_block();
+#ifdef TSR_WATCHED
+static unsigned tsr_order(unsigned i, unsigned n, unsigned turn) { return tsr_watch ? tsr_watch->order(i, n, turn) : i; }
+static void tsr_enter(bool inside) { tsr_inside = inside && tsr_watch; }
+static const unsigned TSR_GUARD = 1 << 16;
+#else
+static unsigned tsr_order(unsigned i, unsigned, unsigned) { return i; }
+static void tsr_enter(bool) {}
+static const unsigned TSR_GUARD = 0;
+#endif
 static void tsr_run_block(int threads) {
   tsr_reset_block();
   for (int i = 0; i < threads; i++) tsr_prepare(tsr_fibers[i]);
-  for (int done = 0; done < threads;) {
+  unsigned turn = 0;
+  for (int done = 0; done < threads; turn++) {
     bool ran = false;
-    for (int i = 0; i < threads; i++) {
-      tsr_fiber& f = tsr_fibers[i];
+    for (int k = 0; k < threads; k++) {
+      tsr_fiber& f = tsr_fibers[tsr_order(k, threads, turn)];
       if (f.state != TSR_RUNS) continue;
       ran = true;
       tsr_now = &f;
       threadIdx = f.thread;
+      tsr_enter(true);
       tsr_switch(&tsr_scheduler_sp, f.sp);
+      tsr_enter(false);
       if (f.state == TSR_DONE) done++;
     }
     bool released = false;
@@ -124,6 +139,7 @@ static void tsr_run_block(int threads) {
       }
       if (waiting == 0 || others > 0) continue;
       released = true;
+      TSR_TELL(met, w / 32);
       for (int i = w; i < end; i++) if (tsr_fibers[i].state == TSR_AT_WARP) tsr_fibers[i].state = TSR_RUNS;
     }
     int waiting = 0, others = 0;
@@ -133,6 +149,7 @@ static void tsr_run_block(int threads) {
     }
     if (waiting > 0 && others == 0) {
       released = true;
+      TSR_TELL(met, -1);
       for (int i = 0; i < threads; i++) if (tsr_fibers[i].state == TSR_AT_BLOCK) tsr_fibers[i].state = TSR_RUNS;
     }
     if (!ran && !released && done < threads) {
@@ -146,6 +163,8 @@ static void tsr_run_block(int threads) {
 // Calls a kernel with the values that `values` point to.
 template <typename... A, size_t... I>
 static void tsr_apply(void (*kernel)(A...), void** values, std::index_sequence<I...>) { kernel(*(A*)values[I]...); }
+TSR_INTERNAL static tsr_fiber tsr_all_fibers[1024];
+TSR_INTERNAL static char* tsr_stacks;
 template <typename... A>
 static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims) {
   struct Call { void (*kernel)(A...); void** values; } call = {kernel, values};
@@ -154,21 +173,23 @@ static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims
   gridDim = {dims[0], dims[1], dims[2]};
   blockDim = {dims[3], dims[4], dims[5]};
   const int threads = (int)(dims[3] * dims[4] * dims[5]);
-  static char* stacks = (char*)aligned_alloc(64, 1024 * TSR_STACK);
-  static tsr_fiber fibers[1024];
+  if (!tsr_stacks) tsr_stacks = (char*)aligned_alloc(64, 1024 * TSR_STACK);
+  tsr_fiber* const fibers = tsr_all_fibers;
   tsr_fibers = fibers;
   for (int i = 0; i < threads; i++) {
-    fibers[i].stack = stacks + i * TSR_STACK;
+    fibers[i].stack = tsr_stacks + i * TSR_STACK;
     fibers[i].thread = {i % dims[3], i / dims[3] % dims[4], i / dims[3] / dims[4]};
   }
-  tsr_dynamic_shared = (unsigned char*)aligned_alloc(1024, (dims[6] + 2047) / 1024 * 1024);
-  for (unsigned z = 0; z < dims[2]; z++)
-    for (unsigned y = 0; y < dims[1]; y++)
-      for (unsigned x = 0; x < dims[0]; x++) {
-        blockIdx = {x, y, z};
-        memset(tsr_dynamic_shared, 0xcd, dims[6]);
-        tsr_run_block(threads);
-      }
+  tsr_dynamic_shared = (unsigned char*)aligned_alloc(1024, (dims[6] + TSR_GUARD + 2047) / 1024 * 1024);
+  TSR_TELL(launch, threads, tsr_dynamic_shared, dims[6], &__bss_start, &_end);
+  const unsigned blocks = dims[0] * dims[1] * dims[2];
+  for (unsigned i = 0; i < blocks; i++) {
+    const unsigned b = tsr_order(i, blocks, 0);
+    blockIdx = {b % dims[0], b / dims[0] % dims[1], b / dims[0] / dims[1]};
+    memset(tsr_dynamic_shared, 0xcd, dims[6]);
+    TSR_TELL(block, blockIdx.x, blockIdx.y, blockIdx.z);
+    tsr_run_block(threads);
+  }
   free(tsr_dynamic_shared);
 }
 // The same with arguments in words of 8 bytes, as TypeScript has them.
@@ -233,11 +254,11 @@ static inline int __ffs(int x) { return __builtin_ffs(x); }
 
 // ---- atomics: no other thread runs between two barriers ----
 template <typename T> static T tsr_swap(T* p, T v) { const T old = *p; *p = v; return old; }
-template <typename T> static T atomicAdd(T* p, T v) { return tsr_swap(p, (T)(*p + v)); }
-template <typename T> static T atomicMax(T* p, T v) { return tsr_swap(p, *p > v ? *p : v); }
-template <typename T> static T atomicMin(T* p, T v) { return tsr_swap(p, *p < v ? *p : v); }
-template <typename T> static T atomicExch(T* p, T v) { return tsr_swap(p, v); }
-template <typename T> static T atomicCAS(T* p, T compare, T v) { return tsr_swap(p, *p == compare ? v : *p); }
+template <typename T> static T atomicAdd(T* p, T v) { TSR_ATOMIC; return tsr_swap(p, (T)(*p + v)); }
+template <typename T> static T atomicMax(T* p, T v) { TSR_ATOMIC; return tsr_swap(p, *p > v ? *p : v); }
+template <typename T> static T atomicMin(T* p, T v) { TSR_ATOMIC; return tsr_swap(p, *p < v ? *p : v); }
+template <typename T> static T atomicExch(T* p, T v) { TSR_ATOMIC; return tsr_swap(p, v); }
+template <typename T> static T atomicCAS(T* p, T compare, T v) { TSR_ATOMIC; return tsr_swap(p, *p == compare ? v : *p); }
 
 // ---- bits and numbers ----
 template <typename To, typename From> static inline To tsr_as(From x) { To r; memcpy(&r, &x, sizeof r); return r; }
@@ -298,10 +319,20 @@ static void tsr_mma(float (&c)[4], const unsigned (&a)[4], const unsigned b0, co
   }
   __syncwarp();
 }
-static inline void tsr_copy16(void* to, const void* from, bool there) {
+// 16 bytes or zeros; who writes them is told elsewhere.
+static void tsr_move16(void* to, const void* from, bool there) {
+#ifdef TSR_WATCHED
+  if (there) tsr_watch->access(tsr_thread(), (const unsigned char*)from, 16, 0, __builtin_return_address(0));
+  tsr_enter(false);
+#endif
   if (there) memcpy(to, from, 16);
   else memset(to, 0, 16);
+  tsr_enter(true);
 }
-static inline void tsr_copy_commit() {}
-template <int N> static void tsr_copy_wait() {}
+static inline void tsr_copy16(void* to, const void* from, bool there) {
+  TSR_TELL(copy, tsr_thread(), (const unsigned char*)to, 16, __builtin_return_address(0));
+  tsr_move16(to, from, there);
+}
+static inline void tsr_copy_commit() { TSR_TELL(commit, tsr_thread()); }
+template <int N> static void tsr_copy_wait() { TSR_TELL(wait, tsr_thread(), N); }
 #include "emulate_hopper.h"

@@ -11,9 +11,9 @@ static inline unsigned char* tsr_at(unsigned address) { return tsr_dynamic_share
 
 // ---- barriers ----
 // `filled` is the phase that the last copy completes, `seen` the last one whose end somebody waited for.
-struct tsr_emulated_barrier { int count, pending, bytes; unsigned phase, filled, seen; };
-static std::map<unsigned, tsr_emulated_barrier> tsr_barriers;
-static long tsr_waits;
+struct tsr_emulated_barrier { int count, pending, bytes; unsigned phase, filled, seen, name; };
+TSR_INTERNAL static std::map<unsigned, tsr_emulated_barrier> tsr_barriers;
+TSR_INTERNAL static long tsr_waits;
 static void tsr_wait_turn() {
   if (++tsr_waits > 40000000) {
     fprintf(stderr, "emulated CUDA: a barrier in shared memory is waited for forever (thread %d)\n", (int)(tsr_now - tsr_fibers));
@@ -23,16 +23,21 @@ static void tsr_wait_turn() {
 }
 static void tsr_barrier_check(tsr_emulated_barrier& b) {
   if (b.pending != 0 || b.bytes != 0) return;
+  TSR_TELL(complete, b.name);
   b.phase++;
   b.pending = b.count;
   tsr_waits = 0;
 }
-static inline void tsr_barrier_init(unsigned barrier, int count) { tsr_barriers[barrier] = {count, count, 0, 0, 0, 0}; }
+static inline void tsr_barrier_init(unsigned barrier, int count) { tsr_barriers[barrier] = {count, count, 0, 0, 0, 0, barrier}; }
 static inline void tsr_barrier_visible() {}
-static inline void tsr_barrier_arrive(unsigned barrier) {
+static void tsr_barrier_count(unsigned barrier) {
   tsr_emulated_barrier& b = tsr_barriers.at(barrier);
   if (--b.pending < 0) { fprintf(stderr, "emulated CUDA: too many arrive at a barrier\n"); abort(); }
   tsr_barrier_check(b);
+}
+static inline void tsr_barrier_arrive(unsigned barrier) {
+  TSR_TELL(give, tsr_thread(), barrier);
+  tsr_barrier_count(barrier);
 }
 static inline void tsr_barrier_expect(unsigned barrier, int bytes) {
   tsr_barriers.at(barrier).bytes += bytes;
@@ -42,6 +47,7 @@ static inline void tsr_barrier_wait(unsigned barrier, int parity) {
   tsr_emulated_barrier& b = tsr_barriers.at(barrier);
   while ((b.phase & 1) == (unsigned)parity) tsr_wait_turn();
   b.seen = b.phase;
+  TSR_TELL(take, tsr_thread(), barrier);
 }
 static inline void tsr_map_ready(const tsr_map*) {}
 template <int N> static inline void tsr_more_registers() {}
@@ -49,11 +55,13 @@ template <int N> static inline void tsr_fewer_registers() {}
 
 // ---- named barriers: one count for those who wait and those who go on ----
 struct tsr_emulated_signal { int arrived; unsigned turn; };
-static tsr_emulated_signal tsr_signals[16];
+TSR_INTERNAL static tsr_emulated_signal tsr_signals[16];
 static void tsr_signal_arrive(int id, int threads) {
+  TSR_TELL(give, tsr_thread(), (unsigned)id + 1);
   if (++tsr_signals[id].arrived < threads) return;
   tsr_signals[id].arrived = 0;
   tsr_signals[id].turn++;
+  TSR_TELL(complete, (unsigned)id + 1);
   tsr_waits = 0;
 }
 static inline void tsr_signal_send(int id, int threads) { tsr_signal_arrive(id, threads); }
@@ -61,6 +69,7 @@ static inline void tsr_signal_wait(int id, int threads) {
   const unsigned turn = tsr_signals[id].turn;
   tsr_signal_arrive(id, threads);
   while (tsr_signals[id].turn == turn) tsr_wait_turn();
+  TSR_TELL(take, tsr_thread(), (unsigned)id + 1);
 }
 
 static void tsr_reset_block() {
@@ -79,6 +88,16 @@ static void tsr_finish_block() {
 }
 
 // ---- the copy engine ----
+static void tsr_engine_writes(unsigned to, const void* from, int bytes, bool there, unsigned barrier) {
+#ifdef TSR_WATCHED
+  if (there) tsr_watch->access(tsr_thread(), (const unsigned char*)from, bytes, 0, __builtin_return_address(0));
+  tsr_watch->engine(tsr_thread(), tsr_at(to), bytes, barrier, __builtin_return_address(0));
+  tsr_enter(false);
+#endif
+  if (there) memcpy(tsr_at(to), from, bytes);
+  else memset(tsr_at(to), 0, bytes);
+  tsr_enter(true);
+}
 static void tsr_copy_box(unsigned to, const tsr_map* map, unsigned barrier, const int* at) {
   const int64_t* const whole = (const int64_t*)((const uint64_t*)map)[13];
   static const int sizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4};
@@ -97,8 +116,7 @@ static void tsr_copy_box(unsigned to, const tsr_map* map, unsigned barrier, cons
     }
     unsigned address = to + (unsigned)(i * bytes);
     if (whole[3] == 3) address ^= (address >> 7 & 7) << 4;
-    if (there) memcpy(tsr_at(address), (const void*)from, bytes);
-    else memset(tsr_at(address), 0, bytes);
+    tsr_engine_writes(address, (const void*)from, bytes, there, barrier);
   }
   tsr_emulated_barrier& b = tsr_barriers.at(barrier);
   b.filled = b.phase + 1;
@@ -111,10 +129,13 @@ static void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, C... at) 
   tsr_copy_box(to, map, barrier, places);
 }
 static inline void tsr_gather16(unsigned to, const void* from, bool there) {
-  if (there) memcpy(tsr_at(to), from, 16);
-  else memset(tsr_at(to), 0, 16);
+  TSR_TELL(copy, tsr_thread(), tsr_at(to), 16, __builtin_return_address(0));
+  tsr_move16(tsr_at(to), from, there);
 }
-static inline void tsr_gather_arrive(unsigned barrier) { tsr_barrier_arrive(barrier); }
+static inline void tsr_gather_arrive(unsigned barrier) {
+  TSR_TELL(arrive, tsr_thread(), barrier);
+  tsr_barrier_count(barrier);
+}
 static inline void tsr_gathered() {}
 
 // ---- products of warpgroups ----

@@ -1,6 +1,7 @@
 // A libnvrtc that compiles generated text for the processor that it runs on, with the C++ compiler of the machine.
 //
-// The "cubin" is a shared library behind a header that the fake libcuda knows. FOLDER (for its files), COMPILER and FLAGS are given when this is built.
+// The "cubin" is a shared library behind a header that the fake libcuda knows. FOLDER (for its files), COMPILER, FLAGS and the version's MINOR are given when
+// this is built.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -41,7 +42,7 @@ std::vector<std::string> kernels(const std::string& text) {
 }
 }  // namespace
 
-API int nvrtcVersion(int* major, int* minor) { *major = 13; *minor = 99; return 0; }
+API int nvrtcVersion(int* major, int* minor) { *major = 13; *minor = MINOR; return 0; }
 API int nvrtcGetNumSupportedArchs(int* n) { *n = 2; return 0; }
 API int nvrtcGetSupportedArchs(int* list) { list[0] = 80; list[1] = 90; return 0; }
 API const char* nvrtcGetErrorString(int e) { return e == 6 ? "NVRTC_ERROR_COMPILATION" : "an error"; }

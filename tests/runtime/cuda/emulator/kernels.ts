@@ -24,6 +24,16 @@ export const EMULATED_FLAGS: readonly string[] = [
   folder,
 ];
 
+/** More of them, for kernels of which every access is watched (`watch.h`): calls before each access, which no library answers. */
+export const WATCHED_FLAGS: readonly string[] = [
+  "-g1",
+  "-DTSR_WATCHED",
+  "-fsanitize=kernel-address",
+  "--param=asan-instrumentation-with-call-threshold=0",
+  "--param=asan-stack=0",
+  "--param=asan-globals=0",
+];
+
 /** Runs a kernel: seven numbers (grid, block, dynamic shared bytes) and its arguments as words of 8 bytes. */
 export type EmulatedKernel = (dims: Uint32Array<ArrayBuffer>, words: BigInt64Array<ArrayBuffer>) => void;
 

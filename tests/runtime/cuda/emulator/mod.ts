@@ -13,11 +13,20 @@ import {
 import { nvrtcCandidates } from "../../../../src/runtime/cuda/paths.ts";
 import { initialize } from "../../../../src/runtime/cuda/driver.ts";
 import { findToolchain } from "../../../../src/runtime/cpu/toolchain.ts";
-import { EMULATED_FLAGS } from "./kernels.ts";
+import { EMULATED_FLAGS, WATCHED_FLAGS } from "./kernels.ts";
+import { openWatcher, type Watcher } from "./watcher.ts";
 
-/** The number of the fake driver's setting. */
+/** The numbers of the fake driver's settings. */
+const DEVICES = 0;
 const CAPACITY = 3;
 let found: string | null | undefined;
+let theWatcher: Watcher | undefined;
+
+/** What watches emulated kernels, after `emulateCuda({ watched: true })`. */
+export function watcher(): Watcher {
+  if (theWatcher === undefined) throw new TypeError("emulateCuda({ watched: true }) was not called first");
+  return theWatcher;
+}
 
 function build(command: readonly string[], args: readonly string[]): void {
   const [program = "", ...first] = command;
@@ -28,14 +37,21 @@ function build(command: readonly string[], args: readonly string[]): void {
 /**
  * Makes the libraries, once a process. Returns null, or why it cannot be done.
  *
- * With `compiler: "real"` only the device is emulated and its kernels do nothing: for seeing whether nvrtc takes what is generated.
+ * With `compiler: "real"` only the device is emulated and its kernels do nothing: for seeing whether nvrtc takes what is generated. With `watched`
+ * every access of kernels is checked ({@linkcode watcher} says what was found), whatever devices the machine has.
  */
 export function emulateCuda(
-  options: { readonly compiler?: "emulated" | "real"; readonly memoryBytes?: number } = {},
+  options: {
+    readonly compiler?: "emulated" | "real";
+    readonly memoryBytes?: number;
+    readonly watched?: boolean;
+    readonly devices?: number;
+  } = {},
 ): string | null {
   if (found !== undefined) return found;
   // A real device serves better.
-  if (initialize(findDriver()).ok && findNvrtc().ok) return found = null;
+  const own = options.watched === true || options.devices !== undefined;
+  if (!own && initialize(findDriver()).ok && findNvrtc().ok) return found = null;
   const { os, arch } = Deno.build;
   if (os !== "linux" || arch !== "x86_64") return found = "the emulated CUDA is for Linux on x86-64";
   const toolchain = findToolchain();
@@ -45,21 +61,25 @@ export function emulateCuda(
   globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
   const sources = new URL("./", import.meta.url).pathname;
   const common = ["-std=c++17", "-shared", "-fPIC", "-w", "-O1"];
-  build(command, [...common, "-o", `${folder}/libcuda.so.1`, `${sources}../fake_libcuda.cpp`, "-ldl"]);
+  const watching = options.watched === true ? [`-DWATCHED="${folder}"`, `${sources}watch.cpp`] : [];
+  build(command, [...common, "-o", `${folder}/libcuda.so.1`, `${sources}../fake_libcuda.cpp`, ...watching, "-ldl"]);
   build(command, [
     ...common,
     `-DFOLDER="${folder}"`,
     `-DCOMPILER="${command.join(" ")}"`,
-    `-DFLAGS="${EMULATED_FLAGS.join(" ")}"`,
+    // A version that no real nvrtc has, so what it makes stays apart in the cache.
+    `-DMINOR=${options.watched === true ? 98 : 99}`,
+    `-DFLAGS="${[...EMULATED_FLAGS, ...options.watched === true ? WATCHED_FLAGS : []].join(" ")}"`,
     "-o",
     `${folder}/libnvrtc.so.13`,
     `${sources}fake_libnvrtc.cpp`,
   ]);
-  if (options.memoryBytes !== undefined) {
-    Deno.dlopen(`${folder}/libcuda.so.1`, { fake_set: { parameters: ["i32", "f64"], result: "void" } })
-      .symbols.fake_set(CAPACITY, options.memoryBytes);
-  }
-  // Its version is one that no real nvrtc has, so what it makes stays apart in the cache.
+  const { symbols } = Deno.dlopen(`${folder}/libcuda.so.1`, {
+    fake_set: { parameters: ["i32", "f64"], result: "void" },
+  });
+  if (options.memoryBytes !== undefined) symbols.fake_set(CAPACITY, options.memoryBytes);
+  if (options.devices !== undefined) symbols.fake_set(DEVICES, options.devices);
+  if (options.watched === true) theWatcher = openWatcher(`${folder}/libcuda.so.1`, symbols.fake_set);
   useCudaLibraries({
     driver: openDriver([`${folder}/libcuda.so.1`]),
     nvrtc: options.compiler === "real"
