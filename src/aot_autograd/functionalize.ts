@@ -267,7 +267,8 @@ export class Functionalizer {
     }
     const result = dispatchComplete(op, args);
     if (config().verify) verifyLayouts(node, result);
-    const place = (t: Tensor): Place => sameAsArgument(t, places) ?? new Place(new Base(t, null));
+    const place = (t: Tensor): Place =>
+      sameAsArgument(t, places) ?? viewOfArgument(op, t, places) ?? new Place(new Base(t, null));
     return result instanceof Tensor ? place(result) : result.map(place);
   }
 
@@ -335,12 +336,31 @@ function readPlaces(value: unknown): unknown {
 
 /** Operators such as `contiguous` may return their argument: then memory is shared. */
 function sameAsArgument(t: Tensor, places: Readonly<Record<string, unknown>>): Place | null {
-  for (const value of Object.values(places)) {
-    for (const item of Array.isArray(value) ? value : [value]) {
-      if (item instanceof Place && item.read() === t) return item;
+  return placesAmong(places).find((place) => place.read() === t) ?? null;
+}
+
+/** Operators such as `reshape` and `chunk` may come down to views of their argument: their result is seen through those, so that writes reach the argument. */
+function viewOfArgument(whole: Operator, t: Tensor, places: Readonly<Record<string, unknown>>): Place | null {
+  const sources = placesAmong(places);
+  const steps: ViewStep[] = [];
+  for (let at = t; at.viewOf !== null; at = at.viewOf.base) {
+    const { base, op, args, index } = at.viewOf;
+    const viewed = op.schema.args.find((a) => args[a.key] === base);
+    if (viewed === undefined) return null;
+    if (op.view?.ofStorage === true) {
+      throw new CompileError(
+        `${whole.target}: the tensor of shape ${shapeToText(base.shape)} leaves gaps in its memory; pass its clone()`,
+      );
     }
+    steps.unshift({ op, args, key: viewed.key, index });
+    const source = sources.find((place) => place.read() === base);
+    if (source !== undefined) return new Place(source.base, [...source.steps, ...steps], t);
   }
   return null;
+}
+
+function placesAmong(values: Readonly<Record<string, unknown>>): Place[] {
+  return Object.values(values).flat().filter((v) => v instanceof Place);
 }
 
 /** Tells whether two descriptions are of the same geometry. */

@@ -299,12 +299,19 @@ function registerInplace(op: Operator): void {
  * Enters another name of an operator: `defineAlias(abs, "absolute")`, `defineAlias(xlogy, "special_xlogy", "other_scalar")`.
  *
  * @param base The operator; its in-place form gets the in-place name by a call of its own.
+ * @param isPublic False keeps the name off `Tensor` and `F`: only programs call it.
  */
-export function defineAlias(base: Operator, name: string, overload: string = base.schema.overload): Operator {
+export function defineAlias(
+  base: Operator,
+  name: string,
+  overload: string = base.schema.overload,
+  isPublic: boolean = base.isPublic,
+): Operator {
   const arguments_ = base.schema.text.slice(base.schema.text.indexOf("("));
   const text = `${base.schema.namespace}::${name}${overload === "default" ? "" : `.${overload}`}${arguments_}`;
   const schema = parseSchema(text);
-  return register({ ...base, schema, target: schema.target, aliasOf: base.aliasOf ?? base, samples: () => [] });
+  const aliasOf = base.aliasOf ?? base;
+  return register({ ...base, schema, target: schema.target, aliasOf, isPublic, samples: () => [] });
 }
 
 /** The operator of this target (`aten.add.Tensor`), or null. */

@@ -35,6 +35,7 @@ import "./view_shape.ts";
 import "./view_slice.ts";
 // After all views: derives from them.
 import "./view_copy.ts";
+import "./view_in_place.ts";
 import "./matmul.ts";
 import "./einsum.ts";
 import "./convolution.ts";
