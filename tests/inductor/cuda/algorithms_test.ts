@@ -127,6 +127,38 @@ cudaTest("kthvalue(), median() and nanmedian() of short, middling and long rows"
   check("median of all", (t) => [t.median(), t.nanmedian()], mixed([7, 9], float32));
 });
 
+cudaTest("Fourier transforms of any lengths, over several dimensions, and their gradients", () => {
+  for (
+    const [shape, dims] of [[[3, 16, 12], [1, 2]], [[2, 101, 4], [1]], [[5, 1, 360], [-1, 0]], [[2, 7], [1]]] as const
+  ) {
+    const there = (x: Tensor): Tensor => x.fftFftn(null, dims).viewAsReal();
+    const step = (x: Tensor): readonly Tensor[] => {
+      const y = there(x);
+      const z = y.viewAsComplex().fftIfftn(null, dims).viewAsReal().select(-1, 0).mul(2);
+      z.mul(x).sum().backward();
+      return [y.detach(), z.detach(), x.grad as Tensor];
+    };
+    const x = randn([...shape]);
+    const want = step(x.clone().requiresGrad_());
+    const messages: string[] = [];
+    using _ = onEvent((e) => messages.push(e.message));
+    const got = compile(step)(x.cuda().requiresGrad_());
+    got.forEach((t, i) => {
+      const scale = want[i]?.abs().max().item() as number;
+      const error = t.cpu().sub(want[i] as Tensor).abs().max().item() as number;
+      assert.ok(error <= scale * 2e-6, `${shape} ${i}: ${error} of ${scale}`);
+    });
+    assert.deepEqual(messages.filter((m) => /host/.test(m)), []);
+  }
+});
+
+cudaTest("histc() of a given range", () => {
+  for (const dtype of [float32, float16, bfloat16, float64]) {
+    check(`histc ${dtype.name}`, (x) => [x.histc(7, -200, 200), x.histc(100, 0, 249.5)], mixed([3, 500], dtype));
+  }
+  check("many bins", (x) => [x.histc(10000, -1, 1)], randn([700]));
+});
+
 cudaTest("gradients of sort() and topk() follow the positions", () => {
   const x = randn([4, 50]);
   const w = randn([4, 7]);

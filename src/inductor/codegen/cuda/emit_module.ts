@@ -14,6 +14,7 @@ import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
+import FOURIER from "./algorithms/cuda_fourier.cuh" with { type: "text" };
 import SORT from "./algorithms/cuda_sort.cuh" with { type: "text" };
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
 import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
@@ -34,6 +35,7 @@ import MMA from "../../templates/cuda_mma.cuh" with { type: "text" };
 const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   collectives: COLLECTIVES,
   sort: SORT,
+  fourier: FOURIER,
   mma: MMA,
   blocks: BLOCKS,
   hopper: HOPPER,
@@ -47,6 +49,9 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
 const INCLUDE_ORDER = Object.keys(INCLUDES) as readonly CudaInclude[];
 /** Characters of kernels that a module holds before the next is begun. */
 const MODULE_SIZE = 12_000;
+
+/** Where the calls of a library are: in no module. */
+const LIBRARY = { module: -1, name: "cublaslt" } as const;
 
 /** The options that nvrtc needs for generated text: functions that say nothing, as generic lambdas, are the device's. */
 export const CUDA_FLAGS: readonly string[] = ["--device-as-default-execution-space"];
@@ -117,7 +122,7 @@ function originOf(step: LaunchStep): string {
 }
 
 /** Emits a whole plan. */
-export function emitCudaModules(plan: HostPlan, options: CudaOptions): CudaModules {
+export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<EmitContext, "choose">): CudaModules {
   const modules = new Modules();
   let scratch = 0;
   const steps = plan.steps.map((step): CudaStep => {
@@ -142,7 +147,7 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions): CudaModul
       ]
     ) {
       for (const text of texts) {
-        const { module, name } = modules.add(text);
+        const { module, name } = text.library === undefined ? modules.add(text) : LIBRARY;
         launches.push({
           module,
           function: name,
@@ -151,6 +156,7 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions): CudaModul
           block: text.block,
           ...(text.cluster === undefined ? {} : { cluster: text.cluster }),
           sharedBytes: text.sharedBytes,
+          ...(text.library === undefined ? {} : { library: text.library }),
           origin,
         });
       }

@@ -5,12 +5,15 @@ import type { BufferRef } from "../../../loops/mod.ts";
 import type { Expr } from "../../../symbolic/mod.ts";
 import { constant } from "../../../symbolic/mod.ts";
 import type { CudaArg, CudaOptions } from "./launch.ts";
+import type { MatmulSpec } from "../../../runtime/cuda/mod.ts";
+import type { ContractionKernel } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
 
 /** Texts that stand before kernels. */
 export type CudaInclude =
   | "collectives"
   | "sort"
+  | "fourier"
   | "mma"
   | "blocks"
   | "block_groups"
@@ -35,6 +38,8 @@ export interface CudaKernelText {
   readonly sharedBytes: number;
   /** Blocks that should fit a multiprocessor, for the compiler's allocation of registers. */
   readonly blocksEach?: number;
+  /** The call of a library that the launch is instead of a kernel: it has no text. */
+  readonly library?: MatmulSpec;
 }
 
 /** What decides how kernels are written. */
@@ -43,6 +48,8 @@ export interface EmitContext extends CudaOptions {
   readonly shared: ReadonlySet<BufferRef>;
   /** A number for scratch memory that no other kernel has. */
   readonly scratchId: () => number;
+  /** The kernels of a contraction that were found to be the fastest; null where nothing was measured. */
+  readonly choose?: (kernel: ContractionKernel, context: EmitContext) => CudaKernelText[] | null;
 }
 
 /** Alignment that vector accesses rely on. */

@@ -7,6 +7,7 @@ import type { OpTarget } from "../../../../graph/mod.ts";
 import type { HostGroup } from "../../../groups.ts";
 import type { CudaKernelText, EmitContext } from "../kernel_text.ts";
 import { AlgorithmCall, type ArgumentOf } from "./call.ts";
+import { emitFourier, emitHistc, fourierProblem, histcProblem } from "./fourier.ts";
 import { emitSort, sortProblem } from "./sort.ts";
 
 interface Algorithm {
@@ -23,6 +24,8 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.kthvalue.default": sorting,
   "aten.median.dim": sorting,
   "aten.nanmedian.dim": sorting,
+  "tessera.fft_pairs.default": { problem: fourierProblem, emit: emitFourier },
+  "aten.histc.default": { problem: histcProblem, emit: emitHistc },
 };
 
 /** Why a call runs on the host, the reason empty where its operator has no kernels at all; null if it has some. `argument` gives descriptions of tensors. */

@@ -1,0 +1,85 @@
+// Fourier transforms of lines of pairs, and counts of bins.
+
+template <typename S> struct tsr_pair { S re, im; };
+#ifdef TSR_EMULATED
+TSR void tsr_root(double turns, double& re, double& im) { re = cos(6.283185307179586 * turns); im = sin(6.283185307179586 * turns); }
+#else
+TSR void tsr_root(double turns, double& re, double& im) { sincospi(2.0 * turns, &im, &re); }
+#endif
+// A block has one line of `n` pairs that are `inner` apart, in shared memory. Stockham's order: after a stage of radix r the parts of l · r are
+// transformed; `radices` has the factors of n, four bits each, lowest first, 0 standing for `prime`.
+template <typename S, int THREADS>
+TSR void tsr_fourier(const S* x, S* out, long inner, int n, unsigned long long radices, int prime, double sign, S scale) {
+  TSR_DYNAMIC(memory);
+  typedef tsr_pair<S> P;
+  P* roots = (P*)memory;
+  P* a = roots + n;
+  P* b = a + n;
+  const long line = blockIdx.x, start = line / inner * inner * n + line % inner;
+  for (int i = threadIdx.x; i < n; i += THREADS) {
+    double re, im;
+    tsr_root(sign * i / n, re, im);
+    roots[i] = {(S)re, (S)im};
+    const S* at = x + 2 * (start + i * inner);
+    a[i] = {at[0], at[1]};
+  }
+  __syncthreads();
+  for (int l = 1; l < n; radices >>= 4) {
+    const int r = (int)(radices & 15) == 0 ? prime : (int)(radices & 15), parts = n / r, step = n / (l * r);
+    for (int i = threadIdx.x; i < n; i += THREADS) {
+      // The element s of the transform of r inputs that begins at j.
+      const int s = i / parts, j = i - s * parts, k = j % l;
+      S re = 0, im = 0;
+      int angle = 0;
+      const int turn = (k * step + s * parts) % n;
+      for (int t = 0; t < r; t++) {
+        const P v = a[j + t * parts], w = roots[angle];
+        re += v.re * w.re - v.im * w.im;
+        im += v.re * w.im + v.im * w.re;
+        angle += turn;
+        if (angle >= n) angle -= n;
+      }
+      b[j / l * (l * r) + k + s * l] = {re, im};
+    }
+    __syncthreads();
+    P* const swap = a;
+    a = b;
+    b = swap;
+    l *= r;
+  }
+  for (int i = threadIdx.x; i < n; i += THREADS) {
+    S* at = out + 2 * (start + i * inner);
+    at[0] = a[i].re * scale;
+    at[1] = a[i].im * scale;
+  }
+}
+
+// Counts elements in [low, high] by equal bins, each step rounded to the elements' type.
+template <typename T, typename C, bool SHARED>
+TSR void tsr_count_bins(const T* x, unsigned* counts, long n, int bins, C low, C high) {
+  TSR_DYNAMIC(memory);
+  unsigned* own = SHARED ? (unsigned*)memory : counts;
+  if (SHARED) {
+    for (int i = threadIdx.x; i < bins; i += blockDim.x) own[i] = 0;
+    __syncthreads();
+  }
+  const auto round = [](C v) { T t; tsr_put(&t, v); return (C)tsr_get(&t); };
+  const C width = round(high - low);
+  for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long)gridDim.x * blockDim.x) {
+    const C v = tsr_get(x + i);
+    if (!(v >= low && v <= high)) continue;
+    const long bin = (long)round(round(round(v - low) * bins) / width);
+    atomicAdd(own + tsr_min(bin, (long)bins - 1), 1u);
+  }
+  if (!SHARED) return;
+  __syncthreads();
+  for (int i = threadIdx.x; i < bins; i += blockDim.x) if (own[i] != 0) atomicAdd(counts + i, own[i]);
+}
+template <typename T>
+TSR void tsr_put_counts(const unsigned* counts, T* out, int bins) {
+  const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < bins) tsr_put(out + i, counts[i]);
+}
+TSR void tsr_zero_counts(unsigned* p, long n) {
+  for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long)gridDim.x * blockDim.x) p[i] = 0;
+}
