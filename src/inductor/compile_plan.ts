@@ -14,6 +14,7 @@ import { lowerGraph } from "./lower.ts";
 import { type PlanCounters, totalTraffic } from "./metrics.ts";
 import { planHost } from "./plan_host.ts";
 import { scheduleGroups, type SchedulerOptions } from "./scheduler.ts";
+import { pairComplex } from "./passes/complex_pairs.ts";
 import { rewriteConvolutions } from "./passes/convolution_products.ts";
 import { verifyPlan } from "./verify.ts";
 
@@ -37,6 +38,7 @@ export interface CompiledPlan {
  */
 export function compileGraphToPlan(graph: Graph, options: PlanOptions = {}): CompiledPlan {
   if (graphDevice(graph).type === "cuda" && isStageEnabled("layouts")) rewriteConvolutions(graph);
+  pairComplex(graph);
   const lowering = lowerGraph(graph);
   const scheduled = scheduleGroups(lowering, options);
   const plan = planHost(scheduled, lowering, options.donate === undefined ? {} : { donate: options.donate });

@@ -119,7 +119,6 @@ interface InputSlot {
   readonly attribute: boolean;
   /** The storage offset that the plan's indices already contain, in elements. */
   readonly offset: number;
-  readonly bytes: number;
 }
 
 /** A functional graph, compiled. */
@@ -224,7 +223,7 @@ export class CompiledGraph {
       if (slot.kind !== "input" && slot.kind !== "attribute") return [];
       const attribute = slot.kind === "attribute";
       const offset = (attribute ? this.#attributeOffsets : this.#inputOffsets)[slot.index] ?? 0;
-      return [{ slot: i, index: slot.index, attribute, offset, bytes: slot.dtype.bytes }];
+      return [{ slot: i, index: slot.index, attribute, offset }];
     });
     this.donated = new Set(
       results.flatMap((r, i) => r.kind === "tensor" && slots[r.slot]?.kind === "donated" ? [i] : []),
@@ -322,12 +321,12 @@ export class CompiledGraph {
     const buffers = this.#buffers;
     const storages = this.#storages;
     const { slots, results } = this.layout;
-    for (const { slot, index, attribute, offset, bytes } of this.#inputSlots) {
+    for (const { slot, index, attribute, offset } of this.#inputSlots) {
       const t = (attribute ? attributes : inputs)[index] as Tensor;
       storages[slot] = t.storage;
       buffers[slot] = this.#cuda === null
-        ? bufferAt(t, offset, bytes)
-        : this.#deviceMemory(this.#cuda, t, { slot, index, attribute, offset, bytes });
+        ? bufferAt(t, offset)
+        : this.#deviceMemory(this.#cuda, t, { slot, index, attribute, offset });
     }
     for (let i = 0; i < slots.length; i++) {
       const slot = slots[i];
@@ -374,12 +373,12 @@ export class CompiledGraph {
   }
 
   /** Memory of the device that holds an input or attribute. */
-  #deviceMemory(cuda: CudaTier, t: Tensor, { slot, attribute, offset, bytes }: InputSlot): Buffer {
+  #deviceMemory(cuda: CudaTier, t: Tensor, { slot, attribute, offset }: InputSlot): Buffer {
     const { buffer } = t.storage;
     if (!(buffer instanceof CudaBuffer)) {
-      return cuda.upload(t.storage, bufferAt(t, offset, bytes), slot, this.#sizes, attribute);
+      return cuda.upload(t.storage, bufferAt(t, offset), slot, this.#sizes, attribute);
     }
-    const delta = Math.min((Number(t.storageOffset) - offset) * bytes, buffer.byteLength);
+    const delta = Math.min((Number(t.storageOffset) - offset) * t.dtype.bytes, buffer.byteLength);
     return delta === 0 ? buffer : buffer.part(delta, buffer.byteLength - delta);
   }
 
@@ -498,10 +497,10 @@ function report(message: string): void {
 }
 
 /** The memory of a tensor from the element that the plan calls number 0. */
-function bufferAt(t: Tensor, offset: number, bytes: number): CpuBuffer {
+function bufferAt(t: Tensor, offset: number): CpuBuffer {
   const whole = cpuBuffer(t.storage.buffer ?? fail(t));
   // An empty tensor may start behind the end of its memory.
-  const delta = Math.min((Number(t.storageOffset) - offset) * bytes, whole.byteLength);
+  const delta = Math.min((Number(t.storageOffset) - offset) * t.dtype.bytes, whole.byteLength);
   if (delta === 0) return whole;
   return CpuBuffer.wrap(new Uint8Array(whole.pin().storage, whole.byteOffset + delta, whole.byteLength - delta));
 }

@@ -24,6 +24,7 @@ import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 import { type BlocksHost, lowerBlocks } from "./lower_blocks.ts";
 import { lowerCat } from "./lower_cat.ts";
 import { lowerHost, type WrittenResult } from "./lower_host.ts";
+import { inputLayout, pairsRead } from "./lower_inputs.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
 import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
@@ -118,13 +119,9 @@ class GraphLowering {
       this.#values.set(node, null);
       return null;
     }
-    const layout: Layout = {
-      shape: shapeOf(meta),
-      stride: meta.stride.map(exprOf),
-      offset: exprOf(meta.storageOffset),
-    };
-    const memory: InMemory = { kind: "memory", buffer: newBuffer(node.name, meta.dtype, storageSize(layout)), layout };
-    this.#values.set(node, new LoweredTensor(node, layout.shape, meta.dtype, memory));
+    const { dtype, ...layout } = inputLayout(node, meta);
+    const memory: InMemory = { kind: "memory", buffer: newBuffer(node.name, dtype, storageSize(layout)), layout };
+    this.#values.set(node, new LoweredTensor(node, layout.shape, dtype, memory));
     return memory;
   }
 
@@ -161,7 +158,10 @@ class GraphLowering {
       );
     }
     if (op.view === null) this.#operators++;
-    if (!isTensorMeta(node.value) && !Array.isArray(node.value)) {
+    const pairs = pairsRead(node);
+    if (pairs !== null) {
+      this.#values.set(node, this.#tensorOf(pairs));
+    } else if (!isTensorMeta(node.value) && !Array.isArray(node.value)) {
       this.#values.set(node, null); // a size: its value is on the node
     } else if (op.kind === "host") {
       this.#values.set(node, this.#lowerHost(node));
