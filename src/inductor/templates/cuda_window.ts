@@ -33,6 +33,8 @@ interface Window {
   /** The grid axis along which the window slides, by how much, and the loop over its positions. */
   readonly slide: Axis;
   readonly stride: number;
+  /** Distance of the results of a thread along the axis: what a window's positions are apart, where it has gaps. */
+  readonly gap: number;
   readonly taps: Axis;
   readonly length: number;
   /** The loops around that one. */
@@ -51,13 +53,20 @@ interface Window {
 /** Longer windows are rather reductions. */
 const MOST_TAPS = 16;
 const MOST_WINDOW = 400;
-const STRIDES = [1, 2, 3, 4];
+/** Steps of a window that are tried: by several of its positions, or of a window with gaps by one. */
+const STEPS = [
+  ...[1, 2, 3, 4].map((stride) => ({ stride, gap: 1 })),
+  ...[2, 3, 4].map((gap) => ({ stride: 1, gap })),
+];
 const THREADS = 256;
 
 /** The kernel for a window; null where the form does not fit. */
 export function emitWindow(kernel: TileKernel, parts: readonly Part[], context: EmitContext): CudaKernelText | null {
-  const window = context.shared.size > 0 ? null : windowOf(kernel, parts);
-  return window === null ? null : write(kernel, window, context);
+  const window = windowOf(kernel, parts);
+  // A result may take the place of what is read for it alone, not of what several results read.
+  const reads = (s: TileStatement): boolean => s.kind === "load" && context.shared.has(s.buffer);
+  if (window === null || [...window.input, ...window.weight].some(reads)) return null;
+  return write(kernel, window, context);
 }
 
 function windowOf(kernel: TileKernel, parts: readonly Part[]): Window | null {
@@ -132,15 +141,18 @@ function split(
   factors: readonly TileValue[],
   slide: Axis,
   taps: Axis,
-): Pick<Window, "stride" | "input" | "inputValue" | "weight" | "weightValue"> | null {
+): Pick<Window, "stride" | "gap" | "input" | "inputValue" | "weight" | "weightValue"> | null {
   for (const [input, weight] of [factors, [...factors].reverse()]) {
     if (input === undefined) continue;
     const { statements: inputs, value: inputValue } = withoutIdleChoices(neededFor(own, [input]), input);
     const weights = neededFor(own, [weight ?? null]);
     if (weights.some((s) => dependsOn(s, slide))) continue;
-    const stride = STRIDES.find((n) => inputs.every((s) => slides(s, slide, taps, n)));
-    if (stride === undefined || !inputs.some((s) => dependsOn(s, slide) && dependsOn(s, taps))) continue;
-    return { stride, input: inputs, inputValue, weight: weights, weightValue: weight ?? null };
+    if (!inputs.some((s) => dependsOn(s, slide) && dependsOn(s, taps))) continue;
+    const found = STEPS.find(({ stride, gap }) =>
+      (constantValue(slide.extent) ?? 1) % gap === 0 && inputs.every((s) => slides(s, slide, taps, stride, gap))
+    );
+    if (found === undefined) continue;
+    return { ...found, input: inputs, inputValue, weight: weights, weightValue: weight ?? null };
   }
   return null;
 }
@@ -149,13 +161,13 @@ function dependsOn(s: TileStatement, axis: Axis): boolean {
   return statementExprs(s).some((e) => freeSymbols(e).has(axis.symbol));
 }
 
-/** Whether a step along the axis is the same as `stride` steps along the window. */
-function slides(s: TileStatement, slide: Axis, taps: Axis, stride: number): boolean {
+/** Whether `gap` steps along the axis are the same as `stride` steps along the window. */
+function slides(s: TileStatement, slide: Axis, taps: Axis, stride: number, gap: number): boolean {
   return statementExprs(s).every((e) => {
     const moved = substitute(
       e,
       new Map<typeof slide.symbol, Expr>([
-        [slide.symbol, add(symbol(slide.symbol), 1)],
+        [slide.symbol, add(symbol(slide.symbol), gap)],
         [taps.symbol, sub(symbol(taps.symbol), stride)],
       ]),
     );
@@ -240,13 +252,15 @@ interface Shape {
 }
 
 function shapeOf(w: Window, grid: readonly Axis[], around: Axis | undefined, context: EmitContext): Shape {
-  const size = guess(w.slide.extent);
+  const size = guess(w.slide.extent) / w.gap;
   const most = lanesFor([...w.input, ...w.weight], w.vector, false);
   const results = grid.reduce((n, axis) => n * guess(axis.extent), 1);
   let best = { width: 1, lanes: 2, cost: Infinity };
   for (const lanes of [8, 4, 2]) {
     if (lanes > most || guess(w.vector.extent) % lanes !== 0) continue;
     for (let width = Math.min(8, size); width >= 1; width--) {
+      // Nothing is computed twice from what the first result has overwritten.
+      if (context.shared.size > 0 && size % width !== 0) continue;
       // Registers: sums, a row of weights, some elements on the way.
       if (lanes * (width + w.length + 2) > 96) continue;
       const loads = (width - 1) * w.stride + w.length;
@@ -260,7 +274,7 @@ function shapeOf(w: Window, grid: readonly Axis[], around: Axis | undefined, con
     }
   }
   const across = guess(w.vector.extent) / best.lanes;
-  const pieces = Math.ceil(size / best.width);
+  const pieces = Math.ceil(size / best.width) * w.gap;
   // A warp that reads lines of 128 bytes, or nearly, asks the cache as seldom as can be.
   const line = 64 / best.lanes;
   let x = Math.min(across, line);
@@ -299,7 +313,10 @@ function write(kernel: TileKernel, w: Window, context: EmitContext): CudaKernelT
   const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
   const s = f.scopes;
   const tilesX = Math.ceil(across / lanes / x);
-  const tilesY = Math.ceil(size / width / y);
+  // Results that are a gap apart are a line of their own: so many lines, each of so many.
+  const [lines, length] = [w.gap, size / w.gap];
+  const pieces = Math.ceil(length / width);
+  const tilesY = Math.ceil(pieces * lines / y);
   const tilesZ = ceilDiv(rows, z);
   const outer = others.slice(0, -1).reduce<Expr>((n, axis) => mul(n, axis.extent), constant(1));
   s.line(
@@ -313,9 +330,14 @@ function write(kernel: TileKernel, w: Window, context: EmitContext): CudaKernelT
   s.line(`const ${f.index} bo = bz / ${tz};`);
   s.line(`const ${f.index} piece = by * ${y} + ty, row = (bz - bo * ${tz}) * ${z} + tz;`);
   s.line(`const ${f.index} base = (bx * ${x} + tx) * ${lanes};`);
-  s.line(`if (base >= ${across} || piece >= ${Math.ceil(size / width)} || row >= ${f.extent(rows)}) return;`);
+  s.line(`if (base >= ${across} || piece >= ${pieces * lines} || row >= ${f.extent(rows)}) return;`);
   // The last piece may repeat results of the one before it.
-  s.line(`const ${f.index} first = tsr_min(piece * ${width}, (${f.index})${size - width});`);
+  const start = (piece: string): string => `tsr_min(${piece} * ${width}, (${f.index})${length - width})`;
+  s.line(
+    lines === 1
+      ? `const ${f.index} first = ${start("piece")};`
+      : `const ${f.index} first = ${start(`(piece / ${lines})`)} * ${lines} + piece % ${lines};`,
+  );
   if (around !== undefined) s.define(around.symbol, "row");
   f.decompose(others.slice(0, -1), "bo", (axis) => f.extent(axis.extent));
   s.line(`float acc[${width}][${lanes}] = {};`);
@@ -362,7 +384,7 @@ function write(kernel: TileKernel, w: Window, context: EmitContext): CudaKernelT
   s.close();
   for (const _ of w.outer) s.close();
   s.open(`#pragma unroll\nfor (int t = 0; t < ${width}; t++) {`);
-  s.line(`const ${f.index} at = first + t;`);
+  s.line(`const ${f.index} at = first + t${lines === 1 ? "" : ` * ${lines}`};`);
   s.define(w.slide.symbol, "at");
   f.chunk(w.rest, {
     ...vector,

@@ -48,7 +48,23 @@ const CASES: readonly Case[] = [
   { name: "5×5, stride 2", shape: [2, 16, 15, 15], window: [5, 5], stride: 2, padding: [2, 2], around: "hardswish" },
   { name: "3×3 without padding, 11 wide", shape: [1, 16, 13, 13], window: [3, 3], around: "gelu" },
   { name: "3×5, a sum before it", shape: [2, 40, 9, 12], window: [3, 5], padding: [1, 2], around: "residual" },
-  { name: "3×3, dilation 2", shape: [1, 16, 11, 11], window: [3, 3], padding: [2, 2], dilation: 2, slides: false },
+  {
+    name: "3×3, dilation 2, an odd width",
+    shape: [1, 16, 11, 11],
+    window: [3, 3],
+    padding: [2, 2],
+    dilation: 2,
+    slides: false,
+  },
+  { name: "5×5, dilation 2", shape: [1, 16, 14, 14], window: [5, 5], padding: [4, 4], dilation: 2 },
+  {
+    name: "3×3, dilation 3, GELU behind it",
+    shape: [1, 16, 9, 9],
+    window: [3, 3],
+    padding: [3, 3],
+    dilation: 3,
+    around: "gelu",
+  },
   { name: "9×9, narrow", shape: [1, 8, 5, 3], window: [9, 9], padding: [4, 4] },
 ];
 
