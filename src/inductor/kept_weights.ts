@@ -18,12 +18,18 @@ interface Seen {
   readonly version: number;
 }
 
+function isSeen(seen: Seen | undefined, tensor: Tensor | undefined): boolean {
+  return seen !== undefined && tensor !== undefined && seen.storage === tensor.storage &&
+    seen.version === tensor.storage.version && seen.offset === Number(tensor.storageOffset);
+}
+
 /** Packed weights. */
 export class KeptWeights {
   /** States and elements. */
   readonly memory: CpuBuffer;
   readonly #keeps: readonly KeptMemory[];
-  readonly #seen: (Seen | null)[];
+  /** For each packed weight, what its attributes were when it was packed last; null: not known. */
+  readonly #seen: (readonly Seen[] | null)[];
 
   constructor(keeps: readonly KeptMemory[]) {
     this.#keeps = keeps;
@@ -35,19 +41,24 @@ export class KeptWeights {
   /** Looks at the attributes of a call; null: nothing is known of them. */
   check(attributes: readonly Tensor[] | null): void {
     for (let i = 0; i < this.#keeps.length; i++) {
-      const tensor = attributes?.[this.#keeps[i]?.attribute ?? -1];
-      if (tensor === undefined) {
+      const sources = this.#keeps[i]?.attributes ?? [];
+      if (attributes === null) {
         this.#seen[i] = null;
         this.#state(i, PACK);
         continue;
       }
-      const seen = this.#seen[i];
-      const { storage } = tensor;
-      const offset = Number(tensor.storageOffset);
-      if (seen?.storage === storage && seen.version === storage.version && seen.offset === offset) continue;
-      this.#seen[i] = { storage, offset, version: storage.version };
+      const seen = this.#seen[i] ?? null;
+      if (seen !== null && sources.every((at, n) => isSeen(seen[n], attributes[at]))) continue;
+      const now = sources.flatMap((at) => attributes[at] ?? []);
+      this.#seen[i] = now.map(({ storage, storageOffset }) => ({
+        storage,
+        offset: Number(storageOffset),
+        version: storage.version,
+      }));
       // A page that was written is in no file.
-      const isClean = storage.version === 0 && storage.buffer !== null && isMapped(storage.buffer as CpuBuffer);
+      const isClean = now.every(({ storage }) =>
+        storage.version === 0 && storage.buffer !== null && isMapped(storage.buffer as CpuBuffer)
+      );
       this.#state(i, isClean && this.#keeps[i]?.sole === true ? PACK_AND_GIVE_BACK : PACK);
     }
   }

@@ -22,12 +22,12 @@ import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
 import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 import { type BlocksHost, lowerBlocks } from "./lower_blocks.ts";
-import { lowerCat } from "./lower_cat.ts";
+import { joinsWeights, lowerCat } from "./lower_cat.ts";
 import { lowerHost, type WrittenResult } from "./lower_host.ts";
 import { inputLayout, pairsRead } from "./lower_inputs.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
-import { reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
+import { reasonToFinish, reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
 import { paddedRows, padRows } from "./row_padding.ts";
 import { unrollReduction } from "./unroll.ts";
 import { feedsSmaller, UserCounts } from "./users.ts";
@@ -200,6 +200,7 @@ class GraphLowering {
     const window = isConvolution && loop.kind === "reduction" ? product(loop.reduceVars.map(extentOf)) : constant(1);
     for (const { tensor, places } of inputs) {
       if (tensor.isInMemory || loop.kind === "view") continue;
+      if (loop.kind === "contraction" && !this.#onCuda && joinsWeights(tensor.base.node)) continue;
       const cost = tensor.cost;
       const reason = loop.kind === "contraction" && places > 0
         ? reasonToRealizeOperand(cost, this.#onCuda && tensor.dtype.bytes === 2, isConvolution)
@@ -253,7 +254,10 @@ class GraphLowering {
     const state = { kind: "lazy", vars, value: cast, cost: costOf(cast) } as const;
     const tensor = new LoweredTensor(node, shapeOf(meta), meta.dtype, state, origins);
     if (this.#keepsLazy) return tensor;
-    const reason = this.#inline ? this.#copyReason(cast) ?? reasonToRealize(state.cost, this.#users.of(node)) : null;
+    const users = this.#users.of(node);
+    const reason = this.#inline
+      ? this.#copyReason(cast) ?? this.#finishReason(cast, meta, users) ?? reasonToRealize(state.cost, users)
+      : null;
     if (reason !== null) this.#realize(tensor, reason);
     return tensor;
   }
@@ -264,6 +268,15 @@ class GraphLowering {
     const source = this.#contractions.get(value.buffer);
     if (source === undefined || this.#users.of(source) !== 1) return null;
     return "the contraction before it writes the copy's layout";
+  }
+
+  #finishReason(value: Value, meta: TensorMeta, users: number): string | null {
+    if (!this.#onCuda || meta.dtype.bytes !== 2) return null;
+    const isProduct = (buffer: BufferRef): boolean => {
+      const source = this.#contractions.get(buffer);
+      return source !== undefined && this.#users.of(source) === 1;
+    };
+    return reasonToFinish(value, product(shapeOf(meta)), users, isProduct, this.#hint);
   }
 
   // Storing.

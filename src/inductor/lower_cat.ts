@@ -11,6 +11,14 @@ import { flatIndex, isConst, type Layout, type LoweredTensor } from "./lowered.t
 /** More inputs than this and a concatenation writes slices, even if one user could inline it. */
 const MAX_MASKED_CAT = 4;
 
+/** Tells whether a contraction should read a lazy tensor from several places: weights that are put together, which it packs once. */
+export function joinsWeights(node: Node): boolean {
+  if (node.op !== "call" || node.target.schema.name !== "cat") return false;
+  const [list] = node.args;
+  return Array.isArray(list) && list.length <= MAX_MASKED_CAT &&
+    list.every((part: Argument) => isNode(part) && part.op === "getAttr");
+}
+
 /** What lowering lends. */
 export interface CatHost {
   tensorOf(node: Node): LoweredTensor | null;

@@ -33,7 +33,7 @@ import type { StoredHost } from "./stored_host.ts";
 import { type CudaArtifact, packImages, type StoredCuda, unpackImages } from "./stored_cuda.ts";
 
 /** Raise it when the meaning of stored entries changes. */
-const FORMAT = "4";
+const FORMAT = "5";
 
 /** What the C++ tier needs to call a library. */
 export interface StoredCpp {

@@ -6,20 +6,25 @@
  */
 import { config, cpu, isStageEnabled, log, type StageName } from "../../core/mod.ts";
 import { type Graph, isTensorMeta, type Node, rewriteDeadCode, verifyGraph, writtenNodes } from "../../graph/mod.ts";
+import { findToolchain } from "../../runtime/cpu/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
 import { findAttention } from "./find_attention.ts";
 import { foldBatchNorm } from "./fold_batch_norm.ts";
 import { foldConstants } from "./fold_constants.ts";
 import { FrozenConstants } from "./frozen.ts";
 import { joinSplits } from "./join_splits.ts";
+import { mergeLinears } from "./merge_linears.ts";
 import { packWeights } from "./pack_weights.ts";
+import { padChannels } from "./pad_channels.ts";
 
 export { findAttention } from "./find_attention.ts";
 export { foldBatchNorm } from "./fold_batch_norm.ts";
 export { foldConstants } from "./fold_constants.ts";
 export { FrozenConstants, type FrozenRecipe } from "./frozen.ts";
 export { joinSplits } from "./join_splits.ts";
+export { mergeLinears } from "./merge_linears.ts";
 export { packWeights } from "./pack_weights.ts";
+export { padChannels } from "./pad_channels.ts";
 export { computeStored, sourcesOf, type StoredConstant } from "./stored_constants.ts";
 
 interface Pass {
@@ -31,13 +36,21 @@ const PASSES: readonly Pass[] = [
   { stage: "batch_norm_folding", run: foldBatchNorm },
   { stage: "constant_folding", run: foldConstants },
   { stage: "split_joining", run: (graph, _, written) => joinSplits(graph, written) },
+  { stage: "linear_merging", run: mergeLinears },
 ];
 /** Constants are made on the host here, so that no kernel has to be compiled for them. */
 const CUDA_PASSES: readonly Pass[] = [
   { stage: "batch_norm_folding", run: foldBatchNorm },
+  { stage: "layouts", run: padChannels },
   { stage: "layouts", run: packWeights },
   { stage: "attention", run: (graph, _, written) => findAttention(graph, written) },
+  { stage: "linear_merging", run: mergeLinears },
 ];
+
+/** Whether products keep packed weights: JavaScript would choose between weights again at each multiplication. */
+function packsWeights(): boolean {
+  return isStageEnabled("cpp") && findToolchain().ok;
+}
 
 /** Runs the passes of the device that the graph is on; returns the tensors that it reads now. */
 export function freezeProgram(graph: Graph, attributes: ReadonlyMap<string, Tensor>): FrozenConstants {
@@ -45,7 +58,7 @@ export function freezeProgram(graph: Graph, attributes: ReadonlyMap<string, Tens
   const isOnCpu = graph.nodes.every((n) => !isTensorMeta(n.value) || n.value.device === cpu);
   const written = writtenNodes(graph);
   for (const { stage, run } of isOnCpu ? PASSES : CUDA_PASSES) {
-    if (!isStageEnabled(stage)) continue;
+    if (!isStageEnabled(stage) || (isOnCpu && stage === "linear_merging" && !packsWeights())) continue;
     const count = run(graph, constants, written);
     if (config().verify) verifyGraph(graph);
     if (count > 0) log("graph", () => `${stage}: ${count}`);

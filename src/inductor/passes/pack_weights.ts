@@ -19,6 +19,7 @@ import {
 } from "../../graph/mod.ts";
 import { getOp } from "../../ops/mod.ts";
 import { CpuBuffer } from "../../runtime/cpu/mod.ts";
+import { contiguousStride } from "../../symbolic/mod.ts";
 import { allocateStorage, deviceMemory, Tensor } from "../../tensor/mod.ts";
 import type { FrozenConstants } from "./frozen.ts";
 
@@ -60,42 +61,58 @@ function wordsOver(bytes: Uint8Array<ArrayBuffer>, width: number): Words {
   }
 }
 
-/** The elements in row-major order, as words of their size. */
-function wordsOf(weight: Tensor): Words {
+/** The elements in row-major order, as bytes on the host; not to be written. */
+export function rowMajorBytes(weight: Tensor): Uint8Array<ArrayBuffer> {
   const dense = weight.contiguous();
   const { storage, storageOffset, numel, dtype, device } = dense;
   const { buffer } = storage;
   const [at, length] = [Number(storageOffset) * dtype.bytes, numel * dtype.bytes];
   if (buffer === null) throw new InternalError("a weight without memory is packed");
-  const bytes = buffer instanceof CpuBuffer
+  return buffer instanceof CpuBuffer
     ? buffer.uint8.subarray(at, at + length)
     : deviceMemory(device).readSync(buffer, at, length);
-  return wordsOver(bytes, dtype.bytes);
+}
+
+/** A tensor with row-major elements from bytes of the host. */
+export function tensorOfBytes(
+  shape: readonly number[],
+  { dtype, device }: Pick<Tensor, "dtype" | "device">,
+  bytes: Uint8Array<ArrayBuffer>,
+): Tensor {
+  const storage = allocateStorage(device, bytes.length);
+  if (storage.buffer instanceof CpuBuffer) storage.buffer.uint8.set(bytes);
+  else if (storage.buffer !== null && bytes.length > 0) deviceMemory(device).write(storage.buffer, 0, bytes);
+  return new Tensor({ shape, stride: contiguousStride(shape), storageOffset: 0, dtype, device, storage });
 }
 
 /**
- * The weight with dimensions in another order of memory, `order` outermost first, and `channels` inputs, those beyond its own zero.
+ * The weight with dimensions in another order of memory, `order` outermost first, and `channels` inputs and `outputs`, those beyond its own zero.
  * Elements are moved as words, which is several times faster than as numbers.
  */
-export function packed(weight: Tensor, order: readonly number[], channels: number): Tensor {
-  const from = wordsOf(weight);
+export function packed(
+  weight: Tensor,
+  order: readonly number[],
+  channels: number,
+  outputs: number = Number(weight.shape[0]),
+): Tensor {
+  const from = wordsOver(rowMajorBytes(weight), weight.dtype.bytes);
   const shape = weight.shape.map(Number);
   const strideFrom = shape.map((_, d) => shape.slice(d + 1).reduce((a, b) => a * b, 1));
-  const padded = shape.map((size, d) => d === 1 ? channels : size);
+  const padded = shape.map((size, d) => d === 1 ? channels : d === 0 ? outputs : size);
   const bytes = new Uint8Array(padded.reduce((a, b) => a * b, 1) * weight.dtype.bytes);
   const to = wordsOver(bytes, weight.dtype.bytes);
   const sizes = order.map((d) => padded[d] ?? 1);
   const steps = order.map((d) => strideFrom[d] ?? 0);
   const inner = order.length - 1;
   const length = sizes[inner] ?? 1, step = steps[inner] ?? 1;
-  const filled = order[inner] === 1 ? shape[1] ?? 1 : length;
+  const filled = shape[order[inner] ?? 0] ?? length;
   const at = new Array<number>(inner).fill(0);
   for (let row = 0; row < to.length; row += length) {
     let base = 0;
     let inside = true;
     for (let d = 0; d < inner; d++) {
       base += (at[d] ?? 0) * (steps[d] ?? 0);
-      if (order[d] === 1 && (at[d] ?? 0) >= (shape[1] ?? 1)) inside = false;
+      if ((order[d] ?? 2) < 2 && (at[d] ?? 0) >= (shape[order[d] ?? 0] ?? 1)) inside = false;
     }
     if (inside) moveRow(to, row, from, base, step, filled);
     for (let d = inner - 1; d >= 0; d--) {
@@ -104,13 +121,7 @@ export function packed(weight: Tensor, order: readonly number[], channels: numbe
       at[d] = 0;
     }
   }
-  const { dtype, device } = weight;
-  const storage = allocateStorage(device, bytes.length);
-  if (storage.buffer instanceof CpuBuffer) storage.buffer.uint8.set(bytes);
-  else if (storage.buffer !== null && bytes.length > 0) deviceMemory(device).write(storage.buffer, 0, bytes);
-  const stride = sizes.map((_, d) => sizes.slice(d + 1).reduce((a, b) => a * b, 1));
-  const dense = new Tensor({ shape: sizes, stride, storageOffset: 0, dtype, device, storage });
-  return dense.permute(padded.map((_, d) => order.indexOf(d)));
+  return tensorOfBytes(sizes, weight, bytes).permute(padded.map((_, d) => order.indexOf(d)));
 }
 
 function moveRow(to: Words, row: number, from: Words, base: number, step: number, count: number): void {
@@ -123,6 +134,16 @@ function orderOf({ shape }: TensorMeta, groups: number, channels: number): reado
   const window = shape.slice(2).reduce<number>((n, s) => n * Number(s), 1);
   if (groups > 1 && shape[1] === 1) return window === 1 ? null : [...spatial, 1, 0];
   return window === 1 || channels % LANES !== 0 ? null : [0, ...spatial, 1];
+}
+
+/** Whether a dense weight lies in this order already. */
+function liesIn({ shape, stride }: TensorMeta, order: readonly number[]): boolean {
+  let step = 1;
+  return [...order].reverse().every((d) => {
+    const fits = shape[d] === 1 || stride[d] === step;
+    step *= Number(shape[d]);
+    return fits;
+  });
 }
 
 /** How many channels the input of a convolution should have: more than its own where a few zeros make vectors of them. */
@@ -166,14 +187,14 @@ export function packWeights(graph: Graph, constants: FrozenConstants, written: R
     if (!isNode(input) || !isTensorMeta(input.value) || input.value.shape.some((s) => typeof s !== "number")) continue;
     const channels = channelsFor(node, value, groups);
     const order = orderOf(value, groups, channels);
-    if (order === null) continue;
+    if (order === null || (channels === value.shape[1] && liesIn(value, order))) continue;
     const key = `${path},${channels}`;
     const replaced = graph.insertBefore(node, () => {
       const constant = known.get(key) ??
         constants.add({
           sources: [path],
           compute: (read) => packed(read(path), order, channels),
-          stored: { kind: "packed", source: path, order, channels },
+          ...(constants.recipe(path) === null ? { stored: { kind: "packed", source: path, order, channels } } : {}),
         });
       known.set(key, constant);
       const args = [...node.args];

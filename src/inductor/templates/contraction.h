@@ -15,6 +15,7 @@ typedef void (*tsr_pack)(void** A, long batch, long first, long count, long step
 typedef void (*tsr_finish)(void** A, long batch, long i, long rows, long j, long columns, const void* tile);
 
 // Packed memory that outlives the call. The state is 0 if it must be packed, 1 if it is, 2 if it must be and nobody else needs the pages of the source.
+// Behind the state stand the steps of a block that it was packed in, which sizes that change from call to call may change.
 struct tsr_kept {
   long* state;
   char* memory;
@@ -151,7 +152,7 @@ struct tsr_gemm {
     const bool keeps_a = at_a, keeps_b = at_b;
     if (ahead_a >= 0) at_a = memory + ahead_a;
     if (ahead_b >= 0) at_b = memory + ahead_b;
-    const bool packs_a = at_a && !(keeps_a && *d->kept_a.state == 1), packs_b = at_b && !(keeps_b && *d->kept_b.state == 1);
+    const bool packs_a = at_a && !(keeps_a && is_packed(d->kept_a)), packs_b = at_b && !(keeps_b && is_packed(d->kept_b));
     const long tasks = d->batches * mblocks * nblocks * splits;
     const double work = 2.0 * d->m * d->n * (double)(d->steps * d->inner) * d->batches;
     // Below some tens of microseconds a dispatch costs more than it gives.
@@ -165,13 +166,15 @@ struct tsr_gemm {
       if (packs_b) runtime->parallel_for(pack_ahead_b, this, blocks * nblocks, 1);
       runtime->parallel_for(task, this, tasks, 1);
     }
-    if (keeps_a) *d->kept_a.state = 1;
-    if (keeps_b) *d->kept_b.state = 1;
+    if (keeps_a) d->kept_a.state[0] = 1, d->kept_a.state[1] = kb;
+    if (keeps_b) d->kept_b.state[0] = 1, d->kept_b.state[1] = kb;
     if (splits > 1) {
       const long tiles = d->batches * tsr_ceil(d->m, MR) * tsr_ceil(d->n, NR);
       runtime->parallel_for(combine, this, tiles, tsr_max(1, 65536 / (TILE * splits)));
     }
   }
+
+  bool is_packed(const tsr_kept& kept) const { return kept.state[0] == 1 && kept.state[1] == kb; }
 
   // The panels of one operand that begin at row `first` of block `s` of k, in the memory that was packed ahead.
   T* packed(char* at, long batch, long rows, long width, long first, long s, long k) const {

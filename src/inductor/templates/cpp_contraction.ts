@@ -85,7 +85,7 @@ export function emitCppContraction(
     keepOperand(own, own.b, own.m, width * bytes, width),
   ]
     .map((found) => {
-      if (found === null || !constants.has(found.source)) return "{ 0, 0 }";
+      if (found === null || !found.sources.every((b) => constants.has(b))) return "{ 0, 0 }";
       const at = first + 2 * keeps.length;
       keeps.push(found);
       return `{ (long*)A[${at}], (char*)A[${at + 1}] }`;
@@ -93,13 +93,15 @@ export function emitCppContraction(
   s.line(`const tsr_contraction d = { ${numbers.join(", ")}, @_a, @_b, @_e, ${kept.join(", ")} };`);
   keeps.forEach((_, i) => s.line(`const bool last${i} = *(long*)A[${first + 2 * i}] == 2;`));
   s.line(`tsr_contract<${type}, ${tileRows}, ${tileRegisters}>(runtime, A, d);`);
-  keeps.forEach(({ source }, i) => {
-    const numel = constantValue(source.numel) ?? 0;
-    s.line(
-      `if (last${i} && *(long*)A[${first + 2 * i}] == 1) tsr_give_back(p${own.reads.indexOf(source)}, ${
-        numel * source.dtype.bytes
-      }l);`,
-    );
+  keeps.forEach(({ sources }, i) => {
+    for (const source of sources) {
+      const numel = constantValue(source.numel) ?? 0;
+      s.line(
+        `if (last${i} && *(long*)A[${first + 2 * i}] == 1) tsr_give_back(p${own.reads.indexOf(source)}, ${
+          numel * source.dtype.bytes
+        }l);`,
+      );
+    }
   });
   return {
     ...(keeps.length > 0 ? { keeps } : {}),

@@ -1,7 +1,7 @@
 /**
  * Operands of contractions that are worth keeping packed: weights, which are the same at each call.
  *
- * Enters: a contraction and one of its operands. Leaves: the buffer that it is made of and the bytes of its packed form, or null where packing costs little beside
+ * Enters: a contraction and one of its operands. Leaves: the buffers that it is made of (several where weights are multiplied together) and the bytes of its packed form, or null where packing costs little beside
  * the product, or its form is not fixed. Mirrors the weights that MKL-DNN prepacks for TorchInductor (`mkldnn_fusion.py`).
  */
 import type { BufferRef } from "../../loops/mod.ts";
@@ -39,25 +39,26 @@ export function keepOperand(
   panelBytes: number,
   width: number,
 ): KeptOperand | null {
-  if (kernel.sizes.length > 0) return null;
   const [batches, rows, k] = [kernel.batch, operand.rows, operand.k].map(countOf);
-  const used = constantValue(uses);
+  // A size that only a call knows counts as few.
+  const used = constantValue(uses) ?? 0;
   if (batches === null || batches === undefined || rows === null || rows === undefined) return null;
-  if (k === null || k === undefined || used === null) return null;
+  if (k === null || k === undefined) return null;
   if (used > MOST_USES || batches * rows * k < LEAST_ELEMENTS) return null;
-  let source: BufferRef | null = null;
+  const sources = new Set<BufferRef>();
   let isPlain = true;
   const missing = new Set(kernel.batch);
   walkStatements(operand.body, (s) => {
     if (s.kind === "store" || s.kind === "combine") isPlain = false;
     if (s.kind !== "load") return;
-    if (source !== null && source !== s.buffer) isPlain = false;
-    source = s.buffer;
+    sources.add(s.buffer);
     for (const axis of missing) if (dependsOn(s.index, axis.symbol)) missing.delete(axis);
   });
   // An operand that all batches share would be kept once for each.
-  if (!isPlain || source === null || (missing.size > 0 && batches > 1)) return null;
+  if (!isPlain || sources.size === 0 || (missing.size > 0 && batches > 1)) return null;
+  // Only weights put together are read from several places.
+  if (sources.size > 1 && batches > 1) return null;
   const bytes = batches * Math.ceil(rows / width) * k * panelBytes;
   // A vector's slack, and whole cache lines.
-  return { source, bytes: Math.ceil(bytes / 64) * 64 + 128 };
+  return { sources: [...sources], bytes: Math.ceil(bytes / 64) * 64 + 128 };
 }

@@ -67,9 +67,9 @@ export interface KeptMemory {
   readonly offset: number;
   /** Bytes of the elements. */
   readonly bytes: number;
-  /** The attribute that it is made of. */
-  readonly attribute: number;
-  /** No other launch reads that. */
+  /** The attributes that it is made of. */
+  readonly attributes: readonly number[];
+  /** No other launch reads them. */
   readonly sole: boolean;
 }
 
@@ -143,7 +143,10 @@ class Module {
   /** Attributes whose packed forms may be kept. */
   readonly #constants: ReadonlySet<BufferRef>;
   #keptBytes = 0;
-  readonly #kept = new Map<string, Omit<KeptMemory, "sole"> & { readonly source: BufferRef; users: number }>();
+  readonly #kept = new Map<
+    string,
+    Omit<KeptMemory, "sole"> & { readonly sources: readonly BufferRef[]; users: number }
+  >();
   readonly #attributeOf = new Map<BufferRef, number>();
   /** How many launches read an attribute. */
   readonly #readers = new Map<BufferRef, number>();
@@ -210,20 +213,23 @@ class Module {
 
   /** What launches keep. */
   get keeps(): readonly KeptMemory[] {
-    return [...this.#kept.values()].map(({ users, source, ...place }) => ({
+    return [...this.#kept.values()].map(({ users, sources, ...place }) => ({
       ...place,
-      sole: users === this.#readers.get(source),
+      sole: sources.every((source) => users === this.#readers.get(source)),
     }));
   }
 
   /** The arguments that name what a launch keeps. The same function packs the same weight in the same way: such launches share it. */
-  #keep(name: string, index: number, { source, bytes }: KeptOperand): string[] {
-    const attribute = this.#attributeOf.get(source);
-    if (attribute === undefined) throw new InternalError(`${source.label} is kept but is no attribute`);
-    const key = `${name}/${index}/${attribute}`;
+  #keep(name: string, index: number, { sources, bytes }: KeptOperand): string[] {
+    const attributes = sources.map((source) => {
+      const attribute = this.#attributeOf.get(source);
+      if (attribute === undefined) throw new InternalError(`${source.label} is kept but is no attribute`);
+      return attribute;
+    });
+    const key = `${name}/${index}/${attributes}`;
     let found = this.#kept.get(key);
     if (found === undefined) {
-      this.#kept.set(key, found = { offset: this.#keptBytes, bytes, attribute, source, users: 0 });
+      this.#kept.set(key, found = { offset: this.#keptBytes, bytes, attributes, sources, users: 0 });
       this.#keptBytes += 64 + bytes;
     }
     found.users++;

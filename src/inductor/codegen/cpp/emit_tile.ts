@@ -14,8 +14,8 @@ import { overTurned } from "./turned.ts";
 
 /** An operand that is packed once: a weight. */
 export interface KeptOperand {
-  /** The one buffer that it is made of. */
-  readonly source: BufferRef;
+  /** The buffers that it is made of: one, or several that are multiplied as one. */
+  readonly sources: readonly BufferRef[];
   readonly bytes: number;
 }
 
