@@ -136,8 +136,14 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
         source.check({ kind: "has", key, present: key in real });
         return undefined;
       }
+      const enumerable = own?.enumerable ?? true;
+      if (own?.get !== undefined && over === undefined && !tracing.isLibraryInstance(real)) {
+        // Who asks whether a key is enumerable (spread, Object.assign, Object.keys) does not call the getter.
+        source.check({ kind: "getter", key, getter: own.get });
+        return { get: () => Reflect.get(proxy, key, proxy), enumerable, configurable: true };
+      }
       const value: unknown = Reflect.get(proxy, key, proxy);
-      return { value, writable: true, enumerable: own?.enumerable ?? true, configurable: true };
+      return { value, writable: true, enumerable, configurable: true };
     },
     defineProperty(_, key, descriptor): boolean {
       const own = Reflect.getOwnPropertyDescriptor(real, key);

@@ -10,6 +10,7 @@ import type { PrivateAccess } from "./accessors.ts";
 import { isNativeCollection, nativeMember } from "./collections.ts";
 import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts";
 import { lookUpDescriptor } from "./objects.ts";
+import { privateMember } from "./private_accessors.ts";
 import { numbersFor, plainSize, plainSizes } from "./sized_natives.ts";
 import type { Tracer } from "./tracer.ts";
 
@@ -184,6 +185,16 @@ function symbolOf(home: object | null, name: string): symbol {
   return symbol;
 }
 
+/** Private getters and setters run on the real object: only one that reads what the trace has not written may. */
+function refuseAccessor(tracer: Tracer, { privateHome }: Place, name: string, use: "get" | "set"): void {
+  const kind = privateHome === null ? undefined : privateMember(privateHome, name)?.[use];
+  if (kind !== "code" && (kind !== "reader" || tracer.written.size === 0)) return;
+  tracer.breakGraph(
+    `#${name} is a private ${use}ter, whose code cannot be traced`,
+    `make it a method (#${name}(…)), or a public ${use}ter`,
+  );
+}
+
 /** An object whose properties are the private members of another. */
 function privateView(tracer: Tracer, place: Place, object: object): object {
   const record = tracer.recordOf(object);
@@ -194,6 +205,7 @@ function privateView(tracer: Tracer, place: Place, object: object): object {
       if (record === null) return access.get(tracer.unwrap(object) as object);
       const symbol = symbolOf(place.privateHome, name);
       if (record.overlay.has(symbol)) return record.overlay.get(symbol);
+      refuseAccessor(tracer, place, name, "get");
       const value = access.get(record.real);
       if (typeof value === "function" && place.privateHome !== null) tracer.method(value, place.privateHome);
       return tracer.wrap(value, record.source.child({ kind: "private", name: `#${name}`, read: access.get }));
@@ -205,6 +217,7 @@ function privateView(tracer: Tracer, place: Place, object: object): object {
         access.set(tracer.unwrap(object) as object, value);
         return true;
       }
+      refuseAccessor(tracer, place, name, "set");
       // Objects without the member refuse, as in JavaScript.
       access.get(record.real);
       const symbol = symbolOf(place.privateHome, name);

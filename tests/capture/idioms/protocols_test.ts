@@ -72,6 +72,7 @@ idiom("an async iterator by hand, left early", "segments", (compile) => {
 idiom("new Function and indirect eval inside", "segments", (compile) => {
   const f = compile((x: Tensor, k: number) => {
     const twice = new Function("t", `return t.mul(${k})`) as (t: Tensor) => Tensor;
+    // deno-lint-ignore no-eval
     const three = (0, eval)("1 + 2") as number;
     return twice(x).add(three);
   });
@@ -99,7 +100,6 @@ idiom("new.target in constructors called with new and without", "graph", (compil
 
 idiom("arguments: length, changed in place, and aliased by sloppy code", "graph", (compile) => {
   const f = compile(function (this: unknown, ..._: unknown[]): unknown {
-    // deno-lint-ignore prefer-rest-params
     const given = arguments;
     const x = given[0] as Tensor;
     given[1] = (given[1] as number) + 1;
