@@ -23,6 +23,7 @@ export type DTypeName =
   | "float32"
   | "float64"
   | "uint32"
+  | "uint64"
   | "complex64";
 
 /** An element type. Interned: two dtypes are the same exactly if they are `===`. */
@@ -88,6 +89,8 @@ export const int32: DType = make("int32", "i32", "int", 4, -2147483648, 21474836
 export const int64: DType = make("int64", "i64", "int", 8, -(2 ** 63), 2 ** 63);
 /** Unsigned 32-bit integer: the type of random bits; not part of promotion. */
 export const uint32: DType = make("uint32", "u32", "uint", 4, 0, 4294967295);
+/** Unsigned 64-bit integer: the type of hashes. Not part of promotion; its tensors are viewed, copied to the host and stored, not computed with. */
+export const uint64: DType = make("uint64", "u64", "uint", 8, 0, 2 ** 64);
 /** IEEE half precision. */
 export const float16: DType = make("float16", "f16", "float", 2, -65504, 65504, 2 ** -10);
 /** Brain floating point: float32 with 8 bits of mantissa. */

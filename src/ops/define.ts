@@ -8,7 +8,7 @@
  * the decomposition tables and OpInfo of PyTorch, which spread one operator over six files.
  */
 import type { BlockProgram, RecordedTensor } from "../blocks/mod.ts";
-import { type Device, type DType, InternalError } from "../core/mod.ts";
+import { type Device, type DType, InternalError, uint64 } from "../core/mod.ts";
 import { type ArgsOf, type OpTarget, parseSchema, type Schema, type TensorMeta } from "../graph/mod.ts";
 import type { LoopInput, LoopNode } from "../loops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
@@ -67,6 +67,7 @@ export type HostArray =
   | Int16Array
   | Int32Array
   | BigInt64Array
+  | BigUint64Array
   | Uint32Array
   | Float16Array
   | Float32Array
@@ -220,7 +221,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     kind,
     meta: kind === "decompose" || kind === "number" || definition.view !== undefined
       ? erased.meta
-      : realOnly(schema.name, erased.meta),
+      : realOnly(schema.name, kind, erased.meta),
     vjp: erased.vjp ?? null,
     loop: erased.loop ?? null,
     decompose: checkedDecompose(definition, erased),
@@ -240,23 +241,35 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
   return op;
 }
 
-/** Loops and host algorithms compute real numbers: a complex tensor that reaches one is refused, not read as if it were real. */
-function realOnly(name: string, meta: Operator["meta"]): Operator["meta"] {
-  const refuse = (what: string): never => {
+/**
+ * Loops and host algorithms compute real numbers: a complex tensor that reaches one is refused, not read as if it were real. So is one of uint64, which only an algorithm
+ * of the host may yield.
+ */
+function realOnly(name: string, kind: Operator["kind"], meta: Operator["meta"]): Operator["meta"] {
+  const refuse = (what: string, dtype: DType): never => {
     throw new TypeError(
-      `${name}: ${what} complex64, for which it is not defined here; use viewAsReal(), real() and imag, and join them with F.complex()`,
+      `${name}: ${what} ${dtype.name}, for which it is not defined here; ${
+        dtype === uint64
+          ? "use .view(int64), which is the same bits"
+          : "use viewAsReal(), real() and imag, and join them with F.complex()"
+      }`,
     );
   };
-  const isComplex = (v: unknown): boolean =>
-    typeof v === "object" && v !== null && "dtype" in v && (v.dtype as DType).isComplex;
+  const check = (v: unknown): void => {
+    if (typeof v !== "object" || v === null || !("dtype" in v)) return;
+    const dtype = v.dtype as DType;
+    if (dtype.isComplex || dtype === uint64) refuse("an argument is", dtype);
+  };
   return (args) => {
     for (const key in args) {
       const v = args[key];
-      if (typeof v !== "object" || v === null) continue;
-      if (Array.isArray(v) ? v.some(isComplex) : isComplex(v)) refuse("an argument is");
+      if (Array.isArray(v)) v.forEach(check);
+      else check(v);
     }
     const specs = meta(args);
-    if ("shape" in specs ? specs.dtype.isComplex : specs.some((spec) => spec.dtype.isComplex)) refuse("its result is");
+    for (const { dtype } of "shape" in specs ? [specs] : specs) {
+      if (dtype.isComplex || (dtype === uint64 && kind !== "host")) refuse("its result is", dtype);
+    }
     return specs;
   };
 }

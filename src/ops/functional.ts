@@ -910,6 +910,9 @@ export interface TensorMethods<T> {
   /** min(max(x, minVal), maxVal). */
   hardtanh_(options?: { minVal?: Scalar; maxVal?: Scalar }): T;
   hardtanh_(minVal?: Scalar, maxVal?: Scalar): T;
+  /** The exclusive or of the 64 bits of the elements along dimensions, or of all: a checksum that does not depend on their order. */
+  hashTensor(options?: { dim?: Size | readonly Size[]; keepdim?: boolean; mode?: Size }): T;
+  hashTensor(dim?: Size | readonly Size[], options?: { keepdim?: boolean; mode?: Size }): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
   heaviside(values: T | Scalar): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
@@ -2275,7 +2278,8 @@ export interface TensorMethods<T> {
   varMean(dim?: Size | readonly Size[] | null, options?: { correction?: Scalar | null; keepdim?: boolean }): [T, T];
   /** The inner product of two real vectors. */
   vdot(other: T | Scalar): T;
-  /** The same elements in another shape, without a copy; one size may be -1. */
+  /** The same memory as elements of another dtype; one of another width changes the last dimension. */
+  view(dtype: DType): T;
   view(size: readonly Size[]): T;
   /** The same elements in the shape of other. */
   viewAs(other: T | Scalar): T;
@@ -2284,6 +2288,7 @@ export interface TensorMethods<T> {
   /** A complex tensor as real pairs: one more dimension, of size 2. */
   viewAsReal(): T;
   /** A copy of what view() shows. */
+  viewCopy(dtype: DType): T;
   viewCopy(size: readonly Size[]): T;
   /** Equal pieces along one dimension. */
   vsplit(sections: Size): T[];
@@ -4394,6 +4399,9 @@ export interface Functional<T = TensorValue> {
   /** min(max(x, minVal), maxVal). */
   hardtanh_(self: T | Scalar, options?: { minVal?: Scalar; maxVal?: Scalar }): T;
   hardtanh_(self: T | Scalar, minVal?: Scalar, maxVal?: Scalar): T;
+  /** The exclusive or of the 64 bits of the elements along dimensions, or of all: a checksum that does not depend on their order. */
+  hashTensor(self: T | Scalar, options?: { dim?: Size | readonly Size[]; keepdim?: boolean; mode?: Size }): T;
+  hashTensor(self: T | Scalar, dim?: Size | readonly Size[], options?: { keepdim?: boolean; mode?: Size }): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
   heaviside(self: T | Scalar, values: T | Scalar): T;
   /** 0 where self is negative, 1 where it is positive, values where it is 0. */
@@ -6818,7 +6826,8 @@ export interface Functional<T = TensorValue> {
   ): [T, T];
   /** The inner product of two real vectors. */
   vdot(self: T | Scalar, other: T | Scalar): T;
-  /** The same elements in another shape, without a copy; one size may be -1. */
+  /** The same memory as elements of another dtype; one of another width changes the last dimension. */
+  view(self: T | Scalar, dtype: DType): T;
   view(self: T | Scalar, size: readonly Size[]): T;
   /** The same elements in the shape of other. */
   viewAs(self: T | Scalar, other: T | Scalar): T;
@@ -6827,6 +6836,7 @@ export interface Functional<T = TensorValue> {
   /** A complex tensor as real pairs: one more dimension, of size 2. */
   viewAsReal(self: T | Scalar): T;
   /** A copy of what view() shows. */
+  viewCopy(self: T | Scalar, dtype: DType): T;
   viewCopy(self: T | Scalar, size: readonly Size[]): T;
   /** Equal pieces along one dimension. */
   vsplit(self: T | Scalar, sections: Size): T[];

@@ -3,7 +3,7 @@
  *
  * Numbers are compared with NaN last, as PyTorch sorts; int64 elements are bigints and compare exactly.
  */
-import { bool, type DType, float16, float64, int16, int32, int64, int8, uint8 } from "../core/mod.ts";
+import { bool, type DType, float16, float64, int16, int32, int64, int8, uint64, uint8 } from "../core/mod.ts";
 import type { HostArray, HostTensor } from "./define.ts";
 
 /** An element: a bigint for int64. */
@@ -23,6 +23,8 @@ export function hostArray(dtype: DType, count: number): HostArray {
       return new Int32Array(count);
     case int64:
       return new BigInt64Array(count);
+    case uint64:
+      return new BigUint64Array(count);
     case float16:
       return new Float16Array(count);
     case float64:
@@ -34,7 +36,7 @@ export function hostArray(dtype: DType, count: number): HostArray {
 
 /** Writes an element. */
 export function writeHost(array: HostArray, at: number, value: HostNumber): void {
-  if (array instanceof BigInt64Array) array[at] = BigInt(value);
+  if (array instanceof BigInt64Array || array instanceof BigUint64Array) array[at] = BigInt(value);
   else array[at] = Number(value);
 }
 

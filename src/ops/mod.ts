@@ -31,6 +31,7 @@ import "./statistics.ts";
 import "./unary.ts";
 import "./view.ts";
 import "./view_lists.ts";
+import "./view_dtype.ts";
 import "./view_shape.ts";
 import "./view_slice.ts";
 // After all views: derives from them.
@@ -81,6 +82,7 @@ import "./special_functions.ts";
 import "./bessel.ts";
 import "./orthogonal_polynomials.ts";
 import "./float_bits.ts";
+import "./hash.ts";
 import "./histogram.ts";
 import "./resample_antialias.ts";
 import "./complex.ts";

@@ -62,6 +62,7 @@ export type RawArray =
   | Int32Array<ArrayBuffer>
   | Uint32Array<ArrayBuffer>
   | BigInt64Array<ArrayBuffer>
+  | BigUint64Array<ArrayBuffer>
   | Float16Array<ArrayBuffer>
   | Float32Array<ArrayBuffer>
   | Float64Array<ArrayBuffer>;
@@ -84,6 +85,8 @@ export function rawOver(dtype: DType, bytes: Uint8Array<ArrayBuffer>): RawArray 
       return new Uint32Array(buffer, byteOffset, n);
     case "int64":
       return new BigInt64Array(buffer, byteOffset, n);
+    case "uint64":
+      return new BigUint64Array(buffer, byteOffset, n);
     case "float16":
       return new Float16Array(buffer, byteOffset, n);
     case "bfloat16":
@@ -129,7 +132,7 @@ export function rawFromHost(dtype: DType, values: ArrayLike<number | bigint | bo
   if (dtype.isComplex) return Float32Array.from(values as ArrayLike<number>, Number);
   const n = values.length;
   const raw = rawOver(dtype, new Uint8Array(n * dtype.bytes));
-  if (raw instanceof BigInt64Array) {
+  if (raw instanceof BigInt64Array || raw instanceof BigUint64Array) {
     for (let i = 0; i < n; i++) {
       const v = values[i] ?? 0;
       raw[i] = typeof v === "bigint" ? v : Number.isFinite(Number(v)) ? BigInt(Math.trunc(Number(v))) : 0n;

@@ -16,6 +16,7 @@ import {
   int64,
   int8,
   uint32,
+  uint64,
   uint8,
 } from "../../core/mod.ts";
 import type { SourceLocation } from "../../graph/mod.ts";
@@ -34,6 +35,7 @@ const DTYPES: ReadonlyMap<number, DType> = new Map([
   [12, bool],
   [13, bfloat16],
   [34, uint32],
+  [35, uint64],
 ]);
 
 const FOREIGN: ReadonlyMap<number, string> = new Map([
@@ -45,7 +47,6 @@ const FOREIGN: ReadonlyMap<number, string> = new Map([
   [31, "float8_e4m3fnuz"],
   [32, "float8_e5m2fnuz"],
   [33, "float8_e8m0fnu"],
-  [35, "uint64"],
 ]);
 
 /** The dtype of a code, or null if Tessera has no tensors of it. */

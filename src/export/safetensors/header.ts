@@ -19,6 +19,7 @@ import {
   int64,
   int8,
   uint32,
+  uint64,
   uint8,
 } from "../../core/mod.ts";
 import { FormatError, quoteName } from "../zip/archive.ts";
@@ -35,6 +36,7 @@ const DTYPES: Readonly<Record<string, DType>> = {
   I32: int32,
   U32: uint32,
   I64: int64,
+  U64: uint64,
   F16: float16,
   BF16: bfloat16,
   F32: float32,
@@ -53,7 +55,6 @@ const FOREIGN_BITS: Readonly<Record<string, number>> = {
   F8_E4M3FNUZ: 8,
   F8_E5M2FNUZ: 8,
   U16: 16,
-  U64: 64,
 };
 
 /** The name that the format gives a dtype. */

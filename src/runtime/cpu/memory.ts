@@ -26,6 +26,7 @@ export interface ViewOf {
   int16: Int16Array<ArrayBuffer>;
   int32: Int32Array<ArrayBuffer>;
   int64: BigInt64Array<ArrayBuffer>;
+  uint64: BigUint64Array<ArrayBuffer>;
   float16: Float16Array<ArrayBuffer>;
   bfloat16: Uint16Array<ArrayBuffer>;
   float32: Float32Array<ArrayBuffer>;
@@ -49,6 +50,7 @@ class Views {
   int16: Int16Array<ArrayBuffer> | undefined;
   int32: Int32Array<ArrayBuffer> | undefined;
   int64: BigInt64Array<ArrayBuffer> | undefined;
+  uint64: BigUint64Array<ArrayBuffer> | undefined;
   float16: Float16Array<ArrayBuffer> | undefined;
   bfloat16: Uint16Array<ArrayBuffer> | undefined;
   float32: Float32Array<ArrayBuffer> | undefined;
@@ -236,6 +238,10 @@ export class CpuBuffer implements Buffer {
   get int64(): BigInt64Array<ArrayBuffer> {
     const v = this.#live().views;
     return v.int64 ??= new BigInt64Array(v.storage, v.offset, Math.floor(v.byteLength / 8));
+  }
+  get uint64(): BigUint64Array<ArrayBuffer> {
+    const v = this.#live().views;
+    return v.uint64 ??= new BigUint64Array(v.storage, v.offset, Math.floor(v.byteLength / 8));
   }
   get float16(): Float16Array<ArrayBuffer> {
     const v = this.#live().views;
