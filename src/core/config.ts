@@ -80,6 +80,9 @@ const STAGE_NAMES: readonly StageName[] = [
   "autotune",
 ];
 
+/** How exact products of float32 are, as PyTorch names it. */
+export type MatmulPrecision = "highest" | "high" | "medium";
+
 /** The settings in force. */
 export interface Config {
   logs: ReadonlySet<LogName>;
@@ -88,6 +91,10 @@ export interface Config {
   cacheDir: string | null;
   /** Run every IR's verifier after every pass; on in tests. */
   verify: boolean;
+  /** How long `mode: "max-autotune"` may measure a graph, in milliseconds. */
+  autotuneBudgetMs: number;
+  /** Whether products of float32 may round their operands: "highest" never, "high" and "medium" to tf32 where tensor cores have it. */
+  float32MatmulPrecision: MatmulPrecision;
   /** Build kernels with clocks around them: `tessera run --profile`. Nothing compiled so is cached. */
   profile: boolean;
 }
@@ -131,6 +138,8 @@ function initial(): Config {
     cacheDir: readEnvironment("TESSERA_CACHE_DIR"),
     verify: false,
     profile: false,
+    autotuneBudgetMs: 30_000,
+    float32MatmulPrecision: "highest",
   };
 }
 

@@ -64,6 +64,10 @@ function tierOf(context: BackendContext): TierPolicy {
   return context.mode === "aot" ? "aot" : "auto";
 }
 
+function isTuned(context: BackendContext): boolean {
+  return context.mode === "max-autotune" && isStageEnabled("autotune");
+}
+
 /** A compiled graph over the tensors that it holds, as AOTAutograd calls it. */
 function callable(
   compiled: CompiledGraph,
@@ -90,6 +94,7 @@ export function compileProgram(request: CompileRequest): CompiledProgram {
     tier: tierOf(request.context),
     name: request.kind,
     keepWeights: request.context.options["freezing"] === true,
+    autotune: isTuned(request.context),
     ...(donate.size > 0 ? { donate } : {}),
     ...(request.captured === undefined && request.training === undefined
       ? {}
@@ -113,7 +118,7 @@ function keepArtifact(request: CompileRequest, artifact: GraphArtifact): void {
     attributeOffsets: graph.attributes.map((n) => offset(n.value)),
   };
   if (captured !== undefined) {
-    const key = keyOfProgram(module);
+    const key = keyOfProgram(module, context);
     if (key !== null) saveProgram(key, { ...part, writes, recipes: captured.recipes, shown: captured.shown });
   } else if (training !== undefined) {
     const halves = halvesOf.get(training) ?? { forward: null, backward: null };
@@ -134,11 +139,15 @@ const halvesOf = new WeakMap<TrainingSource, { forward: PartArtifact | null; bac
 const keys = new WeakMap<GraphModule, { readonly key: CacheKey | null }>();
 
 /** The key of a captured graph: its text is made once. */
-function keyOnce(module: GraphModule, make: (target: string) => CacheKey | null): CacheKey | null {
+function keyOnce(
+  module: GraphModule,
+  context: BackendContext,
+  make: (target: string) => CacheKey | null,
+): CacheKey | null {
   let known = keys.get(module);
   // What is assumed of sizes grows until all of a symbolic graph is lowered.
   if (known === undefined || isSymbolic(module)) {
-    const target = targetFor(graphDevice(module.graph));
+    const target = targetFor(graphDevice(module.graph), context);
     keys.set(module, known = { key: target === null ? null : make(target) });
   }
   return known.key;
@@ -149,26 +158,26 @@ function isSymbolic(module: GraphModule): boolean {
 }
 
 /** What of the machine is in code for a device; null where there is none to keep. */
-function targetFor(device: Device): string | null {
-  if (device !== cpu) return cudaTarget(device);
+function targetFor(device: Device, context: BackendContext): string | null {
+  if (device !== cpu) return cudaTarget(device, isTuned(context));
   const found = findToolchain();
   return found.ok ? targetOf(found.toolchain) : null;
 }
 
 // A graph is of one kind or the other, so that one memory serves both.
-function keyOfProgram(module: GraphModule): CacheKey | null {
-  return keyOnce(module, (target) => programKey(module, target));
+function keyOfProgram(module: GraphModule, context: BackendContext): CacheKey | null {
+  return keyOnce(module, context, (target) => programKey(module, target));
 }
 
 function keyOfTraining(module: GraphModule, inputs: readonly Tensor[], context: BackendContext): CacheKey | null {
-  return keyOnce(module, (target) => trainingKey(module, inputs, activationBudget(context), target));
+  return keyOnce(module, context, (target) => trainingKey(module, inputs, activationBudget(context), target));
 }
 
 /** Finds the compiled form of a captured graph in the cache. */
 export function restoreProgram(module: GraphModule, context: BackendContext): RestoredProgram | null {
   // What was assumed of symbolic sizes is found out by lowering.
   if (!isNative(context, graphDevice(module.graph)) || isSymbolic(module)) return null;
-  const key = keyOfProgram(module);
+  const key = keyOfProgram(module, context);
   const stored = key === null ? null : loadProgram(key);
   if (stored === null || !stored.paths.every((path) => module.attributes.has(path))) return null;
   if ((stored.cpp?.keeps.length ?? 0) > 0 && context.options["freezing"] !== true) return null;
@@ -206,7 +215,7 @@ function programName(
   if (!isNative(context, device)) return null;
   const key = module.differentiable.includes(true)
     ? keyOfTraining(module, exampleInputs, context)
-    : keyOfProgram(module);
+    : keyOfProgram(module, context);
   return key === null ? null : `${key.kind}:${key.content}${device === cpu ? "" : `:${device.index}`}`;
 }
 
@@ -220,7 +229,7 @@ function programByName(
   const device = index === undefined ? cpu : deviceOf(`cuda:${index}`);
   // Who watches may ask for the graph.
   if (!isNative(context, device) || isObserved()) return null;
-  const target = targetFor(device);
+  const target = targetFor(device, context);
   if (target === null || (kind !== "program" && kind !== "training")) return null;
   const key = keptKey(kind, content, target);
   if (key === null) return null;

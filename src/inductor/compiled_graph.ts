@@ -51,6 +51,8 @@ export interface CompiledGraphOptions extends PlanOptions {
   readonly tier?: TierPolicy;
   /** Whether launches on CUDA are recorded as graphs. Default true. */
   readonly graphs?: boolean;
+  /** Whether contractions on CUDA run as was measured to be fastest. Default false. */
+  readonly autotune?: boolean;
   /** Attributes are weights: their packed forms are kept from call to call, as long as nobody writes to them. */
   readonly keepWeights?: boolean;
   /** For file names, logs and profiles. */
@@ -187,7 +189,7 @@ export class CompiledGraph {
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
       this.#attributeOffsets = source.attributes.map((n) => offsetOf(n.value));
       if (toolchain !== null) key = graphKey(source, options.donate, this.#targetOf(toolchain));
-      if (this.device !== cpu) key = graphKey(source, options.donate, cudaTarget(this.device));
+      if (this.device !== cpu) key = graphKey(source, options.donate, cudaTarget(this.device, options.autotune === true));
       if (key !== null) artifact = loadArtifact(key);
     } else {
       this.#build = source.build;
@@ -244,6 +246,7 @@ export class CompiledGraph {
         graphs: options.graphs ?? isStageEnabled("cuda_graphs"),
         profile: config().profile,
         ...(stored === null ? {} : { stored }),
+        autotune: options.autotune === true,
         onBuilt: (modules, images) => this.#keepCuda(key, modules, images),
       });
       if (artifact !== null && source instanceof Graph) this.#onArtifact?.(artifact);

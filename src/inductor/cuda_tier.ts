@@ -5,13 +5,14 @@
  * threads where it cannot, and taken from the disk cache where they are known. There is no other tier for memory of a device, so the first call
  * waits. Tensors of the CPU that the graph reads are uploaded; what belongs to the program and has not changed since is uploaded once.
  */
-import { CompileError, type Device, log } from "../core/mod.ts";
+import { CompileError, config, type Device, isStageEnabled, log } from "../core/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { CpuBuffer } from "../runtime/cpu/mod.ts";
 import {
   chooseTarget,
   compileAllSync,
   type CompileTarget,
+  CublasLtMatmul,
   type CudaBuffer,
   type CudaContext,
   cudaContext,
@@ -22,6 +23,8 @@ import {
   type CudaPlanArg,
   type CudaPlanLaunch,
   type CudaPlanStep,
+  findCublasLt,
+  type MatmulSpec,
   nvrtcCompiler,
   type NvrtcRequest,
   type NvrtcResult,
@@ -29,8 +32,9 @@ import {
 import { cudaMemory, reportHostStep, type Storage } from "../tensor/mod.ts";
 import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
 import { type CudaArtifact, restoreCuda } from "./cache/stored_cuda.ts";
-import { emitCudaModules } from "./codegen/cuda/emit_module.ts";
-import type { CudaArg, CudaLaunch, CudaModules } from "./codegen/cuda/launch.ts";
+import { ContractionTuner } from "./autotune/tuner.ts";
+import { architectureName, emitCudaModules } from "./codegen/cuda/emit_module.ts";
+import type { CudaArg, CudaLaunch, CudaModules, CudaOptions } from "./codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
 import { hostRunner } from "./host_steps.ts";
 import type { HostPlan } from "./host_plan.ts";
@@ -49,6 +53,8 @@ export interface CudaTierOptions {
   readonly graphs: boolean;
   /** Whether each launch is timed: calls then wait for the device. */
   readonly profile: boolean;
+  /** Whether contractions run as was measured to be fastest. */
+  readonly autotune: boolean;
   /** What an earlier process kept: nothing is emitted or compiled. */
   readonly stored?: CudaArtifact;
   /** Called with the machine code when it is loaded for the first time. */
@@ -80,10 +86,18 @@ export class CudaTier {
   get modules(): CudaModules {
     if (this.#modules === null) {
       const { capability, attributes } = this.context.info;
-      this.#modules = emitCudaModules(this.#options.plan(), {
+      const options: CudaOptions = {
         arch: capability,
         multiprocessors: attributes.multiprocessors,
-      });
+        allowTf32: config().float32MatmulPrecision !== "highest",
+      };
+      const plan = this.#options.plan();
+      if (this.#options.autotune && isStageEnabled("autotune")) {
+        const target = targetOf(this.context, architectureName(capability));
+        const tuner = new ContractionTuner(this.context, cudaMemory(), options, target);
+        tuner.tune(plan);
+        this.#modules = emitCudaModules(plan, { ...options, choose: tuner.choose });
+      } else this.#modules = emitCudaModules(plan, options);
     }
     return this.#modules;
   }
@@ -203,7 +217,8 @@ export class CudaTier {
       if (found === undefined) throw new CompileError(`a stored CUDA plan uses module ${module} of ${modules.length}`);
       return found.function(text, origin);
     };
-    return this.#run(restoreCuda(name, stored, layout, load));
+    const call = (spec: MatmulSpec, origin: string): CublasLtMatmul => new CublasLtMatmul(context, spec, origin);
+    return this.#run(restoreCuda(name, stored, layout, load, call));
   }
 
   #run(plan: CudaPlan): CudaExecutable {
@@ -222,7 +237,9 @@ export class CudaTier {
     };
     const runHost = hostRunner(plan);
     const launch = (l: CudaLaunch): CudaPlanLaunch => ({
-      fn: (modules[l.module] as CudaModule).function(l.function, l.origin),
+      fn: l.library === undefined
+        ? (modules[l.module] as CudaModule).function(l.function, l.origin)
+        : new CublasLtMatmul(this.context, l.library, l.origin),
       args: l.args.map((arg) => planArg(plan, arg, slotOf)),
       grid: [sizeFunction(plan, l.grid[0]), sizeFunction(plan, l.grid[1]), sizeFunction(plan, l.grid[2])],
       block: l.block,
@@ -257,10 +274,13 @@ export class CudaTier {
   }
 }
 
-/** What of a device is in the emitted text and its machine code. */
-export function cudaTarget(where: Device): string {
+/** What of a device, and of the settings, is in the emitted text and its machine code. `autotune`: so are libraries. */
+export function cudaTarget(where: Device, autotune: boolean): string {
   const { capability, attributes } = cudaContext(where.index).info;
-  return `cuda/${capability}/${attributes.multiprocessors}/${where.index}`;
+  const precision = config().float32MatmulPrecision === "highest" ? "" : "/tf32";
+  const library = autotune ? findCublasLt() : null;
+  const tuned = library === null ? "" : `/tuned/${library.ok ? library.value.version : "none"}`;
+  return `cuda/${capability}/${attributes.multiprocessors}/${where.index}${precision}${tuned}`;
 }
 
 /** What to compile for: the architecture that the text was written for, if nvrtc and the device know it. */
@@ -275,7 +295,7 @@ function targetOf(context: CudaContext, architecture: string): CompileTarget {
 function planArg(plan: HostPlan, arg: CudaArg, slotOf: (buffer: BufferRef) => number): CudaPlanArg {
   switch (arg.kind) {
     case "buffer":
-      return { kind: "slot", slot: slotOf(arg.buffer), align: arg.align };
+      return { kind: "slot", slot: slotOf(arg.buffer), align: arg.align, offset: arg.offset ?? 0 };
     case "size": {
       const at = plan.sizes.indexOf(arg.sym);
       if (at < 0) throw new CompileError(`a kernel takes the size ${arg.sym.name}, which the plan does not pass`);

@@ -7,7 +7,14 @@
  */
 import { CompileError, type Device, device } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
-import type { CudaFunction, CudaPlan, CudaPlanArg, CudaPlanLaunch } from "../../runtime/cuda/mod.ts";
+import {
+  checkMatmulSpec,
+  type CudaPlan,
+  type CudaPlanArg,
+  type CudaPlanLaunch,
+  type Launchable,
+  type MatmulSpec,
+} from "../../runtime/cuda/mod.ts";
 import { constantValue, type Expr } from "../../symbolic/mod.ts";
 import type { CudaArg, CudaModules, TensorMapSpec } from "../codegen/cuda/launch.ts";
 import { slotNumbers } from "../codegen/slots.ts";
@@ -21,7 +28,7 @@ interface StoredMap extends Omit<TensorMapSpec, "offset" | "sizes" | "strideByte
 }
 
 type StoredArg =
-  | readonly [kind: "slot", slot: number, align: number]
+  | readonly [kind: "slot", slot: number, align: number, offset: number]
   | readonly [kind: "scratch", bytes: number, zeroed: boolean, id: number]
   | readonly [kind: "map", slot: number, offsetBytes: number, map: StoredMap]
   | readonly [kind: "error"];
@@ -35,6 +42,8 @@ interface StoredLaunch {
   readonly block: readonly [number, number, number];
   readonly cluster: readonly [number, number, number] | null;
   readonly sharedBytes: number;
+  /** The call of a library instead of a function. */
+  readonly library: MatmulSpec | null;
 }
 
 /** Launches, without code. */
@@ -66,7 +75,7 @@ function number(e: Expr): number {
 function storedArg(arg: CudaArg, slotOf: (buffer: BufferRef) => number): StoredArg {
   switch (arg.kind) {
     case "buffer":
-      return ["slot", slotOf(arg.buffer), arg.align];
+      return ["slot", slotOf(arg.buffer), arg.align, arg.offset ?? 0];
     case "size":
       throw new Symbolic();
     case "scratch":
@@ -108,6 +117,7 @@ export function storeCuda(
         block: l.block,
         cluster: l.cluster ?? null,
         sharedBytes: l.sharedBytes,
+        library: l.library ?? null,
       }));
     });
     return {
@@ -133,7 +143,7 @@ function dim3(list: readonly number[]): readonly [number, number, number] {
 }
 
 /**
- * The plan of what was stored; `load` gives the function of a module.
+ * The plan of what was stored; `load` gives the function of a module, `call` that of a library.
  *
  * @throws {CompileError} if what was stored is no plan
  */
@@ -141,7 +151,8 @@ export function restoreCuda(
   name: string,
   stored: StoredCuda,
   layout: PlanLayout,
-  load: (module: number, name: string, origin: string) => CudaFunction,
+  load: (module: number, name: string, origin: string) => Launchable,
+  call: (spec: MatmulSpec, origin: string) => Launchable,
 ): CudaPlan {
   const sources = sourcesOf(layout);
   const slot = (n: number): number => {
@@ -156,7 +167,7 @@ export function restoreCuda(
   const arg = (a: StoredArg): CudaPlanArg => {
     switch (a[0]) {
       case "slot":
-        return { kind: "slot", slot: slot(a[1]), align: whole(a[2]) };
+        return { kind: "slot", slot: slot(a[1]), align: whole(a[2]), offset: whole(a[3]) };
       case "scratch":
         return { kind: "scratch", bytes: fixed(a[1]), zeroed: a[2], id: whole(a[3]) };
       case "map": {
@@ -170,7 +181,7 @@ export function restoreCuda(
     }
   };
   const launch = (l: StoredLaunch): CudaPlanLaunch => ({
-    fn: load(whole(l.module), l.function, l.origin),
+    fn: l.library === null ? load(whole(l.module), l.function, l.origin) : call(checkMatmulSpec(l.library), l.origin),
     args: l.args.map(arg),
     grid: [fixed(l.grid[0]), fixed(l.grid[1]), fixed(l.grid[2])],
     block: dim3(l.block),

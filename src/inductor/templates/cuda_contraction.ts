@@ -31,17 +31,46 @@ export interface Tiling {
   readonly pieces: number;
 }
 
-/** Emits the kernels of a contraction. */
+/** Emits the kernels of a contraction: as measured, or as the cost model says. */
 export function emitCudaContraction(given: ContractionKernel, context: EmitContext): CudaKernelText[] {
   const ordered = reorderK(given);
+  const measured = context.choose?.(ordered, context) ?? null;
+  if (measured !== null) return measured;
   const hopper = emitHopperContraction(ordered, context);
-  if (hopper !== null) return [hopper];
+  return hopper !== null ? [hopper] : emitContractionTemplate(ordered, context);
+}
+
+/** The kernels of a contraction by plain arithmetic or mma.sync, whose tiling may be given. */
+export function emitContractionTemplate(
+  ordered: ContractionKernel,
+  context: EmitContext,
+  chosen?: Tiling,
+): CudaKernelText[] {
+  const { kernel, a, b, tensor } = prepareTensor(ordered, context);
+  return [tensor ? emitTensor(kernel, a, b, context, chosen) : emitPlain(kernel, context)];
+}
+
+function prepareTensor(
+  ordered: ContractionKernel,
+  context: EmitContext,
+): { kernel: ContractionKernel; a: OperandPlan; b: OperandPlan; tensor: boolean } {
   // The epilogue reads sums in vectors if the result is contiguous along n.
   const kernel = prefersRows(ordered) === true ? swapped(ordered) : ordered;
   const a = planOperand(kernel.a, 8, context.arch >= 80);
   const b = planOperand(kernel.b, 8, context.arch >= 80);
   const tensor = context.arch >= 80 && a.half !== null && a.half === b.half && kernel.accumulate === float32;
-  return [tensor ? emitTensor(kernel, a, b, context) : emitPlain(kernel, context)];
+  return { kernel, a, b, tensor };
+}
+
+/** The tilings of mma.sync for a contraction, best first by the model; none where it runs on plain arithmetic. */
+export function mmaTilings(ordered: ContractionKernel, context: EmitContext): Tiling[] {
+  const { kernel, a, b, tensor } = prepareTensor(ordered, context);
+  return tensor ? tensorTilings(kernel, context, isScattered(a, b)) : [];
+}
+
+/** Whether an operand is read element by element, whose indices take registers: small blocks have more of them. */
+function isScattered(a: OperandPlan, b: OperandPlan): boolean {
+  return [a, b].some(({ copy, lanes }) => copy === null && lanes < 4);
 }
 
 /** Blocks for one pass over all tiles, by sizes as far as they are known. */
@@ -60,8 +89,7 @@ export function splitOf(kernel: ContractionKernel, tiles: number, step: number, 
   return Math.max(1, Math.min(most, Math.floor(context.multiprocessors * 2 / tiles), 32));
 }
 
-/** `scattered`: an operand is read element by element, whose indices take registers: small blocks have more of them. */
-function chooseTensor(kernel: ContractionKernel, context: EmitContext, scattered: boolean): Tiling {
+function tensorTilings(kernel: ContractionKernel, context: EmitContext, scattered: boolean): Tiling[] {
   const all = [
     { m: 128, n: 128, warpM: 64, warpN: 32, threads: 256 },
     { m: 128, n: 64, warpM: 32, warpN: 32, threads: 256 },
@@ -69,25 +97,21 @@ function chooseTensor(kernel: ContractionKernel, context: EmitContext, scattered
     { m: 64, n: 64, warpM: 32, warpN: 32, threads: 128 },
     { m: 64, n: 32, warpM: 16, warpN: 32, threads: 128 },
   ];
-  const choices = all.filter(({ threads }) => !scattered || threads === 128);
-  let best = choices[0] as typeof all[number];
-  let lowest = Infinity;
-  for (const c of choices) {
+  const costs = all.filter(({ threads }) => !scattered || threads === 128).map((c) => {
     const tiles = tileCount(kernel, c.m, c.n);
     // Smaller tiles read more, and two or three blocks share a multiprocessor.
     const perSm = c.threads === 256 ? (c.m * c.n === 128 * 128 ? 1.6 : 2) : 4;
     const waves = Math.max(1, tiles / (context.multiprocessors * perSm));
     const rounded = waves < 4 ? Math.ceil(waves) : waves;
     const cost = rounded * perSm * (c.m * c.n) * (1 + 24 / c.m + 24 / c.n) * (c.m * c.n === 128 * 128 ? 1 : 1.1);
-    if (cost < lowest) {
-      lowest = cost;
-      best = c;
-    }
-  }
-  const pieces = splitOf(kernel, tileCount(kernel, best.m, best.n), 32, context);
+    return { c, cost };
+  });
   // Short sums leave the memory of further stages to other blocks.
   const stages = Math.max(2, Math.min(4, Math.ceil(guess(productOf(kernel.k)) / 32)));
-  return { ...best, k: 32, stages, pieces };
+  return costs.sort((x, y) => x.cost - y.cost).map(({ c }) => {
+    const pieces = splitOf(kernel, tileCount(kernel, c.m, c.n), 32, context);
+    return { ...c, k: 32, stages, pieces };
+  });
 }
 
 /** Positions of a block: batch, the tile's first row and column, the part of k. Tiles go by in groups of rows that share columns in the cache. */
@@ -169,7 +193,13 @@ export function writeEpilogue(
   shared: string,
   pitch: number,
   type: string,
-  within: { readonly thread: string; readonly tileM: number; readonly tileN: number } = {
+  within: {
+    readonly thread: string;
+    readonly tileM: number;
+    readonly tileN: number;
+    /** Sums are elements of memory, of any type. */
+    readonly inMemory?: boolean;
+  } = {
     thread: "(int)threadIdx.x",
     tileM: tiling.m,
     tileN: tiling.n,
@@ -199,8 +229,10 @@ export function writeEpilogue(
   f.decompose(epilogue.m, "em", extent);
   f.decompose(epilogue.n, "en", extent);
   const inner = alongN ? innerN : innerM;
-  const at = (u: string): string =>
-    alongN ? `${shared}[lr * ${pitch} + lc + ${u}]` : `${shared}[(lr + ${u}) * ${pitch} + lc]`;
+  const at = (u: string): string => {
+    const place = alongN ? `lr * ${pitch} + lc + ${u}` : `(lr + ${u}) * ${pitch} + lc`;
+    return within.inMemory === true ? `tsr_get(${shared} + ${place})` : `${shared}[${place}]`;
+  };
   if (inner === undefined) {
     f.assign(epilogue.accumulator, at("0"));
     f.statements(epilogue.body);
@@ -381,8 +413,15 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
 }
 
 /** mma.sync: tiles by cp.async where elements are copied as they are, through registers where a program computes them. */
-function emitTensor(kernel: ContractionKernel, a: OperandPlan, b: OperandPlan, context: EmitContext): CudaKernelText {
-  const tiling = chooseTensor(kernel, context, [a, b].some(({ copy, lanes }) => copy === null && lanes < 4));
+function emitTensor(
+  kernel: ContractionKernel,
+  a: OperandPlan,
+  b: OperandPlan,
+  context: EmitContext,
+  chosen?: Tiling,
+): CudaKernelText {
+  const tiling = chosen ?? tensorTilings(kernel, context, isScattered(a, b))[0];
+  if (tiling === undefined) throw new InternalError("a product without a tiling");
   const element = a.half === bfloat16 ? "bf16" : "f16";
   const f = contractionFunction(kernel, context);
   const s = f.scopes;

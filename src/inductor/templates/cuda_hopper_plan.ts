@@ -58,21 +58,21 @@ const ELEMENTS: readonly Element[] = [
   { name: "s8", dtype: int8, k: 32, sum: "int", map: "uint8" },
 ];
 
-/** The matrix that an operand is, if it is one that the copy engine can read. */
-function matrixOf(
-  plan: OperandPlan,
+/** Where the elements of a matrix lie: distances of rows, of columns and of each batch, and the first element. */
+export interface AffineMatrix {
+  readonly rows: Expr;
+  readonly columns: Expr;
+  readonly batch: readonly { readonly axis: Axis; readonly stride: Expr }[];
+  readonly offset: Expr;
+}
+
+/** An index as a matrix, if it is affine in its axes and axes of a side lie one after the other. */
+export function affineOf(
+  index: Expr,
+  rows: readonly Axis[],
+  columns: readonly Axis[],
   batch: readonly Axis[],
-  extents: { rows: Expr; k: Expr },
-  element: Element,
-): Matrix | null {
-  const { program, copy } = plan;
-  const { dtype } = element;
-  const wide = LINE / dtype.bytes;
-  const unit = 16 / dtype.bytes;
-  // Tensor cores turn halves only.
-  if (plan.along === "rows" && dtype.bytes !== 2) return null;
-  if (copy === null || copy.load.mask !== null || copy.load.buffer.dtype !== dtype) return null;
-  const { index, buffer } = copy.load;
+): AffineMatrix | null {
   let offset = index;
   // Axes that lie one after the other in memory are one.
   const strideOf = (axes: readonly Axis[]): Expr | null => {
@@ -87,18 +87,38 @@ function matrixOf(
     }
     return inner;
   };
-  const row = strideOf(program.rows);
-  const k = strideOf(program.k);
-  const others = batch.map((axis) => ({ axis, stride: strideOf([axis]) }));
-  if (row === null || k === null) return null;
+  const strides = [strideOf(rows), strideOf(columns), ...batch.map((axis) => strideOf([axis]))];
   const free = (e: Expr): boolean => [...freeSymbols(e)].every((sym) => sym.kind === "size" || sym.kind === "unbacked");
-  if (!free(offset) || !free(row) || !free(k) || constantValue(mod(offset, unit)) !== 0) return null;
+  if (!free(offset) || strides.some((e) => e === null || !free(e))) return null;
+  const [row, column, ...others] = strides as Expr[];
+  if (row === undefined || column === undefined) return null;
+  return { rows: row, columns: column, batch: batch.map((axis, i) => ({ axis, stride: others[i] as Expr })), offset };
+}
+
+/** The matrix that an operand is, if it is one that the copy engine can read. */
+function matrixOf(
+  plan: OperandPlan,
+  batch: readonly Axis[],
+  extents: { rows: Expr; k: Expr },
+  element: Element,
+): Matrix | null {
+  const { program, copy } = plan;
+  const { dtype } = element;
+  const wide = LINE / dtype.bytes;
+  const unit = 16 / dtype.bytes;
+  // Tensor cores turn halves only.
+  if (plan.along === "rows" && dtype.bytes !== 2) return null;
+  if (copy === null || copy.load.mask !== null || copy.load.buffer.dtype !== dtype) return null;
+  const { buffer } = copy.load;
+  const affine = affineOf(copy.load.index, program.rows, program.k, batch);
+  if (affine === null) return null;
+  const { rows: row, columns: k, offset } = affine;
+  if (constantValue(mod(offset, unit)) !== 0) return null;
   const inner = { stride: plan.along === "k" ? k : row, size: plan.along === "k" ? extents.k : extents.rows };
   const outer = { stride: plan.along === "k" ? row : k, size: plan.along === "k" ? extents.rows : extents.k };
   const dimensions = [outer];
   const used: Axis[] = [];
-  for (const { axis, stride } of others) {
-    if (stride === null || !free(stride)) return null;
+  for (const { axis, stride } of affine.batch) {
     if (constantValue(stride) === 0) continue;
     dimensions.push({ stride, size: axis.extent });
     used.push(axis);

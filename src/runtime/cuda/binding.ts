@@ -206,7 +206,7 @@ export class Binding {
     launch.args.forEach((arg, parameter) => {
       switch (arg.kind) {
         case "slot":
-          uses.push([this.#uses[arg.slot] ?? [], { launch: bound, parameter, offset: 0, map: null }]);
+          uses.push([this.#uses[arg.slot] ?? [], { launch: bound, parameter, offset: arg.offset ?? 0, map: null }]);
           break;
         case "tensorMap": {
           const use: Use = { launch: bound, parameter, offset: arg.offset(sizes), map: arg.map(sizes) };

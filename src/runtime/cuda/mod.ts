@@ -19,6 +19,7 @@ export * from "./graphs.ts";
 export * from "./launchable.ts";
 export * from "./layout.ts";
 export * from "./libraries.ts";
+export * from "./measure.ts";
 export * from "./memory.ts";
 export * from "./module.ts";
 export * from "./nvrtc.ts";

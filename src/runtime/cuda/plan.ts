@@ -16,8 +16,8 @@ export type SizeFunction = (sizes: readonly number[]) => number;
 
 /** What stands in a parameter of a kernel. */
 export type CudaPlanArg =
-  /** A pointer to the slot's memory, which must be a multiple of `align`. */
-  | { readonly kind: "slot"; readonly slot: number; readonly align: number }
+  /** A pointer to the slot's memory, which must be a multiple of `align`, or so many bytes behind it. */
+  | { readonly kind: "slot"; readonly slot: number; readonly align: number; readonly offset?: number }
   | { readonly kind: "size"; readonly value: SizeFunction; readonly type: "i32" | "i64" }
   /** Memory for one step; the launches of a step that name the same id share it. */
   | { readonly kind: "scratch"; readonly bytes: SizeFunction; readonly zeroed: boolean; readonly id: number }

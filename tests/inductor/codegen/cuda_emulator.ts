@@ -1,6 +1,6 @@
 /** A tier that runs the kernels of a plan on the processor (`tests/runtime/cuda/emulator/kernels.ts`), without driver and nvrtc. */
 import { emitCudaModules } from "../../../src/inductor/codegen/cuda/emit_module.ts";
-import type { CudaArg, CudaLaunch, CudaOptions } from "../../../src/inductor/codegen/cuda/launch.ts";
+import type { CudaArg, CudaLaunch } from "../../../src/inductor/codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "../../../src/inductor/codegen/slots.ts";
 import type { HostPlan } from "../../../src/inductor/host_plan.ts";
 import { cpuAllocator, type CpuBuffer } from "../../../src/runtime/cpu/memory.ts";
@@ -9,7 +9,7 @@ import { emulatedKernels } from "../../runtime/cuda/emulator/kernels.ts";
 import type { Tier } from "./harness.ts";
 
 /** Compiles a plan for the emulator. */
-export function emulate(plan: HostPlan, options: CudaOptions): Executable {
+export function emulate(plan: HostPlan, options: Parameters<typeof emitCudaModules>[1]): Executable {
   const modules = emitCudaModules(plan, options);
   const kernels = modules.modules.map(({ source, functions }) => emulatedKernels(source, functions));
   const slots = slotNumbers(plan);

@@ -12,6 +12,7 @@
  */
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Expr, Sym } from "../../../symbolic/mod.ts";
+import type { MatmulSpec } from "../../../runtime/cuda/mod.ts";
 import type { HostGroup } from "../../groups.ts";
 
 /** int64 words that `error` points to, as on the CPU: an index out of range, the size that it broke, 1 if there is one; one in reserve. */
@@ -33,8 +34,8 @@ export interface TensorMapSpec {
 
 /** One argument of a kernel, in the order of its parameters. */
 export type CudaArg =
-  /** A pointer to the slot's element 0. */
-  | { readonly kind: "buffer"; readonly buffer: BufferRef; readonly align: number }
+  /** A pointer to the slot's element 0, or so many bytes behind it. */
+  | { readonly kind: "buffer"; readonly buffer: BufferRef; readonly align: number; readonly offset?: number }
   | { readonly kind: "size"; readonly sym: Sym; readonly type: "i32" | "i64" }
   /** Device memory for one step. */
   | { readonly kind: "scratch"; readonly bytes: Expr; readonly zeroed: boolean; readonly id: number }
@@ -54,6 +55,8 @@ export interface CudaLaunch {
   readonly cluster?: readonly [number, number, number];
   /** Dynamic shared memory. */
   readonly sharedBytes: number;
+  /** The call of a library that the launch is: there is no module then. */
+  readonly library?: MatmulSpec;
   /** Operators that the kernel computes, for errors and profiles. */
   readonly origin: string;
 }

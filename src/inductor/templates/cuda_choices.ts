@@ -1,0 +1,130 @@
+/**
+ * The ways in which a contraction can run on CUDA: templates with their tiles, cuBLASLt, epilogues inside or apart.
+ *
+ * Enters: a contraction in tile IR. Leaves: {@linkcode ContractionChoice}, plain data that can be measured, remembered and read back, and the kernels of one. What a cost model
+ * would take comes first.
+ */
+import type { CudaKernelText, EmitContext } from "../codegen/cuda/kernel_text.ts";
+import type { ContractionKernel } from "../tile/tile_ir.ts";
+import { emitHopperContraction } from "./cuda_hopper.ts";
+import { type HopperShape, prepareHopper, shapesOf } from "./cuda_hopper_plan.ts";
+import { emitContractionTemplate, mmaTilings } from "./cuda_contraction.ts";
+import { libraryProduct, libraryText } from "./cuda_library.ts";
+import { splitContraction } from "./cuda_sums.ts";
+
+/** One way. `apart`: the epilogue is a kernel of its own. */
+export type ContractionChoice =
+  | { readonly template: "hopper"; readonly shape: HopperShape; readonly apart: boolean }
+  | {
+    readonly template: "mma";
+    readonly m: number;
+    readonly n: number;
+    readonly pieces: number;
+    readonly apart: boolean;
+  }
+  | { readonly template: "model" }
+  | { readonly template: "cublaslt"; readonly algorithm: number; readonly apart: boolean };
+
+/** A choice in a few words. */
+export function choiceToText(choice: ContractionChoice): string {
+  const apart = "apart" in choice && choice.apart ? ", epilogue apart" : "";
+  switch (choice.template) {
+    case "hopper": {
+      const { n, pieces, tail } = choice.shape;
+      return `wgmma 128×${n}${pieces === 1 ? "" : tail ? `, last tiles in ${pieces}` : `, k in ${pieces}`}${apart}`;
+    }
+    case "mma":
+      return `mma ${choice.m}×${choice.n}${choice.pieces === 1 ? "" : `, k in ${choice.pieces}`}${apart}`;
+    case "model":
+      return "cost model";
+    case "cublaslt":
+      return `cuBLASLt ${choice.algorithm}${apart}`;
+    default:
+      return choice satisfies never;
+  }
+}
+
+/** A choice from a file; null if it is none. */
+export function readChoice(value: unknown): ContractionChoice | null {
+  if (typeof value !== "object" || value === null) return null;
+  const { template, shape, apart, m, n, pieces, algorithm } = value as Record<string, unknown>;
+  const whole = (x: unknown, most: number): x is number => Number.isInteger(x) && Number(x) >= 0 && Number(x) <= most;
+  if (template === "model") return { template };
+  if (typeof apart !== "boolean") return null;
+  if (template === "cublaslt" && whole(algorithm, 63)) return { template, algorithm, apart };
+  if (template === "mma" && whole(m, 256) && whole(n, 256) && whole(pieces, 64)) {
+    return { template, m, n, pieces, apart };
+  }
+  if (template !== "hopper" || typeof shape !== "object" || shape === null) return null;
+  const { n: columns, pieces: parts, tail } = shape as Record<string, unknown>;
+  return whole(columns, 256) && whole(parts, 64) && typeof tail === "boolean"
+    ? { template, shape: { n: columns, pieces: parts, tail }, apart }
+    : null;
+}
+
+/** How many shapes of a template are worth measuring. */
+const SHAPES = 8;
+
+/** What can be measured for a contraction, likely ones first. `algorithms`: how many of the library's. */
+export function contractionChoices(
+  kernel: ContractionKernel,
+  context: EmitContext,
+  algorithms: number,
+): ContractionChoice[] {
+  const out: ContractionChoice[] = [];
+  const tf32 = context.allowTf32 === true;
+  const prepared = prepareHopper(kernel, context);
+  const hasEpilogue = kernel.epilogue.body.length > 3;
+  const sums = (): ContractionKernel => splitContraction(kernel, 0).sums;
+  if (prepared !== null) {
+    const shapes = shapesOf(prepared, context).slice(0, SHAPES);
+    for (const { shape } of shapes) out.push({ template: "hopper", shape, apart: false });
+    const [first] = shapes;
+    if (hasEpilogue && first !== undefined) out.push({ template: "hopper", shape: first.shape, apart: true });
+  }
+  for (const { m, n, pieces } of mmaTilings(kernel, context).slice(0, prepared === null ? 5 : 2)) {
+    out.push({ template: "mma", m, n, pieces, apart: false });
+  }
+  const whole = libraryProduct(kernel, tf32) !== null;
+  const parts = !whole && hasEpilogue && libraryProduct(sums(), tf32) !== null;
+  for (let algorithm = 0; algorithm < (whole || parts ? algorithms : 0); algorithm++) {
+    out.push({ template: "cublaslt", algorithm, apart: parts });
+  }
+  return out;
+}
+
+/** The kernels of a choice; null where it does not fit the contraction. */
+export function emitChoice(
+  kernel: ContractionKernel,
+  choice: ContractionChoice,
+  context: EmitContext,
+): CudaKernelText[] | null {
+  if (choice.template === "model") return null;
+  if (choice.apart) {
+    const split = splitContraction(kernel, context.scratchId());
+    const product = emitChoice(split.sums, { ...choice, apart: false }, context);
+    return product === null ? null : [...split.placed(product), ...split.epilogue(context)];
+  }
+  switch (choice.template) {
+    case "hopper": {
+      const prepared = prepareHopper(kernel, context);
+      const { n, pieces, tail } = choice.shape;
+      const known = prepared !== null &&
+        shapesOf(prepared, context).some(({ shape: s }) => s.n === n && s.pieces === pieces && s.tail === tail);
+      const text = known ? emitHopperContraction(kernel, context, choice.shape) : null;
+      return text === null ? null : [text];
+    }
+    case "mma": {
+      const tiling = mmaTilings(kernel, context).find((t) =>
+        t.m === choice.m && t.n === choice.n && t.pieces === choice.pieces
+      );
+      return tiling === undefined ? null : emitContractionTemplate(kernel, context, tiling);
+    }
+    case "cublaslt": {
+      const product = libraryProduct(kernel, context.allowTf32 === true, choice.algorithm);
+      return product === null ? null : [libraryText(product, context)];
+    }
+    default:
+      return choice satisfies never;
+  }
+}
