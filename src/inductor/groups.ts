@@ -213,3 +213,11 @@ export interface BlocksGroup extends GroupBase {
 
 /** What runs in one kernel. */
 export type Group = LoopGroup | ContractionGroup | AttentionGroup | ScanGroup | HostGroup | ForeachGroup | BlocksGroup;
+
+/** The user's line that a group comes from: of its first node that has one. */
+export function userLine(group: Pick<Group, "origins">): string | null {
+  for (const { location } of group.origins) {
+    if (location !== null) return `${location.file}:${location.line}:${location.column}`;
+  }
+  return null;
+}

@@ -6,7 +6,7 @@
  */
 import { extentOf, type LoopVar } from "../loops/mod.ts";
 import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
-import type { Group } from "./groups.ts";
+import { type Group, userLine } from "./groups.ts";
 import type { Hint } from "./loop_space.ts";
 import { trafficOf } from "./metrics.ts";
 import { groupName } from "./print.ts";
@@ -100,16 +100,9 @@ export function launchTimes(
       processorMs: processor / 1e6,
       gflop,
       mebibytes: (bytesRead + bytesWritten) / 2 ** 20,
-      at: lineOf(group),
+      at: userLine(group),
     };
   });
-}
-
-function lineOf(group: Group): string | null {
-  for (const { location } of group.origins) {
-    if (location !== null) return `${location.file}:${location.line}:${location.column}`;
-  }
-  return null;
 }
 
 /**

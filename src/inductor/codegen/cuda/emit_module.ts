@@ -12,6 +12,7 @@ import { emitCudaContraction } from "../../templates/cuda_contraction.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
+import { userLine } from "../../groups.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
 import FOURIER from "./algorithms/cuda_fourier.cuh" with { type: "text" };
@@ -118,7 +119,8 @@ class Modules {
 
 function originOf(step: LaunchStep): string {
   const names = step.group.origins.map((node) => node.op === "call" ? node.target.schema.name : node.name);
-  return [...new Set(names)].join(" + ");
+  const line = userLine(step.group);
+  return `${[...new Set(names)].join(" + ")}${line === null ? "" : ` at ${line}`}`;
 }
 
 /** Emits a whole plan. */
