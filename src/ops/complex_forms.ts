@@ -82,6 +82,21 @@ for (const name of ["add", "sub", "mul", "div"] as const) {
   });
 }
 
+function parts(z: TensorValue): { readonly re: TensorValue; readonly im: TensorValue } {
+  const { re, im } = partsOf(z);
+  return { re, im: im ?? re.mul(0) };
+}
+
+/** The root in the right half of the plane; its imaginary part has the sign of the number's. */
+function rootOf({ re, im }: { readonly re: TensorValue; readonly im: TensorValue }, F: Functional): TensorValue {
+  const size = F.hypot(re, im);
+  // The larger part is made by a sum, the smaller by a quotient, so that nothing cancels.
+  const large = size.add(re.abs()).mul(0.5).sqrt();
+  const small = F.where(large.eq(0), large, im.abs().div(large.mul(2)));
+  const isRight = re.ge(0);
+  return fromParts(F.where(isRight, large, small), F.copysign(F.where(isRight, small, large), im), F);
+}
+
 /** Functions of both parts. */
 const UNARY: Readonly<
   Record<string, (p: { readonly re: TensorValue; readonly im: TensorValue }, F: Functional) => TensorValue>
@@ -97,6 +112,30 @@ const UNARY: Readonly<
     return fromParts(re.div(norm), im.neg().div(norm), F);
   },
   square: ({ re, im }, F) => multiply({ re, im }, { re, im }, F),
+  sqrt: (z, F) => rootOf(z, F),
+  rsqrt: (z, F) => {
+    const { re, im } = parts(rootOf(z, F));
+    const norm = re.mul(re).add(im.mul(im));
+    return fromParts(re.div(norm), im.neg().div(norm), F);
+  },
+  sin: ({ re, im }, F) => fromParts(re.sin().mul(im.cosh()), re.cos().mul(im.sinh()), F),
+  cos: ({ re, im }, F) => fromParts(re.cos().mul(im.cosh()), re.sin().mul(im.sinh()).neg(), F),
+  sinh: ({ re, im }, F) => fromParts(re.sinh().mul(im.cos()), re.cosh().mul(im.sin()), F),
+  cosh: ({ re, im }, F) => fromParts(re.cosh().mul(im.cos()), re.sinh().mul(im.sin()), F),
+  // Quotients of exponentials overflow where the result is 1: tanh of the real part bounds them.
+  tanh: ({ re, im }, F) => {
+    const t = re.tanh(), u = im.tan();
+    const down = t.mul(t).mul(u.mul(u)).add(1);
+    return fromParts(t.mul(u.mul(u).add(1)).div(down), u.mul(t.mul(t).neg().add(1)).div(down), F);
+  },
+  sgn: ({ re, im }, F) => {
+    const size = F.hypot(re, im);
+    const none = size.eq(0);
+    return fromParts(F.where(none, re, re.div(size)), F.where(none, im, im.div(size)), F);
+  },
+  isnan: ({ re, im }) => re.isnan().logicalOr(im.isnan()),
+  isinf: ({ re, im }) => re.isinf().logicalOr(im.isinf()),
+  isfinite: ({ re, im }) => re.isfinite().logicalAnd(im.isfinite()),
   sigmoid: ({ re, im }, F) => {
     const down = re.neg().exp();
     return divide({ re: re.onesLike(), im: null }, { re: down.mul(im.cos()).add(1), im: down.mul(im.sin()).neg() }, F);
@@ -143,6 +182,72 @@ for (const name of ["sum", "mean"] as const) {
     });
   }
 }
+/** What writes a part of a tensor, or picks elements by positions in leading dimensions: the same for pairs. */
+for (const name of ["select_scatter", "slice_scatter", "diagonal_scatter"] as const) {
+  forms.set(`aten.${name}.default`, (args, F) => {
+    const self = tensor(args, "self"), src = asComplex(tensor(args, "src"), F).viewAsReal();
+    const x = asComplex(self, F).viewAsReal();
+    const at = (key: string): number => normalizeAxis(Number(args[key]), self.ndim, name);
+    const out = name === "select_scatter"
+      ? x.selectScatter(src, at("dim"), args["index"] as Size)
+      : name === "slice_scatter"
+      ? x.sliceScatter(src, at("dim"), args["start"] as Size | null, args["end"] as Size | null, args["step"] as Size)
+      : bothParts(F, self, tensor(args, "src"), (a, b) =>
+        a.diagonalScatter(b, args["offset"] as Size, at("dim1"), at("dim2")));
+    return out.dtype.isComplex ? out : out.viewAsComplex();
+  });
+}
+
+/** The same function of real and of imaginary parts. */
+function bothParts(
+  F: Functional,
+  a: TensorValue,
+  b: TensorValue,
+  run: (a: TensorValue, b: TensorValue) => TensorValue,
+): TensorValue {
+  const x = parts(a), y = parts(b);
+  return fromParts(run(x.re, y.re), run(x.im, y.im), F);
+}
+
+forms.set("aten.index.Tensor", (args) => {
+  const indices = args["indices"] as readonly (TensorValue | null)[];
+  return tensor(args, "self").viewAsReal().index(indices).contiguous().viewAsComplex();
+});
+forms.set("aten.index_put.default", (args, F) => {
+  const indices = args["indices"] as readonly (TensorValue | null)[], accumulate = args["accumulate"] === true;
+  return bothParts(F, tensor(args, "self"), tensor(args, "values"), (a, b) => a.indexPut(indices, b, accumulate));
+});
+forms.set("aten.gather.default", (args, F) => {
+  const { re, im } = parts(tensor(args, "self"));
+  const dim = args["dim"] as Size, index = tensor(args, "index");
+  return fromParts(re.gather(dim, index), im.gather(dim, index), F);
+});
+forms.set("aten.cumsum.default", (args, F) => {
+  const { re, im } = parts(tensor(args, "self"));
+  return fromParts(re.cumsum(args["dim"] as Size), im.cumsum(args["dim"] as Size), F);
+});
+for (const overload of ["Scalar", "Tensor"] as const) {
+  forms.set(`aten.masked_fill.${overload}`, (args, F) => {
+    const { re, im } = parts(tensor(args, "self")), mask = tensor(args, "mask");
+    const value = args["value"] as TensorValue | number;
+    const by = typeof value === "number" || !value.dtype.isComplex ? null : parts(value);
+    if (by !== null) return fromParts(F.where(mask, by.re, re), F.where(mask, by.im, im), F);
+    return fromParts(re.maskedFill(mask, value as number), im.maskedFill(mask, 0), F);
+  });
+}
+/** Powers with a real exponent: small whole ones by products, others by magnitude and angle. */
+forms.set("aten.pow.Tensor_Scalar", (args, F) => {
+  const z = tensor(args, "self"), exponent = Number(args["exponent"]);
+  const { re, im } = parts(z);
+  if (Number.isInteger(exponent) && exponent >= 1 && exponent <= 8) {
+    let out = z;
+    for (let i = 1; i < exponent; i++) out = multiply(partsOf(out), { re, im }, F);
+    return out;
+  }
+  const size = F.hypot(re, im).pow(exponent), angle = F.atan2(im, re).mul(exponent);
+  return fromParts(size.mul(angle.cos()), size.mul(angle.sin()), F);
+});
+
 onPairs("aten.flip.default", (x, args, rank) => x.flip(axesOf(args["dims"], rank)));
 onPairs(
   "aten.index_select.default",

@@ -134,7 +134,8 @@ defineOp({
 
 /** Adds frames [batch, frames, size] up at distances of `hop`. */
 function overlapAdd(frames: TensorValue, hop: number): TensorValue {
-  const [batch = 1, count = 1, size = 1] = frames.shape.map(Number);
+  const [batch = 1] = frames.shape;
+  const [count = 1, size = 1] = frames.shape.slice(1).map(Number);
   const length = size + hop * (count - 1);
   return frames.transpose(1, 2).col2im([1, length], [1, size], [1, 1], [0, 0], [1, hop]).reshape([batch, length]);
 }

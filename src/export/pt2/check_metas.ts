@@ -19,10 +19,9 @@ import {
 } from "../../graph/mod.ts";
 import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../../ops/mod.ts";
 import { constantValue, exprOf, sizeSame, sub } from "../../symbolic/mod.ts";
-import { fakeTensor } from "../../tensor/dispatch.ts";
-import { inferMeta } from "../../tensor/operands.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { dispatchComplete, FakeTensorMode, fakeTensor, inferMeta, noGrad, Tensor, withMode } from "../../tensor/mod.ts";
 import { castTo } from "./autocast.ts";
+import { takesComplexForm } from "./graph_copier.ts";
 import type { ReadContext } from "./graph_names.ts";
 import { isControl } from "./targets.ts";
 
@@ -49,16 +48,17 @@ class MetaChecker {
     if (!isOperator(target) || target.isDataDependent) return;
     const single = !Array.isArray(node.value);
     const said: readonly NodeValue[] = Array.isArray(node.value) ? node.value : [node.value];
+    const isComplex = takesComplexForm(target, node);
     let derived: readonly TensorMeta[];
     try {
-      derived = this.#derive(target, node.args);
+      derived = this.#derive(target, node.args, isComplex);
       const [first] = derived, [wanted = null] = said;
       if (
         first?.dtype.isIntegral === true && isTensorMeta(wanted) && wanted.dtype.isFloat &&
         this.#context.floatCalls.has(node)
       ) {
         graph.setArgs(node, graph.insertBefore(node, () => promoteAsFloat(graph, target, node.args, wanted.dtype)));
-        derived = this.#derive(target, node.args);
+        derived = this.#derive(target, node.args, isComplex);
         if (derived[0]?.dtype.isIntegral === true && single) return this.#castResult(graph, node, derived[0], wanted);
       }
     } catch (error) {
@@ -82,9 +82,14 @@ class MetaChecker {
     if (target.functional !== null) this.#keepSelf(node, target);
   }
 
-  #derive(op: Operator, given: readonly Argument[]): readonly TensorMeta[] {
-    const args = Object.fromEntries(op.schema.args.map((arg, i) => [arg.key, this.#argument(given[i] ?? null)]));
-    return inferMeta(op, args as NamedArgs<Tensor>);
+  #derive(op: Operator, given: readonly Argument[], isComplex: boolean): readonly TensorMeta[] {
+    const args = Object.fromEntries(
+      op.schema.args.map((arg, i) => [arg.key, this.#argument(given[i] ?? null)]),
+    ) as NamedArgs<Tensor>;
+    if (!isComplex) return inferMeta(op, args);
+    // What a complex operator means is written on parts: its description is what becomes of those.
+    const result = withMode(new FakeTensorMode(), () => noGrad(() => dispatchComplete(op, args)));
+    return result instanceof Tensor ? [result] : result;
   }
 
   /** Two whole numbers written as floats, and no tensor to carry the dtype: the result is exact, so it is cast. */

@@ -5,7 +5,7 @@
  * Operators that write beside their results (running statistics, the state of a generator) are taken apart on the way, so that the writes are calls. Mirrors
  * `Interpreter`-based graph transforms of `torch.fx`.
  */
-import { type DType, InternalError } from "../../core/mod.ts";
+import { complex64, type DType, InternalError } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -16,7 +16,7 @@ import {
   type NodeValue,
 } from "../../graph/mod.ts";
 import { GraphRecorder } from "../../aot_autograd/mod.ts";
-import type { ArgValue, NamedArgs, Operator } from "../../ops/mod.ts";
+import { type ArgValue, complexFormOf, type NamedArgs, type Operator } from "../../ops/mod.ts";
 import { dispatchComplete, noGrad, type OpResult, Tensor, withMode } from "../../tensor/mod.ts";
 
 /** Other dtypes than the program was exported in: what to put in the place of what. */
@@ -44,6 +44,16 @@ class WriteRecorder extends GraphRecorder {
     this.graph.call(op, call, this.nodeOf(self).value, this.location);
     return self;
   }
+}
+
+/** Whether a call computes complex numbers, which is written on their parts. */
+export function takesComplexForm(op: Operator, node: CallNode): boolean {
+  if (complexFormOf(op) === null) return false;
+  const isComplex = (argument: Argument): boolean =>
+    Array.isArray(argument)
+      ? argument.some((a: Argument) => isComplex(a))
+      : argument === complex64 || (isNode(argument) && isTensorMeta(argument.value) && argument.value.dtype.isComplex);
+  return node.args.some(isComplex);
 }
 
 /** Copies nodes of one graph into another, in another float dtype if that is asked for. */
@@ -91,11 +101,12 @@ export class GraphCopier {
   }
 
   /**
-   * Puts what an operator comes down to in its place, if it writes beside its results; tells whether it did. `getAttr` makes attributes of the tensors
+   * Puts what an operator comes down to in its place, if it writes beside its results or computes complex numbers; tells whether it did. `getAttr` makes attributes of the tensors
    * that it brings along: generators' states.
    */
   expand(node: CallNode, op: Operator, getAttr: (tensor: Tensor) => Node): boolean {
-    if (op.decompose === null || (!op.isRandom && op.writesArguments === null)) return false;
+    const isComplex = takesComplexForm(op, node);
+    if (!isComplex && (op.decompose === null || (!op.isRandom && op.writesArguments === null))) return false;
     const recorder = new WriteRecorder(() => true);
     recorder.location = node.location;
     const outer = new Map<Node, Node>();
@@ -113,7 +124,7 @@ export class GraphCopier {
     };
     const given = op.schema.args.map((arg, i) => [arg.key, traced(this.argument(node.args[i] ?? null))]);
     const args = Object.fromEntries(given) as NamedArgs<Tensor>;
-    if (!op.isRandom && op.writesArguments?.(args) !== true) return false;
+    if (!isComplex && !op.isRandom && op.writesArguments?.(args) !== true) return false;
     const result = withMode(recorder, () => noGrad(() => dispatchComplete(op, args)));
     const inner = new Map<Node, Node>(outer);
     const place = (argument: Argument): Argument => {
