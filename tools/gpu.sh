@@ -2,7 +2,9 @@
 # Everything that needs a GPU, in one call: tests, operators against PyTorch's results, random programs, what it costs. Ends with a short table.
 #
 #     tools/gpu.sh                       all
-#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo bench kernels models
+#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo bench kernels models memcheck racecheck
+#
+# memcheck and racecheck run the sample under compute-sanitizer, where the toolkit has it; they are not among "all".
 #
 # Needs a Deno binary ($DENO, default: deno on PATH), an NVIDIA driver and nvrtc; no compiler, no toolkit. Where there is no network either, pack
 # these on a machine that has one, and bring them along in .gpu/ (which git ignores):
@@ -56,7 +58,8 @@ for what in "$@"; do
   echo "== $what"
   case $what in
   doctor) step doctor 60 "$deno" run -A $flags src/cli/main.ts doctor ;;
-  tests) step tests 200 "$deno" test -A $flags --reporter=dot --preload=tests/setup.ts tests/runtime/cuda tests/inductor/cuda ;;
+  tests)
+    step tests 200 "$deno" test -A $flags --reporter=dot --preload=tests/setup.ts tests/runtime/cuda tests/inductor/cuda tests/kernels/cuda_test.ts ;;
   sample) step sample 200 "$deno" run -A $flags tests/conformance/run.ts --vectors tests/conformance/sample --device cuda --batch 48 ;;
   vectors)
     if [ -d "$room/vectors" ]; then
@@ -69,7 +72,14 @@ for what in "$@"; do
   bench) shown=40 step bench 150 "$deno" run -A $flags bench/cuda_runtime.ts ;;
   kernels) shown=60 step kernels 200 "$deno" run -A $flags bench/cuda_kernels.ts ;;
   models) shown=30 step models 300 "$deno" run -A $flags bench/cuda_models.ts --peer ;;
-  *) echo "gpu.sh: $what is not one of doctor tests sample vectors fuzz demo bench kernels models" >&2; exit 2 ;;
+  memcheck|racecheck)
+    checker=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
+    if [ -x "$checker" ]; then
+      # The program's own exit code is the sample's; the tool's errors are counted in its last line.
+      shown=30 step $what 300 "$checker" --tool $what --print-limit 20 --error-exitcode 9 "$deno" run -A $flags \
+        tests/conformance/run.ts --vectors tests/conformance/sample --device cuda --batch 48
+    else echo "no compute-sanitizer: it comes with NVIDIA's toolkit"; fi ;;
+  *) echo "gpu.sh: $what is not one of doctor tests sample vectors fuzz demo bench kernels models memcheck racecheck" >&2; exit 2 ;;
   esac
 done
 

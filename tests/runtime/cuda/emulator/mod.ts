@@ -34,6 +34,15 @@ function build(command: readonly string[], args: readonly string[]): void {
   if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
 
+/** A version that no real nvrtc has, another for each emulator: what it makes stays apart in the cache. */
+function minorOf(flags: string): number {
+  const text = ["emulate.h", "emulate_hopper.h", "emulate_end.h", "watch.h"]
+    .map((name) => Deno.readTextFileSync(new URL(name, import.meta.url))).join(flags);
+  let hash = 0;
+  for (let i = 0; i < text.length; i++) hash = (31 * hash + text.charCodeAt(i)) % 10_000_019;
+  return 100 + hash;
+}
+
 /**
  * Makes the libraries, once a process. Returns null, or why it cannot be done.
  *
@@ -61,15 +70,15 @@ export function emulateCuda(
   globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
   const sources = new URL("./", import.meta.url).pathname;
   const common = ["-std=c++17", "-shared", "-fPIC", "-w", "-O1"];
+  const flags = [...EMULATED_FLAGS, ...options.watched === true ? WATCHED_FLAGS : []].join(" ");
   const watching = options.watched === true ? [`-DWATCHED="${folder}"`, `${sources}watch.cpp`] : [];
   build(command, [...common, "-o", `${folder}/libcuda.so.1`, `${sources}../fake_libcuda.cpp`, ...watching, "-ldl"]);
   build(command, [
     ...common,
     `-DFOLDER="${folder}"`,
     `-DCOMPILER="${command.join(" ")}"`,
-    // A version that no real nvrtc has, so what it makes stays apart in the cache.
-    `-DMINOR=${options.watched === true ? 98 : 99}`,
-    `-DFLAGS="${[...EMULATED_FLAGS, ...options.watched === true ? WATCHED_FLAGS : []].join(" ")}"`,
+    `-DMINOR=${minorOf(flags)}`,
+    `-DFLAGS="${flags}"`,
     "-o",
     `${folder}/libnvrtc.so.13`,
     `${sources}fake_libnvrtc.cpp`,

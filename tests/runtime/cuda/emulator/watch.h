@@ -33,8 +33,9 @@ extern "C" __attribute__((visibility("hidden"))) const unsigned char __bss_start
 // The emulator's own variables, which are no shared memory.
 #define TSR_INTERNAL __attribute__((section("tsr_internal")))
 TSR_INTERNAL static const tsr_watcher* tsr_watch = nullptr;
-TSR_INTERNAL static bool tsr_inside = false;  // a thread of a kernel runs
-TSR_INTERNAL static int tsr_in_atomic = 0;
+// Volatile: the compiler believes that its own calls read no variables.
+TSR_INTERNAL static volatile bool tsr_inside = false;  // a thread of a kernel runs
+TSR_INTERNAL static volatile int tsr_in_atomic = 0;
 extern "C" __attribute__((visibility("default"))) void tsr_watched_by(const tsr_watcher* w) { tsr_watch = w; }
 static int tsr_thread();
 #define TSR_PLAIN extern "C" __attribute__((no_sanitize_address, visibility("hidden"))) void
