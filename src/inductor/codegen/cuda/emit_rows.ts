@@ -13,14 +13,24 @@ import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from ".
 import { restOf } from "./emit_points.ts";
 import { memoryType } from "../cpp/types.ts";
 import { CudaFunction } from "./function.ts";
+import { writesHalves } from "./halves.ts";
 import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
+import { combineOnline, isOnline, joinOnline, writeOnline } from "./online.ts";
 import { combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import type { CachedLoad } from "./vectors.ts";
 
 /** Registers of a thread that may hold parts of rows. */
 const MOST_KEPT = 40;
+
+/** Registers of a multiprocessor, and those of a thread that do not hold parts of rows. */
+const REGISTERS = 65536;
+const OTHER_REGISTERS = 40;
+/** Registers that hold a row of which an online maximum is taken: with more, few blocks fit, and all wait at the same time. */
+const ONLINE_KEPT = 24;
+/** Elements that an online maximum takes together. */
+const ONLINE_ELEMENTS = 16;
 
 interface Shape {
   /** Threads a row. */
@@ -31,6 +41,8 @@ interface Shape {
   readonly kept: number | null;
   readonly sharedBytes: number;
   readonly pieces: number;
+  /** Blocks that should fit a multiprocessor: the compiler reads a row far ahead, and takes the registers of a second block for that. */
+  readonly blocksEach?: number | null;
 }
 
 function power(n: number): number {
@@ -80,21 +92,26 @@ function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitCo
   );
   const repeated = [...repeatedLoads(kernel, passes).values()].flatMap(([s]) => s?.kind === "load" ? [s.buffer] : []);
   const width = lanes[0] ?? 1;
+  const online = passes.some(isOnline);
   if (passes.length > 1 && same && length !== null && repeated.length > 0) {
     const run = repeated.reduce((n, b) => n + Math.max(1, width * b.dtype.bytes / 4), 0);
     const threads = keptThreads(units, run);
-    if (threads !== null) {
-      return { threads, rowsEach: rowsOf(threads), lanes, kept: Math.ceil(units / threads), sharedBytes: 0, pieces: 1 };
+    const kept = threads === null ? 0 : Math.ceil(units / threads);
+    if (threads !== null && (!online || (width >= 4 && kept * run <= ONLINE_KEPT))) {
+      const blocksEach = threads < 256 ? null : Math.floor(REGISTERS / (threads * (kept * run + OTHER_REGISTERS)));
+      return { threads, rowsEach: rowsOf(threads), lanes, kept, sharedBytes: 0, pieces: 1, blocksEach };
     }
     const bytes = repeated.reduce((n, b) => n + Math.ceil(units * width * b.dtype.bytes / 16) * 16, 0);
     if (bytes <= sharedLimit(context.arch)) {
-      return { threads: bytes > 50_000 ? 1024 : 512, rowsEach: 1, lanes, kept: -1, sharedBytes: bytes, pieces: 1 };
+      const fits = online ? Math.floor(sharedLimit(context.arch) / bytes) : 1;
+      const threads = bytes > 50_000 && fits < 3 ? 1024 : 512;
+      return { threads, rowsEach: 1, lanes, kept: -1, sharedBytes: bytes, pieces: 1, blocksEach: Math.min(3, fits) };
     }
   }
   const atOnce = units <= 32 ? 1 : units <= 256 ? 2 : 4;
   let threads = Math.min(rows < context.multiprocessors * 2 ? 1024 : 512, power(Math.ceil(units / atOnce)));
   let pieces = 1;
-  if (passes.length === 1 && length !== null && rows * 2 < context.multiprocessors * 2 && units >= 2048) {
+  if (passes.length === 1 && !online && length !== null && rows * 2 < context.multiprocessors * 2 && units >= 2048) {
     threads = 256;
     const wanted = Math.ceil(context.multiprocessors * 4 / rows);
     pieces = Math.max(1, Math.min(wanted, Math.floor(units / (threads * 2)), 1024));
@@ -131,7 +148,8 @@ function rowsOf(threads: number): number {
 }
 
 /** Emits a kernel whose rows are reduced by neighbouring threads. */
-export function emitRows(kernel: TileKernel, parts: readonly Part[], context: EmitContext): CudaKernelText {
+export function emitRows(kernel: TileKernel, given: readonly Part[], context: EmitContext): CudaKernelText {
+  const parts = joinOnline(given);
   const shape = chooseShape(kernel, parts, context);
   const { threads, rowsEach, pieces } = shape;
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
@@ -168,7 +186,9 @@ export function emitRows(kernel: TileKernel, parts: readonly Part[], context: Em
       guarded(f, part.body, leader);
       continue;
     }
-    writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot);
+    const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
+    writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp);
+    if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads));
     for (const [v, op] of accumulatorsOf(part.pass)) combineRow(f, v, op, threads);
     if (splitting !== null) {
       combinePartials(
@@ -192,6 +212,7 @@ export function emitRows(kernel: TileKernel, parts: readonly Part[], context: Em
     grid: splitting === null ? line(ceilDiv(rows, rowsEach)) : [rows, constant(pieces), constant(1)],
     block: [block, 1, 1],
     sharedBytes: shape.sharedBytes,
+    ...((shape.blocksEach ?? 1) > 1 ? { blocksEach: shape.blocksEach ?? 1 } : {}),
   };
 }
 
@@ -264,6 +285,7 @@ function writePass(
   cached: ReadonlyMap<TileStatement, CachedLoad>,
   valid: string | null,
   slot: CacheSlot,
+  exp: string,
 ): void {
   const s = f.scopes;
   const { threads, kept, pieces } = shape;
@@ -273,6 +295,9 @@ function writePass(
   const q = s.fresh("q");
   const unitsText = f.extent(units);
   let guard = 0;
+  // What is read once is taken several runs at a time, where no registers hold the row.
+  const runs = isOnline(pass) && !(kept !== null && kept > 0) ? Math.max(1, ONLINE_ELEMENTS / lanes) : 1;
+  const xs = s.fresh("e");
   slot.text = kept === null || kept < 0 ? q : kept === 1 ? "0" : "c";
   if (kept !== null && kept > 0) {
     // Threads of rows beyond the last have nothing in their registers: what stands there must not become an index.
@@ -298,10 +323,24 @@ function writePass(
     }
     const end = s.fresh("e");
     s.line(`const ${f.index} ${end} = ${to};`);
-    s.open(
-      `#pragma unroll ${lanes >= 4 ? 4 : 8}\nfor (${f.index} ${q} = ${from}; ${q} < ${end}; ${q} += ${threads}) {`,
-    );
-    guard++;
+    if (isOnline(pass)) {
+      const first = s.fresh("q");
+      s.open(`for (${f.index} ${first} = ${from}; ${first} < ${end}; ${first} += ${threads * runs}) {`);
+      s.line(`float ${xs}[${runs * lanes}];`);
+      s.open(`#pragma unroll\nfor (int r = 0; r < ${runs}; r++) {`);
+      s.line(`#pragma unroll\nfor (int u = 0; u < ${lanes}; u++) ${xs}[r * ${lanes} + u] = -__builtin_inff();`);
+      s.line(`const ${f.index} ${q} = ${first} + r * ${threads};`);
+      s.open(`if (${q} < ${end}) {`);
+    } else {
+      s.open(
+        `#pragma unroll ${lanes >= 4 ? 4 : 8}\nfor (${f.index} ${q} = ${from}; ${q} < ${end}; ${q} += ${threads}) {`,
+      );
+      guard++;
+    }
+  }
+  if (isOnline(pass) && kept !== null && kept > 0) {
+    s.line(`float ${xs}[${lanes}];`);
+    s.line(`#pragma unroll\nfor (int u = 0; u < ${lanes}; u++) ${xs}[u] = -__builtin_inff();`);
   }
   const base = s.fresh("b");
   if (pass.axes.length === 1) s.line(`const ${f.index} ${base} = ${q}${lanes > 1 ? ` * ${lanes}` : ""};`);
@@ -314,7 +353,18 @@ function writePass(
   }
   const rest = lanes === 1 ? {} : restOf(f, inner, lanes, base);
   const use = kept === null ? {} : { cached };
-  f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
+  if (!isOnline(pass)) f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
+  else {
+    const at = kept !== null && kept > 0 ? "" : `r * ${lanes} + `;
+    const after = (u: string): void => s.line(`${xs}[${at}${u}] = ${f.text(pass.online.element)};`);
+    f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use, after });
+    if (at !== "") {
+      s.close();
+      s.close();
+      guard++;
+    }
+    writeOnline(f, pass, xs, runs * lanes, exp);
+  }
   for (let i = 0; i < guard; i++) s.close();
 }
 
