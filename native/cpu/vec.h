@@ -381,8 +381,13 @@ V vf32 vmin(vf32 a, vf32 b) {
 V vf32 vmax(vf32 a, vf32 b) { return vselect((a > b) | (a != a), a, b); }
 V vf32 vmin(vf32 a, vf32 b) { return vselect((a < b) | (a != a), a, b); }
 #endif
+#if TESSERA_AVX512 && !TESSERA_CLANG
+V vi32 vmax(vi32 a, vi32 b) { return __builtin_ia32_pmaxsd512_mask(a, b, a, (unsigned short)-1); }
+V vi32 vmin(vi32 a, vi32 b) { return __builtin_ia32_pminsd512_mask(a, b, a, (unsigned short)-1); }
+#else
 V vi32 vmax(vi32 a, vi32 b) { return vselect(a > b, a, b); }
 V vi32 vmin(vi32 a, vi32 b) { return vselect(a < b, a, b); }
+#endif
 V vf32 vrsqrt(vf32 x) { return 1.0f / vsqrt(x); }
 // Lanes are combined pairwise, i with i + half, so the order is the same wherever VW is.
 #define TESSERA_FOLD(name, scalar, type, combine)                  \

@@ -183,13 +183,16 @@ export class CompiledGraph {
         ...veto,
         ...options,
         crossReductions,
+        scanSteps: this.device === cpu,
         ...(donate === undefined ? {} : { donate }),
       };
       this.#build = () => ({ graph: source, options: planned });
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
       this.#attributeOffsets = source.attributes.map((n) => offsetOf(n.value));
       if (toolchain !== null) key = graphKey(source, options.donate, this.#targetOf(toolchain));
-      if (this.device !== cpu) key = graphKey(source, options.donate, cudaTarget(this.device, options.autotune === true));
+      if (this.device !== cpu) {
+        key = graphKey(source, options.donate, cudaTarget(this.device, options.autotune === true));
+      }
       if (key !== null) artifact = loadArtifact(key);
     } else {
       this.#build = source.build;
@@ -245,8 +248,8 @@ export class CompiledGraph {
         device,
         graphs: options.graphs ?? isStageEnabled("cuda_graphs"),
         profile: config().profile,
-        ...(stored === null ? {} : { stored }),
         autotune: options.autotune === true,
+        ...(stored === null ? {} : { stored }),
         onBuilt: (modules, images) => this.#keepCuda(key, modules, images),
       });
       if (artifact !== null && source instanceof Graph) this.#onArtifact?.(artifact);

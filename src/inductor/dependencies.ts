@@ -17,7 +17,7 @@ import {
 } from "../loops/mod.ts";
 import { constant, type Expr, freeSymbols, mul, type Sym } from "../symbolic/mod.ts";
 import { attentionLoads, attentionResults } from "./attention_parts.ts";
-import type { Group, Stage } from "./groups.ts";
+import type { Group, ScanGroup, ScanStep, Stage } from "./groups.ts";
 
 /** One place in a group that touches memory. */
 export interface Access {
@@ -73,7 +73,13 @@ export function targetValues(index: Expr): Value[] {
   return out;
 }
 
-function stageAccesses(stages: readonly Stage[]): Accesses {
+/** What a scan group computes in each step, in order. */
+export function stepsOf(group: ScanGroup): readonly ScanStep[] {
+  const { op, out, index, value } = group;
+  return [{ kind: "scan", op, out, index, value }, ...group.then ?? []];
+}
+
+function stageAccesses(stages: readonly (Stage | ScanStep)[]): Accesses {
   const written = new Map<BufferRef, Set<Expr>>();
   const writes: Access[] = [];
   for (const stage of stages) {
@@ -118,7 +124,7 @@ function computeAccesses(group: Group): Accesses {
       return { reads: readsOf(attentionLoads(group)), writes };
     }
     case "scan":
-      return { reads: readsOf([group.value]), writes: [access(group.out, group.index)] };
+      return stageAccesses(stepsOf(group));
     case "blocks":
     case "host": {
       const whole = (buffer: BufferRef): Access => ({ buffer, index: null, vars: [], indirect: false });

@@ -173,7 +173,22 @@ export interface AttentionGroup extends GroupBase {
   readonly second: AttentionResult | null;
 }
 
-/** Inclusive prefix combinations of `value` along `scanAxis`, in order, written at `index`. */
+/** Inclusive prefix combinations of `value`, written at `index`. */
+export interface ScanStage {
+  readonly kind: "scan";
+  readonly op: ScanLoop["op"];
+  readonly value: Value;
+  readonly out: BufferRef;
+  readonly index: Expr;
+}
+
+/** What runs in each step of a scan. */
+export type ScanStep = ScanStage | PointwiseStage;
+
+/**
+ * Inclusive prefix combinations of `value` along `scanAxis`, in order, written at `index`; and `then` what else runs in the same steps: scans of what there is
+ * so far, and pointwise stages in the `"outer"` space. They read what earlier ones wrote at the very element.
+ */
 export interface ScanGroup extends GroupBase {
   readonly kind: "scan";
   readonly axes: readonly LoopVar[];
@@ -182,6 +197,8 @@ export interface ScanGroup extends GroupBase {
   readonly value: Value;
   readonly out: BufferRef;
   readonly index: Expr;
+  /** None where it is absent. */
+  readonly then?: readonly ScanStep[];
 }
 
 /** An operator that runs on the host's memory (sorting, say): one graph node, contiguous inputs and outputs. */

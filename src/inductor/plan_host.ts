@@ -8,7 +8,7 @@ import { expectDefined, InternalError, isStageEnabled } from "../core/mod.ts";
 import { type BufferRef, extentOf, indirectPayload, symbolsOf } from "../loops/mod.ts";
 import { type Expr, freeSymbols, mul, type Sym } from "../symbolic/mod.ts";
 import { attentionLoads, attentionResults } from "./attention_parts.ts";
-import { readBuffers } from "./dependencies.ts";
+import { readBuffers, stepsOf } from "./dependencies.ts";
 import { acceptDonations, type Donations, storedBuffers } from "./donations.ts";
 import type { Group } from "./groups.ts";
 import type { HostPlan, LaunchStep, PlanResult, Slot } from "./host_plan.ts";
@@ -49,7 +49,11 @@ function groupExpressions(group: Group): Expr[] {
       return [...indexExpressions(attentionLoads(group)), ...results, ...vars.map(extentOf)];
     }
     case "scan":
-      return [...indexExpressions([group.value]), group.index, ...group.axes.map(extentOf)];
+      return [
+        ...indexExpressions(stepsOf(group).map((s) => s.value)),
+        ...stepsOf(group).map((s) => s.index),
+        ...group.axes.map(extentOf),
+      ];
     case "host":
       return [...group.inputs, ...group.outputs].map((b) => b.numel);
     case "blocks":

@@ -4,8 +4,8 @@
 import { blocksToText } from "../blocks/mod.ts";
 import { type BufferRef, type LoopVar, Namer, type Value, valuesToText } from "../loops/mod.ts";
 import { attentionLoads, attentionResults } from "./attention_parts.ts";
-import { targetValues } from "./dependencies.ts";
-import type { ContractionGroup, Group, LoopGroup, Stage } from "./groups.ts";
+import { stepsOf, targetValues } from "./dependencies.ts";
+import type { ContractionGroup, Group, LoopGroup, ScanStep, Stage } from "./groups.ts";
 import type { HostPlan, PlanResult, Slot } from "./host_plan.ts";
 
 /** A short name of a group: what it writes. */
@@ -18,8 +18,11 @@ export function groupName(group: Group): string {
     case "contraction":
       return group.epilogue.at(-1)?.out.label ?? group.result.label;
     case "attention":
-    case "scan":
       return group.out.label;
+    case "scan": {
+      const last = group.then?.at(-1)?.out.label;
+      return last === undefined ? group.out.label : `${last} (and ${stepsOf(group).length - 1} more)`;
+    }
     case "blocks":
     case "host":
       return group.outputs[0]?.label ?? "nothing";
@@ -34,14 +37,20 @@ function bufferList(buffers: Iterable<BufferRef>, namer: Namer): string {
   return [...buffers].map((b) => namer.buffer(b)).join(", ");
 }
 
-function stageLines(stages: readonly Stage[], namer: Namer, stored: ReadonlySet<BufferRef>): string[] {
+function stageLines(stages: readonly (Stage | ScanStep)[], namer: Namer, stored: ReadonlySet<BufferRef>): string[] {
   const lines: string[] = [];
   let next = 0;
   for (const stage of stages) {
     const { lines: before, roots } = valuesToText([stage.value, ...targetValues(stage.index)], namer, next);
     next += before.filter((l) => l.startsWith("%")).length;
     const to = `${namer.buffer(stage.out)}[${namer.expr(stage.index)}]${stored.has(stage.out) ? "" : " (kept)"}`;
-    const space = stage.kind === "reduction" ? "reduce" : stage.kind === "cross" ? `cross ${stage.space}` : stage.space;
+    const space = stage.kind === "reduction"
+      ? "reduce"
+      : stage.kind === "scan"
+      ? "scan"
+      : stage.kind === "cross"
+      ? `cross ${stage.space}`
+      : stage.space;
     const op = stage.kind === "pointwise" ? "=" : `${stage.op}=`;
     lines.push(...before.map((l) => `    ${l}`), `  ${space} ${to} ${op} ${roots[0] ?? ""}`);
   }
@@ -66,9 +75,10 @@ export function groupToText(group: Group, namer: Namer = new Namer()): string {
     }
     case "scan": {
       namer.nameAxes(group.axes, "i");
+      const head = `scan ${group.op} [${namer.extents(group.axes)}] along ${namer.symbol(group.scanAxis)}`;
+      if (group.then !== undefined) return [head, ...stageLines(stepsOf(group), namer, group.stored)].join("\n");
       const { lines, roots } = valuesToText([group.value], namer);
       const to = `${namer.buffer(group.out)}[${namer.expr(group.index)}]`;
-      const head = `scan ${group.op} [${namer.extents(group.axes)}] along ${namer.symbol(group.scanAxis)}`;
       return [head, ...lines.map((l) => `    ${l}`), `  ${to} = ${roots[0] ?? ""}`].join("\n");
     }
     case "host":

@@ -12,6 +12,7 @@ import { foreachGroups } from "./foreach.ts";
 import { canFuse, fuseGroups, type FusionPlan, type FusionScore, scoreFusion } from "./fusion.ts";
 import { FusionGraph, type FusionNode, MinHeap } from "./fusion_graph.ts";
 import type { Group } from "./groups.ts";
+import { fuseScans } from "./fuse_scans.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup } from "./loop_space.ts";
 import type { Lowering } from "./lowering.ts";
 import { groupName } from "./print.ts";
@@ -34,6 +35,8 @@ export interface SchedulerOptions {
   readonly explain?: (decision: FusionDecision) => void;
   /** The backend can carry reductions over the rows of a kernel (`TileTarget.crossReductions`). Default true. */
   readonly crossReductions?: boolean;
+  /** The backend walks several scans in one kernel as fast as one, and pointwise stages with them. Default true. */
+  readonly scanSteps?: boolean;
   /** Combine independent small pointwise kernels into one launch. Default true. */
   readonly foreach?: boolean;
   /** Kernels that read inputs of the graph alone share launches before all others: what they write lives longer. Default false. */
@@ -223,6 +226,7 @@ export function scheduleGroups(lowering: Lowering, options: SchedulerOptions = {
   const isOn = isStageEnabled("fusion");
   // A fused reader of one part of a buffer needs no other parts: their writers are dead now.
   if (isOn) groups = dropDeadGroups(new Fuser(groups, results, hint, options).run(), results);
+  if (isOn && options.scanSteps !== false) groups = fuseScans(groups, hint);
   const stored = storedBuffers(groups, results);
   groups = groups.map((g) => simplify(settleGroup(g, stored), hint));
   return isOn && options.foreach !== false ? foreachGroups(groups, options.joinInputs) : groups;

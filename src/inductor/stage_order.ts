@@ -7,7 +7,7 @@
 import { type BufferRef, rewriteValues, type Value } from "../loops/mod.ts";
 import type { Expr } from "../symbolic/mod.ts";
 import { readsOf, targetValues } from "./dependencies.ts";
-import type { Group, LoopGroup, PointwiseStage, Stage } from "./groups.ts";
+import type { Group, LoopGroup, PointwiseStage, ScanStep, Stage } from "./groups.ts";
 
 /** Where a stage runs: outer stages at even positions before pass `rank / 2`, inner ones at odd positions. */
 export function isInner(stage: Stage): boolean {
@@ -85,9 +85,9 @@ function recomputeAcrossPasses(stages: readonly Stage[], stored: ReadonlySet<Buf
 }
 
 /** Drops stages whose buffer is neither stored nor read by a later stage. */
-function dropUnread(stages: readonly Stage[], stored: ReadonlySet<BufferRef>): Stage[] {
+function dropUnread<S extends Stage | ScanStep>(stages: readonly S[], stored: ReadonlySet<BufferRef>): S[] {
   const read = new Set<BufferRef>();
-  const kept: Stage[] = [];
+  const kept: S[] = [];
   for (const stage of [...stages].reverse()) {
     if (!stored.has(stage.out) && !read.has(stage.out)) continue;
     for (const { buffer } of readsOf([stage.value, ...targetValues(stage.index)])) read.add(buffer);
@@ -109,7 +109,12 @@ export function settleGroup(group: Group, stored: ReadonlySet<BufferRef>): Group
     case "attention":
       // One kernel has both gradients, whether or not somebody reads both.
       return group.role === "keys" ? group : { ...group, stored: own };
-    case "scan":
+    case "scan": {
+      if (group.then === undefined) return { ...group, stored: own };
+      // The first step stays, whether or not it is read: it gives the group its axis.
+      const then = dropUnread(group.then, own);
+      return { ...group, stored: own, then };
+    }
     case "host":
     case "blocks":
       return { ...group, stored: own };

@@ -11,8 +11,8 @@ import { float32, VerifyError } from "../core/mod.ts";
 import { type BufferRef, type LoopVar, verifyIndex, verifyValues } from "../loops/mod.ts";
 import { add, coefficient, evaluate, type Expr, freeSymbols, provablyLe, type Sym } from "../symbolic/mod.ts";
 import { attentionParts, attentionResults } from "./attention_parts.ts";
-import { readBuffers, readsOf, targetValues, writtenBuffers } from "./dependencies.ts";
-import type { AttentionGroup, ContractionGroup, Group, LoopGroup, Stage } from "./groups.ts";
+import { readBuffers, readsOf, stepsOf, targetValues, writtenBuffers } from "./dependencies.ts";
+import type { AttentionGroup, ContractionGroup, Group, LoopGroup, ScanGroup, Stage } from "./groups.ts";
 import type { HostPlan, Slot } from "./host_plan.ts";
 import { alignedBytes } from "./memory_plan.ts";
 import { groupName, groupToText, planToText } from "./print.ts";
@@ -37,8 +37,7 @@ export function verifyGroup(group: Group, settled = true): void {
       return verifyAttention(group);
     case "scan":
       if (!group.axes.includes(group.scanAxis)) fail(group, "the scanned axis is no axis");
-      verifyIndex(groupName(group), group.index, new Set(group.axes));
-      return verifyValues(groupName(group), [group.value], new Set(group.axes));
+      return verifySteps(group);
     case "host":
       return;
     case "blocks":
@@ -55,6 +54,22 @@ export function verifyGroup(group: Group, settled = true): void {
     }
     default:
       group satisfies never;
+  }
+}
+
+function verifySteps(group: ScanGroup): void {
+  const steps = stepsOf(group);
+  const written = new Map<BufferRef, Expr>();
+  const everWritten = new Set(steps.map((s) => s.out));
+  for (const { out, index, value } of steps) {
+    verifyIndex(groupName(group), index, new Set(group.axes));
+    verifyValues(groupName(group), [value], new Set(group.axes));
+    for (const read of readsOf([value])) {
+      if (everWritten.has(read.buffer) && written.get(read.buffer) !== read.index) {
+        fail(group, `${read.buffer.label} is read at another element, or before it is written`);
+      }
+    }
+    written.set(out, index);
   }
 }
 

@@ -4,7 +4,7 @@
  * cummax and cummin are scans, of the numbers and of their positions. Quantiles sort and interpolate between neighbours.
  * Integrals are sums of neighbours. Mirrors `ReduceOps.cpp` (cummax), `Sorting.cpp` (quantile) and `Integration.cpp` of ATen.
  */
-import { bool, type DType, float32, getDefaultDtype, int32, int64, normalizeAxis } from "../core/mod.ts";
+import { bool, type DType, getDefaultDtype, int32, int64, normalizeAxis } from "../core/mod.ts";
 import { contiguousStride, shapeToText, type Size, sizeEq, sizeLe, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand, reducedShape } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
@@ -32,8 +32,8 @@ for (const name of ["cummax", "cummin"] as const) {
       const size = self.shape[axis] ?? 1;
       const own = x.eq(values).logicalOr(x.isnan());
       const shape = self.shape.map((_, i) => i === axis ? size : 1);
-      // Whole numbers up to 2^24 are exact in float32, which scans in registers.
-      const dtype = typeof size === "number" && size <= 2 ** 24 ? float32 : int64;
+      // Numbers of 32 bits are scanned in registers.
+      const dtype = typeof size === "number" && size < 2 ** 31 ? int32 : int64;
       const places = F.arange(size, { dtype }).view(shape);
       const positions = F.runningMax(F.where(own, places, 0), axis).to(int64);
       return [values.dtype === self.dtype ? values : values.to(self.dtype), positions];

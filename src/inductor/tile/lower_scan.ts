@@ -3,10 +3,11 @@
  * wide so that each row's part of memory is worth the jump to it; else along the scanned axis itself, where a step is a block and what is read are the
  * block's running results.
  */
-import { computeType, float32 } from "../../core/mod.ts";
+import { computeType, type DType, float32, int32 } from "../../core/mod.ts";
 import type { LoopVar } from "../../loops/mod.ts";
 import type { ScanGroup } from "../groups.ts";
-import { dependsOn } from "../../symbolic/mod.ts";
+import { dependsOn, type Expr, freeSymbols } from "../../symbolic/mod.ts";
+import { stepsOf } from "../dependencies.ts";
 import { type Access, exprsOf, extent, guess, motion, vectorScore } from "./axes.ts";
 import { Builder } from "./builder.ts";
 import { commentOf, nameOf, parametersOf } from "./parameters.ts";
@@ -16,24 +17,48 @@ import type { Axis, TileKernel } from "./tile_ir.ts";
 /** Registers of a block along an outer axis, at most. */
 const MOST_REGISTERS = 8;
 
-/** Whether blocks of the scanned axis are vectors: float32 from and to neighbouring places, and no other use of positions. */
+/** Registers of a block along the scanned axis; sums of exponentials have the longest chains. */
+const SCAN_REGISTERS = 4, LONG_SCAN_REGISTERS = 8;
+const LARGEST = 2 ** 31;
+
+/** Whether lanes scan numbers of a type: float32, and the extrema of int32. */
+function isScanned(op: ScanGroup["op"], dtype: DType): boolean {
+  return dtype === float32 || (dtype === int32 && (op === "max" || op === "min"));
+}
+
+/** Whether blocks of the scanned axis are vectors: scans from and to neighbouring places. */
 function scansBlocks(group: ScanGroup, target: TileTarget): boolean {
   const axis = group.scanAxis;
-  if (target.vectorLanes === 1 || computeType(group.value.dtype) !== float32) return false;
-  if (guess(extent(axis)) < 2 * target.vectorLanes || motion(group.index, axis) !== "contiguous") return false;
-  const { exprs, loads } = exprsOf([group.value]);
+  const steps = stepsOf(group);
+  if (target.vectorLanes === 1 || guess(extent(axis)) < 2 * target.vectorLanes) return false;
+  if (steps.some((s) => s.kind === "scan" && !isScanned(s.op, computeType(s.value.dtype)))) return false;
+  if (steps.some((s) => motion(s.index, axis) !== "contiguous")) return false;
+  const { exprs, loads } = exprsOf(steps.map((s) => s.value));
   const indices = new Set(loads.map((l) => l.index));
+  // A position is a number of its own in each lane, and has to fit it.
+  const isPlain = (e: Expr): boolean =>
+    indices.has(e) || (freeSymbols(e).size === 1 && e.lower > -LARGEST && e.upper < LARGEST);
   return loads.some((l) => motion(l.index, axis) === "contiguous") &&
-    [...exprs].every((e) =>
-      !dependsOn(e, axis) || (indices.has(e) && ["contiguous", "still"].includes(motion(e, axis)))
-    );
+    [...exprs].every((e) => !dependsOn(e, axis) || (isPlain(e) && ["contiguous", "still"].includes(motion(e, axis))));
+}
+
+/** Elements of a block of the scanned axis: several registers, so that the chains of one do not wait for those of the others. */
+function blockOf(group: ScanGroup, target: TileTarget): number {
+  const long = stepsOf(group).some((s) => s.kind === "scan" && s.op === "logaddexp");
+  const block = (long ? LONG_SCAN_REGISTERS : SCAN_REGISTERS) * target.vectorLanes;
+  return guess(extent(group.scanAxis)) >= 2 * block ? block : target.vectorLanes;
 }
 
 /** Lowers a scan. */
 export function lowerScan(group: ScanGroup, target: TileTarget): TileKernel {
   const outer = group.axes.filter((v) => v !== group.scanAxis);
-  const { exprs, loads } = exprsOf([group.value]);
-  const accesses: Access[] = [...loads, { buffer: group.out, index: group.index, write: true }];
+  const steps = stepsOf(group);
+  const inner = new Set(steps.map((s) => s.out));
+  const { exprs, loads } = exprsOf(steps.map((s) => s.value));
+  const accesses: Access[] = [
+    ...loads.filter((l) => !inner.has(l.buffer)),
+    ...steps.filter((s) => group.stored.has(s.out)).map((s) => ({ buffer: s.out, index: s.index, write: true })),
+  ];
   let vector: LoopVar | null = null;
   for (const v of outer) {
     if (guess(extent(v)) < target.vectorLanes || target.vectorLanes === 1) continue;
@@ -52,14 +77,29 @@ export function lowerScan(group: ScanGroup, target: TileTarget): TileKernel {
     block: v === vector ? block : 1,
     role: "grid",
   }));
-  const steps = vector === null && scansBlocks(group, target) ? target.vectorLanes : 1;
-  const loop: Axis = { symbol: group.scanAxis, extent: extent(group.scanAxis), block: steps, role: "loop" };
+  const lanes = vector === null && scansBlocks(group, target) ? blockOf(group, target) : 1;
+  const loop: Axis = { symbol: group.scanAxis, extent: extent(group.scanAxis), block: lanes, role: "loop" };
   const axes = [...grid, loop];
   const builder = new Builder(axes);
-  const accumulator = builder.accumulator(group.op, computeType(group.value.dtype), builder.axesOf([...exprs]));
+  const accumulators = new Map(
+    steps.flatMap((s) =>
+      s.kind === "scan"
+        ? [[s.out, builder.accumulator(s.op, computeType(s.value.dtype), builder.axesOf([...exprs]))]]
+        : []
+    ),
+  );
   builder.open(loop);
-  builder.accumulate(accumulator, group.op, builder.value(group.value), null);
-  builder.store(group.out, group.index, builder.read(accumulator, group.op, group.out.dtype));
+  for (const step of steps) {
+    let value = builder.value(step.value);
+    const accumulator = accumulators.get(step.out);
+    if (step.kind === "scan" && accumulator !== undefined) {
+      builder.accumulate(accumulator, step.op, value, null);
+      value = builder.read(accumulator, step.op, step.out.dtype);
+    }
+    if (group.stored.has(step.out)) builder.store(step.out, step.index, value);
+    // A half is read as it would be from memory.
+    builder.forward(step.out, step.index, builder.cast(value, step.out.dtype));
+  }
   builder.close();
   const body = builder.finish();
   return {

@@ -628,9 +628,11 @@ TSR int tsr_any(vi32 m) { return vany(m); }
 
 // Running results of the lanes after those of earlier blocks, of which the last lane counts: each step combines with what is 1, 2, 4, … lanes before.
 #if TESSERA_CLANG
-TSR vf32 tsr_lanes(vf32 x, vi32 from) { vf32 r; for (int i = 0; i < VW; i++) r[i] = x[from[i] & (VW - 1)]; return r; }
+template <typename T>
+TSR T tsr_lanes(T x, vi32 from) { T r; for (int i = 0; i < VW; i++) r[i] = x[from[i] & (VW - 1)]; return r; }
 #else
-TSR vf32 tsr_lanes(vf32 x, vi32 from) { return __builtin_shuffle(x, from); }
+template <typename T>
+TSR T tsr_lanes(T x, vi32 from) { return __builtin_shuffle(x, from); }
 #endif
 #define TSR_SCAN(name, combine)                                                                            \
   TSR vf32 name##_step(vf32 x, int by) { return tsr_where(viota() >= by, combine(tsr_lanes(x, viota() - by), x), x); } \
@@ -643,8 +645,22 @@ TSR vf32 tsr_lanes(vf32 x, vi32 from) { return __builtin_shuffle(x, from); }
 TSR vf32 tsr_plus(vf32 a, vf32 b) { return a + b; }
 TSR_SCAN(tsr_scan_sum, tsr_plus)
 TSR_SCAN(tsr_scan_prod, tsr_times)
-TSR_SCAN(tsr_scan_max, tsr_maximum)
-TSR_SCAN(tsr_scan_min, tsr_minimum)
+// Extrema as integers, which have one order and short instructions: what is below zero is turned around, and a NaN is beyond all numbers. Lanes that have
+// nothing before them combine with the first.
+#define TSR_SCAN_EXTREMUM(name, combine, nan)                                                              \
+  TSR vi32 name##_step(vi32 x, int by) { return combine(tsr_lanes(x, (viota() - by) & (viota() >= by)), x); } \
+  TSR vi32 name(vi32 x, vi32 before) {                                                                     \
+    x = name##_step(name##_step(x, 1), 2);                                                                 \
+    if (VW > 4) x = name##_step(x, 4);                                                                     \
+    if (VW > 8) x = name##_step(x, 8);                                                                     \
+    return combine(tsr_lanes(before, vset(VW - 1)), x);                                                    \
+  }                                                                                                        \
+  TSR vf32 name(vf32 x, vf32 before) {                                                                     \
+    return vfloat(tsr_ordered(name(tsr_ordered(vselect(x != x, vset(nan), vbits(x))), tsr_ordered(vbits(before))))); \
+  }
+TSR vi32 tsr_ordered(vi32 bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
+TSR_SCAN_EXTREMUM(tsr_scan_max, vmax, 0x7fc00000)
+TSR_SCAN_EXTREMUM(tsr_scan_min, vmin, (int)0xffc00000)
 TSR_SCAN(tsr_scan_logaddexp_far, tsr_logaddexp)
 // Sums of exponentials so far: `sum` e^most in the last lane. While numbers stay below `limit`, which is little more than `most`, a block waits for nothing
 // but the sum of the one before. What goes beyond it, or is no number, goes step by step and sets a new `most`. Infinite sums and NaN have the limit
@@ -664,6 +680,42 @@ TSR vf32 tsr_scan_logaddexp(vf32 x, tsr_lse& so) {
   if (__builtin_expect(vany(~(x <= so.limit)), 0)) return tsr_lse_beyond(x, so);
   so.sum = tsr_scan_sum(vexp_below(x - so.most), so.sum);
   return so.most + vlog(so.sum);
+}
+static __attribute__((noinline, cold, unused)) void tsr_lse_one_by_one(vf32* x, long n, tsr_lse& so) {
+  for (long u = 0; u < n; u++) x[u] = tsr_scan_logaddexp(x[u], so);
+}
+// Several registers in three phases, since each is a long chain.
+template <int N>
+TSR void tsr_scan_logaddexp(const vf32 (&x)[N], vf32 (&r)[N], tsr_lse& so) {
+#if TESSERA_AVX512 && !TESSERA_CLANG
+  unsigned short within = (unsigned short)-1;
+#pragma GCC unroll 8
+  for (int u = 0; u < N; u++) within = __builtin_ia32_cmpps512_mask(x[u], so.limit, 2, within, 4);
+  const int all = within == (unsigned short)-1;
+#else
+  vi32 within = x[0] <= so.limit;
+#pragma GCC unroll 8
+  for (int u = 1; u < N; u++) within &= x[u] <= so.limit;
+  const int all = vall(within);
+#endif
+  if (__builtin_expect(!all, 0)) {
+    // Copies: what a function is given the address of is in no register.
+    vf32 t[N];
+    tsr_lse own = so;
+#pragma GCC unroll 8
+    for (int u = 0; u < N; u++) t[u] = x[u];
+    tsr_lse_one_by_one(t, N, own);
+#pragma GCC unroll 8
+    for (int u = 0; u < N; u++) r[u] = t[u];
+    so = own;
+    return;
+  }
+#pragma GCC unroll 8
+  for (int u = 0; u < N; u++) r[u] = vexp_below(x[u] - so.most);
+#pragma GCC unroll 8
+  for (int u = 0; u < N; u++) so.sum = r[u] = tsr_scan_sum(r[u], so.sum);
+#pragma GCC unroll 8
+  for (int u = 0; u < N; u++) r[u] = so.most + vlog(r[u]);
 }
 
 // The better of two candidates of an argmax (sign 1) or argmin (sign -1): NaN first, then the value, then the smaller position.

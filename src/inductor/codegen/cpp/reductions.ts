@@ -57,6 +57,8 @@ export class CppReductions {
   readonly #values: CppValues;
   readonly #accumulators = new Map<TileValue, Accumulator>();
   readonly #scanned = new Set<TileValue>();
+  /** The running results of scans in the block that is being written, part by part. */
+  readonly #running = new Map<TileValue, readonly string[]>();
   /** Those whose positions fit lanes of 32 bits, the last number aside, which stands for none. */
   readonly #near = new Set<TileValue>();
 
@@ -77,7 +79,11 @@ export class CppReductions {
     const vector = v.axes.length > 0;
     const axis = this.#values.vectorAxis;
     const isInside = this.#isOpenAxis(axis);
-    const parts = !vector ? 1 : isInside ? this.#values.parts : (axis?.block ?? 1) / this.#values.lanes;
+    const parts = !vector || this.#scanned.has(v)
+      ? 1
+      : isInside
+      ? this.#values.parts
+      : (axis?.block ?? 1) / this.#values.lanes;
     const lane = laneOf(v.dtype, vector && this.#values.isNarrow(v));
     const name = this.#values.scopes.fresh("a");
     const start = neutral(op, lane === "n64" ? (vector ? "i32" : "i64") : lane);
@@ -124,12 +130,7 @@ export class CppReductions {
     if (acc === undefined) throw new InternalError(`accumulator ${s.accumulator.id} is not defined`);
     const { op } = s;
     if (this.#scanned.has(s.accumulator)) {
-      // Lanes beyond the extent hold anything: only lanes after them would see it.
-      const [name = ""] = acc.names;
-      const before = op === "logaddexp" ? `${name}s` : name;
-      this.#values.scopes.line(
-        `${name} = tsr_scan_${op}(${this.#values.operand(s.value, true, acc.lane, 0)}, ${before});`,
-      );
+      this.#scan(acc, s);
       return;
     }
     if (op !== "argmax" && op !== "argmin") {
@@ -185,6 +186,29 @@ export class CppReductions {
     }
   }
 
+  /** The running results of a block, part by part. Lanes beyond the extent hold anything: only lanes after them would see it. */
+  #scan(acc: Accumulator, s: TileStatement & { readonly kind: "accumulate" }): void {
+    const { scopes, parts } = this.#values;
+    const [name = ""] = acc.names;
+    const values = Array.from({ length: parts }, (_, u) => this.#values.operand(s.value, true, acc.lane, u));
+    const r = scopes.fresh("r");
+    if (parts > 1 && s.op === "logaddexp") {
+      scopes.line(`vf32 ${r}[${parts}];`);
+      scopes.line(`const vf32 ${r}x[${parts}] = {${values.join(", ")}};`);
+      scopes.line(`tsr_scan_logaddexp<${parts}>(${r}x, ${r}, ${name}s);`);
+      this.#running.set(s.accumulator, values.map((_, u) => `${r}[${u}]`));
+      return;
+    }
+    let before = s.op === "logaddexp" ? `${name}s` : name;
+    const results = values.map((value, u) => {
+      scopes.line(`const ${typeText(acc.lane, true)} ${r}_${u} = tsr_scan_${s.op}(${value}, ${before});`);
+      if (s.op !== "logaddexp") before = `${r}_${u}`;
+      return `${r}_${u}`;
+    });
+    if (s.op !== "logaddexp") scopes.line(`${name} = ${before};`);
+    this.#running.set(s.accumulator, results);
+  }
+
   /** Defines a value as what an accumulator holds, its lanes combined where they are steps of a loop. */
   finish(s: TileStatement & { readonly kind: "finish" }): void {
     const acc = this.#accumulators.get(s.accumulator);
@@ -199,6 +223,8 @@ export class CppReductions {
           return `tsr_${this.#values.isNarrow(s.out) ? "i32" : "i64"}(tsr_somewhere(${name}p))`;
         }
         if (isPosition) return `${name}p`;
+        const running = this.#running.get(s.accumulator);
+        if (running !== undefined) return running[u] ?? "";
         return this.#held(name, acc, s.out);
       };
       this.#values.define(s.out, acc.vector, level, parts);
