@@ -22,7 +22,7 @@ import {
 } from "../tensor/mod.ts";
 import { algorithmProblem } from "./codegen/cuda/algorithms/mod.ts";
 import { CompiledGraph } from "./compiled_graph.ts";
-import { takesAttention } from "./lower_attention.ts";
+import { takesAlgorithm, takesAttention } from "./lower_attention.ts";
 
 /** Compiled single operators that are kept. */
 const CACHE_LIMIT = 4096;
@@ -166,7 +166,7 @@ export class InductorEagerBackend implements EagerBackend {
   }
 
   takesWhole(op: Operator, args: NamedArgs<Tensor>): boolean {
-    return takesAttention(op, args);
+    return takesAttention(op, args) || takesAlgorithm(op, args);
   }
 
   takesHost(op: Operator, args: NamedArgs<Tensor>): boolean {

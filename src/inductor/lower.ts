@@ -23,7 +23,7 @@ import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from 
 import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 import { type BlocksHost, lowerBlocks } from "./lower_blocks.ts";
 import { joinsWeights, lowerCat } from "./lower_cat.ts";
-import { lowerHost, type WrittenResult } from "./lower_host.ts";
+import { isWholeAlgorithm, lowerHost, type WrittenResult } from "./lower_host.ts";
 import { inputLayout, pairsRead } from "./lower_inputs.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
@@ -145,6 +145,11 @@ class GraphLowering {
     if (isWholeAttention(node)) {
       this.#operators++;
       this.#values.set(node, this.#lowerAttention(node));
+      return;
+    }
+    if (op.kind === "decompose" && this.#onCuda && isWholeAlgorithm(node)) {
+      this.#operators++;
+      this.#values.set(node, this.#lowerHost(node));
       return;
     }
     if (op.kind === "decompose") {

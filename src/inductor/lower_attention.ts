@@ -29,8 +29,9 @@ import {
   type Size,
   type Sym,
 } from "../symbolic/mod.ts";
-import type { Tensor } from "../tensor/mod.ts";
+import { isTensor, type Tensor } from "../tensor/mod.ts";
 import { mappedMatrix } from "./attention_maps.ts";
+import { algorithmProblem } from "./codegen/cuda/algorithms/mod.ts";
 import { denseLayout, shapeOf } from "./buffers.ts";
 import type { AttentionGroup, AttentionRole, AttentionTiles, LoadValue } from "./groups.ts";
 import { type WrittenResult, writtenResult } from "./lower_host.ts";
@@ -109,6 +110,7 @@ export function keepsAttention(graph: Graph): (op: Operator, args: NamedArgs<Ten
   let known: boolean | null = null;
   const gradients = (): boolean => known ??= hasGradients(graph);
   return (op, args) => {
+    if (takesAlgorithm(op, args)) return true;
     if (op.schema.namespace !== "tessera" || !/^(attention|flex_)/.test(op.schema.name)) return false;
     const [query, value] = [args["query"], args["value"]] as (Tensor | null)[];
     if (query === null || query === undefined || value === null || value === undefined) return false;
@@ -118,6 +120,12 @@ export function keepsAttention(graph: Graph): (op: Operator, args: NamedArgs<Ten
     if (reason !== null) emitEvent({ kind: "fallback", message: `attention is made of several kernels: ${reason}` });
     return reason === null;
   };
+}
+
+/** Whether a call on CUDA of an operator with a decomposition has kernels of its own. */
+export function takesAlgorithm(op: Operator, args: NamedArgs<Tensor>): boolean {
+  if (op.kind !== "decompose" || algorithmProblem(op, (key) => args[key] ?? null) !== null) return false;
+  return Object.values(args).some((t) => isTensor(t) && t.device.type === "cuda");
 }
 
 /** Whether an eager call of an attention operator runs as one kernel. */

@@ -29,6 +29,11 @@ export function writtenResults(node: CallNode): WrittenResult[] {
   return metas.map((meta, i) => writtenResult(metas.length === 1 ? node.name : `${node.name}_${i}`, meta));
 }
 
+/** Whether a call of an operator with a decomposition stays whole on CUDA, because it has kernels of its own. */
+export function isWholeAlgorithm(node: CallNode): boolean {
+  return nodeProblem(node) === null;
+}
+
 /** Why a call has no kernels of its own on CUDA, as the end of a sentence; null if it has. */
 function nodeProblem(node: CallNode): string | null {
   const { args } = node.target.schema;

@@ -12,6 +12,21 @@ export interface TensorMethods<T> {
   /** Bits that are set in both. */
   __and__(other: T | Scalar): T;
   __and__(other: Scalar): T;
+  /** Bits that are set in both. */
+  __iand__(other: T | Scalar): T;
+  __iand__(other: Scalar): T;
+  /** Bits moved towards the high end. */
+  __ilshift__(other: T | Scalar): T;
+  __ilshift__(other: Scalar): T;
+  /** Bits that are set in at least one. */
+  __ior__(other: T | Scalar): T;
+  __ior__(other: Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  __irshift__(other: T | Scalar): T;
+  __irshift__(other: Scalar): T;
+  /** Bits that are set in exactly one. */
+  __ixor__(other: T | Scalar): T;
+  __ixor__(other: Scalar): T;
   /** Bits moved towards the high end. */
   __lshift__(other: T | Scalar): T;
   __lshift__(other: Scalar): T;
@@ -32,12 +47,38 @@ export interface TensorMethods<T> {
   _conj(): T;
   /** The tensor itself: it is real. */
   _conjPhysical(): T;
+  /** As fake_quantize_per_tensor_affine_cachemask, by tensors of one element; an enabled of 0 leaves the numbers as they are. */
+  _fakeQuantizePerTensorAffineCachemaskTensorQparams(
+    scale: T | Scalar,
+    zeroPoint: T | Scalar,
+    fakeQuantEnabled: T | Scalar,
+    quantMin: Size,
+    quantMax: Size,
+  ): [T, T];
   /** The Fourier transform of complex numbers. */
   _fftC2c(dim: readonly Size[], normalization: Size, forward: boolean): T;
   /** The inverse Fourier transform of half a spectrum, to real numbers. */
   _fftC2r(dim: readonly Size[], normalization: Size, lastDimSize: Size): T;
   /** The Fourier transform of real numbers; onesided gives half of the last dimension. */
   _fftR2c(dim: readonly Size[], normalization: Size, onesided: boolean): T;
+  /** Products of groups. [rows, in] and [groups, in, out]: offs ends groups of rows. [groups, m, in] and [in, columns]: groups of columns. [m, k] and [k, n]: groups of k, [groups, m, n]. Of two three-dimensional tensors: bmm. */
+  _groupedMm(
+    mat2: T | Scalar,
+    options?: { offs?: T | Scalar | null; bias?: T | Scalar | null; outDtype?: DType | null },
+  ): T;
+  _groupedMm(mat2: T | Scalar, offs?: T | Scalar | null, bias?: T | Scalar | null, outDtype?: DType | null): T;
+  /** The edges of equal bins of each dimension of points. */
+  _histogramddBinEdges(
+    bins: readonly Size[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  /** How many points fall into each of equal bins in several dimensions. */
+  _histogramddFromBinCts(
+    bins: readonly Size[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T;
+  /** How many points fall between given ascending edges in several dimensions. */
+  _histogramddFromBinTensors(bins: readonly T[], options?: { weight?: T | Scalar | null; density?: boolean }): T;
   /** The product of matrices of 8-bit integers, in int32. */
   _intMm(mat2: T | Scalar): T;
   /** Whether all elements of a bool tensor hold. */
@@ -202,6 +243,8 @@ export interface TensorMethods<T> {
   all(dim: Size, keepdim?: boolean): T;
   all(options?: { dim?: readonly Size[] | null; keepdim?: boolean }): T;
   all(dim?: readonly Size[] | null, keepdim?: boolean): T;
+  /** alpha_dropout, in place. */
+  alphaDropout_(p: number, train: boolean): T;
   /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
   amax(options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
   amax(dim?: Size | readonly Size[], keepdim?: boolean): T;
@@ -504,6 +547,8 @@ export interface TensorMethods<T> {
   conj(): T;
   /** The tensor itself: it is real. */
   conjPhysical(): T;
+  /** The tensor itself: it is real. */
+  conjPhysical_(): T;
   /** self with value around it; negative padding crops. */
   constantPadNd(pad: readonly Size[], options?: { value?: Scalar }): T;
   constantPadNd(pad: readonly Size[], value?: Scalar): T;
@@ -691,6 +736,25 @@ export interface TensorMethods<T> {
   /** Fills self with numbers exponentially distributed with rate lambd, from the default generator. */
   exponential_(options?: { lambd?: number; generator?: null | null }): T;
   exponential_(lambd?: number, options?: { generator?: null | null }): T;
+  /** As fake_quantize_per_tensor_affine, with a scale and a zero point for each channel. */
+  fakeQuantizePerChannelAffine(scale: T | Scalar, zeroPoint: T | Scalar, axis: Size, quantMin: Size, quantMax: Size): T;
+  /** fake_quantize_per_channel_affine, and which elements were inside of the grid. */
+  fakeQuantizePerChannelAffineCachemask(
+    scale: T | Scalar,
+    zeroPoint: T | Scalar,
+    axis: Size,
+    quantMin: Size,
+    quantMax: Size,
+  ): [T, T];
+  /** Rounds to the grid scale · (q - zero_point) of whole q from quant_min to quant_max; elements stay floats. */
+  fakeQuantizePerTensorAffine(scale: number, zeroPoint: Size, quantMin: Size, quantMax: Size): T;
+  fakeQuantizePerTensorAffine(scale: T | Scalar, zeroPoint: T | Scalar, quantMin: Size, quantMax: Size): T;
+  /** fake_quantize_per_tensor_affine, and which elements were inside of the grid. */
+  fakeQuantizePerTensorAffineCachemask(scale: number, zeroPoint: Size, quantMin: Size, quantMax: Size): [T, T];
+  /** feature_alpha_dropout, in place. */
+  featureAlphaDropout_(p: number, train: boolean): T;
+  /** feature_dropout, in place. */
+  featureDropout_(p: number, train: boolean): T;
   /** The Fourier transform, along one dimension. */
   fftFft(options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
   fftFft(n?: Size | null, dim?: Size, norm?: string | null): T;
@@ -768,6 +832,9 @@ export interface TensorMethods<T> {
   /** A tensor like self in which every element is value. */
   fill(value: Scalar): T;
   fill(value: T | Scalar): T;
+  /** Writes a number to the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
+  fillDiagonal_(fillValue: Scalar, options?: { wrap?: boolean }): T;
+  fillDiagonal_(fillValue: Scalar, wrap?: boolean): T;
   /** A tensor like self in which every element is value. */
   fill_(value: Scalar): T;
   fill_(value: T | Scalar): T;
@@ -787,6 +854,9 @@ export interface TensorMethods<T> {
   /** self to the power of exponent, in float64. */
   floatPower(exponent: T | Scalar): T;
   floatPower(exponent: Scalar): T;
+  /** self to the power of exponent, in float64. */
+  floatPower_(exponent: T | Scalar): T;
+  floatPower_(exponent: Scalar): T;
   /** The largest integer not above self. */
   floor(): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -932,6 +1002,27 @@ export interface TensorMethods<T> {
     options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
   ): [T, T];
   histogram(bins: T | Scalar, options?: { weight?: T | Scalar | null; density?: boolean }): [T, T];
+  /** How many points fall into each of equal bins in several dimensions, and then the edges of each dimension. */
+  histogramdd(
+    bins: readonly Size[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  histogramdd(
+    bins: readonly Size[],
+    range?: readonly number[] | null,
+    weight?: T | Scalar | null,
+    density?: boolean,
+  ): T[];
+  histogramdd(
+    bins: Size,
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  histogramdd(bins: Size, range?: readonly number[] | null, weight?: T | Scalar | null, density?: boolean): T[];
+  histogramdd(
+    bins: readonly T[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  histogramdd(bins: readonly T[], range?: readonly number[] | null, weight?: T | Scalar | null, density?: boolean): T[];
   /** Equal pieces along one dimension. */
   hsplit(sections: Size): T[];
   hsplit(indices: readonly Size[]): T[];
@@ -944,6 +1035,8 @@ export interface TensorMethods<T> {
   hypot_(other: T | Scalar): T;
   /** The modified Bessel function of the first kind of order 0. */
   i0(): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  i0_(): T;
   /** The regularised lower incomplete gamma function of self at other. */
   igamma(other: T | Scalar): T;
   /** The regularised lower incomplete gamma function of self at other. */
@@ -1062,6 +1155,8 @@ export interface TensorMethods<T> {
   lcm_(other: T | Scalar): T;
   /** self · 2^other. */
   ldexp(other: T | Scalar): T;
+  /** self · 2^other. */
+  ldexp_(other: T | Scalar): T;
   /** Whether self is at most other, element by element. */
   le(other: T | Scalar): T;
   le(other: Scalar): T;
@@ -1463,6 +1558,8 @@ export interface TensorMethods<T> {
   mv(vec: T | Scalar): T;
   /** The logarithm of the multivariate gamma function of dimension p. */
   mvlgamma(p: Size): T;
+  /** The logarithm of the multivariate gamma function of dimension p. */
+  mvlgamma_(p: Size): T;
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum(options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum(nan?: number | null, posinf?: number | null, neginf?: number | null): T;
@@ -1586,6 +1683,8 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** Another name of linalg_householder_product. */
+  orgqr(input2: T | Scalar): T;
   /** Q C, Qᵀ C, C Q or C Qᵀ, where self and input2 are the reflections and scales of Q and input3 is C. */
   ormqr(input2: T | Scalar, input3: T | Scalar, options?: { left?: boolean; transpose?: boolean }): T;
   ormqr(input2: T | Scalar, input3: T | Scalar, left?: boolean, transpose?: boolean): T;
@@ -1608,6 +1707,8 @@ export interface TensorMethods<T> {
   pixelShuffle(upscaleFactor: Size): T;
   /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
   pixelUnshuffle(downscaleFactor: Size): T;
+  /** The n-th derivative of digamma. */
+  polygamma_(n: Size): T;
   /** +self: the tensor itself. */
   positive(): T;
   /** +self: the tensor itself. */
@@ -1686,6 +1787,14 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** Integers from a range, in the shape of self: all that the dtype holds if none is given. */
+  random(options?: { generator?: null | null }): T;
+  random(to: Size, options?: { generator?: null | null }): T;
+  random(from: Size, to: Size | null, options?: { generator?: null | null }): T;
+  /** Integers from a range, in self: all that the dtype holds if none is given. */
+  random_(options?: { generator?: null | null }): T;
+  random_(to: Size, options?: { generator?: null | null }): T;
+  random_(from: Size, to: Size | null, options?: { generator?: null | null }): T;
   /** All elements in one dimension: a view where that is possible, else a copy. */
   ravel(): T;
   /** The tensor itself: it is real. */
@@ -1758,6 +1867,21 @@ export interface TensorMethods<T> {
   /** leaky_relu whose slope is drawn between lower and upper for each element in training, else their mean. */
   rrelu(options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null }): T;
   rrelu(lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
+  /** rrelu that keeps the slopes it drew in noise: 1 where self is positive. */
+  rreluWithNoise(
+    noise: T | Scalar,
+    options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null },
+  ): T;
+  rreluWithNoise(noise: T | Scalar, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
+  /** rrelu, in place, that keeps the slopes it drew in noise: 1 where self is positive. */
+  rreluWithNoise_(
+    noise: T | Scalar,
+    options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null },
+  ): T;
+  rreluWithNoise_(noise: T | Scalar, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
+  /** rrelu, in place. */
+  rrelu_(options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null }): T;
+  rrelu_(lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
   /** 1 / sqrt(self). */
   rsqrt(): T;
   /** 1 / sqrt(self). */
@@ -2320,6 +2444,21 @@ export interface Functional<T = TensorValue> {
   /** Bits that are set in both. */
   __and__(self: T | Scalar, other: T | Scalar): T;
   __and__(self: T | Scalar, other: Scalar): T;
+  /** Bits that are set in both. */
+  __iand__(self: T | Scalar, other: T | Scalar): T;
+  __iand__(self: T | Scalar, other: Scalar): T;
+  /** Bits moved towards the high end. */
+  __ilshift__(self: T | Scalar, other: T | Scalar): T;
+  __ilshift__(self: T | Scalar, other: Scalar): T;
+  /** Bits that are set in at least one. */
+  __ior__(self: T | Scalar, other: T | Scalar): T;
+  __ior__(self: T | Scalar, other: Scalar): T;
+  /** Bits moved towards the low end, the sign kept. */
+  __irshift__(self: T | Scalar, other: T | Scalar): T;
+  __irshift__(self: T | Scalar, other: Scalar): T;
+  /** Bits that are set in exactly one. */
+  __ixor__(self: T | Scalar, other: T | Scalar): T;
+  __ixor__(self: T | Scalar, other: Scalar): T;
   /** Bits moved towards the high end. */
   __lshift__(self: T | Scalar, other: T | Scalar): T;
   __lshift__(self: T | Scalar, other: Scalar): T;
@@ -2465,6 +2604,15 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T, T];
   /** cdist with p = 2. */
   _euclideanDist(x1: T | Scalar, x2: T | Scalar): T;
+  /** As fake_quantize_per_tensor_affine_cachemask, by tensors of one element; an enabled of 0 leaves the numbers as they are. */
+  _fakeQuantizePerTensorAffineCachemaskTensorQparams(
+    self: T | Scalar,
+    scale: T | Scalar,
+    zeroPoint: T | Scalar,
+    fakeQuantEnabled: T | Scalar,
+    quantMin: Size,
+    quantMax: Size,
+  ): [T, T];
   /** The Fourier transform of complex numbers. */
   _fftC2c(self: T | Scalar, dim: readonly Size[], normalization: Size, forward: boolean): T;
   /** The inverse Fourier transform of half a spectrum, to real numbers. */
@@ -2478,6 +2626,37 @@ export interface Functional<T = TensorValue> {
     weight: T | Scalar | null,
     eps: number | null,
   ): [T, T];
+  /** Products of groups. [rows, in] and [groups, in, out]: offs ends groups of rows. [groups, m, in] and [in, columns]: groups of columns. [m, k] and [k, n]: groups of k, [groups, m, n]. Of two three-dimensional tensors: bmm. */
+  _groupedMm(
+    self: T | Scalar,
+    mat2: T | Scalar,
+    options?: { offs?: T | Scalar | null; bias?: T | Scalar | null; outDtype?: DType | null },
+  ): T;
+  _groupedMm(
+    self: T | Scalar,
+    mat2: T | Scalar,
+    offs?: T | Scalar | null,
+    bias?: T | Scalar | null,
+    outDtype?: DType | null,
+  ): T;
+  /** The edges of equal bins of each dimension of points. */
+  _histogramddBinEdges(
+    self: T | Scalar,
+    bins: readonly Size[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  /** How many points fall into each of equal bins in several dimensions. */
+  _histogramddFromBinCts(
+    self: T | Scalar,
+    bins: readonly Size[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T;
+  /** How many points fall between given ascending edges in several dimensions. */
+  _histogramddFromBinTensors(
+    self: T | Scalar,
+    bins: readonly T[],
+    options?: { weight?: T | Scalar | null; density?: boolean },
+  ): T;
   /** The product of matrices of 8-bit integers, in int32. */
   _intMm(self: T | Scalar, mat2: T | Scalar): T;
   /** Whether all elements of a bool tensor hold. */
@@ -2805,6 +2984,8 @@ export interface Functional<T = TensorValue> {
   all(self: T | Scalar, dim?: readonly Size[] | null, keepdim?: boolean): T;
   /** Dropout that keeps mean and variance of SELU networks: elements become the negative saturation value. */
   alphaDropout(input: T | Scalar, p: number, train: boolean): T;
+  /** alpha_dropout, in place. */
+  alphaDropout_(self: T | Scalar, p: number, train: boolean): T;
   /** The largest element over dimensions; NaN if there is one. Equals share the gradient. */
   amax(self: T | Scalar, options?: { dim?: Size | readonly Size[]; keepdim?: boolean }): T;
   amax(self: T | Scalar, dim?: Size | readonly Size[], keepdim?: boolean): T;
@@ -3356,6 +3537,8 @@ export interface Functional<T = TensorValue> {
   conj(self: T | Scalar): T;
   /** The tensor itself: it is real. */
   conjPhysical(self: T | Scalar): T;
+  /** The tensor itself: it is real. */
+  conjPhysical_(self: T | Scalar): T;
   /** self with value around it; negative padding crops. */
   constantPadNd(self: T | Scalar, pad: readonly Size[], options?: { value?: Scalar }): T;
   constantPadNd(self: T | Scalar, pad: readonly Size[], value?: Scalar): T;
@@ -3931,10 +4114,49 @@ export interface Functional<T = TensorValue> {
     m: Size,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  /** As fake_quantize_per_tensor_affine, with a scale and a zero point for each channel. */
+  fakeQuantizePerChannelAffine(
+    self: T | Scalar,
+    scale: T | Scalar,
+    zeroPoint: T | Scalar,
+    axis: Size,
+    quantMin: Size,
+    quantMax: Size,
+  ): T;
+  /** fake_quantize_per_channel_affine, and which elements were inside of the grid. */
+  fakeQuantizePerChannelAffineCachemask(
+    self: T | Scalar,
+    scale: T | Scalar,
+    zeroPoint: T | Scalar,
+    axis: Size,
+    quantMin: Size,
+    quantMax: Size,
+  ): [T, T];
+  /** Rounds to the grid scale · (q - zero_point) of whole q from quant_min to quant_max; elements stay floats. */
+  fakeQuantizePerTensorAffine(self: T | Scalar, scale: number, zeroPoint: Size, quantMin: Size, quantMax: Size): T;
+  fakeQuantizePerTensorAffine(
+    self: T | Scalar,
+    scale: T | Scalar,
+    zeroPoint: T | Scalar,
+    quantMin: Size,
+    quantMax: Size,
+  ): T;
+  /** fake_quantize_per_tensor_affine, and which elements were inside of the grid. */
+  fakeQuantizePerTensorAffineCachemask(
+    self: T | Scalar,
+    scale: number,
+    zeroPoint: Size,
+    quantMin: Size,
+    quantMax: Size,
+  ): [T, T];
   /** alpha_dropout of whole channels. */
   featureAlphaDropout(input: T | Scalar, p: number, train: boolean): T;
+  /** feature_alpha_dropout, in place. */
+  featureAlphaDropout_(self: T | Scalar, p: number, train: boolean): T;
   /** dropout of whole channels. */
   featureDropout(input: T | Scalar, p: number, train: boolean): T;
+  /** feature_dropout, in place. */
+  featureDropout_(self: T | Scalar, p: number, train: boolean): T;
   /** The Fourier transform, along one dimension. */
   fftFft(self: T | Scalar, options?: { n?: Size | null; dim?: Size; norm?: string | null }): T;
   fftFft(self: T | Scalar, n?: Size | null, dim?: Size, norm?: string | null): T;
@@ -4098,6 +4320,9 @@ export interface Functional<T = TensorValue> {
   /** A tensor like self in which every element is value. */
   fill(self: T | Scalar, value: Scalar): T;
   fill(self: T | Scalar, value: T | Scalar): T;
+  /** Writes a number to the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
+  fillDiagonal_(self: T | Scalar, fillValue: Scalar, options?: { wrap?: boolean }): T;
+  fillDiagonal_(self: T | Scalar, fillValue: Scalar, wrap?: boolean): T;
   /** A tensor like self in which every element is value. */
   fill_(self: T | Scalar, value: Scalar): T;
   fill_(self: T | Scalar, value: T | Scalar): T;
@@ -4154,6 +4379,9 @@ export interface Functional<T = TensorValue> {
   floatPower(self: T | Scalar, exponent: T | Scalar): T;
   floatPower(self: T | Scalar, exponent: Scalar): T;
   floatPower(self: Scalar, exponent: T | Scalar): T;
+  /** self to the power of exponent, in float64. */
+  floatPower_(self: T | Scalar, exponent: T | Scalar): T;
+  floatPower_(self: T | Scalar, exponent: Scalar): T;
   /** The largest integer not above self. */
   floor(self: T | Scalar): T;
   /** self / other, rounded down; stays integer for integers. */
@@ -4307,6 +4535,10 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** Rows of input times the matrix of their group: group g ends before row offs[g]; rows beyond the last group are 0. */
   groupedMmFallback(input: T | Scalar, weight: T | Scalar, offs: T | Scalar): T;
+  /** For each group of rows the product of the transposed rows of a with those of b: [groups, columns of a, columns of b]. */
+  groupedOuter(a: T | Scalar, b: T | Scalar, offs: T | Scalar): T;
+  /** Rows of input times the matrix of their group, [in, out] or, transposed, [out, in]: group g ends before row offs[g]; rows beyond the last group are 0. */
+  groupedRows(input: T | Scalar, weight: T | Scalar, offs: T | Scalar, transposed: boolean): T;
   /** A gated recurrent network over whole sequences: outputs and last states. */
   gru(
     input: T | Scalar,
@@ -4423,6 +4655,43 @@ export interface Functional<T = TensorValue> {
     options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
   ): [T, T];
   histogram(self: T | Scalar, bins: T | Scalar, options?: { weight?: T | Scalar | null; density?: boolean }): [T, T];
+  /** How many points fall into each of equal bins in several dimensions, and then the edges of each dimension. */
+  histogramdd(
+    self: T | Scalar,
+    bins: readonly Size[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  histogramdd(
+    self: T | Scalar,
+    bins: readonly Size[],
+    range?: readonly number[] | null,
+    weight?: T | Scalar | null,
+    density?: boolean,
+  ): T[];
+  histogramdd(
+    self: T | Scalar,
+    bins: Size,
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  histogramdd(
+    self: T | Scalar,
+    bins: Size,
+    range?: readonly number[] | null,
+    weight?: T | Scalar | null,
+    density?: boolean,
+  ): T[];
+  histogramdd(
+    self: T | Scalar,
+    bins: readonly T[],
+    options?: { range?: readonly number[] | null; weight?: T | Scalar | null; density?: boolean },
+  ): T[];
+  histogramdd(
+    self: T | Scalar,
+    bins: readonly T[],
+    range?: readonly number[] | null,
+    weight?: T | Scalar | null,
+    density?: boolean,
+  ): T[];
   /** Equal pieces along one dimension. */
   hsplit(self: T | Scalar, sections: Size): T[];
   hsplit(self: T | Scalar, indices: readonly Size[]): T[];
@@ -4437,6 +4706,8 @@ export interface Functional<T = TensorValue> {
   hypot_(self: T | Scalar, other: T | Scalar): T;
   /** The modified Bessel function of the first kind of order 0. */
   i0(self: T | Scalar): T;
+  /** The modified Bessel function of the first kind of order 0. */
+  i0_(self: T | Scalar): T;
   /** The regularised lower incomplete gamma function of self at other. */
   igamma(self: T | Scalar, other: T | Scalar): T;
   /** The regularised lower incomplete gamma function of self at other. */
@@ -4619,6 +4890,8 @@ export interface Functional<T = TensorValue> {
   lcm_(self: T | Scalar, other: T | Scalar): T;
   /** self · 2^other. */
   ldexp(self: T | Scalar, other: T | Scalar): T;
+  /** self · 2^other. */
+  ldexp_(self: T | Scalar, other: T | Scalar): T;
   /** Whether self is at most other, element by element. */
   le(self: T | Scalar, other: T | Scalar): T;
   le(self: T | Scalar, other: Scalar): T;
@@ -5347,6 +5620,8 @@ export interface Functional<T = TensorValue> {
   mv(self: T | Scalar, vec: T | Scalar): T;
   /** The logarithm of the multivariate gamma function of dimension p. */
   mvlgamma(self: T | Scalar, p: Size): T;
+  /** The logarithm of the multivariate gamma function of dimension p. */
+  mvlgamma_(self: T | Scalar, p: Size): T;
   /** self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise. */
   nanToNum(self: T | Scalar, options?: { nan?: number | null; posinf?: number | null; neginf?: number | null }): T;
   nanToNum(self: T | Scalar, nan?: number | null, posinf?: number | null, neginf?: number | null): T;
@@ -5641,8 +5916,8 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
-  /** The first columns of the product of Householder reflections: Q of geqrf(). */
-  orgqr(input: T | Scalar, tau: T | Scalar): T;
+  /** Another name of linalg_householder_product. */
+  orgqr(self: T | Scalar, input2: T | Scalar): T;
   /** Q C, Qᵀ C, C Q or C Qᵀ, where self and input2 are the reflections and scales of Q and input3 is C. */
   ormqr(self: T | Scalar, input2: T | Scalar, input3: T | Scalar, options?: { left?: boolean; transpose?: boolean }): T;
   ormqr(self: T | Scalar, input2: T | Scalar, input3: T | Scalar, left?: boolean, transpose?: boolean): T;
@@ -5719,6 +5994,8 @@ export interface Functional<T = TensorValue> {
   polar(abs: T | Scalar, angle: T | Scalar): T;
   /** The n-th derivative of digamma. */
   polygamma(n: Size, self: T | Scalar): T;
+  /** The n-th derivative of digamma. */
+  polygamma_(self: T | Scalar, n: Size): T;
   /** +self: the tensor itself. */
   positive(self: T | Scalar): T;
   /** +self: the tensor itself. */
@@ -5834,6 +6111,14 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** Integers from a range, in the shape of self: all that the dtype holds if none is given. */
+  random(self: T | Scalar, options?: { generator?: null | null }): T;
+  random(self: T | Scalar, to: Size, options?: { generator?: null | null }): T;
+  random(self: T | Scalar, from: Size, to: Size | null, options?: { generator?: null | null }): T;
+  /** Integers from a range, in self: all that the dtype holds if none is given. */
+  random_(self: T | Scalar, options?: { generator?: null | null }): T;
+  random_(self: T | Scalar, to: Size, options?: { generator?: null | null }): T;
+  random_(self: T | Scalar, from: Size, to: Size | null, options?: { generator?: null | null }): T;
   /** A random order of 0 … n-1, from the default generator. */
   randperm(
     n: Size,
@@ -5981,6 +6266,40 @@ export interface Functional<T = TensorValue> {
   /** leaky_relu whose slope is drawn between lower and upper for each element in training, else their mean. */
   rrelu(self: T | Scalar, options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null }): T;
   rrelu(self: T | Scalar, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
+  /** rrelu that keeps the slopes it drew in noise: 1 where self is positive. */
+  rreluWithNoise(
+    self: T | Scalar,
+    noise: T | Scalar,
+    options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null },
+  ): T;
+  rreluWithNoise(
+    self: T | Scalar,
+    noise: T | Scalar,
+    lower?: Scalar,
+    upper?: Scalar,
+    training?: boolean,
+    generator?: null | null,
+  ): T;
+  /** rrelu, in place, that keeps the slopes it drew in noise: 1 where self is positive. */
+  rreluWithNoise_(
+    self: T | Scalar,
+    noise: T | Scalar,
+    options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null },
+  ): T;
+  rreluWithNoise_(
+    self: T | Scalar,
+    noise: T | Scalar,
+    lower?: Scalar,
+    upper?: Scalar,
+    training?: boolean,
+    generator?: null | null,
+  ): T;
+  /** rrelu, in place. */
+  rrelu_(
+    self: T | Scalar,
+    options?: { lower?: Scalar; upper?: Scalar; training?: boolean; generator?: null | null },
+  ): T;
+  rrelu_(self: T | Scalar, lower?: Scalar, upper?: Scalar, training?: boolean, generator?: null | null): T;
   /** 1 / sqrt(self). */
   rsqrt(self: T | Scalar): T;
   /** 1 / sqrt(self). */

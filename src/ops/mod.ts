@@ -19,6 +19,7 @@ import "./copy.ts";
 import "./creation.ts";
 import "./spaced.ts";
 import "./signal_windows.ts";
+import "./grouped.ts";
 import "./indexing.ts";
 import "./insert.ts";
 import "./pad.ts";

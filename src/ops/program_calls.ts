@@ -1,12 +1,11 @@
 /**
- * Operators that exported programs contain beside ATen's arithmetic: sizes and numbers of tensors, assertions on metadata, and a grouped matrix product of a
- * model library.
+ * Operators that exported programs contain beside ATen's arithmetic: sizes and numbers of tensors, assertions on metadata.
  *
  * Sizes are read from the tensor's description (symbolic while capturing), numbers from its data, which ends a captured graph; neither is a node of a graph.
  * Assertions have no result; they are decided from shapes and dtypes before anything is recorded, so that captured graphs do not hold them.
  */
-import { bool, float32, int64 } from "../core/mod.ts";
-import { sameShape, shapeToText, type Size, sizeEq, sizeProd } from "../symbolic/mod.ts";
+import { bool } from "../core/mod.ts";
+import { sameShape, shapeToText, type Size, sizeProd } from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp } from "./define.ts";
 import type { TensorValue } from "./value.ts";
@@ -46,45 +45,6 @@ defineOp({
   },
   decompose: () => [],
   samples: () => [],
-});
-
-defineOp({
-  schema: "transformers::grouped_mm_fallback(Tensor input, Tensor weight, Tensor offs) -> Tensor",
-  doc:
-    "Rows of input times the matrix of their group: group g ends before row offs[g]; rows beyond the last group are 0.",
-  meta: ({ input, weight, offs }) => {
-    if (
-      input.shape.length !== 2 || weight.shape.length !== 3 || offs.shape.length !== 1 ||
-      !sizeEq(input.shape[1] ?? 1, weight.shape[1] ?? 1) || !sizeEq(offs.shape[0] ?? 1, weight.shape[0] ?? 1)
-    ) {
-      throw new TypeError(
-        `grouped_mm_fallback: needs an input [rows, in], weights [groups, in, out] and offsets [groups], got ${
-          shapeToText(input.shape)
-        }, ${shapeToText(weight.shape)} and ${shapeToText(offs.shape)}`,
-      );
-    }
-    return { shape: [input.shape[0] ?? 1, weight.shape[2] ?? 1], dtype: input.dtype };
-  },
-  decompose: ({ input, weight, offs }, F) => {
-    const rows = F.arange(input.shape[0] ?? 1, { device: input.device, dtype: int64 });
-    // [rows, groups]: how many groups end at or before a row is the number of its group.
-    const group = offs.unsqueeze(0).le(rows.unsqueeze(1)).sum([1], true);
-    let out = input.newZeros([input.shape[0] ?? 1, weight.shape[2] ?? 1]);
-    for (let g = 0; g < Number(weight.shape[0]); g++) {
-      out = F.where(group.eq(g), input.matmul(weight.select(0, g)), out);
-    }
-    return out;
-  },
-  samples: (g) =>
-    g.dtype === float32 || g.dtype.bytes === 8 && g.dtype.isFloat
-      ? [{
-        args: {
-          input: g.tensor([5, 3]),
-          weight: g.tensor([3, 3, 2]),
-          offs: g.tensor([3], { dtype: int64, values: [2, 2, 4], requiresGrad: false }),
-        },
-      }]
-      : [],
 });
 
 /** Sizes of a tensor, as graphs of exported programs ask for them. */

@@ -3,105 +3,26 @@
  * compiles it without spilling. Expected values are those of eager operators on the CPU in float32.
  */
 import assert from "node:assert/strict";
-import { GraphRecorder } from "../../../src/aot_autograd/recorder.ts";
-import { bfloat16, bool, config, cpu, device, type DType, float16, float32 } from "../../../src/core/mod.ts";
-import type { Graph } from "../../../src/graph/mod.ts";
+import { bfloat16, bool, config, type DType, float16, float32 } from "../../../src/core/mod.ts";
 import { emitCudaModules } from "../../../src/inductor/codegen/cuda/emit_module.ts";
 import { compileGraphToPlan } from "../../../src/inductor/compile_plan.ts";
-import { keepsAttention } from "../../../src/inductor/lower_attention.ts";
 import { lowerGroup } from "../../../src/inductor/tile/lower_group.ts";
 import { CUDA_TARGET } from "../../../src/inductor/codegen/cuda/emit_tile.ts";
 import { tileToText } from "../../../src/inductor/tile/print.ts";
 import { verifyKernel } from "../../../src/inductor/tile/verify.ts";
-import { Graph as CapturedGraph } from "../../../src/graph/mod.ts";
-import { cpuAllocator, type CpuBuffer } from "../../../src/runtime/cpu/memory.ts";
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 import { findNvrtc } from "../../../src/runtime/cuda/libraries.ts";
 import { NvrtcCompiler } from "../../../src/runtime/cuda/nvrtc.ts";
-import { constantValue, contiguousStride } from "../../../src/symbolic/mod.ts";
-import { F, type Tensor, tensor, withMode } from "../../../src/tensor/mod.ts";
+import { F, type Tensor } from "../../../src/tensor/mod.ts";
 import "../../../mod.ts";
-import { emulate } from "./cuda_emulator.ts";
-import { fromBuffer, type Numbers, randomNumbers, randomSource, toBuffer } from "./harness.ts";
+import { at, type Body, type Input, type Outcome, record, run } from "./cuda_graph.ts";
+import type { Numbers } from "./harness.ts";
 
 config().verify = true;
 
 const toolchain = findToolchain();
 const nvrtc = findNvrtc();
 const OPTIONS = { arch: 80, multiprocessors: 4 };
-type Input = readonly [shape: readonly number[], dtype: DType];
-type Body = (x: readonly Tensor[]) => Tensor;
-
-function at(list: readonly Tensor[], i: number): Tensor {
-  const found = list[i];
-  assert(found !== undefined);
-  return found;
-}
-
-/** The functional graph of a function of CUDA tensors. */
-function record(inputs: readonly Input[], body: Body): Graph {
-  const r = new GraphRecorder(keepsAttention(new CapturedGraph()));
-  const out = withMode(r, () =>
-    body(inputs.map(([shape, dtype], i) =>
-      r.placeholder(`x${i}`, {
-        shape,
-        stride: contiguousStride(shape),
-        storageOffset: 0,
-        dtype,
-        device: device("cuda:0"),
-      })
-    )));
-  r.graph.setOutput([r.nodeOf(out)]);
-  return r.graph;
-}
-
-interface Outcome {
-  readonly groups: readonly string[];
-  readonly worst: number;
-}
-
-/** Runs a function by the emulator and eagerly; the largest difference. */
-function run(inputs: readonly Input[], body: Body, given?: ReadonlyMap<number, Numbers>): Outcome {
-  const next = randomSource(7);
-  const numbers = inputs.map(([shape, dtype], i) =>
-    given?.get(i) ?? randomNumbers(shape.reduce((a, b) => a * b, 1), dtype, next)
-  );
-  const eager = body(inputs.map(([shape, dtype], i) => {
-    const wide = tensor((numbers[i] ?? []).map(Number), { dtype: float32, device: cpu }).reshape([...shape]);
-    return dtype === bool ? wide.ne(0) : wide;
-  }));
-  const expected = (eager.flatten().toArray() as number[]).map(Number);
-  const { plan } = compileGraphToPlan(record(inputs, body), { crossReductions: false });
-  const placed = new Map<number, CpuBuffer>();
-  const buffers = plan.slots.map((slot, i): CpuBuffer => {
-    const own = slot.kind === "input"
-      ? toBuffer(slot.buffer.dtype, [...(numbers[slot.index] ?? [])])
-      : cpuAllocator().allocateZeroed(Math.max(16, (constantValue(slot.buffer.numel) ?? 0) * slot.buffer.dtype.bytes));
-    placed.set(i, own);
-    return own;
-  });
-  emulate(plan, OPTIONS).run(buffers, []);
-  const result = plan.results[0];
-  assert(result?.kind === "tensor");
-  const slot = plan.slots.findIndex((x) => x.buffer === result.buffer);
-  const flat = fromBuffer(result.buffer.dtype, placed.get(slot) as CpuBuffer, constantValue(result.buffer.numel) ?? 0);
-  const shape = result.shape.map((e) => constantValue(e) ?? 0);
-  const stride = result.stride.map((e) => constantValue(e) ?? 0);
-  let worst = 0;
-  assert.equal(expected.length, shape.reduce((a, b) => a * b, 1));
-  expected.forEach((want, linear) => {
-    let rest = linear, place = 0;
-    for (let d = shape.length - 1; d >= 0; d--) {
-      const size = shape[d] ?? 1;
-      place += rest % size * (stride[d] ?? 0);
-      rest = Math.floor(rest / size);
-    }
-    const difference = Math.abs(Number(flat[place]) - want);
-    if (!(difference <= worst)) worst = difference;
-  });
-  return { groups: plan.steps.map((s) => s.group.kind), worst };
-}
-
 function test(name: string, fn: () => void): void {
   Deno.test({ name: toolchain.ok ? name : `${name} [skipped: ${toolchain.problem}]`, ignore: !toolchain.ok, fn });
 }
@@ -109,7 +30,7 @@ function test(name: string, fn: () => void): void {
 const TOLERANCE = new Map<DType, number>([[float16, 0.006], [bfloat16, 0.05]]);
 
 function check(inputs: readonly Input[], body: Body, dtype: DType, given?: ReadonlyMap<number, Numbers>): Outcome {
-  const outcome = run(inputs, body, given);
+  const outcome = run(inputs, body, OPTIONS, given);
   assert.ok(outcome.worst <= (TOLERANCE.get(dtype) ?? 0), `differs by ${outcome.worst}`);
   return outcome;
 }

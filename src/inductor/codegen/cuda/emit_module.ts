@@ -16,6 +16,7 @@ import { userLine } from "../../groups.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
 import FOURIER from "./algorithms/cuda_fourier.cuh" with { type: "text" };
+import GROUPED from "./algorithms/cuda_grouped.cuh" with { type: "text" };
 import SORT from "./algorithms/cuda_sort.cuh" with { type: "text" };
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
 import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
@@ -38,6 +39,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   sort: SORT,
   fourier: FOURIER,
   mma: MMA,
+  grouped: GROUPED,
   blocks: BLOCKS,
   hopper: HOPPER,
   block_groups: BLOCK_GROUPS,

@@ -15,6 +15,7 @@ export type CudaInclude =
   | "sort"
   | "fourier"
   | "mma"
+  | "grouped"
   | "blocks"
   | "block_groups"
   | "hopper"

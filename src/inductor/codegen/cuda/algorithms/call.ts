@@ -17,7 +17,7 @@ import { constant, cudaDialect, type Expr, freeSymbols, mul, printExpr, type Sym
 import { shapeOf } from "../../../buffers.ts";
 import type { HostGroup } from "../../../groups.ts";
 import { type CudaInclude, type CudaKernelText, type EmitContext, POINTER_ALIGN } from "../kernel_text.ts";
-import type { CudaArg } from "../launch.ts";
+import type { CudaArg, TensorMapSpec } from "../launch.ts";
 
 /** A tensor of a call. */
 export interface AlgorithmTensor {
@@ -120,6 +120,12 @@ export class Parameters {
     return this.#add("long*");
   }
 
+  /** What the copy engine needs to know of a tensor. */
+  map(buffer: BufferRef, map: TensorMapSpec): string {
+    this.#args.push({ kind: "tensorMap", buffer, map });
+    return this.#add("const __grid_constant__ tsr_map");
+  }
+
   /** A size as a `long`. */
   size(e: Expr): string {
     for (const sym of freeSymbols(e)) if (!this.#sizes.includes(sym)) this.#sizes.push(sym);
@@ -136,12 +142,13 @@ export class Parameters {
   /** The kernel of a body. */
   kernel(
     body: string,
-    { includes, blocks, threads, sharedBytes = 0, blocksEach }: {
+    { includes, blocks, threads, sharedBytes = 0, blocksEach, support }: {
       readonly includes: readonly CudaInclude[];
       readonly blocks: Expr;
       readonly threads: number;
       readonly sharedBytes?: number;
       readonly blocksEach?: number;
+      readonly support?: string;
     },
   ): CudaKernelText {
     return {
@@ -153,6 +160,7 @@ export class Parameters {
       block: [threads, 1, 1],
       sharedBytes,
       ...(blocksEach === undefined ? {} : { blocksEach }),
+      ...(support === undefined ? {} : { support }),
     };
   }
 }

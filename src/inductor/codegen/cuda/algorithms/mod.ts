@@ -8,6 +8,7 @@ import type { HostGroup } from "../../../groups.ts";
 import type { CudaKernelText, EmitContext } from "../kernel_text.ts";
 import { AlgorithmCall, type ArgumentOf } from "./call.ts";
 import { emitFourier, emitHistc, fourierProblem, histcProblem } from "./fourier.ts";
+import { emitGroupedOuter, emitGroupedRows, groupedProblem } from "./grouped.ts";
 import { emitSort, sortProblem } from "./sort.ts";
 
 interface Algorithm {
@@ -25,6 +26,8 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.median.dim": sorting,
   "aten.nanmedian.dim": sorting,
   "tessera.fft_pairs.default": { problem: fourierProblem, emit: emitFourier },
+  "tessera.grouped_rows.default": { problem: groupedProblem, emit: emitGroupedRows },
+  "tessera.grouped_outer.default": { problem: groupedProblem, emit: emitGroupedOuter },
   "aten.histc.default": { problem: histcProblem, emit: emitHistc },
 };
 
