@@ -83,6 +83,9 @@ const STAGE_NAMES: readonly StageName[] = [
 /** How exact products of float32 are, as PyTorch names it. */
 export type MatmulPrecision = "highest" | "high" | "medium";
 
+/** Where kernels of matrix products come from. */
+export type AutotuneBackend = "generated" | "cublaslt";
+
 /** The settings in force. */
 export interface Config {
   logs: ReadonlySet<LogName>;
@@ -93,6 +96,8 @@ export interface Config {
   verify: boolean;
   /** How long `mode: "max-autotune"` may measure a graph, in milliseconds. */
   autotuneBudgetMs: number;
+  /** What it may choose from: generated kernels, NVIDIA's cuBLASLt where it is installed. */
+  autotuneBackends: ReadonlySet<AutotuneBackend>;
   /** Whether products of float32 may round their operands: "highest" never, "high" and "medium" to tf32 where tensor cores have it. */
   float32MatmulPrecision: MatmulPrecision;
   /** Build kernels with clocks around them: `tessera run --profile`. Nothing compiled so is cached. */
@@ -139,6 +144,7 @@ function initial(): Config {
     verify: false,
     profile: false,
     autotuneBudgetMs: 30_000,
+    autotuneBackends: new Set<AutotuneBackend>(["generated", "cublaslt"]),
     float32MatmulPrecision: "highest",
   };
 }

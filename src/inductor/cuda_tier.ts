@@ -278,8 +278,11 @@ export class CudaTier {
 export function cudaTarget(where: Device, autotune: boolean): string {
   const { capability, attributes } = cudaContext(where.index).info;
   const precision = config().float32MatmulPrecision === "highest" ? "" : "/tf32";
+  const { autotuneBackends } = config();
   const library = autotune ? findCublasLt() : null;
-  const tuned = library === null ? "" : `/tuned/${library.ok ? library.value.version : "none"}`;
+  const tuned = library === null
+    ? ""
+    : `/tuned/${[...autotuneBackends].sort().join("+")}/${library.ok ? library.value.version : ""}`;
   return `cuda/${capability}/${attributes.multiprocessors}/${where.index}${precision}${tuned}`;
 }
 

@@ -97,6 +97,7 @@ export class ContractionTuner {
       nvrtc: String(nvrtcCompiler().library.version),
       cublaslt: library.ok ? String(library.value.version) : "none",
       tessera: libraryVersion() ?? "unknown",
+      backends: [...config().autotuneBackends].sort().join(","),
       precision: options.allowTf32 === true ? "tf32" : "float32",
     };
   }
@@ -146,7 +147,11 @@ export class ContractionTuner {
           const key = this.keyOf(kernel);
           if (work.has(key) || this.remembered(key) !== null) continue;
           const context = candidateContext(this.#options);
-          const choices = contractionChoices(kernel, context, library.ok ? CUBLASLT_ALGORITHMS / 2 : 0);
+          const wanted = config().autotuneBackends;
+          const algorithms = library.ok && wanted.has("cublaslt") ? CUBLASLT_ALGORITHMS / 2 : 0;
+          const choices = contractionChoices(kernel, context, algorithms).filter(({ template }) =>
+            wanted.has(template === "cublaslt" ? "cublaslt" : "generated")
+          );
           const candidates = choices.flatMap((choice): Candidate[] => {
             const texts = emitChoice(kernel, choice, candidateContext(this.#options));
             return texts === null ? [] : [{ choice, texts }];

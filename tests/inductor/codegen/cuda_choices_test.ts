@@ -3,7 +3,7 @@
  * a file says of a choice is believed only as far as it fits.
  */
 import assert from "node:assert/strict";
-import { bfloat16, type DType, float16, float32 } from "../../../src/core/mod.ts";
+import { bfloat16, float16, float32 } from "../../../src/core/mod.ts";
 import { candidateContext, requestOf } from "../../../src/inductor/autotune/candidates.ts";
 import { readEntry, tunedToText } from "../../../src/inductor/autotune/tuner.ts";
 import { CUDA_TARGET } from "../../../src/inductor/codegen/cuda/emit_tile.ts";

@@ -1,0 +1,86 @@
+/**
+ * `mode: "max-autotune"` on CUDA: what it chooses gives what the default gives, is remembered, and is told; products of cuBLASLt stand in recorded graphs and follow the
+ * memory of each call. On the emulated device where there is no GPU, as far as it goes.
+ */
+import assert from "node:assert/strict";
+import { compile, cpu, device, float16, nn, noGrad, randn, type Tensor, withConfig } from "../../../mod.ts";
+import { isStageEnabled, onEvent } from "../../../src/core/mod.ts";
+import { cudaContext, findCublasLt } from "../../../src/runtime/cuda/mod.ts";
+import { assertClose, cudaTest, noCuda } from "../../helpers/cuda_test.ts";
+
+const F = nn.functional;
+const isReal = noCuda === null && device("cuda") !== cpu && cudaContext(0).info.name.startsWith("NVIDIA");
+const size = isReal ? 512 : 72;
+
+/** Events while `fn` runs. */
+function heard(fn: () => void): string[] {
+  const messages: string[] = [];
+  using _ = onEvent(({ kind, message }) => {
+    if (kind === "autotune") messages.push(message);
+  });
+  fn();
+  return messages;
+}
+
+const layers = (x: Tensor, w: Tensor, v: Tensor, b: Tensor): Tensor => F.linear(F.gelu(F.linear(x, w, b)), v).relu();
+
+function given(): [Tensor, Tensor, Tensor, Tensor] {
+  const half = (shape: number[]): Tensor => randn(shape).mul(0.1).to(float16).cuda();
+  return [half([size, size]), half([2 * size, size]), half([size, 2 * size]), half([2 * size])];
+}
+
+cudaTest("max-autotune gives what the default gives, says what it measured, and measures a contraction once", () => {
+  assert.ok(isStageEnabled("autotune"));
+  using _ = withConfig({ disabled: new Set(["cache"]) });
+  const args = given();
+  const expected = noGrad(() => compile(layers)(...args));
+  const first = compile(layers, { mode: "max-autotune" });
+  const messages = heard(() => assertClose(noGrad(() => first(...args)).cpu(), expected.cpu(), 2e-2));
+  assert.equal(
+    messages.filter((m) => /^contraction batch\(\) m .*: .* of \d+ ways \(.* ms/.test(m)).length,
+    2,
+    messages.join("\n"),
+  );
+  assert.match(messages.at(-1) ?? "", /^2 contractions measured in \d+ ways, \d+ ms$/);
+  const again = compile((x: Tensor, w: Tensor, v: Tensor, b: Tensor) => layers(x, w, v, b), { mode: "max-autotune" });
+  assert.deepEqual(heard(() => void noGrad(() => again(...args))), []);
+});
+
+cudaTest("a time budget of nothing leaves contractions to the cost model, and says so", () => {
+  using _ = withConfig({ disabled: new Set(["cache"]), autotuneBudgetMs: -1 });
+  const [x, w] = given();
+  const f = compile((a: Tensor, b: Tensor) => F.linear(a, b).tanh(), { mode: "max-autotune" });
+  const messages = heard(() =>
+    assertClose(noGrad(() => f(x, w)).cpu(), noGrad(() => F.linear(x, w).tanh()).cpu(), 2e-2)
+  );
+  assert.match(messages.join("\n"), /^0 contractions measured in 0 ways.*time was over before 1 more/);
+});
+
+const library = findCublasLt();
+Deno.test({
+  name: "products of cuBLASLt are recorded, and replays write to the memory of their own call" +
+    (isReal && library.ok ? "" : " [skipped: no GPU with cuBLASLt]"),
+  ignore: !isReal || !library.ok,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  fn: () => {
+    using _ = withConfig({ disabled: new Set(["cache"]), autotuneBackends: new Set(["cublaslt"]) });
+    const deep = (x: Tensor, w: Tensor, v: Tensor, b: Tensor): Tensor => {
+      let y = x;
+      for (let i = 0; i < 3; i++) y = layers(y, w, v, b).add(x);
+      return F.linear(y, w);
+    };
+    const [x, ...rest] = given();
+    const f = compile(deep, { mode: "max-autotune" });
+    const messages = heard(() => void noGrad(() => f(x, ...rest)));
+    const chosen = messages.filter((m) => /: cuBLASLt \d/.test(m));
+    assert.ok(chosen.length >= 3, messages.join("\n"));
+    const results: [Tensor, Tensor][] = [];
+    for (let i = 0; i < 5; i++) {
+      const input = x.mul(1 + i / 4);
+      // Results stay alive, so that each call has memory of its own.
+      results.push([noGrad(() => f(input, ...rest)), noGrad(() => deep(input, ...rest))]);
+    }
+    for (const [got, expected] of results) assertClose(got.cpu(), expected.cpu(), 3e-2);
+  },
+});
