@@ -100,8 +100,16 @@ export interface TensorMethods<T> {
   /** softmax whose rows of nothing but -inf are zeros. */
   _safeSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
   _safeSoftmax(dim: Size, dtype?: DType | null): T;
+  /** Probabilities along the last dimension, of the Dirichlet distribution with concentrations self, from the default generator. */
+  _sampleDirichlet(options?: { generator?: null | null }): T;
+  _sampleDirichlet(generator?: null | null): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(dim: Size, halfToFloat: boolean): T;
+  /** Gamma variables with concentrations self and scale 1, from the default generator. */
+  _standardGamma(options?: { generator?: null | null }): T;
+  _standardGamma(generator?: null | null): T;
+  /** The derivative of gamma variables by the concentrations that they were drawn with. */
+  _standardGammaGrad(output: T | Scalar): T;
   /** A copy in another dtype, on another device, or in another memory format. Floats become integers by truncation. */
   _toCopy(
     options?: {
@@ -1707,6 +1715,9 @@ export interface TensorMethods<T> {
   pixelShuffle(upscaleFactor: Size): T;
   /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
   pixelUnshuffle(downscaleFactor: Size): T;
+  /** Counts of the Poisson distribution with the given rates, from the default generator. */
+  poisson(options?: { generator?: null | null }): T;
+  poisson(generator?: null | null): T;
   /** The n-th derivative of digamma. */
   polygamma_(n: Size): T;
   /** +self: the tensor itself. */
@@ -2740,6 +2751,9 @@ export interface Functional<T = TensorValue> {
   /** softmax whose rows of nothing but -inf are zeros. */
   _safeSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   _safeSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
+  /** Probabilities along the last dimension, of the Dirichlet distribution with concentrations self, from the default generator. */
+  _sampleDirichlet(self: T | Scalar, options?: { generator?: null | null }): T;
+  _sampleDirichlet(self: T | Scalar, generator?: null | null): T;
   /** scaled_dot_product_attention, and the logarithm of the sum of exponentials of each row of scores. */
   _scaledDotProductFlashAttentionForCpu(
     query: T | Scalar,
@@ -2762,6 +2776,11 @@ export interface Functional<T = TensorValue> {
   /** Tensors of one shape one after the other along a new dimension. */
   _stack(tensors: readonly T[], options?: { dim?: Size }): T;
   _stack(tensors: readonly T[], dim?: Size): T;
+  /** Gamma variables with concentrations self and scale 1, from the default generator. */
+  _standardGamma(self: T | Scalar, options?: { generator?: null | null }): T;
+  _standardGamma(self: T | Scalar, generator?: null | null): T;
+  /** The derivative of gamma variables by the concentrations that they were drawn with. */
+  _standardGammaGrad(self: T | Scalar, output: T | Scalar): T;
   /** A copy in another dtype, on another device, or in another memory format. Floats become integers by truncation. */
   _toCopy(
     self: T | Scalar,
@@ -3371,6 +3390,9 @@ export interface Functional<T = TensorValue> {
   /** How often each of 0, 1, 2, … occurs in a vector; or the sums of their weights. */
   bincount(self: T | Scalar, options?: { weights?: T | Scalar | null; minlength?: Size }): T;
   bincount(self: T | Scalar, weights?: T | Scalar | null, minlength?: Size): T;
+  /** Numbers of successes of count trials that succeed with probability prob, from the default generator. */
+  binomial(count: T | Scalar, prob: T | Scalar, options?: { generator?: null | null }): T;
+  binomial(count: T | Scalar, prob: T | Scalar, generator?: null | null): T;
   /** Bits that are set in both. */
   bitwiseAnd(self: T | Scalar, other: T | Scalar): T;
   bitwiseAnd(self: T | Scalar, other: Scalar): T;
@@ -5948,12 +5970,18 @@ export interface Functional<T = TensorValue> {
   permuteCopy(self: T | Scalar, dims: readonly Size[]): T;
   /** 1 with the probability that probs gives at each element, else 0, a function of the generator's state. */
   philoxBernoulli(state: T | Scalar, probs: T | Scalar): T;
+  /** Numbers of successes of count trials, a function of the generator's state. */
+  philoxBinomial(state: T | Scalar, count: T | Scalar, prob: T | Scalar): T;
+  /** Gamma variables of scale 1, a function of the generator's state; differentiable by the concentration. */
+  philoxGamma(state: T | Scalar, concentration: T | Scalar): T;
   /** Numbers of the standard normal distribution (Box-Muller), a function of the generator's state. */
   philoxNormal(
     state: T | Scalar,
     size: readonly Size[],
     options?: { dtype?: DType | null; device?: DeviceLike | null },
   ): T;
+  /** Counts of the Poisson distribution, a function of the generator's state. */
+  philoxPoisson(state: T | Scalar, rate: T | Scalar): T;
   /** Integers in [low, high), a function of the generator's state. */
   philoxRandint(
     state: T | Scalar,
@@ -5981,6 +6009,9 @@ export interface Functional<T = TensorValue> {
   pixelShuffle(self: T | Scalar, upscaleFactor: Size): T;
   /** [..., C, H·r, W·r] to [..., C·r², H, W]. */
   pixelUnshuffle(self: T | Scalar, downscaleFactor: Size): T;
+  /** Counts of the Poisson distribution with the given rates, from the default generator. */
+  poisson(self: T | Scalar, options?: { generator?: null | null }): T;
+  poisson(self: T | Scalar, generator?: null | null): T;
   /** The negative log likelihood of counts under Poisson distributions; full adds Stirling's term. */
   poissonNllLoss(
     input: T | Scalar,

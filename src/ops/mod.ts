@@ -20,6 +20,7 @@ import "./creation.ts";
 import "./spaced.ts";
 import "./signal_windows.ts";
 import "./grouped.ts";
+import "./fake_quantize.ts";
 import "./indexing.ts";
 import "./insert.ts";
 import "./pad.ts";
