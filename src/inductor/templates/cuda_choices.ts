@@ -22,6 +22,7 @@ export type ContractionChoice =
     readonly pieces: number;
     readonly apart: boolean;
   }
+  | { readonly template: "plain"; readonly apart: boolean }
   | { readonly template: "model" }
   | { readonly template: "cublaslt"; readonly algorithm: number; readonly apart: boolean };
 
@@ -35,6 +36,8 @@ export function choiceToText(choice: ContractionChoice): string {
     }
     case "mma":
       return `mma ${choice.m}×${choice.n}${choice.pieces === 1 ? "" : `, k in ${choice.pieces}`}${apart}`;
+    case "plain":
+      return `plain arithmetic${apart}`;
     case "model":
       return "cost model";
     case "cublaslt":
@@ -51,6 +54,7 @@ export function readChoice(value: unknown): ContractionChoice | null {
   const whole = (x: unknown, most: number): x is number => Number.isInteger(x) && Number(x) >= 0 && Number(x) <= most;
   if (template === "model") return { template };
   if (typeof apart !== "boolean") return null;
+  if (template === "plain") return { template, apart };
   if (template === "cublaslt" && whole(algorithm, 63)) return { template, algorithm, apart };
   if (template === "mma" && whole(m, 256) && whole(n, 256) && whole(pieces, 64)) {
     return { template, m, n, pieces, apart };
@@ -82,9 +86,11 @@ export function contractionChoices(
     const [first] = shapes;
     if (hasEpilogue && first !== undefined) out.push({ template: "hopper", shape: first.shape, apart: true });
   }
-  for (const { m, n, pieces } of mmaTilings(kernel, context).slice(0, prepared === null ? 5 : 2)) {
+  const tilings = mmaTilings(kernel, context);
+  for (const { m, n, pieces } of tilings.slice(0, prepared === null ? 5 : 2)) {
     out.push({ template: "mma", m, n, pieces, apart: false });
   }
+  if (prepared === null && tilings.length === 0) out.push({ template: "plain", apart: false });
   const whole = libraryProduct(kernel, tf32) !== null;
   const parts = !whole && hasEpilogue && libraryProduct(sums(), tf32) !== null;
   for (let algorithm = 0; algorithm < (whole || parts ? algorithms : 0); algorithm++) {
@@ -120,6 +126,8 @@ export function emitChoice(
       );
       return tiling === undefined ? null : emitContractionTemplate(kernel, context, tiling);
     }
+    case "plain":
+      return mmaTilings(kernel, context).length > 0 ? null : emitContractionTemplate(kernel, context);
     case "cublaslt": {
       const product = libraryProduct(kernel, context.allowTf32 === true, choice.algorithm);
       return product === null ? null : [libraryText(product, context)];

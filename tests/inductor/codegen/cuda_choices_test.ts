@@ -169,6 +169,7 @@ Deno.test("sums that are rounded at once are kept as halves, others as they are"
 Deno.test("a choice in a file is taken only if it is one, and fits the contraction", () => {
   const good: ContractionChoice[] = [
     { template: "model" },
+    { template: "plain", apart: false },
     { template: "cublaslt", algorithm: 2, apart: true },
     { template: "mma", m: 64, n: 64, pieces: 1, apart: false },
     { template: "hopper", shape: { n: 128, pieces: 4, tail: true }, apart: false },

@@ -1,0 +1,197 @@
+// deno-lint-ignore-file no-console
+/**
+ * Matrix products on CUDA, every way that max-autotune knows: tiles of the generator, cuBLASLt, epilogues apart. For people a table, for the cost model a file.
+ *
+ *     deno run -A bench/cuda_contractions.ts [--seconds 60] [--out ways.json] [FILTER]
+ *
+ * Needs a GPU and nvrtc. Caches are cold; results of all ways are compared with each other. The first columns say what the cost model would take, the fastest generated way and
+ * the fastest of cuBLASLt.
+ */
+import { parseArgs } from "node:util";
+import { GraphRecorder } from "../src/aot_autograd/recorder.ts";
+import { bfloat16, cpu, type DType, float16, float32 } from "../src/core/mod.ts";
+import {
+  type Candidate,
+  candidateContext,
+  compileCandidates,
+  type Measured,
+  requestOf,
+  Workbench,
+} from "../src/inductor/autotune/candidates.ts";
+import { tuningTarget } from "../src/inductor/autotune/tuner.ts";
+import { CUDA_TARGET } from "../src/inductor/codegen/cuda/emit_tile.ts";
+import { compileGraphToPlan } from "../src/inductor/compile_plan.ts";
+import { choiceToText, contractionChoices, emitChoice } from "../src/inductor/templates/cuda_choices.ts";
+import { reorderK } from "../src/inductor/templates/cuda_reorder.ts";
+import { lowerGroup } from "../src/inductor/tile/lower_group.ts";
+import type { ContractionKernel } from "../src/inductor/tile/tile_ir.ts";
+import { cudaContext, CudaDeviceMemory, findCublasLt, type NvrtcRequest } from "../src/runtime/cuda/mod.ts";
+import { contiguousStride } from "../src/symbolic/mod.ts";
+import { F, installOperators, type Tensor, withMode } from "../src/tensor/mod.ts";
+import "../src/ops/mod.ts";
+
+installOperators();
+
+type Ending = "" | "bias" | "relu" | "gelu" | "residual";
+type Layout = "nt" | "nn" | "tn";
+
+interface Shape {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly dtype: DType;
+  readonly layout: Layout;
+  readonly ending: Ending;
+}
+
+function shape(sizes: readonly number[], dtype: DType = float16, ending: Ending = "", layout: Layout = "nt"): Shape {
+  const [m = 1, n = 1, k = 1, batch = 1] = sizes;
+  return { batch, m, n, k, dtype, layout, ending };
+}
+
+/** Squares, then what the models of the list multiply, then sizes that fill rounds badly. */
+const SHAPES: readonly Shape[] = [
+  shape([4096, 4096, 4096], bfloat16),
+  shape([8192, 8192, 8192], bfloat16),
+  shape([4096, 4096, 4096], bfloat16, "", "nn"),
+  shape([4096, 4096, 4096], float32),
+  shape([2048, 3072, 768], float32, "gelu"),
+  shape([1000, 1000, 1000]),
+  shape([3000, 3000, 1000]),
+  shape([2048, 768, 768], float16, "bias"),
+  shape([2048, 768, 3072], float16, "residual"),
+  shape([2048, 3072, 768], float16, "gelu"),
+  shape([2048, 2304, 768], float16, "bias"),
+  shape([6304, 768, 768], float16, "residual"),
+  shape([6304, 3072, 768], float16, "gelu"),
+  shape([6304, 768, 3072], float16, "residual"),
+  shape([4616, 768, 768], float16, "bias"),
+  shape([4616, 3072, 768], float16, "gelu"),
+  shape([25088, 3072, 768], float16, "gelu"),
+  shape([25088, 768, 3072], float16, "bias"),
+  shape([2048, 6144, 1536], float16, "gelu"),
+  shape([2048, 1536, 6144], float16, "bias"),
+  shape([2048, 1024, 1024], float16, "bias"),
+  shape([2048, 1024, 4096], float16, "bias"),
+  shape([2048, 4096, 1024], float16, "gelu"),
+  shape([100352, 256, 64], float16, "relu"),
+  shape([100352, 64, 256], float16, "relu"),
+  shape([25088, 2048, 512], float16, "relu"),
+  shape([25088, 512, 1024], float16, "relu"),
+  shape([6272, 1024, 256], float16, "relu"),
+  shape([1568, 512, 2048], float16, "relu"),
+  shape([1568, 2048, 512], float16, "relu"),
+  shape([392, 256, 256], float16, "bias"),
+  shape([800, 256, 256], float16, "bias"),
+  shape([1568, 3072, 768], float16, "gelu"),
+  shape([1568, 768, 3072], float16, "bias"),
+  shape([32, 1000, 2048], float16, "bias"),
+  shape([64, 4096, 4096], float16, "bias"),
+  shape([16, 4096, 11008], float16, "bias"),
+  shape([256, 256, 64, 192]),
+  shape([256, 64, 256, 192], float16, "", "nn"),
+  shape([784, 48, 48, 512]),
+  shape([2560, 2560, 2560], bfloat16),
+  shape([1280, 5120, 1280], bfloat16, "bias"),
+  shape([3072, 4608, 2304], bfloat16),
+  shape([768, 3072, 25088], bfloat16, "", "tn"),
+  shape([768, 768, 6304], bfloat16, "", "tn"),
+  shape([2304, 768, 4096], bfloat16, "", "tn"),
+  shape([2048, 50257, 768], float16),
+];
+
+function nameOf({ batch, m, n, k, dtype, layout, ending }: Shape): string {
+  return `${batch === 1 ? "" : `${batch} × `}${m}×${n}×${k} ${dtype.short} ${layout} ${ending}`.trim();
+}
+
+/** The kernel that a product is lowered to, its ending included. */
+function kernelOf({ batch, m, n, k, dtype, layout, ending }: Shape): ContractionKernel {
+  const r = new GraphRecorder();
+  const b = batch > 1 ? [batch] : [];
+  const input = (name: string, size: number[]): Tensor =>
+    r.placeholder(name, { shape: size, stride: contiguousStride(size), storageOffset: 0, dtype, device: cpu }, true);
+  const result = withMode(r, (): Tensor => {
+    const x = input("x", [...b, ...(layout === "tn" ? [k, m] : [m, k])]);
+    const w = input("w", [...b, ...(layout === "nt" ? [n, k] : [k, n])]);
+    const sum = F.matmul(layout === "tn" ? F.transpose(x, -2, -1) : x, layout === "nt" ? F.transpose(w, -2, -1) : w);
+    if (ending === "") return sum;
+    const biased = F.add(sum, input("bias", [n]));
+    if (ending === "bias") return biased;
+    if (ending === "relu") return F.relu(biased);
+    return ending === "gelu" ? F.gelu(biased) : F.add(biased, input("residual", [...b, m, n]));
+  });
+  r.graph.setOutput([r.nodeOf(result)]);
+  for (const { group } of compileGraphToPlan(r.graph, { crossReductions: false }).plan.steps) {
+    for (const kernel of lowerGroup(group, CUDA_TARGET)) if (kernel.kind === "contraction") return reorderK(kernel);
+  }
+  throw new Error(`${m} × ${n} × ${k} is no contraction`);
+}
+
+const { values, positionals: [filter = ""] } = parseArgs({
+  allowPositionals: true,
+  options: { seconds: { type: "string", default: "600" }, out: { type: "string" } },
+});
+const begin = performance.now();
+const context = cudaContext(0);
+const { capability, attributes, name: device } = context.info;
+const library = findCublasLt();
+console.log(`${device}; cuBLASLt ${library.ok ? `${library.value.version} ${library.value.path}` : "is not there"}`);
+
+interface Row {
+  readonly shape: Record<keyof Shape, unknown>;
+  readonly ways: readonly { choice: Measured["choice"]; ms: number | null; error: string | null }[];
+}
+const rows: Row[] = [];
+const table: string[] = [];
+/** A few shapes are compiled together. */
+const TOGETHER = 4;
+const wanted = SHAPES.filter((s) => nameOf(s).includes(filter));
+for (let at = 0; at < wanted.length; at += TOGETHER) {
+  if (performance.now() - begin > 1000 * Number(values.seconds)) {
+    table.push(`${wanted.length - at} shapes are left`);
+    break;
+  }
+  const requests: NvrtcRequest[] = [];
+  const work = wanted.slice(at, at + TOGETHER).map((own) => {
+    const options = { arch: capability, multiprocessors: attributes.multiprocessors, allowTf32: true };
+    const kernel = kernelOf(own);
+    const candidates = contractionChoices(kernel, candidateContext(options), library.ok ? 3 : 0).flatMap((choice) => {
+      const texts = emitChoice(kernel, choice, candidateContext(options));
+      return texts === null ? [] : [{ choice, texts } satisfies Candidate];
+    });
+    const places = candidates.map(({ texts }) =>
+      texts.map((t) => t.library === undefined ? requests.push(requestOf(t, tuningTarget(capability))) - 1 : -1)
+    );
+    return { own, kernel, candidates, places };
+  });
+  const images = compileCandidates(requests);
+  for (const { own, kernel, candidates, places } of work) {
+    using bench = new Workbench(context, new CudaDeviceMemory(() => context), kernel);
+    const ways = candidates.map((c, i) => bench.measure(c, (places[i] ?? []).map((p) => images[p] ?? null), 10));
+    rows.push({ shape: { ...own, dtype: own.dtype.name }, ways });
+    const best = (test: (w: Measured) => boolean): Measured | undefined =>
+      ways.filter((w) => w.ms !== null && test(w)).sort((x, y) => (x.ms ?? 0) - (y.ms ?? 0))[0];
+    const rate = (w: Measured | undefined): string =>
+      w === undefined || w.ms === null
+        ? "—".padStart(20)
+        : `${(1000 * w.ms).toFixed(1).padStart(8)} µs ${
+          (2 * own.batch * own.m * own.n * own.k / w.ms / 1e9).toFixed(0).padStart(4)
+        } TF/s`;
+    const generated = best((w) => w.choice.template !== "cublaslt");
+    const theirs = best((w) => w.choice.template === "cublaslt");
+    table.push(
+      `${nameOf(own).padEnd(34)} ${rate(ways[0])} ${rate(generated)} ${rate(theirs)} ${
+        generated === undefined || theirs === undefined ? "" : ((theirs.ms ?? 0) / (generated.ms ?? 1)).toFixed(2)
+      }  ${generated === undefined ? "" : choiceToText(generated.choice)}`,
+    );
+    for (const { choice, error } of ways) if (error !== null) table.push(`    ${choiceToText(choice)}: ${error}`);
+  }
+  if (values.out !== undefined) {
+    Deno.writeTextFileSync(values.out, JSON.stringify({ device, multiprocessors: attributes.multiprocessors, rows }));
+  }
+}
+console.log(
+  `${"".padEnd(34)} ${"cost model".padStart(20)} ${"generated".padStart(20)} ${"cuBLASLt".padStart(20)} ratio`,
+);
+for (const line of table) console.log(line);
