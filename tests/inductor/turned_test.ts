@@ -1,7 +1,15 @@
 /** Loads of a transpose beside other loads: what is named for a square of registers belongs to its first step only. */
 import assert from "node:assert/strict";
 import { compile, F, noGrad, onCompile, randn, type Tensor } from "../../mod.ts";
+import { float32 } from "../../src/core/mod.ts";
+import { emitCppTile } from "../../src/inductor/codegen/cpp/emit_tile.ts";
+import { lowerGroup } from "../../src/inductor/tile/lower_group.ts";
+import { cppTarget } from "../../src/inductor/tile/target.ts";
+import { loopVar, ops } from "../../src/loops/mod.ts";
+import { add, mul, symbol } from "../../src/symbolic/mod.ts";
 import { findToolchain } from "../../src/runtime/cpu/toolchain.ts";
+import { nativeTest } from "../runtime/support.ts";
+import { base, buffer } from "./codegen/harness.ts";
 
 const noCompiler = findToolchain().ok ? "" : " [skipped: no C++ compiler]";
 
@@ -24,4 +32,44 @@ Deno.test({
     }
     assert.deepEqual([...new Set(tiers)], ["cpp"]);
   },
+});
+
+/** The C++ of `out[x, y] = in[y, x] + 1`, of a matrix of so many rows of the result. */
+function transposeText(rows: number, columns: number): string {
+  const n = rows * columns;
+  const [from, out] = [buffer("x", float32, n), buffer("out", float32, n)];
+  const [x, y] = [loopVar(rows), loopVar(columns)];
+  const value = ops.add(ops.load(from, add(mul(symbol(y), rows), symbol(x))), ops.constant(1, float32));
+  const [kernel] = lowerGroup({
+    kind: "loops",
+    axes: [x, y],
+    reduceAxes: [],
+    stages: [{ kind: "pointwise", space: "outer", out, index: add(mul(symbol(x), columns), symbol(y)), value }],
+    ...base([out]),
+  }, cppTarget(16, 2));
+  assert(kernel?.kind === "tile");
+  return emitCppTile(kernel, 16).text;
+}
+
+Deno.test("a transpose writes whole lines past the caches where they are lines, and more than caches hold", () => {
+  const text = transposeText(4096, 2048);
+  assert.equal(text.match(/tsr_stream\(/g)?.length, 2);
+  assert.match(text, /tsr_stream_end\(\)/);
+  // Rows of the result that begin within a line; a result that fits the cache.
+  assert.doesNotMatch(transposeText(4096, 2056), /tsr_stream/);
+  assert.doesNotMatch(transposeText(1024, 2048), /tsr_stream/);
+});
+
+nativeTest("transposes of more than the caches hold are those of small ones", () => {
+  // Rows beyond whole squares, and a result that begins in the middle of memory.
+  for (const [rows, columns] of [[4100, 2048], [2048, 4100]] as const) {
+    const x = randn([rows, columns]);
+    const out = compile((a: Tensor) => a.t().contiguous().mul(2), { mode: "aot", fullgraph: true })(x).dataSync();
+    const from = x.dataSync();
+    for (let i = 0; i < rows; i++) {
+      for (let j = i % 7; j < columns; j += 7) {
+        if (out[j * rows + i] !== 2 * Number(from[i * columns + j])) assert.fail(`${rows} × ${columns} at ${i}, ${j}`);
+      }
+    }
+  }
 });

@@ -4,6 +4,7 @@
  * All of them read strides: the coefficient of an axis in the index of an access. Two axes are one where every index steps along the outer as
  * the inner would go on stepping; a vector wants stride 1; instances that scatter may run at once along an axis whose positions never meet.
  */
+import { float32 } from "../../core/mod.ts";
 import {
   type BufferRef,
   indirectPayload,
@@ -17,6 +18,7 @@ import { foldValue } from "../../loops/mod.ts";
 import {
   coefficient,
   constant,
+  constantTerm,
   constantValue,
   dependsOn,
   type Expr,
@@ -129,6 +131,27 @@ function canMerge(outer: LoopVar, inner: LoopVar, exprs: readonly Expr[]): boole
     if (o === null || i === null || o !== mul(i, extent(inner))) return false;
   }
   return true;
+}
+
+/** Bytes from which on what a kernel writes has left the caches before anybody reads it. */
+const FAR_BYTES = 2 ** 25;
+/** Numbers in a cache line. */
+const LINE = 16;
+
+/** Whether registers stored along `vector` are whole lines that may go past the caches: elsewhere its line would be read first, for nothing. */
+export function isStreamed(buffer: BufferRef, index: Expr, vector: Sym, lanes: number): boolean {
+  const count = constantValue(buffer.numel);
+  if (
+    lanes !== LINE || buffer.dtype !== float32 || count === null || 4 * count < FAR_BYTES ||
+    constantTerm(index) % LINE !== 0
+  ) {
+    return false;
+  }
+  return [...freeSymbols(index)].every((sym) => {
+    const step = coefficient(index, sym);
+    const known = step === null ? null : constantValue(step);
+    return known !== null && (sym === vector ? known === 1 : known % LINE === 0);
+  });
 }
 
 /** How an access moves along an axis. */

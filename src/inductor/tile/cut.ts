@@ -7,7 +7,17 @@
 import { foldValue, type LoopVar, primitive, type PrimitiveName } from "../../loops/mod.ts";
 import { dependsOn, type Expr } from "../../symbolic/mod.ts";
 import type { ScatterStage, Stage } from "../groups.ts";
-import { type Access, exprsOf, extent, guess, guessProduct, isInjective, motion, vectorScore } from "./axes.ts";
+import {
+  type Access,
+  exprsOf,
+  extent,
+  guess,
+  guessProduct,
+  isInjective,
+  isStreamed,
+  motion,
+  vectorScore,
+} from "./axes.ts";
 import { type LoopSpace, workOf } from "./lower_loops.ts";
 import { keptAxes } from "./passes.ts";
 import { PHASED, type TileTarget } from "./target.ts";
@@ -38,7 +48,13 @@ export function cutAxes(space: LoopSpace, target: TileTarget): Cut {
   const turned = vector === null || scatters.length > 0 || loops.length > 0
     ? null
     : turnedAxis(space, accesses, vector);
-  const block = vector === null ? 1 : blockOf(space, vector, target.vectorLanes, turned !== null);
+  const streams = vector !== null && turned !== null &&
+    space.stages.some((s) => isStored(space, s) && isStreamed(s.out, s.index, vector, target.vectorLanes));
+  const block = vector === null
+    ? 1
+    : streams
+    ? STREAMED_REGISTERS * target.vectorLanes
+    : blockOf(space, vector, target.vectorLanes, turned !== null);
   const axis = (v: LoopVar, role: Axis["role"]): Axis => ({
     symbol: v,
     extent: extent(v),
@@ -191,6 +207,8 @@ const WIDE_COLUMNS = 64;
  * accumulator of each column is in a register, of which there are 32 or 16, so shorter vectors and positions beside values halve it.
  */
 const COLUMN_BYTES = 1024;
+/** Registers that a transpose past the caches writes to each row: two lines. What is read should not be more than a set of the second cache holds. */
+const STREAMED_REGISTERS = 2;
 /** Registers for functions in two phases, where little else is done. */
 const PHASED_REGISTERS = 4, PHASED_WORK = 8;
 /** The cost from which on an operation is a function. */

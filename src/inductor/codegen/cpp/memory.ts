@@ -63,11 +63,16 @@ export class CppMemory {
 
   /** Writes a store; `value` gives the text of each part. */
   store(buffer: BufferRef, index: Expr, value: (part: number, vector: boolean) => string): void {
-    this.storeTo(this.#values.pointer(buffer), index, value);
+    this.storeTo(this.#values.pointer(buffer), index, value, this.#values.streamed.has(buffer) ? "stream" : "store");
   }
 
   /** As {@linkcode store}, to memory that a pointer names. */
-  storeTo(p: string, index: Expr, value: (part: number, vector: boolean) => string): void {
+  storeTo(
+    p: string,
+    index: Expr,
+    value: (part: number, vector: boolean) => string,
+    how: "store" | "stream" = "store",
+  ): void {
     if (!this.#values.varies(index)) {
       this.#values.scopes.line(`tsr_put(${p} + ${this.#values.scopes.index(index)}, ${value(0, false)});`);
       return;
@@ -86,7 +91,7 @@ export class CppMemory {
         this.#values.scopes.line(
           `tsr_store_strided(${at}, ${this.#values.scopes.index(stride)}, ${texts[u]}, ${count});`,
         );
-      } else if (this.#values.rest === null) this.#values.scopes.line(`tsr_store(${at}, ${texts[u]});`);
+      } else if (this.#values.rest === null) this.#values.scopes.line(`tsr_${how}(${at}, ${texts[u]});`);
       else this.#values.scopes.line(`tsr_store_n(${at}, ${texts[u]}, ${this.#values.rest});`);
     }
   }

@@ -294,6 +294,23 @@ static __attribute__((noinline, unused)) void tsr_turn(const float* p, long stri
   for (int i = 0; i < VW; i++) vstore(out + i * VW, r[i]);
 }
 #endif
+// Whole lines past the caches, where the line begins at p; in order only when all is done.
+TSR void tsr_stream(float* p, vf32 v) {
+#if TESSERA_AVX512 && !TESSERA_CLANG
+  if (__builtin_expect(((long)p & 63) == 0, 1)) return __builtin_ia32_movntps512(p, v);
+#endif
+  vstore(p, v);
+}
+TSR void tsr_stream_end() {
+#if TESSERA_AVX512 && !TESSERA_CLANG
+  __builtin_ia32_sfence();
+#endif
+}
+// Turns a square and fetches what lies so much further in its rows.
+TSR void tsr_turn(const float* p, long stride, float* out, long ahead) {
+  for (int i = 0; i < VW; i++) __builtin_prefetch(p + i * stride + ahead, 0, 3);
+  tsr_turn(p, stride, out);
+}
 // Into the first cache; into the second, where what is being worked on should stay in the first.
 TSR void tsr_fetch_near(const void* p) { __builtin_prefetch(p, 0, 3); }
 TSR void tsr_fetch(const void* p) { __builtin_prefetch(p, 0, 2); }

@@ -8,10 +8,14 @@
 import { float32 } from "../../../core/mod.ts";
 import { coefficient, constantValue, type Expr, freeSymbols, mod } from "../../../symbolic/mod.ts";
 import type { Axis, TileKernel, TileStatement } from "../../tile/tile_ir.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
+import { isStreamed } from "../../tile/axes.ts";
 import type { CppFunction } from "./emit_kernel.ts";
 
-/** Squares that are turned at once, so that whole neighbouring lines are read as well as written. */
+/** Squares that are turned at once, so that whole neighbouring lines are read as well as written; one where what is written goes past the caches. */
 const SQUARES = 4;
+/** Elements further along a row that are fetched meanwhile, where stores do not wait for lines to be read. */
+const AHEAD = 32;
 
 type Load = TileStatement & { readonly kind: "load" };
 
@@ -31,6 +35,16 @@ function turnedLoads(f: CppFunction, kernel: TileKernel, axis: Axis): (Load & { 
   });
 }
 
+/** Buffers whose stores go past the caches. */
+function streamedBuffers(f: CppFunction, kernel: TileKernel): Set<BufferRef> {
+  const vector = f.vectorAxis?.symbol;
+  return new Set(
+    kernel.body.flatMap((s) =>
+      s.kind === "store" && vector !== undefined && isStreamed(s.buffer, s.index, vector, f.lanes) ? [s.buffer] : []
+    ),
+  );
+}
+
 /** Writes the innermost loop of a kernel, over `axis`; with squares where its loads want to be turned. */
 export function overTurned(f: CppFunction, kernel: TileKernel, axis: Axis, body: () => void): void {
   const loads = turnedLoads(f, kernel, axis);
@@ -40,11 +54,14 @@ export function overTurned(f: CppFunction, kernel: TileKernel, axis: Axis, body:
   }
   const s = f.scopes;
   const extent = s.index(axis.extent);
+  f.streamed = streamedBuffers(f, kernel);
+  const streams = f.streamed.size > 0;
+  const count = streams ? 1 : SQUARES;
   const [first, last, x] = [s.fresh("t"), s.fresh("l"), s.fresh("x")];
   s.open(`for (long ${first} = 0, ${last}; ${first} + VW <= ${extent}; ${first} = ${last}) {`);
-  s.line(`${last} = ${first} + tsr_min(${SQUARES}, (${extent} - ${first}) / VW) * VW;`);
+  s.line(`${last} = ${first} + tsr_min(${count}, (${extent} - ${first}) / VW) * VW;`);
   const squares = loads.map(() => Array.from({ length: f.parts }, () => s.fresh("m")));
-  for (const square of squares.flat()) s.line(`float ${square}[${SQUARES} * VW * VW];`);
+  for (const square of squares.flat()) s.line(`float ${square}[${count} * VW * VW];`);
   // A level of its own: what is named here is at the first position of the axis, and must not be found at the others.
   s.open("{");
   s.define(axis.symbol, first);
@@ -52,7 +69,8 @@ export function overTurned(f: CppFunction, kernel: TileKernel, axis: Axis, body:
     for (let part = 0; part < f.parts; part++) {
       const from = `${f.pointer(load.buffer)} + ${f.elementAt(load.index, load.step, part)}`;
       const each = `for (long y = 0; y < ${last} - ${first}; y += VW)`;
-      s.line(`${each} tsr_turn(${from} + y, ${s.index(load.step)}, ${squares[i]?.[part]} + y * VW);`);
+      const ahead = streams ? `, ${AHEAD}` : "";
+      s.line(`${each} tsr_turn(${from} + y, ${s.index(load.step)}, ${squares[i]?.[part]} + y * VW${ahead});`);
     }
   });
   s.close();
@@ -63,8 +81,10 @@ export function overTurned(f: CppFunction, kernel: TileKernel, axis: Axis, body:
   });
   body();
   f.staged.clear();
+  f.streamed = new Set();
   s.close();
   s.close();
+  if (streams) s.line("tsr_stream_end();");
   if (constantValue(mod(axis.extent, f.lanes)) === 0) return;
   s.open(`for (long ${x} = ${extent} - ${extent} % VW; ${x} < ${extent}; ${x}++) {`);
   s.define(axis.symbol, x);

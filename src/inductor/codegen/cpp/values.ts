@@ -53,6 +53,8 @@ export class CppValues {
   readonly vectorAxis: Axis | null;
   /** Parts of a value along the vector axis in the loop that is being written. */
   #parts: number;
+  /** Buffers to which whole lines are written past the caches in the loop that is being written. */
+  streamed: ReadonlySet<BufferRef> = new Set();
   /** Name of the number of lanes in use, in the loop over the rest of the vector axis. */
   #rest: string | null = null;
 
