@@ -19,6 +19,7 @@ import { type CudaKernelText, type EmitContext, line, signature } from "./kernel
 import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
 import { combineOnline, isOnline, joinOnline, writeOnline } from "./online.ts";
 import { combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
+import { STAGED_ROWS, stagedRows, writeStagedReads, writeStagedResults } from "./staged_rows.ts";
 import type { CachedLoad } from "./vectors.ts";
 
 /** Registers of a thread that may hold parts of rows. */
@@ -150,7 +151,13 @@ function rowsOf(threads: number): number {
 /** Emits a kernel whose rows are reduced by neighbouring threads. */
 export function emitRows(kernel: TileKernel, given: readonly Part[], context: EmitContext): CudaKernelText {
   const parts = joinOnline(given);
-  const shape = chooseShape(kernel, parts, context);
+  const chosen = chooseShape(kernel, parts, context);
+  const passes = parts.flatMap((part) => part.kind === "pass" ? [part.pass] : []);
+  // Where rows are staged, memory that is near holds what registers would.
+  const fits = chosen.threads >= 8 && chosen.sharedBytes === 0 && chosen.pieces === 1;
+  const staged = fits ? stagedRows(kernel, passes, chosen.lanes, context) : null;
+  const near = chosen.threads > 32 ? { threads: 32, kept: null, blocksEach: null } : {};
+  const shape = staged === null ? chosen : { ...chosen, ...near, rowsEach: STAGED_ROWS, sharedBytes: staged.bytes };
   const { threads, rowsEach, pieces } = shape;
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
   const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
@@ -174,6 +181,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     }
   }
   f.decompose(grid, "row", (axis) => f.extent(axis.extent));
+  if (staged !== null) writeStagedReads(f, staged, block);
   const slot: CacheSlot = { text: "0" };
   const cached = declareCaches(f, kernel, parts, shape, slot);
   const splitting: Splitting | null = pieces > 1
@@ -202,6 +210,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
       );
     }
   }
+  if (staged !== null) writeStagedResults(f, staged, block);
   const extra = splitting === null ? [] : splitParameters(accumulatorsOf(passOf(parts)).size, splitting);
   const { args, parameters } = signature(f, extra);
   return {

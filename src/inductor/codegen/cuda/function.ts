@@ -54,6 +54,7 @@ export class CudaFunction {
   readonly #ranges: ReadonlyMap<TileValue, Range>;
   readonly #values = new Map<TileValue, Known>();
   readonly #buffers: readonly BufferRef[];
+  readonly #pointers = new Map<BufferRef, string>();
   readonly #written: ReadonlySet<BufferRef>;
   /**
    * Whether all results are of half types, so that functions need not be right to the last place of float,
@@ -97,8 +98,15 @@ export class CudaFunction {
     ];
   }
 
+  /** Lets accesses of a buffer go to another place: a pointer in shared memory, say, to which the same indices are added. */
+  replacePointer(buffer: BufferRef, name: string): void {
+    this.#pointers.set(buffer, name);
+  }
+
   /** The name of a buffer's parameter. */
   pointer(buffer: BufferRef): string {
+    const other = this.#pointers.get(buffer);
+    if (other !== undefined) return other;
     const at = this.#buffers.indexOf(buffer);
     if (at < 0) throw new InternalError(`${buffer.label} is no parameter of the kernel`);
     return `p${at}`;
