@@ -62,6 +62,8 @@ function resultType(op: Operator, tensor: string): string {
   };
   if (op.schema.returns.length === 0) return "void";
   if (op.schema.returns.length === 1) return one(0);
+  // A list beside other results: its tensors follow them.
+  if (op.schema.returns.some((r) => r.list)) return `${tensor}[]`;
   return `[${op.schema.returns.map((_, i) => one(i)).join(", ")}]`;
 }
 

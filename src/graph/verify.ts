@@ -101,8 +101,13 @@ function verifyCall(node: CallNode): void {
   const first = returns[0];
   if (returns.length === 1 && first?.list === false) {
     if (first.type === "Tensor" && !isTensorMeta(node.value)) fail(node, "its result must be a tensor");
-  } else if (returns.length > 1 && (!Array.isArray(node.value) || node.value.length !== returns.length)) {
-    fail(node, `it must yield ${returns.length} results`);
+  } else if (returns.length > 1) {
+    // The tensors of a list beside other results follow those.
+    const many = returns.some((r) => r.list);
+    const count = Array.isArray(node.value) ? node.value.length : 0;
+    if (many ? count < returns.length - 1 : count !== returns.length) {
+      fail(node, `it must yield ${returns.length} results`);
+    }
   }
 }
 

@@ -149,7 +149,7 @@ defineScalarOverload(divMode, "aten::div.Scalar_mode(Tensor self, Scalar other, 
 const floorDivide = definePointwise({
   schema: "aten::floor_divide(Tensor self, Tensor other) -> Tensor",
   doc: "self / other, rounded down; stays integer for integers.",
-  inplace: true,
+  inplace: "Tensor",
   body: (_, { self, other }) => floorQuotient(self, other),
   samples: (g) => binarySamples(g, { low: 1, high: 3, differentiate: false }),
 });
@@ -246,7 +246,7 @@ definePointwise({
   schema: "aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
   doc: "self to the power of exponent.",
   promote: ["self", "exponent"],
-  inplace: true,
+  inplace: "Scalar",
   check: ({ self, exponent }) => {
     if (self.dtype.isIntegral && Number.isInteger(Number(exponent)) && Number(exponent) < 0) {
       throw new RangeError(
@@ -279,7 +279,7 @@ definePointwise({
 definePointwise({
   schema: "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor",
   doc: "self to the power of exponent, broadcast.",
-  inplace: true,
+  inplace: "Tensor",
   body: (_, { self, exponent }) =>
     self.dtype === bool ? ops.bitwiseOr(self, ops.not(exponent)) : ops.pow(self, exponent),
   vjp: ({ self, exponent }, { grad, out, F }) => ({

@@ -109,7 +109,7 @@ export interface PointwiseDefinition<S extends string> extends Pick<Definition<S
    */
   readonly promote?: readonly string[];
   readonly vjp?: NonNullable<Definition<S>["vjp"]>;
-  readonly inplace?: boolean;
+  readonly inplace?: boolean | string;
   readonly public?: boolean;
   /** The body on values: operands broadcast and cast to `compute`, other arguments as they are. Yields `compute`, or bool under `bool`. */
   readonly body: (ops: Ops, args: ArgsOf<S, Value>, compute: DType) => Value;
@@ -186,7 +186,7 @@ export function definePointwise<const S extends string>(definition: PointwiseDef
 
 /** How {@linkcode defineScalarOverload} differs from its tensor form. */
 export interface ScalarOverloadOptions {
-  readonly inplace?: boolean;
+  readonly inplace?: boolean | string;
   readonly public?: boolean;
   /** Arguments that the tensor form has and this one lacks. */
   readonly defaults?: Readonly<Record<string, unknown>>;

@@ -97,8 +97,8 @@ interface DefinitionBase<S extends string> {
     readonly mayOverlap?: boolean;
     readonly ofStorage?: boolean;
   };
-  /** The name of the operator that this one is the in-place form of is derived: `true` also defines `name_`. */
-  readonly inplace?: boolean;
+  /** `true` also defines `name_`, the in-place form under the same overload; a text says under which one. */
+  readonly inplace?: boolean | string;
   /** Depends on the random generator's state: never folded, never repeated. */
   readonly random?: boolean;
   /** Result shapes depend on data: eager only, a graph break under capture. */
@@ -237,7 +237,8 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     samples: definition.samples,
     ...(erased.number === undefined ? {} : { number: erased.number }),
   });
-  if (definition.inplace === true) registerInplace(op);
+  const { inplace = false } = definition;
+  if (inplace !== false) registerInplace(op, inplace === true ? schema.overload : inplace);
   return op;
 }
 
@@ -298,14 +299,23 @@ function checkedHost({ meta, host }: Partial<Operator> & { readonly meta: Operat
   };
 }
 
-/** Derives `add_` from `add`: the functional result, cast to self's dtype, is written into self. */
-function registerInplace(op: Operator): void {
-  const text = op.schema.text
-    .replace(`::${op.schema.name}`, `::${op.schema.name}_`)
-    .replace(/\(Tensor (\w+)/, "(Tensor(a!) $1")
+/** Derives `add_` from `add`. */
+function registerInplace(op: Operator, overload: string): void {
+  const { namespace, name, text } = op.schema;
+  const parameters = text.slice(text.indexOf("("))
+    .replace(/^\(Tensor (\w+)/, "(Tensor(a!) $1")
     .replace(/-> Tensor$/, "-> Tensor(a!)");
+  defineInplace(op, `${namespace}::${name}_${overload === "default" ? "" : `.${overload}`}${parameters}`);
+}
+
+/**
+ * Defines the in-place form of an operator under a schema of its own: the functional result, cast to self's dtype, is written into self.
+ *
+ * @param text The same arguments under the same names, in any order; the first is written.
+ */
+export function defineInplace(op: Operator, text: string): Operator {
   const schema = parseSchema(text);
-  register({ ...op, schema, target: schema.target, functional: op, vjp: null, view: null, samples: () => [] });
+  return register({ ...op, schema, target: schema.target, functional: op, vjp: null, view: null, samples: () => [] });
 }
 
 /**

@@ -840,7 +840,10 @@ export interface TensorMethods<T> {
   /** A tensor like self in which every element is value. */
   fill(value: Scalar): T;
   fill(value: T | Scalar): T;
-  /** Writes a number to the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
+  /** self with a number on the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
+  fillDiagonal(fillValue: Scalar, options?: { wrap?: boolean }): T;
+  fillDiagonal(fillValue: Scalar, wrap?: boolean): T;
+  /** self with a number on the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
   fillDiagonal_(fillValue: Scalar, options?: { wrap?: boolean }): T;
   fillDiagonal_(fillValue: Scalar, wrap?: boolean): T;
   /** A tensor like self in which every element is value. */
@@ -2071,6 +2074,7 @@ export interface TensorMethods<T> {
   specialXlogy(other: Scalar): T;
   /** The Hurwitz zeta function Σ (k + other)^-self. */
   specialZeta(other: T | Scalar): T;
+  specialZeta(other: Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(splitSize: Size, options?: { dim?: Size }): T[];
   split(splitSize: Size, dim?: Size): T[];
@@ -4342,7 +4346,10 @@ export interface Functional<T = TensorValue> {
   /** A tensor like self in which every element is value. */
   fill(self: T | Scalar, value: Scalar): T;
   fill(self: T | Scalar, value: T | Scalar): T;
-  /** Writes a number to the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
+  /** self with a number on the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
+  fillDiagonal(self: T | Scalar, fillValue: Scalar, options?: { wrap?: boolean }): T;
+  fillDiagonal(self: T | Scalar, fillValue: Scalar, wrap?: boolean): T;
+  /** self with a number on the main diagonal; with wrap, a tall matrix begins another diagonal after a row's pause. */
   fillDiagonal_(self: T | Scalar, fillValue: Scalar, options?: { wrap?: boolean }): T;
   fillDiagonal_(self: T | Scalar, fillValue: Scalar, wrap?: boolean): T;
   /** A tensor like self in which every element is value. */
@@ -6530,12 +6537,20 @@ export interface Functional<T = TensorValue> {
   specialBesselY1(self: T | Scalar): T;
   /** Chebyshev polynomials of the first kind, of degree n at x. */
   specialChebyshevPolynomialT(x: T | Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialT(x: Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialT(x: T | Scalar, n: Scalar): T;
   /** Chebyshev polynomials of the second kind, of degree n at x. */
   specialChebyshevPolynomialU(x: T | Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialU(x: Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialU(x: T | Scalar, n: Scalar): T;
   /** Chebyshev polynomials of the third kind, of degree n at x. */
   specialChebyshevPolynomialV(x: T | Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialV(x: Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialV(x: T | Scalar, n: Scalar): T;
   /** Chebyshev polynomials of the fourth kind, of degree n at x. */
   specialChebyshevPolynomialW(x: T | Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialW(x: Scalar, n: T | Scalar): T;
+  specialChebyshevPolynomialW(x: T | Scalar, n: Scalar): T;
   /** The derivative of lgamma. */
   specialDigamma(self: T | Scalar): T;
   /** -self × log(self); 0 at 0, -∞ below. */
@@ -6562,8 +6577,12 @@ export interface Functional<T = TensorValue> {
   specialGammaln(self: T | Scalar): T;
   /** Hermite polynomials of the physicists, of degree n at x. */
   specialHermitePolynomialH(x: T | Scalar, n: T | Scalar): T;
+  specialHermitePolynomialH(x: Scalar, n: T | Scalar): T;
+  specialHermitePolynomialH(x: T | Scalar, n: Scalar): T;
   /** Hermite polynomials of the probabilists, of degree n at x. */
   specialHermitePolynomialHe(x: T | Scalar, n: T | Scalar): T;
+  specialHermitePolynomialHe(x: Scalar, n: T | Scalar): T;
+  specialHermitePolynomialHe(x: T | Scalar, n: Scalar): T;
   /** The modified Bessel function of the first kind of order 0. */
   specialI0(self: T | Scalar): T;
   /** exp(-|self|) times the modified Bessel function of order 0. */
@@ -6574,8 +6593,12 @@ export interface Functional<T = TensorValue> {
   specialI1e(self: T | Scalar): T;
   /** Laguerre polynomials, of degree n at x. */
   specialLaguerrePolynomialL(x: T | Scalar, n: T | Scalar): T;
+  specialLaguerrePolynomialL(x: Scalar, n: T | Scalar): T;
+  specialLaguerrePolynomialL(x: T | Scalar, n: Scalar): T;
   /** Legendre polynomials, of degree n at x. */
   specialLegendrePolynomialP(x: T | Scalar, n: T | Scalar): T;
+  specialLegendrePolynomialP(x: Scalar, n: T | Scalar): T;
+  specialLegendrePolynomialP(x: T | Scalar, n: Scalar): T;
   /** log(1 + self), exact near 0. */
   specialLog1p(self: T | Scalar): T;
   /** The logarithm of the standard normal distribution function, without underflow. */
@@ -6615,12 +6638,20 @@ export interface Functional<T = TensorValue> {
   specialScaledModifiedBesselK1(x: T | Scalar): T;
   /** Chebyshev polynomials of the first kind, of degree n at 2x - 1. */
   specialShiftedChebyshevPolynomialT(x: T | Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialT(x: Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialT(x: T | Scalar, n: Scalar): T;
   /** Chebyshev polynomials of the second kind, of degree n at 2x - 1. */
   specialShiftedChebyshevPolynomialU(x: T | Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialU(x: Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialU(x: T | Scalar, n: Scalar): T;
   /** Chebyshev polynomials of the third kind, of degree n at 2x - 1. */
   specialShiftedChebyshevPolynomialV(x: T | Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialV(x: Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialV(x: T | Scalar, n: Scalar): T;
   /** Chebyshev polynomials of the fourth kind, of degree n at 2x - 1. */
   specialShiftedChebyshevPolynomialW(x: T | Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialW(x: Scalar, n: T | Scalar): T;
+  specialShiftedChebyshevPolynomialW(x: T | Scalar, n: Scalar): T;
   /** sin(πx) / (πx), 1 at 0. */
   specialSinc(self: T | Scalar): T;
   /** exp(x) / sum(exp(x)) along a dimension: non-negative numbers that sum to 1. */
@@ -6638,6 +6669,8 @@ export interface Functional<T = TensorValue> {
   specialXlogy(self: Scalar, other: T | Scalar): T;
   /** The Hurwitz zeta function Σ (k + other)^-self. */
   specialZeta(self: T | Scalar, other: T | Scalar): T;
+  specialZeta(self: Scalar, other: T | Scalar): T;
+  specialZeta(self: T | Scalar, other: Scalar): T;
   /** Pieces of splitSize elements along dim; the last may be shorter. */
   split(self: T | Scalar, splitSize: Size, options?: { dim?: Size }): T[];
   split(self: T | Scalar, splitSize: Size, dim?: Size): T[];

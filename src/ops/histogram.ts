@@ -14,9 +14,10 @@ import { scalarNumber } from "./scalars.ts";
 import type { SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
 
-type Round = (x: number) => number;
+export type Round = (x: number) => number;
 
-function rounding(dtype: DType): Round {
+/** The rounding to a dtype's numbers after each step. */
+export function rounding(dtype: DType): Round {
   // Half types round after each step, as their C++ classes do.
   return (x) => Number(roundToDtype(x, dtype));
 }
@@ -41,7 +42,7 @@ function rangeOf(self: HostTensor, low: number, high: number, room: number): rea
 }
 
 /** The edges of `bins` equal bins, as linspace makes them. */
-function evenEdges(from: number, to: number, bins: number, round: Round): number[] {
+export function evenEdges(from: number, to: number, bins: number, round: Round): number[] {
   const step = round(round(to - from) / bins);
   return Array.from(
     { length: bins + 1 },
@@ -56,12 +57,27 @@ function binByEdges(edges: readonly number[], x: number, low: number, high: numb
   return at - 1;
 }
 
+/** How a bin is found: its position is computed where bins are equal, and `exact` then looks at the neighbours' edges; null searches. */
+export type BinSearch = "computed" | "exact" | null;
+
+/** The bin of a number between the first and the last edge; the last edge belongs to the last bin. */
+export function binOf(x: number, edges: readonly number[], even: BinSearch, round: Round): number {
+  const bins = edges.length - 1;
+  const from = edges[0] ?? 0, to = edges[bins] ?? 1;
+  let bin: number;
+  if (even === null) bin = binByEdges(edges, x, 0, bins + 1);
+  else {
+    bin = Math.trunc(round(round(round(x - from) * bins) / round(to - from)));
+    if (even === "exact") bin = binByEdges(edges, x, Math.max(0, bin - 1), Math.min(bin + 2, bins + 1));
+  }
+  return bin === bins ? bin - 1 : bin;
+}
+
 interface Counting {
   readonly self: HostTensor;
   readonly weight: HostTensor | null;
   readonly edges: readonly number[];
-  /** Bins are equal: the position is computed, not searched; `exact` then looks at the neighbours' edges. */
-  readonly even: "computed" | "exact" | null;
+  readonly even: BinSearch;
   readonly density: boolean;
 }
 
@@ -73,13 +89,7 @@ function count({ self, weight, edges, even, density }: Counting): Float64Array {
   for (let i = 0; i < self.data.length; i++) {
     const x = Number(readHost(self.data, i));
     if (!(x >= from && x <= to)) continue;
-    let bin: number;
-    if (even === null) bin = binByEdges(edges, x, 0, bins + 1);
-    else {
-      bin = Math.trunc(round(round(round(x - from) * bins) / round(to - from)));
-      if (even === "exact") bin = binByEdges(edges, x, Math.max(0, bin - 1), Math.min(bin + 2, bins + 1));
-    }
-    if (bin === bins) bin--;
+    const bin = binOf(x, edges, even, round);
     hist[bin] = (hist[bin] ?? 0) + (weight === null ? 1 : Number(readHost(weight.data, i)));
   }
   if (density) {

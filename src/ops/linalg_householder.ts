@@ -6,7 +6,7 @@
  */
 import { int32 } from "../core/mod.ts";
 import { sameShape, shapeToText, type Size, sizeEq, sizeLe, sizeMin, sizeProd } from "../symbolic/mod.ts";
-import { defineAlias, defineOp, type MetaInput } from "./define.ts";
+import { defineOp, type MetaInput } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { indefiniteFactor, solveIndefinite } from "./indefinite.ts";
 import { regularMatrices, wide } from "./linalg.ts";
@@ -98,7 +98,14 @@ const product = defineOp({
   },
   samples: (g) => wide(g, () => [{ args: { ...reflectionSamples(g) } }]),
 });
-defineAlias(product, "orgqr");
+
+defineOp({
+  schema: "aten::orgqr(Tensor self, Tensor input2) -> Tensor",
+  doc: "Another name of linalg_householder_product.",
+  meta: ({ self, input2 }) => product.meta({ input: self, tau: input2 }),
+  decompose: ({ self, input2 }, F) => F.linalgHouseholderProduct(self, input2),
+  samples: () => [],
+});
 
 defineOp({
   schema: "aten::ormqr(Tensor self, Tensor input2, Tensor input3, bool left=True, bool transpose=False) -> Tensor",

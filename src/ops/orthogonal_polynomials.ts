@@ -3,14 +3,17 @@
  *
  * The degree of a polynomial is data, so its recurrence has no fixed length and no loop body. Not differentiable, as in PyTorch. Mirrors `Math.h` of ATen.
  */
-import { float64 } from "../core/mod.ts";
+import { float64, getDefaultDtype } from "../core/mod.ts";
+import { camelCase, type Scalar } from "../graph/mod.ts";
 import { broadcastShapes } from "../symbolic/mod.ts";
 import { scaledK } from "./bessel.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
-import { defineOp } from "./define.ts";
+import { defineOp, getOp, type MetaInput } from "./define.ts";
 import { hostArray, hostShape, readHost } from "./host_axis.ts";
 import { elementwiseStride } from "./layout.ts";
+import { isScalar, scalarMeta } from "./scalars.ts";
 import { broadcastPositions } from "./special_functions.ts";
+import type { TensorValue } from "./value.ts";
 
 /** The polynomial of degree `n` from those of degree 0 and 1 and the step from k - 1 and k to k + 1. */
 function recur(n: number, first: number, step: (k: number, current: number, before: number) => number): number {
@@ -143,6 +146,35 @@ function defineBinaryHost(name: string, doc: string, value: (a: number, b: numbe
           },
         }]
         : [],
+  });
+  defineWithNumber(name, doc, "first");
+  defineWithNumber(name, doc, "second");
+}
+
+/** The forms with a number in the place of one tensor. */
+function defineWithNumber(name: string, doc: string, number: "first" | "second"): void {
+  const [one, two] = name === "zeta" ? ["self", "other"] : ["x", "n"];
+  const [first, second] = number === "first" ? ["Scalar", "Tensor"] : ["Tensor", "Scalar"];
+  const overload = `${number === "first" ? one : two}_scalar`;
+  const target = `aten.special_${name}.default`;
+  const operandsOf = <T>(args: object): readonly (T | Scalar)[] => Object.values(args) as (T | Scalar)[];
+  defineOp({
+    schema:
+      `aten::special_${name}.${overload}(${first} ${one}, ${second} ${two}) -> Tensor` as "aten::special_zeta.self_scalar(Scalar self, Tensor other) -> Tensor",
+    doc,
+    meta: (args) => {
+      const operands = operandsOf<MetaInput>(args).map((v) => isScalar(v) ? scalarMeta(v) : v);
+      return getOp(target).meta({ [one ?? ""]: operands[0] as MetaInput, [two ?? ""]: operands[1] as MetaInput });
+    },
+    decompose: (args, F) => {
+      const call = F[camelCase(`special_${name}`) as "specialZeta"];
+      const operands = operandsOf<TensorValue>(args);
+      const t = operands.find((v) => !isScalar(v)) as TensorValue;
+      const dtype = t.dtype.isFloat ? t.dtype : getDefaultDtype();
+      const [a = t, b = t] = operands.map((v) => isScalar(v) ? F.full([], v, { dtype, device: t.device }) : v);
+      return call(a, b);
+    },
+    samples: () => [],
   });
 }
 

@@ -157,7 +157,8 @@ export class GraphReader extends GraphNames {
       return this.#unsupported(node, `has ${node.outputs.length} results where the schema has ${returns.length}`);
     }
     const values = node.outputs.map((data) => this.#resultValue(data));
-    const value: NodeValue = single ? values[0] ?? null : returns.length === 1 ? values[0] ?? [] : values;
+    // Tensors of a list beside other results follow those.
+    const value: NodeValue = single ? values[0] ?? null : returns.length === 1 ? values[0] ?? [] : values.flat();
     if (this.#autocast !== null) args = autocastArguments(this.graph, op, args, value, this.#autocast);
     const call = this.#call(node, this.#effectful(op, value), args, value);
     if (node.inputs.some(({ arg }) => arg.kind === "float" && Number.isInteger(arg.value))) {
@@ -172,7 +173,8 @@ export class GraphReader extends GraphNames {
     const list = returns.length === 1;
     for (const { data, path } of results) {
       if (data.kind === "tensor") {
-        this.defineResult(data.name, call, list ? path.slice(1) : path, node.cursor);
+        const place = path.reduce((a, b) => a + b);
+        this.defineResult(data.name, call, list ? path.slice(1) : [place], node.cursor);
       }
     }
   }
