@@ -56,6 +56,16 @@ Deno.test("an exponential that two walks over a row need is computed once and ke
   assert.equal(text.match(/tsr_load\(kept0/g)?.length, 4);
 });
 
+Deno.test("rows of more than the caches hold are written past them, and their lines not fetched", () => {
+  const text = textOf(twoWalks(4096, 4096));
+  assert.equal(text.match(/tsr_stream\(p/g)?.length, 4);
+  assert.match(text, /tsr_stream_end\(\)/);
+  assert.doesNotMatch(text, /tsr_fetch_near\(p1/);
+  assert.doesNotMatch(textOf(twoWalks(64, 4096)), /tsr_stream/);
+  // Rows that begin within a line.
+  assert.doesNotMatch(textOf(twoWalks(4096, 4100)), /tsr_stream/);
+});
+
 Deno.test("rows too long for the caches are neither kept nor fetched ahead", () => {
   const text = textOf(twoWalks(4, 1 << 20));
   assert.doesNotMatch(text, /kept0|tsr_fetch/);

@@ -48,6 +48,7 @@ export class CppFunction extends CppValues {
   /** Keeps and fetches rows by a plan. Written where the memory of kept rows may be declared. */
   useRows(plan: RowPlan): void {
     this.#rows = plan;
+    this.streamed = plan.streamed;
     for (let row = 0; row < new Set(plan.kept.values()).size; row++) {
       this.scopes.line(`float kept${row}[${plan.elements}] __attribute__((aligned(64)));`);
     }

@@ -79,6 +79,7 @@ export function emitCppTile(kernel: TileKernel, lanes: number): CppFunctionText 
     f.overAxis(inner, () => inside(0), { from: "from", to: "to" });
     s.close();
   }
+  if (f.streamed.size > 0) s.line("tsr_stream_end();");
   const count = parallel.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), constant(1));
   const repeats = ordered.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), constant(1));
   return { text: s.text("  "), count, picoseconds: mul(repeats, costOf(kernel.body, lanes)) };

@@ -7,8 +7,9 @@
  * last bit.
  */
 import { bool, float32 } from "../../../core/mod.ts";
-import { primitive } from "../../../loops/mod.ts";
+import { type BufferRef, primitive } from "../../../loops/mod.ts";
 import { coefficient, constantValue, type Expr } from "../../../symbolic/mod.ts";
+import { isStreamed } from "../../tile/axes.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 
 /** Elements of a row, or of a block of columns, that is kept or fetched ahead, at most: with its neighbours it has to fit the second cache. */
@@ -30,6 +31,8 @@ export interface RowPlan {
   readonly fetched: ReadonlyMap<TileValue, number>;
   /** Stores of later walks whose places are fetched after a load. */
   readonly claimed: ReadonlyMap<TileValue, readonly Store[]>;
+  /** Buffers whose lines are written past the caches, where they are more than caches hold: nothing is fetched for them. */
+  readonly streamed: ReadonlySet<BufferRef>;
   /** Values that go to a kept row, by its number. */
   readonly kept: ReadonlyMap<TileValue, number>;
   /** Values that are read from a kept row instead of computed. */
@@ -43,6 +46,7 @@ export interface RowPlan {
 const NOTHING: RowPlan = {
   fetched: new Map(),
   claimed: new Map(),
+  streamed: new Set(),
   kept: new Map(),
   again: new Map(),
   elements: 0,
@@ -74,9 +78,20 @@ export function planRows(
   const fetches = inner === undefined || (inner.block > 1) === isRow
     ? NOTHING
     : planFetched(kernel, walks, again, axis, inner);
+  const vector = isRow ? axis : inner;
+  const streamed = new Set(
+    walks.slice(1).flatMap((w) =>
+      w.body.flatMap((s) =>
+        s.kind === "store" && vector !== undefined && isStreamed(s.buffer, s.index, vector.symbol, lanes)
+          ? [s.buffer]
+          : []
+      )
+    ),
+  );
   return {
     fetched: fetches.fetched,
-    claimed: fetches.claimed,
+    claimed: new Map([...fetches.claimed].map(([v, stores]) => [v, stores.filter((s) => !streamed.has(s.buffer))])),
+    streamed,
     kept,
     again,
     elements: Math.ceil(extent / lanes) * lanes,
