@@ -2,8 +2,8 @@
  * Multi-tensor launches: independent pointwise kernels of any sizes become one.
  *
  * Members are kernels without a reduction whose results no other kernel reads (updates of parameters and optimiser state, mostly), or that
- * write nothing but parts of one buffer (a concatenation): none can depend on another, so putting them together at the place of the last one closes no cycle. What one launch costs is then paid once for all
- * parameters of a model. Mirrors `ForeachKernelSchedulerNode` of TorchInductor.
+ * write nothing but parts of one buffer (a concatenation) that nobody reads between them: none can depend on another, so putting them together at the place of the last one
+ * closes no cycle. What one launch costs is then paid once for all parameters of a model. Mirrors `ForeachKernelSchedulerNode` of TorchInductor.
  */
 import type { BufferRef } from "../loops/mod.ts";
 import { readBuffers, scatteredBuffers, writtenBuffers } from "./dependencies.ts";
@@ -33,8 +33,15 @@ const OF_INPUTS = "of inputs";
 function familyOf(groups: readonly Group[], joinInputs: boolean): Family {
   const readers = new Set<BufferRef>();
   const writers = new Map<BufferRef, number>();
+  /** How many kernels before a group read what it writes. */
+  const readBefore = new Map<Group, number>();
+  const reads = new Map<BufferRef, number>();
   for (const group of groups) {
-    for (const b of readBuffers(group)) readers.add(b);
+    readBefore.set(group, writtenBuffers(group).reduce((n, b) => n + (reads.get(b) ?? 0), 0));
+    for (const b of readBuffers(group)) {
+      readers.add(b);
+      reads.set(b, (reads.get(b) ?? 0) + 1);
+    }
     // A scatter needs what was written to its buffer before.
     for (const b of scatteredBuffers(group)) readers.add(b);
     for (const b of writtenBuffers(group)) writers.set(b, (writers.get(b) ?? 0) + 1);
@@ -52,9 +59,12 @@ function familyOf(groups: readonly Group[], joinInputs: boolean): Family {
     if (joinInputs && [...readBuffers(group)].every((b) => !writers.has(b))) {
       return { key: OF_INPUTS, reason: "pointwise kernels that read inputs alone share one launch" };
     }
-    // Whoever reads the buffer needs all its writers, so none of them can need another.
+    // Whoever reads the buffer needs all its writers so far, so none of those between two readers can need another.
     if (written.length === 1 && only !== undefined && (writers.get(only) ?? 0) > 1) {
-      return { key: only, reason: `kernels that write parts of ${only.label} share one launch` };
+      return {
+        key: `${only.id}/${readBefore.get(group)}`,
+        reason: `kernels that write parts of ${only.label} share one launch`,
+      };
     }
     return null;
   };

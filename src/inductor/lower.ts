@@ -22,7 +22,7 @@ import { loopArguments, TrackedInput } from "./loop_inputs.ts";
 import { type Hint, simplifyContraction, simplifyLoopGroup, simplifyScan } from "./loop_space.ts";
 import { attentionGroup, isWholeAttention } from "./lower_attention.ts";
 import { type BlocksHost, lowerBlocks } from "./lower_blocks.ts";
-import { joinsWeights, lowerCat } from "./lower_cat.ts";
+import { Concatenations, joinsWeights } from "./lower_cat.ts";
 import { isWholeAlgorithm, lowerHost, type WrittenResult } from "./lower_host.ts";
 import { inputLayout, pairsRead } from "./lower_inputs.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
@@ -59,6 +59,7 @@ class GraphLowering {
   /** Matrices with room at the end of their rows. */
   readonly #padded: ReadonlySet<Node>;
   readonly #orders: ReadonlyMap<Node, DimOrder>;
+  readonly #concatenations: Concatenations;
   #operators = 0;
   /** While a kernel inlines a graph, nothing of it is stored. */
   #keepsLazy = false;
@@ -68,6 +69,11 @@ class GraphLowering {
     this.#hint = sizeHints(graph);
     this.#onCuda = graphDevice(graph).type === "cuda";
     this.#padded = this.#onCuda && isStageEnabled("layouts") ? paddedRows(graph) : new Set();
+    this.#concatenations = new Concatenations(graph, {
+      tensorOf: (node) => this.#tensorOf(node),
+      newTensor: (node, meta, reason) => this.#newTensor(node, meta, reason),
+      push: (origins, vars, stage) => this.#push(origins, vars, [], stage),
+    }, { inlines: this.#inline, chains: this.#inline && !this.#onCuda });
     this.#orders = this.#onCuda && isStageEnabled("layouts") ? dimOrders(graph) : new Map();
   }
 
@@ -179,11 +185,7 @@ class GraphLowering {
 
   #lowerLoop(node: CallNode, op: Operator, meta: TensorMeta): LoweredTensor {
     if (op.schema.name === "cat") {
-      const joined = lowerCat(node, meta, this.#inline, {
-        tensorOf: (source) => this.#tensorOf(source),
-        newTensor: (reason) => this.#newTensor(node, meta, reason),
-        push: (origins, vars, stage) => this.#push(origins, vars, [], stage),
-      });
+      const joined = this.#concatenations.lower(node, meta);
       if (joined !== null) return this.#inMemory(node, joined.buffer, joined.layout);
     }
     const build = expectDefined(op.loop, `${op.target}: its loop`);

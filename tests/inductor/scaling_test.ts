@@ -40,6 +40,46 @@ function fan(count: number): Graph {
   });
 }
 
+/** Each layer reads all layers before it, as those of a DenseNet do. */
+function dense(count: number): Graph {
+  return graphOf((b) => {
+    const list: Node[] = [b.input([16, 8])];
+    for (let i = 0; i < count; i++) {
+      const all = b.call("aten.relu.default", [b.call("aten.cat.default", [[...list], 1])]);
+      list.push(b.call("aten.mm.default", [all, b.attribute(`w${i}`, [8 * (i + 1), 8])]));
+    }
+    return b.call("aten.cat.default", [list, 1]);
+  });
+}
+
+/** A recurrent cell, step by step: slices of one product, gates, and states that go on. */
+function recurrent(count: number): Graph {
+  return graphOf((b) => {
+    const x = b.input([4, count, 64]);
+    const weight = b.attribute("w", [16, 64]);
+    let [h, c] = [b.input([4, 16]), b.input([4, 16])] as [Node, Node];
+    const out: Node[] = [];
+    for (let i = 0; i < count; i++) {
+      const step = b.call("aten.select.int", [x, 1, i]);
+      const gates = b.call("aten.add.Tensor", [step, b.call("aten.mm.default", [h, weight])]);
+      const [g0, g1, g2, g3] = [0, 16, 32, 48].map((k) => b.call("aten.slice.Tensor", [gates, 1, k, k + 16, 1])) as [
+        Node,
+        Node,
+        Node,
+        Node,
+      ];
+      const [keep, put] = [b.call("aten.sigmoid.default", [g0]), b.call("aten.sigmoid.default", [g1])];
+      c = b.call("aten.add.Tensor", [
+        b.call("aten.mul.Tensor", [keep, c]),
+        b.call("aten.mul.Tensor", [put, b.call("aten.tanh.default", [g2])]),
+      ]);
+      h = b.call("aten.mul.Tensor", [b.call("aten.sigmoid.default", [g3]), b.call("aten.tanh.default", [c])]);
+      out.push(b.call("aten.unsqueeze.default", [h, 1]));
+    }
+    return b.call("aten.cat.default", [out, 1]);
+  });
+}
+
 function bestTime(build: () => Graph): number {
   const graphs = [build(), build(), build()];
   return bestMilliseconds(graphs.length, () => void compileGraphToPlan(graphs.pop() ?? build()));
@@ -52,5 +92,18 @@ for (const [name, build, perNode] of [["layers", layers, 10], ["fan", fan, 1]] a
     const large = bestTime(() => build(4000 / perNode));
     // Linear is 4; the rest is room for garbage collection and for caches that others use.
     assert.ok(large < small * 4 * 2, `${small.toFixed(0)} ms for 1,000 nodes, ${large.toFixed(0)} ms for 4,000`);
+  });
+}
+
+for (
+  const [name, build, count] of [["dense", dense, 32], ["recurrent", recurrent, 48], ["layers", layers, 60]] as const
+) {
+  Deno.test(`compileGraphToPlan() takes at most 2.6 times as long for twice as many layers (${name})`, () => {
+    bestTime(() => build(count));
+    const [small, large] = [bestTime(() => build(count)), bestTime(() => build(2 * count))];
+    assert.ok(
+      large < small * 2.6,
+      `${small.toFixed(0)} ms for ${count} layers, ${large.toFixed(0)} ms for ${2 * count}`,
+    );
   });
 }
