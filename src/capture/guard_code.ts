@@ -7,7 +7,7 @@
  * this file and from JSON literals only; every other value is an entry of a table. Mirrors `torch._dynamo.guards`.
  */
 import { hasGradHooks } from "../autograd/mod.ts";
-import { getDefaultDtype } from "../core/mod.ts";
+import { getDefaultDtype, getFloat32MatmulPrecision } from "../core/mod.ts";
 import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
 import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
@@ -80,6 +80,11 @@ interface Helpers {
   readonly autocast: () => string;
 }
 
+  readonly precision: () => string;
+}
+
+function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
+  return a.length === b.length && a.every((v, i) => v === b[i]);
 /** What generated guards call as `h`. */
 export const guardHelpers: Helpers = {
   T: Tensor,
@@ -117,6 +122,7 @@ export const guardHelpers: Helpers = {
   autocast: autocastKey,
 };
 
+  precision: getFloat32MatmulPrecision,
 const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
 
 /** V8 does not optimise very long functions: guards are cut into functions of about this many lines. */
@@ -429,6 +435,8 @@ class Emitter {
     for (const emit of this.#late) emit();
     wanted.forEach((s, i) => this.#lines.push(`values[${i}] = ${this.nameOf(s)};`));
     const parts = this.#chunks.map((lines, i) =>
+    const precision = getFloat32MatmulPrecision();
+    this.#fail(`h.precision() !== "${precision}"`, `the precision of products of float32 was ${precision}`);
       `function guard${i}(a, t, values, k) {\n${lines.map((l) => `  ${l}\n`).join("")}  return -1;\n}`
     );
     const captures = hasCaptures ? "captures()" : "null";

@@ -82,6 +82,7 @@ const STAGE_NAMES: readonly StageName[] = [
 
 /** How exact products of float32 are, as PyTorch names it. */
 export type MatmulPrecision = "highest" | "high" | "medium";
+const PRECISIONS: readonly MatmulPrecision[] = ["highest", "high", "medium"];
 
 /** Where kernels of matrix products come from. */
 export type AutotuneBackend = "generated" | "cublaslt";
@@ -176,6 +177,32 @@ export function withConfig(changes: Partial<Config>): Disposable {
       current = before;
     },
   };
+}
+
+/**
+ * Sets how exact products of float32 are from now on, as `torch.set_float32_matmul_precision`: "highest" (the default) keeps their bits, "high" and "medium" let
+ * tensor cores round operands to tf32, on CUDA devices that have it. Convolutions follow it too. Functions that were compiled before are compiled anew.
+ *
+ * @throws {RangeError} for another word
+ *
+ * @example
+ * ```ts
+ * import { getFloat32MatmulPrecision, setFloat32MatmulPrecision } from "@tessera/tessera";
+ * setFloat32MatmulPrecision("high");
+ * console.assert(getFloat32MatmulPrecision() === "high");
+ * setFloat32MatmulPrecision("highest");
+ * ```
+ */
+export function setFloat32MatmulPrecision(precision: MatmulPrecision): void {
+  if (!PRECISIONS.includes(precision)) {
+    throw new RangeError(`setFloat32MatmulPrecision: "${String(precision)}" is none of ${PRECISIONS.join(", ")}`);
+  }
+  current = { ...config(), float32MatmulPrecision: precision };
+}
+
+/** How exact products of float32 are now. */
+export function getFloat32MatmulPrecision(): MatmulPrecision {
+  return config().float32MatmulPrecision;
 }
 
 /** Tells whether a stage is on. */

@@ -3,7 +3,19 @@
  * memory of each call. On the emulated device where there is no GPU, as far as it goes.
  */
 import assert from "node:assert/strict";
-import { compile, cpu, device, float16, nn, noGrad, randn, type Tensor, withConfig } from "../../../mod.ts";
+import {
+  compile,
+  cpu,
+  device,
+  float16,
+  getFloat32MatmulPrecision,
+  nn,
+  noGrad,
+  randn,
+  setFloat32MatmulPrecision,
+  Tensor,
+  withConfig,
+} from "../../../mod.ts";
 import { isStageEnabled, onEvent } from "../../../src/core/mod.ts";
 import { cudaContext, findCublasLt } from "../../../src/runtime/cuda/mod.ts";
 import { assertClose, cudaTest, noCuda } from "../../helpers/cuda_test.ts";
@@ -83,4 +95,26 @@ Deno.test({
     }
     for (const [got, expected] of results) assertClose(got.cpu(), expected.cpu(), 3e-2);
   },
+});
+
+Deno.test("a function that was compiled before setFloat32MatmulPrecision() is compiled anew, and back again is not", () => {
+  const graphs: string[] = [];
+  const f = compile((x: Tensor) => x.matmul(x), {
+    backend: () => {
+      graphs.push(getFloat32MatmulPrecision());
+      return (inputs) => inputs.flatMap((t) => t instanceof Tensor ? [t.matmul(t)] : []);
+    },
+  });
+  const x = randn([4, 4]);
+  f(x);
+  try {
+    setFloat32MatmulPrecision("high");
+    f(x);
+    f(x);
+  } finally {
+    setFloat32MatmulPrecision("highest");
+  }
+  f(x);
+  assert.deepEqual(graphs, ["highest", "high"]);
+  assert.throws(() => setFloat32MatmulPrecision("tf32" as "high"), /"tf32" is none of highest, high, medium/);
 });
