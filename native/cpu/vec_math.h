@@ -68,10 +68,19 @@ V vf32 vexpm1_near(vf32 r) {
 }
 // 2^(n + b) where `bits` are those of 2^b.
 V vf32 vpower(vexp_split e, int bits) { return vfloat((vbits(e.t) << 23) + bits); }
-// e^x for x below 89, NaN included.
+// e^x for x below 89, NaN included. With tables, x = n ln 2 + r for a multiple n of 1/16: 2^n is an entry and an exponent, and the series is short.
 V vf32 vexp_below(vf32 x) {
+#if TESSERA_TABLES
+  const vf32 roots = {0x1p+0f, 0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fep+0f, 0x1.3dea64p+0f, 0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f, 0x1.ae89fap+0f, 0x1.c199bep+0f, 0x1.d5818ep+0f, 0x1.ea4afap+0f};
+  vf32 c = vatleast(x, -104.0f);
+  vf32 t = vfma(c, vset(0x1.715476p+0f), vset(0x1.8p19f)), n = t - 0x1.8p19f;
+  vf32 r = vfma(n, vset(-0x1.7f7d1cp-20f), vfma(n, vset(-0x1.62e4p-1f), c));
+  vf32 near = vfma(vfma(r, vset(0x1.555722p-3f), vset(0x1.000222p-1f)), r * r, r), root = vlookup(roots, vbits(t));
+  return vscale(vfma(root, near, root), n);
+#else
   vexp_split e = vexp_parts(vatleast(x, -104.0f));
   return vscale(vexpm1_near(e.r) + 1.0f, e.n);
+#endif
 }
 V vf32 vexp(vf32 x) { return vexp_below(vatmost(x, 89.0f)); }
 // e^-|x|.
