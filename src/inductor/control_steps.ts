@@ -1,10 +1,18 @@
 /**
  * Steps of a plan that run graphs: control flow, on the host.
  *
- * The condition is read, rounds are counted, and each graph of the call is compiled like any other, when it first runs. Operands are seen where they lie; results are
+ * The condition is read, rounds are counted, and each graph of the call is compiled like any other: when it first runs, or with the graph that it is called from where
+ * somebody waits for that. Operands are seen where they lie; results are
  * written into the step's outputs. On another device operands arrive in the host's memory and are brought back to it.
  */
-import { type ControlOperator, findBackend, type GraphInput, type GraphRunner } from "../capture/mod.ts";
+import {
+  type CompileMode,
+  type CompilerBackend,
+  type ControlOperator,
+  findBackend,
+  type GraphInput,
+  type GraphRunner,
+} from "../capture/mod.ts";
 import { cpu, InternalError } from "../core/mod.ts";
 import {
   type Argument,
@@ -33,24 +41,27 @@ function nodesOf(node: CallNode): Node[] {
   return nodes;
 }
 
-/** Runs graphs of a call, compiled. */
-function compiledGraphs(): GraphRunner {
-  const known = new Map<Graph, (inputs: readonly GraphInput[]) => readonly unknown[]>();
-  return (graph, inputs) => {
-    let run = known.get(graph);
-    if (run === undefined) {
-      const module = {
-        graph,
-        attributes: new Map<string, Tensor>(),
-        recorded: new Set<Node>(),
-        differentiable: graph.output.results.map(() => false),
-      };
-      const examples = inputs.filter((t) => t instanceof Tensor).map((t) => fakeTensor(t));
-      known.set(graph, run = findBackend("inductor")(module, examples, { mode: "default", options: {} }));
-    }
-    return run(inputs as readonly GraphInput[]) as readonly Tensor[];
-  };
+/** Compiled graphs of calls: the tiers of one compiled graph have a step each, and share them. */
+const known = new WeakMap<Graph, ReturnType<CompilerBackend>>();
+
+function compiledGraph(graph: Graph, mode: CompileMode): ReturnType<CompilerBackend> {
+  let run = known.get(graph);
+  if (run === undefined) {
+    const module = {
+      graph,
+      attributes: new Map<string, Tensor>(),
+      recorded: new Set<Node>(),
+      differentiable: graph.output.results.map(() => false),
+    };
+    const examples = graph.placeholders.flatMap(({ value }) => isTensorMeta(value) ? [fakeTensor(value)] : []);
+    known.set(graph, run = findBackend("inductor")(module, examples, { mode, options: {} }));
+  }
+  return run;
 }
+
+/** Runs a graph of a call, compiled. */
+const runCompiled: GraphRunner = (graph, inputs) =>
+  compiledGraph(graph, "default")(inputs as readonly GraphInput[]) as readonly Tensor[];
 
 /** Makes the step of a call of control flow. */
 export function controlStep(
@@ -68,8 +79,11 @@ export function controlStep(
   const outSlots = group.outputs.map(slotOf);
   const metas = (Array.isArray(node.value) ? node.value : [node.value]).filter(isTensorMeta);
   const position = new Map<Sym, number>(sizeSyms.map((s, i) => [s, i]));
-  const run = compiledGraphs();
-  return (buffers, sizes) => {
+  const prepare = async (wait: boolean): Promise<void> => {
+    const graphs = op.graphs.map((graph) => compiledGraph(graph, wait ? "aot" : "default"));
+    await Promise.all(graphs.map((graph) => graph.ready?.()));
+  };
+  const run: HostStep = (buffers, sizes) => {
     const size = (s: Size): number => evaluate(exprOf(s), (sym) => sizes[position.get(sym) ?? -1] ?? NaN);
     const over = (meta: TensorMeta, slot: number | undefined): Tensor => {
       const buffer = slot === undefined ? undefined : buffers[slot];
@@ -88,11 +102,12 @@ export function controlStep(
     };
     noGrad(() => {
       const args = Object.fromEntries(op.schema.args.map(({ key }, i) => [key, convert(node.args[i] ?? null)]));
-      const results = op.onTensors(args as NamedArgs<TensorValue>, run) as unknown as readonly Tensor[];
+      const results = op.onTensors(args as NamedArgs<TensorValue>, runCompiled) as unknown as readonly Tensor[];
       results.forEach((result, i) => {
         const meta = metas[i];
         if (meta !== undefined) copyElements(over(meta, outSlots[i]), result.device === cpu ? result : result.to(cpu));
       });
     });
   };
+  return Object.assign(run, { prepare });
 }

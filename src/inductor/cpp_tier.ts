@@ -120,6 +120,7 @@ export class CppTier {
 
   /** Blocks until the tier is ready or has failed. */
   waitSync(): void {
+    for (const step of this.#options.host) void step.prepare?.(true);
     if (this.#state !== "compiling" || this.#job === null) return;
     try {
       this.#load(this.#job.waitSync(), true);
@@ -130,6 +131,13 @@ export class CppTier {
 
   /** Resolves when the tier is ready or has failed. */
   async ready(): Promise<void> {
+    // What steps compile is under way while this library is.
+    const steps = this.#options.host.map((step) => step.prepare?.(false));
+    await this.#settled();
+    await Promise.all(steps);
+  }
+
+  async #settled(): Promise<void> {
     if (this.#state !== "compiling" || this.#job === null) return;
     try {
       const path = await this.#job.ready;

@@ -4,14 +4,14 @@
  * The argument block is made once: a call writes the addresses of the caller's buffers, and no more where neither sizes nor arena have changed.
  * Errors that kernels meet come back in three words at the end.
  */
+import type { HostStep } from "../js/executable.ts";
 import { type Executable, type SlotSource, SlotTable } from "../kernel.ts";
 import { OutOfMemoryError } from "../buffer.ts";
 import { addressOf, cpuAllocator, type CpuBuffer } from "./memory.ts";
 import type { Library, NativeKernel } from "./library.ts";
 import { threadPool } from "./thread_pool.ts";
 
-/** A step that is no kernel. */
-export type HostStep = (buffers: readonly CpuBuffer[], sizes: readonly number[]) => void;
+export type { HostStep } from "../js/executable.ts";
 
 /** Where things stand in the argument block. */
 export interface ArgsPositions {

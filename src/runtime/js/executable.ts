@@ -8,7 +8,11 @@ import type { CpuBuffer } from "../cpu/memory.ts";
 import { type Executable, type SlotSource, SlotTable } from "../kernel.ts";
 
 /** A step that is no kernel: it works on the slots' buffers itself. */
-export type HostStep = (buffers: readonly CpuBuffer[], sizes: readonly number[]) => void;
+export interface HostStep {
+  (buffers: readonly CpuBuffer[], sizes: readonly number[]): void;
+  /** Compiles now what the step would compile when it first needs it; resolves when that is done. With `wait`, it is done when the call returns. */
+  readonly prepare?: (wait: boolean) => Promise<void>;
+}
 
 /** The entry of a generated module. */
 export type JsEntry = (buffers: readonly CpuBuffer[], sizes: readonly number[], host: readonly HostStep[]) => void;
