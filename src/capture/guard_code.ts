@@ -7,7 +7,7 @@
  * this file and from JSON literals only; every other value is an entry of a table. Mirrors `torch._dynamo.guards`.
  */
 import { hasGradHooks } from "../autograd/mod.ts";
-import { getDefaultDtype, getFloat32MatmulPrecision } from "../core/mod.ts";
+import { getDefaultDtype, numericsKey } from "../core/mod.ts";
 import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
 import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
@@ -78,9 +78,7 @@ interface Helpers {
   readonly gradEnabled: () => boolean;
   readonly defaultDtype: () => unknown;
   readonly autocast: () => string;
-}
-
-  readonly precision: () => string;
+  readonly numerics: () => string;
 }
 
 function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
@@ -122,8 +120,8 @@ export const guardHelpers: Helpers = {
   autocast: autocastKey,
 };
 
-  precision: getFloat32MatmulPrecision,
 const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
+  numerics: numericsKey,
 
 /** V8 does not optimise very long functions: guards are cut into functions of about this many lines. */
 const CHUNK_LINES = 300;
@@ -435,8 +433,11 @@ class Emitter {
     for (const emit of this.#late) emit();
     wanted.forEach((s, i) => this.#lines.push(`values[${i}] = ${this.nameOf(s)};`));
     const parts = this.#chunks.map((lines, i) =>
-    const precision = getFloat32MatmulPrecision();
-    this.#fail(`h.precision() !== "${precision}"`, `the precision of products of float32 was ${precision}`);
+    const numerics = numericsKey();
+    this.#fail(
+      `h.numerics() !== "${numerics}"`,
+      `the precision of products of float32, or determinism, was ${numerics === "" ? "as at the start" : numerics}`,
+    );
       `function guard${i}(a, t, values, k) {\n${lines.map((l) => `  ${l}\n`).join("")}  return -1;\n}`
     );
     const captures = hasCaptures ? "captures()" : "null";

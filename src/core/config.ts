@@ -101,6 +101,8 @@ export interface Config {
   autotuneBackends: ReadonlySet<AutotuneBackend>;
   /** Whether products of float32 may round their operands: "highest" never, "high" and "medium" to tf32 where tensor cores have it. */
   float32MatmulPrecision: MatmulPrecision;
+  /** Whether sums whose order would depend on timing are made in a fixed order, on devices where it matters. */
+  deterministic: boolean;
   /** Build kernels with clocks around them: `tessera run --profile`. Nothing compiled so is cached. */
   profile: boolean;
 }
@@ -147,6 +149,7 @@ function initial(): Config {
     autotuneBudgetMs: 30_000,
     autotuneBackends: new Set<AutotuneBackend>(["generated", "cublaslt"]),
     float32MatmulPrecision: "highest",
+    deterministic: false,
   };
 }
 
@@ -203,6 +206,39 @@ export function setFloat32MatmulPrecision(precision: MatmulPrecision): void {
 /** How exact products of float32 are now. */
 export function getFloat32MatmulPrecision(): MatmulPrecision {
   return config().float32MatmulPrecision;
+}
+
+/**
+ * Sets whether results have the same bits each time, as `torch.use_deterministic_algorithms`: on CUDA, scatters (`index_add`, gradients of embeddings) then add
+ * in the order of their indices instead of by atomics, which is slower. Everything else always gives the same bits. Functions that were compiled before are
+ * compiled anew.
+ *
+ * @throws {TypeError} for what is no boolean
+ *
+ * @example
+ * ```ts
+ * import { areDeterministicAlgorithmsEnabled, useDeterministicAlgorithms } from "@tessera/tessera";
+ * useDeterministicAlgorithms(true);
+ * console.assert(areDeterministicAlgorithmsEnabled());
+ * useDeterministicAlgorithms(false);
+ * ```
+ */
+export function useDeterministicAlgorithms(on: boolean): void {
+  if (typeof on !== "boolean") {
+    throw new TypeError(`useDeterministicAlgorithms: expected true or false, got ${String(on)}`);
+  }
+  current = { ...config(), deterministic: on };
+}
+
+/** Whether results have the same bits each time. */
+export function areDeterministicAlgorithmsEnabled(): boolean {
+  return config().deterministic;
+}
+
+/** The settings that kernels depend on as a text for keys and guards; empty where all are as at the start. */
+export function numericsKey(): string {
+  const { float32MatmulPrecision: precision, deterministic } = config();
+  return `${precision === "highest" ? "" : `/${precision}`}${deterministic ? "/deterministic" : ""}`;
 }
 
 /** Tells whether a stage is on. */

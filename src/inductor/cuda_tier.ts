@@ -5,7 +5,7 @@
  * threads where it cannot, and taken from the disk cache where they are known. There is no other tier for memory of a device, so the first call
  * waits. Tensors of the CPU that the graph reads are uploaded; what belongs to the program and has not changed since is uploaded once.
  */
-import { CompileError, config, type Device, isStageEnabled, log } from "../core/mod.ts";
+import { CompileError, config, type Device, isStageEnabled, log, numericsKey } from "../core/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { CpuBuffer } from "../runtime/cpu/mod.ts";
 import {
@@ -90,6 +90,7 @@ export class CudaTier {
         arch: capability,
         multiprocessors: attributes.multiprocessors,
         allowTf32: config().float32MatmulPrecision !== "highest",
+        deterministic: config().deterministic,
       };
       const plan = this.#options.plan();
       if (this.#options.autotune && isStageEnabled("autotune")) {
@@ -277,13 +278,12 @@ export class CudaTier {
 /** What of a device, and of the settings, is in the emitted text and its machine code. `autotune`: so are libraries. */
 export function cudaTarget(where: Device, autotune: boolean): string {
   const { capability, attributes } = cudaContext(where.index).info;
-  const precision = config().float32MatmulPrecision === "highest" ? "" : "/tf32";
   const { autotuneBackends } = config();
   const library = autotune ? findCublasLt() : null;
   const tuned = library === null
     ? ""
     : `/tuned/${[...autotuneBackends].sort().join("+")}/${library.ok ? library.value.version : ""}`;
-  return `cuda/${capability}/${attributes.multiprocessors}/${where.index}${precision}${tuned}`;
+  return `cuda/${capability}/${attributes.multiprocessors}/${where.index}${numericsKey()}${tuned}`;
 }
 
 /** What to compile for: the architecture that the text was written for, if nvrtc and the device know it. */

@@ -4,7 +4,7 @@
  * The graph goes through the same lowering, tiling and emitter as every other, so eager and compiled code share one meaning. What was compiled
  * is kept by operator, dtypes, shapes, strides and plain arguments; the least recently used entries go first.
  */
-import { cpu, type Device, getFloat32MatmulPrecision, InternalError } from "../core/mod.ts";
+import { cpu, type Device, InternalError, numericsKey } from "../core/mod.ts";
 import { type Argument, Graph, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
 import { CpuBuffer as Cpu } from "../runtime/cpu/memory.ts";
@@ -207,8 +207,7 @@ export class InductorEagerBackend implements EagerBackend {
 
   /** Kernels of CUDA depend on a setting. */
   #precise(key: string): string {
-    const precision = getFloat32MatmulPrecision();
-    return precision === "highest" ? key : `${key} ${precision}`;
+    return key + numericsKey();
   }
 
   #find(named: string, make: () => Entry | null): Entry | null {

@@ -6,7 +6,7 @@
  * event that says why. Writers add to what is there; if two write at once the later one wins, and the other's capture is made again some day.
  * Mirrors the idea of PyTorch's AOTAutogradCache, one level higher: guards are kept as well.
  */
-import { config, emitEvent, getDefaultDtype, getFloat32MatmulPrecision, isStageEnabled } from "../../core/mod.ts";
+import { config, emitEvent, getDefaultDtype, isStageEnabled, numericsKey } from "../../core/mod.ts";
 import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../../runtime/mod.ts";
 import { autocastKey, isGradEnabled } from "../../tensor/mod.ts";
 import type { BackendContext, CompilerBackend } from "../backends.ts";
@@ -68,7 +68,7 @@ function keyOf(request: TraceRequest, options: CaptureOptions): CacheKey | strin
     isGradEnabled(),
     autocastKey(),
     getDefaultDtype().name,
-    getFloat32MatmulPrecision(),
+    numericsKey(),
   ]);
   return cacheKey("capture", content, { format: `${FORMAT}`, library: version, runtime: runtimeName() });
 }
