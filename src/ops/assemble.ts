@@ -401,7 +401,7 @@ defineOp({
 });
 
 /** The elements of a small tensor of integers. Where data is not known, as under capture, this is a break. */
-function numbersIn(t: TensorValue): number[] {
+export function numbersIn(t: TensorValue): number[] {
   const known = t as TensorValue & { dataSync(): ArrayLike<number | bigint> };
   return Array.from(known.dataSync(), Number);
 }

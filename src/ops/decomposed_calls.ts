@@ -13,8 +13,8 @@ import { matrixShape, squareShape } from "./linalg_checks.ts";
 import { elementwiseStride } from "./layout.ts";
 import type { TensorValue } from "./value.ts";
 
-/** The one result that the meta of another operator describes. */
-function specOf(target: string, args: Readonly<Record<string, unknown>>): TensorSpec {
+/** The one result that the meta of another operator describes; arguments that are missing take their defaults. */
+export function specOf(target: string, args: Readonly<Record<string, unknown>>): TensorSpec {
   const op = getOp(target);
   const complete = Object.fromEntries(op.schema.args.map((a) => [a.key, args[a.key] ?? a.defaultValue]));
   const specs = op.meta(complete as Parameters<typeof op.meta>[0]);

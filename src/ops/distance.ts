@@ -4,11 +4,11 @@
  * All are norms of differences, so gradients come from `linalg_vector_norm` with its conventions at 0. Spectral and nuclear norms use the singular values
  * (`singular_values`). Mirrors `Distance.cpp`, `LinearAlgebra.cpp` and `Normalization.cpp` (renorm) of ATen.
  */
-import { computeType, type DType, float32, float64, getDefaultDtype, int64 } from "../core/mod.ts";
+import { computeType, type DType, float32, float64, getDefaultDtype, int32, int64 } from "../core/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { broadcastShapes, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand, reducedShape, reductionAxes } from "./combinators.ts";
-import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { defineInplace, defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import { castGrad } from "./gradient.ts";
 import { scalarNumber } from "./scalars.ts";
 import type { TensorValue } from "./value.ts";
@@ -297,14 +297,17 @@ defineOp({
   samples: (g) => g.dtype.isFloat ? [{ args: { self: g.tensor([3, 4, 2]), p: 2, dim: 1, maxnorm: 1.5 } }] : [],
 });
 
-defineOp({
-  schema: "aten::embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)",
-  doc: "Scales the rows that indices name so that their norms are at most max_norm, in place.",
-  meta: ({ self }) => {
+const embeddingRenorm = defineOp({
+  schema: "aten::embedding_renorm(Tensor self, Tensor indices, float max_norm, float norm_type) -> Tensor",
+  doc: "self with the rows that indices name scaled so that their norms are at most max_norm.",
+  meta: ({ self, indices }) => {
     if (self.shape.length !== 2) {
-      throw new TypeError(`embedding_renorm_: self must be a matrix, got ${shapeToText(self.shape)}`);
+      throw new TypeError(`embedding_renorm: self must be a matrix, got ${shapeToText(self.shape)}`);
     }
-    return { shape: self.shape, dtype: self.dtype, stride: self.stride, storageOffset: self.storageOffset };
+    if (indices.dtype !== int64 && indices.dtype !== int32) {
+      throw new TypeError(`embedding_renorm: indices must be int64 or int32, got ${indices.dtype.name}`);
+    }
+    return { shape: self.shape, dtype: self.dtype };
   },
   decompose: ({ self, indices, maxNorm, normType }, F) => {
     const wide = self.detach().to(computeType(self.dtype));
@@ -312,7 +315,17 @@ defineOp({
     const named = F.zeros([self.shape[0] ?? 1], { dtype: float32, device: self.device })
       .indexFill(0, indices.reshape([-1]), 1).gt(0).unsqueeze(1);
     const factor = F.where(named.logicalAnd(norm.gt(maxNorm)), shrink(norm, maxNorm), 1);
-    return self.copy_(wide.mul(factor));
+    return wide.mul(factor).to(self.dtype);
   },
-  samples: () => [],
+  samples: (g) =>
+    g.dtype.isFloat
+      ? [{
+        args: { self: g.tensor([4, 3]), indices: g.indices([2], 4), maxNorm: 0.5, normType: 2 },
+        differentiate: false,
+      }]
+      : [],
 });
+defineInplace(
+  embeddingRenorm,
+  "aten::embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)",
+);

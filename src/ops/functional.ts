@@ -43,6 +43,17 @@ export interface TensorMethods<T> {
   _adaptiveAvgPool2d(outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
+  /** relu(self + alpha × other). */
+  _addRelu(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu(other: T | Scalar, alpha?: Scalar): T;
+  _addRelu(other: Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu(other: Scalar, alpha?: Scalar): T;
+  /** relu, or gelu's tanh form, of addmm. */
+  _addmmActivation(
+    mat1: T | Scalar,
+    mat2: T | Scalar,
+    options?: { beta?: Scalar; alpha?: Scalar; useGelu?: boolean },
+  ): T;
   /** The tensor itself: it is real. */
   _conj(): T;
   /** The tensor itself: it is real. */
@@ -90,19 +101,31 @@ export interface TensorMethods<T> {
   /** linalg_lu_factor_ex. */
   _luWithInfo(options?: { pivot?: boolean; checkErrors?: boolean }): [T, T, T];
   _luWithInfo(pivot?: boolean, checkErrors?: boolean): [T, T, T];
+  /** self × mask × scale. */
+  _maskedScale(mask: T | Scalar, scale: number): T;
+  /** softmax over elements whose mask is false; 0 at the others, also where all are masked. */
+  _maskedSoftmax(mask: T | Scalar, options?: { dim?: Size | null; maskType?: Size | null }): T;
+  _maskedSoftmax(mask: T | Scalar, dim?: Size | null, maskType?: Size | null): T;
   /** self with copies of itself around it. */
   _padCircular(pad: readonly Size[]): T;
+  /** pad, its mode by number: 0 constant, 1 reflect, 2 replicate, 3 circular. */
+  _padEnum(pad: readonly Size[], mode: Size, options?: { value?: number | null }): T;
+  _padEnum(pad: readonly Size[], mode: Size, value?: number | null): T;
   /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
   _pdistForward(options?: { p?: number }): T;
   _pdistForward(p?: number): T;
   /** x where it is positive, else weight × x; the weight broadcasts. */
   _preluKernel(weight: T | Scalar): T;
+  /** A copy in another shape. */
+  _reshapeCopy(size: readonly Size[]): T;
   /** softmax whose rows of nothing but -inf are zeros. */
   _safeSoftmax(dim: Size, options?: { dtype?: DType | null }): T;
   _safeSoftmax(dim: Size, dtype?: DType | null): T;
   /** Probabilities along the last dimension, of the Dirichlet distribution with concentrations self, from the default generator. */
   _sampleDirichlet(options?: { generator?: null | null }): T;
   _sampleDirichlet(generator?: null | null): T;
+  /** The sizes as an int64 vector. */
+  _shapeAsTensor(): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(dim: Size, halfToFloat: boolean): T;
   /** Gamma variables with concentrations self and scale 1, from the default generator. */
@@ -121,6 +144,9 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** The distinct elements, and for each element which of them it is. */
+  _unique(options?: { sorted?: boolean; returnInverse?: boolean }): [T, T];
+  _unique(sorted?: boolean, returnInverse?: boolean): [T, T];
   /** The distinct elements in ascending order; on demand which of them each element is, and how often each occurs. */
   _unique2(options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [T, T, T];
   _unique2(sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
@@ -229,6 +255,7 @@ export interface TensorMethods<T> {
   addcmul_(tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
   addmm(mat1: T | Scalar, mat2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  addmm(mat1: T | Scalar, mat2: T | Scalar, outDtype: DType, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
   addmm_(mat1: T | Scalar, mat2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × (mat @ vec). */
@@ -406,6 +433,7 @@ export interface TensorMethods<T> {
   ): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  baddbmm(batch1: T | Scalar, batch2: T | Scalar, outDtype: DType, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm_(batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** 1 with the probability that self holds, else 0; from the default generator. */
@@ -562,6 +590,9 @@ export interface TensorMethods<T> {
   constantPadNd(pad: readonly Size[], value?: Scalar): T;
   /** self if its elements lie in order, else a copy in which they do. */
   contiguous(options?: { memoryFormat?: string }): T;
+  /** Convolution over time of [time, batch, channels] with weights [width, in, out]. */
+  convTbc(weight: T | Scalar, bias: T | Scalar, options?: { pad?: Size }): T;
+  convTbc(weight: T | Scalar, bias: T | Scalar, pad?: Size): T;
   /** src, broadcast to the shape of self and cast to its dtype. */
   copy(src: T | Scalar, options?: { nonBlocking?: boolean }): T;
   copy(src: T | Scalar, nonBlocking?: boolean): T;
@@ -690,7 +721,9 @@ export interface TensorMethods<T> {
   /** scale × x where x is positive, else scale × alpha × (exp(inputScale × x) - 1). */
   elu_(options?: { alpha?: Scalar; scale?: Scalar; inputScale?: Scalar }): T;
   elu_(alpha?: Scalar, scale?: Scalar, inputScale?: Scalar): T;
-  /** Scales the rows that indices name so that their norms are at most max_norm, in place. */
+  /** self with the rows that indices name scaled so that their norms are at most max_norm. */
+  embeddingRenorm(indices: T | Scalar, maxNorm: number, normType: number): T;
+  /** self with the rows that indices name scaled so that their norms are at most max_norm. */
   embeddingRenorm_(indices: T | Scalar, maxNorm: number, normType: number): T;
   /** A new tensor like self; its elements are 0. */
   emptyLike(
@@ -910,6 +943,9 @@ export interface TensorMethods<T> {
   frexpExponent(): T;
   /** The mantissa of self, between 0.5 and 1 in magnitude. */
   frexpMantissa(): T;
+  /** The root of the sum of squares over dimensions; over all if dim is empty. */
+  frobeniusNorm(dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  frobeniusNorm(dim: Size | readonly Size[], keepdim?: boolean): T;
   /** fillValue in the shape and dtype of self. */
   fullLike(
     fillValue: Scalar,
@@ -1291,6 +1327,16 @@ export interface TensorMethods<T> {
     keepdim?: boolean,
     options?: { dtype?: DType | null },
   ): T;
+  /** The sum of powers of absolute values: the vector norm without its root. */
+  linalg__powsum(
+    options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalg__powsum(
+    ord?: Scalar,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
   /** The natural logarithm. */
   log(): T;
   /** The logarithm to base 10. */
@@ -1667,6 +1713,7 @@ export interface TensorMethods<T> {
   norm(p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   norm(p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
   norm(p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
+  norm(p: Scalar | null, options: { dtype: DType }): T;
   /** Normally distributed numbers in the shape of self, from the default generator. */
   normalFunctional(options?: { mean?: number; std?: number; generator?: null | null }): T;
   normalFunctional(mean?: number, std?: number, options?: { generator?: null | null }): T;
@@ -1679,6 +1726,11 @@ export interface TensorMethods<T> {
   /** Whether self differs from other, element by element. */
   notEqual_(other: T | Scalar): T;
   notEqual_(other: Scalar): T;
+  /** The sum of singular values. */
+  nuclearNorm(options?: { keepdim?: boolean }): T;
+  nuclearNorm(keepdim?: boolean): T;
+  nuclearNorm(dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  nuclearNorm(dim: Size | readonly Size[], keepdim?: boolean): T;
   /** A view with all dimensions in reverse order: PyTorch's x.T. */
   numpyT(): T;
   /** A new last dimension with a 1 at the class that self names. numClasses must be given: it decides the shape. */
@@ -2328,6 +2380,9 @@ export interface TensorMethods<T> {
   /** The distinct slices along a dimension, in lexicographic order, with inverse and counts whether asked for or not. */
   uniqueDim(dim: Size, options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean }): [T, T, T];
   uniqueDim(dim: Size, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
+  /** Runs of equal slices along a dimension, each once. */
+  uniqueDimConsecutive(dim: Size, options?: { returnInverse?: boolean; returnCounts?: boolean }): [T, T, T];
+  uniqueDimConsecutive(dim: Size, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   unsafeChunk(chunks: Size, options?: { dim?: Size }): T[];
   unsafeChunk(chunks: Size, dim?: Size): T[];
@@ -2490,6 +2545,18 @@ export interface Functional<T = TensorValue> {
   _adaptiveAvgPool2d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
   /** Means over windows that divide the last 3 dimensions into output_size parts. */
   _adaptiveAvgPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
+  /** relu(self + alpha × other). */
+  _addRelu(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu(self: T | Scalar, other: T | Scalar, alpha?: Scalar): T;
+  _addRelu(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
+  /** relu, or gelu's tanh form, of addmm. */
+  _addmmActivation(
+    self: T | Scalar,
+    mat1: T | Scalar,
+    mat2: T | Scalar,
+    options?: { beta?: Scalar; alpha?: Scalar; useGelu?: boolean },
+  ): T;
   /** Raises with a message if a number is 0. */
   _assertScalar(self: Scalar, assertMsg: string): void;
   /** Raises unless a tensor has the given size, stride, dtype and device. */
@@ -2567,6 +2634,8 @@ export interface Functional<T = TensorValue> {
     blank: Size,
     zeroInfinity?: boolean,
   ): T;
+  /** 0, 1, … up to the size of a dimension. */
+  _dimArange(like: T | Scalar, dim: Size): T;
   /** embedding_bag: bags of rows of a table, with the bag of each index, sizes and winners. */
   _embeddingBag(
     weight: T | Scalar,
@@ -2705,6 +2774,11 @@ export interface Functional<T = TensorValue> {
   /** linalg_lu_factor_ex. */
   _luWithInfo(self: T | Scalar, options?: { pivot?: boolean; checkErrors?: boolean }): [T, T, T];
   _luWithInfo(self: T | Scalar, pivot?: boolean, checkErrors?: boolean): [T, T, T];
+  /** self × mask × scale. */
+  _maskedScale(self: T | Scalar, mask: T | Scalar, scale: number): T;
+  /** softmax over elements whose mask is false; 0 at the others, also where all are masked. */
+  _maskedSoftmax(self: T | Scalar, mask: T | Scalar, options?: { dim?: Size | null; maskType?: Size | null }): T;
+  _maskedSoftmax(self: T | Scalar, mask: T | Scalar, dim?: Size | null, maskType?: Size | null): T;
   /** Batch normalisation that updates the running statistics in place when training. */
   _nativeBatchNormLegit(
     input: T | Scalar,
@@ -2747,11 +2821,16 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T];
   /** self with copies of itself around it. */
   _padCircular(self: T | Scalar, pad: readonly Size[]): T;
+  /** pad, its mode by number: 0 constant, 1 reflect, 2 replicate, 3 circular. */
+  _padEnum(self: T | Scalar, pad: readonly Size[], mode: Size, options?: { value?: number | null }): T;
+  _padEnum(self: T | Scalar, pad: readonly Size[], mode: Size, value?: number | null): T;
   /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
   _pdistForward(self: T | Scalar, options?: { p?: number }): T;
   _pdistForward(self: T | Scalar, p?: number): T;
   /** x where it is positive, else weight × x; the weight broadcasts. */
   _preluKernel(self: T | Scalar, weight: T | Scalar): T;
+  /** A copy in another shape. */
+  _reshapeCopy(self: T | Scalar, size: readonly Size[]): T;
   /** softmax whose rows of nothing but -inf are zeros. */
   _safeSoftmax(self: T | Scalar, dim: Size, options?: { dtype?: DType | null }): T;
   _safeSoftmax(self: T | Scalar, dim: Size, dtype?: DType | null): T;
@@ -2773,6 +2852,8 @@ export interface Functional<T = TensorValue> {
     isCausal?: boolean,
     options?: { attnMask?: T | Scalar | null; scale?: number | null },
   ): [T, T];
+  /** The sizes as an int64 vector. */
+  _shapeAsTensor(self: T | Scalar): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
   _softmax(self: T | Scalar, dim: Size, halfToFloat: boolean): T;
   /** The gradient of softmax, from its result. */
@@ -2797,6 +2878,30 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  /** The product of three tensors, each with new dimensions at the places named, summed over dimensions. */
+  _trilinear(
+    i1: T | Scalar,
+    i2: T | Scalar,
+    i3: T | Scalar,
+    expand1: readonly Size[],
+    expand2: readonly Size[],
+    expand3: readonly Size[],
+    sumdim: readonly Size[],
+    options?: { unrollDim?: Size },
+  ): T;
+  _trilinear(
+    i1: T | Scalar,
+    i2: T | Scalar,
+    i3: T | Scalar,
+    expand1: readonly Size[],
+    expand2: readonly Size[],
+    expand3: readonly Size[],
+    sumdim: readonly Size[],
+    unrollDim?: Size,
+  ): T;
+  /** The distinct elements, and for each element which of them it is. */
+  _unique(self: T | Scalar, options?: { sorted?: boolean; returnInverse?: boolean }): [T, T];
+  _unique(self: T | Scalar, sorted?: boolean, returnInverse?: boolean): [T, T];
   /** The distinct elements in ascending order; on demand which of them each element is, and how often each occurs. */
   _unique2(
     self: T | Scalar,
@@ -2975,6 +3080,13 @@ export interface Functional<T = TensorValue> {
   addcmul_(self: T | Scalar, tensor1: T | Scalar, tensor2: T | Scalar, options?: { value?: Scalar }): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
   addmm(self: T | Scalar, mat1: T | Scalar, mat2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  addmm(
+    self: T | Scalar,
+    mat1: T | Scalar,
+    mat2: T | Scalar,
+    outDtype: DType,
+    options?: { beta?: Scalar; alpha?: Scalar },
+  ): T;
   /** beta × self + alpha × (mat1 @ mat2); self broadcasts. */
   addmm_(self: T | Scalar, mat1: T | Scalar, mat2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** beta × self + alpha × (mat @ vec). */
@@ -3332,6 +3444,13 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
+  baddbmm(
+    self: T | Scalar,
+    batch1: T | Scalar,
+    batch2: T | Scalar,
+    outDtype: DType,
+    options?: { beta?: Scalar; alpha?: Scalar },
+  ): T;
   /** beta × self + alpha × bmm(batch1, batch2); self broadcasts. */
   baddbmm_(self: T | Scalar, batch1: T | Scalar, batch2: T | Scalar, options?: { beta?: Scalar; alpha?: Scalar }): T;
   /** The bartlett window of so many elements; periodic ones (the default) repeat without a seam. */
@@ -3713,6 +3832,9 @@ export interface Functional<T = TensorValue> {
     dilation: readonly Size[],
     groups: Size,
   ): T;
+  /** Convolution over time of [time, batch, channels] with weights [width, in, out]. */
+  convTbc(self: T | Scalar, weight: T | Scalar, bias: T | Scalar, options?: { pad?: Size }): T;
+  convTbc(self: T | Scalar, weight: T | Scalar, bias: T | Scalar, pad?: Size): T;
   /** Transposed convolution over 1 dimension: weight [C, O / groups, …]. */
   convTranspose1d(
     input: T | Scalar,
@@ -4052,7 +4174,9 @@ export interface Functional<T = TensorValue> {
   ): T;
   /** Adds rows into a table of zeros at their indices, except those at padding_idx. */
   embeddingGrad(grad: T | Scalar, indices: T | Scalar, numWeights: Size, paddingIdx: Size): T;
-  /** Scales the rows that indices name so that their norms are at most max_norm, in place. */
+  /** self with the rows that indices name scaled so that their norms are at most max_norm. */
+  embeddingRenorm(self: T | Scalar, indices: T | Scalar, maxNorm: number, normType: number): T;
+  /** self with the rows that indices name scaled so that their norms are at most max_norm. */
   embeddingRenorm_(self: T | Scalar, indices: T | Scalar, maxNorm: number, normType: number): T;
   /** A new tensor; its elements are 0, so that programs that read them behave the same every time. */
   empty(
@@ -4362,6 +4486,8 @@ export interface Functional<T = TensorValue> {
   /** Dimensions startDim to endDim joined to one: a view where that is possible, else a copy. */
   flatten(self: T | Scalar, options?: { startDim?: Size; endDim?: Size }): T;
   flatten(self: T | Scalar, startDim?: Size, endDim?: Size): T;
+  /** All elements of tensors in one vector. */
+  flattenDenseTensors(tensors: readonly T[]): T;
   /** attention whose scores a program changes, and the logarithm of the sum of exponentials of each row. */
   flexForward(
     query: T | Scalar,
@@ -4455,6 +4581,9 @@ export interface Functional<T = TensorValue> {
   frexpExponent(self: T | Scalar): T;
   /** The mantissa of self, between 0.5 and 1 in magnitude. */
   frexpMantissa(self: T | Scalar): T;
+  /** The root of the sum of squares over dimensions; over all if dim is empty. */
+  frobeniusNorm(self: T | Scalar, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  frobeniusNorm(self: T | Scalar, dim: Size | readonly Size[], keepdim?: boolean): T;
   /** A tensor in which every element is fillValue. */
   full(
     size: readonly Size[],
@@ -5125,6 +5254,18 @@ export interface Functional<T = TensorValue> {
     options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
   ): T;
   linalgVectorNorm(
+    self: T | Scalar,
+    ord?: Scalar,
+    dim?: Size | readonly Size[] | null,
+    keepdim?: boolean,
+    options?: { dtype?: DType | null },
+  ): T;
+  /** The sum of powers of absolute values: the vector norm without its root. */
+  linalg__powsum(
+    self: T | Scalar,
+    options?: { ord?: Scalar; dim?: Size | readonly Size[] | null; keepdim?: boolean; dtype?: DType | null },
+  ): T;
+  linalg__powsum(
     self: T | Scalar,
     ord?: Scalar,
     dim?: Size | readonly Size[] | null,
@@ -5892,6 +6033,7 @@ export interface Functional<T = TensorValue> {
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim?: boolean): T;
   norm(self: T | Scalar, p: Scalar | null, dim: Size | readonly Size[], keepdim: boolean, options: { dtype: DType }): T;
+  norm(self: T | Scalar, p: Scalar | null, options: { dtype: DType }): T;
   /** The norm over all dimensions but one, which stays. */
   normExceptDim(v: T | Scalar, options?: { pow?: Size; dim?: Size }): T;
   normExceptDim(v: T | Scalar, pow?: Size, dim?: Size): T;
@@ -5924,6 +6066,11 @@ export interface Functional<T = TensorValue> {
   /** Whether self differs from other, element by element. */
   notEqual_(self: T | Scalar, other: T | Scalar): T;
   notEqual_(self: T | Scalar, other: Scalar): T;
+  /** The sum of singular values. */
+  nuclearNorm(self: T | Scalar, options?: { keepdim?: boolean }): T;
+  nuclearNorm(self: T | Scalar, keepdim?: boolean): T;
+  nuclearNorm(self: T | Scalar, dim: Size | readonly Size[], options?: { keepdim?: boolean }): T;
+  nuclearNorm(self: T | Scalar, dim: Size | readonly Size[], keepdim?: boolean): T;
   /** A view with all dimensions in reverse order: PyTorch's x.T. */
   numpyT(self: T | Scalar): T;
   /** A new last dimension with a 1 at the class that self names. numClasses must be given: it decides the shape. */
@@ -6081,6 +6228,29 @@ export interface Functional<T = TensorValue> {
   rad2deg(self: T | Scalar): T;
   /** Radians to degrees. */
   rad2deg_(self: T | Scalar): T;
+  /** Attention of sequences behind each other: queries [rows, heads, width], offsets [sequences + 1]; keys alike, or pages [pages, size, heads, width] with a table [sequences, columns] and lengths [sequences]. A query sees left keys before its place and right behind it; negative: all. */
+  raggedAttention(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    queryOffsets: T | Scalar,
+    keyOffsets: T | Scalar,
+    table: T | Scalar | null,
+    scale: number,
+    options?: { left?: Size; right?: Size; mostKeys?: Size },
+  ): T;
+  raggedAttention(
+    query: T | Scalar,
+    key: T | Scalar,
+    value: T | Scalar,
+    queryOffsets: T | Scalar,
+    keyOffsets: T | Scalar,
+    table: T | Scalar | null,
+    scale: number,
+    left?: Size,
+    right?: Size,
+    mostKeys?: Size,
+  ): T;
   /** Numbers uniform in [0, 1), from the default generator. */
   rand(
     size: readonly Size[],
@@ -7051,6 +7221,13 @@ export interface Functional<T = TensorValue> {
     options?: { sorted?: boolean; returnInverse?: boolean; returnCounts?: boolean },
   ): [T, T, T];
   uniqueDim(self: T | Scalar, dim: Size, sorted?: boolean, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
+  /** Runs of equal slices along a dimension, each once. */
+  uniqueDimConsecutive(
+    self: T | Scalar,
+    dim: Size,
+    options?: { returnInverse?: boolean; returnCounts?: boolean },
+  ): [T, T, T];
+  uniqueDimConsecutive(self: T | Scalar, dim: Size, returnInverse?: boolean, returnCounts?: boolean): [T, T, T];
   /** At most chunks pieces of equal size along dim; the last may be shorter. */
   unsafeChunk(self: T | Scalar, chunks: Size, options?: { dim?: Size }): T[];
   unsafeChunk(self: T | Scalar, chunks: Size, dim?: Size): T[];
@@ -7175,6 +7352,9 @@ export interface Functional<T = TensorValue> {
     alignCorners: boolean,
     scaleFactors: readonly number[] | null,
   ): T;
+  /** Powers of a vector as columns, the highest first unless increasing. */
+  vander(x: T | Scalar, options?: { N?: Size | null; increasing?: boolean }): T;
+  vander(x: T | Scalar, N?: Size | null, increasing?: boolean): T;
   /** The variance over dimensions, divided by the number of elements less a correction (1 unless told otherwise). */
   var(self: T | Scalar, options?: { unbiased?: boolean }): T;
   var(self: T | Scalar, unbiased?: boolean): T;

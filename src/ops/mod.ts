@@ -21,6 +21,7 @@ import "./spaced.ts";
 import "./signal_windows.ts";
 import "./fake_quantize.ts";
 import "./grouped.ts";
+import "./ragged_attention.ts";
 import "./indexing.ts";
 import "./insert.ts";
 import "./pad.ts";
@@ -98,6 +99,8 @@ import "./covariance.ts";
 import "./random_distributions.ts";
 import "./random_variates.ts";
 import "./decomposed_calls.ts";
+import "./composed_calls.ts";
+import "./description_calls.ts";
 import "./backward_forms.ts";
 // After all that they name.
 import "./aliases.ts";
