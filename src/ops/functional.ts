@@ -48,7 +48,7 @@ export interface TensorMethods<T> {
   _addRelu(other: T | Scalar, alpha?: Scalar): T;
   _addRelu(other: Scalar, options?: { alpha?: Scalar }): T;
   _addRelu(other: Scalar, alpha?: Scalar): T;
-  /** relu, or gelu's tanh form, of addmm. */
+  /** relu, or gelu, of addmm. */
   _addmmActivation(
     mat1: T | Scalar,
     mat2: T | Scalar,
@@ -108,7 +108,7 @@ export interface TensorMethods<T> {
   _maskedSoftmax(mask: T | Scalar, dim?: Size | null, maskType?: Size | null): T;
   /** self with copies of itself around it. */
   _padCircular(pad: readonly Size[]): T;
-  /** pad, its mode by number: 0 constant, 1 reflect, 2 replicate, 3 circular. */
+  /** pad, its mode by number: 0 reflect, 1 replicate, 2 circular, 3 constant. */
   _padEnum(pad: readonly Size[], mode: Size, options?: { value?: number | null }): T;
   _padEnum(pad: readonly Size[], mode: Size, value?: number | null): T;
   /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
@@ -2550,7 +2550,7 @@ export interface Functional<T = TensorValue> {
   _addRelu(self: T | Scalar, other: T | Scalar, alpha?: Scalar): T;
   _addRelu(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
   _addRelu(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
-  /** relu, or gelu's tanh form, of addmm. */
+  /** relu, or gelu, of addmm. */
   _addmmActivation(
     self: T | Scalar,
     mat1: T | Scalar,
@@ -2821,7 +2821,7 @@ export interface Functional<T = TensorValue> {
   ): [T, T, T];
   /** self with copies of itself around it. */
   _padCircular(self: T | Scalar, pad: readonly Size[]): T;
-  /** pad, its mode by number: 0 constant, 1 reflect, 2 replicate, 3 circular. */
+  /** pad, its mode by number: 0 reflect, 1 replicate, 2 circular, 3 constant. */
   _padEnum(self: T | Scalar, pad: readonly Size[], mode: Size, options?: { value?: number | null }): T;
   _padEnum(self: T | Scalar, pad: readonly Size[], mode: Size, value?: number | null): T;
   /** The p-norm distances of all pairs of rows, as a vector: (0, 1), (0, 2), …, (1, 2), …. */
@@ -7411,6 +7411,8 @@ export interface Functional<T = TensorValue> {
   where(condition: T | Scalar, self: Scalar, other: T | Scalar): T;
   where(condition: T | Scalar, self: T | Scalar, other: Scalar): T;
   where(condition: T | Scalar, self: Scalar, other: Scalar): T;
+  /** Starts of windows along one dimension, [planes, output]: int((i + sample) · step) - int(sample · step), the last at the end. */
+  windowStarts(sample: T | Scalar, last: Size, output: Size): T;
   /** self × log(other), 0 where self is 0. */
   xlogy(self: T | Scalar, other: T | Scalar): T;
   xlogy(self: Scalar, other: T | Scalar): T;

@@ -15,6 +15,13 @@ export {
   type MaskFunction,
   type ScoreFunction,
 } from "./flex_attention.ts";
+export {
+  pagedAttention,
+  type PagedAttentionOptions,
+  raggedAttention,
+  type RaggedAttentionOptions,
+  type SequenceAttentionOptions,
+} from "./ragged_attention.ts";
 export * from "./dropout.ts";
 export * from "./image.ts";
 export * from "./loss.ts";

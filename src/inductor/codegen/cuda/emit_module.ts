@@ -17,6 +17,7 @@ import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
 import FOURIER from "./algorithms/cuda_fourier.cuh" with { type: "text" };
 import GROUPED from "./algorithms/cuda_grouped.cuh" with { type: "text" };
+import RAGGED from "./algorithms/cuda_ragged.cuh" with { type: "text" };
 import SORT from "./algorithms/cuda_sort.cuh" with { type: "text" };
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
 import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
@@ -45,6 +46,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   block_groups: BLOCK_GROUPS,
   halves: HALVES,
   attention: ATTENTION,
+  ragged: RAGGED,
   flash: FLASH,
   flash_backward: FLASH_BACKWARD,
 };

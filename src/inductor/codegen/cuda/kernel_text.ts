@@ -21,6 +21,7 @@ export type CudaInclude =
   | "hopper"
   | "halves"
   | "attention"
+  | "ragged"
   | "flash"
   | "flash_backward";
 

@@ -9,6 +9,7 @@ import type { CudaKernelText, EmitContext } from "../kernel_text.ts";
 import { AlgorithmCall, type ArgumentOf } from "./call.ts";
 import { emitFourier, emitHistc, fourierProblem, histcProblem } from "./fourier.ts";
 import { emitGroupedOuter, emitGroupedRows, groupedProblem } from "./grouped.ts";
+import { emitRagged, raggedProblem } from "./ragged.ts";
 import { emitSort, sortProblem } from "./sort.ts";
 
 interface Algorithm {
@@ -26,6 +27,7 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.median.dim": sorting,
   "aten.nanmedian.dim": sorting,
   "tessera.fft_pairs.default": { problem: fourierProblem, emit: emitFourier },
+  "tessera.ragged_attention.default": { problem: raggedProblem, emit: emitRagged },
   "tessera.grouped_rows.default": { problem: groupedProblem, emit: emitGroupedRows },
   "tessera.grouped_outer.default": { problem: groupedProblem, emit: emitGroupedOuter },
   "aten.histc.default": { problem: histcProblem, emit: emitHistc },
