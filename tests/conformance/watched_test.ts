@@ -20,7 +20,7 @@ Deno.test({
     const perTarget = new Map(source.cases.filter((c) => TARGETS.test(c.target)).map((c) => [c.target, c]));
     const report = watchCases([...perTarget.values()], source, { orders: [0, 1, 7], batch: 24 });
     assert.ok(
-      report.runs >= 3 * perTarget.size && perTarget.size >= 8,
+      report.runs >= 4 * perTarget.size && perTarget.size >= 8,
       `${report.runs} runs of ${perTarget.size} cases`,
     );
     assert.deepEqual(report.findings, []);

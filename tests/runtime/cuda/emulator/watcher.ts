@@ -88,13 +88,13 @@ function restrict(allow: (pairs: BigUint64Array<ArrayBuffer> | null) => void): v
   };
 }
 
-/** The memory that an argument gives. */
+/** The memory that an argument gives. Words of 4 bytes that it has part in belong to it: atomics of narrow types compare whole words. */
 function rangeOf(binding: Binding, arg: CudaPlanArg, address: number): number[] {
   switch (arg.kind) {
     case "slot":
     case "tensorMap": {
       const from = binding.addressOf(arg.slot);
-      return [from, from + (binding.slotBytes[arg.slot] ?? 0)];
+      return [from - from % 4, 4 * Math.ceil((from + (binding.slotBytes[arg.slot] ?? 0)) / 4)];
     }
     case "scratch":
       return [address, address + arg.bytes(binding.sizes)];
