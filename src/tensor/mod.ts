@@ -39,6 +39,8 @@ export * from "./mode.ts";
 export * from "./print.ts";
 export * from "./random.ts";
 export * from "./read.ts";
+export type { Shorthands } from "./shorthands.ts";
+import "./shorthands.ts";
 export { restride, sameLayout } from "./restride.ts";
 export * from "./reference.ts";
 export * from "./tensor.ts";

@@ -17,6 +17,7 @@ import { activeMode, suspendMode } from "./mode.ts";
 import { readElements, readElementsAsync } from "./read.ts";
 import { assignIndexed, type Index, indexTensor } from "./indexing.ts";
 import { printTensor } from "./print.ts";
+import type { Shorthands } from "./shorthands.ts";
 
 let nextStorage = 0;
 
@@ -113,7 +114,7 @@ export interface TensorInit {
 /** Elements of a tensor as nested arrays. */
 export type NestedArray = number | bigint | boolean | readonly NestedArray[];
 
-export interface Tensor extends TensorMethods<Tensor> {}
+export interface Tensor extends TensorMethods<Tensor>, Shorthands {}
 
 /**
  * An n-dimensional array.
