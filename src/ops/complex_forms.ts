@@ -171,7 +171,11 @@ function axesOf(dim: unknown, rank: number): number[] {
 
 onPairs("aten.neg.default", (x) => x.neg());
 onPairs("aten.clone.default", (x) => x.clone());
-onPairs("aten.zeros_like.default", (x) => x.zerosLike());
+forms.set("aten.zeros_like.default", (args, F) => {
+  const self = tensor(args, "self"), dtype = args["dtype"] as DType | null;
+  if (dtype !== null && !dtype.isComplex) return F.zeros(self.shape, { dtype, device: self.device });
+  return self.viewAsReal().zerosLike().contiguous().viewAsComplex();
+});
 onPairs("aten.sum.default", (x, _, rank) => rank === 0 ? x : x.sum(axesOf(null, rank)));
 onPairs("aten.mean.default", (x, _, rank) => rank === 0 ? x : x.mean(axesOf(null, rank)));
 for (const name of ["sum", "mean"] as const) {
@@ -248,12 +252,20 @@ forms.set("aten.pow.Tensor_Scalar", (args, F) => {
   return fromParts(size.mul(angle.cos()), size.mul(angle.sin()), F);
 });
 
-onPairs("aten.flip.default", (x, args, rank) => x.flip(axesOf(args["dims"], rank)));
 onPairs(
-  "aten.index_select.default",
-  (x, args, rank) => x.indexSelect(normalizeAxis(Number(args["dim"]), rank, "index_select"), tensor(args, "index")),
+  "aten.flip.default",
+  (x, args, rank) => x.flip(normalizeAxes((args["dims"] as Size[]).map(Number), rank, "flip")),
 );
-onPairs("aten.roll.default", (x, args, rank) => x.roll(args["shifts"] as readonly Size[], axesOf(args["dims"], rank)));
+onPairs("aten.index_select.default", (x, args, rank) => {
+  const dim = normalizeAxis(Number(args["dim"]), rank, "index_select"), index = tensor(args, "index");
+  return rank === 0 ? x.unsqueeze(0).indexSelect(0, index.reshape([1])).squeeze(0) : x.indexSelect(dim, index);
+});
+onPairs("aten.roll.default", (x, args, rank) => {
+  const shifts = args["shifts"] as readonly Size[], dims = args["dims"] as readonly Size[];
+  // Without dimensions, elements go around in row-major order.
+  if (dims.length === 0) return x.reshape([-1, 2]).roll(shifts, [0]).reshape(x.shape);
+  return x.roll(shifts, normalizeAxes(dims.map(Number), rank, "roll"));
+});
 forms.set("aten.constant_pad_nd.default", (args, F) => {
   const { re, im } = partsOf(tensor(args, "self"));
   const pad = args["pad"] as readonly Size[];

@@ -142,7 +142,8 @@ for (const name of ["linalg_matrix_power", "matrix_power"] as const) {
       }
       if (out !== null) return Number(n) === 1 ? self.clone() : out;
       const unit = F.eye(self.shape[self.ndim - 1] ?? 1, { dtype: self.dtype, device: self.device });
-      return unit.expand(self.shape).contiguous();
+      // Nothing of self is in it, and its gradient is 0.
+      return F.where(F.zerosLike(self, { dtype: bool }), self, unit);
     },
     samples: (g) =>
       wide(
@@ -260,6 +261,7 @@ defineOp({
     };
   },
   decompose: ({ x, y, dim }) => {
+    if (x.dtype.isComplex) return x.conjPhysical().mul(y).sum([dim]);
     if (!x.dtype.isFloat) return x.mul(y).sum([dim], false, { dtype: x.dtype });
     const compute = computeType(x.dtype);
     return x.to(compute).mul(y.to(compute)).sum([dim]).to(x.dtype);

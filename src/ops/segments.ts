@@ -4,10 +4,12 @@
  * All are written with gathers and scatters, so no shape depends on data and gradients follow. Mirrors `SegmentReduce.cpp`, `nonzero_static`,
  * `_unsafe_masked_index` and `FractionalMaxPool{2,3}d.cpp` of ATen.
  */
-import { bool, float32, int32, int64 } from "../core/mod.ts";
+import { bool, computeType, float32, int32, int64 } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
+import { ops, pointwise, type Value } from "../loops/mod.ts";
 import {
   broadcastShapes,
+  constant,
   sameShape,
   shapeToText,
   type Size,
@@ -282,15 +284,34 @@ function fractionalSpec(
   return [{ shape, dtype: self.dtype }, { shape, dtype: int64 }];
 }
 
-/** Starts of the windows along one dimension, [planes, output]: int((i + sample) · step) - int(sample · step), the last at the end. */
-function windowStarts(sample: TensorValue, size: number, kernel: number, output: number, F: Functional): TensorValue {
-  const last = size - kernel;
-  if (output === 1) return F.zerosLike(sample, { dtype: int64 }).add(last).unsqueeze(-1);
-  const step = last / (output - 1);
-  const at = sample.unsqueeze(-1).add(F.arange(output - 1, { dtype: sample.dtype, device: sample.device }));
-  const starts = at.mul(step).to(int64).sub(sample.mul(step).to(int64).unsqueeze(-1));
-  return F.cat([starts, F.zerosLike(sample, { dtype: int64 }).add(last).unsqueeze(-1)], -1);
-}
+// Half types round after every step, as ATen's numbers do: what is cut to an integer depends on it.
+defineOp({
+  schema: "tessera::window_starts(Tensor sample, int last, int output) -> Tensor",
+  doc:
+    "Starts of windows along one dimension, [planes, output]: int((i + sample) · step) - int(sample · step), the last at the end.",
+  meta: ({ sample, output }) => ({ shape: [...sample.shape, output], dtype: int64 }),
+  loop: ({ sample, last, output }, out) => {
+    const { dtype } = sample;
+    const compute = computeType(dtype);
+    const round = (x: Value): Value => compute === dtype ? x : ops.cast(ops.cast(x, dtype), compute);
+    const step = round(ops.constant(Number(last) / Math.max(Number(output) - 1, 1), compute));
+    return pointwise(out.shape, (at) => {
+      const x = ops.cast(sample.load(at.slice(0, -1)), compute);
+      const i = at.at(-1) ?? constant(0);
+      const whole = (v: Value): Value => ops.cast(ops.trunc(v), int64);
+      const start = ops.sub(
+        whole(round(ops.mul(round(ops.add(round(ops.cast(ops.index(i), compute)), x)), step))),
+        whole(round(ops.mul(x, step))),
+      );
+      return ops.where(
+        ops.eq(ops.cast(ops.index(i), int64), Number(output) - 1),
+        ops.constant(Number(last), int64),
+        start,
+      );
+    });
+  },
+  samples: () => [],
+});
 
 function fractionalPool(
   rank: number,
@@ -303,11 +324,11 @@ function fractionalPool(
   const planes = self.shape.slice(0, -rank), spatial = self.shape.slice(-rank).map(Number);
   // The samples of a plane are for its dimensions, innermost first; in three dimensions the outermost is first, then the others as they stand.
   const order = rank === 2 ? [1, 0] : [0, 1, 2];
-  const compute = samples.dtype.isFloat && samples.dtype.bytes === 2 ? samples.to(float32) : samples;
-  const chosen = compute.narrow(0, 0, self.ndim === rank + 2 ? planes[0] ?? 1 : 1).reshape([...planes, rank]);
+  const chosen = samples.narrow(0, 0, self.ndim === rank + 2 ? planes[0] ?? 1 : 1).reshape([...planes, rank]);
   let flat: TensorValue | null = null;
   for (let d = 0; d < rank; d++) {
-    const starts = windowStarts(chosen.select(-1, order[d] ?? 0), spatial[d] ?? 1, kernel[d] ?? 1, output[d] ?? 1, F);
+    const last = (spatial[d] ?? 1) - (kernel[d] ?? 1);
+    const starts = F.windowStarts(chosen.select(-1, order[d] ?? 0), last, output[d] ?? 1);
     const within = F.arange(kernel[d] ?? 1, { device: self.device });
     // [planes, outputs…, kernels…] with ones for other dimensions.
     const shape = [

@@ -213,7 +213,8 @@ function normGrad(self: TensorValue, n: NormArgs, out: TensorValue, grad: Tensor
     if (n.ord === 2) return self.mul(F.where(norm.eq(0), 0, g.div(norm)));
     if (Math.abs(n.ord) === Infinity) {
       const chosen = self.abs().eq(norm);
-      return self.sign().mul(g.div(chosen.sum(n.axes, true))).mul(chosen);
+      // Of NaN no element is chosen.
+      return F.where(chosen, self.sign().mul(g).div(chosen.sum(n.axes, true)), 0);
     }
     const powered = self.sign().mul(self.abs().pow(n.ord - 1));
     const scaled = powered.mul(F.where(norm.eq(0), 0, g.mul(norm.pow(1 - n.ord))));
