@@ -24,8 +24,8 @@ function ranges(rows: Size, offsets: TensorValue, F: Functional): Places {
   const ends = offsets.narrow(0, 1, Number(count) - 1);
   const sequence = ends.unsqueeze(0).le(row.unsqueeze(1)).sum([1]);
   const held = sequence.clamp(null, Number(count) - 2);
-  const valid = row.ge(offsets.select(0, 0)).bitwiseAnd(row.lt(offsets.select(0, -1)));
-  return { sequence: held, position: row.sub(offsets.indexSelect(0, held)), valid };
+  const valid = offsets.select(0, 0).le(row).bitwiseAnd(offsets.select(0, -1).gt(row));
+  return { sequence: held, position: offsets.indexSelect(0, held).neg().add(row), valid };
 }
 
 function lengthsOf(offsets: TensorValue): TensorValue {
@@ -45,7 +45,7 @@ function gathered(key: TensorValue, value: TensorValue, lengths: TensorValue, ta
   const page = key.shape[1] ?? 1;
   const room = sizeMul(columns, page);
   const position = F.arange(room, { device: table.device, dtype: int64 });
-  const valid = position.unsqueeze(0).lt(lengths.unsqueeze(1));
+  const valid = lengths.unsqueeze(1).gt(position.unsqueeze(0));
   // What a table has behind a sequence's last page is no page.
   const used = valid.reshape([sequences, columns, page]).select(2, 0);
   const pages = F.where(used, table, table.zerosLike()).reshape([-1]);
@@ -128,8 +128,8 @@ defineOp({
     const place = rows.position.add(behind).unsqueeze(1), at = keys.position.unsqueeze(0);
     let mask = rows.sequence.unsqueeze(1).eq(keys.sequence.unsqueeze(0));
     mask = mask.bitwiseAnd(rows.valid.unsqueeze(1)).bitwiseAnd(keys.valid.unsqueeze(0));
-    if (Number(left) >= 0) mask = mask.bitwiseAnd(at.ge(place.sub(left)));
-    if (Number(right) >= 0) mask = mask.bitwiseAnd(at.le(place.add(right)));
+    if (Number(left) >= 0) mask = mask.bitwiseAnd(place.sub(left).le(at));
+    if (Number(right) >= 0) mask = mask.bitwiseAnd(place.add(right).ge(at));
     const heads = (t: TensorValue): TensorValue => t.transpose(0, 1);
     const enableGqa = Number(query.shape[1]) !== Number(keys.key.shape[1]);
     return F.scaledDotProductAttention(heads(query), heads(keys.key), heads(keys.value), mask, 0, false, {
