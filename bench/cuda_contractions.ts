@@ -2,7 +2,7 @@
 /**
  * Matrix products on CUDA, every way that max-autotune knows: tiles of the generator, cuBLASLt, epilogues apart. For people a table, for the cost model a file.
  *
- *     deno run -A bench/cuda_contractions.ts [--seconds 60] [--out ways.json] [FILTER]
+ *     deno run -A bench/cuda_contractions.ts [--seconds 60] [--out ways.jsonl] [FILTER]
  *
  * Needs a GPU and nvrtc. Caches are cold; results of all ways are compared with each other. The first columns say what the cost model would take, the fastest generated way and
  * the fastest of cuBLASLt.
@@ -140,7 +140,7 @@ console.log(`${device}; cuBLASLt ${library.ok ? `${library.value.version} ${libr
 
 interface Row {
   readonly shape: Record<keyof Shape, unknown>;
-  readonly ways: readonly { choice: Measured["choice"]; ms: number | null; error: string | null }[];
+  readonly ways: readonly Pick<Measured, "choice" | "ms">[];
 }
 const rows: Row[] = [];
 const table: string[] = [];
@@ -169,7 +169,8 @@ for (let at = 0; at < wanted.length; at += TOGETHER) {
   for (const { own, kernel, candidates, places } of work) {
     using bench = new Workbench(context, new CudaDeviceMemory(() => context), kernel);
     const ways = candidates.map((c, i) => bench.measure(c, (places[i] ?? []).map((p) => images[p] ?? null), 10));
-    rows.push({ shape: { ...own, dtype: own.dtype.name }, ways });
+    const kept = ways.filter(({ ms }) => ms !== null).map(({ choice, ms }) => ({ choice, ms }));
+    rows.push({ shape: { ...own, dtype: own.dtype.name }, ways: kept });
     const best = (test: (w: Measured) => boolean): Measured | undefined =>
       ways.filter((w) => w.ms !== null && test(w)).sort((x, y) => (x.ms ?? 0) - (y.ms ?? 0))[0];
     const rate = (w: Measured | undefined): string =>
@@ -188,7 +189,8 @@ for (let at = 0; at < wanted.length; at += TOGETHER) {
     for (const { choice, error } of ways) if (error !== null) table.push(`    ${choiceToText(choice)}: ${error}`);
   }
   if (values.out !== undefined) {
-    Deno.writeTextFileSync(values.out, JSON.stringify({ device, multiprocessors: attributes.multiprocessors, rows }));
+    const head = { device, multiprocessors: attributes.multiprocessors };
+    Deno.writeTextFileSync(values.out, [head, ...rows].map((line) => JSON.stringify(line)).join("\n") + "\n");
   }
 }
 console.log(

@@ -31,8 +31,10 @@ export function choiceToText(choice: ContractionChoice): string {
   const apart = "apart" in choice && choice.apart ? ", epilogue apart" : "";
   switch (choice.template) {
     case "hopper": {
-      const { n, pieces, tail } = choice.shape;
-      return `wgmma 128×${n}${pieces === 1 ? "" : tail ? `, last tiles in ${pieces}` : `, k in ${pieces}`}${apart}`;
+      const { n, pieces, tail, turns } = choice.shape;
+      return `wgmma 128×${n}${pieces === 1 ? "" : tail ? `, last tiles in ${pieces}` : `, k in ${pieces}`}${
+        turns ? " in turns" : ""
+      }${apart}`;
     }
     case "mma":
       return `mma ${choice.m}×${choice.n}${choice.pieces === 1 ? "" : `, k in ${choice.pieces}`}${apart}`;
@@ -60,9 +62,9 @@ export function readChoice(value: unknown): ContractionChoice | null {
     return { template, m, n, pieces, apart };
   }
   if (template !== "hopper" || typeof shape !== "object" || shape === null) return null;
-  const { n: columns, pieces: parts, tail } = shape as Record<string, unknown>;
-  return whole(columns, 256) && whole(parts, 64) && typeof tail === "boolean"
-    ? { template, shape: { n: columns, pieces: parts, tail }, apart }
+  const { n: columns, pieces: parts, tail, turns } = shape as Record<string, unknown>;
+  return whole(columns, 256) && whole(parts, 64) && typeof tail === "boolean" && typeof turns === "boolean"
+    ? { template, shape: { n: columns, pieces: parts, tail, turns }, apart }
     : null;
 }
 
@@ -114,9 +116,11 @@ export function emitChoice(
   switch (choice.template) {
     case "hopper": {
       const prepared = prepareHopper(kernel, context);
-      const { n, pieces, tail } = choice.shape;
+      const { n, pieces, tail, turns } = choice.shape;
       const known = prepared !== null &&
-        shapesOf(prepared, context).some(({ shape: s }) => s.n === n && s.pieces === pieces && s.tail === tail);
+        shapesOf(prepared, context).some(({ shape: s }) =>
+          s.n === n && s.pieces === pieces && s.tail === tail && s.turns === turns
+        );
       const text = known ? emitHopperContraction(kernel, context, choice.shape) : null;
       return text === null ? null : [text];
     }

@@ -100,7 +100,7 @@ function write(
   context: EmitContext,
   rows: Rows,
   b: Matrix,
-  { n, pieces, tail }: HopperShape,
+  { n, pieces, tail, turns }: HopperShape,
   element: Element,
 ): CudaKernelText {
   const f = contractionFunction(kernel, context);
@@ -141,7 +141,7 @@ function write(
   s.open("if (threadIdx.x == 0) {");
   s.open(`for (int i = 0; i < ${stages}; i++) {`);
   s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 257 : 1});`);
-  s.line("tsr_barrier_init(barriers + i * 16 + 8, 8);");
+  s.line(`tsr_barrier_init(barriers + i * 16 + 8, ${turns ? 4 : 8});`);
   s.close();
   s.line("tsr_barrier_visible();");
   s.close();
@@ -196,13 +196,26 @@ function write(
   s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
   s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
   s.line(`${element.sum}* const own = staging + warp * ${16 * PITCH};`);
+  if (turns) s.line("int turn = -1;");
   job();
-  s.line(`${element.sum} acc[${n / 2}];`);
+  if (turns) {
+    // The stages of a tile of the other warpgroup go by.
+    s.open("if ((++turn & 1) != consumer) {");
+    s.line("stage += lastStep - firstStep;");
+    s.line(`phase ^= stage / ${stages} & 1;`);
+    s.line(`stage %= ${stages};`);
+    s.line("continue;");
+    s.close();
+    // A barrier tells one phase from the next only: whoever is next begins when the other has seen all of its stages.
+    s.line("if (turn > 0) tsr_turn_wait(consumer);");
+  }
+  const accs = turns ? ["acc", "acc1"] : ["acc"];
+  for (const acc of accs) s.line(`${element.sum} ${acc}[${n / 2}];`);
   s.line("int before = -1;");
   s.open("for (int step = firstStep; step < lastStep; step++) {");
   s.line("const unsigned full = barriers + stage * 16;");
   // A warpgroup has 64 rows: along k these are 64 lines of 128 bytes, along rows one piece of 64.
-  s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + consumer * ${64 * LINE};`);
+  s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${64 * LINE}`};`);
   s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
   s.line("tsr_barrier_wait(full, phase);");
   if (gather) s.line("tsr_gathered();");
@@ -211,11 +224,14 @@ function write(
   const along = rows.kind === "gather" ? "k" : rows.matrix.along;
   const descriptor = (direction: "k" | "rows", at: string): string =>
     direction === "k" ? `tsr_matrix(${at} + k * 32, 16, 1024)` : `tsr_matrix(${at} + k * 2048, ${64 * LINE}, 1024)`;
-  s.line(
-    `tsr_wgmma_${n}_${element.name}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(acc, ${
-      descriptor(along, "from")
-    }, ${descriptor(b.along, "other")}, step > firstStep || k > 0);`,
-  );
+  accs.forEach((acc, i) => {
+    const from = descriptor(along, i === 0 ? "from" : `from + ${64 * LINE}`);
+    s.line(
+      `tsr_wgmma_${n}_${element.name}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(${acc}, ${from}, ${
+        descriptor(b.along, "other")
+      }, step > firstStep || k > 0);`,
+    );
+  });
   s.close();
   s.line("tsr_wgmma_commit();");
   s.line("tsr_wgmma_wait<1>();");
@@ -223,6 +239,7 @@ function write(
   s.line("before = stage;");
   s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
   s.close();
+  if (turns) s.line("if (job + gridDim.x < jobs) tsr_turn_pass(consumer ^ 1);");
   s.line("tsr_wgmma_wait<0>();");
   s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
   if (pieces > 1) {
@@ -232,12 +249,14 @@ function write(
     s.line(`if (shared && !tsr_add_parts<${pieces}>(acc, parts, piece, arrived + place)) continue;`);
   }
   s.line(`const int mTile = m0, nTile = n0;`);
-  for (let slab = 0; slab < n / SLAB; slab++) {
+  const parts = accs.flatMap((acc, i) => Array.from({ length: n / SLAB }, (_, slab) => ({ acc, i, slab })));
+  for (const { acc, i, slab } of parts) {
     s.open("{");
     s.line("__syncwarp();");
-    s.line(`tsr_wgmma_put<${slab}, ${PITCH}>(own, acc);`);
+    s.line(`tsr_wgmma_put<${slab}, ${PITCH}>(own, ${acc});`);
     s.line("__syncwarp();");
-    s.line(`const int m0 = mTile + warp * 16, n0 = nTile + ${slab * SLAB};`);
+    const row = turns ? `${i * 64} + (warp & 3) * 16` : "warp * 16";
+    s.line(`const int m0 = mTile + ${row}, n0 = nTile + ${slab * SLAB};`);
     writeEpilogue(f, kernel, tiling, "own", PITCH, element.sum, {
       thread: "((int)threadIdx.x & 31)",
       tileM: BM,

@@ -22,6 +22,8 @@ import type { TensorMapSpec } from "../codegen/cuda/launch.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import { guess } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
+import { contractionCost } from "./contraction_cost.ts";
+import { HOPPER_COSTS } from "./contraction_costs.ts";
 import { isContiguousAlong, tileCount } from "./cuda_contraction.ts";
 import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
 
@@ -141,11 +143,15 @@ function matrixOf(
   };
 }
 
-/** How a product is cut: columns of a tile; blocks that share a tile's sum; whether only the tiles of the last, unfilled round are shared. */
+/**
+ * How a product is cut: columns of a tile; blocks that share a tile's sum; whether only the tiles of the last, unfilled round are shared; whether the two warpgroups take
+ * tiles in turn, so that one multiplies while the other writes, instead of halves of one tile.
+ */
 export interface HopperShape {
   readonly n: number;
   readonly pieces: number;
   readonly tail: boolean;
+  readonly turns: boolean;
 }
 
 /** A product whose operands the template can read. */
@@ -208,27 +214,36 @@ export function shapesOf(
   context: EmitContext,
 ): { shape: HopperShape; cost: number }[] {
   const sms = context.multiprocessors;
-  const steps = Math.ceil(guess(productOf(kernel.k)) * element.dtype.bytes / LINE);
-  const isStatic = constantValue(mul(kernel.m, kernel.n, productOf(kernel.k))) !== null;
+  const { bytes } = element.dtype;
+  const k = productOf(kernel.k);
+  const steps = Math.ceil(guess(k) * bytes / LINE);
+  const isStatic = constantValue(mul(kernel.m, kernel.n, k)) !== null;
+  const [m, n] = [guess(kernel.m), guess(kernel.n)];
+  const moved = tileCount(kernel, m, n) * bytes * ((m + n) * guess(k) + m * n);
+  const gathered = rows === null;
   const out: { shape: HopperShape; cost: number }[] = [];
-  for (const [n, price] of [[256, 1.85], [192, 1.42], [128, 1], [64, rows === null ? 0.8 : 0.62]] as const) {
-    const padded = Math.ceil(guess(kernel.n) / n) * n;
-    if (n > 64 && padded >= guess(kernel.n) * 1.5 && padded > 64) continue;
+  for (const width of [256, 192, 128, 64]) {
+    const padded = Math.ceil(n / width) * width;
+    if (width > 64 && padded >= n * 1.5 && padded > 64) continue;
     // Whoever gathers needs registers that wide tiles do not leave.
-    if (n > 128 && rows === null) continue;
-    const tiles = tileCount(kernel, BM, n);
+    if (width > 128 && gathered) continue;
+    const tiles = tileCount(kernel, BM, width);
     const whole = Math.floor(tiles / sms);
     const rest = tiles - whole * sms;
+    const add = (pieces: number, turns: boolean): void => {
+      const query = { width, tiles, steps, pieces, turns, gathered, multiprocessors: sms, bytes: moved };
+      const shape = { n: width, pieces, tail: pieces > 1 && whole > 0, turns };
+      out.push({ shape, cost: contractionCost(HOPPER_COSTS, query) });
+    };
+    // Sums of two halves are as many registers as there are.
+    if (width <= 128 && !gathered) add(1, true);
     for (const pieces of isStatic ? PIECES : [1]) {
       const each = Math.ceil(steps / pieces);
-      if (
-        pieces > 1 && (each < 6 || (pieces - 1) * each >= steps || (whole > 0 && (rest === 0 || rest * pieces > sms)))
-      ) {
-        continue;
+      if (pieces > 1) {
+        if (each < 6 || (pieces - 1) * each >= steps) continue;
+        if (whole > 0 && (rest === 0 || rest * pieces > sms)) continue;
       }
-      const parts = Math.ceil((pieces > 1 ? rest : tiles) * pieces / sms) * (each + (pieces > 1 ? 8 + pieces / 2 : 4));
-      const cost = (parts + (pieces > 1 ? whole * (steps + 4) : 0)) * price;
-      out.push({ shape: { n, pieces, tail: pieces > 1 && whole > 0 }, cost });
+      add(pieces, false);
     }
   }
   return out.sort((x, y) => x.cost - y.cost);
@@ -236,7 +251,7 @@ export function shapesOf(
 
 /** The best way by the model; null where too few blocks would work. */
 export function bestShape(prepared: Prepared, context: EmitContext): HopperShape | null {
-  const best = shapesOf(prepared, context).find(({ shape }) => !shape.tail);
+  const best = shapesOf(prepared, context).find(({ shape }) => !shape.turns);
   if (best === undefined) return null;
   const { n, pieces } = best.shape;
   return tileCount(prepared.kernel, BM, n) * pieces * 3 < context.multiprocessors ? null : best.shape;

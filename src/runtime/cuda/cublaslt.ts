@@ -197,7 +197,7 @@ export class CublasLtMatmul implements Launchable, Disposable {
     if (this.#recordable === null) {
       using room = this.#context.allocator.allocate(256, "an address");
       this.#recordable = this.#withNode(
-        () => this.#call([room.address, room.address, room.address, 0, room.address], this.#session.probe),
+        () => this.#call([room.address, room.address, room.address, room.address, room.address], this.#session.probe),
         null,
       );
     }

@@ -172,7 +172,7 @@ Deno.test("a choice in a file is taken only if it is one, and fits the contracti
     { template: "plain", apart: false },
     { template: "cublaslt", algorithm: 2, apart: true },
     { template: "mma", m: 64, n: 64, pieces: 1, apart: false },
-    { template: "hopper", shape: { n: 128, pieces: 4, tail: true }, apart: false },
+    { template: "hopper", shape: { n: 128, pieces: 4, tail: true, turns: true }, apart: false },
   ];
   for (const choice of good) assert.deepEqual(readChoice(JSON.parse(JSON.stringify(choice))), choice);
   const bad: unknown[] = [
@@ -183,15 +183,19 @@ Deno.test("a choice in a file is taken only if it is one, and fits the contracti
     { template: "cublaslt", algorithm: 1e9, apart: true },
     { template: "cublaslt", algorithm: 1 },
     { template: "mma", m: "64", n: 64, pieces: 1, apart: false },
-    { template: "hopper", shape: { n: -1, pieces: 1, tail: false }, apart: false },
+    { template: "hopper", shape: { n: -1, pieces: 1, tail: false, turns: false }, apart: false },
     { template: "hopper", shape: null, apart: false },
-    { template: "hopper", shape: { n: 128, pieces: 1e6, tail: false }, apart: false },
+    { template: "hopper", shape: { n: 128, pieces: 1e6, tail: false, turns: false }, apart: false },
   ];
   for (const value of bad) assert.equal(readChoice(value), null, JSON.stringify(value));
   const kernel = kernelOf(matmul([1, 1024, 1024, 512], float16, { tb: true }));
   const context = (): ReturnType<typeof candidateContext> => candidateContext(H100);
   assert.equal(
-    emitChoice(kernel, { template: "hopper", shape: { n: 77, pieces: 1, tail: false }, apart: false }, context()),
+    emitChoice(
+      kernel,
+      { template: "hopper", shape: { n: 77, pieces: 1, tail: false, turns: false }, apart: false },
+      context(),
+    ),
     null,
   );
   assert.equal(emitChoice(kernel, { template: "mma", m: 16, n: 16, pieces: 1, apart: false }, context()), null);
