@@ -5,7 +5,7 @@
  * JavaScript's own control flow runs at that time: a loop over a configuration's numbers is unrolled, an `if` on a size chooses. Loops over data's axes
  * are `tile.loop`. Mirrors `triton.language`.
  */
-import { bool, type DType, float32, int64 } from "../core/mod.ts";
+import { bool, type DType, float32, float64, int64 } from "../core/mod.ts";
 import { type BufferRef, type PrimitiveName } from "../loops/mod.ts";
 import {
   add,
@@ -377,10 +377,10 @@ export class Tile {
     return this.#recorder.axis("grid", exprOf(extent), block);
   }
 
-  /** An axis that one block covers; by default the next power of two. A size that varies is taken as it is at hand: a compiled function makes a program for each. */
+  /** An axis that one block covers; by default the next power of two from 2 on, so that a matrix of one row is a matrix. A size that varies is taken as it is at hand: a compiled function makes a program for each. */
   range(extent: Size, block?: number): BlockAxis {
     const known = Number(extent);
-    return this.#recorder.axis("whole", exprOf(known), block ?? 2 ** Math.ceil(Math.log2(known === 0 ? 2 : known)));
+    return this.#recorder.axis("whole", exprOf(known), block ?? 2 ** Math.ceil(Math.log2(Math.max(known, 2))));
   }
 
   /** Calls `body` once; it runs for each block of the axis, or of the part of it from `from` (rounded down to a block) to before `to`. */
@@ -423,12 +423,13 @@ export class Tile {
     return this.#indexBlock(exprOf(size));
   }
 
-  constant(value: number, dtype: DType = float32): Block {
+  /** A number as a block: float32, or float64 in a kernel whose tensors hold no other floating point numbers. */
+  constant(value: number, dtype: DType = this.#recorder.numbers): Block {
     return new Block(this.#recorder, this.#recorder.constant(value, dtype));
   }
 
-  /** A variable with the axes of its first value, or with others that it varies over later. */
-  variable(init: Block | number, axes?: readonly BlockAxis[], dtype: DType = float32): Variable {
+  /** A variable with the axes of its first value, or with others that it varies over later. `dtype` is for a number: as in {@linkcode constant}. */
+  variable(init: Block | number, axes?: readonly BlockAxis[], dtype: DType = this.#recorder.numbers): Variable {
     const r = this.#recorder;
     const value = typeof init === "number" ? r.constant(init, dtype) : init.value;
     const wanted = axes === undefined ? value.axes : r.axes.filter((a) => axes.includes(a) && a.block > 1);
@@ -446,7 +447,7 @@ export class Tile {
     const r = this.#recorder;
     const like = typeof a !== "number" ? a : typeof b !== "number" ? b : null;
     const value = (x: Operand): BlockValue =>
-      typeof x === "number" ? r.constantBeside(x, like?.dtype ?? float32) : x.value;
+      typeof x === "number" ? r.constantBeside(x, like?.dtype ?? r.numbers) : x.value;
     return new Block(r, r.pointwise("where", [condition.value, value(a), value(b)]));
   }
 }
@@ -472,7 +473,8 @@ export function recordBlocks(
   options: BlockOptions,
   body: (tile: Tile, tensors: Readonly<Record<string, BlockTensor>>) => unknown,
 ): BlockProgram {
-  const recorder = new Recorder(name);
+  const floats = tensors.map((t) => t.buffer.dtype).filter((dtype) => dtype.isFloat);
+  const recorder = new Recorder(name, floats.length > 0 && floats.every((d) => d === float64) ? float64 : float32);
   const parameters = tensors.map(({ shape, ...rest }): BlockParameter => ({ ...rest, shape: shape.map(exprOf) }));
   const given = Object.fromEntries(
     parameters.map((p, i) => [p.name, new BlockTensor(recorder, p, tensors[i]?.shape ?? [])]),

@@ -27,13 +27,16 @@ export class Recorder {
   readonly name: string;
   readonly axes: BlockAxis[] = [];
   readonly #frames: BlockStatement[][] = [[]];
+  /** What a number is that stands by itself. */
+  readonly numbers: DType;
   readonly #known: Set<BlockValue>[] = [new Set()];
   readonly #open = new Set<BlockAxis>();
   readonly #zeroOutside = new Set<BlockValue>();
   #nextId = 0;
 
-  constructor(name: string) {
+  constructor(name: string, numbers: DType = float32) {
     this.name = name;
+    this.numbers = numbers;
   }
 
   /** Throws a TypeError that names the kernel. */

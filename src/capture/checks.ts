@@ -27,8 +27,12 @@ export type Check =
   | { readonly kind: "same"; readonly other: Source }
   | { readonly kind: "prototype"; readonly prototype: object | null }
   | { readonly kind: "length"; readonly length: number }
-  /** The own string keys, in order. */
-  | { readonly kind: "keys"; readonly keys: readonly string[] }
+  /** The own string keys that a loop shows, in order, and how many symbols there are beside them. */
+  | { readonly kind: "keys"; readonly keys: readonly string[]; readonly symbols: number }
+  /** All own keys, in order: those that a loop does not show, and symbols. */
+  | { readonly kind: "allKeys"; readonly keys: readonly (string | symbol)[] }
+  /** A property of its own, not one that it inherits. */
+  | { readonly kind: "own"; readonly key: string | symbol; readonly present: boolean }
   | { readonly kind: "has"; readonly key: string | symbol; readonly present: boolean }
   /** `size` of a Map or Set. */
   | { readonly kind: "size"; readonly size: number }

@@ -160,8 +160,11 @@ export class Closures {
     if (syntax.hasAsync) {
       return this.#refuse(`${name} is asynchronous`, "compile the synchronous part that works on tensors");
     }
+    const isLoose = isSloppy(fn);
     const refusal = syntax.kind === "unreadable"
       ? "its text cannot be read"
+      : isLoose && /\bthis\b/.test(syntax.expression)
+      ? "it is sloppy (not strict) code that uses this"
       : syntax.isTied
       ? "it uses new.target, import.meta, with or eval"
       : syntax.usesSuper && home === null
@@ -240,6 +243,13 @@ export class Closures {
     };
     const wantsAccess = subject.names.length > 0 || subject.privates.length > 0 || subject.wantsThis;
     if (wantsAccess) this.#subjects.set(fn, subject);
+    const unknown = [...syntax.assigned].find((name) => !free.some((v) => v.name === name));
+    if (unknown !== undefined) {
+      return this.#refuse(
+        `${nameOf(fn)} assigns the global variable ${unknown}`,
+        "keep the value in a property of an object, or return it",
+      );
+    }
     const note = this.#note(fn, syntax, home, free);
     const scope = Object.create(null) as Record<string, unknown>;
     for (const variable of free) this.#bind(scope, fn, variable, note);
@@ -254,8 +264,9 @@ export class Closures {
     const expression = syntax.rewritten().expression;
     const name = registerRebuilt(fn, syntax, this.#policy.files);
     // A sloppy outer function may use `with`, which is what lets reads and writes go through accessors; the rebuilt function itself stays strict.
+    const strict = isSloppy(fn) ? "" : `"use strict"; `;
     const text =
-      `with (scope) { return (function () { "use strict"; return (\n${expression}\n); }).call(self); }\n//# sourceURL=tessera-capture:${name}`;
+      `with (scope) { return (function () { ${strict}return (\n${expression}\n); }).call(self); }\n//# sourceURL=tessera-capture:${name}`;
     const make = new Function("scope", "self", text) as (scope: object, self: unknown) => AnyFunction;
     if (!subject.wantsThis) {
       return home === null ? make(scope, undefined) : numericWhereConverting(fn, make(scope, undefined));
@@ -322,6 +333,7 @@ export class Closures {
         if (variable.kind === "capture") {
           this.#tracer.breakGraph(`the stated variable ${name} is assigned`, "leave it out of captures");
         }
+        refuseConstant(fn, name);
         const written = this.#written(fn, name);
         if (written !== null) written.value = next;
         else this.#assigned.push({ fn, name, value: next });
@@ -446,6 +458,12 @@ function isConstantImport(value: unknown): boolean {
   return typeof value === "object" && value !== null && Reflect.get(value, Symbol.toStringTag) === "Module";
 }
 
+/** Assigning a constant is an error of the program: writing what it holds tells, and changes nothing. @throws {TypeError} if it is one. */
+function refuseConstant(fn: AnyFunction, name: string): void {
+  const accessor = accessorOf(fn);
+  if (accessor?.knows(name) === true) accessor.set(name, accessor.get(name));
+}
+
 /** The engine takes no size from the methods by which it converts an object. */
 function numericWhereConverting(fn: AnyFunction, made: AnyFunction): AnyFunction {
   if (!CONVERTERS.has(fn.name) && fn.name !== "[Symbol.toPrimitive]") return made;
@@ -457,6 +475,15 @@ function numericWhereConverting(fn: AnyFunction, made: AnyFunction): AnyFunction
 function noteSeen(note: FunctionNote, name: string, value: unknown): void {
   const free = note.free.get(name);
   if (free !== undefined) free.seen ??= { value };
+}
+
+/** Whether a function is of sloppy code: those of strict code refuse to name their caller. */
+function isSloppy(fn: AnyFunction): boolean {
+  try {
+    return Reflect.get(fn, "caller") !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 function nameOf(fn: AnyFunction): string {

@@ -63,7 +63,9 @@ interface Helpers {
   readonly T: typeof Tensor;
   readonly proto: (value: unknown) => object | null;
   readonly is: (a: unknown, b: unknown) => boolean;
-  readonly keys: (value: object, expected: readonly string[]) => boolean;
+  readonly keys: (value: object, expected: readonly string[], symbols: number) => boolean;
+  readonly allKeys: (value: object, expected: readonly (string | symbol)[]) => boolean;
+  readonly own: (value: object, key: string | symbol) => boolean;
   readonly has: (value: object, key: string | symbol) => boolean;
   readonly nth: (value: Map<unknown, unknown> | Set<unknown>, index: number) => unknown;
   readonly get: (value: object, key: unknown) => unknown;
@@ -83,6 +85,8 @@ interface Helpers {
 
 function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((v, i) => v === b[i]);
+}
+
 /** What generated guards call as `h`. */
 export const guardHelpers: Helpers = {
   T: Tensor,
@@ -91,10 +95,10 @@ export const guardHelpers: Helpers = {
       ? Object.getPrototypeOf(value)
       : guardHelpers.T,
   is: Object.is,
-  keys: (value, expected) => {
-    const own = Object.keys(value);
-    return own.length === expected.length && own.every((k, i) => k === expected[i]);
-  },
+  keys: (value, expected, symbols) =>
+    sameList(Object.keys(value), expected) && Object.getOwnPropertySymbols(value).length === symbols,
+  allKeys: (value, expected) => sameList(Reflect.ownKeys(value), expected),
+  own: Object.hasOwn,
   has: (value, key) => key in value,
   nth: (value, index) => {
     const iterator = nativeEntries(value)[Symbol.iterator]();
@@ -118,10 +122,10 @@ export const guardHelpers: Helpers = {
   gradEnabled: isGradEnabled,
   defaultDtype: getDefaultDtype,
   autocast: autocastKey,
+  numerics: numericsKey,
 };
 
 const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
-  numerics: numericsKey,
 
 /** V8 does not optimise very long functions: guards are cut into functions of about this many lines. */
 const CHUNK_LINES = 300;
@@ -270,8 +274,20 @@ class Emitter {
         break;
       case "keys":
         this.#fail(
-          `!h.keys(${v}, ${this.#constant(check.keys)})`,
+          `!h.keys(${v}, ${this.#constant(check.keys)}, ${check.symbols})`,
           `the keys of ${source} were ${check.keys.join(", ")}`,
+        );
+        break;
+      case "allKeys":
+        this.#fail(
+          `!h.allKeys(${v}, ${this.#constant(check.keys)})`,
+          `all keys of ${source} were ${check.keys.map(String).join(", ")}`,
+        );
+        break;
+      case "own":
+        this.#fail(
+          `h.own(${v}, ${this.#literal(check.key)}) !== ${check.present}`,
+          `${source} ${check.present ? "had" : "did not have"} a property ${String(check.key)} of its own`,
         );
         break;
       case "has":
@@ -419,6 +435,11 @@ class Emitter {
     this.#fail(`h.gradEnabled() !== ${enabled}`, `gradients were ${enabled ? "on" : "off"}`);
     const casts = autocastKey();
     this.#fail(`h.autocast() !== ${JSON.stringify(casts)}`, `autocast was ${casts === "" ? "off" : `on (${casts})`}`);
+    const numerics = numericsKey();
+    this.#fail(
+      `h.numerics() !== "${numerics}"`,
+      `the precision of products of float32, or determinism, was ${numerics === "" ? "as at the start" : numerics}`,
+    );
     const dtype = getDefaultDtype();
     this.#fail(`h.defaultDtype() !== ${this.#constant(dtype)}`, `the default dtype was ${dtype.name}`);
   }
@@ -433,11 +454,6 @@ class Emitter {
     for (const emit of this.#late) emit();
     wanted.forEach((s, i) => this.#lines.push(`values[${i}] = ${this.nameOf(s)};`));
     const parts = this.#chunks.map((lines, i) =>
-    const numerics = numericsKey();
-    this.#fail(
-      `h.numerics() !== "${numerics}"`,
-      `the precision of products of float32, or determinism, was ${numerics === "" ? "as at the start" : numerics}`,
-    );
       `function guard${i}(a, t, values, k) {\n${lines.map((l) => `  ${l}\n`).join("")}  return -1;\n}`
     );
     const captures = hasCaptures ? "captures()" : "null";

@@ -7,6 +7,7 @@
  * way, so that what stands in their properties is checked.
  */
 import { GraphBreak } from "./graph_break.ts";
+import type { Check } from "./checks.ts";
 import type { Source } from "./source.ts";
 import { functionSyntax } from "./syntax.ts";
 
@@ -70,8 +71,13 @@ function isIndex(key: string): boolean {
   return /^(0|[1-9]\d*)$/.test(key) && Number(key) < 2 ** 32 - 1;
 }
 
+/** The check that an object still shows the keys that it shows now. */
+export function keysOf(object: object): Check {
+  return { kind: "keys", keys: Object.keys(object), symbols: Object.getOwnPropertySymbols(object).length };
+}
+
 function checkKeys(record: ProxyRecord): void {
-  record.source.check({ kind: "keys", keys: Object.keys(record.real) });
+  record.source.check(keysOf(record.real));
 }
 
 function checkPrototype({ real, source }: ProxyRecord): void {
@@ -132,10 +138,10 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       const over = record.overlay.get(key);
       if (over === DELETED) return undefined;
       const own = Reflect.getOwnPropertyDescriptor(real, key);
-      if (own === undefined && !record.overlay.has(key)) {
-        source.check({ kind: "has", key, present: key in real });
-        return undefined;
+      if (over === undefined && !source.checks.some((c) => c.kind === "keys")) {
+        source.check({ kind: "own", key, present: own !== undefined });
       }
+      if (own === undefined && over === undefined) return undefined;
       const enumerable = own?.enumerable ?? true;
       if (own?.get !== undefined && over === undefined && !tracing.isLibraryInstance(real)) {
         // Who asks whether a key is enumerable (spread, Object.assign, Object.keys) does not call the getter.

@@ -6,11 +6,15 @@
  * letter by letter, and no line breaks are added, so that lines stay. What the helpers do is in `trace_helpers.ts`. TorchDynamo does this to bytecode.
  */
 import type { AnyNode, Node } from "acorn";
+import { cpu, float32 } from "../core/mod.ts";
+import { emptyTensor } from "../tensor/mod.ts";
+import { isIntrinsicName } from "./intrinsics.ts";
 import {
   ASKERS,
   ASKING,
   CONVERSIONS,
   CONVERTERS,
+  ELSEWHERE,
   INHERITED,
   KEYED,
   LOOKUPS,
@@ -38,6 +42,13 @@ export interface Rewritten {
   readonly toOriginal: (offset: number) => number;
   /** Why the text cannot be rewritten, or null. */
   readonly refusal: string | null;
+}
+
+let example: object | null = null;
+
+/** Whether every tensor has a property of this name. */
+function isTensorMember(name: string): boolean {
+  return name in (example ??= emptyTensor([], [], float32, cpu));
 }
 
 function isNode(value: unknown): value is AnyNode {
@@ -164,8 +175,13 @@ class Rewriter {
       case "NewExpression": {
         const { callee } = node;
         const keyed = callee.type === "Identifier" && this.#free.has(callee.name) ? KEYED.get(callee.name) : undefined;
-        if (keyed === undefined) break;
-        return this.#arguments(node.arguments, keyed);
+        if (keyed !== undefined) return this.#arguments(node.arguments, keyed);
+        // Without parentheses, the call of a helper in the name of the class would be what `new` makes an instance of.
+        this.#replace(callee.start, callee.start, "(");
+        this.visit(callee);
+        this.#replace(callee.end, callee.end, ")");
+        for (const arg of node.arguments) this.visit(arg);
+        return;
       }
       case "TemplateLiteral":
         for (const expression of node.expressions) this.#wrapped(expression, "numbers");
@@ -192,6 +208,10 @@ class Rewriter {
         if (!node.init || node.id.type !== "ObjectPattern" || !this.#isFree(node.init, ASKERS)) break;
         this.visit(node.id);
         return this.#wrapped(node.init, "statics");
+      case "AssignmentExpression":
+        this.#target(node.left);
+        this.visit(node.right);
+        return;
       case "MemberExpression":
         if (this.#isFree(node.object, ASKERS)) this.#wrap(node.object, `${HELPER_NAME}.statics(`, ")");
         if (node.computed && node.property.type !== "Literal") {
@@ -205,6 +225,9 @@ class Rewriter {
           node.object.type !== "Super"
         ) {
           return this.#wrapped(node.object, "numbers");
+        }
+        if (this.#mayBeAdded(node) && node.property.type === "Identifier") {
+          return this.#named(node.object, "viewed", node.property.name);
         }
         if (node.property.type === "Identifier" && UNTOLD.has(node.property.name) && node.object.type !== "Super") {
           return this.#wrapped(node.object, "told");
@@ -231,6 +254,28 @@ class Rewriter {
     if (!node) return;
     if (isPlainlyBoolean(node)) this.visit(node);
     else this.#wrapped(node, "truth");
+  }
+
+  /** A property that no tensor has: the program may have put it on one. */
+  #mayBeAdded(node: AnyNode & { type: "MemberExpression" }): boolean {
+    const { object, property, computed } = node;
+    if (computed || property.type !== "Identifier" || isTensorMember(property.name)) return false;
+    if (ELSEWHERE.has(property.name) || object.type === "ThisExpression" || object.type === "Super") return false;
+    return object.type !== "Identifier" || !this.#free.has(object.name) || !isIntrinsicName(object.name);
+  }
+
+  #named(node: AnyNode, helper: string, name: string): void {
+    this.#replace(node.start, node.start, `${HELPER_NAME}.${helper}((`);
+    this.visit(node);
+    this.#replace(node.end, node.end, `), "${name}")`);
+  }
+
+  /** What is assigned. */
+  #target(node: AnyNode): void {
+    if (node.type !== "MemberExpression" || !this.#mayBeAdded(node) || node.property.type !== "Identifier") {
+      return this.visit(node);
+    }
+    this.#named(node.object, "extended", node.property.name);
   }
 
   #isFree(node: AnyNode, names: ReadonlySet<string>): boolean {
@@ -309,7 +354,7 @@ class Rewriter {
     const receiver = method === null ? undefined : RECEIVERS.get(method);
     if (receiver !== undefined && callee.type === "MemberExpression" && callee.object.type !== "Super") {
       this.#wrapped(callee.object, receiver);
-    } else if (!converts) this.visit(callee);
+    } else if (!converts) this.#callee(callee);
     const lookUp = converts || (method !== null && LOOKUPS.has(method));
     for (const arg of args) {
       const isPlain = arg.type === "SpreadElement" || arg.type === "Literal" || arg.type === "ArrowFunctionExpression";
@@ -317,6 +362,13 @@ class Rewriter {
       else if (lookUp && !isPlain) this.#wrapped(arg, converts ? "numbers" : "number");
       else this.visit(arg);
     }
+  }
+
+  /** What is called: a method is called on its object itself. */
+  #callee(node: AnyNode): void {
+    if (node.type !== "MemberExpression" || !this.#mayBeAdded(node)) return this.visit(node);
+    if (this.#isFree(node.object, ASKERS)) this.#wrap(node.object, `${HELPER_NAME}.statics(`, ")");
+    else this.visit(node.object);
   }
 
   #arguments(args: readonly AnyNode[], [helper, at]: readonly [string, number]): void {

@@ -56,6 +56,9 @@ export const KEYED: ReadonlyMap<string, readonly [string, number]> = new Map([
   ]
     .map((kind): [string, readonly [string, number]] => [`${kind}Array`, ["numbers", 0]]),
   ["structuredClone", ["deep", 0]],
+  ["getOwnPropertyNames", ["listed", 0]],
+  ["getOwnPropertySymbols", ["listed", 0]],
+  ["ownKeys", ["listed", 0]],
   ["getOwnPropertyDescriptor", ["described", 0]],
   ["getOwnPropertyDescriptors", ["described", 0]],
 ]);
@@ -96,6 +99,9 @@ export const CONVERTERS: ReadonlySet<string> = new Set([
   "Symbol.toPrimitive",
   "toPrimitive",
 ]);
+
+/** Properties so common elsewhere that nobody puts them on a tensor. */
+export const ELSEWHERE: ReadonlySet<string> = new Set(["length", "prototype", "message", "done", "value"]);
 
 /** Whether a member of this name may compare a size with numbers by identity or kind, or print it. */
 export function looksAtKind(name: string): boolean {

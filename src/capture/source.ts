@@ -96,6 +96,7 @@ export class Source {
 
 function sameCheck(a: Check, b: Check): boolean {
   if (a.kind === "has" && b.kind === "has") return a.key === b.key;
+  if (a.kind === "own" && b.kind === "own") return a.key === b.key;
   if (a.kind === "member" && b.kind === "member") return Object.is(a.key, b.key);
   if (a.kind === "getter" && b.kind === "getter") return a.key === b.key;
   if (a.kind === "same" && b.kind === "same") return a.other === b.other;

@@ -9,7 +9,7 @@ import { Tensor } from "../tensor/mod.ts";
 import type { PrivateAccess } from "./accessors.ts";
 import { isNativeCollection, nativeMember } from "./collections.ts";
 import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts";
-import { lookUpDescriptor } from "./objects.ts";
+import { keysOf, lookUpDescriptor } from "./objects.ts";
 import { privateMember } from "./private_accessors.ts";
 import { numbersFor, plainSize, plainSizes } from "./sized_natives.ts";
 import type { Tracer } from "./tracer.ts";
@@ -35,6 +35,7 @@ export interface Helpers {
   statics(owner: object): object;
   sized(fn: unknown): unknown;
   described(value: unknown): unknown;
+  listed(value: unknown): unknown;
   walked(value: unknown): unknown;
   members(value: unknown): unknown;
   ordered(value: unknown): unknown;
@@ -42,6 +43,8 @@ export interface Helpers {
   pairs(value: unknown): unknown;
   keyed(value: unknown): unknown;
   told(value: unknown): unknown;
+  viewed(value: unknown, name: string): unknown;
+  extended(value: unknown, name: string): unknown;
   caught(error: unknown): void;
   priv(object: object): object;
   hasPrivate(name: string, object: object): boolean;
@@ -103,8 +106,13 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
         at = Reflect.getPrototypeOf(at)
       ) {
         const source = tracer.sources.root({ kind: "constant", value: at, name: "a prototype" });
-        source.check({ kind: "keys", keys: Object.keys(at) });
+        source.check(keysOf(at));
       }
+      return value;
+    },
+    listed(value) {
+      const record = typeof value === "object" && value !== null ? tracer.recordOf(value) : null;
+      record?.source.check({ kind: "allKeys", keys: Reflect.ownKeys(record.real) });
       return value;
     },
     described(value) {
@@ -112,6 +120,24 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
         tracer.breakGraph(
           "the function asks how a property of an object from outside is defined",
           "ask outside of the compiled function",
+        );
+      }
+      return value;
+    },
+    viewed(value, name) {
+      const lifted = value instanceof Tensor ? tracer.liftedOf(value) : null;
+      if (lifted === null) return value;
+      const found: unknown = Reflect.get(lifted.real, name);
+      const seen = lifted.source === null
+        ? found
+        : tracer.wrap(found, lifted.source.child({ kind: "property", key: name }));
+      return Object.defineProperty({}, name, { get: () => seen, set: () => this.extended(value, name) });
+    },
+    extended(value, name) {
+      if (value instanceof Tensor) {
+        tracer.breakGraph(
+          `the function puts the property ${name} on a tensor`,
+          "keep it in an object or a WeakMap beside the tensor",
         );
       }
       return value;

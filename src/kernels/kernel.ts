@@ -155,7 +155,8 @@ export function kernel<const S extends string, const C extends KernelConfig>(
           ? (value as readonly ArgValue<RecordedTensor>[]).map(given)
           : value as ArgValue<BlockTensor>;
       const all = Object.fromEntries(Object.entries(args).map(([key, value]) => [key, given(value)]));
-      return body(tile, { ...all, ...tensors } as unknown as ArgsOf<S, BlockTensor> & KernelResults, config);
+      const named = withResultNames(name, outs.map((o) => o.name), { ...all, ...tensors });
+      return body(tile, named as ArgsOf<S, BlockTensor> & KernelResults, config);
     });
   };
   const meta = definition.meta as unknown as (args: NamedArgs<MetaInput>) => MetaResult;
@@ -214,6 +215,23 @@ export function kernel<const S extends string, const C extends KernelConfig>(
       return await tuner.tune(normalizeNamed(op, given), (config) => run(given, config));
     },
   });
+}
+
+const RESULTS = ["out", "out0", "out1", "out2", "out3"] as const;
+
+/** A kernel that asks for a result under another name than it has is told. */
+function withResultNames(kernelName: string, own: readonly string[], given: object): unknown {
+  for (const name of RESULTS.filter((r) => !own.includes(r))) {
+    Object.defineProperty(given, name, {
+      get(): never {
+        const count = own.length === 1 ? "one result" : `${own.length} results`;
+        throw new TypeError(
+          `kernel ${kernelName}: it stores to ${name}, but has ${count}: ${own.join(", ")}`,
+        );
+      },
+    });
+  }
+  return given;
 }
 
 function isRecorded(value: unknown): value is RecordedTensor {

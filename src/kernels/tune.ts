@@ -48,7 +48,7 @@ export class Tuner {
         device = value.device.toString();
         isReal &&= value.isDense;
         if (value.shape.some(isSymInt)) isKnown = false;
-        parts.push(`${value.dtype.short}[${value.shape.map(String).join(",")}]`);
+        else parts.push(`${value.dtype.short}[${value.shape.map(String).join(",")}]`);
       } else if (Array.isArray(value)) value.forEach(add);
       else parts.push(String(value));
     };

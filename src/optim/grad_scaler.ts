@@ -126,12 +126,20 @@ export class GradScaler {
   /**
    * Lets the optimiser step, unless a gradient is infinite or NaN.
    *
-   * @throws {Error} if it stepped since the last `update()`, or has no gradients.
+   * @param closure As `optimizer.step(closure)` takes it, for a scaler that is disabled.
+   * @throws {Error} if it stepped since the last `update()`, or has no gradients; {TypeError} for a closure while it is enabled.
    */
-  step(optimizer: AnyOptimizer): void {
+  step(optimizer: AnyOptimizer, closure?: () => unknown): void {
     if (!this.enabled) {
-      optimizer.step();
+      if (closure === undefined) optimizer.step();
+      else optimizer.step(closure);
       return;
+    }
+    if (closure !== undefined) {
+      throw new TypeError(
+        "GradScaler: step() takes no closure, whose gradients would be scaled anew each time: " +
+          "compute the loss, call scale(loss).backward(), then step(optimizer)",
+      );
     }
     const progress = this.progressOf(optimizer) ?? this.takeGradients(optimizer);
     if (progress.stepped) {

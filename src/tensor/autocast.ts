@@ -6,6 +6,7 @@
  * once; a written parameter is cast anew. A walk back runs without autocast: each gradient has the dtype of what it is the gradient of. Capture guards on
  * {@linkcode autocastKey}. Mirrors `aten/src/ATen/autocast_mode.h`; lists in `autocast_lists.ts`.
  */
+import { types } from "node:util";
 import { bfloat16, type DType, float16, float32, float64 } from "../core/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
 import { type AutocastDevice, type AutocastPolicy, autocastPolicy } from "./autocast_lists.ts";
@@ -64,10 +65,10 @@ function inRegion<T>(next: Region | null, fn: () => T): T {
  * Runs `fn` with automatic casts for tensors of a kind of device: products and convolutions compute in a half type, exponentials, losses and sums in float32.
  *
  * Which operator does what are PyTorch's lists for the device. Parameters stay as they are, gradients have their parameters' dtype. Only the synchronous part of `fn` is
- * covered. Run `backward()` outside or inside: it never casts by itself.
+ * covered, so an asynchronous one is refused. Run `backward()` outside or inside: it never casts by itself.
  *
  * @param deviceType "cuda" or "cpu".
- * @throws {TypeError} for another device, or a dtype that is no half type.
+ * @throws {TypeError} for another device, a dtype that is no half type, or an asynchronous function.
  *
  * @example
  * ```ts
@@ -103,7 +104,13 @@ export function autocast<T>(
     cacheEnabled ?? region?.keeps ?? true,
     region?.casts ?? new WeakMap(),
   );
-  return inRegion(next, fn);
+  if (types.isAsyncFunction(fn)) throw new TypeError(ASYNCHRONOUS);
+  const result = inRegion(next, fn);
+  if (result instanceof Promise) {
+    result.catch(() => {});
+    throw new TypeError(ASYNCHRONOUS);
+  }
+  return result;
 }
 
 /** The half type in which operators on a kind of device compute now; null outside of regions. */
@@ -131,6 +138,10 @@ export type AutocastAnswer =
   | { readonly kind: "pass" }
   | { readonly kind: "cast"; readonly args: NamedArgs<Tensor> }
   | { readonly kind: "through" };
+
+const ASYNCHRONOUS =
+  "autocast: the function is asynchronous, and what stands behind an await would compute without casts: " +
+  "await outside, and put autocast around each part that computes";
 
 const PASS: AutocastAnswer = { kind: "pass" };
 const THROUGH: AutocastAnswer = { kind: "through" };

@@ -378,3 +378,48 @@ Deno.test("atomicAdd() and masked loads leave out positions beyond an axis that 
   const [a, b] = [tensor([1, 2, 3], { dtype: float32 }), tensor([1, 10], { dtype: float32 })];
   for (const got of bothWays(outer, a, b)) assert.deepEqual(got, [[5, 50, 10, 100, 15, 150]]);
 });
+
+Deno.test("numbers of a kernel over float64 are float64, those beside float32 are float32", () => {
+  const rowSums = kernel({
+    schema: "tests::row_sums_of_any(Tensor x) -> Tensor",
+    meta: ({ x }) => ({ shape: x.shape.slice(0, 1), dtype: x.dtype }),
+    body: (tile, { x, out }) => {
+      const i = tile.grid(x.size(0), 2);
+      const sum = tile.variable(0, [i]);
+      tile.loop(x.size(1), 4, (j) => sum.add(x.load([i, j]).sum(j)));
+      out.store([i], sum.value.add(tile.constant(0)));
+    },
+  });
+  const x = tensor([[1, 1e-9, 0.1], [1 / 3, 2, 0]], { dtype: float64 });
+  assert.deepEqual(numbers(rowSums(x)), [1 + 1e-9 + 0.1, 1 / 3 + 2]);
+  assert.deepEqual(numbers(rowSums(x.to(float32))), numbers(x.to(float32).sum(1)));
+});
+
+Deno.test("a range of one position is an axis that dot() takes", () => {
+  const product = kernel({
+    schema: "tests::product_of_ranges(Tensor x, Tensor y) -> Tensor",
+    meta: ({ x, y }) => ({ shape: [...x.shape.slice(0, 1), ...y.shape.slice(1)], dtype: x.dtype }),
+    body: (tile, { x, y, out }) => {
+      const [i, j, k] = [tile.range(x.size(0)), tile.range(y.size(1)), tile.range(x.size(1))];
+      out.store([i, j], tile.dot(x.load([i, k]), y.load([k, j]), k));
+    },
+  });
+  for (const [m, k, n] of [[1, 3, 2], [2, 1, 3], [3, 2, 1], [1, 1, 1]] as const) {
+    const [x, y] = [randn([m, k]), randn([k, n])];
+    const [got, want] = [numbers(product(x, y)), numbers(x.matmul(y))];
+    assert.equal(got.length, want.length);
+    got.forEach((v, at) => assert.ok(Math.abs(v - (want[at] as number)) < 1e-5, `${m}, ${k}, ${n}: ${v}`));
+  }
+});
+
+Deno.test("a kernel that stores to a result under another name is told what there is", () => {
+  const two = kernel({
+    schema: "tests::two_results(Tensor x) -> (Tensor, Tensor)",
+    meta: ({ x }) => [{ shape: x.shape, dtype: x.dtype }, { shape: x.shape, dtype: x.dtype }],
+    body: (tile, { x, out }) => {
+      const i = tile.grid(x.size(0), 8);
+      out.store([i], x.load([i]));
+    },
+  });
+  assert.throws(() => two(randn([8])), /kernel two_results: it stores to out, but has 2 results: out0, out1/);
+});

@@ -1,6 +1,6 @@
 /** flexAttention() against attention written out, eager and compiled, forward and backward; block masks; what it refuses. */
 import assert from "node:assert/strict";
-import { arange, compile, F, float32, nn, randn, Tensor, tensor } from "../../mod.ts";
+import { arange, compile, F, float32, float64, nn, randn, Tensor, tensor } from "../../mod.ts";
 
 const { createBlockMask, flexAttention } = nn.functional;
 type Score = nn.functional.ScoreFunction;
@@ -106,7 +106,7 @@ Deno.test("flexAttention() names what does not fit", () => {
     name: "TypeError",
     message: `flexAttention: the block mask is for [1, 1, ${M}, ${M}], and the scores are [2, ${H}, ${M}, ${N}]`,
   });
-  assert.throws(() => flexAttention(q.at(0), k.at(0), v.at(0)), { name: "TypeError", message: /got 3, 3 and 3/ });
+  assert.throws(() => flexAttention(q.at(0), k.at(0), v.at(0)), { name: "TypeError", message: /got 3, 3, 3 dim/ });
   assert.throws(() => createBlockMask(() => q, null, null, 0, 4), RangeError);
 });
 
@@ -138,4 +138,32 @@ Deno.test("a compiled function takes block masks of other lengths, each as a gra
     const worst = got.sub(F.scaledDotProductAttention(x, x, x, null, 0, true)).abs().max().item() as number;
     assert.ok(worst < 1e-5, `${n}: ${worst}`);
   }
+});
+
+Deno.test("flexAttention() names options, operands and functions that do not fit, and says what to do", () => {
+  const x = randn([1, 2, 5, 4]);
+  type Options = Parameters<typeof flexAttention>[3];
+  const refuses = (message: RegExp, options: unknown, [k, v] = [x, x] as readonly Tensor[]): void =>
+    void assert.throws(() => flexAttention(x, k as Tensor, v as Tensor, options as Options), message);
+  refuses(/there is no option "blockmask"; there are scoreMod, blockMask/, { blockmask: null });
+  refuses(/blockMask is a function: make it with createBlockMask/, { blockMask: () => x });
+  refuses(/scoreMod must be a function/, { scoreMod: createBlockMask((_b, _h, q, kv) => q.ge(kv), null, null, 5, 5) });
+  refuses(/are float32, float64, float32: give them one dtype/, {}, [x.to(float64), x]);
+  refuses(/heads are 2 \(query\), 1 \(key\), 1 \(value\): .* enableGqa: true/, {}, [
+    randn([1, 1, 5, 4]),
+    randn([1, 1, 5, 4]),
+  ]);
+  refuses(/key and value must have equally many/, {}, [x, randn([1, 1, 5, 4])]);
+  refuses(/batches are 1 \(query\), 3 \(key\)/, {}, [randn([3, 2, 5, 4]), randn([3, 2, 5, 4])]);
+  refuses(/widths are 4 \(query\), 3 \(key\)/, {}, [randn([1, 2, 5, 3]), x]);
+  refuses(/lengths are .* key and value must be equally long/, {}, [x, randn([1, 2, 6, 4])]);
+  refuses(/dimensions/, {}, [randn([2, 5, 4]), x]);
+  const byOperator = ((_b: number, _h: number, q: number, kv: number) => q > kv) as never;
+  assert.throws(() => createBlockMask(byOperator, null, null, 5, 5), /maskMod uses a tensor as a number.* q\.ge\(kv\)/);
+  assert.throws(() => createBlockMask(3 as never, null, null, 5, 5), /maskMod is a number: give a function/);
+  assert.throws(
+    () => createBlockMask((_b, _h, q, kv) => q.ge(kv), null, null, 5, 5, { block: 8 } as never),
+    /no option "block"/,
+  );
+  refuses(/scoreMod uses a tensor as a number/, { scoreMod: (s: never, b: never) => s + b });
 });

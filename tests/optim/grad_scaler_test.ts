@@ -128,3 +128,18 @@ Deno.test("errors and states of a scaler", () => {
   half.sum().backward();
   assert.throws(() => scaler.step(bad), /float16/);
 });
+
+Deno.test("step() refuses a closure while it scales, and hands it on when it does not", () => {
+  const w = weight();
+  const opt = new optim.SGD([w], { lr: 1 });
+  const closure = (): Tensor => {
+    opt.zeroGrad();
+    const loss = w.sum();
+    loss.backward();
+    return loss;
+  };
+  assert.throws(() => new optim.GradScaler("cpu").step(opt, closure), /takes no closure.*scale\(loss\)\.backward\(\)/);
+  assert.deepEqual(w.detach().toArray(), [1, 2]);
+  new optim.GradScaler("cpu", { enabled: false }).step(opt, closure);
+  assert.deepEqual(w.detach().toArray(), [0, 1]);
+});

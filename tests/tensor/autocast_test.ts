@@ -281,3 +281,16 @@ Deno.test("a cast of a region outside is not the cast of a capture inside", () =
     assert.deepEqual(f(x).detach().to(float32).sum().item(), 0);
   });
 });
+
+Deno.test("an asynchronous function is refused, and so is one that returns a promise", () => {
+  const refused = /asynchronous, and what stands behind an await would compute without casts: await outside/;
+  let ran = false;
+  assert.throws(() =>
+    autocast("cpu", async () => {
+      ran = true;
+      await Promise.resolve();
+    }), refused);
+  assert.equal(ran, false);
+  assert.throws(() => autocast("cpu", () => Promise.reject(new Error("nobody listens"))), refused);
+  assert.equal(autocastDtype("cpu"), null);
+});

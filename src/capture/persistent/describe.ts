@@ -358,10 +358,13 @@ class Description {
       case "length":
         return [check.kind, check.length];
       case "keys":
-        return [check.kind, check.keys];
+        return [check.kind, check.keys, check.symbols];
+      case "allKeys":
+        return [check.kind, check.keys.map((key) => table.literal(key))];
       case "size":
         return [check.kind, check.size];
       case "has":
+      case "own":
       case "member":
         return [check.kind, table.literal(check.key), check.present];
       case "requiresGrad":

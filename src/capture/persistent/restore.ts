@@ -364,6 +364,11 @@ class Restoration {
     return typeof stored === "string" ? this.#sizes.expr(stored) : asExpr(wholeNumber(stored));
   }
 
+  #property(stored: unknown): string | symbol {
+    const key = this.#literal(stored);
+    return typeof key === "string" || typeof key === "symbol" ? key : bad("a property has no name");
+  }
+
   #check([kind, a, b, c, d, e]: StoredCheck): Check {
     switch (kind) {
       case "tensor":
@@ -384,25 +389,20 @@ class Restoration {
       case "length":
         return { kind, length: wholeNumber(a) };
       case "keys":
-        return { kind, keys: list(a, text) };
+        return { kind, keys: list(a, text), symbols: wholeNumber(b) };
+      case "allKeys":
+        return { kind, keys: list(a, (key) => this.#property(key)) };
       case "size":
         return { kind, size: wholeNumber(a) };
-      case "has": {
-        const key = this.#literal(a);
-        return typeof key === "string" || typeof key === "symbol"
-          ? { kind, key, present: flag(b) }
-          : bad("a property has no name");
-      }
+      case "has":
+      case "own":
+        return { kind, key: this.#property(a), present: flag(b) };
       case "member":
         return { kind, key: this.#literal(a), present: flag(b) };
       case "requiresGrad":
         return { kind, value: flag(a) };
-      case "getter": {
-        const key = this.#literal(a);
-        return typeof key === "string" || typeof key === "symbol"
-          ? { kind, key, getter: this.#literal(b) }
-          : bad("a property has no name");
-      }
+      case "getter":
+        return { kind, key: this.#property(a), getter: this.#literal(b) };
       case "unhooked":
       case "number":
         return { kind };

@@ -70,6 +70,9 @@ export class BlockMask {
   }
 }
 
+const MASK = "createBlockMask: maskMod";
+const SCORE = "flexAttention: scoreMod";
+
 function positionsOf(shape: ScoreShape, device: Device): Tensor[] {
   return scorePositions(shape, (extent) => arange(0, extent, 1, { dtype: int64, device }));
 }
@@ -94,7 +97,7 @@ function listTiles(holds: Tensor): readonly [Tensor, Tensor] {
  * @param maskMod `(b, h, q, kv) => bool`: int64 positions that broadcast to [batch, heads, queries, keys].
  * @param batch Sequences, or null if the mask is the same for all.
  * @param heads Heads, or null if the mask is the same for all.
- * @throws {RangeError} if a length is not positive.
+ * @throws {RangeError} if a length is not positive; {TypeError} if the mask is no function of tensors, or an option is none.
  *
  * @example
  * ```ts
@@ -112,6 +115,14 @@ export function createBlockMask(
   keys: number,
   options: BlockMaskOptions = {},
 ): BlockMask {
+  if (typeof maskMod !== "function") {
+    throw new TypeError(`createBlockMask: maskMod is a ${typeof maskMod}: give a function (b, h, q, kv) => bool`);
+  }
+  for (const key of Object.keys(options)) {
+    if (key !== "blockSize" && key !== "device") {
+      throw new TypeError(`createBlockMask: there is no option "${key}"; there are blockSize, device`);
+    }
+  }
   const { blockSize: size = 128, device } = options;
   const shape: ScoreShape = [batch ?? 1, heads ?? 1, queries, keys];
   if (shape.some((s) => !(s >= 1)) || !(size >= 1) || !Number.isInteger(size)) {
@@ -122,7 +133,7 @@ export function createBlockMask(
   const where = arange(0, 1, 1, device === undefined ? {} : { device }).device;
   const [b, h, q, kv] = positionsOf(shape, where);
   if (b === undefined || h === undefined || q === undefined || kv === undefined) throw new RangeError("no positions");
-  const kept = resultOf(maskMod(b, h, q, kv), "createBlockMask: maskMod", shape).to(bool).broadcastTo([...shape]).to(
+  const kept = resultOf(called(MASK, () => maskMod(b, h, q, kv)), MASK, shape).to(bool).broadcastTo([...shape]).to(
     float32,
   );
   const tiles = [queries, keys].map((length) => Math.ceil(length / size));
@@ -143,12 +154,75 @@ function staticShape(q: Tensor, k: Tensor): ScoreShape | null {
   return sizes.every((s) => typeof s === "number") ? sizes as unknown as ScoreShape : null;
 }
 
-function checkShapes(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask | null): void {
-  if (q.ndim !== 4 || k.ndim !== 4 || v.ndim !== 4) {
+const OPTIONS: ReadonlySet<string> = new Set(["scoreMod", "blockMask", "scale", "enableGqa"]);
+
+function checkOptions(options: FlexAttentionOptions): void {
+  for (const key of Object.keys(options)) {
+    if (!OPTIONS.has(key)) {
+      throw new TypeError(`flexAttention: there is no option "${key}"; there are ${[...OPTIONS].join(", ")}`);
+    }
+  }
+  const { scoreMod = null, blockMask = null } = options;
+  if (scoreMod !== null && typeof scoreMod !== "function") {
     throw new TypeError(
-      `flexAttention: query, key and value are [batch, heads, length, width], got ${q.ndim}, ${k.ndim} and ${v.ndim} dimensions`,
+      "flexAttention: scoreMod must be a function (score, b, h, q, kv) => score; a mask of tiles is the option blockMask",
     );
   }
+  if (blockMask !== null && !(blockMask instanceof BlockMask)) {
+    throw new TypeError(
+      `flexAttention: blockMask is a ${typeof blockMask}: make it with createBlockMask(maskMod, batch, heads, queries, keys)`,
+    );
+  }
+}
+
+/** What operands have in common. `k` and `v` may have fewer heads with `enableGqa`. */
+function checkOperands(q: Tensor, k: Tensor, v: Tensor, enableGqa: boolean): void {
+  const named = [["query", q], ["key", k], ["value", v]] as const;
+  if (k.dtype !== q.dtype || v.dtype !== q.dtype) {
+    throw new TypeError(
+      `flexAttention: query, key and value are ${named.map(([, t]) => t.dtype.name).join(", ")}: give them one dtype`,
+    );
+  }
+  if (!q.dtype.isFloat) throw new TypeError(`flexAttention: query is ${q.dtype.name}: use a floating point dtype`);
+  if (k.device.type !== q.device.type || v.device.type !== q.device.type) {
+    throw new TypeError(
+      `flexAttention: query, key and value are on ${named.map(([, t]) => String(t.device)).join(", ")}: use one device`,
+    );
+  }
+  if (named.some(([, t]) => t.ndim !== 4)) {
+    const ranks = named.map(([, t]) => t.ndim).join(", ");
+    throw new TypeError(
+      `flexAttention: query, key and value are [batch, heads, length, width], got ${ranks} dimensions`,
+    );
+  }
+  const size = (t: Tensor, d: number): number => Number(t.shape[d]);
+  const fail = (what: string, d: number, remedy: string): never => {
+    throw new TypeError(
+      `flexAttention: ${what} are ${named.map(([name, t]) => `${size(t, d)} (${name})`).join(", ")}: ${remedy}`,
+    );
+  };
+  if (size(k, 0) !== size(v, 0) || (size(k, 0) !== size(q, 0) && size(k, 0) !== 1)) {
+    fail("batches", 0, "make them equal, or those of key and value 1");
+  }
+  if (size(k, 1) !== size(v, 1)) fail("heads", 1, "key and value must have equally many");
+  if (size(k, 1) !== size(q, 1) && !enableGqa) fail("heads", 1, "make them equal, or share heads with enableGqa: true");
+  if (size(k, 2) !== size(v, 2)) fail("lengths", 2, "key and value must be equally long");
+  if (size(q, 3) !== size(k, 3)) fail("widths", 3, "query and key must be equally wide");
+}
+
+/** Calls a function of the program on tensors that stand for all scores. */
+function called(where: string, fn: () => Tensor): unknown {
+  try {
+    return fn();
+  } catch (error) {
+    if (!(error instanceof TypeError) || !error.message.startsWith("item:")) throw error;
+    throw new TypeError(`${where} uses a tensor as a number: ${COMPUTE}`, { cause: error });
+  }
+}
+
+const COMPUTE = "JavaScript's own operators see no tensors; write q.ge(kv), a.logicalAnd(b), score.mul(2), …";
+
+function checkShapes(q: Tensor, k: Tensor, mask: BlockMask | null): void {
   if (mask === null) return;
   // The mask is for these lengths only, so a compiled function is made anew for others.
   const own = [q.shape[0], q.shape[1], q.shape[2], k.shape[2]].map(Number);
@@ -163,7 +237,7 @@ function checkShapes(q: Tensor, k: Tensor, v: Tensor, mask: BlockMask | null): v
 /** What a function of the program gave for scores of `shape`. */
 function resultOf(result: unknown, where: string, shape: ScoreShape): Tensor {
   if (!(result instanceof Tensor)) {
-    throw new TypeError(`${where} must return a tensor, got ${typeof result}: compute with q.ge(kv), score.mul(2), …`);
+    throw new TypeError(`${where} must return a tensor, got ${typeof result}: ${COMPUTE}`);
   }
   const { shape: own } = result;
   const skipped = shape.length - own.length;
@@ -189,7 +263,7 @@ function composed(
   const plain = q.to(wide).matmul(k.to(wide).transpose(-2, -1)).mul(scale);
   let scores = scoreMod === null
     ? plain
-    : resultOf(scoreMod(plain, b, h, m, n), "flexAttention: scoreMod", shape).to(wide).broadcastTo([...shape]);
+    : resultOf(called(SCORE, () => scoreMod(plain, b, h, m, n)), SCORE, shape).to(wide).broadcastTo([...shape]);
   if (mask !== null) {
     scores = scores.maskedFill(
       resultOf(mask.maskMod(b, h, m, n), "flexAttention: maskMod", shape).to(bool).logicalNot(),
@@ -208,7 +282,7 @@ function composed(
  * @param query [batch, heads, queries, dim]
  * @param key [batch, heads, keys, dim]
  * @param value [batch, heads, keys, valueDim]
- * @throws {TypeError} if shapes do not fit, or a function for CUDA does more than computing element by element.
+ * @throws {TypeError} if dtypes, devices, or shapes do not fit, for options that are none, or if a function for CUDA does more than computing element by element.
  *
  * @example
  * ```ts
@@ -221,17 +295,19 @@ function composed(
  * ```
  */
 export function flexAttention(query: Tensor, key: Tensor, value: Tensor, options: FlexAttentionOptions = {}): Tensor {
+  checkOptions(options);
   const { scoreMod = null, blockMask = null, enableGqa = false } = options;
+  checkOperands(query, key, value, enableGqa);
   const scale = options.scale ?? 1 / Math.sqrt(Number(query.shape[query.ndim - 1]));
   let [k, v] = [key, value];
-  if (enableGqa && key.ndim === 4 && query.ndim === 4) {
+  if (enableGqa) {
     const groups = Number(query.shape[1]) / Number(key.shape[1]);
     if (!Number.isInteger(groups)) {
       throw new TypeError(`flexAttention: ${query.shape[1]} heads of queries do not divide by ${key.shape[1]} of keys`);
     }
     [k, v] = [repeatHeads(key, groups), repeatHeads(value, groups)];
   }
-  checkShapes(query, k, v, blockMask);
+  checkShapes(query, k, blockMask);
   const shape = staticShape(query, k);
   const isHalf = query.dtype === float16 || query.dtype === bfloat16;
   if (query.device.type !== "cuda" || !isHalf || shape === null) {
