@@ -4,7 +4,7 @@
 import type { BufferRef } from "../../loops/mod.ts";
 import { type Expr, freeSymbols, type Sym } from "../../symbolic/mod.ts";
 import type { Group } from "../groups.ts";
-import type { Axis, TileStatement } from "./tile_ir.ts";
+import type { Axis, TileStatement, TileValue } from "./tile_ir.ts";
 
 /** Every expression of a statement, without its body's. */
 export function statementExprs(s: TileStatement): readonly Expr[] {
@@ -33,6 +33,42 @@ export function statementExprs(s: TileStatement): readonly Expr[] {
     case "accumulator":
     case "dot":
     case "finish":
+      return [];
+    default:
+      return s satisfies never;
+  }
+}
+
+/** Operands of a statement. */
+export function operandsOf(s: TileStatement): readonly (TileValue | null)[] {
+  switch (s.kind) {
+    case "bind":
+      return [s.value, s.mask];
+    case "load":
+      return [s.mask];
+    case "store":
+    case "combine":
+      return [s.value];
+    case "pointwise":
+      return s.args;
+    case "cast":
+    case "bitcast":
+      return [s.arg];
+    case "philox":
+      return [s.seed, s.stream, s.position];
+    case "accumulate":
+      return [s.value];
+    case "dot":
+      return [s.a, s.b];
+    case "accumulateAt":
+      return [s.value];
+    case "constant":
+    case "index":
+    case "accumulator":
+    case "accumulators":
+    case "finishAt":
+    case "finish":
+    case "for":
       return [];
     default:
       return s satisfies never;

@@ -10,10 +10,11 @@ import { add, symbol } from "../../../symbolic/mod.ts";
 import { PHASED } from "../../tile/target.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { CppArrays } from "./arrays.ts";
+import { type Branch, type BranchPlan, NO_BRANCHES } from "./branches.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
 import type { RowPlan } from "./rows.ts";
-import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText } from "./types.ts";
+import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText, typeText } from "./types.ts";
 import { CppValues } from "./values.ts";
 
 /** What is written anew in each copy of a loop, though it defines a value. */
@@ -33,6 +34,7 @@ export class CppFunction extends CppValues {
   /** Loads whose values are at hand, as the text of each part. */
   readonly staged = new Map<TileValue, (part: number) => string>();
   #rows: RowPlan | null = null;
+  #branches: BranchPlan = NO_BRANCHES;
   readonly #constants = new Map<TileValue, number | bigint>();
   /** How pointwise values came about. */
   readonly #made = new Map<TileValue, Pointwise>();
@@ -43,6 +45,11 @@ export class CppFunction extends CppValues {
     this.#reductions = new CppReductions(this, bodies);
     this.#arrays = new CppArrays(this, this.#memory, bodies, axes);
     this.#written = new Set(kernel.writes);
+  }
+
+  /** Writes what a plan says in branches. */
+  useBranches(plan: BranchPlan): void {
+    this.#branches = plan;
   }
 
   /** Keeps and fetches rows by a plan. Written where the memory of kept rows may be declared. */
@@ -94,6 +101,10 @@ export class CppFunction extends CppValues {
   }
 
   #statement(s: TileStatement): void {
+    if (!this.#branches.inside.has(s)) this.#write(s);
+  }
+
+  #write(s: TileStatement): void {
     // Written for an earlier copy of the loop, at a level that is still open.
     if ("out" in s && !IMPURE.has(s.kind) && this.isDefined(s.out)) return;
     switch (s.kind) {
@@ -236,7 +247,42 @@ export class CppFunction extends CppValues {
     this.bindLanes(s.symbol, texts, level);
   }
 
+  /** Writes a choice and, in branches, what only one of its sides needs. */
+  #branch(s: Pointwise, { whenTrue, whenFalse }: Branch): void {
+    const [condition, a, b] = s.args as readonly [TileValue, TileValue, TileValue];
+    const parts = Array.from({ length: this.parts }, (_, u) => u);
+    const lane = laneOf(s.out.dtype, false);
+    const name = this.scopes.fresh("v");
+    const mask = (u: number): string => this.operand(condition, true, "mask", u);
+    const set = (text: (u: number) => string): void =>
+      parts.forEach((u) => this.scopes.line(`${name}_${u} = ${text(u)};`));
+    const either = (text: (u: number) => string): string => `tsr_any(${parts.map(text).join(" | ")})`;
+    const within = (test: string, own: readonly TileStatement[], then: () => void): void => {
+      if (own.length === 0) return then();
+      const before = this.floor;
+      this.scopes.open(`if (${test}) {`);
+      this.floor = this.scopes.depth;
+      for (const inner of own) this.#write(inner);
+      then();
+      this.floor = before;
+      this.scopes.close();
+    };
+    for (const u of parts) this.scopes.line(`${typeText(lane, true)} ${name}_${u} = {};`);
+    within(either(mask), whenTrue, () => set((u) => this.operand(a, true, lane, u)));
+    within(
+      either((u) => `~${mask(u)}`),
+      whenFalse,
+      () => set((u) => `tsr_where(${mask(u)}, ${name}_${u}, ${this.operand(b, true, lane, u)})`),
+    );
+    this.setTexts(s.out, parts.map((u) => `${name}_${u}`), true, this.scopes.depth);
+  }
+
   #pointwise(s: Pointwise): void {
+    const branch = this.#branches.branches.get(s);
+    if (branch !== undefined) {
+      if (s.args[0] !== undefined && this.known(s.args[0]).vector) return this.#branch(s, branch);
+      for (const own of [...branch.whenTrue, ...branch.whenFalse]) this.#write(own);
+    }
     const vector = this.anyVector(s.args);
     const operands = s.op === "where" ? s.args.slice(1) : s.args;
     const dtype = operands[0]?.dtype ?? s.out.dtype;

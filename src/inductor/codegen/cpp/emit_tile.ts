@@ -8,6 +8,7 @@ import { add, ceilDiv, constant, constantValue, type Expr, mul } from "../../../
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
 import { costOf, PIECE_PICOSECONDS } from "./cost.ts";
+import { planBranches } from "./branches.ts";
 import { CppFunction, parameterLines } from "./emit_kernel.ts";
 import { planRows } from "./rows.ts";
 import { overTurned } from "./turned.ts";
@@ -52,6 +53,7 @@ export function emitCppTile(kernel: TileKernel, lanes: number): CppFunctionText 
     else f.overAxis(axis, () => inside(i + 1));
   };
   const inner = parallel[parallel.length - 1];
+  f.useBranches(planBranches(kernel.body));
   if (ordered.length === 0) f.useRows(planRows(kernel, kernel.body, inner, lanes));
   const outer = parallel.slice(0, -1);
   if (inner === undefined) inside(0);

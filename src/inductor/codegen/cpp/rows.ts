@@ -10,6 +10,7 @@ import { bool, float32 } from "../../../core/mod.ts";
 import { type BufferRef, primitive } from "../../../loops/mod.ts";
 import { coefficient, constantValue, type Expr } from "../../../symbolic/mod.ts";
 import { isStreamed } from "../../tile/axes.ts";
+import { operandsOf } from "../../tile/parameters.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 
 /** Elements of a row, or of a block of columns, that is kept or fetched ahead, at most: with its neighbours it has to fit the second cache. */
@@ -209,7 +210,7 @@ function planKept(walks: readonly Loop[]): { kept: Map<TileValue, number>; again
       }
       const before = "out" in s ? first.get(own.get(s.out)?.key ?? "") : undefined;
       if ("out" in s && before !== undefined) repeated.add(s.out);
-      else for (const v of operandsOf(s)) if (repeated.has(v)) wanted.add(v);
+      else for (const v of operandsOf(s)) if (v !== null && repeated.has(v)) wanted.add(v);
     }
     for (const v of wanted) {
       const { key, work } = describe(v);
@@ -223,21 +224,4 @@ function planKept(walks: readonly Loop[]): { kept: Map<TileValue, number>; again
     for (const [v, { key }] of own) if (!first.has(key)) first.set(key, v);
   }
   return { kept, again };
-}
-
-function operandsOf(s: TileStatement): readonly TileValue[] {
-  switch (s.kind) {
-    case "pointwise":
-      return s.args;
-    case "cast":
-    case "bitcast":
-      return [s.arg];
-    case "store":
-    case "accumulate":
-    case "accumulateAt":
-    case "combine":
-      return [s.value];
-    default:
-      return [];
-  }
 }

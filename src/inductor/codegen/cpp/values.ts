@@ -53,6 +53,8 @@ export class CppValues {
   readonly vectorAxis: Axis | null;
   /** Parts of a value along the vector axis in the loop that is being written. */
   #parts: number;
+  /** The level of the branch that is being written, which nothing that stands in it may leave. */
+  protected floor = 0;
   /** Buffers to which whole lines are written past the caches in the loop that is being written. */
   streamed: ReadonlySet<BufferRef> = new Set();
   /** Name of the number of lanes in use, in the loop over the rest of the vector axis. */
@@ -209,7 +211,7 @@ export class CppValues {
 
   /** The level at which operands and expressions are known. */
   levelOf(operands: readonly (TileValue | null)[], exprs: readonly Expr[] = []): number {
-    let level = 0;
+    let level = this.floor;
     for (const v of operands) if (v !== null) level = Math.max(level, this.known(v).level);
     for (const e of exprs) level = Math.max(level, this.scopes.levelOf(e));
     return level;

@@ -14,8 +14,10 @@ import {
   symbol as symbolExpr,
 } from "../../../symbolic/mod.ts";
 import { newSym } from "../../../symbolic/mod.ts";
-import { statementExprs } from "../../tile/parameters.ts";
+import { operandsOf, statementExprs } from "../../tile/parameters.ts";
 import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
+
+export { operandsOf };
 
 /** Elements that an earlier pass over the same positions has loaded, as they are in memory. */
 export interface CachedLoad {
@@ -51,42 +53,6 @@ export interface Varying {
   readonly values: ReadonlySet<TileValue>;
   readonly symbols: ReadonlySet<Sym>;
   has(s: TileStatement): boolean;
-}
-
-/** Operands of a statement. */
-export function operandsOf(s: TileStatement): readonly (TileValue | null)[] {
-  switch (s.kind) {
-    case "bind":
-      return [s.value, s.mask];
-    case "load":
-      return [s.mask];
-    case "store":
-    case "combine":
-      return [s.value];
-    case "pointwise":
-      return s.args;
-    case "cast":
-    case "bitcast":
-      return [s.arg];
-    case "philox":
-      return [s.seed, s.stream, s.position];
-    case "accumulate":
-      return [s.value];
-    case "dot":
-      return [s.a, s.b];
-    case "accumulateAt":
-      return [s.value];
-    case "constant":
-    case "index":
-    case "accumulator":
-    case "accumulators":
-    case "finishAt":
-    case "finish":
-    case "for":
-      return [];
-    default:
-      return s satisfies never;
-  }
 }
 
 /** The statements that differ along `axis`; what has an effect counts as differing. */
