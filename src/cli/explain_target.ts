@@ -3,10 +3,11 @@
  *
  * Loaded only when needed, so that `doctor` and `cache` start fast and work even where the compiler does not.
  */
-import { compile, explain } from "../capture/mod.ts";
+import { compile, type CompileMode, explain } from "../capture/mod.ts";
 import { noteLoadedFile } from "../capture/program_text.ts";
 import { cpu, type Device, withConfig } from "../core/mod.ts";
 import { type CompiledGraph, onCompile, profileToText, traceToJson } from "../inductor/mod.ts";
+import { tunedToText } from "../inductor/autotune/tuner.ts";
 import { groupToText } from "../inductor/print.ts";
 import { cudaContext, peaksOf } from "../runtime/cuda/mod.ts";
 import { formatBytes } from "../runtime/mod.ts";
@@ -28,12 +29,20 @@ function onDevice(value: unknown, device: Device): unknown {
 }
 
 /** Runs the function on its device and tells what each launch takes. */
-function measured(target: Target, inputs: readonly unknown[], device: Device, traceFile: string | null): string {
+function measured(
+  target: Target,
+  inputs: readonly unknown[],
+  device: Device,
+  traceFile: string | null,
+  mode: CompileMode,
+): string {
   using _ = withConfig({ profile: true });
   const graphs: CompiledGraph[] = [];
   using _graphs = onCompile(({ graph }) => void graphs.push(graph));
   // Only C++ kernels have clocks on the CPU.
-  const run = compile(target.fn as (...args: unknown[]) => unknown, { mode: "aot" });
+  const run = compile(target.fn as (...args: unknown[]) => unknown, {
+    mode: device === cpu ? "aot" : mode,
+  });
   for (let call = 0; call < 2; call++) run(...inputs);
   for (const graph of graphs) graph.readProfile();
   for (let call = 0; call < TIMED_CALLS; call++) run(...inputs);
@@ -45,14 +54,23 @@ function measured(target: Target, inputs: readonly unknown[], device: Device, tr
   })).filter(({ rows }) => rows.some((r) => r.wallMs > 0));
   if (traceFile !== null) writeTrace(traceFile, traceToJson(traced, String(device)));
   const peaks = device.type === "cuda" ? peaksOf(cudaContext(device.index).info) : null;
-  return traced.map(({ name, rows }) => `\nmeasured (${name})\n${profileToText(rows, TIMED_CALLS, peaks)}`).join("\n");
+  const tuned = graphs.flatMap(({ cuda }) => cuda?.tuned ?? []).map(tunedToText);
+  return [
+    ...traced.map(({ name, rows }) => `\nmeasured (${name})\n${profileToText(rows, TIMED_CALLS, peaks)}`),
+    ...(tuned.length === 0 ? [] : ["\nchosen by measurement", ...tuned.map((line) => `  ${line}`)]),
+  ].join("\n");
 }
 
 /**
  * Explains a function at its inputs. On the CPU nothing is run but the capture, and no C++ is compiled; on a device the kernels are compiled, run and
- * timed as well. With `traceFile` they are on the CPU too, and a Chrome trace of them is written there.
+ * timed as well. With `traceFile` they are on the CPU too, and a Chrome trace of them is written there. In the mode "max-autotune" the text says what was measured of each contraction.
  */
-export function explainTarget(target: Target, device: Device = cpu, traceFile: string | null = null): string {
+export function explainTarget(
+  target: Target,
+  device: Device = cpu,
+  traceFile: string | null = null,
+  mode: CompileMode = "default",
+): string {
   noteLoadedFile(target.url);
   const inputs = device === cpu ? target.inputs : target.inputs.map((value) => onDevice(value, device));
   const graphs: [string, CompiledGraph][] = [];
@@ -76,6 +94,6 @@ export function explainTarget(target: Target, device: Device = cpu, traceFile: s
       ),
     );
   }
-  if (device !== cpu || traceFile !== null) parts.push(measured(target, inputs, device, traceFile));
+  if (device !== cpu || traceFile !== null) parts.push(measured(target, inputs, device, traceFile, mode));
   return parts.join("\n");
 }

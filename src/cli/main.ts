@@ -13,6 +13,7 @@ import { entriesText, statsText } from "./cache.ts";
 import { examine, reportText } from "./doctor.ts";
 import { type Device, device } from "../core/mod.ts";
 import { loadTarget } from "./explain.ts";
+import { modeOf } from "./mode.ts";
 import { EXIT, print, printError, UsageError } from "./output.ts";
 import type { RunFlags } from "./run.ts";
 
@@ -60,6 +61,11 @@ Examples:
     .argument("<script>", "a module and the name of its function: SCRIPT#EXPORT; default export without #")
     .description("show the graphs, breaks, guards and kernels of a function")
     .option("--device <device>", "cpu or cuda: where the inputs are moved to", "cpu")
+    .option(
+      "--mode <mode>",
+      "on cuda: default, reduce-overhead or max-autotune, which tells what it measured",
+      "default",
+    )
     .option("--chrome-trace <file>", "run it, and write its launches as a trace that Perfetto opens")
     .addHelpText(
       "after",
@@ -74,11 +80,15 @@ Examples:
   deno task tessera explain script.ts --device cuda    with the time of each kernel
   deno task tessera explain script.ts --chrome-trace trace.json`,
     )
-    .action(async (script: string, options: { readonly device: string; readonly chromeTrace?: string }) => {
+    .action(async (
+      script: string,
+      options: { readonly device: string; readonly mode: string; readonly chromeTrace?: string },
+    ) => {
       const where = checkDevice(options.device);
+      const mode = modeOf("explain", options.mode);
       const target = await loadTarget(script);
       const { explainTarget } = await import("./explain_target.ts");
-      print(explainTarget(target, where, options.chromeTrace ?? null));
+      print(explainTarget(target, where, options.chromeTrace ?? null, mode));
     });
 
   program.command("inspect")

@@ -20,6 +20,7 @@ import { type LaunchTime, profileToText, traceToJson } from "../inductor/mod.ts"
 import { cudaContext, type DevicePeaks, peaksOf } from "../runtime/cuda/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { collectGarbage } from "./memory.ts";
+import { modeOf } from "./mode.ts";
 import { UsageError, writeTrace } from "./output.ts";
 
 /** Options as commander hands them over. */
@@ -67,15 +68,8 @@ export interface RunReport {
   readonly peaks?: DevicePeaks;
 }
 
-const MODES: readonly CompileMode[] = ["default", "reduce-overhead", "max-autotune", "aot"];
 /** Calls before the timed ones, unless they take longer than this. */
 const WARM_UP = { calls: 3, ms: 2000 } as const;
-
-function modeOf(text: string): CompileMode {
-  const found = MODES.find((m) => m === text);
-  if (found === undefined) throw new UsageError(`run: --mode ${text}: use one of ${MODES.join(", ")}`);
-  return found;
-}
 
 function countOf(text: string | undefined): number {
   if (text === undefined) return 0;
@@ -202,7 +196,7 @@ const WORTH_COLLECTING_MS = 500;
  * @throws {UsageError} for wrong options; errors of reading, compiling and calling.
  */
 export async function runModel(path: string, flags: RunFlags): Promise<RunReport> {
-  const mode = modeOf(flags.mode);
+  const mode = modeOf("run", flags.mode);
   const iterations = countOf(flags.bench);
   const device = usage("--device", () => deviceOf(flags.device));
   const dtype: DType | null = flags.dtype === undefined

@@ -32,7 +32,7 @@ import {
 import { cudaMemory, reportHostStep, type Storage } from "../tensor/mod.ts";
 import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
 import { type CudaArtifact, restoreCuda } from "./cache/stored_cuda.ts";
-import { ContractionTuner } from "./autotune/tuner.ts";
+import { ContractionTuner, type TunedContraction } from "./autotune/tuner.ts";
 import { architectureName, emitCudaModules } from "./codegen/cuda/emit_module.ts";
 import type { CudaArg, CudaLaunch, CudaModules, CudaOptions } from "./codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
@@ -71,6 +71,7 @@ export class CudaTier {
   >();
   #modules: CudaModules | null = null;
   #executable: CudaExecutable | null = null;
+  #tuned: readonly TunedContraction[] = [];
   #compileMs: number | null = null;
   #compiling: Promise<void> | null = null;
   /** Nanoseconds that the launches of each step have taken. */
@@ -98,9 +99,15 @@ export class CudaTier {
         const tuner = new ContractionTuner(this.context, cudaMemory(), options, target);
         tuner.tune(plan);
         this.#modules = emitCudaModules(plan, { ...options, choose: tuner.choose });
+        this.#tuned = tuner.used;
       } else this.#modules = emitCudaModules(plan, options);
     }
     return this.#modules;
+  }
+
+  /** What was measured of the contractions, and chosen; empty without autotuning, and where the cache had the whole plan. */
+  get tuned(): readonly TunedContraction[] {
+    return this.#tuned;
   }
 
   /** Milliseconds that compiling took; null before. */

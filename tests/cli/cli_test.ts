@@ -72,6 +72,7 @@ Deno.test("bad usage ends with 2 and says what is wrong on standard error", asyn
       [["explain"], /missing required argument 'script'/],
       [["doctor", "--nonsense"], /unknown option '--nonsense'/],
       [["explain", "missing.ts#f"], /there is no file missing\.ts/],
+      [["explain", "missing.ts#f", "--mode", "fast"], /explain: --mode fast: use one of default, .*max-autotune/],
     ] as const
   ) {
     const { code, out, err } = await tessera(args);

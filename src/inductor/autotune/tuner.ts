@@ -83,6 +83,7 @@ export class ContractionTuner {
   readonly #options: CudaOptions;
   readonly #target: CompileTarget;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #used = new Map<string, TunedContraction>();
 
   constructor(context: CudaContext, memory: CudaDeviceMemory, options: CudaOptions, target: CompileTarget) {
     this.#context = context;
@@ -231,8 +232,15 @@ export class ContractionTuner {
   /** What emitters ask. */
   readonly choose: NonNullable<EmitContext["choose"]> = (kernel, context) => {
     const tuned = kernel.sizes.length > 0 ? null : this.remembered(this.keyOf(kernel));
-    return tuned === null ? null : emitChoice(kernel, tuned.choice, context);
+    if (tuned === null) return null;
+    this.#used.set(tuned.key, tuned);
+    return emitChoice(kernel, tuned.choice, context);
   };
+
+  /** What emitters were told so far. */
+  get used(): readonly TunedContraction[] {
+    return [...this.#used.values()];
+  }
 }
 
 function writesOf(group: HostPlan["steps"][number]["group"]): readonly BufferRef[] {

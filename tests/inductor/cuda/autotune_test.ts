@@ -17,6 +17,7 @@ import {
   Tensor,
   withConfig,
 } from "../../../mod.ts";
+import { explainTarget } from "../../../src/cli/explain_target.ts";
 import { isStageEnabled, onEvent } from "../../../src/core/mod.ts";
 import { cudaContext, findCublasLt } from "../../../src/runtime/cuda/mod.ts";
 import { assertClose, cudaTest, farthest, noCuda } from "../../helpers/cuda_test.ts";
@@ -57,6 +58,9 @@ cudaTest("max-autotune gives what the default gives, says what it measured, and 
   assert.match(messages.at(-1) ?? "", /^2 contractions measured in \d+ ways, \d+ ms$/);
   const again = compile((x: Tensor, w: Tensor, v: Tensor, b: Tensor) => layers(x, w, v, b), { mode: "max-autotune" });
   assert.deepEqual(heard(() => void noGrad(() => again(...args))), []);
+  const target = { name: "layers", url: import.meta.url, fn: layers as (...args: never[]) => unknown, inputs: args };
+  const told = noGrad(() => explainTarget(target, device("cuda"), null, "max-autotune"));
+  assert.match(told, /chosen by measurement\n  contraction batch\(\) m .*: .* of \d+ ways \(.*\n  contraction/);
 });
 
 cudaTest("a time budget of nothing leaves contractions to the cost model, and says so", () => {
