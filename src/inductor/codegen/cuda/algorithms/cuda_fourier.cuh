@@ -2,14 +2,15 @@
 
 template <typename S> struct tsr_pair { S re, im; };
 #ifdef TSR_EMULATED
-TSR void tsr_root(double turns, double& re, double& im) { re = cos(6.283185307179586 * turns); im = sin(6.283185307179586 * turns); }
+template <typename S> TSR void tsr_root(S halves, S& re, S& im) { re = cos(3.141592653589793 * halves); im = sin(3.141592653589793 * halves); }
 #else
-TSR void tsr_root(double turns, double& re, double& im) { sincospi(2.0 * turns, &im, &re); }
+TSR void tsr_root(float halves, float& re, float& im) { sincospif(halves, &im, &re); }
+TSR void tsr_root(double halves, double& re, double& im) { sincospi(halves, &im, &re); }
 #endif
 // A block has one line of `n` pairs that are `inner` apart, in shared memory. Stockham's order: after a stage of radix r the parts of l · r are
 // transformed; `radices` has the factors of n, four bits each, lowest first, 0 standing for `prime`.
 template <typename S, int THREADS>
-TSR void tsr_fourier(const S* x, S* out, long inner, int n, unsigned long long radices, int prime, double sign, S scale) {
+TSR void tsr_fourier(const S* x, S* out, long inner, const int n, unsigned long long radices, const int prime, S sign, S scale) {
   TSR_DYNAMIC(memory);
   typedef tsr_pair<S> P;
   P* roots = (P*)memory;
@@ -17,13 +18,15 @@ TSR void tsr_fourier(const S* x, S* out, long inner, int n, unsigned long long r
   P* b = a + n;
   const long line = blockIdx.x, start = line / inner * inner * n + line % inner;
   for (int i = threadIdx.x; i < n; i += THREADS) {
-    double re, im;
-    tsr_root(sign * i / n, re, im);
-    roots[i] = {(S)re, (S)im};
+    S re, im;
+    tsr_root(2 * sign * i / n, re, im);
+    roots[i] = {re, im};
     const S* at = x + 2 * (start + i * inner);
     a[i] = {at[0], at[1]};
   }
   __syncthreads();
+// Known lengths leave no divisions.
+#pragma unroll
   for (int l = 1; l < n; radices >>= 4) {
     const int r = (int)(radices & 15) == 0 ? prime : (int)(radices & 15), parts = n / r, step = n / (l * r);
     for (int i = threadIdx.x; i < n; i += THREADS) {
@@ -32,6 +35,7 @@ TSR void tsr_fourier(const S* x, S* out, long inner, int n, unsigned long long r
       S re = 0, im = 0;
       int angle = 0;
       const int turn = (k * step + s * parts) % n;
+#pragma unroll 8
       for (int t = 0; t < r; t++) {
         const P v = a[j + t * parts], w = roots[angle];
         re += v.re * w.re - v.im * w.im;

@@ -4,7 +4,7 @@ TSR void tsr_grouped_wgmma(
     const tsr_map* mapX, const tsr_map* mapW, const O* offs, T* out, int groups, int rows, int K, int N) {
   TSR_DYNAMIC(memory);
   __shared__ int ends[TSR_GROUPS + 1];
-  constexpr int LINE = 128, aBytes = 128 * LINE, bBytes = WIDTH * LINE, stageBytes = aBytes + bBytes;
+  constexpr int PITCH = 64 + 8, LINE = 128, aBytes = 128 * LINE, bBytes = WIDTH * LINE, stageBytes = aBytes + bBytes;
   const unsigned base = (tsr_smem(memory) + 1023) & ~1023u, barriers = base + STAGES * stageBytes;
   tsr_group_ends(ends, offs, groups, rows);
   if (threadIdx.x == 0) {
@@ -41,6 +41,7 @@ TSR void tsr_grouped_wgmma(
   } else {
     tsr_more_registers<232>();
     const int warp = (int)threadIdx.x / 32 - 4, lane = threadIdx.x & 31;
+    T* const own = (T*)(memory + (base - tsr_smem(memory)) + STAGES * stageBytes + STAGES * 16) + warp * 16 * PITCH;
     for (int id = blockIdx.x; t.find(ends, groups, 128, across, id); id += gridDim.x) {
       const int n0 = t.column * WIDTH;
       float acc[WIDTH / 2];
@@ -68,13 +69,24 @@ TSR void tsr_grouped_wgmma(
         tsr_wgmma_wait<0>();
         if (before >= 0 && lane == 0) tsr_barrier_arrive(barriers + before * 16 + 8);
       }
-      const int r = t.row + warp * 16 + (lane >> 2);
-      T* to = out + (long)r * N + n0 + (lane & 3) * 2;
+      // Sixteen rows of 64 columns at a time through a little shared memory of the warp: stores of 16 bytes.
+      const int row = t.row + warp * 16;
 #pragma unroll
-      for (int j = 0; j < WIDTH / 8; j++) {
-        if (n0 + j * 8 >= N) break;
-        if (r < t.end) *(unsigned*)(to + j * 8) = tsr_group_pack(acc[j * 4], acc[j * 4 + 1], (T*)0);
-        if (r + 8 < t.end) *(unsigned*)(to + 8 * N + j * 8) = tsr_group_pack(acc[j * 4 + 2], acc[j * 4 + 3], (T*)0);
+      for (int slab = 0; slab < WIDTH / 64; slab++) {
+        T* const put = own + (lane >> 2) * PITCH + (lane & 3) * 2;
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+          *(unsigned*)(put + j * 8) = tsr_group_pack(acc[(slab * 8 + j) * 4], acc[(slab * 8 + j) * 4 + 1], (T*)0);
+          *(unsigned*)(put + 8 * PITCH + j * 8) = tsr_group_pack(acc[(slab * 8 + j) * 4 + 2], acc[(slab * 8 + j) * 4 + 3], (T*)0);
+        }
+        __syncwarp();
+        const int n = n0 + slab * 64 + lane % 8 * 8;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          const int r = i * 4 + lane / 8;
+          if (row + r < t.end && n < N) *(uint4*)(out + (long)(row + r) * N + n) = *(const uint4*)(own + r * PITCH + lane % 8 * 8);
+        }
+        __syncwarp();
       }
     }
   }

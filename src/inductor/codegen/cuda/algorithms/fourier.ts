@@ -71,7 +71,7 @@ export function emitFourier(call: AlgorithmCall): CudaKernelText[] {
     return p.kernel(
       `  tsr_fourier<${type}, ${threads}>(${source}, ${target}, ${axis < 0 ? "1l" : p.size(inner)}, ${n}, ${
         radices?.digits ?? 0
-      }ull, ${radices?.prime ?? n}, ${sign}.0, (${type})${scale});\n`,
+      }ull, ${radices?.prime ?? n}, (${type})${sign}, (${type})${scale});\n`,
       {
         includes: ["fourier"],
         blocks: axis < 0

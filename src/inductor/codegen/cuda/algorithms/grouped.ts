@@ -116,7 +116,7 @@ function onHopper(call: AlgorithmCall, { x, w, offs, out, turned, rows, K, N, gr
     includes: ["mma", "hopper", "grouped"],
     blocks: constant(call.context.multiprocessors),
     threads: 384,
-    sharedBytes: stages * (128 + width) * 128 + stages * 16 + 1024,
+    sharedBytes: stages * (128 + width) * 128 + stages * 16 + 8 * 16 * 72 * 2 + 1024,
     blocksEach: 1,
     support: `#ifndef TSR_EMULATED\n${wgmmaTexts(width, type)}\n#endif\n${HOPPER}`,
   });
