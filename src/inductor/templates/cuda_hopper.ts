@@ -53,14 +53,23 @@ function wgmmaText(n: number, { name, k, sum }: Element): string {
   const turns = k === 16;
   const flags = sum === "int" ? "" : turns ? `, 1, 1, %${count + 3}, %${count + 4}` : ", 1, 1";
   const inputs = `"l"(a), "l"(b), "r"(keep)${turns ? `, "n"(TA), "n"(TB)` : ""}`;
-  return `template <int TA, int TB>
+  // On the emulated device it is a function.
+  const emulated = turns
+    ? `#ifdef TSR_EMULATED
+template <int TA, int TB>
+TSR void tsr_wgmma_${n}_${name}(float (&d)[${count}], unsigned long a, unsigned long b, int keep) {
+  tsr_wgmma_ss<TA, TB>(d, a, b, keep, (${name}*)0);
+}
+#else\n`
+    : "";
+  return `${emulated}template <int TA, int TB>
 TSR void tsr_wgmma_${n}_${name}(${sum} (&d)[${count}], unsigned long a, unsigned long b, int keep) {
   asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, %${count + 2}, 0;\\n"
     "wgmma.mma_async.sync.aligned.m64n${n}k${k}.${
     sum === "int" ? "s32" : "f32"
   }.${name}.${name} {${list}}, %${count}, %${count + 1}, p${flags};\\n}"
     : ${operands} : ${inputs});
-}`;
+}${turns ? "\n#endif" : ""}`;
 }
 
 function position(f: CudaFunction, kernel: ContractionKernel, n: number): void {

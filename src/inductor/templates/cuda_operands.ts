@@ -113,6 +113,8 @@ export interface TileRoom {
   readonly rowEnd: Expr;
   readonly kEnd: string;
   readonly kExact: boolean;
+  /** The thread's number among those that read the tile. */
+  readonly thread?: string;
   /** The tile lies along its rows in shared memory whichever way it is read. */
   readonly turned?: boolean;
   /** The line that copies one run, where it is not `tsr_copy16` to the plain layout. */
@@ -137,7 +139,7 @@ export function writeTileLoop(
   const type = plan.copy !== null ? "" : scalarType(plan.value.dtype);
   s.open(`#pragma unroll\nfor (int i = 0; i < ${each}; i++) {`);
   const c = s.fresh("c");
-  s.line(`const int ${c} = i * ${room.threads} + (int)threadIdx.x;`);
+  s.line(`const int ${c} = i * ${room.threads} + ${room.thread ?? "(int)threadIdx.x"};`);
   if (runs % room.threads !== 0) s.open(`if (${c} < ${runs}) {`);
   const [lr, lk] = [s.fresh("r"), s.fresh("k")];
   const across = (along === "k" ? room.k : room.rows) / lanes;
@@ -145,11 +147,10 @@ export function writeTileLoop(
   s.line(`const int ${slow} = ${c} / ${across}, ${fast} = ${c} % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
   const [row, k] = [s.fresh("r"), s.fresh("k")];
   s.line(`const ${f.index} ${row} = ${room.row0} + ${lr}, ${k} = ${room.k0} + ${lk};`);
-  const conditions: string[] = [];
-  if (constantValue(room.rowEnd) === null || (constantValue(room.rowEnd) ?? 0) % room.rows !== 0) {
-    conditions.push(`${row} < ${f.extent(room.rowEnd)}`);
-  }
-  if (!room.kExact) conditions.push(`${k} < ${room.kEnd}`);
+  const isWhole = constantValue(room.rowEnd) !== null && (constantValue(room.rowEnd) ?? 0) % room.rows === 0;
+  const rowIn = isWhole ? null : `${row} < ${f.extent(room.rowEnd)}`;
+  const kIn = room.kExact ? null : `${k} < ${room.kEnd}`;
+  const conditions = [rowIn, kIn].filter((c) => c !== null);
   const inside = conditions.length === 0 ? "true" : conditions.join(" && ");
   const axes = along === "k" ? program.k : program.rows;
   const inner = axes[axes.length - 1];
@@ -158,7 +159,9 @@ export function writeTileLoop(
   if (conditions.length > 0 && plan.copy !== null) {
     // A copy needs a valid address even where it copies nothing.
     s.line(`const bool in_${c} = ${inside};`);
-    s.line(`const ${f.index} ${x} = in_${c} ? ${row} : 0, ${y} = in_${c} ? ${k} : 0;`);
+    // Each by its own condition: what a row means does not change from step to step.
+    const safe = (what: string, isIn: string | null): string => isIn === null ? what : `${isIn} ? ${what} : 0`;
+    s.line(`const ${f.index} ${x} = ${safe(row, rowIn)}, ${y} = ${safe(k, kIn)};`);
   } else s.line(`const ${f.index} ${x} = ${row}, ${y} = ${k};`);
   if (plan.copy !== null) {
     const values = runAxes(f, program, along, x, y);

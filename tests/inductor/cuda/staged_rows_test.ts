@@ -31,7 +31,10 @@ for (const dtype of [float16, float32]) {
     for (
       const [name, f] of [
         ["softmax", (x: Tensor): Tensor => softmax(x, 1)],
-        ["layer norm with a residual", (x: Tensor, y: Tensor, w: Tensor): Tensor => layerNorm(x.add(y), [length], w)],
+        [
+          "layer norm with a residual",
+          (x: Tensor, y: Tensor, w: Tensor): Tensor => layerNorm(x.add(y), [length], { weight: w }),
+        ],
         ["sum", (x: Tensor, y: Tensor): Tensor => x.mul(y).sum([1])],
       ] as const
     ) {
