@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import "../../mod.ts";
 import { compile } from "../../src/capture/mod.ts";
-import { bool, float32, float64, int32, int64 } from "../../src/core/mod.ts";
+import { bool, type DType, float32, float64, int16, int32, int64 } from "../../src/core/mod.ts";
 import { emitCppTile } from "../../src/inductor/codegen/cpp/emit_tile.ts";
 import type { LoopGroup } from "../../src/inductor/groups.ts";
 import { lowerGroup } from "../../src/inductor/tile/lower_group.ts";
@@ -177,5 +177,59 @@ nativeTest("a variance of blocks is that of all, far from 0 too", () => {
     const want = numbers(wide.sub(wide.mean(dims, true)).square().mean(dims)),
       got = run((a) => a.var(dims, { correction: 0 }), x);
     want.forEach((w, i) => assert.ok(Math.abs(w - (got[i] ?? NaN)) < 2e-5 * w, `${dims}: ${got[i]}, ${w}`));
+  }
+});
+
+nativeTest("whole numbers are divided and shifted in lanes as they are one by one", () => {
+  const edges = [
+    0,
+    1,
+    -1,
+    2,
+    -2,
+    3,
+    7,
+    -7,
+    31,
+    32,
+    33,
+    63,
+    64,
+    255,
+    -255,
+    2 ** 30,
+    -(2 ** 30),
+    2 ** 31 - 1,
+    -(2 ** 31),
+  ];
+  const far = [2n ** 31n, -(2n ** 31n) - 1n, 2n ** 40n + 1n, -(2n ** 62n), 2n ** 63n - 1n, -(2n ** 63n)];
+  const operations: Readonly<Record<string, (a: Tensor, b: Tensor) => Tensor>> = {
+    floor: (a, b) => F.floorDivide(a, b),
+    trunc: (a, b) => F.div(a, b, { roundingMode: "trunc" }),
+    remainder: (a, b) => F.remainder(a, b),
+    fmod: (a, b) => F.fmod(a, b),
+    left: (a, b) => F.bitwiseLeftShift(a, b),
+    right: (a, b) => F.bitwiseRightShift(a, b),
+  };
+  const pairs = (values: readonly (number | bigint)[], dtype: DType): [Tensor, Tensor] => [
+    tensor(values.flatMap((v) => values.map(() => v)), { dtype }),
+    tensor(values.flatMap(() => values), { dtype }),
+  ];
+  // Numbers of 64 bits that fit 32 in all lanes, and such that do not.
+  const inputs = [
+    pairs(edges, int32),
+    pairs(edges.filter((v) => Math.abs(v) < 32768), int16),
+    pairs(edges, int64),
+    pairs([...edges.map(BigInt), ...far], int64),
+  ];
+  for (const [a, b] of inputs) {
+    for (const [name, operation] of Object.entries(operations)) {
+      const wanted = compile(operation, { backend: "reference" })(a, b).dataSync();
+      const got = compile(operation, { mode: "aot", fullgraph: true })(a, b).dataSync();
+      const [x, y] = [a.dataSync(), b.dataSync()];
+      for (let i = 0; i < a.numel; i++) {
+        assert.equal(got[i], wanted[i], `${name} of ${x[i]} and ${y[i]}, ${a.dtype.name}`);
+      }
+    }
   }
 });

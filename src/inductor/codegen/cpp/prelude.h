@@ -353,22 +353,76 @@ static long tsr_ipow(long a, long b) {
 }
 TSR long tsr_shl(long a, long b) { return b < 0 || b > 63 ? 0 : a << b; }
 TSR long tsr_shr(long a, long b) { return b < 0 || b > 63 ? (a < 0 ? -1 : 0) : a >> b; }
-#define TSR_INT_LANES(name)                                                                                \
+#define TSR_INT_SCALARS(name)                                                                              \
   TSR int name(int a, int b) { return (int)name((long)a, (long)b); }                                       \
-  TSR unsigned name(unsigned a, unsigned b) { return (unsigned)name((long)a, (long)b); }                   \
-  TSR vi32 name(vi32 a, vi32 b) { for (int i = 0; i < VW; i++) a[i] = (int)name((long)a[i], (long)b[i]); return a; } \
-  TSR vu32 name(vu32 a, vu32 b) { for (int i = 0; i < VW; i++) a[i] = (unsigned)name((long)a[i], (long)b[i]); return a; } \
+  TSR unsigned name(unsigned a, unsigned b) { return (unsigned)name((long)a, (long)b); }
+#define TSR_INT_LANES(name, type) TSR type name(type a, type b) { for (int i = 0; i < VW; i++) a[i] = name(a[i], b[i]); return a; }
+#define TSR_LONG_LANES(name, call)                                                                         \
   TSR vl2 name(vl2 a, vl2 b) {                                                                             \
-    for (int i = 0; i < VH; i++) { a.a[i] = name((long)a.a[i], (long)b.a[i]); a.b[i] = name((long)a.b[i], (long)b.b[i]); } \
+    for (int i = 0; i < VH; i++) { a.a[i] = call((long)a.a[i], (long)b.a[i]); a.b[i] = call((long)a.b[i], (long)b.b[i]); } \
     return a;                                                                                              \
   }
-TSR_INT_LANES(tsr_floor_div)
-TSR_INT_LANES(tsr_floor_mod)
-TSR_INT_LANES(tsr_trunc_div)
-TSR_INT_LANES(tsr_trunc_mod)
-TSR_INT_LANES(tsr_ipow)
-TSR_INT_LANES(tsr_shl)
-TSR_INT_LANES(tsr_shr)
+TSR_INT_SCALARS(tsr_floor_div)
+TSR_INT_SCALARS(tsr_floor_mod)
+TSR_INT_SCALARS(tsr_trunc_div)
+TSR_INT_SCALARS(tsr_trunc_mod)
+TSR_INT_SCALARS(tsr_ipow)
+TSR_INT_SCALARS(tsr_shl)
+TSR_INT_SCALARS(tsr_shr)
+TSR_INT_LANES(tsr_floor_div, vu32)
+TSR_INT_LANES(tsr_floor_mod, vu32)
+TSR_INT_LANES(tsr_trunc_div, vu32)
+TSR_INT_LANES(tsr_trunc_mod, vu32)
+TSR_INT_LANES(tsr_ipow, vi32)
+TSR_INT_LANES(tsr_ipow, vu32)
+TSR_LONG_LANES(tsr_ipow, tsr_ipow)
+// Quotients of 32 bits in f64: rounding reaches no whole number that the quotient does not. What is divided by 0 is 0.
+struct tsr_division { vi32 quotient, rest; };
+TSR vi32 tsr_quotient(vi32 a, vi32 b) {
+#if TESSERA_AVX512 && !TESSERA_CLANG
+  const vd low = __builtin_ia32_cvtdq2pd512_mask(vlow(a), (vd){}, (unsigned char)-1) / __builtin_ia32_cvtdq2pd512_mask(vlow(b), (vd){}, (unsigned char)-1);
+  const vd high = __builtin_ia32_cvtdq2pd512_mask(vhigh(a), (vd){}, (unsigned char)-1) / __builtin_ia32_cvtdq2pd512_mask(vhigh(b), (vd){}, (unsigned char)-1);
+  return vjoin(__builtin_ia32_cvttpd2dq512_mask(low, (vi32h){}, (unsigned char)-1, 4), __builtin_ia32_cvttpd2dq512_mask(high, (vi32h){}, (unsigned char)-1, 4));
+#else
+  const vd low = __builtin_convertvector(vlow(a), vd) / __builtin_convertvector(vlow(b), vd);
+  const vd high = __builtin_convertvector(vhigh(a), vd) / __builtin_convertvector(vhigh(b), vd);
+  return vjoin(__builtin_convertvector(low, vi32h), __builtin_convertvector(high, vi32h));
+#endif
+}
+TSR tsr_division tsr_divide(vi32 a, vi32 b) {
+  const vi32 none = b == 0, q = tsr_quotient(a, vselect(none, vset(1), b));
+  return {vselect(none, vset(0), q), vselect(none, vset(0), a - q * b)};
+}
+TSR vi32 tsr_apart(tsr_division d, vi32 b) { return (d.rest != 0) & ((d.rest ^ b) < 0); }
+TSR vi32 tsr_trunc_div(vi32 a, vi32 b) { return tsr_divide(a, b).quotient; }
+TSR vi32 tsr_trunc_mod(vi32 a, vi32 b) { return tsr_divide(a, b).rest; }
+TSR vi32 tsr_floor_div(vi32 a, vi32 b) { const tsr_division d = tsr_divide(a, b); return d.quotient + tsr_apart(d, b); }
+TSR vi32 tsr_floor_mod(vi32 a, vi32 b) { const tsr_division d = tsr_divide(a, b); return d.rest + (b & tsr_apart(d, b)); }
+// Numbers of 64 bits that fit 31, as positions and counts do.
+TSR int tsr_fit(vl2 a, vl2 b) {
+  const vl wide = ((a.a + 0x40000000l) | (a.b + 0x40000000l) | (b.a + 0x40000000l) | (b.b + 0x40000000l)) >> 31;
+  return vall((vi32)(wide == 0));
+}
+#define TSR_LONG_DIVISION(name)                                                                            \
+  TSR_LONG_LANES(name##_far, name)                                                                         \
+  TSR vl2 name(vl2 a, vl2 b) {                                                                             \
+    if (__builtin_expect(tsr_fit(a, b), 1)) {                                                              \
+      const vi32 r = name(vnarrow(a.a, a.b), vnarrow(b.a, b.b));                                           \
+      return {vwiden_low(r), vwiden_high(r)};                                                              \
+    }                                                                                                      \
+    return name##_far(a, b);                                                                               \
+  }
+TSR_LONG_DIVISION(tsr_trunc_div)
+TSR_LONG_DIVISION(tsr_trunc_mod)
+TSR_LONG_DIVISION(tsr_floor_div)
+TSR_LONG_DIVISION(tsr_floor_mod)
+// Counts below 0 or beyond the width shift everything out.
+TSR vi32 tsr_shl(vi32 a, vi32 b) { return vselect((vi32)((vu32)b < 32u), a << (b & 31), vset(0)); }
+TSR vi32 tsr_shr(vi32 a, vi32 b) { return a >> vselect((vi32)((vu32)b < 32u), b, vset(31)); }
+TSR vu32 tsr_shl(vu32 a, vu32 b) { return (vu32)vselect((vi32)(b < 32u), (vi32)(a << (b & 31u)), vset(0)); }
+TSR vu32 tsr_shr(vu32 a, vu32 b) { return (vu32)vselect((vi32)(b < 32u), (vi32)(a >> (b & 31u)), vset(0)); }
+TSR_LONG_LANES(tsr_shl, tsr_shl)
+TSR_LONG_LANES(tsr_shr, tsr_shr)
 // Index arithmetic on lanes: a in 32 bits, b > 0. The half makes the product with the rounded reciprocal floor correctly.
 TSR vi32 tsr_div(vi32 a, int b) {
   const double inverse = 1.0 / b;
