@@ -5,6 +5,7 @@
  */
 import { getDefaultDtype } from "../core/mod.ts";
 import { shapeToText, type Size, sizeEq, sizeIsOne } from "../symbolic/mod.ts";
+import { checkedWeights } from "./checked_values.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -39,7 +40,10 @@ defineOp({
     checkWeights("aweights", aweights, observations, false);
     return spec;
   },
-  decompose: ({ self, correction, fweights, aweights }) => {
+  decompose: ({ self, correction, ...given }, F) => {
+    const checked = (name: string, t: TensorValue | null): TensorValue | null =>
+      t === null ? null : checkedWeights(`cov: ${name}`, t, false, F);
+    const fweights = checked("fweights", given.fweights), aweights = checked("aweights", given.aweights);
     const dtype = self.dtype.isFloat ? self.dtype : getDefaultDtype();
     const x = (self.ndim < 2 ? self.reshape([1, -1]) : self).to(dtype);
     const observations = x.shape[1] ?? 1;

@@ -72,6 +72,14 @@ function labelSizes(equation: Equation, shapes: readonly (readonly Size[])[], te
   equation.inputs.forEach((labels, i) => {
     labels.forEach((label, d) => {
       const size = shapes[i]?.[d] ?? 1;
+      const first = labels.indexOf(label);
+      if (first < d && !sizeEq(shapes[i]?.[first] ?? 1, size)) {
+        throw new TypeError(
+          `einsum: the label "${label}" of "${text}" repeats in operand ${i} ${
+            shapeToText(shapes[i] ?? [])
+          } over sizes ${shapes[i]?.[first]} and ${size}; a diagonal has one size`,
+        );
+      }
       const known = sizes.get(label);
       if (known === undefined || (sizeIsOne(known) && !sizeIsOne(size))) sizes.set(label, size);
       else if (!sizeIsOne(size) && !sizeEq(known, size)) {

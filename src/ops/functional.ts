@@ -520,6 +520,8 @@ export interface TensorMethods<T> {
   celu_(alpha?: Scalar): T;
   /** Interleaves groups of channels. */
   channelShuffle(groups: Size): T;
+  /** self, if no element is negative or, with sums, infinite or NaN, and each row of the last dimension has a positive sum. */
+  checkedWeights(where: string, sums: boolean): T;
   /** The triangular factor of symmetric positive definite matrices. */
   cholesky(options?: { upper?: boolean }): T;
   cholesky(upper?: boolean): T;
@@ -3606,6 +3608,8 @@ export interface Functional<T = TensorValue> {
   chainMatmul(matrices: readonly T[]): T;
   /** Interleaves groups of channels. */
   channelShuffle(self: T | Scalar, groups: Size): T;
+  /** self, if no element is negative or, with sums, infinite or NaN, and each row of the last dimension has a positive sum. */
+  checkedWeights(self: T | Scalar, where: string, sums: boolean): T;
   /** The triangular factor of symmetric positive definite matrices. */
   cholesky(self: T | Scalar, options?: { upper?: boolean }): T;
   cholesky(self: T | Scalar, upper?: boolean): T;

@@ -95,6 +95,7 @@ import "./ctc.ts";
 import "./stft.ts";
 import "./program_calls.ts";
 import "./segments.ts";
+import "./checked_values.ts";
 import "./covariance.ts";
 import "./random_distributions.ts";
 import "./random_variates.ts";

@@ -8,7 +8,7 @@
 import { computeType } from "../core/mod.ts";
 import { ops, pointwise, scatter, type Value } from "../loops/mod.ts";
 import { add, constant, type Expr, exprOf, max, min, mod, sub } from "../symbolic/mod.ts";
-import { shapeToText, type Size, sizeAdd, sizeLe, sizeLt, sizeNeg } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeAdd, sizeIsZero, sizeLe, sizeLt, sizeNeg } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import { allOf, filled } from "./insert.ts";
 import { elementwiseStride } from "./layout.ts";
@@ -124,6 +124,14 @@ function checkPad(where: string, mode: PadMode, self: MetaInput, pad: readonly S
       `${where}: needs ${2 * dims} paddings and an input of ${dims + 1} or ${dims + 2} dimensions, got [${
         pad.join(", ")
       }] and ${shapeToText(self.shape)}`,
+    );
+  }
+  const padded = pad.length / 2;
+  // A batch may be empty, what is padded and its channels not.
+  const empty = self.shape.findIndex((size, axis) => (axis > 0 || rank === padded + 1) && sizeIsZero(size));
+  if (empty >= 0 && mode !== "circular") {
+    throw new RangeError(
+      `${where}: dimension ${empty} of ${shapeToText(self.shape)} has no elements; only a batch may be empty`,
     );
   }
   self.shape.forEach((size, axis) => {

@@ -6,6 +6,7 @@
  */
 import { bool, type DType, float32, float64, getDefaultDtype, int64 } from "../core/mod.ts";
 import { broadcastShapes, shapeToText, type Size, sizeLt } from "../symbolic/mod.ts";
+import { checkedWeights } from "./checked_values.ts";
 import { promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -220,6 +221,8 @@ for (const inplace of [false, true]) {
   });
 }
 
+const MOST_CATEGORIES = 2 ** 24;
+
 defineOp({
   schema:
     "aten::multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor",
@@ -233,6 +236,9 @@ defineOp({
       );
     }
     const categories = self.shape[rank - 1] ?? 1;
+    if (sizeLt(MOST_CATEGORIES, categories)) {
+      throw new RangeError(`multinomial: ${categories} categories are too many; at most 2^24 can be told apart`);
+    }
     if (sizeLt(numSamples, 1) || (!replacement && sizeLt(categories, numSamples))) {
       throw new RangeError(
         `multinomial: cannot draw ${numSamples} of ${categories} categories${
@@ -243,7 +249,7 @@ defineOp({
     return { shape: [...self.shape.slice(0, -1), numSamples], dtype: int64 };
   },
   decompose: ({ self, numSamples, replacement }, F) => {
-    const weights = self.to(computeDtype(self));
+    const weights = checkedWeights("multinomial", self.to(computeDtype(self)), true, F);
     if (!replacement || numSamples === 1) {
       // The k smallest of exponentially distributed times with these rates are k draws without replacement.
       const rates = uniformLike(F, weights, weights.dtype).neg().log1p().neg().clampMin(1e-38);

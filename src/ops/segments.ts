@@ -4,7 +4,7 @@
  * All are written with gathers and scatters, so no shape depends on data and gradients follow. Mirrors `SegmentReduce.cpp`, `nonzero_static`,
  * `_unsafe_masked_index` and `FractionalMaxPool{2,3}d.cpp` of ATen.
  */
-import { bool, computeType, float32, int32, int64 } from "../core/mod.ts";
+import { bool, computeType, int32, int64 } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import { ops, pointwise, type Value } from "../loops/mod.ts";
 import {

@@ -201,6 +201,9 @@ function expandedSpec(where: string, self: MetaInput, size: readonly Size[]): Te
     );
   };
   if (added < 0) fail();
+  if (size.some((s) => typeof s === "number" && s < -1)) {
+    throw new RangeError(`${where}: a size cannot be negative (-1 keeps one), got ${shapeToText(size)}`);
+  }
   const shape: Size[] = [];
   const stride: Size[] = [];
   size.forEach((target, i) => {

@@ -7,7 +7,7 @@
  */
 import { dtypeFromName, float32 } from "../../src/core/mod.ts";
 import { camelCase } from "../../src/graph/mod.ts";
-import { findOp, type HostArray, type Operator } from "../../src/ops/mod.ts";
+import { findOp, type HostArray, type NamedArgs, type Operator } from "../../src/ops/mod.ts";
 import { dispatch, noGrad, referenceBackend, Tensor, tensorFrom, withEagerBackend } from "../../src/tensor/mod.ts";
 import { rawFromHost } from "../../src/tensor/memory.ts";
 import { writeElements } from "../../src/tensor/read.ts";
@@ -107,6 +107,11 @@ export class Case {
       args[spec.key] = decodeArg(arg, inputs);
     });
     for (const [name, arg] of Object.entries(this.c.kwargs)) args[camelCase(name)] = decodeArg(arg, inputs);
+    // A number is read at once: no tensor comes of it.
+    if (this.op.number !== undefined) {
+      this.op.number(args as NamedArgs<Tensor>);
+      return [];
+    }
     return flatten(dispatch(this.op, args));
   }
 
