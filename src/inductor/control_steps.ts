@@ -2,8 +2,8 @@
  * Steps of a plan that run graphs: control flow, on the host.
  *
  * The condition is read, rounds are counted, and each graph of the call is compiled like any other: when it first runs, or with the graph that it is called from where
- * somebody waits for that. Operands are seen where they lie; results are
- * written into the step's outputs. On another device operands arrive in the host's memory and are brought back to it.
+ * somebody waits for that. Operands are seen where they lie, and results are written into the step's outputs, on any device: of a condition on a GPU one number
+ * is read.
  */
 import {
   type CompileMode,
@@ -13,7 +13,7 @@ import {
   type GraphInput,
   type GraphRunner,
 } from "../capture/mod.ts";
-import { cpu, InternalError } from "../core/mod.ts";
+import { InternalError } from "../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -90,7 +90,8 @@ export function controlStep(
       if (buffer === undefined) throw new InternalError(`${node.name} reached control flow without memory`);
       const shape = meta.shape.map(size);
       const { dtype } = meta;
-      return new Tensor({ shape, stride: contiguousStride(shape), dtype, device: cpu, storage: new Storage(buffer) });
+      const { device } = buffer;
+      return new Tensor({ shape, stride: contiguousStride(shape), dtype, device, storage: new Storage(buffer) });
     };
     const convert = (arg: Argument): unknown => {
       if (Array.isArray(arg)) return (arg as readonly Argument[]).map(convert);
@@ -98,16 +99,18 @@ export function controlStep(
       if (!isNode(arg)) return arg;
       if (!isTensorMeta(arg.value)) throw new InternalError(`${arg.name} is no tensor`);
       const t = over(arg.value, inputSlots.get(arg));
-      return arg.value.device === cpu ? t : t.to(arg.value.device);
+      return arg.value.device === t.device ? t : t.to(arg.value.device);
     };
     noGrad(() => {
       const args = Object.fromEntries(op.schema.args.map(({ key }, i) => [key, convert(node.args[i] ?? null)]));
       const results = op.onTensors(args as NamedArgs<TensorValue>, runCompiled) as unknown as readonly Tensor[];
       results.forEach((result, i) => {
         const meta = metas[i];
-        if (meta !== undefined) copyElements(over(meta, outSlots[i]), result.device === cpu ? result : result.to(cpu));
+        if (meta === undefined) return;
+        const to = over(meta, outSlots[i]);
+        copyElements(to, result.device === to.device ? result : result.to(to.device));
       });
     });
   };
-  return Object.assign(run, { prepare });
+  return Object.assign(run, { prepare, onDevice: true } as const);
 }

@@ -266,7 +266,7 @@ export class CudaTier {
           name: operator,
           reads: group.inputs.map(slotOf),
           writes: group.outputs.map(slotOf),
-          run: (buffers, sizes) => {
+          run: run.onDevice === true ? run : (buffers, sizes) => {
             reportHostStep(operator, device);
             run(buffers, sizes);
           },

@@ -6,6 +6,7 @@
  * A few sizes are kept, the least recently used goes first. Host steps copy their tensors to the host, wait, and copy results back.
  */
 
+import type { Buffer } from "../buffer.ts";
 import type { Executable } from "../kernel.ts";
 import { CpuBuffer } from "../cpu/memory.ts";
 import { Binding, type Segment } from "./binding.ts";
@@ -15,7 +16,7 @@ import type { ErrorSlot } from "./error_board.ts";
 import type { CudaBuffer } from "./memory.ts";
 import type { CudaPlan, CudaPlanStep } from "./plan.ts";
 import type { CudaStream } from "./stream.ts";
-import { workspaceOf } from "./workspace.ts";
+import { withinGraph, workspaceOf } from "./workspace.ts";
 
 /** Sizes for which launches, and graphs, are kept. */
 const SIZES_KEPT = 8;
@@ -183,13 +184,19 @@ export class CudaExecutable implements Executable<CudaBuffer> {
       }
       return (buffers[slot] as CudaBuffer).part(0, Math.min(bytes, (buffers[slot] as CudaBuffer).byteLength));
     };
+    if (step.run.onDevice === true) {
+      const there: CudaBuffer[] = [];
+      for (const slot of [...step.reads, ...step.writes]) there[slot] ??= memoryOf(slot);
+      withinGraph(this.#context, stream, () => step.run(there as readonly Buffer[] as readonly CpuBuffer[], sizes));
+      return;
+    }
     const hosts: CpuBuffer[] = [];
     for (const slot of step.reads) {
       const source = memoryOf(slot);
       hosts[slot] = CpuBuffer.wrap(this.#memory.readSync(source, 0, source.byteLength));
     }
     for (const slot of step.writes) hosts[slot] ??= CpuBuffer.wrap(new Uint8Array(binding.slotBytes[slot] ?? 0));
-    step.run(hosts, sizes);
+    withinGraph(this.#context, stream, () => step.run(hosts, sizes));
     for (const slot of step.writes) this.#memory.write(memoryOf(slot), 0, (hosts[slot] as CpuBuffer).uint8);
   }
 }

@@ -3,7 +3,7 @@
  *
  * Intermediate buffers and scratch memory of a compiled graph are dead when its last kernel has run, and the next graph in the stream starts after that: so one
  * arena as large as the largest graph's serves them all, and its address stays, which recorded graphs need. The zeros are another such range: every kernel
- * that uses them leaves them zero.
+ * that uses them leaves them zero. A graph that runs while another is half done, as control flow's do, has a workspace of its own, one for each depth.
  */
 
 import type { CudaContext } from "./context.ts";
@@ -51,13 +51,35 @@ export class Workspace {
   }
 }
 
-const workspaces = new WeakMap<CudaContext, Map<number, Workspace>>();
+/** The workspaces of a stream, outermost first, and how many graphs are half done. */
+interface Depths {
+  readonly all: Workspace[];
+  depth: number;
+}
 
-/** The workspace of a stream. */
-export function workspaceOf(context: CudaContext, stream: CudaStream): Workspace {
+const workspaces = new WeakMap<CudaContext, Map<number, Depths>>();
+
+function depthsOf(context: CudaContext, stream: CudaStream): Depths {
   let streams = workspaces.get(context);
   if (streams === undefined) workspaces.set(context, streams = new Map());
   let found = streams.get(stream.id);
-  if (found === undefined) streams.set(stream.id, found = new Workspace(context, stream));
+  if (found === undefined) streams.set(stream.id, found = { all: [], depth: 0 });
   return found;
+}
+
+/** The workspace of a stream for what runs now. */
+export function workspaceOf(context: CudaContext, stream: CudaStream): Workspace {
+  const { all, depth } = depthsOf(context, stream);
+  return all[depth] ??= new Workspace(context, stream);
+}
+
+/** Runs `fn` while a graph is half done: what runs in it leaves the graph's memory alone. */
+export function withinGraph(context: CudaContext, stream: CudaStream, fn: () => void): void {
+  const depths = depthsOf(context, stream);
+  depths.depth++;
+  try {
+    fn();
+  } finally {
+    depths.depth--;
+  }
 }

@@ -12,6 +12,8 @@ export interface HostStep {
   (buffers: readonly CpuBuffer[], sizes: readonly number[]): void;
   /** Compiles now what the step would compile when it first needs it; resolves when that is done. With `wait`, it is done when the call returns. */
   readonly prepare?: (wait: boolean) => Promise<void>;
+  /** Takes the slots' memory wherever it is, and leaves its results there. */
+  readonly onDevice?: true;
 }
 
 /** The entry of a generated module. */
