@@ -3,8 +3,8 @@
  *
  * Enters: a program as it was read. Leaves: a function like `callFlat`, whose kernels are built once and serve all sizes that the program was exported for.
  * Each call checks ranges and conditions as the interpreter does, brings inputs into the layout the kernels expect, and leaves mutated buffers and
- * inputs written. Control flow is compiled graph by graph. Programs that read numbers out of tensors or have sizes that depend on data run node by node instead, which
- * is said in `reason` and as a warning.
+ * inputs written. Control flow is compiled graph by graph. Programs that read numbers out of tensors or have sizes that depend on data are compiled in parts, between
+ * which such calls run by themselves; those that also write to tensors run node by node. `reason` says so, and a warning does.
  * Mirrors `torch.compile(program.module())`.
  */
 // Registers the backends.
@@ -21,13 +21,13 @@ import {
 } from "../core/mod.ts";
 import { isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
 import { type CompileRecord, freezeProgram, type LaunchTime, onCompile } from "../inductor/mod.ts";
-import { getOp } from "../ops/mod.ts";
-import type { Size } from "../symbolic/mod.ts";
+import { fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
+import { inLayout } from "./input_layout.ts";
 import { keepProgram } from "./kept_program.ts";
-import { dispatch, fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
 import type { Bindings } from "./pt2/bindings.ts";
 import { callableGraph, type DTypeChange, whatNeedsInterpreter } from "./pt2/callable_graph.ts";
 import type { RunValue } from "./pt2/execute.ts";
+import { type CompiledPart, splitProgram } from "./pt2/parts.ts";
 import type { ExportedProgram } from "./pt2/program.ts";
 
 /** How {@linkcode compileExported} compiles. */
@@ -65,7 +65,7 @@ export interface CompiledExport {
   (inputs: readonly RunValue[]): RunValue[];
   /** Whether a backend runs it, or the interpreter. */
   readonly kind: "compiled" | "interpreted";
-  /** Why it is interpreted; null if it is not. */
+  /** Why it is interpreted, or compiled in parts; null if it is one graph. */
   readonly reason: string | null;
   readonly stats: CompiledStats;
   /** Resolves when all kernels are built. */
@@ -144,7 +144,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
         }; export it in ${change.to.name} instead`,
       );
     }
-    return interpreted(program, attributes, reasons);
+    return inParts(program, attributes, reasons, options, compiler) ?? interpreted(program, attributes, reasons);
   }
   if (change !== null) attributes = convert(attributes, change);
   const callable = callableGraph(program, attributes, change);
@@ -236,14 +236,72 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   });
 }
 
+function reasonText(reasons: readonly string[]): string {
+  return reasons.length > 5 ? `${reasons.slice(0, 5).join("; ")}; and ${reasons.length - 5} more` : reasons.join("; ");
+}
+
+/** A program that data interrupt, compiled between the interruptions; null if it cannot be taken apart. */
+function inParts(
+  program: ExportedProgram,
+  attributes: ReadonlyMap<string, Tensor>,
+  reasons: readonly string[],
+  options: CompileExportedOptions,
+  compiler: CompilerBackend,
+): CompiledExport | null {
+  const isOwn = (options.backend ?? "inductor") === "inductor";
+  const context = {
+    mode: options.mode ?? "default",
+    options: { ...(isOwn ? { freezing: true } : {}), ...options.options },
+  };
+  const records: CompileRecord[] = [];
+  using _ = onCompile((record) => records.push(record));
+  const split = splitProgram(program, attributes, (graph, held): CompiledPart => {
+    const frozen = isOwn ? freezeProgram(graph, held) : null;
+    const read = new Set(graph.attributes.map((a) => a.path));
+    const module = {
+      graph,
+      attributes: new Map([...frozen?.attributes ?? held].filter(([path]) => read.has(path))),
+      recorded: new Set<never>(),
+      differentiable: graph.output.results.map(() => false),
+    };
+    const metas = graph.placeholders.flatMap(({ value }) => isTensorMeta(value) ? [value] : []);
+    const compiled = compiler(module, metas.map((m) => fakeTensor(m)), context);
+    const run: (...of: Parameters<CompiledPart>) => readonly Tensor[] = (tensors, sizes, bindings) => {
+      frozen?.refresh();
+      const inputs = tensors.map((t, i) => inLayout(t, metas[i] as TensorMeta, bindings));
+      return noGrad(() => compiled([...inputs, ...sizes])) as readonly Tensor[];
+    };
+    return Object.assign(run, { ready: async () => await compiled.ready?.() });
+  });
+  if (split === null) return null;
+  const { graph, parts } = split;
+  const reason = `${parts.length} ${
+    parts.length === 1 ? "part is" : "parts are"
+  } compiled, what lies between them is run call by call: ${reasonText(reasons)}`;
+  warnOnce(`${program.name}: ${reason}`, "graph_break");
+  const run = (inputs: readonly RunValue[]): RunValue[] => noGrad(() => program.callFlat(inputs, graph));
+  return Object.assign(run, {
+    kind: "compiled" as const,
+    reason,
+    stats: {
+      kernels: records.reduce((n, r) => n + r.graph.counters.kernels, 0) + graph.calls.length - parts.length,
+      peakBytes: Math.max(0, ...records.map((r) => r.graph.counters.peakBytes)),
+      attributeBytes: bytesOf(attributes.values()),
+      graphBreaks: reasons.length,
+    },
+    ready: async () => {
+      await Promise.all(parts.map((part) => part.run.ready()));
+    },
+    readProfile: () => records.flatMap((r) => r.graph.readProfile() ?? []),
+  });
+}
+
 function interpreted(
   program: ExportedProgram,
   attributes: ReadonlyMap<string, Tensor>,
   reasons: readonly string[],
 ): CompiledExport {
-  const reason = reasons.length > 5
-    ? `${reasons.slice(0, 5).join("; ")}; and ${reasons.length - 5} more`
-    : reasons.join("; ");
+  const reason = reasonText(reasons);
   warnOnce(`${program.name} is not compiled but run node by node: ${reason}`, "graph_break");
   const run = (inputs: readonly RunValue[]): RunValue[] => noGrad(() => program.callFlat(inputs));
   return Object.assign(run, {
@@ -296,24 +354,4 @@ function asExported(value: RunValue, meta: NodeValue | undefined, change: DTypeC
 
 function geometryOf(inputs: readonly RunValue[]): string {
   return inputs.map((v) => v instanceof Tensor ? `${v.dtype.name}[${v.shape}]` : `${typeof v} ${v}`).join(";");
-}
-
-/** The tensor itself if its strides are those that the graph was compiled for, else a copy that has them. */
-function inLayout(t: Tensor, meta: TensorMeta, bindings: Bindings): Tensor {
-  const strides = meta.stride.map((s: Size) => bindings.value(s));
-  // The stride of a dimension with one element is never used.
-  if (t.numel === 0 || strides.every((s, d) => Number(t.shape[d]) === 1 || Number(t.stride[d]) === s)) {
-    return strides.every((s, d) => t.stride[d] === s) ? t : restrided(t, strides);
-  }
-  return noGrad(() => {
-    const { dtype, device } = t;
-    const made = dispatch(getOp("aten.empty_strided.default"), { size: t.shape, stride: strides, dtype, device });
-    return (made as Tensor).copy_(t);
-  });
-}
-
-/** The same memory, with strides that differ only where they are never used. */
-function restrided(t: Tensor, stride: readonly number[]): Tensor {
-  const { shape, storageOffset, dtype, device, storage } = t;
-  return new Tensor({ shape, stride, storageOffset, dtype, device, storage });
 }

@@ -28,6 +28,7 @@ const NAMES = [
   "args",
   "grad_autocast",
   "unbacked",
+  "data_sizes",
   "control",
 ];
 const CONTROL_FLOW: ReadonlySet<string> = new Set(["cond", "loops", "control"]);

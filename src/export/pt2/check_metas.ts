@@ -19,7 +19,7 @@ import {
 } from "../../graph/mod.ts";
 import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../../ops/mod.ts";
 import { constantValue, exprOf, sizeSame, sub } from "../../symbolic/mod.ts";
-import { dispatchComplete, FakeTensorMode, fakeTensor, inferMeta, noGrad, Tensor, withMode } from "../../tensor/mod.ts";
+import { dispatchComplete, fakeTensor, FakeTensorMode, inferMeta, noGrad, Tensor, withMode } from "../../tensor/mod.ts";
 import { castTo } from "./autocast.ts";
 import { takesComplexForm } from "./graph_copier.ts";
 import type { ReadContext } from "./graph_names.ts";

@@ -27,15 +27,18 @@ import { isControl, isItem } from "./targets.ts";
 
 /** Why calls of a graph cannot be part of a compiled graph, each with its call; those of graphs of control flow too. */
 export function uncompilable(graph: Graph): { readonly node: CallNode; readonly what: string }[] {
-  return graph.calls.flatMap((node) => {
-    const { target } = node;
-    if (isItem(target)) return [{ node, what: "reads a number out of a tensor" }];
-    if (isControl(target)) {
-      const what = whyInterpreted(node, target);
-      return what === null ? target.graphs.flatMap(uncompilable) : [{ node, what }];
-    }
-    return isOperator(target) && target.isDataDependent ? [{ node, what: "yields a size that depends on data" }] : [];
-  });
+  return graph.calls.flatMap(uncompilableIn);
+}
+
+/** Why a call, or one in its graphs, cannot be part of a compiled graph. */
+export function uncompilableIn(node: CallNode): { readonly node: CallNode; readonly what: string }[] {
+  const { target } = node;
+  if (isItem(target)) return [{ node, what: "reads a number out of a tensor" }];
+  if (isControl(target)) {
+    const what = whyInterpreted(node, target);
+    return what === null ? target.graphs.flatMap(uncompilable) : [{ node, what }];
+  }
+  return isOperator(target) && target.isDataDependent ? [{ node, what: "yields a size that depends on data" }] : [];
 }
 
 /** Operands of a call in the order of its graphs' placeholders, and how many of them are the graphs' own at the front. */
@@ -74,19 +77,20 @@ function whyInterpreted(node: CallNode, target: ControlTarget): string | null {
   return null;
 }
 
-function note(into: Set<Sym>, value: NodeValue | Argument): void {
+/** Adds the symbols that a value or an argument speaks of. */
+export function noteSymbols(into: Set<Sym>, value: NodeValue | Argument): void {
   if (isSymInt(value)) { for (const sym of freeSymbols(value.expr)) into.add(sym); }
-  else if (Array.isArray(value)) { for (const v of value as readonly Argument[]) note(into, v); }
-  else if (isTensorMeta(value)) { for (const s of [...value.shape, ...value.stride]) note(into, s); }
+  else if (Array.isArray(value)) { for (const v of value as readonly Argument[]) noteSymbols(into, v); }
+  else if (isTensorMeta(value)) { for (const s of [...value.shape, ...value.stride]) noteSymbols(into, s); }
 }
 
 /** The symbols that a graph speaks of, and those of its calls' graphs. */
 export function symbolsOf(graph: Graph): Set<Sym> {
   const symbols = new Set<Sym>();
   for (const node of graph.nodes) {
-    note(symbols, node.value);
+    noteSymbols(symbols, node.value);
     if (node.op !== "call") continue;
-    for (const arg of node.args) note(symbols, arg);
+    for (const arg of node.args) noteSymbols(symbols, arg);
     if (isControl(node.target)) {
       for (const inner of node.target.graphs.flatMap((g) => [...symbolsOf(g)])) symbols.add(inner);
     }

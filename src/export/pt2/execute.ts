@@ -24,6 +24,7 @@ import { isSymInt } from "../../symbolic/mod.ts";
 // The whole module: it also gives decompositions their operators.
 import { dispatch, Tensor } from "../../tensor/mod.ts";
 import type { Bindings } from "./bindings.ts";
+import { isPart, type PartTarget } from "./parts.ts";
 import { isItem } from "./targets.ts";
 
 /** What flows through a graph. */
@@ -78,9 +79,20 @@ class ProgramInterpreter extends Interpreter<RunValue> {
         throw atLocation(error, node);
       }
     }
-    if (isItem(target)) return tensorOf(args[0], "item").item();
+    if (isItem(target)) {
+      const item = tensorOf(args[0], "item").item();
+      return typeof node.value === "boolean" ? Boolean(item) : item;
+    }
     if (isControl(target)) return this.#control(target, args);
+    if (isPart(target)) return this.#part(target, args);
     throw new InternalError(`${target.schema.target} cannot be run`);
+  }
+
+  /** A compiled part; node by node where a size is of a kind that exporters rule out. */
+  #part(target: PartTarget, [inputs, sizes]: readonly unknown[]): readonly RunValue[] {
+    const [tensors, numbers] = [inputs as readonly Tensor[], sizes as readonly number[]];
+    const isUsual = target.dataSizes.every((size) => this.#bindings.value(size) > 1);
+    return isUsual ? target.run(tensors, numbers, this.#bindings) : this.#run(target.part, [...tensors, ...numbers]);
   }
 
   /** Gives symbols that this node's value is the first to name their values. */
@@ -94,7 +106,8 @@ class ProgramInterpreter extends Interpreter<RunValue> {
       if (this.#bindings.knows(meta.expr)) return;
       this.#bindings.require(meta, result, place);
       this.#bindings.settle();
-    } else if (Array.isArray(meta) && Array.isArray(result)) {
+    } else if (typeof meta === "boolean") this.#bindings.require(meta, result, place);
+    else if (Array.isArray(meta) && Array.isArray(result)) {
       meta.forEach((m: NodeValue, i) => this.#bind(m, result[i], place));
     }
   }

@@ -160,7 +160,7 @@ export class GraphReader extends GraphNames {
     // Tensors of a list beside other results follow those.
     const value: NodeValue = single ? values[0] ?? null : returns.length === 1 ? values[0] ?? [] : values.flat();
     if (this.#autocast !== null) args = autocastArguments(this.graph, op, args, value, this.#autocast);
-    const call = this.#call(node, this.#effectful(op, value), args, value);
+    const call = this.#call(node, this.#effectful(op, args, value), args, value);
     if (node.inputs.some(({ arg }) => arg.kind === "float" && Number.isInteger(arg.value))) {
       this.context.floatCalls.add(call);
     }
@@ -180,8 +180,11 @@ export class GraphReader extends GraphNames {
   }
 
   /** An operator whose result sizes depend on data gives symbols their values, so it must stay even if its results are not read. */
-  #effectful(op: Operator, value: NodeValue): OpTarget {
-    return op.isDataDependent && mentionsUnbacked(value) ? { ...op, hasEffects: true } as OpTarget : op;
+  #effectful(op: Operator, args: readonly Argument[], value: NodeValue): OpTarget {
+    if (!mentionsUnbacked(value)) return op;
+    // Indices are as many as a mask has places that hold.
+    const isMasked = op.target === "aten.index.Tensor" && Array.isArray(args[1]) && args[1].some(isMask);
+    return op.isDataDependent || isMasked ? { ...op, isDataDependent: true, hasEffects: true } as OpTarget : op;
   }
 
   #resultValue(data: ArgumentData): NodeValue {
@@ -234,12 +237,14 @@ export class GraphReader extends GraphNames {
     if (output.kind === "symInt" && "name" in output.value) {
       const size = this.symInt(output.value.name);
       value = isSymInt(size) ? size : null;
-    } else if (output.kind === "symBool" && "name" in output.value) {
-      // The file says `Eq(u0, 1)`; what the run gives is u0.
-      const [sym, second] = freeSymbols(this.condition(output.value.name));
+    } else if (output.kind === "symBool") {
+      // The file says `Eq(u0, 1)`, and what the run gives is u0; or it says what the run must give.
+      const cond = "name" in output.value ? this.condition(output.value.name) : asBool(output.value.value);
+      const [sym, second] = freeSymbols(cond);
       if (sym !== undefined && second === undefined) value = this.context.shapes.sizeOfSymbol(sym);
+      else if (cond.kind === "bool") value = cond.value;
     }
-    if (!isSymInt(value)) {
+    if (!isSymInt(value) && typeof value !== "boolean") {
       return this.#unsupported(node, "numbers that are read out of float tensors are not supported");
     }
     this.#call(node, ITEM, [this.tensor(input.arg.name)], value);
@@ -389,6 +394,10 @@ function resultsOf(outputs: readonly ArgumentData[]): Result[] {
       ? data.names.map((name, j) => ({ data: { kind: "tensor", name }, path: [i, j] }))
       : [{ data, path: [i] }]
   );
+}
+
+function isMask(argument: Argument): boolean {
+  return isNode(argument) && isTensorMeta(argument.value) && ["bool", "uint8"].includes(argument.value.dtype.name);
 }
 
 function mentionsUnbacked(value: NodeValue): boolean {

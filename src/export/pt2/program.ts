@@ -164,13 +164,14 @@ export class ExportedProgram {
   /**
    * Runs the program eagerly on its flattened inputs (constants left out), in the order of {@linkcode userInputs}.
    *
+   * @param graph What to run in the place of the program's own graph: the same, some of its calls put together.
    * @returns The user's results, flattened.
    * @throws {UnsupportedError} if it uses something that is not supported; {TypeError} or {RangeError} naming the input and the
    *   size or range that does not fit; {FormatError} if a weight is damaged.
    */
-  callFlat(inputs: readonly RunValue[]): RunValue[] {
+  callFlat(inputs: readonly RunValue[], graph: Graph = this.graph): RunValue[] {
     this.checkRunnable();
-    const results = runGraph(this.graph, inputs, this.bind(inputs), this.loadAttributes());
+    const results = runGraph(graph, inputs, this.bind(inputs), this.loadAttributes());
     const outputs: RunValue[] = [];
     this.outputSpecs.forEach((spec, i) => {
       const result = results[i] ?? null;
