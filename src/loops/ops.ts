@@ -261,6 +261,8 @@ export const ops = {
   apply,
   uniformFromBits,
   where: (condition: Value, a: Operand, b: Operand): Value => apply("where", [condition, ...unify(a, b)]),
+  /** a × b + c, rounded once where the machine can: for series, which need it neither more nor less exact. */
+  fma: (a: Value, b: Value, c: Operand): Value => apply("fma", [a, ...unify(b, c)]),
   neg: unary("neg"),
   abs: unary("abs"),
   sqrt: unary("sqrt"),

@@ -236,6 +236,7 @@ export type PrimitiveName =
   | "hypot"
   | "copysign"
   | "nextafter"
+  | "fma"
   | "isnan"
   | "isinf"
   | "signbit"
@@ -319,6 +320,8 @@ export const PRIMITIVES: Readonly<Record<PrimitiveName, Primitive>> = {
   copysign: binary((a, b) => (b < 0 || Object.is(b, -0)) === (a < 0 || Object.is(a, -0)) ? a : -a),
   /** The neighbour of `a` towards `b` among numbers of the operands' dtype; on plain numbers, among doubles. */
   nextafter: binary(nextDouble, undefined, 4),
+  /** a × b + c of floating point numbers, rounded once where the machine can. */
+  fma: { arity: 3, result: "same", evaluate: (a: number, b: number, c: number) => a * b + c, cost: 1 },
   isnan: { arity: 1, result: "bool", evaluate: (a: number) => flag(Number.isNaN(a)), cost: 1 },
   isinf: { arity: 1, result: "bool", evaluate: (a: number) => flag(a === Infinity || a === -Infinity), cost: 1 },
   /** True for negative numbers and -0. */

@@ -72,11 +72,12 @@ function besselSeries(n: 0 | 1, a: Value): Value {
   const terms = [1];
   for (let k = 1; k < BESSEL_TERMS; k++) terms.push((terms[k - 1] ?? 0) / (k * (k + n)));
   const sum = (first: number): Value => {
-    let out: Value = ops.constant(0, a.dtype);
-    for (let k = BESSEL_TERMS - 2 + first; k >= 0; k -= 2) out = ops.add(ops.mul(out, square), terms[k] ?? 0);
+    const top = BESSEL_TERMS - 2 + first;
+    let out: Value = ops.constant(terms[top] ?? 0, a.dtype);
+    for (let k = top - 2; k >= 0; k -= 2) out = ops.fma(out, square, terms[k] ?? 0);
     return out;
   };
-  const series = ops.add(ops.mul(sum(1), z), sum(0));
+  const series = ops.fma(sum(1), z, sum(0));
   return n === 0 ? series : ops.mul(series, ops.mul(a, 0.5));
 }
 

@@ -91,7 +91,7 @@ function primitiveCase(op: PrimitiveName, dtype: DType, seed: number): Case {
   const loads = inputs.map((b): Value => ops.cast(ops.load(b, symbol(v)), compute));
   const [x, y, z] = loads as [Value, Value, Value];
   const arity = PRIMITIVES[op].arity;
-  const value = op === "where" ? ops.where(ops.cast(x, bool), y, z) : ops.apply(op, arity === 1 ? [x] : [x, y]);
+  const value = op === "where" ? ops.where(ops.cast(x, bool), y, z) : ops.apply(op, loads.slice(0, arity));
   const out = buffer("out", PRIMITIVES[op].result === "bool" ? bool : dtype, n);
   const data = new Map<BufferRef, Numbers>(inputs.map((b, i) => [b, numbers[i] ?? []]));
   data.set(out, zeros(n));

@@ -179,7 +179,7 @@ export function primitiveText(
   vector: boolean,
 ): string {
   const [a = "", b = "", c = ""] = args;
-  if (op === "where") return `tsr_where(${a}, ${b}, ${c})`;
+  if (op === "where" || op === "fma") return `tsr_${op}(${a}, ${b}, ${c})`;
   if (lane === "mask") return maskText(op, a, b, vector);
   const comparison = COMPARISON[op];
   if (comparison !== undefined) return `(${a} ${comparison} ${b})`;

@@ -131,7 +131,9 @@ export function primitiveText(
   if (type.isFloat) {
     const operand = (s: Scalar | undefined): string =>
       s === undefined ? "" : type === float32 && ROUNDING_SHOWS.has(op) ? rounded(s.text) : s.text;
-    const text = floatText(op, operand(a), operand(b), type, use);
+    const text = op === "fma"
+      ? `(${a.text} * ${b?.text ?? ""} + ${c?.text ?? ""})`
+      : floatText(op, operand(a), operand(b), type, use);
     if (dtype === float16) return `Math.f16round(${text})`;
     if (dtype === bfloat16) return `${use("roundToBfloat16")}(${text})`;
     return text;
