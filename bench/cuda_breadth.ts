@@ -7,6 +7,7 @@
  * implementation. `--peer` also times PyTorch (`python3` with torch). Prints a table last.
  */
 import {
+  arange,
   bfloat16,
   compile,
   type DType,
@@ -14,8 +15,10 @@ import {
   float32,
   int32,
   int64,
+  nn,
   randint,
   randn,
+  randperm,
   type Tensor,
   tensor,
 } from "../mod.ts";
@@ -36,6 +39,8 @@ interface Case {
   readonly python: readonly [setup: string, call: string];
   /** Additions and multiplications, where these count. */
   readonly flops?: number;
+  /** Bytes that must be read, where these count. */
+  readonly bytes?: number;
 }
 
 const on = { device: "cuda" } as const;
@@ -77,7 +82,7 @@ function grouped(rows: number, groups: number, K: number, N: number): Case {
       const b = second.matmul((w as Tensor).select(0, 1).t()).sub((out as Tensor).narrow(0, ends[0] ?? 1, 1));
       return largest(a).add(largest(b));
     },
-    tolerance: K ** 0.5 / 32,
+    tolerance: K ** 0.5 / 16,
     python: [
       `x=torch.randn(${rows},${K},device='cuda',dtype=torch.bfloat16); w=torch.randn(${groups},${N},${K},device='cuda',dtype=torch.bfloat16); o=torch.tensor(${
         JSON.stringify(ends)
@@ -85,6 +90,98 @@ function grouped(rows: number, groups: number, K: number, N: number): Case {
       "torch._grouped_mm(x,w.transpose(1,2),o)",
     ],
     flops: 2 * rows * K * N,
+  };
+}
+
+interface Sequences {
+  readonly heads: number;
+  readonly shared: number;
+  readonly width: number;
+  readonly lengths: readonly number[];
+  readonly window?: number;
+}
+
+function offsetsOf(lengths: readonly number[]): number[] {
+  return lengths.reduce((all, n) => [...all, (all.at(-1) ?? 0) + n], [0]);
+}
+
+/** How far the first sequence is from its own attention. */
+function firstError(q: Tensor, k: Tensor, v: Tensor, out: Tensor, window: number | undefined): Tensor {
+  const [m, n] = [Number(q.shape[0]), Number(k.shape[0])];
+  const [row, column] = [arange(0, m, 1, on).unsqueeze(1).add(n - m), arange(0, n, 1, on).unsqueeze(0)];
+  const seen = row.ge(column);
+  const keep = window === undefined ? seen : seen.bitwiseAnd(row.sub(window).le(column));
+  const heads = (t: Tensor): Tensor => t.transpose(0, 1).to(float32);
+  const want = F.scaledDotProductAttention(heads(q), heads(k), heads(v), keep, 0, false, { enableGqa: true });
+  return largest(want.transpose(0, 1).sub(out));
+}
+
+/** Sequences behind each other, causal. */
+function ragged({ heads, shared, width, lengths, window }: Sequences): Case {
+  const offsets = offsetsOf(lengths), total = offsets.at(-1) ?? 0;
+  const first = lengths[0] ?? 0;
+  const pairs = lengths.reduce((sum, n) => sum + (window === undefined ? n * n / 2 : n * Math.min(n, window)), 0);
+  const sizes = [heads, shared, shared];
+  return {
+    name: `ragged attention ${lengths.length} sequences, ${total} tokens, ${heads}/${shared} heads of ${width}${
+      window === undefined ? "" : `, window ${window}`
+    }`,
+    args: () => [
+      ...sizes.map((h) => randn([total, h, width], on).to(bfloat16)),
+      tensor(offsets, { dtype: int32 }).cuda(),
+    ],
+    fn: (q, k, v, offs) => [
+      nn.functional.raggedAttention(q as Tensor, k as Tensor, v as Tensor, {
+        queryOffsets: offs as Tensor,
+        causal: true,
+        ...(window === undefined ? {} : { window: [window, null] as const }),
+      }),
+    ],
+    error: ([q, k, v], [out]) => {
+      const part = (t: Tensor | undefined): Tensor => (t as Tensor).narrow(0, 0, first);
+      return firstError(part(q), part(k), part(v), part(out), window);
+    },
+    tolerance: 0.03,
+    python: [
+      `from torch.nn.attention.varlen import varlen_attn
+q,k,v=[torch.randn(${total},h,${width},device='cuda',dtype=torch.bfloat16) for h in (${heads},${heads},${heads})]
+o=torch.tensor(${JSON.stringify(offsets)},device='cuda',dtype=torch.int32)`,
+      window === undefined
+        ? `varlen_attn(q,k,v,o,o,${Math.max(...lengths)},${Math.max(...lengths)},is_causal=True)`
+        : `varlen_attn(q,k,v,o,o,${Math.max(...lengths)},${Math.max(...lengths)},window_size=(${window},0))`,
+    ],
+    flops: 4 * pairs * heads * width,
+  };
+}
+
+/** One query for each sequence, over keys in pages. */
+function paged(sequences: number, length: number, page: number, heads: number, shared: number, width: number): Case {
+  const columns = length / page, pages = sequences * columns;
+  return {
+    name: `paged decoding ${sequences}x${length}, pages of ${page}, ${heads}/${shared} heads of ${width}`,
+    args: () => [
+      randn([sequences, heads, width], on).to(bfloat16),
+      ...[0, 1].map(() => randn([pages, page, shared, width], on).to(bfloat16)),
+      randperm(pages).reshape([sequences, columns]).to(int32).cuda(),
+      tensor(Array.from({ length: sequences }, () => length - 3), { dtype: int32 }).cuda(),
+    ],
+    fn: (q, k, v, table, lengths) => [
+      nn.functional.pagedAttention(q as Tensor, k as Tensor, v as Tensor, {
+        table: table as Tensor,
+        lengths: lengths as Tensor,
+      }),
+    ],
+    error: ([q, k, v, table], [out]) => {
+      const keys = (t: Tensor | undefined): Tensor =>
+        (t as Tensor).indexSelect(0, (table as Tensor).select(0, 0)).flatten(0, 1).narrow(0, 0, length - 3);
+      return firstError((q as Tensor).narrow(0, 0, 1), keys(k), keys(v), (out as Tensor).narrow(0, 0, 1), undefined);
+    },
+    tolerance: 0.03,
+    python: [
+      `q=torch.randn(${sequences},${heads},1,${width},device='cuda',dtype=torch.bfloat16); k,v=[torch.randn(${sequences},${shared},${length},${width},device='cuda',dtype=torch.bfloat16) for _ in range(2)]`,
+      `F.scaled_dot_product_attention(q,k,v,enable_gqa=${heads === shared ? "False" : "True"})`,
+    ],
+    bytes: 2 * 2 * sequences * length * shared * width,
   };
 }
 
@@ -133,6 +230,12 @@ const cases: readonly Case[] = [
     tolerance: 4,
     python: ["x=torch.randn(1<<24,device='cuda')", "torch.histc(x,100,-3,3)"],
   },
+  ragged({ heads: 16, shared: 16, width: 128, lengths: [4096, 4096, 4096, 4096] }),
+  ragged({ heads: 16, shared: 16, width: 128, lengths: [1000, 300, 7000, 37, 2000, 3000, 1663, 1384] }),
+  ragged({ heads: 16, shared: 16, width: 128, lengths: [16384], window: 1024 }),
+  paged(64, 4096, 16, 32, 8, 128),
+  paged(64, 4096, 64, 32, 8, 128),
+  paged(1, 32768, 16, 32, 8, 128),
   grouped(8192, 8, 4096, 14336),
   grouped(8192, 64, 2048, 2816),
   grouped(16, 8, 4096, 14336),
@@ -191,7 +294,14 @@ for (const [i, c] of wanted.entries()) {
     const fn = compile((...given: Tensor[]) => c.fn(...given), { mode: "reduce-overhead" });
     const error = Number(c.error(args, fn(...args as Tensor[])).cpu().item());
     const ms = time(() => fn(...args as Tensor[]));
-    row.push(ms.toFixed(4), c.flops === undefined ? "" : `${(c.flops / ms / 1e9).toFixed(0)} TFLOP/s`);
+    row.push(
+      ms.toFixed(4),
+      c.bytes !== undefined
+        ? `${(c.bytes / ms / 1e6).toFixed(0)} GB/s`
+        : c.flops === undefined
+        ? ""
+        : `${(c.flops / ms / 1e9).toFixed(0)} TFLOP/s`,
+    );
     row.push(error <= c.tolerance ? error.toExponential(0) : `WRONG ${error}`);
     const peer = peers[i];
     if (peer !== undefined) {

@@ -7,6 +7,50 @@ template <typename S> TSR void tsr_root(S halves, S& re, S& im) { re = cos(3.141
 TSR void tsr_root(float halves, float& re, float& im) { sincospif(halves, &im, &re); }
 TSR void tsr_root(double halves, double& re, double& im) { sincospi(halves, &im, &re); }
 #endif
+template <typename S> TSR tsr_pair<S> operator+(tsr_pair<S> a, tsr_pair<S> b) { return {a.re + b.re, a.im + b.im}; }
+template <typename S> TSR tsr_pair<S> operator-(tsr_pair<S> a, tsr_pair<S> b) { return {a.re - b.re, a.im - b.im}; }
+template <typename S> TSR tsr_pair<S> operator*(tsr_pair<S> a, tsr_pair<S> b) { return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re}; }
+// Transforms of 2, 4 and 8 in registers; `sign` is that of the imaginary unit.
+template <typename S> TSR void tsr_transform(tsr_pair<S> (&v)[2], S) {
+  const tsr_pair<S> a = v[0];
+  v[0] = a + v[1];
+  v[1] = a - v[1];
+}
+template <typename S> TSR void tsr_transform(tsr_pair<S> (&v)[4], S sign) {
+  const tsr_pair<S> a = v[0] + v[2], b = v[0] - v[2], c = v[1] + v[3], d = v[1] - v[3], turned = {-sign * d.im, sign * d.re};
+  v[0] = a + c;
+  v[1] = b + turned;
+  v[2] = a - c;
+  v[3] = b - turned;
+}
+template <typename S> TSR void tsr_transform(tsr_pair<S> (&v)[8], S sign) {
+  const S half = (S)0.70710678118654752;
+  tsr_pair<S> even[4] = {v[0], v[2], v[4], v[6]}, odd[4] = {v[1], v[3], v[5], v[7]};
+  const tsr_pair<S> roots[4] = {{1, 0}, {half, sign * half}, {0, sign}, {-half, sign * half}};
+  tsr_transform(even, sign);
+  tsr_transform(odd, sign);
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const tsr_pair<S> o = odd[i] * roots[i];
+    v[i] = even[i] + o;
+    v[i + 4] = even[i] - o;
+  }
+}
+// A stage of radix R behind stages of powers of two: a thread has R inputs and their transform.
+template <int R, int THREADS, typename S>
+TSR void tsr_fourier_stage(const tsr_pair<S>* a, tsr_pair<S>* b, const tsr_pair<S>* roots, int n, int l, S sign) {
+  const int parts = n / R, step = parts >> (__ffs(l) - 1);
+  for (int j = threadIdx.x; j < parts; j += THREADS) {
+    const int k = j & (l - 1);
+    tsr_pair<S> v[R];
+    v[0] = a[j];
+#pragma unroll
+    for (int t = 1; t < R; t++) v[t] = a[j + t * parts] * roots[t * k * step];
+    tsr_transform(v, sign);
+#pragma unroll
+    for (int s = 0; s < R; s++) b[(j - k) * R + k + s * l] = v[s];
+  }
+}
 // A block has one line of `n` pairs that are `inner` apart, in shared memory. Stockham's order: after a stage of radix r the parts of l · r are
 // transformed; `radices` has the factors of n, four bits each, lowest first, 0 standing for `prime`.
 template <typename S, int THREADS>
@@ -25,11 +69,12 @@ TSR void tsr_fourier(const S* x, S* out, long inner, const int n, unsigned long 
     a[i] = {at[0], at[1]};
   }
   __syncthreads();
-// Known lengths leave no divisions.
-#pragma unroll
   for (int l = 1; l < n; radices >>= 4) {
     const int r = (int)(radices & 15) == 0 ? prime : (int)(radices & 15), parts = n / r, step = n / (l * r);
-    for (int i = threadIdx.x; i < n; i += THREADS) {
+    if (r == 8) tsr_fourier_stage<8, THREADS>(a, b, roots, n, l, sign);
+    else if (r == 4) tsr_fourier_stage<4, THREADS>(a, b, roots, n, l, sign);
+    else if (r == 2) tsr_fourier_stage<2, THREADS>(a, b, roots, n, l, sign);
+    else for (int i = threadIdx.x; i < n; i += THREADS) {
       // The element s of the transform of r inputs that begins at j.
       const int s = i / parts, j = i - s * parts, k = j % l;
       S re = 0, im = 0;
