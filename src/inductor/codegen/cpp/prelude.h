@@ -357,8 +357,8 @@ TSR long tsr_shr(long a, long b) { return b < 0 || b > 63 ? (a < 0 ? -1 : 0) : a
   TSR int name(int a, int b) { return (int)name((long)a, (long)b); }                                       \
   TSR unsigned name(unsigned a, unsigned b) { return (unsigned)name((long)a, (long)b); }
 #define TSR_INT_LANES(name, type) TSR type name(type a, type b) { for (int i = 0; i < VW; i++) a[i] = name(a[i], b[i]); return a; }
-#define TSR_LONG_LANES(name, call)                                                                         \
-  TSR vl2 name(vl2 a, vl2 b) {                                                                             \
+#define TSR_LONG_LANES(kind, name, call)                                                                   \
+  kind vl2 name(vl2 a, vl2 b) {                                                                             \
     for (int i = 0; i < VH; i++) { a.a[i] = call((long)a.a[i], (long)b.a[i]); a.b[i] = call((long)a.b[i], (long)b.b[i]); } \
     return a;                                                                                              \
   }
@@ -375,7 +375,7 @@ TSR_INT_LANES(tsr_trunc_div, vu32)
 TSR_INT_LANES(tsr_trunc_mod, vu32)
 TSR_INT_LANES(tsr_ipow, vi32)
 TSR_INT_LANES(tsr_ipow, vu32)
-TSR_LONG_LANES(tsr_ipow, tsr_ipow)
+TSR_LONG_LANES(TSR, tsr_ipow, tsr_ipow)
 // Quotients of 32 bits in f64: rounding reaches no whole number that the quotient does not. What is divided by 0 is 0.
 struct tsr_division { vi32 quotient, rest; };
 TSR vi32 tsr_quotient(vi32 a, vi32 b) {
@@ -404,7 +404,7 @@ TSR int tsr_fit(vl2 a, vl2 b) {
   return vall((vi32)(wide == 0));
 }
 #define TSR_LONG_DIVISION(name)                                                                            \
-  TSR_LONG_LANES(name##_far, name)                                                                         \
+  TSR_LONG_LANES(__attribute__((noinline, cold, unused)) static, name##_far, name)                         \
   TSR vl2 name(vl2 a, vl2 b) {                                                                             \
     if (__builtin_expect(tsr_fit(a, b), 1)) {                                                              \
       const vi32 r = name(vnarrow(a.a, a.b), vnarrow(b.a, b.b));                                           \
@@ -421,8 +421,8 @@ TSR vi32 tsr_shl(vi32 a, vi32 b) { return vselect((vi32)((vu32)b < 32u), a << (b
 TSR vi32 tsr_shr(vi32 a, vi32 b) { return a >> vselect((vi32)((vu32)b < 32u), b, vset(31)); }
 TSR vu32 tsr_shl(vu32 a, vu32 b) { return (vu32)vselect((vi32)(b < 32u), (vi32)(a << (b & 31u)), vset(0)); }
 TSR vu32 tsr_shr(vu32 a, vu32 b) { return (vu32)vselect((vi32)(b < 32u), (vi32)(a >> (b & 31u)), vset(0)); }
-TSR_LONG_LANES(tsr_shl, tsr_shl)
-TSR_LONG_LANES(tsr_shr, tsr_shr)
+TSR_LONG_LANES(TSR, tsr_shl, tsr_shl)
+TSR_LONG_LANES(TSR, tsr_shr, tsr_shr)
 // Index arithmetic on lanes: a in 32 bits, b > 0. The half makes the product with the rounded reciprocal floor correctly.
 TSR vi32 tsr_div(vi32 a, int b) {
   const double inverse = 1.0 / b;
