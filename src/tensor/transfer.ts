@@ -2,7 +2,7 @@
  * Copies elements between tensors, whatever their strides, dtypes and devices.
  *
  * On one device that is not the CPU nothing passes through the host: bytes are copied by the device where they lie alike, else the backend runs the copy
- * operator. Between devices elements travel in row-major order; a dtype is changed on the host. Mirrors `aten::copy_`.
+ * operator. Two devices of one type copy directly. Between other devices elements travel in row-major order; a dtype is changed on the host. Mirrors `aten::copy_`.
  */
 import type { Device } from "../core/mod.ts";
 import { getOp } from "../ops/mod.ts";
@@ -29,6 +29,10 @@ export function copyElements(target: Tensor, source: Tensor): void {
     copyOnDevice(target, source);
     return;
   }
+  if (target.device.type === source.device.type && deviceMemory(target.device).copy !== undefined) {
+    copyBetween(target, source);
+    return;
+  }
   const raw = rawElements(source);
   writeElements(
     target,
@@ -53,23 +57,10 @@ function rawElements(t: Tensor): RawArray {
 }
 
 function copyOnDevice(target: Tensor, source: Tensor): void {
-  const memory = deviceMemory(target.device);
-  const from = source.storage.buffer;
-  const to = target.storage.buffer;
   if (
-    memory.copy !== undefined && from !== null && to !== null && from !== to && source.dtype === target.dtype &&
-    source.isContiguous && target.isContiguous
-  ) {
-    const { bytes } = source.dtype;
-    memory.copy(
-      to,
-      Number(target.storageOffset) * bytes,
-      from,
-      Number(source.storageOffset) * bytes,
-      source.numel * bytes,
-    );
-    return;
-  }
+    source.storage.buffer !== target.storage.buffer && source.dtype === target.dtype && source.isContiguous &&
+    target.isContiguous && copyBytes(target, source)
+  ) return;
   const op = getOp("aten.copy.default");
   const backend = eagerBackend(target.device);
   if (backend.executeInPlace?.(op, { self: target, src: source, nonBlocking: false }, target) === true) return;
@@ -78,4 +69,39 @@ function copyOnDevice(target: Tensor, source: Tensor): void {
   backend.execute(op, { self: whole, src: source, nonBlocking: false }, [whole]);
   if (backend.executeInPlace?.(op, { self: target, src: whole, nonBlocking: false }, target) === true) return;
   writeElements(target, readElements(whole));
+}
+
+/** Has the memory of a type of device copy elements that lie alike; false where it cannot. */
+function copyBytes(target: Tensor, source: Tensor): boolean {
+  const memory = deviceMemory(target.device);
+  const from = source.storage.buffer;
+  const to = target.storage.buffer;
+  if (memory.copy === undefined || from === null || to === null) return false;
+  const { bytes } = source.dtype;
+  memory.copy(
+    to,
+    Number(target.storageOffset) * bytes,
+    from,
+    Number(source.storageOffset) * bytes,
+    source.numel * bytes,
+  );
+  return true;
+}
+
+/** Between two devices of one type: row-major order and the dtype are made on the source's, strides on the target's. */
+function copyBetween(target: Tensor, source: Tensor): void {
+  const alike = (dtype: Tensor["dtype"], device: Device): Tensor =>
+    emptyTensor(source.shape, contiguousStride(source.shape), dtype, device);
+  let from = source;
+  if (!source.isContiguous || source.dtype !== target.dtype) {
+    from = alike(target.dtype, source.device);
+    copyOnDevice(from, source);
+  }
+  if (target.isContiguous) {
+    copyBytes(target, from);
+    return;
+  }
+  const whole = alike(target.dtype, target.device);
+  copyBytes(whole, from);
+  copyOnDevice(target, whole);
 }
