@@ -2,7 +2,7 @@
  * Attention written out becomes the operator: `softmax(q · kᵀ · scale + mask) · v`, as models that do not call it export it.
  *
  * Enters: a graph of inference on a CUDA device. The scale may be a factor of the query, of the key or of the scores; dropout that does nothing and casts between
- * are looked through; several masks are added up; scores may be seen as `[images, windows, …]` where a mask is added (shifted windows). What a match passes over
+ * are looked through; several masks are added up, and where scores are filled with -∞ is one of them; scores may be seen as `[images, windows, …]` where a mask is added (shifted windows). What a match passes over
  * has no other user, is not written and not returned. Only where the template takes it: elsewhere the products stay. Scores are not rounded to
  * halves on the way any more. Mirrors `fuse_attention.py` of TorchInductor.
  */
@@ -76,11 +76,49 @@ function splitsFirst(fine: readonly unknown[], coarse: readonly unknown[]): bool
     coarse.slice(1).every((s, i) => s === fine[i + 2]);
 }
 
+/** A number: itself, or a tensor that is full of it. */
+function numberOf(value: Argument): number | null {
+  if (typeof value === "number") return value;
+  if (!isNode(value) || value.op !== "call") return null;
+  const { name } = value.target.schema;
+  if (name !== "full" && name !== "full_like" && name !== "scalar_tensor") return null;
+  const fill = argument(value, name === "scalar_tensor" ? "s" : "fillValue");
+  return typeof fill === "number" ? fill : null;
+}
+
+/** Scores that are -∞ where a mask says so. */
+interface Filled {
+  readonly scores: Argument;
+  readonly mask: Node;
+  /** Whether the mask says where scores stay, or where they go. */
+  readonly keeps: boolean;
+}
+
+function filledOf(node: CallNode): Filled | null {
+  const { name } = node.target.schema;
+  if (name === "masked_fill") {
+    const mask = argument(node, "mask");
+    const fits = isNode(mask) && numberOf(argument(node, "value")) === -Infinity;
+    return fits ? { scores: argument(node, "self"), mask, keeps: false } : null;
+  }
+  if (name !== "where") return null;
+  const [mask, there, elsewhere] = ["condition", "self", "other"].map((key) => argument(node, key));
+  if (mask === undefined || !isNode(mask) || metaOf(mask)?.dtype.name !== "bool") return null;
+  if (numberOf(elsewhere ?? null) === -Infinity) return { scores: there ?? null, mask, keeps: true };
+  return numberOf(there ?? null) === -Infinity ? { scores: elsewhere ?? null, mask, keeps: false } : null;
+}
+
+interface Mask {
+  readonly node: Node;
+  /** Null: it is added; else see {@linkcode Filled}. */
+  readonly keeps: boolean | null;
+}
+
 interface Found {
   readonly query: Argument;
   readonly keyTurned: Argument;
   readonly scale: number;
-  readonly masks: readonly Node[];
+  readonly masks: readonly Mask[];
   /** The shape of scores in which masks are added, where it is not that of the product. */
   readonly fine: readonly number[] | null;
 }
@@ -116,7 +154,7 @@ class Matcher {
   /** From scores back to the product. */
   #scores(start: Argument): Found | null {
     let scale = 1;
-    const masks: Node[] = [];
+    const masks: Mask[] = [];
     let fine: readonly number[] | null = null;
     let isFine = false;
     let at = this.#own(start);
@@ -132,6 +170,15 @@ class Matcher {
       if (scaled !== null) {
         scale *= scaled.factor;
         at = this.#own(scaled.of);
+      } else if (filledOf(node) !== null) {
+        const { scores, mask, keeps } = filledOf(node) as Filled;
+        const shape = metaOf(mask)?.shape;
+        if (!(scale > 0) || shape === undefined || shape.length > meta.shape.length || this.#written.has(mask)) {
+          return null;
+        }
+        if (metaOf(scores)?.shape.some((s, d) => s !== meta.shape[d]) !== false) return null;
+        masks.push({ node: mask, keeps });
+        at = this.#own(scores);
       } else if (target === "aten.add.Tensor" && argument(node, "alpha") === 1) {
         // A factor that comes later would be the mask's as well.
         const sides = [argument(node, "self"), argument(node, "other")];
@@ -140,7 +187,7 @@ class Matcher {
         const shape = metaOf(mask ?? null)?.shape;
         if (inner < 0 || scale !== 1 || mask === undefined || !isNode(mask) || shape === undefined) return null;
         if (this.#written.has(mask) || shape.length > meta.shape.length) return null;
-        masks.push(mask);
+        masks.push({ node: mask, keeps: null });
         at = this.#own(sides[inner]);
       } else if (VIEWS.has(target) || name === "unflatten") {
         const from = metaOf(argument(node, "self"))?.shape;
@@ -165,7 +212,7 @@ class Matcher {
     if (at === null || at.meta.shape.some((s, d) => s !== sum.shape[d])) return false;
     while (at !== null && !PRODUCTS.has(at.node.target.schema.target)) {
       const { node }: Tensors = at;
-      const next: Argument = factorOf(node)?.of ?? throughOf(node) ??
+      const next: Argument = factorOf(node)?.of ?? filledOf(node)?.scores ?? throughOf(node) ??
         (VIEWS.has(node.target.schema.target) || node.target.schema.name === "add" ? argument(node, "self") : null);
       at = next === null ? null : this.#own(next);
     }
@@ -214,10 +261,10 @@ class Matcher {
     if (rank < 3 || operands.some((m) => m.shape.length !== rank || m.dtype !== q.dtype || m.device !== q.device)) {
       return false;
     }
-    const metas = masks.map((m) => metaOf(m));
+    const metas = masks.map((m) => metaOf(m.node));
     const isPlain = contiguousStride(out.shape).every((s, d) => s === out.stride[d] || out.shape[d] === 1);
     const takes = reasonToDecompose(q, valueMeta, null) === null &&
-      metas.every((m) => m !== null && m.dtype.isFloat && m.dtype.bytes <= 4);
+      metas.every((m, i) => m !== null && (masks[i]?.keeps !== null || (m.dtype.isFloat && m.dtype.bytes <= 4)));
     if (!isPlain || !takes) return false;
     // Where scores are split, what masks say of whole rows must be said of all of them.
     if (fine !== null) {
@@ -237,10 +284,12 @@ class Matcher {
         return this.call("aten.reshape.default", [node, [...fine.slice(0, 2), ...meta.shape.slice(1)] as Argument]);
       };
       const key = this.call("aten.transpose.int", [keyTurned, -2, -1]);
-      const mask = masks.reduce<Argument>(
-        (sum, m) => sum === null ? m : this.call("aten.add.Tensor", [sum, m, 1]),
-        null,
-      );
+      const mask = masks.reduce<Argument>((sum, { node, keeps }) => {
+        const added = keeps === null
+          ? node
+          : this.call("aten.where.self", keeps ? [node, 0, -Infinity] : [node, -Infinity, 0]);
+        return sum === null ? added : this.call("aten.add.Tensor", [sum, added, 1]);
+      }, null);
       const whole = this.call(ATTENTION, [split(query), split(key), split(value), mask, false, scale]);
       whole.location = product.location;
       const out = metaOf(product);

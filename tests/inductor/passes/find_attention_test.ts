@@ -78,6 +78,35 @@ Deno.test("a scale of query, key or scores, with masks, dropout that does nothin
   bodies.forEach((body, i) => assert.equal(check([...QKV, [1, 1, 10, 12]], body), 1, `form ${i}`));
 });
 
+Deno.test("scores that are filled with -∞: masked_fill, where on either side, a causal triangle, beside a mask that is added", () => {
+  const holds = (x: readonly Tensor[]): Tensor => F.gt(get(x, 3), -0.9);
+  const causal = (x: readonly Tensor[]): Tensor => F.tril(F.onesLike(get(x, 3)), 2);
+  const half = (x: readonly Tensor[]): Tensor => F.mul(scores(x), 0.25);
+  const filled: ((x: readonly Tensor[]) => Tensor)[] = [
+    (x) => F.maskedFill(half(x), F.logicalNot(holds(x)), -Infinity),
+    (x) => F.where(holds(x), half(x), -Infinity),
+    (x) => F.where(F.logicalNot(holds(x)), -Infinity, half(x)),
+    (x) => F.maskedFill(half(x), F.eq(causal(x), 0), -Infinity),
+    (x) => F.mul(F.maskedFill(scores(x), F.eq(causal(x), 0), -Infinity), 0.25),
+    (x) => F.add(F.maskedFill(half(x), F.eq(causal(x), 0), -Infinity), get(x, 3)),
+    (x) => F.maskedFill(F.add(half(x), get(x, 3)), F.eq(causal(x), 0), -Infinity),
+  ];
+  filled.forEach((body, i) => {
+    const whole: Body = (x) => F.matmul(F.softmax(body(x), -1), get(x, 2));
+    assert.equal(check([...QKV, [1, 1, 10, 12]], whole), 1, `form ${i}`);
+  });
+  const stays: ((x: readonly Tensor[]) => Tensor)[] = [
+    // A number that is no -∞ takes part.
+    (x) => F.maskedFill(half(x), F.eq(causal(x), 0), -5),
+    // What is filled turns to +∞.
+    (x) => F.mul(F.maskedFill(scores(x), F.lt(causal(x), -1), -Infinity), -0.25),
+  ];
+  stays.forEach((body, i) => {
+    const whole: Body = (x) => F.matmul(F.softmax(body(x), -1), get(x, 2));
+    assert.equal(check([...QKV, [1, 1, 10, 12]], whole), 0, `form ${i}`);
+  });
+});
+
 Deno.test("products of three dimensions, the key turned already", () => {
   const body: Body = (x) => F.bmm(F.softmax(F.bmm(get(x, 0), get(x, 1)), -1), get(x, 2));
   assert.equal(check([[6, 10, 16], [6, 16, 12], [6, 12, 32]], body), 1);
