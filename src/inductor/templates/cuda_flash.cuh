@@ -39,12 +39,6 @@ TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b
 }
 #endif
 
-// Waits for, and sends, a signal between warpgroups: `threads` of both sides together.
-#ifndef TSR_EMULATED
-TSR void tsr_signal_wait(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
-TSR void tsr_signal_send(int id, int threads) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
-#endif
-
 // The products of 64 rows of A, in shared memory along k, with N rows of B (along k too), over W columns. AROWS, BROWS: rows of a panel.
 template <typename T, int W, int AROWS, int BROWS, int R>
 TSR void tsr_flash_scores(float (&s)[R], unsigned a, unsigned b) {

@@ -31,9 +31,9 @@ TSR void tsr_gathered() { asm volatile("fence.proxy.async.shared::cta;" ::: "mem
 TSR void tsr_wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 TSR void tsr_wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int N> TSR void tsr_wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(N) : "memory"); }
-// Two warpgroups that take turns: one waits until the other has passed the turn on.
-TSR void tsr_turn_wait(int which) { asm volatile("bar.sync %0, 256;" :: "r"(which + 1) : "memory"); }
-TSR void tsr_turn_pass(int which) { asm volatile("bar.arrive %0, 256;" :: "r"(which + 1) : "memory"); }
+// Waits for, and sends, a signal between warpgroups: `threads` of both sides together.
+TSR void tsr_signal_wait(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
+TSR void tsr_signal_send(int id, int threads) { asm volatile("bar.arrive %0, %1;" :: "r"(id), "r"(threads) : "memory"); }
 template <int N> TSR void tsr_more_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(N)); }
 template <int N> TSR void tsr_fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(N)); }
 #endif

@@ -216,7 +216,7 @@ function write(
     s.line("continue;");
     s.close();
     // A barrier tells one phase from the next only: whoever is next begins when the other has seen all of its stages.
-    s.line("if (turn > 0) tsr_turn_wait(consumer);");
+    s.line("if (turn > 0) tsr_signal_wait(consumer + 1, 256);");
   }
   const accs = turns ? ["acc", "acc1"] : ["acc"];
   for (const acc of accs) s.line(`${element.sum} ${acc}[${n / 2}];`);
@@ -248,7 +248,7 @@ function write(
   s.line("before = stage;");
   s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
   s.close();
-  if (turns) s.line("if (job + gridDim.x < jobs) tsr_turn_pass(consumer ^ 1);");
+  if (turns) s.line("if (job + gridDim.x < jobs) tsr_signal_send((consumer ^ 1) + 1, 256);");
   s.line("tsr_wgmma_wait<0>();");
   s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
   if (pieces > 1) {

@@ -125,6 +125,27 @@ emulated("an epilogue apart from its sums gives what it gives inside, and tiles 
   }
 });
 
+emulated("warpgroups that take tiles in turn sum what they sum together, with more steps than stages", () => {
+  const next = randomSource(5);
+  const { a, b, out, extra, group } = matmul([1, 384, 64, 448], float16, { tb: true, bias: true });
+  const data = new Map<BufferRef, Numbers>();
+  for (const x of [a, b, ...extra]) data.set(x, randomNumbers(constantValue(x.numel) ?? 0, float16, next));
+  data.set(out, zeros(384 * 64));
+  check({ groups: [group], data, outputs: [out], tolerance: { relative: 1e-2, absolute: 2e-2 } }, {
+    name: "turns",
+    compile: (plan) =>
+      emulate(plan, {
+        arch: 90,
+        multiprocessors: 1,
+        choose: (kernel, context) => {
+          const known = contractionChoices(kernel, context, 0).find((c) => c.template === "hopper" && c.shape.turns);
+          assert.ok(known !== undefined);
+          return emitChoice(kernel, known, context);
+        },
+      }),
+  });
+});
+
 Deno.test("cuBLASLt is asked for a product with its bias and clamp, or for the sums where the epilogue is none of its own", () => {
   const linear = libraryProduct(kernelOf(matmul([1, 64, 48, 32], float16, { tb: true, bias: true })), false, 3);
   assert.deepEqual(linear?.spec, {
