@@ -7,7 +7,7 @@ import { emitCppTile } from "../../src/inductor/codegen/cpp/emit_tile.ts";
 import type { LoopGroup } from "../../src/inductor/groups.ts";
 import { lowerGroup } from "../../src/inductor/tile/lower_group.ts";
 import { cppTarget } from "../../src/inductor/tile/target.ts";
-import { loopVar, ops } from "../../src/loops/mod.ts";
+import { loopVar, ops, type Value } from "../../src/loops/mod.ts";
 import { blocksOf } from "../../src/ops/reduction_blocks.ts";
 import { add, mul, symbol } from "../../src/symbolic/mod.ts";
 import { F, full, manualSeed, randn, type Tensor, tensor } from "../../src/tensor/mod.ts";
@@ -64,6 +64,27 @@ Deno.test("rows of more than the caches hold are written past them, and their li
   assert.doesNotMatch(textOf(twoWalks(64, 4096)), /tsr_stream/);
   // Rows that begin within a line.
   assert.doesNotMatch(textOf(twoWalks(4096, 4100)), /tsr_stream/);
+});
+
+Deno.test("a root of sums of columns takes no registers from the sums", () => {
+  const [x, sum, out] = [buffer("x", float32, 1 << 22), buffer("sum", float32, 2048), buffer("out", float32, 2048)];
+  const [i, r] = [loopVar(2048), loopVar(2048)];
+  const at = add(mul(symbol(r), 2048), symbol(i));
+  const text = (inner: Value): string =>
+    textOf({
+      kind: "loops",
+      axes: [i],
+      reduceAxes: [r],
+      stages: [
+        { kind: "reduction", out: sum, index: symbol(i), op: "sum", value: inner },
+        { kind: "pointwise", space: "outer", out, index: symbol(i), value: ops.sqrt(ops.load(sum, symbol(i))) },
+      ],
+      ...base([out]),
+    });
+  const load = ops.load(x, at);
+  assert.equal(text(ops.mul(load, load)).match(/tsr_load\(p0/g)?.length, 16);
+  // An exponential of each number needs registers of its own.
+  assert.equal(text(ops.exp(load)).match(/tsr_load\(p0/g)?.length, 8);
 });
 
 Deno.test("rows too long for the caches are neither kept nor fetched ahead", () => {

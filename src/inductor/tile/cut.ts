@@ -216,12 +216,14 @@ const FUNCTION_COST = 6;
 
 /** Whether a value takes registers of its own beside the accumulators: an exponential does, a product does not. */
 function callsFunctions(space: LoopSpace): boolean {
-  return calls(space, (op) => primitive(op).cost >= FUNCTION_COST);
+  // What is done with results, a root of a sum, say, is done once.
+  const walked = space.stages.filter((s) => s.kind === "reduction" || (s.kind !== "scatter" && s.space === "inner"));
+  return calls(walked, (op) => primitive(op).cost >= FUNCTION_COST);
 }
 
-function calls(space: LoopSpace, isMeant: (op: PrimitiveName) => boolean): boolean {
+function calls(stages: readonly Stage[], isMeant: (op: PrimitiveName) => boolean): boolean {
   let found = false;
-  foldValue(space.stages.map((s) => s.value), (value) => {
+  foldValue(stages.map((s) => s.value), (value) => {
     if (value.kind === "pointwise" && isMeant(value.op)) found = true;
     return null;
   });
@@ -233,7 +235,8 @@ function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = fa
   const work = workOf(space.stages.map((s) => s.value));
   const size = guess(extent(vector));
   if (!isTurned && !space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) {
-    const isPhased = work <= PHASED_WORK && size >= PHASED_REGISTERS * lanes && calls(space, (op) => PHASED.has(op));
+    const isPhased = work <= PHASED_WORK && size >= PHASED_REGISTERS * lanes &&
+      calls(space.stages, (op) => PHASED.has(op));
     return isPhased ? PHASED_REGISTERS * lanes : lanes;
   }
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
