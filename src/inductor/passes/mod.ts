@@ -8,6 +8,7 @@ import { config, cpu, isStageEnabled, log, type StageName } from "../../core/mod
 import { type Graph, isTensorMeta, type Node, rewriteDeadCode, verifyGraph, writtenNodes } from "../../graph/mod.ts";
 import { findToolchain } from "../../runtime/cpu/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
+import { einsumProducts } from "./einsum_products.ts";
 import { findAttention } from "./find_attention.ts";
 import { foldBatchNorm } from "./fold_batch_norm.ts";
 import { foldConstants } from "./fold_constants.ts";
@@ -17,6 +18,7 @@ import { mergeLinears } from "./merge_linears.ts";
 import { packWeights } from "./pack_weights.ts";
 import { padChannels } from "./pad_channels.ts";
 
+export { einsumProducts } from "./einsum_products.ts";
 export { findAttention } from "./find_attention.ts";
 export { foldBatchNorm } from "./fold_batch_norm.ts";
 export { foldConstants } from "./fold_constants.ts";
@@ -43,6 +45,7 @@ const CUDA_PASSES: readonly Pass[] = [
   { stage: "batch_norm_folding", run: foldBatchNorm },
   { stage: "layouts", run: padChannels },
   { stage: "layouts", run: packWeights },
+  { stage: "attention", run: (graph, _, written) => einsumProducts(graph, written) },
   { stage: "attention", run: (graph, _, written) => findAttention(graph, written) },
   { stage: "linear_merging", run: mergeLinears },
 ];

@@ -4,7 +4,7 @@ import { GraphRecorder } from "../../../src/aot_autograd/recorder.ts";
 import { callOperator, type RunValue } from "../../../src/capture/mod.ts";
 import { device, type DType, float16, float32 } from "../../../src/core/mod.ts";
 import { type Graph, graphToText, Interpreter, rewriteDeadCode, verifyGraph } from "../../../src/graph/mod.ts";
-import { findAttention } from "../../../src/inductor/passes/mod.ts";
+import { einsumProducts, findAttention } from "../../../src/inductor/passes/mod.ts";
 import { contiguousStride } from "../../../src/symbolic/mod.ts";
 import { F, noGrad, type Tensor, tensorFrom, withMode } from "../../../src/tensor/mod.ts";
 import "../../../mod.ts";
@@ -43,6 +43,7 @@ function run(graph: Graph, inputs: readonly Tensor[]): number[] {
 /** Rewrites, and compares with the graph as it was; the number of attentions found. */
 function check(shapes: readonly (readonly number[])[], body: Body, dtype: DType = float16): number {
   const graph = record(shapes, body, dtype);
+  einsumProducts(graph, new Set());
   const count = findAttention(graph, new Set());
   rewriteDeadCode(graph);
   verifyGraph(graph);
@@ -105,6 +106,31 @@ Deno.test("scores that are filled with -∞: masked_fill, where on either side, 
     const whole: Body = (x) => F.matmul(F.softmax(body(x), -1), get(x, 2));
     assert.equal(check([...QKV, [1, 1, 10, 12]], whole), 0, `form ${i}`);
   });
+});
+
+Deno.test("sums of products in Einstein's notation, heads behind positions and before them", () => {
+  const bodies: [readonly (readonly number[])[], Body][] = [
+    [
+      QKV,
+      (x) =>
+        F.einsum("bhij,bhjd->bhid", [F.softmax(F.einsum("bhid,bhjd->bhij", [get(x, 0), get(x, 1)]), -1), get(x, 2)]),
+    ],
+    [
+      [[2, 10, 3, 16], [2, 12, 3, 16], [2, 12, 3, 16]],
+      (x) =>
+        F.einsum("bhij,bjhd->bihd", [
+          F.softmax(F.einsum("bihd,bjhd->bhij", [get(x, 0), get(x, 1)]).mul(0.25), -1),
+          get(x, 2),
+        ]),
+    ],
+  ];
+  bodies.forEach(([shapes, body], i) => assert.equal(check(shapes, body), 1, `form ${i}`));
+  // What is no product of matrices stays, and stays right.
+  const [a, b] = [[2, 3, 4], [2, 4, 3]] as const;
+  for (const equation of ["bij,bji->b", "bij,bjk->bk", "bij,bkl->bil"]) {
+    const graph = record([a, b], (x) => F.einsum(equation, [get(x, 0), get(x, 1)]), float32);
+    assert.equal(einsumProducts(graph, new Set()), 0, equation);
+  }
 });
 
 Deno.test("products of three dimensions, the key turned already", () => {
