@@ -1,7 +1,7 @@
 /**
  * What algorithms reach on CUDA beside PyTorch's: sorting, selecting, Fourier transforms, products of groups, attention over pages.
  *
- *     deno run -A bench/cuda_breadth.ts [FILTER] [--peer]
+ *     deno run -A bench/cuda_breadth.ts [FILTER,FILTER] [--peer]
  *
  * Needs a GPU and nvrtc. Each case is a compiled function, called again and again without waiting; results are checked by properties that need no other
  * implementation. `--peer` also times PyTorch (`python3` with torch). Prints a table last.
@@ -284,7 +284,7 @@ async function peerTimes(wanted: readonly Case[]): Promise<readonly unknown[]> {
   return new TextDecoder().decode(stdout).trim().split("\n").map((line): unknown => JSON.parse(line));
 }
 
-const wanted = cases.filter((c) => c.name.includes(filter));
+const wanted = cases.filter((c) => filter.split(",").some((part) => c.name.includes(part)));
 const peers = await peerTimes(wanted);
 const rows: string[][] = [];
 for (const [i, c] of wanted.entries()) {
