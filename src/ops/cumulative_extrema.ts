@@ -34,7 +34,7 @@ for (const name of ["cummax", "cummin"] as const) {
       const shape = self.shape.map((_, i) => i === axis ? size : 1);
       // Numbers of 32 bits are scanned in registers.
       const dtype = typeof size === "number" && size < 2 ** 31 ? int32 : int64;
-      const places = F.arange(size, { dtype }).view(shape);
+      const places = F.arange(size, { dtype, device: self.device }).view(shape);
       const positions = F.runningMax(F.where(own, places, 0), axis).to(int64);
       return [values.dtype === self.dtype ? values : values.to(self.dtype), positions];
     },

@@ -256,6 +256,8 @@ TSR void tsr_flash_key(unsigned char* room, int n0, int rows, int keys, float sc
       tsr_settled(s);
       tsr_settled(dk);
       tsr_settled(p);
+      // What other lanes read of the numbers beside the tiles is read too.
+      __syncwarp();
       if (before >= 0 && lane == 0) tsr_barrier_arrive(ring + before * 16 + 8);
       float kept[PLAIN ? 1 : BM / 2];
 #pragma unroll
