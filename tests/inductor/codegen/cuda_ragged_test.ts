@@ -98,6 +98,23 @@ test("sliding windows", () => {
   ragged({ heads: 2, shared: 2, width: 16, queries: [100, 90], keys: [200, 90], left: 10, right: 20, dtype: bfloat16 });
 });
 
+test("128 rows a block on Hopper", () => {
+  const options = { arch: 90, multiprocessors: 4 };
+  ragged({ heads: 2, shared: 1, width: 128, queries: [200, 70], keys: [230, 70], right: 0, options, rest: 2 });
+  ragged({
+    heads: 1,
+    shared: 1,
+    width: 64,
+    queries: [300],
+    keys: [300],
+    left: 100,
+    right: 0,
+    options,
+    dtype: bfloat16,
+  });
+  paged({ heads: 4, shared: 2, width: 48, queries: [150], keys: [190], page: 16, columns: 13, options });
+});
+
 test("few queries: warps take keys, and parts of the keys go to blocks of their own", () => {
   ragged({ heads: 8, shared: 2, width: 64, queries: [1, 1, 1], keys: [700, 3, 1200], right: 0 });
   const options = { arch: 80, multiprocessors: 16 };

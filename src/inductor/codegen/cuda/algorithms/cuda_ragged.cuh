@@ -60,10 +60,11 @@ TSR void tsr_ragged_rows(T* to, const T* head, long pitch, int n0, int end, int 
 }
 
 // `partial`: for each part and row the sums, then the largest score and the sum of exponentials; null where there is one part.
-template <typename T, int D, int KW, int PAGE, typename O>
+// A warp has MI times 16 rows.
+template <typename T, int D, int MI, int KW, int PAGE, typename O>
 TSR void tsr_ragged_attention(const T* q, const T* k, const T* v, T* o, float* partial, const tsr_ragged<O> a, int width) {
   TSR_DYNAMIC(memory);
-  constexpr int BM = KW == 4 ? 16 : 64, BN = TSR_RAGGED_KEYS, OWN = BN / KW, PITCH = D + 8;
+  constexpr int BM = KW == 4 ? 16 : 64 * MI, BN = TSR_RAGGED_KEYS, OWN = BN / KW, PITCH = D + 8;
   __shared__ int room[40];
   const int each = a.heads / a.shared, head = blockIdx.y, lane = threadIdx.x & 31, warp = threadIdx.x >> 5;
   int sequence, tile;
@@ -96,16 +97,22 @@ TSR void tsr_ragged_attention(const T* q, const T* k, const T* v, T* o, float* p
     tsr_ragged_rows<T, D, PAGE>(sv, vh, pitch, begin * BN, limit, width, pages, a);
   }
   tsr_copy_commit();
-  const int wm = KW == 4 ? 0 : warp * 16, wk = KW == 4 ? warp * OWN : 0;
-  int sees[2], seen[2];
-  float acc[1][D / 8][4] = {}, top[2], sum[2] = {0, 0};
+  const int wm = KW == 4 ? 0 : warp * 16 * MI, wk = KW == 4 ? warp * OWN : 0;
+  int sees[MI][2], seen[MI][2];
+  float acc[MI][D / 8][4] = {}, top[MI][2], sum[MI][2];
 #pragma unroll
-  for (int h = 0; h < 2; h++) {
-    const int row = m0 + wm + (lane >> 2) + h * 8;
-    sees[h] = row < rows ? low(row) : 0;
-    seen[h] = row < rows ? tsr_min(high(row), limit) : 0;
-    top[h] = -__builtin_inff();
+  for (int i = 0; i < MI; i++) {
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+      const int row = m0 + wm + i * 16 + (lane >> 2) + h * 8;
+      sees[i][h] = row < rows ? low(row) : 0;
+      seen[i][h] = row < rows ? tsr_min(high(row), limit) : 0;
+      top[i][h] = -__builtin_inff();
+      sum[i][h] = 0;
+    }
   }
+  // Tiles that all of the warp's rows see whole need no look at positions.
+  const int whole = low(tsr_min(m0 + wm + 16 * MI, rows) - 1), wholeEnd = tsr_min(high(m0 + wm), limit);
   for (int step = begin; step < end; step++) {
     const int now = (step - begin) & 1, n0 = step * BN;
     tsr_copy_wait<0>();
@@ -118,39 +125,47 @@ TSR void tsr_ragged_attention(const T* q, const T* k, const T* v, T* o, float* p
     if (m0 + wm >= rows) continue;
     const T* const kt = sk + (now * BN + wk) * PITCH;
     const T* const vt = sv + (now * BN + wk) * PITCH;
-    float s[1][OWN / 8][4] = {};
-    tsr_attention_scores<T, 1, OWN, D, true>(s, sq, kt, wm, OWN);
+    float s[MI][OWN / 8][4] = {};
+    tsr_attention_scores<T, MI, OWN, D, true>(s, sq, kt, wm, OWN);
+    if (n0 + wk < whole || n0 + wk + OWN > wholeEnd) {
 #pragma unroll
-    for (int j = 0; j < OWN / 8; j++) {
+      for (int i = 0; i < MI; i++) {
 #pragma unroll
-      for (int u = 0; u < 4; u++) {
-        const int column = n0 + wk + j * 8 + (lane & 3) * 2 + (u & 1);
-        if (column < sees[u >> 1] || column >= seen[u >> 1]) s[0][j][u] = -__builtin_inff();
+        for (int j = 0; j < OWN / 8; j++) {
+#pragma unroll
+          for (int u = 0; u < 4; u++) {
+            const int column = n0 + wk + j * 8 + (lane & 3) * 2 + (u & 1);
+            if (column < sees[i][u >> 1] || column >= seen[i][u >> 1]) s[i][j][u] = -__builtin_inff();
+          }
+        }
       }
     }
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-      float most = top[h];
+    for (int i = 0; i < MI; i++) {
 #pragma unroll
-      for (int j = 0; j < OWN / 8; j++) most = fmaxf(most, fmaxf(s[0][j][2 * h], s[0][j][2 * h + 1]));
-      most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-      most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-      const float base = most == -__builtin_inff() ? 0.f : most * a.scale, factor = tsr_power2(top[h] * a.scale - base);
-      float total = 0;
-      top[h] = most;
+      for (int h = 0; h < 2; h++) {
+        float most = top[i][h];
 #pragma unroll
-      for (int j = 0; j < OWN / 8; j++) {
+        for (int j = 0; j < OWN / 8; j++) most = fmaxf(most, fmaxf(s[i][j][2 * h], s[i][j][2 * h + 1]));
+        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+        const float base = most == -__builtin_inff() ? 0.f : most * a.scale, factor = tsr_power2(top[i][h] * a.scale - base);
+        float total = 0;
+        top[i][h] = most;
 #pragma unroll
-        for (int u = 2 * h; u < 2 * h + 2; u++) total += s[0][j][u] = tsr_power2(s[0][j][u] * a.scale - base);
-      }
-      sum[h] = sum[h] * factor + total;
+        for (int j = 0; j < OWN / 8; j++) {
 #pragma unroll
-      for (int j = 0; j < D / 8; j++) {
-        acc[0][j][2 * h] *= factor;
-        acc[0][j][2 * h + 1] *= factor;
+          for (int u = 2 * h; u < 2 * h + 2; u++) total += s[i][j][u] = tsr_power2(s[i][j][u] * a.scale - base);
+        }
+        sum[i][h] = sum[i][h] * factor + total;
+#pragma unroll
+        for (int j = 0; j < D / 8; j++) {
+          acc[i][j][2 * h] *= factor;
+          acc[i][j][2 * h + 1] *= factor;
+        }
       }
     }
-    tsr_attention_sums<T, 1, OWN, D, true>(acc, s, vt, OWN);
+    tsr_attention_sums<T, MI, OWN, D, true>(acc, s, vt, OWN);
   }
   tsr_copy_wait<0>();
   __syncthreads();
@@ -158,18 +173,21 @@ TSR void tsr_ragged_attention(const T* q, const T* k, const T* v, T* o, float* p
   float* const sums = (float*)sk;
   float* const marks = sums + KW * BM * (D + 4);
 #pragma unroll
-  for (int h = 0; h < 2; h++) {
-    sum[h] += __shfl_xor_sync(0xffffffffu, sum[h], 1);
-    sum[h] += __shfl_xor_sync(0xffffffffu, sum[h], 2);
-    const int r = (KW == 4 ? warp * BM : wm) + (lane >> 2) + h * 8;
+  for (int i = 0; i < MI; i++) {
 #pragma unroll
-    for (int j = 0; j < D / 8; j++) {
-      sums[r * (D + 4) + j * 8 + (lane & 3) * 2] = acc[0][j][2 * h];
-      sums[r * (D + 4) + j * 8 + (lane & 3) * 2 + 1] = acc[0][j][2 * h + 1];
-    }
-    if ((lane & 3) == 0) {
-      marks[2 * r] = top[h];
-      marks[2 * r + 1] = sum[h];
+    for (int h = 0; h < 2; h++) {
+      sum[i][h] += __shfl_xor_sync(0xffffffffu, sum[i][h], 1);
+      sum[i][h] += __shfl_xor_sync(0xffffffffu, sum[i][h], 2);
+      const int r = (KW == 4 ? warp * BM : wm) + i * 16 + (lane >> 2) + h * 8;
+#pragma unroll
+      for (int j = 0; j < D / 8; j++) {
+        sums[r * (D + 4) + j * 8 + (lane & 3) * 2] = acc[i][j][2 * h];
+        sums[r * (D + 4) + j * 8 + (lane & 3) * 2 + 1] = acc[i][j][2 * h + 1];
+      }
+      if ((lane & 3) == 0) {
+        marks[2 * r] = top[i][h];
+        marks[2 * r + 1] = sum[i][h];
+      }
     }
   }
   __syncthreads();

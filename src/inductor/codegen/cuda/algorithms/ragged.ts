@@ -49,7 +49,9 @@ export function emitRagged(call: AlgorithmCall): CudaKernelText[] {
   const each = guess(heads) / guess(shared);
   const rowsEach = each * guess(tokens) / Math.max(guess(sequences), 1);
   const few = rowsEach <= 16;
-  const [BM, KW] = few ? [16, 4] : [64, 1];
+  // 128 rows read keys less often, where two such blocks fit.
+  const large = rowsEach >= 256 && call.context.arch >= 90;
+  const [BM, MI, KW] = few ? [16, 1, 4] : large ? [128, 2, 1] : [64, 1, 1];
   const tiles = add(ceilDiv(mul(tokens, Math.ceil(each)), BM), sequences);
   // Few rows over many keys: parts of the keys fill the device.
   const blocks = Math.ceil(rowsEach / BM) * guess(sequences) * guess(shared);
@@ -86,7 +88,7 @@ export function emitRagged(call: AlgorithmCall): CudaKernelText[] {
   ];
   const bounds = `${scale}, ${call.number("left", -1)}, ${call.number("right", -1)}`;
   const body = `  const tsr_ragged<${index}> a = {${given.join(", ")}, ${bounds}};
-  tsr_ragged_attention<${type}, ${padded}, ${KW}, ${page}, ${index}>(${
+  tsr_ragged_attention<${type}, ${padded}, ${MI}, ${KW}, ${page}, ${index}>(${
     operands.join(", ")
   }, ${result}, ${partial}, a, ${width});\n`;
   const includes = ["collectives", "mma", "halves", "attention", "ragged"] as const;
