@@ -106,14 +106,22 @@ function language(
 }
 
 const TINY_BERT = { vocabSize: 96, hiddenSize: 32, numHiddenLayers: 2, numAttentionHeads: 2, intermediateSize: 64 };
-const BERT = { vocabSize: 30522, hiddenSize: 768, numHiddenLayers: 12, numAttentionHeads: 12, intermediateSize: 3072 };
+const BERT = { vocabSize: 30522, hiddenSize: 768, numAttentionHeads: 12, intermediateSize: 3072 };
 
-const MODELS: Readonly<Record<string, (tiny: boolean) => TrainingModel>> = {
-  resnet50: (tiny) =>
+const MODELS: Readonly<Record<string, (tiny: boolean, layers: number) => TrainingModel>> = {
+  resnet50: (tiny, layers) =>
     tiny
       ? image(new ResNet({ block: "bottleneck", layers: [1, 1, 1, 1], numClasses: 10, width: 8 }), 4, 64, 10)
-      : image(new ResNet({ block: "bottleneck", layers: [3, 4, 6, 3] }), 32, 224, 1000),
-  vit_base: (tiny) =>
+      : image(
+        new ResNet({
+          block: "bottleneck",
+          layers: [Math.min(3, layers), Math.min(4, layers), Math.min(6, layers), Math.min(3, layers)],
+        }),
+        32,
+        224,
+        1000,
+      ),
+  vit_base: (tiny, layers) =>
     tiny
       ? image(
         new VisionTransformer({ imageSize: 16, patchSize: 4, width: 32, depth: 2, numHeads: 2, numClasses: 10 }),
@@ -122,12 +130,12 @@ const MODELS: Readonly<Record<string, (tiny: boolean) => TrainingModel>> = {
         10,
       )
       : image(
-        new VisionTransformer({ imageSize: 224, patchSize: 16, width: 768, depth: 12, numHeads: 12 }),
+        new VisionTransformer({ imageSize: 224, patchSize: 16, width: 768, depth: layers, numHeads: 12 }),
         32,
         224,
         1000,
       ),
-  gpt2: (tiny) =>
+  gpt2: (tiny, layers) =>
     tiny
       ? language(
         new GPT2LMHeadModel({ vocabSize: 97, nPositions: 16, nEmbd: 32, nLayer: 2, nHead: 2, dropout: 0 }),
@@ -136,25 +144,36 @@ const MODELS: Readonly<Record<string, (tiny: boolean) => TrainingModel>> = {
         97,
       )
       : language(
-        new GPT2LMHeadModel({ vocabSize: 50257, nPositions: 1024, nEmbd: 768, nLayer: 12, nHead: 12, dropout: 0 }),
+        new GPT2LMHeadModel({ vocabSize: 50257, nPositions: 1024, nEmbd: 768, nLayer: layers, nHead: 12, dropout: 0 }),
         4,
         512,
         50257,
       ),
-  bert_base: (tiny) =>
-    tiny
-      ? language(new BertForMaskedLM({ ...TINY_BERT, maxPositionEmbeddings: 16, dropout: 0 }), 2, 16, 96)
-      : language(new BertForMaskedLM({ ...BERT, maxPositionEmbeddings: 512, dropout: 0 }), 16, 128, 30522),
+  bert_base: (tiny, layers) =>
+    tiny ? language(new BertForMaskedLM({ ...TINY_BERT, maxPositionEmbeddings: 16, dropout: 0 }), 2, 16, 96) : language(
+      new BertForMaskedLM({ ...BERT, numHiddenLayers: layers, maxPositionEmbeddings: 512, dropout: 0 }),
+      16,
+      128,
+      30522,
+    ),
 };
 
 /** What there is. */
 export const TRAINING_NAMES: readonly string[] = Object.keys(MODELS);
 
-/** A network with random weights in training mode. @throws {RangeError} if there is none of this name. */
-export function makeTrainingModel(name: string, options: { readonly tiny?: boolean } = {}): TrainingModel {
+/**
+ * A network with random weights in training mode.
+ *
+ * @param options `layers`: how many there are at most, of the usual width, where the kernels matter and not the time
+ * @throws {RangeError} if there is none of this name
+ */
+export function makeTrainingModel(
+  name: string,
+  options: { readonly tiny?: boolean; readonly layers?: number } = {},
+): TrainingModel {
   const make = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
   if (make === undefined) throw new RangeError(`no model ${name}; there are ${TRAINING_NAMES.join(", ")}`);
-  const made = make(options.tiny ?? false);
+  const made = make(options.tiny ?? false, options.layers ?? 12);
   made.model.train();
   return made;
 }

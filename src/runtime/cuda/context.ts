@@ -6,6 +6,7 @@
  * context is lost by it, the launches that may have done it.
  */
 
+import { isStageEnabled } from "../../core/config.ts";
 import { type Device, device } from "../../core/device.ts";
 import { type CudaDevice, type CudaDriver, handleFrom, loadDriver } from "./driver.ts";
 import { ErrorBoard } from "./error_board.ts";
@@ -38,8 +39,8 @@ export class CudaContext {
   readonly allocator: CudaAllocator;
   /** Where kernels report wrong indices; looked at whenever data are read. */
   readonly errors: ErrorBoard;
-  /** Waits after every launch, so that a fault is reported by the launch that made it. Slow; for finding faults. */
-  launchBlocking = false;
+  /** Waits after every launch, so that a fault is reported by the launch that made it. Slow; for finding faults. Set by `TESSERA_DISABLE=cuda_async`. */
+  launchBlocking: boolean = !isStageEnabled("cuda_async");
   #current: CudaStream;
   readonly #streams = new Set<CudaStream>();
   readonly #events: Handle[] = [];

@@ -17,8 +17,8 @@ interface Status {
 }
 
 const FAULT =
-  "an earlier kernel faulted: run it under compute-sanitizer, or set launchBlocking on the CUDA context to " +
-  "find the launch; this process cannot use the device any more";
+  "an earlier kernel faulted: run under compute-sanitizer, or with TESSERA_DISABLE=cuda_async, which waits after each " +
+  "launch, to find the kernel; this process cannot use the device any more";
 const HARDWARE = "the device has a hardware fault: look at `nvidia-smi -q` and the kernel log, and reset the device";
 const CAPTURE = "the operation may not run while a stream is captured into a graph: do it before the capture";
 

@@ -81,7 +81,7 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     this.#errors?.check();
     const binding = this.#bindingFor(sizes);
     const detours = this.#bind(binding, buffers, stream);
-    const record = this.#graphs && !stream.capturing;
+    const record = this.#graphs && !stream.capturing && !this.#context.launchBlocking;
     for (const segment of binding.segments) {
       if (segment.kind === "launches") binding.run(segment, stream, record);
       else this.#runHost(segment.step, binding, buffers, sizes, stream);

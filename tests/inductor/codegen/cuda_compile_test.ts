@@ -1,5 +1,5 @@
 /**
- * Every kernel that the samples of all operators lead to compiles for CUDA, and none of them spills much.
+ * Every kernel that the samples of all operators lead to compiles for CUDA, on Ampere and on Hopper, and none of them spills much.
  *
  * Needs nvrtc (pip's `nvidia-cuda-nvrtc` is enough), no GPU; without it the tests are skipped with the reason. Kernels of equal text are compiled once.
  */
@@ -20,8 +20,15 @@ import {
   type TensorSample,
 } from "../../../src/ops/mod.ts";
 import { findNvrtc } from "../../../src/runtime/cuda/libraries.ts";
-import { NvrtcCompiler } from "../../../src/runtime/cuda/nvrtc.ts";
 import { dispatchComplete, F, installOperators, normalizeNamed, Tensor, withMode } from "../../../src/tensor/mod.ts";
+import {
+  type Architecture,
+  type CompiledKernel,
+  compileUnits,
+  DEVICES,
+  gatherUnits,
+  unfit,
+} from "../../helpers/cuda_kernels.ts";
 import { planOf } from "./harness.ts";
 import { convForward, convWeightGradient, matmul } from "../templates/contractions.ts";
 
@@ -29,7 +36,6 @@ installOperators();
 
 const found = findNvrtc();
 const reason = found.ok ? "" : ` [skipped: ${found.problem.problem}]`;
-const SETTINGS = { 80: { arch: 80, multiprocessors: 108 }, 90: { arch: 90, multiprocessors: 132 } } as const;
 
 function isTensorSample(arg: SampleArg): arg is TensorSample {
   return typeof arg === "object" && arg !== null && "kind" in arg && arg.kind === "tensor";
@@ -68,74 +74,53 @@ function record(shapes: readonly (readonly [readonly number[], DType])[], body: 
   return compileGraphToPlan(r.graph, { crossReductions: false }).plan;
 }
 
-/** Translation units of many kernels each: the prelude is compiled only once for all of them. */
-function gather(plans: readonly HostPlan[], arch: 80 | 90): string[] {
-  const kernels = new Map<string, string>();
-  const units = new Set<string>();
-  for (const plan of plans) {
-    for (const { source } of emitCudaModules(plan, SETTINGS[arch]).modules) {
-      // With functions of its own a module stays as it is.
-      if (source.includes("template <int TA")) {
-        units.add(source);
-        continue;
-      }
-      const at = source.search(/extern "C" __global__/);
-      for (const part of source.slice(at).split(/(?=extern "C" __global__)/)) {
-        kernels.set(part.replace(/ k\d+\(/, " @("), source.slice(0, at));
-      }
-    }
-  }
-  for (const head of new Set(kernels.values())) {
-    const own = [...kernels].filter(([, h]) => h === head).map(([text], i) => text.replace(" @(", ` k${i}(`));
-    for (let i = 0; i < own.length; i += 40) units.add(head + own.slice(i, i + 40).join("\n"));
-  }
-  return [...units];
-}
-
-function compileAll(units: readonly string[], arch: string): void {
-  if (!found.ok) return;
-  const compiler = new NvrtcCompiler(found.value);
-  units.forEach((source, i) => {
-    const { bytes, log } = compiler.compileSync({ source, target: { arch, kind: "cubin" }, name: `unit ${i}` });
-    assert.ok(bytes.length > 0);
-    assert.doesNotMatch(log, /error|serialized|ignored/i);
-  });
-}
-
-Deno.test({
-  name: `every operator's samples compile for sm_90a${reason}`,
-  ignore: !found.ok,
-  fn: () => {
-    const plans: HostPlan[] = [];
-    for (const op of allOps()) {
-      for (const dtype of [float32, float16, float64, int64]) {
-        const samples = op.samples?.(new SampleGenerator(dtype)) ?? [];
-        for (const sample of samples.slice(0, dtype === float32 ? 3 : 1)) {
-          try {
-            const graph = graphOfSample(op, sample);
-            if (graph === null) continue;
-            const { plan } = compileGraphToPlan(graph, { crossReductions: false });
-            emitCudaModules(plan, SETTINGS[90]);
-            plans.push(plan);
-          } catch (error) {
-            // Operators on dtypes that they do not take, or with results that depend on data: the tests of operators judge those.
-            if (!(error instanceof TypeError || error instanceof RangeError || error instanceof CompileError)) {
-              throw error;
-            }
+/** Plans of every operator's samples, made once for both architectures. */
+function samplePlans(): HostPlan[] {
+  const plans: HostPlan[] = [];
+  for (const op of allOps()) {
+    for (const dtype of [float32, float16, float64, int64]) {
+      const samples = op.samples?.(new SampleGenerator(dtype)) ?? [];
+      for (const sample of samples.slice(0, dtype === float32 ? 3 : 1)) {
+        try {
+          const graph = graphOfSample(op, sample);
+          if (graph === null) continue;
+          const { plan } = compileGraphToPlan(graph, { crossReductions: false });
+          emitCudaModules(plan, DEVICES.sm_90a);
+          plans.push(plan);
+        } catch (error) {
+          // Operators on dtypes that they do not take, or with results that depend on data: the tests of operators judge those.
+          if (!(error instanceof TypeError || error instanceof RangeError || error instanceof CompileError)) {
+            throw error;
           }
         }
       }
     }
-    assert.ok(plans.length > 300, `${plans.length} plans`);
-    compileAll(gather(plans, 90), "sm_90a");
-  },
-});
+  }
+  assert.ok(plans.length > 300, `${plans.length} plans`);
+  return plans;
+}
 
-for (const arch of [80, 90] as const) {
+/** Compiles what the plans lead to; no kernel may spill more than a few registers, nor be too large for a multiprocessor. */
+async function compileAll(plans: readonly HostPlan[], architecture: Architecture): Promise<CompiledKernel[]> {
+  if (!found.ok) throw new Error("an ignored test ran");
+  const kernels = await compileUnits(found.value, gatherUnits(plans, architecture));
+  assert.deepEqual(unfit(kernels), []);
+  return kernels;
+}
+
+let samples: HostPlan[] | null = null;
+
+for (const arch of ["sm_80", "sm_90a"] as const) {
   Deno.test({
-    name: `what networks are made of compiles for sm_${arch}${reason}`,
+    name: `every operator's samples compile for ${arch}${reason}`,
     ignore: !found.ok,
-    fn: () => {
+    fn: async () => void await compileAll(samples ??= samplePlans(), arch),
+  });
+
+  Deno.test({
+    name: `what networks are made of compiles for ${arch}${reason}`,
+    ignore: !found.ok,
+    fn: async () => {
       const plans: HostPlan[] = [];
       for (const dtype of [float32, bfloat16]) {
         plans.push(
@@ -164,18 +149,17 @@ for (const arch of [80, 90] as const) {
           plans.push(planOf([c.group], [c.a, c.b, c.out, ...c.extra], []));
         }
       }
-      const units = gather(plans, arch);
-      const all = units.join("");
-      assert.match(all, /tsr_mma_tile<bf16/);
-      assert.equal(/wgmma\.mma_async/.test(all), arch === 90);
-      compileAll(units, arch === 90 ? "sm_90a" : "sm_80");
+      const kernels = await compileAll(plans, arch);
+      const products = kernels.filter((k) => k.byWarps + k.byWarpgroups > 0);
+      assert.ok(products.length >= 10, `${products.length} kernels use tensor cores`);
+      assert.equal(products.some((k) => k.byWarpgroups > 0), arch === "sm_90a");
     },
   });
 }
 
 Deno.test("a plain bf16 product on an H100 is wgmma from tiles that the copy engine brings", () => {
   const c = matmul([1, 2048, 2048, 2048], bfloat16, { tb: true });
-  const { modules, steps } = emitCudaModules(planOf([c.group], [c.a, c.b, c.out], []), SETTINGS[90]);
+  const { modules, steps } = emitCudaModules(planOf([c.group], [c.a, c.b, c.out], []), DEVICES.sm_90a);
   const [step] = steps;
   assert.ok(step?.kind === "launches");
   const maps = step.launches[0]?.args.filter((a) => a.kind === "tensorMap") ?? [];

@@ -87,6 +87,7 @@ struct Stream { Graph* graph = nullptr; Op* last = nullptr; };
 struct Event { bool recorded = false; };
 
 int devices = 1, version = 13000, initStatus = 0, sticky = 0;
+int capability = 90;
 bool held = false, pools = true;
 int fill = 0xcd;  // what new memory holds
 size_t capacity = 1ull << 30, used = 0;
@@ -204,6 +205,19 @@ API void fake_set(int what, double value) {
   if (what == 5) pools = value != 0;
   if (what == 6) sticky = (int)value;
   if (what == 7) fill = (int)value;
+  if (what == 8) capability = (int)value;
+}
+// A process of its own is steered by its environment: `FAKE_CUDA="version=12040 cuDevicePrimaryCtxRetain=46"`. Names of functions give their status.
+static int given(const char* name) {
+  const char* all = getenv("FAKE_CUDA");
+  const char* at = all ? strstr(all, name) : nullptr;
+  return at && at[strlen(name)] == '=' ? atoi(at + strlen(name) + 1) : -1;
+}
+static CUresult refusal(const char* name) { const int status = given(name); return status > 0 ? R(status) : OK; }
+__attribute__((constructor)) static void settle() {
+  const char* names[] = {"devices", "version", "initStatus"};
+  for (int i = 0; i < 3; i++) if (given(names[i]) >= 0) fake_set(i, given(names[i]));
+  if (given("capability") > 0) fake_set(8, given("capability"));
 }
 API void fake_last_launch(unsigned* out) { memcpy(out, log_, sizeof log_); }
 API double fake_used() { return (double)used; }
@@ -212,23 +226,23 @@ API CUresult cuInit(unsigned flags) { return R(initStatus); }
 API CUresult cuDriverGetVersion(int* out) { *out = version; return OK; }
 API CUresult cuGetErrorName(CUresult e, const char** out) { return BAD; }
 API CUresult cuGetErrorString(CUresult e, const char** out) { if ((int)e == 700) { *out = "an illegal memory access was encountered"; return OK; } return BAD; }
-API CUresult cuDeviceGetCount(int* out) { *out = devices; return OK; }
+API CUresult cuDeviceGetCount(int* out) { if (CUresult refused = refusal("cuDeviceGetCount"); (int)refused) return refused; *out = devices; return OK; }
 API CUresult cuDeviceGet(CUdevice* out, int i) { *out = i; return i < devices ? OK : R(101); }
 API CUresult cuDeviceGetName(char* out, int n, CUdevice d) { strncpy(out, "Fake H100", n); return OK; }
 API CUresult cuDeviceTotalMem_v2(size_t* out, CUdevice d) { *out = capacity; return OK; }
 API CUresult cuDeviceGetAttribute(int* out, CUdevice_attribute a, CUdevice d) {
   switch ((int)a) {
-    case 75: *out = 9; return OK;
-    case 76: *out = 0; return OK;
-    case 16: *out = 132; return OK;
-    case 97: *out = 232448; return OK;
+    case 75: *out = capability / 10; return OK;
+    case 76: *out = capability % 10; return OK;
+    case 16: *out = capability < 90 ? 108 : 132; return OK;
+    case 97: *out = capability < 90 ? 166912 : 232448; return OK;
     case 115: *out = pools; return OK;
     case 127: return BAD;
     default: *out = 1; return OK;
   }
 }
 API CUresult cuDeviceCanAccessPeer(int* out, CUdevice a, CUdevice b) { *out = 1; return OK; }
-API CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice d) { *out = (CUcontext)&contexts[d]; return OK; }
+API CUresult cuDevicePrimaryCtxRetain(CUcontext* out, CUdevice d) { if (CUresult refused = refusal("cuDevicePrimaryCtxRetain"); (int)refused) return refused; *out = (CUcontext)&contexts[d]; return OK; }
 API CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) { return OK; }
 API CUresult cuCtxSetCurrent(CUcontext c) { current = c; return OK; }
 API CUresult cuCtxPushCurrent_v2(CUcontext c) { current = c; return OK; }
@@ -236,22 +250,22 @@ API CUresult cuCtxPopCurrent_v2(CUcontext* c) { return OK; }
 API CUresult cuCtxSynchronize() { return R(sticky); }
 API CUresult cuCtxEnablePeerAccess(CUcontext c, unsigned f) { return R(704); }
 API CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) { *least = 0; *greatest = -5; return OK; }
-API CUresult cuStreamCreateWithPriority(CUstream* out, unsigned f, int p) { if (f != 1) return BAD; *out = (CUstream) new Stream; log_[40] = p; return current ? OK : R(201); }
+API CUresult cuStreamCreateWithPriority(CUstream* out, unsigned f, int p) { if (CUresult refused = refusal("cuStreamCreateWithPriority"); (int)refused) return refused; if (f != 1) return BAD; *out = (CUstream) new Stream; log_[40] = p; return current ? OK : R(201); }
 API CUresult cuStreamDestroy_v2(CUstream s) { delete (Stream*)s; return OK; }
-API CUresult cuStreamSynchronize(CUstream s) { return R(((Stream*)s)->graph ? 900 : sticky); }
+API CUresult cuStreamSynchronize(CUstream s) { if (CUresult refused = refusal("cuStreamSynchronize"); (int)refused) return refused; return R(((Stream*)s)->graph ? 900 : sticky); }
 API CUresult cuStreamQuery(CUstream s) { return sticky ? R(sticky) : held ? NOT_READY : OK; }
 API CUresult cuStreamWaitEvent(CUstream s, CUevent e, unsigned f) { return ((Event*)e)->recorded ? OK : BAD; }
 API CUresult cuEventCreate(CUevent* out, unsigned f) { *out = (CUevent) new Event; return OK; }
 API CUresult cuEventDestroy_v2(CUevent e) { delete (Event*)e; return OK; }
 API CUresult cuEventRecord(CUevent e, CUstream s) { ((Event*)e)->recorded = true; return OK; }
 API CUresult cuEventQuery(CUevent e) { return sticky ? R(sticky) : held ? NOT_READY : OK; }
-API CUresult cuEventSynchronize(CUevent e) { held = false; return R(sticky); }
+API CUresult cuEventSynchronize(CUevent e) { if (CUresult refused = refusal("cuEventSynchronize"); (int)refused) return refused; held = false; return R(sticky); }
 #undef cuEventElapsedTime
 API CUresult cuEventElapsedTime(float* out, CUevent a, CUevent b) { *out = 1.5f; return OK; }
 API CUresult cuMemGetInfo_v2(size_t* a, size_t* b) { *a = capacity - used; *b = capacity; return OK; }
 API CUresult cuMemAlloc_v2(CUdeviceptr* out, size_t n) { calls[0]++; return allocate(out, n); }
 API CUresult cuMemFree_v2(CUdeviceptr p) { return release(p); }
-API CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t n, CUmemoryPool p, CUstream s) { calls[1]++; return allocate(out, n); }
+API CUresult cuMemAllocFromPoolAsync(CUdeviceptr* out, size_t n, CUmemoryPool p, CUstream s) { if (CUresult refused = refusal("cuMemAllocFromPoolAsync"); (int)refused) return refused; calls[1]++; return allocate(out, n); }
 API CUresult cuMemFreeAsync(CUdeviceptr p, CUstream s) { return release(p); }
 API CUresult cuMemPoolCreate(CUmemoryPool* out, const CUmemPoolProps* p) {
   if ((int)p->allocType != 1 || (int)p->location.type != 1) return BAD;
@@ -278,7 +292,7 @@ API CUresult cuModuleLoadDataEx(CUmodule* out, const void* image, unsigned n, CU
 }
 API CUresult cuModuleGetFunction(CUfunction* out, CUmodule m, const char* name) { if (!strcmp(name, "missing")) return R(500); *out = (CUfunction) new Function{name}; return OK; }
 API CUresult cuModuleUnload(CUmodule m) { return OK; }
-API CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* o, void** v, unsigned n, CUlibraryOption* lo, void** lv, unsigned ln) {
+API CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* o, void** v, unsigned n, CUlibraryOption* lo, void** lv, unsigned ln) { if (CUresult refused = refusal("cuLibraryLoadData"); (int)refused) return refused;
   if (o || v || n || lo || lv || ln) return BAD;
   if (memcmp(code, "tsrlib\0", 8) == 0) {
     unsigned long long length;

@@ -19,6 +19,7 @@ import { openWatcher, type Watcher } from "./watcher.ts";
 /** The numbers of the fake driver's settings. */
 const DEVICES = 0;
 const CAPACITY = 3;
+const CAPABILITY = 8;
 let found: string | null | undefined;
 let theWatcher: Watcher | undefined;
 
@@ -43,6 +44,30 @@ function minorOf(flags: string): number {
   return 100 + hash;
 }
 
+/** Makes libcuda.so.1 and libnvrtc.so.13 in a folder, which `TESSERA_CUDA_PATH` may name. @param command the C++ compiler; `minor`: nvrtc is 13 and this */
+export function buildEmulator(
+  folder: string,
+  command: readonly string[],
+  options: { readonly watched?: boolean; readonly minor?: number } = {},
+): void {
+  const watched = options.watched === true;
+  const sources = new URL("./", import.meta.url).pathname;
+  const common = ["-std=c++17", "-shared", "-fPIC", "-w", "-O1"];
+  const flags = [...EMULATED_FLAGS, ...watched ? WATCHED_FLAGS : []].join(" ");
+  const watching = watched ? [`-DWATCHED="${folder}"`, `${sources}watch.cpp`] : [];
+  build(command, [...common, "-o", `${folder}/libcuda.so.1`, `${sources}../fake_libcuda.cpp`, ...watching, "-ldl"]);
+  build(command, [
+    ...common,
+    `-DFOLDER="${folder}"`,
+    `-DCOMPILER="${command.join(" ")}"`,
+    `-DMINOR=${options.minor ?? minorOf(flags)}`,
+    `-DFLAGS="${flags}"`,
+    "-o",
+    `${folder}/libnvrtc.so.13`,
+    `${sources}fake_libnvrtc.cpp`,
+  ]);
+}
+
 /**
  * Makes the libraries, once a process. Returns null, or why it cannot be done.
  *
@@ -55,11 +80,13 @@ export function emulateCuda(
     readonly memoryBytes?: number;
     readonly watched?: boolean;
     readonly devices?: number;
+    /** 10 × major + minor; 90 unless told. */
+    readonly capability?: number;
   } = {},
 ): string | null {
   if (found !== undefined) return found;
   // A real device serves better.
-  const own = options.watched === true || options.devices !== undefined;
+  const own = options.watched === true || options.devices !== undefined || options.capability !== undefined;
   if (!own && initialize(findDriver()).ok && findNvrtc().ok) return found = null;
   const { os, arch } = Deno.build;
   if (os !== "linux" || arch !== "x86_64") return found = "the emulated CUDA is for Linux on x86-64";
@@ -68,26 +95,13 @@ export function emulateCuda(
   const { command } = toolchain.toolchain;
   const folder = Deno.makeTempDirSync({ prefix: "tessera-emulated-cuda-" });
   globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-  const sources = new URL("./", import.meta.url).pathname;
-  const common = ["-std=c++17", "-shared", "-fPIC", "-w", "-O1"];
-  const flags = [...EMULATED_FLAGS, ...options.watched === true ? WATCHED_FLAGS : []].join(" ");
-  const watching = options.watched === true ? [`-DWATCHED="${folder}"`, `${sources}watch.cpp`] : [];
-  build(command, [...common, "-o", `${folder}/libcuda.so.1`, `${sources}../fake_libcuda.cpp`, ...watching, "-ldl"]);
-  build(command, [
-    ...common,
-    `-DFOLDER="${folder}"`,
-    `-DCOMPILER="${command.join(" ")}"`,
-    `-DMINOR=${minorOf(flags)}`,
-    `-DFLAGS="${flags}"`,
-    "-o",
-    `${folder}/libnvrtc.so.13`,
-    `${sources}fake_libnvrtc.cpp`,
-  ]);
+  buildEmulator(folder, command, { watched: options.watched === true });
   const { symbols } = Deno.dlopen(`${folder}/libcuda.so.1`, {
     fake_set: { parameters: ["i32", "f64"], result: "void" },
   });
   if (options.memoryBytes !== undefined) symbols.fake_set(CAPACITY, options.memoryBytes);
   if (options.devices !== undefined) symbols.fake_set(DEVICES, options.devices);
+  if (options.capability !== undefined) symbols.fake_set(CAPABILITY, options.capability);
   if (options.watched === true) theWatcher = openWatcher(`${folder}/libcuda.so.1`, symbols.fake_set);
   useCudaLibraries({
     driver: openDriver([`${folder}/libcuda.so.1`]),
