@@ -5,7 +5,7 @@
  * vectors better. A model of the micro-kernel (two fused multiply-adds and two loads a cycle, four cycles of latency), of packing
  * and of the stores chooses.
  */
-import { dependsOn } from "../../symbolic/mod.ts";
+import { coefficient, constantValue, dependsOn, type Expr } from "../../symbolic/mod.ts";
 import { exprsOfStatements } from "../tile/parameters.ts";
 import { guess, motion } from "../tile/axes.ts";
 import type { Axis, ContractionKernel, OperandProgram } from "../tile/tile_ir.ts";
@@ -40,6 +40,14 @@ const NARROW: readonly (readonly [number, number])[] = [[6, 2], [5, 2], [4, 2], 
 /** How an operand is packed. */
 export type PackMode = "across" | "along";
 
+/** What reading every second element is worth beside reading all: two loads and a shuffle. Windows of step 2 have few columns to run along. */
+const SECOND = 0.9;
+
+function isSecond(index: Expr, axis: Axis): boolean {
+  const stride = coefficient(index, axis.symbol);
+  return stride !== null && constantValue(stride) === 2;
+}
+
 /** Along the rows of a panel, if memory is contiguous there, or along k. */
 export function packMode(program: OperandProgram): PackMode {
   const row = program.rows[program.rows.length - 1];
@@ -53,7 +61,7 @@ export function packMode(program: OperandProgram): PackMode {
       if (!dependsOn(index, row.symbol) && !dependsOn(index, step.symbol)) continue;
       total++;
       const way = motion(index, axis.symbol);
-      good += way === "contiguous" ? 1 : way === "still" ? 0.8 : 0;
+      good += way === "contiguous" ? 1 : way === "still" ? 0.8 : isSecond(index, axis) ? SECOND : 0;
     }
     return (total === 0 ? 1 : good / total) * Math.min(1, guess(axis.extent) / 8);
   };

@@ -1,7 +1,7 @@
 /**
  * Loads and stores: how an index moves from lane to lane decides whether memory is read in whole registers, with a stride, or lane by lane.
  */
-import type { DType } from "../../../core/mod.ts";
+import { type DType, float32 } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { constantValue, type Expr } from "../../../symbolic/mod.ts";
 import type { TileValue } from "../../tile/tile_ir.ts";
@@ -50,6 +50,9 @@ export class CppMemory {
           ? `tsr_strided(${at}, ${step})`
           : `tsr_strided(${at}, ${step}, ${this.#values.rest})`,
       );
+    }
+    if (stride !== null && m !== null && dtype === float32 && constantValue(stride) === 2) {
+      return guarded(`tsr_second_m(${p} + ${this.#values.elementAt(index, stride, part)}, ${m})`);
     }
     // Lanes that are masked off read the first element, which exists.
     const lanes = this.#values.laneIndex(index, part);

@@ -234,6 +234,21 @@ TSR vf32 tsr_strided(const float* p, long stride) {
 #endif
   return vgather(p, viota() * (int)stride);
 }
+// Every second element where the mask is set, which alone touch memory; the others are zero: rows of a padded image under a window of step 2.
+TSR vf32 tsr_second_m(const float* p, vi32 m) {
+#if TESSERA_SHUFFLE && VW == 16
+  const vi32 even = (viota() & 1) == 0;
+  const vf32 a = vload_mask(p, even & __builtin_shufflevector(m, m, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7), (vf32){});
+  const vf32 b = vload_mask(p + 15, ~even & __builtin_shufflevector(m, m, 8, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15), (vf32){});
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+#elif TESSERA_AVX2 && !TESSERA_AVX512 && !TESSERA_CLANG
+  return __builtin_ia32_gathersiv8sf((vf32){}, p, viota() * 2, (vf32)m, 4);
+#else
+  vf32 r = {};
+  for (int i = 0; i < VW; i++) if (m[i]) r[i] = p[2 * i];
+  return r;
+#endif
+}
 TSR vf32 tsr_gather(const float* p, vi32 at) { return vgather(p, at); }
 TSR vi32 tsr_gather(const int* p, vi32 at) { return vgather(p, at); }
 template <typename T>
