@@ -45,8 +45,10 @@ abstract class Recurrent extends Module {
     this.batchFirst = options.batchFirst ?? false;
     this.dropout = options.dropout ?? 0;
     this.bidirectional = options.bidirectional ?? false;
-    if (!Number.isInteger(this.numLayers) || this.numLayers < 1) {
-      throw new RangeError(`${this.typeName()}: numLayers must be a whole number from 1, got ${this.numLayers}`);
+    for (const [name, value] of Object.entries({ inputSize, hiddenSize, numLayers: this.numLayers })) {
+      if (!Number.isInteger(value) || value < 1) {
+        throw new RangeError(`${this.typeName()}: ${name} must be a whole number from 1, got ${value}`);
+      }
     }
     const directions = this.bidirectional ? 2 : 1;
     const bound = 1 / Math.sqrt(hiddenSize);

@@ -24,6 +24,7 @@ export function batchNorm(
   options: BatchNormOptions = {},
 ): Tensor {
   const { weight = null, bias = null, training = false, momentum = 0.1, eps = 1e-5 } = options;
+  if (!(eps > 0)) throw new RangeError(`batchNorm: eps must be positive, got ${eps}`);
   if (training && x.shape.every((size, d) => d === 1 || size === 1)) {
     throw new TypeError(
       `batchNorm: training needs more than one value for each channel, got the input ${
