@@ -251,7 +251,7 @@ export function shapesOf(
 
 /** The best way by the model; null where too few blocks would work. */
 export function bestShape(prepared: Prepared, context: EmitContext): HopperShape | null {
-  const best = shapesOf(prepared, context).find(({ shape }) => !shape.turns);
+  const [best] = shapesOf(prepared, context);
   if (best === undefined) return null;
   const { n, pieces } = best.shape;
   return tileCount(prepared.kernel, BM, n) * pieces * 3 < context.multiprocessors ? null : best.shape;
