@@ -10,6 +10,7 @@ import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts
 import { CHANCE_REASON, CHANCE_REMEDY, effectReason, EFFECTS, MOVE_OUT } from "./intrinsics.ts";
 import { locationIn } from "./program_text.ts";
 import { forEachChild, functionSyntax, parseText } from "./syntax.ts";
+import { isProxy } from "./values.ts";
 
 /** Operators whose result holds booleans. */
 const BOOLEANS = new Set(
@@ -133,8 +134,13 @@ export function breaksInText(
   const [statement] = parseText(expression)?.body ?? [];
   const node = statement?.type === "ExpressionStatement" ? statement.expression : null;
   if (node?.type !== "ArrowFunctionExpression" && node?.type !== "FunctionExpression") return [];
-  const tensors = node.params.flatMap((p, i) => p.type === "Identifier" && args[i] instanceof Tensor ? [p.name] : []);
+  const tensors = node.params.flatMap((p, i) => p.type === "Identifier" && isTensorArgument(args[i]) ? [p.name] : []);
   const reader = new Reader(free, new Set(tensors));
   reader.visit(node);
   return reader.found.map(({ reason, remedy, at }) => new GraphBreak(reason, remedy, locationIn(fn, files, at)));
+}
+
+/** A Proxy of the program's own would answer `instanceof` by its traps. */
+function isTensorArgument(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !isProxy(value) && value instanceof Tensor;
 }

@@ -9,14 +9,15 @@
 import { isDType, isTensor } from "../tensor/mod.ts";
 import { accessorOf, isSameVariable, isServed, privateAccess, type Subject } from "./accessors.ts";
 import { type AddedMember, addedMembers } from "./added_members.ts";
+import { Count, isUnseenNumber } from "./counters.ts";
 import { ENVIRONMENTAL, globalMember } from "./global_view.ts";
 import { effectOf, effectReason, EFFECTS, isIntrinsic, isIntrinsicName, MOVE_OUT } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
 import { constantNamesAround, registerRebuilt } from "./program_text.ts";
 import { HELPER_NAME } from "./rewrite.ts";
+import { isSloppy, numericWhereConverting, refuseConstant } from "./rebuilt.ts";
 import { canReadScopes, lookUp, readScopes } from "./scopes.ts";
-import { CONVERTERS } from "./size_names.ts";
-import { numbersFor, plainSize } from "./sized_natives.ts";
+import { numbersFor } from "./sized_natives.ts";
 import type { Source } from "./source.ts";
 import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
 import { helpersFor, superView } from "./trace_helpers.ts";
@@ -259,6 +260,7 @@ export class Closures {
       home: home === null ? null : superView(tracer, home),
       privateHome: home,
       access: (name) => privateAccess(subject, name) ?? this.#closed(subject),
+      count: (name, amount) => this.#count(fn, free.find((v) => v.name === name), amount),
     });
     Object.defineProperty(scope, HELPER_NAME, { value: helpers });
     const expression = syntax.rewritten().expression;
@@ -316,7 +318,9 @@ export class Closures {
     Object.defineProperty(scope, name, {
       get: () => {
         const written = this.#written(fn, name);
-        if (written !== null) return written.value;
+        if (written !== null) {
+          return written.value = written.value instanceof Count ? written.value.settle() : written.value;
+        }
         if (seen === null) {
           const source = this.#sourceOf(fn, variable);
           const shown = source !== null
@@ -333,14 +337,35 @@ export class Closures {
         if (variable.kind === "capture") {
           this.#tracer.breakGraph(`the stated variable ${name} is assigned`, "leave it out of captures");
         }
-        refuseConstant(fn, name);
-        const written = this.#written(fn, name);
-        if (written !== null) written.value = next;
-        else this.#assigned.push({ fn, name, value: next });
-        if (accessorOf(fn)?.knows(name) !== true) this.#mustBeServed = true;
+        this.#assign(fn, name, next);
       },
       enumerable: true,
     });
+  }
+
+  #assign(fn: AnyFunction, name: string, value: unknown): void {
+    refuseConstant(fn, name);
+    const written = this.#written(fn, name);
+    if (written !== null) written.value = value;
+    else this.#assigned.push({ fn, name, value });
+    this.#tracer.noteAssignment();
+    if (accessorOf(fn)?.knows(name) !== true) this.#mustBeServed = true;
+  }
+
+  /** Adds to an outer variable that the trace has not looked at; false if it is no counter. */
+  #count(fn: AnyFunction, variable: FreeVariable | undefined, amount: number): boolean {
+    if (variable?.kind !== "binding") return false;
+    const written = this.#written(fn, variable.name);
+    if (written !== null) {
+      if (!(written.value instanceof Count)) return false;
+      written.value.terms.push(amount);
+      this.#tracer.noteAssignment();
+      return true;
+    }
+    const source = this.#sourceOf(fn, variable);
+    if (source === null || !isUnseenNumber(variable.value, source)) return false;
+    this.#assign(fn, variable.name, new Count(source, variable.value, amount));
+    return true;
   }
 
   /** What the trace assigned to the variable that `fn` calls `name`. */
@@ -458,32 +483,9 @@ function isConstantImport(value: unknown): boolean {
   return typeof value === "object" && value !== null && Reflect.get(value, Symbol.toStringTag) === "Module";
 }
 
-/** Assigning a constant is an error of the program: writing what it holds tells, and changes nothing. @throws {TypeError} if it is one. */
-function refuseConstant(fn: AnyFunction, name: string): void {
-  const accessor = accessorOf(fn);
-  if (accessor?.knows(name) === true) accessor.set(name, accessor.get(name));
-}
-
-/** The engine takes no size from the methods by which it converts an object. */
-function numericWhereConverting(fn: AnyFunction, made: AnyFunction): AnyFunction {
-  if (!CONVERTERS.has(fn.name) && fn.name !== "[Symbol.toPrimitive]") return made;
-  return function (this: unknown, ...args: unknown[]): unknown {
-    return plainSize(Reflect.apply(made, this, args));
-  };
-}
-
 function noteSeen(note: FunctionNote, name: string, value: unknown): void {
   const free = note.free.get(name);
   if (free !== undefined) free.seen ??= { value };
-}
-
-/** Whether a function is of sloppy code: those of strict code refuse to name their caller. */
-function isSloppy(fn: AnyFunction): boolean {
-  try {
-    return Reflect.get(fn, "caller") !== undefined;
-  } catch {
-    return false;
-  }
 }
 
 function nameOf(fn: AnyFunction): string {

@@ -8,7 +8,7 @@
  */
 import { CompileError, emitEvent, InternalError, log, warnOnce } from "../core/mod.ts";
 import { activeMode, withoutModes } from "../tensor/mod.ts";
-import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
+import type { CompileMode, CompilerBackend } from "./backends.ts";
 import { type Subject, withAccessors } from "./accessors.ts";
 import { breaksInText } from "./behind_breaks.ts";
 import { ORIGINAL } from "./closures.ts";
@@ -17,6 +17,7 @@ import type { CompiledGuard } from "./guard_code.ts";
 import { GraphBreak, userFiles } from "./graph_break.ts";
 import { describeFailure, GuardTree } from "./guard_tree.ts";
 import { type CaptureOptions, findCapture, keepCapture, whyNotKept } from "./persistent/capture_cache.ts";
+import { BackendError, checkedBackend, checkOptions } from "./options.ts";
 import { SegmentMode } from "./segment_mode.ts";
 import { forgetSegments, Segments } from "./segments.ts";
 import { type CachePolicy, checkedPolicy, stance } from "./stance.ts";
@@ -46,23 +47,6 @@ export type Compiled<A extends readonly unknown[], R> =
     /** Resolves when everything compiled so far runs on its fastest tier. */
     ready(): Promise<void>;
   };
-
-const OPTIONS: readonly string[] = ["backend", "mode", "fullgraph", "dynamic", "options", "captures", "cache"];
-
-const MODES: readonly CompileMode[] = ["default", "reduce-overhead", "max-autotune", "aot"];
-
-/** What is misspelt would be left out without a word. */
-function checkOptions(options: CompileOptions): void {
-  for (const key of Object.keys(options)) {
-    if (!OPTIONS.includes(key)) {
-      throw new TypeError(`compile: there is no option "${key}"; there are ${OPTIONS.join(", ")}`);
-    }
-  }
-  const { mode } = options;
-  if (mode !== undefined && !MODES.includes(mode)) {
-    throw new RangeError(`compile: there is no mode "${mode}"; there are ${MODES.join(", ")}`);
-  }
-}
 
 /** How often a function may fail to be captured whole before that is no longer tried. */
 const MOST_BREAKS = 3;
@@ -117,8 +101,7 @@ export class CompiledCode {
     this.fn = fn;
     this.options = options;
     this.#sharesThis = sharesThis;
-    const { backend = "inductor" } = options;
-    this.backend = typeof backend === "string" ? findBackend(backend) : backend;
+    this.backend = checkedBackend(options);
     this.#policy = checkedPolicy(options.cache);
     this.files = userFiles();
     this.memory = new SizeMemory(options.dynamic ?? null, sharesThis);
@@ -366,15 +349,17 @@ export class CompiledCode {
       if (this.#failures === 1) this.noteBehind(args);
       return this.#runSegments(self, args);
     }
+    if (error instanceof BackendError) throw error;
     // An error that the function itself throws comes again; anything else is told.
     const result: unknown = Reflect.apply(this.fn, self, args);
-    this.#noteFailure(
-      new GraphBreak(
+    const found = isEndless(error)
+      ? new GraphBreak("functions call each other too deeply for a trace", "write the recursion as a loop", null)
+      : new GraphBreak(
         `it failed while it was traced (${error instanceof Error ? error.message : String(error)})`,
         "report this, or call it outside of the compiled function",
         null,
-      ),
-    );
+      );
+    this.#noteFailure(found);
     return result;
   }
 
@@ -454,7 +439,9 @@ export function compile<A extends readonly unknown[], R>(
     );
   }
   const text = Function.prototype.toString.call(fn);
-  if (/^class\b/.test(text)) throw new TypeError(`compile: ${fn.name} is a class; compile a method of an instance`);
+  if (/^class\b/.test(text)) {
+    throw new TypeError(`compile: ${fn.name || "the function"} is a class; compile a method of an instance`);
+  }
   const kind = Object.prototype.toString.call(fn);
   const isAsync = kind === "[object AsyncFunction]";
   if (kind !== "[object Function]" && !isAsync) {
@@ -462,6 +449,7 @@ export function compile<A extends readonly unknown[], R>(
       `compile: ${fn.name || "the function"} is a generator; compile what it calls between its yields`,
     );
   }
+  checkOptions(options);
   if (isAsync && options.fullgraph === true) {
     throw new TypeError(
       `compile: ${
@@ -469,7 +457,6 @@ export function compile<A extends readonly unknown[], R>(
       } is asynchronous: each await ends a graph, so fullgraph cannot hold; compile the synchronous part with fullgraph`,
     );
   }
-  checkOptions(options);
   return compiledFrom(fn, new CompiledCode(fn, options));
 }
 

@@ -6,15 +6,11 @@
  * arguments, known objects, stated captures, closures, so that the cheap and most often failing ones come first. Text comes from
  * this file and from JSON literals only; every other value is an entry of a table. Mirrors `torch._dynamo.guards`.
  */
-import { hasGradHooks } from "../autograd/mod.ts";
 import { getDefaultDtype, numericsKey } from "../core/mod.ts";
 import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
 import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
-import { accessorOf } from "./accessors.ts";
-import { nativeEntries, nativeGet, nativeHas, nativeSize } from "./collections.ts";
-import { lookUpDescriptor } from "./objects.ts";
-import { lookUp, readScopes } from "./scopes.ts";
+import { guardHelpers } from "./guard_helpers.ts";
 import type { ShapeGuard } from "./shape_env.ts";
 import type { Source } from "./source.ts";
 
@@ -52,78 +48,6 @@ export interface GuardInput {
     readonly storages: ReadonlySet<unknown>;
   }[];
 }
-
-/** Reads variables of a closure by name. */
-interface Closure {
-  get(name: string): unknown;
-}
-
-/** What generated code may call. */
-interface Helpers {
-  readonly T: typeof Tensor;
-  readonly proto: (value: unknown) => object | null;
-  readonly is: (a: unknown, b: unknown) => boolean;
-  readonly keys: (value: object, expected: readonly string[], symbols: number) => boolean;
-  readonly allKeys: (value: object, expected: readonly (string | symbol)[]) => boolean;
-  readonly own: (value: object, key: string | symbol) => boolean;
-  readonly has: (value: object, key: string | symbol) => boolean;
-  readonly nth: (value: Map<unknown, unknown> | Set<unknown>, index: number) => unknown;
-  readonly get: (value: object, key: unknown) => unknown;
-  readonly member: (value: object, key: unknown) => boolean;
-  readonly size: (value: Map<unknown, unknown> | Set<unknown>) => number;
-  // deno-lint-ignore ban-types
-  readonly scopes: (fn: Function) => Closure;
-  readonly hidden: (read: (object: object) => unknown, object: unknown) => unknown;
-  readonly distinct: (values: readonly unknown[]) => boolean;
-  readonly getter: (value: object, key: string | symbol) => unknown;
-  readonly hooked: (t: Tensor) => boolean;
-  readonly gradEnabled: () => boolean;
-  readonly defaultDtype: () => unknown;
-  readonly autocast: () => string;
-  readonly numerics: () => string;
-}
-
-function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((v, i) => v === b[i]);
-}
-
-/** What generated guards call as `h`. */
-export const guardHelpers: Helpers = {
-  T: Tensor,
-  proto: (value) =>
-    (typeof value === "object" && value !== null) || typeof value === "function"
-      ? Object.getPrototypeOf(value)
-      : guardHelpers.T,
-  is: Object.is,
-  keys: (value, expected, symbols) =>
-    sameList(Object.keys(value), expected) && Object.getOwnPropertySymbols(value).length === symbols,
-  allKeys: (value, expected) => sameList(Reflect.ownKeys(value), expected),
-  own: Object.hasOwn,
-  has: (value, key) => key in value,
-  nth: (value, index) => {
-    const iterator = nativeEntries(value)[Symbol.iterator]();
-    for (let i = 0; i < index; i++) iterator.next();
-    return (iterator.next().value as readonly unknown[] | undefined)?.[0];
-  },
-  get: nativeGet,
-  member: nativeHas,
-  size: nativeSize,
-  scopes: (fn) => {
-    const accessor = accessorOf(fn);
-    if (accessor !== null) return accessor;
-    const scopes = readScopes(fn);
-    return { get: (name) => lookUp(scopes, name)?.value };
-  },
-  hidden: (read, object) =>
-    (typeof object === "object" || typeof object === "function") && object !== null ? read(object) : undefined,
-  distinct: (values) => new Set(values).size === values.length,
-  getter: (value, key) => lookUpDescriptor(value, key)?.descriptor.get,
-  hooked: hasGradHooks,
-  gradEnabled: isGradEnabled,
-  defaultDtype: getDefaultDtype,
-  autocast: autocastKey,
-  numerics: numericsKey,
-};
 
 const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
 
@@ -266,7 +190,13 @@ class Emitter {
         break;
       case "prototype": {
         const type = check.prototype?.constructor?.name ?? "null";
-        this.#fail(`h.proto(${v}) !== ${this.#literal(check.prototype)}`, `${source} is no longer a plain ${type}`);
+        // A Proxy that comes with the call would answer for the object behind it, and its traps would run.
+        const comesAlone = source.key.kind === "argument" || source.key.kind === "this";
+        const proxy = comesAlone ? `h.isProxy(${v}) || ` : "";
+        this.#fail(
+          `${proxy}h.proto(${v}) !== ${this.#literal(check.prototype)}`,
+          `${source} is no longer a plain ${type}`,
+        );
         break;
       }
       case "length":
@@ -478,7 +408,7 @@ export function compileGuards(input: GuardInput): CompiledGuard {
   const text = emitter.finish(input.wanted, input.captures !== null);
   const make = new Function("c", "h", "captures", text) as (
     c: readonly unknown[],
-    h: Helpers,
+    h: typeof guardHelpers,
     captures: GuardInput["captures"],
   ) => GuardFunction;
   const { constants, sentences, ofSizes, allLines: lines } = emitter;

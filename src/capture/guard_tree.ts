@@ -6,7 +6,8 @@
  * functions of their own, because V8 does not optimise long ones. Mirrors the guard manager tree of TorchDynamo.
  */
 import { isDType } from "../tensor/mod.ts";
-import { type CompiledGuard, guardHelpers, type GuardInput } from "./guard_code.ts";
+import type { CompiledGuard, GuardInput } from "./guard_code.ts";
+import { guardHelpers } from "./guard_helpers.ts";
 
 /** V8 does not optimise very long functions. */
 const MOST_LINES = 300;

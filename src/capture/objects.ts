@@ -8,6 +8,7 @@
  */
 import { GraphBreak } from "./graph_break.ts";
 import type { Check } from "./checks.ts";
+import { writtenValue } from "./counters.ts";
 import type { Source } from "./source.ts";
 import { functionSyntax } from "./syntax.ts";
 
@@ -107,7 +108,7 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
     get(_, key, receiver): unknown {
       if (calls !== null && isFunctionSlot(real, key)) return readSlot(real, key, source);
       if (record.overlay.has(key)) {
-        const value = record.overlay.get(key);
+        const value = writtenValue(record, key);
         if (value !== DELETED) return value;
       }
       return readProperty(record, key, receiver, proxy, tracing);

@@ -68,6 +68,16 @@ function isPlainlyBoolean(node: AnyNode): boolean {
   return node.type === "BinaryExpression" || (node.type === "UnaryExpression" && node.operator === "!");
 }
 
+/** Every name in a declaration or parameter below a node; those in defaults count as well. */
+function declaredIn(node: AnyNode, out: Set<string> = new Set(), isPattern = false): ReadonlySet<string> {
+  if (node.type === "Identifier" && isPattern) out.add(node.name);
+  for (const [key, value] of Object.entries(node)) {
+    const declares = isPattern || key === "params" || key === "param" || (key === "id" && value !== null);
+    for (const child of Array.isArray(value) ? value : [value]) if (isNode(child)) declaredIn(child, out, declares);
+  }
+  return out;
+}
+
 class Rewriter {
   readonly edits: Edit[] = [];
   refusal: string | null = null;
@@ -75,13 +85,16 @@ class Rewriter {
   /** Private names that classes inside the function declare. */
   #inner: readonly ReadonlySet<string>[] = [];
   readonly #free: ReadonlySet<string>;
+  /** Names that are declared anywhere inside: a free name of the same spelling is another variable there. */
+  readonly #declared: ReadonlySet<string>;
   #order = 0;
   /** Inside of a function by which the engine converts an object: what it returns must be of the engine's own kinds. */
   #converts = false;
 
-  constructor(text: string, free: ReadonlySet<string>) {
+  constructor(text: string, free: ReadonlySet<string>, node: AnyNode) {
     this.#text = text;
     this.#free = free;
+    this.#declared = declaredIn(node);
   }
 
   #replace(start: number, end: number, text: string): void {
@@ -208,6 +221,8 @@ class Rewriter {
         if (!node.init || node.id.type !== "ObjectPattern" || !this.#isFree(node.init, ASKERS)) break;
         this.visit(node.id);
         return this.#wrapped(node.init, "statics");
+      case "ExpressionStatement":
+        return this.#statement(node.expression);
       case "AssignmentExpression":
         this.#target(node.left);
         this.visit(node.right);
@@ -268,6 +283,38 @@ class Rewriter {
     this.#replace(node.start, node.start, `${HELPER_NAME}.${helper}((`);
     this.visit(node);
     this.#replace(node.end, node.end, `), "${name}")`);
+  }
+
+  /** A statement that only adds to a number outside, `n++;` or `this.total += 2;`, goes to a helper first. */
+  #statement(node: AnyNode): void {
+    const counter = this.#counter(node);
+    if (counter === null) return this.visit(node);
+    this.#replace(node.start, node.start, `${HELPER_NAME}.${counter} || (`);
+    this.visit(node);
+    this.#replace(node.end, node.end, ")");
+  }
+
+  #counter(node: AnyNode): string | null {
+    let amount = "1";
+    if (node.type === "AssignmentExpression") {
+      if (node.operator !== "+=" && node.operator !== "-=") return null;
+      // It is evaluated twice where the number is no counter.
+      if (node.right.type !== "Identifier" && node.right.type !== "Literal") return null;
+      amount = this.#text.slice(node.right.start, node.right.end);
+    } else if (node.type !== "UpdateExpression") return null;
+    const sign = node.operator.startsWith("+") ? 1 : -1;
+    const target = node.type === "AssignmentExpression" ? node.left : node.argument;
+    if (target.type === "Identifier") {
+      if (!this.#free.has(target.name) || this.#declared.has(target.name)) return null;
+      return `counts("${target.name}", ${amount}, ${sign})`;
+    }
+    if (target.type !== "MemberExpression" || target.computed) return null;
+    const { object, property } = target;
+    if (object.type !== "ThisExpression" && object.type !== "Identifier") return null;
+    const isPrivate = property.type === "PrivateIdentifier";
+    if (isPrivate ? !this.#isOuter(property.name) : property.type !== "Identifier") return null;
+    const name = this.#text.slice(property.start, property.end);
+    return `countsAt(${this.#text.slice(object.start, object.end)}, "${name}", ${amount}, ${sign})`;
   }
 
   /** What is assigned. */
@@ -413,7 +460,7 @@ export function rewriteText(
   [start, end]: readonly [number, number],
   key: { readonly node: Node; readonly isComputed: boolean } | null,
 ): Rewritten {
-  const rewriter = new Rewriter(text, free);
+  const rewriter = new Rewriter(text, free, node);
   if (key !== null) rewriter.plainName(key.node, key.isComputed);
   rewriter.visit(node);
   // At one place, what closes an inner node stands before what closes an outer one; the order of visiting gives just that.

@@ -9,6 +9,7 @@ import type { Argument, Graph, Node } from "../graph/mod.ts";
 import { getOp } from "../ops/mod.ts";
 import { isSymInt } from "../symbolic/mod.ts";
 import { isDType, Tensor } from "../tensor/mod.ts";
+import { addAll, Count } from "./counters.ts";
 import { isIntrinsic } from "./intrinsics.ts";
 import { isLibraryFunction } from "./library.ts";
 import type { Source } from "./source.ts";
@@ -22,6 +23,8 @@ export type Template =
   | { readonly kind: "result"; readonly index: number }
   /** The nth wanted value, read from its source by the guards. */
   | { readonly kind: "source"; readonly index: number }
+  /** The nth wanted value, a number, and what the call adds to it. */
+  | { readonly kind: "sum"; readonly index: number; readonly terms: readonly number[] }
   | { readonly kind: "array"; readonly id: number; readonly items: readonly Template[] }
   | {
     readonly kind: "object";
@@ -54,6 +57,7 @@ export class TemplateMaker {
   /** The template of a value that the trace left behind. */
   make(value: unknown): Template {
     if (isSymInt(value)) return this.#result(value, null);
+    if (value instanceof Count) return { kind: "sum", index: this.#indexOf(value.source), terms: value.terms };
     if (value instanceof Tensor) return this.#tensor(value);
     if (typeof value === "function") return this.#function(value);
     if (typeof value !== "object" || value === null || isDType(value)) return { kind: "value", value };
@@ -67,9 +71,12 @@ export class TemplateMaker {
   /** The value at a source: known now if the source is a constant, else read by the guards. */
   source(source: Source, real: object): Template {
     if (source.key.kind === "constant") return { kind: "value", value: real };
-    let index = this.#wanted.indexOf(source);
-    if (index < 0) index = this.#wanted.push(source) - 1;
-    return { kind: "source", index };
+    return { kind: "source", index: this.#indexOf(source) };
+  }
+
+  #indexOf(source: Source): number {
+    const index = this.#wanted.indexOf(source);
+    return index < 0 ? this.#wanted.push(source) - 1 : index;
   }
 
   #result(argument: Argument, tensor: Tensor | null): Template {
@@ -211,6 +218,8 @@ export function build(
       return results[template.index];
     case "source":
       return values[template.index];
+    case "sum":
+      return addAll(values[template.index] as number, template.terms);
     default:
       break;
   }

@@ -267,6 +267,8 @@ function shiftSources(t: Template, by: number): Template {
         return x;
       case "source":
         return { kind: "source", index: x.index + by };
+      case "sum":
+        return { ...x, index: x.index + by };
       case "array":
       case "set": {
         const items: Template[] = [];

@@ -8,6 +8,7 @@ import { eq, exprOf, isSymInt } from "../symbolic/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import type { PrivateAccess } from "./accessors.ts";
 import { isNativeCollection, nativeMember } from "./collections.ts";
+import { addToMember, writtenValue } from "./counters.ts";
 import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts";
 import { keysOf, lookUpDescriptor } from "./objects.ts";
 import { privateMember } from "./private_accessors.ts";
@@ -21,6 +22,8 @@ export interface Place {
   /** The prototype or class that holds the method: private names are told apart by it. */
   readonly privateHome: object | null;
   readonly access: (name: string) => PrivateAccess;
+  /** Adds to an outer variable that is a counter. */
+  readonly count: (name: string, amount: number) => boolean;
 }
 
 /** The helpers of one rebuilt function; keys are those that `rewrite.ts` writes. */
@@ -43,6 +46,8 @@ export interface Helpers {
   pairs(value: unknown): unknown;
   keyed(value: unknown): unknown;
   told(value: unknown): unknown;
+  counts(name: string, amount: unknown, sign: 1 | -1): boolean;
+  countsAt(object: unknown, key: string, amount: unknown, sign: 1 | -1): boolean;
   viewed(value: unknown, name: string): unknown;
   extended(value: unknown, name: string): unknown;
   caught(error: unknown): void;
@@ -142,6 +147,10 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
       }
       return value;
     },
+    counts: (name, amount, sign) => typeof amount === "number" && place.count(name, sign * amount),
+    countsAt: (object, key, amount, sign) =>
+      typeof amount === "number" && typeof object === "object" && object !== null &&
+      countMember(tracer, place, object, key, sign * amount),
     told(value) {
       if (value instanceof Tensor) {
         tracer.breakGraph(
@@ -211,6 +220,29 @@ function symbolOf(home: object | null, name: string): symbol {
   return symbol;
 }
 
+/** Adds to a property, or to a private field (with `#`), of an object from outside; false if it is no counter. */
+function countMember(tracer: Tracer, place: Place, object: object, key: string, amount: number): boolean {
+  const record = tracer.recordOf(object);
+  if (record === null || Array.isArray(record.real) || tracer.isLibraryInstance(record.real)) return false;
+  let counted: boolean;
+  if (key.startsWith("#")) {
+    const name = key.slice(1);
+    const { get, set } = privateMember(place.privateHome ?? record.real, name) ?? { get: "field", set: "field" };
+    const access = place.access(name);
+    if (get !== "field" || set !== "field" || !access.has(record.real)) return false;
+    const source = record.source.child({ kind: "private", name: key, read: access.get });
+    const symbol = symbolOf(place.privateHome, name);
+    tracer.privateWriters.set(symbol, access.set);
+    counted = addToMember(record, symbol, access.get(record.real), source, amount);
+  } else {
+    const own = Reflect.getOwnPropertyDescriptor(record.real, key);
+    if (own === undefined || own.writable !== true) return false;
+    counted = addToMember(record, key, own.value, record.source.child({ kind: "property", key }), amount);
+  }
+  if (counted) tracer.noteWrite(record);
+  return counted;
+}
+
 /** Private getters and setters run on the real object: only one that reads what the trace has not written may. */
 function refuseAccessor(tracer: Tracer, { privateHome }: Place, name: string, use: "get" | "set"): void {
   const kind = privateHome === null ? undefined : privateMember(privateHome, name)?.[use];
@@ -230,7 +262,7 @@ function privateView(tracer: Tracer, place: Place, object: object): object {
       const access = place.access(name);
       if (record === null) return access.get(tracer.unwrap(object) as object);
       const symbol = symbolOf(place.privateHome, name);
-      if (record.overlay.has(symbol)) return record.overlay.get(symbol);
+      if (record.overlay.has(symbol)) return writtenValue(record, symbol);
       refuseAccessor(tracer, place, name, "get");
       const value = access.get(record.real);
       if (typeof value === "function" && place.privateHome !== null) tracer.method(value, place.privateHome);

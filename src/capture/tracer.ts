@@ -151,6 +151,13 @@ export class Tracer implements DispatchMode, Tracing {
 
   #wrapObject(value: object, source: Source): unknown {
     if (this.#records.has(value)) return value;
+    // First of all, because any other question would be the Proxy's to answer.
+    if (isProxy(value)) {
+      return this.breakGraph(
+        `${source} is a Proxy of the program's own, whose traps cannot be guarded`,
+        "pass the object behind it",
+      );
+    }
     if (isTensor(value)) {
       return this.liftedOf(value) !== null || this.owns(value) ? value : this.lift(value, source).twin;
     }
@@ -166,12 +173,6 @@ export class Tracer implements DispatchMode, Tracing {
     }
     if (source.key.kind !== "constant") {
       source.check({ kind: "prototype", prototype: Reflect.getPrototypeOf(value) });
-    }
-    if (isProxy(value)) {
-      return this.breakGraph(
-        `${source} is a Proxy of the program's own, whose traps cannot be guarded`,
-        "pass the object behind it",
-      );
     }
     if (isOpaque(value)) return this.#wrapOpaque(value, source);
     return isCollection(value) ? proxyCollection(value, source, this) : proxyObject(value, source, this);
@@ -284,6 +285,11 @@ export class Tracer implements DispatchMode, Tracing {
   noteWrite(record: ProxyRecord): void {
     this.#writes++;
     this.written.add(record);
+  }
+
+  /** Remembers that an outer variable was written to. */
+  noteAssignment(): void {
+    this.#writes++;
   }
 
   // --- Tensors ---

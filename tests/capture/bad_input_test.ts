@@ -1,6 +1,7 @@
 /** Input that cannot be compiled, or is wrong: an error, or eager behaviour with a report, that says what to do. */
 import assert from "node:assert/strict";
-import { captureStats, compile } from "../../src/capture/mod.ts";
+import { captureStats, compile, type CompileOptions, type CompilerBackend } from "../../src/capture/mod.ts";
+import { CompileError } from "../../src/core/mod.ts";
 import "../../src/inductor/mod.ts";
 import * as nn from "../../src/nn/mod.ts";
 import { randn, type Tensor, tensor, zeros } from "../../src/tensor/mod.ts";
@@ -160,4 +161,67 @@ Deno.test("errors of wrong indices and sizes use the program's words", () => {
   }
   assert.throws(() => zeros([-1]), /a size cannot be negative/);
   assert.throws(() => x.reshape([1.5, 2]), /it takes whole numbers: round with/);
+});
+
+Deno.test("options of another kind are refused when they are given", () => {
+  const f = (x: Tensor): Tensor => x.mul(2);
+  const refused: readonly (readonly [unknown, RegExp])[] = [
+    [null, /the options are null: give an object, or nothing/],
+    [{ dynamic: "yes" }, /the option dynamic is "yes": it must be a boolean/],
+    [{ captures: { scale: 2 } }, /the option captures is object: it must be a function/],
+    [{ fullgraph: 1 }, /the option fullgraph is number: it must be a boolean/],
+    [{ backend: {} }, /the option backend is object: it must be a string or a function/],
+    [{ fullGraph: true }, /there is no option "fullGraph"/],
+  ];
+  for (const [options, message] of refused) {
+    assert.throws(() => compile(f, options as CompileOptions), { name: "TypeError", message });
+  }
+});
+
+Deno.test("a backend of the program's own that fails, or gives no function, is named; the next call with another is right", () => {
+  const state = { calls: 0 };
+  const f = (x: Tensor): Tensor => {
+    state.calls++;
+    return x.mul(2);
+  };
+  const mine = (): never => {
+    throw new RangeError("no such operator here");
+  };
+  assert.throws(() => compile(f, { backend: mine })(randn([2])), (error) => {
+    assert.ok(error instanceof CompileError && error.cause instanceof RangeError);
+    assert.match(error.message, /the backend mine\(\) failed: no such operator here; mend it/);
+    return true;
+  });
+  const nothing = (() => undefined) as unknown as CompilerBackend;
+  assert.throws(() => compile(f, { backend: nothing })(randn([2])), /returned undefined: it must return a function/);
+  assert.equal(state.calls, 0);
+  assert.deepEqual(compile(f, { backend: "eager" })(tensor([1, 2.5])).toArray(), [2, 5]);
+  assert.equal(state.calls, 1);
+});
+
+Deno.test("Proxies whose traps throw are not asked anything by capture", () => {
+  const deaf = new Proxy({}, {
+    get: () => assert.fail("get"),
+    getPrototypeOf: () => assert.fail("getPrototypeOf"),
+  });
+  const { proxy, revoke } = Proxy.revocable({ k: 1 }, {});
+  revoke();
+  for (const unused of [deaf, proxy]) {
+    const f = compile((x: Tensor, _: object) => x.mul(2));
+    for (let i = 0; i < 3; i++) assert.deepEqual(f(tensor([1, 2.5]), unused).toArray(), [2, 5]);
+  }
+});
+
+Deno.test("recursion that fits the stack eagerly and not in a trace runs in segments, and says so", () => {
+  const down = (x: Tensor, n: number): Tensor => n === 0 ? x : down(x, n - 1);
+  let depth = 0;
+  const measure = (): void => {
+    depth++;
+    measure();
+  };
+  assert.throws(measure, RangeError);
+  const f = compile((x: Tensor, n: number) => down(x.mul(2), n).add(1));
+  assert.deepEqual(f(tensor([1, 2.5]), Math.floor(depth / 3)).toArray(), [3, 6]);
+  const [found] = captureStats(f).breaks;
+  if (found !== undefined) assert.match(found.message, /too deeply for a trace; write the recursion as a loop/);
 });

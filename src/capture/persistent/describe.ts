@@ -394,6 +394,8 @@ class Description {
         return ["r", template.index];
       case "source":
         return ["s", template.index];
+      case "sum":
+        return ["+", template.index, template.terms.map((term) => this.#table.literal(term))];
       default:
         break;
     }

@@ -427,6 +427,10 @@ class Restoration {
         return { kind: "result", index: wholeNumber(a) };
       case "s":
         return { kind: "source", index: wholeNumber(a, this.#stored.wanted.length - 1) };
+      case "+": {
+        const terms = list(b, (term) => this.#literal(term)).filter((term) => typeof term === "number");
+        return { kind: "sum", index: wholeNumber(a, this.#stored.wanted.length - 1), terms };
+      }
       case "#":
         return seen.get(wholeNumber(a)) ?? bad("a template refers to nothing");
       case "array":

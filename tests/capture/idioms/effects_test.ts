@@ -375,3 +375,97 @@ idiom("getter-driven laziness with a reset by the caller", "graph", (compile) =>
     return [f(vec(round), round), model.cached];
   };
 });
+
+idiom("counters of every kind, that nobody looks at inside", "graph", (compile) => {
+  let calls = 0;
+  let seconds = 0.1;
+  const stats = { n: 0, total: 0.5, text: "a", missing: undefined as number | undefined };
+  class Meter {
+    #hidden = 3;
+    static made = 0;
+    n = 0;
+    step(x: Tensor, k: number): Tensor {
+      this.n += k;
+      this.#hidden--;
+      this.#hidden -= k;
+      Meter.made++;
+      return x.mul(2);
+    }
+    get hidden(): number {
+      return this.#hidden;
+    }
+  }
+  const meter = new Meter();
+  const f = compile((x: Tensor, k: number) => {
+    calls++;
+    seconds += 0.2;
+    seconds += 0.7;
+    stats.n += k;
+    stats.total -= 0.1;
+    stats.text += k;
+    (stats.missing as number)++;
+    for (let i = 0; i < 2; i++) {
+      let calls = 0;
+      calls++;
+      stats.n += calls;
+    }
+    return meter.step(x, k);
+  });
+  return (round) => {
+    if (round === 2) {
+      calls = 1000;
+      stats.text = "b";
+    }
+    if (round === 3) stats.total = -0;
+    return [f(vec(round), 1), calls, seconds, { ...stats }, meter.n, meter.hidden, Meter.made];
+  };
+});
+
+idiom("counters that are looked at, sometimes, before and behind", "graph", (compile) => {
+  let calls = 0;
+  const state = { n: 0 };
+  const f = compile((x: Tensor, look: number) => {
+    if (look === 1 && state.n > 1) state.n = -1;
+    calls++;
+    state.n++;
+    if (look === 2) return x.mul(calls).add(state.n);
+    calls += 2;
+    state.n--;
+    state.n += 4;
+    return look === 3 ? x.add(state.n) : x.neg();
+  });
+  return (round) => [f(vec(round), round), calls, state.n];
+});
+
+idiom("a counter that is a string, a tensor or a bigint at other times", "graph", (compile) => {
+  const state = { n: 0 as unknown };
+  const f = compile((x: Tensor) => {
+    (state.n as number) += 1;
+    (state as { n: number }).n += 1;
+    return x.mul(2);
+  });
+  return (round) => {
+    state.n = [0, "a", null, NaN][round];
+    return [f(vec(round)), state.n];
+  };
+});
+
+idiom("two functions and an arrow that count one variable", "graph", (compile) => {
+  let n = 0;
+  const other = (): void => {
+    n += 10;
+  };
+  const f = compile((x: Tensor, k: number) => {
+    n++;
+    other();
+    [1, 2].forEach(() => {
+      n++;
+    });
+    if (k === 2) return x.mul(n);
+    return x.neg();
+  });
+  return (round) => {
+    if (round === 3) n = 0;
+    return [f(vec(round), round), n];
+  };
+});

@@ -385,3 +385,22 @@ idiom("matrices: reduceRight, flatMap, entries and copyWithin over lists of tens
   });
   return (round) => f([mat(round, 2, 2), mat(1, 2, 2), mat(2, 2, 2)], round);
 });
+
+idiom("plain options at first, then a user Proxy around such options", "segments", (compile) => {
+  const read: string[] = [];
+  const f = compile((x: Tensor, o: { k: number }) => x.mul(o.k).add(o.k));
+  return (round) => {
+    const plain = { k: round % 2 };
+    const o = round < 1 ? plain : new Proxy(plain, {
+      get(t, key, r): unknown {
+        read.push(String(key));
+        return Reflect.get(t, key, r);
+      },
+      getPrototypeOf(t): object | null {
+        read.push("prototype");
+        return Reflect.getPrototypeOf(t);
+      },
+    });
+    return [f(vec(round), o), read.splice(0)];
+  };
+});

@@ -61,8 +61,8 @@ idiom("a constant of the closure that is assigned", "graph", (compile) => {
   const f = compile((x: Tensor) => {
     state.tries++;
     try {
-      // deno-lint-ignore no-const-assign
       // @ts-expect-error: it is a constant.
+      // deno-lint-ignore no-const-assign
       fixed = 3;
     } catch (e) {
       return [x.mul(fixed).add(1), (e as Error).name];
