@@ -6,7 +6,15 @@
  * data ({@linkcode foldValue}); operator bodies never see a backend. Mirrors the `ops` namespace of TorchInductor.
  */
 import { bool, type DType, float32, int32, int64, InternalError, uint32 } from "../core/mod.ts";
-import { constant as exprConstant, type Expr, newSym, type Sym, symbol } from "../symbolic/mod.ts";
+import {
+  constant as exprConstant,
+  type Expr,
+  newSym,
+  provablyLe,
+  provablyLt,
+  type Sym,
+  symbol,
+} from "../symbolic/mod.ts";
 import { evaluatePrimitive, roundToDtype } from "./numbers.ts";
 import { intern } from "./intern.ts";
 import { primitive, type PrimitiveName } from "./primitives.ts";
@@ -139,10 +147,13 @@ const indirectSymbols = new Map<string, WeakRef<Sym>>();
  * The result stands in index expressions like any symbol.
  */
 function indirect(value: Value, size: Expr): Expr {
-  if (value.kind === "constant" && typeof value.value === "number" && value.value >= 0) {
-    return exprConstant(value.value);
-  }
-  if (value.kind === "index") return value.expr;
+  // What is known to lie within needs no check when it runs.
+  const known = value.kind === "index"
+    ? value.expr
+    : value.kind === "constant" && typeof value.value === "number"
+    ? exprConstant(value.value)
+    : null;
+  if (known !== null && provablyLe(0, known) && provablyLt(known, size)) return known;
   const key = `${value.id},${size.id}`;
   let sym = indirectSymbols.get(key)?.deref();
   if (sym === undefined) {
