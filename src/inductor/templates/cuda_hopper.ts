@@ -46,12 +46,12 @@ function boxed(matrix: Matrix, rows: number): Matrix {
 }
 
 /** The instruction for 64 × n sums. */
-function wgmmaText(n: number, { name, k, sum }: Element): string {
+function wgmmaText(n: number, { name, k }: Element): string {
   const count = n / 2;
   const list = Array.from({ length: count }, (_, i) => `%${i}`).join(", ");
-  const operands = Array.from({ length: count }, (_, i) => `"+${sum === "int" ? "r" : "f"}"(d[${i}])`).join(", ");
+  const operands = Array.from({ length: count }, (_, i) => `"+f"(d[${i}])`).join(", ");
   const turns = k === 16;
-  const flags = sum === "int" ? "" : turns ? `, 1, 1, %${count + 3}, %${count + 4}` : ", 1, 1";
+  const flags = turns ? `, 1, 1, %${count + 3}, %${count + 4}` : ", 1, 1";
   const inputs = `"l"(a), "l"(b), "r"(keep)${turns ? `, "n"(TA), "n"(TB)` : ""}`;
   // On the emulated device it is a function.
   const emulated = turns
@@ -63,11 +63,9 @@ TSR void tsr_wgmma_${n}_${name}(float (&d)[${count}], unsigned long a, unsigned 
 #else\n`
     : "";
   return `${emulated}template <int TA, int TB>
-TSR void tsr_wgmma_${n}_${name}(${sum} (&d)[${count}], unsigned long a, unsigned long b, int keep) {
+TSR void tsr_wgmma_${n}_${name}(float (&d)[${count}], unsigned long a, unsigned long b, int keep) {
   asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, %${count + 2}, 0;\\n"
-    "wgmma.mma_async.sync.aligned.m64n${n}k${k}.${
-    sum === "int" ? "s32" : "f32"
-  }.${name}.${name} {${list}}, %${count}, %${count + 1}, p${flags};\\n}"
+    "wgmma.mma_async.sync.aligned.m64n${n}k${k}.f32.${name}.${name} {${list}}, %${count}, %${count + 1}, p${flags};\\n}"
     : ${operands} : ${inputs});
 }${turns ? "\n#endif" : ""}`;
 }
@@ -129,7 +127,7 @@ function write(
   const whole = tail ? count - count % context.multiprocessors : 0;
   s.line("TSR_DYNAMIC(room);");
   s.line("const unsigned base = (tsr_smem(room) + 1023) & ~1023u;");
-  s.line(`${element.sum}* const staging = (${element.sum}*)(room + (base - tsr_smem(room)) + ${ring});`);
+  s.line(`float* const staging = (float*)(room + (base - tsr_smem(room)) + ${ring});`);
   s.line(`const unsigned barriers = base + ${ring + epilogueBytes};`);
   s.line("const int group4 = (int)threadIdx.x / 128;");
   s.line(`const int tm = ${f.extent(tm)}, tn = ${f.extent(tn)}, tiles = ${f.extent(tiles)};`);
@@ -204,7 +202,7 @@ function write(
   s.open("else {");
   s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
   s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
-  s.line(`${element.sum}* const own = staging + warp * ${16 * PITCH};`);
+  s.line(`float* const own = staging + warp * ${16 * PITCH};`);
   if (turns) s.line("int turn = -1;");
   job();
   if (turns) {
@@ -219,7 +217,7 @@ function write(
     s.line("if (turn > 0) tsr_signal_wait(consumer + 1, 256);");
   }
   const accs = turns ? ["acc", "acc1"] : ["acc"];
-  for (const acc of accs) s.line(`${element.sum} ${acc}[${n / 2}];`);
+  for (const acc of accs) s.line(`float ${acc}[${n / 2}];`);
   s.line("int before = -1;");
   s.open("for (int step = firstStep; step < lastStep; step++) {");
   s.line("const unsigned full = barriers + stage * 16;");
@@ -254,7 +252,7 @@ function write(
   if (pieces > 1) {
     // A warp's part of a tile is complete when that warp of the last block has come; it adds the parts in order.
     s.line(`const int place = (tile - ${whole}) * 8 + warp;`);
-    s.line(`${element.sum}* const parts = (${element.sum}*)partial + (long)place * ${pieces * 16 * n};`);
+    s.line(`float* const parts = partial + (long)place * ${pieces * 16 * n};`);
     s.line(`if (shared && !tsr_add_parts<${pieces}>(acc, parts, piece, arrived + place)) continue;`);
   }
   s.line(`const int mTile = m0, nTile = n0;`);
@@ -266,7 +264,7 @@ function write(
     s.line("__syncwarp();");
     const row = turns ? `${i * 64} + (warp & 3) * 16` : "warp * 16";
     s.line(`const int m0 = mTile + ${row}, n0 = nTile + ${slab * SLAB};`);
-    writeEpilogue(f, kernel, tiling, "own", PITCH, element.sum, {
+    writeEpilogue(f, kernel, tiling, "own", PITCH, "float", {
       thread: "((int)threadIdx.x & 31)",
       tileM: BM,
       tileN: n,

@@ -5,7 +5,7 @@
  * shapes of tiles, the best one by the cost model first. Tiles of the last round of blocks, which fills the device badly, may be shared by several blocks each, as in
  * stream-K. Nothing is written here.
  */
-import { bfloat16, type DType, float16, float32, int32, int8 } from "../../core/mod.ts";
+import { bfloat16, type DType, float16, float32 } from "../../core/mod.ts";
 import {
   coefficient,
   constant,
@@ -43,21 +43,19 @@ export interface Matrix {
   readonly batch: readonly Axis[];
 }
 
-/** What the tensor cores multiply: its name in an instruction, how many of k one takes, and what sums are. */
+/** What the tensor cores multiply: its name in an instruction, and how many of k one takes. */
 export interface Element {
-  readonly name: "bf16" | "f16" | "tf32" | "s8";
+  readonly name: "bf16" | "f16" | "tf32";
   readonly dtype: DType;
   readonly k: number;
-  readonly sum: "float" | "int";
   readonly map: TensorMapSpec["type"];
 }
 
 const ELEMENTS: readonly Element[] = [
-  { name: "bf16", dtype: bfloat16, k: 16, sum: "float", map: "bfloat16" },
-  { name: "f16", dtype: float16, k: 16, sum: "float", map: "float16" },
+  { name: "bf16", dtype: bfloat16, k: 16, map: "bfloat16" },
+  { name: "f16", dtype: float16, k: 16, map: "float16" },
   // The copy engine rounds to tf32; the tensor cores would cut off.
-  { name: "tf32", dtype: float32, k: 8, sum: "float", map: "tfloat32" },
-  { name: "s8", dtype: int8, k: 32, sum: "int", map: "uint8" },
+  { name: "tf32", dtype: float32, k: 8, map: "tfloat32" },
 ];
 
 /** Where the elements of a matrix lie: distances of rows, of columns and of each batch, and the first element. */
@@ -171,11 +169,9 @@ function elementOf(
   tf32: boolean,
 ): Element | null {
   const [{ half }, other] = plans;
-  if (given.accumulate === float32 && half !== null) {
-    return half === other.half ? ELEMENTS.find((e) => e.dtype === half) ?? null : null;
-  }
-  if (given.accumulate === float32 && tf32) return ELEMENTS.find((e) => e.name === "tf32") ?? null;
-  return given.accumulate === int32 ? ELEMENTS.find((e) => e.name === "s8") ?? null : null;
+  if (given.accumulate !== float32) return null;
+  if (half !== null) return half === other.half ? ELEMENTS.find((e) => e.dtype === half) ?? null : null;
+  return tf32 ? ELEMENTS.find((e) => e.name === "tf32") ?? null : null;
 }
 
 /** The product as the template takes it; null where it does not apply. */

@@ -5,6 +5,7 @@
  * then `bias` where the epilogue has one. Nothing is allocated a launch. Which of the library's algorithms runs is a number in the order of its own heuristics: plans on disk
  * hold that number, never the library's own structures. In a recorded graph a product is its one kernel, whose arguments are read from a recording of its own.
  */
+import type { MatmulEpilogue, MatmulOperand, MatmulSpec, MatmulType } from "../../core/matmul_spec.ts";
 import type { CudaContext } from "./context.ts";
 import { checkCublas, type CublasLtLibrary, findCublasLt } from "./cublaslt_library.ts";
 import { handleFrom } from "./driver.ts";
@@ -14,35 +15,7 @@ import { writeAddress } from "./layout.ts";
 import type { CudaStream } from "./stream.ts";
 import type { Handle } from "./symbols.ts";
 
-/** Element types of operands and results. */
-export type MatmulType = "float16" | "bfloat16" | "float32" | "float64" | "int8" | "int32";
-/** What is done to a sum before it is stored; the bias is a vector along n of the result's type. */
-export type MatmulEpilogue = "none" | "bias" | "relu" | "relu_bias" | "gelu" | "gelu_bias";
-
-/** An operand: which of its axes is contiguous, and the distances of the other and of batches, in elements. */
-export interface MatmulOperand {
-  readonly along: "k" | "rows";
-  readonly stride: number;
-  readonly batchStride: number;
-}
-
-/** D[b] = epilogue(A[b] · B[b]), where A is m × k, B is k × n and D is m × n with n contiguous. */
-export interface MatmulSpec {
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly batch: number;
-  readonly type: MatmulType;
-  readonly result: MatmulType;
-  /** Whether float32 operands may be rounded to tf32. */
-  readonly tf32: boolean;
-  readonly a: MatmulOperand;
-  readonly b: MatmulOperand;
-  readonly d: { readonly stride: number; readonly batchStride: number };
-  readonly epilogue: MatmulEpilogue;
-  /** The algorithm's place in the library's heuristics. */
-  readonly algorithm: number;
-}
+export type { MatmulEpilogue, MatmulOperand, MatmulSpec, MatmulType };
 
 /** Bytes of device memory that algorithms may use; what NVIDIA advises for Hopper. */
 export const CUBLASLT_WORKSPACE = 32 * 2 ** 20;

@@ -233,3 +233,16 @@ Deno.test("an entry of the cache that is damaged or made up is no entry, and its
   assert.deepEqual(entry?.measured[0], { way: "wgmma  [31m", ms: null, error: "[object Object]" });
   assert.equal(tunedToText(entry as NonNullable<typeof entry>).split("\n").length, 1);
 });
+
+Deno.test("products of float32 keep their bits unless tf32 is allowed, and take tensor cores only where both operands lie along k", () => {
+  const templates = (contraction: Contraction, allowTf32: boolean): string[] => {
+    const kernel = kernelOf(contraction);
+    const choices = contractionChoices(kernel, candidateContext({ ...H100, allowTf32 }), 1);
+    return [...new Set(choices.map(({ template }) => template))];
+  };
+  const linear = matmul([1, 1024, 1024, 512], float32, { tb: true });
+  assert.deepEqual(templates(linear, false), ["plain", "cublaslt"]);
+  assert.deepEqual(templates(linear, true), ["hopper", "cublaslt"]);
+  assert.deepEqual(templates(matmul([1, 1024, 1024, 512], float32, {}), true), ["plain", "cublaslt"]);
+  assert.equal(libraryProduct(kernelOf(linear), false)?.spec.tf32, false);
+});

@@ -9,6 +9,7 @@ import {
   device,
   float16,
   float32,
+  float64,
   getFloat32MatmulPrecision,
   nn,
   noGrad,
@@ -60,7 +61,7 @@ cudaTest("max-autotune gives what the default gives, says what it measured, and 
   assert.deepEqual(heard(() => void noGrad(() => again(...args))), []);
   const target = { name: "layers", url: import.meta.url, fn: layers as (...args: never[]) => unknown, inputs: args };
   const told = noGrad(() => explainTarget(target, device("cuda"), null, "max-autotune"));
-  assert.match(told, /chosen by measurement\n  contraction batch\(\) m .*: .* of \d+ ways \(.*\n  contraction/);
+  assert.match(told, /chosen by measurement\n {2}contraction batch\(\) m .*: .* of \d+ ways \(.*\n {2}contraction/);
 });
 
 cudaTest("a time budget of nothing leaves contractions to the cost model, and says so", () => {
@@ -102,6 +103,21 @@ Deno.test({
       const largest = expected.cpu().to(float32).abs().max().item() as number;
       assert.ok(farthest(got, expected) < 0.02 * largest, `${farthest(got, expected)} of ${largest}`);
     }
+  },
+});
+
+Deno.test({
+  name: "tf32 rounds operands to ten bits, and nothing more" + (isReal ? "" : " [skipped: no GPU]"),
+  ignore: !isReal,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  fn: () => {
+    using _ = withConfig({ disabled: new Set(["cache"]), float32MatmulPrecision: "high" });
+    const [x, w] = [randn([1024, 512]), randn([768, 512])];
+    const exact = x.to(float64).matmul(w.to(float64).t());
+    const got = noGrad(() => compile((a: Tensor, b: Tensor) => F.linear(a, b))(x.cuda(), w.cuda())).cpu().to(float64);
+    const error = (got.sub(exact).norm().item() as number) / (exact.norm().item() as number);
+    assert.ok(error > 1e-5 && error < 5e-4, `${error}`);
   },
 });
 

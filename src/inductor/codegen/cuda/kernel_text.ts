@@ -5,7 +5,7 @@ import type { BufferRef } from "../../../loops/mod.ts";
 import type { Expr } from "../../../symbolic/mod.ts";
 import { constant } from "../../../symbolic/mod.ts";
 import type { CudaArg, CudaOptions } from "./launch.ts";
-import type { MatmulSpec } from "../../../runtime/cuda/mod.ts";
+import type { MatmulSpec } from "../../../core/matmul_spec.ts";
 import type { ContractionKernel } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
 

@@ -12,7 +12,7 @@
  */
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Expr, Sym } from "../../../symbolic/mod.ts";
-import type { MatmulSpec } from "../../../runtime/cuda/mod.ts";
+import type { MatmulSpec } from "../../../core/matmul_spec.ts";
 import type { HostGroup } from "../../groups.ts";
 
 /** int64 words that `error` points to, as on the CPU: an index out of range, the size that it broke, 1 if there is one; one in reserve. */
