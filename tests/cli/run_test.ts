@@ -69,22 +69,24 @@ Deno.test("tessera run --profile lists what launches take, and what they are", a
   await Deno.remove(directory, { recursive: true });
 });
 
-Deno.test("tessera run says on standard error what is run node by node", async () => {
-  const directory = await Deno.makeTempDir();
-  const { code, out, err } = await run(
-    fixture("unbacked.pt2"),
-    "--inputs",
-    await inputsOf("unbacked", directory),
-    "--json",
-  );
-  assert.equal(code, 0, err);
-  assert.match(err, /is not compiled but run node by node: aten\./);
-  const report = JSON.parse(out);
-  assert.equal(report.kind, "interpreted");
-  assert.ok(report.graph_breaks > 0);
-  assert.equal(report.median_ms, null);
-  await Deno.remove(directory, { recursive: true });
-});
+for (
+  const [name, kind, says] of [
+    ["unbacked", "compiled", /compiled, what lies between them is run call by call: aten\./],
+    ["data_sizes_written", "interpreted", /is not compiled but run node by node: aten\./],
+  ] as const
+) {
+  Deno.test(`tessera run says on standard error what of ${name} is run by itself`, async () => {
+    const directory = await Deno.makeTempDir();
+    const { code, out, err } = await run(fixture(`${name}.pt2`), "--inputs", await inputsOf(name, directory), "--json");
+    assert.equal(code, 0, err);
+    assert.match(err, says);
+    const report = JSON.parse(out);
+    assert.equal(report.kind, kind);
+    assert.ok(report.graph_breaks > 0);
+    assert.equal(report.median_ms, null);
+    await Deno.remove(directory, { recursive: true });
+  });
+}
 
 Deno.test("tessera run ends with 2 for bad usage and says what to give", async () => {
   const model = fixture("mlp_dynamic.pt2");

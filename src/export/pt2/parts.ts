@@ -82,10 +82,17 @@ function writes(node: Node): boolean {
   return node.op === "call" && node.target.schema.args.some((a) => a.mutated);
 }
 
+/** Whether a call, or one in its graphs, names places in storage: a part's results lie in memory of their own. */
+function viewsStorage({ target }: CallNode): boolean {
+  if (isControl(target)) return target.graphs.some((graph) => graph.calls.some(viewsStorage));
+  return isOperator(target) && target.view?.ofStorage === true;
+}
+
 /** The program's nodes as calls that stay and runs of others; null if one of these writes to what another one made and has views of. */
 function piecesOf(graph: Graph): Piece[] | null {
   const pieces: Piece[] = [];
   const home = new Map<Node, Piece>();
+  if (graph.calls.some(viewsStorage)) return null;
   const viewed = new Set<Node>();
   for (const node of graph.nodes) if (!writes(node) && madeAs(node) !== node) viewed.add(madeAs(node));
   for (const node of graph.nodes) {
