@@ -208,8 +208,9 @@ class Rewriter {
       case "Property":
         if (node.computed) this.#wrapped(node.key, "numbers");
         else this.visit(node.key);
-        if (node.value) this.#function(node.value, CONVERTERS.has(this.#text.slice(node.key.start, node.key.end)));
-        return;
+        if (!node.value) return;
+        if (!/Function/.test(node.value.type)) return this.visit(node.value);
+        return this.#function(node.value, CONVERTERS.has(this.#text.slice(node.key.start, node.key.end)));
       case "ArrowFunctionExpression":
       case "FunctionExpression":
       case "FunctionDeclaration":

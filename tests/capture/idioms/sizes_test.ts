@@ -300,3 +300,19 @@ idiom("Reflect, call and apply with sizes", "graph", (compile) => {
   });
   return (round) => LENGTHS.map((n) => f(vec(round, n)));
 });
+
+idiom("comparisons, kinds and look-ups as values of properties, patterns and class fields", "graph", (compile) => {
+  const w = vec(3);
+  const f = compile((x: Tensor, y: Tensor) => {
+    const { same = x === y, n = x.shape[0] === 4 } = {} as { same?: boolean; n?: boolean };
+    return {
+      same,
+      n,
+      kind: typeof x.shape[0],
+      isW: x === w,
+      known: [3, 5].includes(lengthOf(x)),
+      y: x.sum().add(y.sum()),
+    };
+  });
+  return (round) => [f(w, w), f(w, vec(round)), ...LENGTHS.map((n) => f(vec(round, n), w))];
+});
