@@ -8,7 +8,7 @@
  * capture walks modules behind Proxies. Mirrors `torch.nn.Module`.
  */
 import { type Device, device, type DeviceLike, type DType, shapeText } from "../core/mod.ts";
-import { noGrad, Tensor } from "../tensor/mod.ts";
+import { labelMemory, noGrad, Tensor } from "../tensor/mod.ts";
 import { isParameter, movedTensor, type Parameter } from "./parameter.ts";
 
 /** Tensors by their PyTorch key, as `"layer1.0.conv1.weight"`. */
@@ -266,12 +266,16 @@ export abstract class Module {
       throw new TypeError(`to: a module converts to floating point dtypes only, got ${where.dtype.name}`);
     }
     const moved = new Map<Tensor, Tensor>();
-    for (const module of this.modules()) {
-      for (const [, value, property] of [...module.ownParameters(), ...module.ownBuffers()]) {
+    for (const [path, module] of this.namedModules()) {
+      for (const [name, value, property] of [...module.ownParameters(), ...module.ownBuffers()]) {
         if (where.dtype !== undefined && !value.dtype.isFloat) continue;
         const target = moved.get(value) ?? movedTensor(value, where);
         moved.set(value, target);
-        if (target !== value) module.setMember(property, target);
+        if (target === value) continue;
+        if (target.device.type !== "cpu") {
+          labelMemory(target, `${path === "" ? name : `${path}.${name}`} of ${this.typeName()}`);
+        }
+        module.setMember(property, target);
       }
     }
     return this;

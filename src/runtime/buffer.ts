@@ -18,6 +18,8 @@ export interface Buffer extends Disposable {
   readonly byteLength: number;
   /** True after {@link Buffer.dispose}. */
   readonly disposed: boolean;
+  /** What the memory is for, shown when memory runs out; on devices that tell. */
+  label?: string;
   /** Gives the memory back to the allocator. Later use of the buffer throws. Calling it twice is allowed. */
   dispose(): void;
 }

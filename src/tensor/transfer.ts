@@ -18,8 +18,15 @@ import type { Tensor } from "./tensor.ts";
 export function moveTo(t: Tensor, device: Device): Tensor {
   deviceMemory(device);
   const out = emptyTensor(t.shape, contiguousStride(t.shape), t.dtype, device);
+  if (device.type !== "cpu") labelMemory(out, `${t.dtype.name}[${t.shape.join(", ")}] moved from ${t.device}`);
   copyElements(out, t);
   return out;
+}
+
+/** Says what a tensor's memory is for, where its device tells that when memory runs out. */
+export function labelMemory(t: Tensor, label: string): void {
+  const buffer = t.isDense ? t.storage.buffer : null;
+  if (buffer !== null && "label" in buffer) buffer.label = label;
 }
 
 /** Copies elements of `source` (same shape) into `target`, converting the dtype. */

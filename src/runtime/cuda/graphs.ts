@@ -8,6 +8,7 @@
 
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
+import { CudaError, type LaunchRecord } from "./errors.ts";
 import type { Launchable } from "./launchable.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
 import type { CudaBuffer, PrivatePool } from "./memory.ts";
@@ -59,6 +60,12 @@ export class CudaGraph implements Disposable {
     this.nodeCount = nodeCount;
     this.#pool = pool;
     this.#held = new Set();
+    this.#record = {
+      name: "a CUDA graph",
+      get origin(): string {
+        return contentText(kernels);
+      },
+    };
   }
 
   /**
@@ -148,7 +155,13 @@ export class CudaGraph implements Disposable {
     if (this.#disposed) return;
     this.#disposed = true;
     const { context } = this;
-    context.synchronize();
+    try {
+      context.synchronize();
+    } catch (error) {
+      // With a lost context everything in it is gone; who used it last has heard of it.
+      if (error instanceof CudaError && error.sticky) return;
+      throw error;
+    }
     context.check(context.api.cuGraphExecDestroy(this.#exec), "cuGraphExecDestroy");
     context.check(context.api.cuGraphDestroy(this.#graph), "cuGraphDestroy");
     this.#held.clear();
@@ -159,17 +172,23 @@ export class CudaGraph implements Disposable {
     this.dispose();
   }
 
-  readonly #record = {
-    name: "a CUDA graph",
-    get origin(): string {
-      return "";
-    },
-  };
+  /** Written down at each replay; a fault names what the graph has in it. */
+  readonly #record: LaunchRecord;
 
   #live(): Handle {
     if (this.#disposed) throw new TypeError("this CUDA graph was disposed; capture it anew");
     return this.#exec;
   }
+}
+
+/** How many kernels of a graph an error names. */
+const NAMED = 24;
+
+/** The kernels of a graph with their origins, for errors. */
+function contentText(kernels: readonly GraphKernel[]): string {
+  const names = kernels.map(({ fn }) => `\n    ${fn.name}${fn.origin === "" ? "" : ` from ${fn.origin}`}`);
+  const more = names.length > NAMED ? `\n    and ${names.length - NAMED} more` : "";
+  return `${kernels.length} kernels:${names.slice(0, NAMED).join("")}${more}`;
 }
 
 /** The node that the last call added: what the next one will depend on. */

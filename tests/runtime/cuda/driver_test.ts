@@ -143,6 +143,27 @@ fakeTest("a fault names the operation, the meaning, and the launches before it w
   });
 });
 
+fakeTest("a fault in a recorded graph names the kernels that it has in it", () => {
+  const context = fakeContext();
+  const module = CudaModule.load(context, image);
+  using graph = CudaGraph.capture(context, () => {
+    for (let i = 0; i < 30; i++) {
+      module.function(i === 3 ? "fault" : "nothing", i === 3 ? "gelu at net.ts:7" : "").launch(
+        shape,
+        new CudaArguments([]),
+      );
+    }
+  });
+  // The fake driver runs a graph at once; a device tells of it later.
+  assert.throws(() => graph.replay(), (error: unknown) => {
+    assert.match(
+      String(error),
+      /newest first.*\n {2}a CUDA graph from 30 kernels:\n {4}nothing\n {4}nothing\n {4}nothing\n {4}fault from gelu at net\.ts:7\n[\s\S]*and 6 more/,
+    );
+    return true;
+  });
+});
+
 fakeTest("launchBlocking reports a fault at its launch; giving memory back to a lost context is silent", () => {
   const context = fakeContext();
   context.launchBlocking = true;
