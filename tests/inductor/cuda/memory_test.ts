@@ -26,6 +26,7 @@ Deno.test({
       return true;
     });
     out.dispose();
+    assert.equal([...model.parameters()].length, 2);
     assert.equal(noGrad(() => f(batch)).sum().item(), noGrad(() => f(batch)).sum().item());
   },
 });
