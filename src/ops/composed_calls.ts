@@ -10,6 +10,7 @@ import { numbersIn } from "./assemble.ts";
 import { axisOf } from "./combinators.ts";
 import { specOf } from "./decomposed_calls.ts";
 import { defineAlias, defineOp, getOp, type MetaInput, type NamedArgs, type TensorSpec } from "./define.ts";
+import { formatStride } from "./layout.ts";
 import { isScalar, scalarMeta } from "./scalars.ts";
 import type { SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -41,7 +42,7 @@ for (
       `aten::_cast_${name}(Tensor self, bool non_blocking=False) -> Tensor` as "aten::_cast_Byte(Tensor self, bool non_blocking=False) -> Tensor",
     doc: `self as ${dtype.name}.`,
     public: false,
-    meta: ({ self }) => ({ shape: self.shape, dtype, stride: self.stride }),
+    meta: ({ self }) => ({ shape: self.shape, dtype, stride: formatStride("to", self, null) }),
     decompose: ({ self }) => self.to(dtype),
     samples: (g: SampleGenerator) => [{ args: { self: g.tensor([2, 3]) } }],
   });

@@ -312,7 +312,7 @@ const embeddingRenorm = defineOp({
   decompose: ({ self, indices, maxNorm, normType }, F) => {
     const wide = self.detach().to(computeType(self.dtype));
     const norm = F.linalgVectorNorm(wide, normType, [1], true);
-    const named = F.zeros([self.shape[0] ?? 1], { dtype: float32, device: self.device })
+    const named = self.newZeros([self.shape[0] ?? 1])
       .indexFill(0, indices.reshape([-1]), 1).gt(0).unsqueeze(1);
     const factor = F.where(named.logicalAnd(norm.gt(maxNorm)), shrink(norm, maxNorm), 1);
     return wide.mul(factor).to(self.dtype);

@@ -129,7 +129,7 @@ const fillDiagonal = defineOp({
     const row = wrap && shape.length === 2 ? first.remainder(Number(columns) + 1) : first;
     let on = row.eq(at(1, columns));
     for (let d = 2; d < shape.length; d++) on = on.logicalAnd(row.eq(at(d, shape[d] ?? 1)));
-    return F.where(on, fillValue, self).to(self.dtype);
+    return self.maskedFill(on, fillValue);
   },
   samples: (g) => [
     { args: { self: g.tensor([7, 3]), fillValue: 1, wrap: true } },

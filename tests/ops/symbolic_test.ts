@@ -178,8 +178,8 @@ function checkSample(op: Operator, sample: Sample): number {
 const FIXES =
   /^aten\.(lstm|gru|rnn_tanh|rnn_relu|combinations|_chunk_cat|gradient|pdist)\.|^aten\.(unsafe_)?(split|split_with_sizes|chunk|unbind|tensor_split|[hvd]split)(_copy)?\.|^aten\.conv\dd\.padding$|^aten\._?upsample_\w+\.vec$/;
 
-/** Bins of unequal size are listed beforehand, so sizes must be numbers. */
-const REFUSES = /^tessera\.adaptive_/;
+/** Bins of unequal size are listed beforehand, so sizes must be numbers; so must those of points. */
+const REFUSES = /^tessera\.adaptive_|^aten\.histogramdd/;
 
 for (const op of allOps()) {
   const samples = op.samples(new SampleGenerator(float32));
