@@ -4,7 +4,7 @@
  * All are norms of differences, so gradients come from `linalg_vector_norm` with its conventions at 0. Spectral and nuclear norms use the singular values
  * (`singular_values`). Mirrors `Distance.cpp`, `LinearAlgebra.cpp` and `Normalization.cpp` (renorm) of ATen.
  */
-import { computeType, type DType, float32, float64, getDefaultDtype, int32, int64 } from "../core/mod.ts";
+import { computeType, type DType, float64, getDefaultDtype, int32, int64 } from "../core/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { broadcastShapes, shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand, reducedShape, reductionAxes } from "./combinators.ts";
