@@ -6,7 +6,7 @@ import { F, tensor } from "../../mod.ts";
 
 Deno.test("an operator that is not defined for complex numbers refuses them, by name", () => {
   const z = tensor([[1.5, 2], [3, 4]]).viewAsComplex();
-  assert.throws(() => z.tanh(), /^TypeError: tanh: an argument is complex64/);
+  assert.throws(() => z.erf(), /^TypeError: erf: an argument is complex64/);
   assert.throws(() => z.sort(), /^TypeError: sort: an argument is complex64/);
   assert.deepEqual(Array.from(z.mul(z).viewAsReal().dataSync() as Float32Array), [-1.75, 6, -7, 24]);
 });
