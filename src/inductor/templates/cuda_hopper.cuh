@@ -21,13 +21,20 @@ TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b
 TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c, int d) {
   asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];" :: "r"(to), "l"(map), "r"(barrier), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
 }
-// 16 bytes to shared memory by this thread, zeros where not `there`; the barrier counts one arrival when all of a thread's copies are done.
-TSR void tsr_gather16(unsigned to, const void* from, bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
+// 16 bytes to shared memory by this thread, zeros where not `there`; NEAR: neighbours read what is left of the line, which the first cache keeps.
+template <bool NEAR> TSR void tsr_gather16(unsigned to, const void* from, bool there) {
+  if (NEAR) asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
+  else asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
 }
-TSR void tsr_gather_arrive(unsigned barrier) { asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" :: "r"(barrier) : "memory"); }
 // Makes what threads wrote to shared memory visible to the tensor cores.
 TSR void tsr_gathered() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+// Copies of a warp but the last N groups are there, and visible to the tensor cores: one thread says so.
+template <int N> TSR void tsr_gathered_arrive(unsigned barrier) {
+  asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory");
+  tsr_gathered();
+  __syncwarp();
+  if ((threadIdx.x & 31) == 0) tsr_barrier_arrive(barrier);
+}
 TSR void tsr_wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 TSR void tsr_wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 template <int N> TSR void tsr_wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(N) : "memory"); }

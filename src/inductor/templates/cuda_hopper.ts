@@ -147,7 +147,7 @@ function write(
   };
   s.open("if (threadIdx.x == 0) {");
   s.open(`for (int i = 0; i < ${stages}; i++) {`);
-  s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 257 : 1});`);
+  s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 5 : 1});`);
   s.line(`tsr_barrier_init(barriers + i * 16 + 8, ${turns ? 4 : 8});`);
   s.close();
   s.line("tsr_barrier_visible();");
@@ -155,28 +155,36 @@ function write(
   s.line("__syncthreads();");
   s.line("int stage = 0, phase = 0;");
   const gather = rows.kind === "gather";
-  // One thread issues copies of boxes; gathering takes two warpgroups, or the tensor cores wait.
+  // One thread issues copies of boxes; gathering takes two warpgroups, or the tensor cores wait: each has every other step.
   const producers = gather ? 2 : 1;
   s.open(`if (group4 < ${producers}) {`);
   s.line(`tsr_fewer_registers<${gather ? 96 : 24}>();`);
-  if (!gather) s.open("if (threadIdx.x == 0) {");
+  if (gather) {
+    s.line("bool mine = group4 == 0;");
+    s.line("unsigned last = 0;");
+  } else s.open("if (threadIdx.x == 0) {");
   job();
   s.open("for (int step = firstStep; step < lastStep; step++) {");
+  if (gather) s.open("if (mine) {");
   s.line("const unsigned full = barriers + stage * 16, to = base + stage * " + `${aBytes + bBytes};`);
   s.line(`const int k0 = step * ${BK};`);
   s.line("tsr_barrier_wait(full + 8, phase ^ 1);");
-  if (gather) s.open("if (threadIdx.x == 0) {");
+  if (gather) s.open("if ((threadIdx.x & 127) == 0) {");
   s.line(`tsr_barrier_expect(full, ${gather ? bBytes : aBytes + bBytes});`);
   for (const line of copyLines(f, b, "mapB", `to + ${aBytes}`, "n0", n)) s.line(line);
   if (rows.kind === "map") { for (const line of copyLines(f, rows.matrix, "mapA", "to", "m0", BM)) s.line(line); }
   else {
     s.close();
     const length = constantValue(productOf(kernel.k));
+    // Channels that fill whole lines of 128 bytes are read once; of others, the next pixel's copy finds the rest in the first cache.
+    const channels = constantValue(rows.plan.program.k.at(-1)?.extent ?? constant(LINE));
+    const near = channels === null || channels * element.dtype.bytes % LINE !== 0;
     writeTileLoop(
       f,
       rows.plan,
       {
-        threads: 256,
+        threads: 128,
+        thread: "((int)threadIdx.x & 127)",
         rows: BM,
         k: BK,
         pitch: BK,
@@ -187,17 +195,23 @@ function write(
         kExact: length !== null && length % BK === 0,
         // Lines of 128 bytes whose pieces of 16 are exchanged by the line's number, as the tensor cores read them.
         copy: (line, at, from, there) =>
-          `tsr_gather16(to + ${line} * 128 + ((${at} / 8 ^ (${line} & 7)) << 4), ${from}, ${there});`,
+          `tsr_gather16<${near}>(to + ${line} * 128 + ((${at} / 8 ^ (${line} & 7)) << 4), ${from}, ${there});`,
       },
       "",
       "",
     );
-    s.line("tsr_gather_arrive(full);");
+    // A step is told to be there when the warpgroup's next one is under way: once a warp, not once a thread.
+    s.line("tsr_copy_commit();");
+    s.line("if (last != 0) tsr_gathered_arrive<1>(last);");
+    s.line("last = full;");
+    s.close();
+    s.line("mine = !mine;");
   }
   s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
   s.close();
   s.close();
-  if (!gather) s.close();
+  if (gather) s.line("if (last != 0) tsr_gathered_arrive<0>(last);");
+  else s.close();
   s.close();
   s.open("else {");
   s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
@@ -225,7 +239,6 @@ function write(
   s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${64 * LINE}`};`);
   s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
   s.line("tsr_barrier_wait(full, phase);");
-  if (gather) s.line("tsr_gathered();");
   s.line("tsr_wgmma_begin();");
   s.open(`#pragma unroll\nfor (int k = 0; k < ${BK / element.k}; k++) {`);
   const along = rows.kind === "gather" ? "k" : rows.matrix.along;
@@ -282,7 +295,7 @@ function write(
     parameters,
     body: branchesTogether(s.text("  "), `  if (group4 < ${producers}) {`),
     support: wgmmaText(n, element),
-    includes: new Set(["collectives", "hopper"]),
+    includes: new Set(["collectives", "mma", "hopper"]),
     args,
     grid: [min(add(mul(sub(tiles, whole), pieces), whole), context.multiprocessors), constant(1), constant(1)],
     block: [gather ? 512 : 384, 1, 1],

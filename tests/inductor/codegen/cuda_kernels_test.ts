@@ -240,7 +240,7 @@ test("on an H100 a convolution's pixels are gathered for wgmma, its weights come
     arch: 90,
     multiprocessors: 132,
   });
-  assert.match(modules[0]?.source ?? "", /tsr_gather16\(to/);
+  assert.match(modules[0]?.source ?? "", /tsr_gather16<false>\(to/);
   const [step] = steps;
   assert.ok(step?.kind === "launches");
   assert.equal(step.launches[0]?.args.filter((a) => a.kind === "tensorMap").length, 1);
@@ -290,25 +290,25 @@ Deno.test("the text of a row sum: a block a row, shuffles, one thread stores", (
   const int row = (int)blockIdx.x;
   const int x0 = row;
   float a1 = 0.0f;
-  const int e3 = 256;
-  const int i5 = x0*1024;
+  const int e4 = 256;
+  const int i6 = x0*1024;
   #pragma unroll 4
-for (int q2 = tx; q2 < e3; q2 += 128) {
-    const int b4 = q2 * 4;
-    const int i6 = i5 + b4;
-    float l7[4];
-    tsr_load<4>(l7, p0 + i6);
+for (int q2 = tx; q2 < e4; q2 += 128) {
+    const int b5 = q2 * 4;
+    const int i7 = i6 + b5;
+    float l8[4];
+    tsr_load<4>(l8, p0 + i7);
     #pragma unroll
-for (int u8 = 0; u8 < 4; u8++) {
-      const int x9 = b4 + u8;
-      const float v10 = l7[u8];
-      a1 = (a1 + v10);
+for (int u9 = 0; u9 < 4; u9++) {
+      const int x10 = b5 + u9;
+      const float v11 = l8[u9];
+      a1 = (a1 + v11);
     }
   }
   { __shared__ float room[32]; a1 = tsr_block_reduce<128>(a1, room, [](float x, float y) { return (x + y); }); }
-  const float v11 = a1;
+  const float v12 = a1;
   if (tx == 0) {
-    tsr_put(p1 + x0, v11);
+    tsr_put(p1 + x0, v12);
   }
 }`,
   );

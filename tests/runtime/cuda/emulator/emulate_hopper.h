@@ -128,15 +128,15 @@ static void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, C... at) 
   const int places[] = {at...};
   tsr_copy_box(to, map, barrier, places);
 }
-static inline void tsr_gather16(unsigned to, const void* from, bool there) {
+template <bool NEAR> static inline void tsr_gather16(unsigned to, const void* from, bool there) {
   TSR_TELL(copy, tsr_thread(), tsr_at(to), 16, __builtin_return_address(0));
   tsr_move16(tsr_at(to), from, there);
 }
-static inline void tsr_gather_arrive(unsigned barrier) {
-  TSR_TELL(arrive, tsr_thread(), barrier);
-  tsr_barrier_count(barrier);
-}
 static inline void tsr_gathered() {}
+template <int N> static inline void tsr_gathered_arrive(unsigned barrier) {
+  __syncwarp();
+  if ((threadIdx.x & 31) == 0) tsr_barrier_arrive(barrier);
+}
 
 // ---- products of warpgroups ----
 static inline void tsr_wgmma_begin() {}
