@@ -205,7 +205,7 @@ export class InductorEagerBackend implements EagerBackend {
     return true;
   }
 
-  /** Kernels of CUDA depend on a setting. */
+  /** Kernels of CUDA depend on settings. */
   #precise(key: string): string {
     return key + numericsKey();
   }
