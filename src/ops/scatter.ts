@@ -295,7 +295,8 @@ function indexSpec(where: string, self: MetaInput, dim: Size, index: MetaInput, 
     // A 0-dim self is written from a vector by index_copy alone.
     const isVector = where === "index_copy" && source.shape.length === 1 && self.shape.length === 0 &&
       sizeEq(source.shape[0] ?? 1, length);
-    const isScalarRow = (where === "index_reduce" || where === "index_add") && source.shape.length !== self.shape.length;
+    const isScalarRow = (where === "index_reduce" || where === "index_add") &&
+      source.shape.length !== self.shape.length;
     if ((!fits && !isVector) || isScalarRow) {
       throw new TypeError(
         `${where}: source ${shapeToText(source.shape)} must be ${shapeToText(expected)} for ${text} and dim ${axis}`,

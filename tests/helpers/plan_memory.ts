@@ -43,8 +43,9 @@ export class Memory {
         return v.getInt32(at, true);
       case "uint32":
         return v.getUint32(at, true);
-      case "int64": {
-        const big = v.getBigInt64(at, true);
+      case "int64":
+      case "uint64": {
+        const big = this.dtype.name === "int64" ? v.getBigInt64(at, true) : v.getBigUint64(at, true);
         const number = Number(big);
         return Number.isSafeInteger(number) ? number : big;
       }

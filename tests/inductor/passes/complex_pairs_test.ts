@@ -1,6 +1,6 @@
 /** Complex tensors between their views as pairs: no step on the host, the same results, also where complex tensors stay. */
 import assert from "node:assert/strict";
-import { compile, explain, F, ones, randn, tensor, type Tensor, zeros } from "../../../mod.ts";
+import { compile, explain, F, ones, randn, type Tensor, tensor, zeros } from "../../../mod.ts";
 
 function near(a: Tensor, b: Tensor, what: string): void {
   const real = (t: Tensor): Tensor => t.dtype.isComplex ? t.viewAsReal() : t;
@@ -65,8 +65,7 @@ Deno.test("pairComplex() lets a complex input be a result, be transformed and be
 });
 
 Deno.test("pairComplex() keeps gradients", () => {
-  const loss = (x: Tensor): Tensor =>
-    x.viewAsComplex().mul(angles).viewAsReal().square().mul(tensor([1, 3])).sum();
+  const loss = (x: Tensor): Tensor => x.viewAsComplex().mul(angles).viewAsReal().square().mul(tensor([1, 3])).sum();
   const grads = [loss, compile(loss, { fullgraph: true })].map((fn) => {
     const x = zeros([5, 4, 2]).add(0.5).requiresGrad_();
     fn(x).backward();
