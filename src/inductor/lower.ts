@@ -6,12 +6,12 @@
  * scatters and host operators are stored. Leaves: groups in execution order, whose buffers are objects, and how results are made of
  * buffers. Mirrors `GraphLowering` and `ir.py` of TorchInductor.
  */
-import { CompileError, expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
+import { expectDefined, InternalError, isStageEnabled, log } from "../core/mod.ts";
 import type { Argument, CallNode, GetItemNode, Graph, Node, OutputNode, TensorMeta } from "../graph/mod.ts";
 import { isNode, isTensorMeta } from "../graph/mod.ts";
 import type { BufferRef, ContractionLoop, LoopInput, LoopNode, LoopVar, ReductionLoop } from "../loops/mod.ts";
 import { asIndex, extentOf, loopVar, ops, type ScanLoop, type ScatterLoop, type Value } from "../loops/mod.ts";
-import { isOperator, type NamedArgs, type Operator } from "../ops/mod.ts";
+import type { NamedArgs, Operator } from "../ops/mod.ts";
 import { constant, exprOf } from "../symbolic/mod.ts";
 import { layoutOf, newBuffer, product, sameStrides, shapeOf, sizeHints, storageSize } from "./buffers.ts";
 import { graphDevice } from "./graph_device.ts";
@@ -27,6 +27,7 @@ import { isWholeAlgorithm, lowerHost, type WrittenResult } from "./lower_host.ts
 import { inputLayout, pairsRead } from "./lower_inputs.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
+import { contractionGroup, operatorOf, refuseUnloweredForms, scanGroup } from "./lower_stored.ts";
 import { reasonToFinish, reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
 import { paddedRows, padRows } from "./row_padding.ts";
 import { unrollReduction } from "./unroll.ts";
@@ -139,15 +140,7 @@ class GraphLowering {
   }
 
   #lowerCall(node: CallNode): void {
-    const op = node.target;
-    if (!isOperator(op)) {
-      throw new CompileError(`${op.schema.target} is not in the operator table: cannot lower ${node.name}`);
-    }
-    if (op.functional !== null) {
-      throw new CompileError(
-        `${op.target} writes to its argument: functionalise the graph before it is lowered (${node.name})`,
-      );
-    }
+    const op = operatorOf(node);
     if (isWholeAttention(node)) {
       this.#operators++;
       this.#values.set(node, this.#lowerAttention(node));
@@ -158,16 +151,7 @@ class GraphLowering {
       this.#values.set(node, this.#lowerHost(node));
       return;
     }
-    if (op.kind === "decompose") {
-      throw new CompileError(
-        `${op.target} has only a decomposition: expand it before the graph is lowered (${node.name})`,
-      );
-    }
-    if (op.isDataDependent) {
-      throw new CompileError(
-        `${op.target} has a result whose shape depends on data: it runs between graphs (${node.name})`,
-      );
-    }
+    refuseUnloweredForms(node, op);
     if (op.view === null) this.#operators++;
     const pairs = pairsRead(node);
     if (pairs !== null) {
@@ -338,18 +322,7 @@ class GraphLowering {
     const scanAxis = expectDefined(loop.vars[loop.axis], `${node.name}: the scanned axis`);
     if (isConst(extentOf(scanAxis), 1)) return this.#lazy(node, meta, loop.vars, loop.value, origins);
     const { buffer, layout } = this.#newTensor(node, meta, "scans are stored");
-    const group: Group = {
-      kind: "scan",
-      origins: [...origins],
-      stored: new Set([buffer]),
-      reasons: [],
-      axes: loop.vars,
-      scanAxis,
-      op: loop.op,
-      value: loop.value,
-      out: buffer,
-      index: flatIndex(layout, asIndex(loop.vars)),
-    };
+    const group = scanGroup(loop, scanAxis, { buffer, layout }, origins);
     this.#groups.push(simplifyScan(group));
     return this.#inMemory(node, buffer, layout);
   }
@@ -376,22 +349,7 @@ class GraphLowering {
   #lowerContraction(node: Node, meta: TensorMeta, loop: ContractionLoop, origins: ReadonlySet<Node>): LoweredTensor {
     const { buffer, layout } = this.#newTensor(node, meta, "contractions are stored");
     this.#contractions.set(buffer, node);
-    this.#groups.push(simplifyContraction({
-      kind: "contraction",
-      origins: [...origins].sort((a, b) => a.id - b.id),
-      stored: new Set([buffer]),
-      reasons: [],
-      batch: loop.batch,
-      m: loop.m,
-      n: loop.n,
-      k: loop.k,
-      a: loop.a,
-      b: loop.b,
-      accumulate: loop.accumulate,
-      result: buffer,
-      resultIndex: flatIndex(layout, loop.out),
-      epilogue: [],
-    }));
+    this.#groups.push(simplifyContraction(contractionGroup(loop, { buffer, layout }, origins)));
     return this.#inMemory(node, buffer, layout);
   }
 
