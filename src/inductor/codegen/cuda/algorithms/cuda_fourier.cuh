@@ -113,6 +113,8 @@ TSR void tsr_count_bins(const T* x, unsigned* counts, long n, int bins, C low, C
     __syncthreads();
   }
   const auto round = [](C v) { T t; tsr_put(&t, v); return (C)tsr_get(&t); };
+  low = round(low);
+  high = round(high);
   const C width = round(high - low);
   for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long)gridDim.x * blockDim.x) {
     const C v = tsr_get(x + i);
