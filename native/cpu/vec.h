@@ -56,12 +56,13 @@ struct bf16 { unsigned short bits; };
 
 V vi32 vbits(vf32 x) { return (vi32)x; }
 V vf32 vfloat(vi32 x) { return (vf32)x; }
-V vf32 vset(float x) { return (vf32){} + x; }
+// A difference from +0 keeps the sign of a zero; a sum with it does not.
+V vf32 vset(float x) { return x - (vf32){}; }
 V vi32 vset(int x) { return (vi32){} + x; }
 V vf32 vselect(vi32 mask, vf32 a, vf32 b) { return mask ? a : b; }
 V vi32 vselect(vi32 mask, vi32 a, vi32 b) { return mask ? a : b; }
 V vd vselect(vl mask, vd a, vd b) { return mask ? a : b; }
-V vd vsetd(double x) { return (vd){} + x; }
+V vd vsetd(double x) { return x - (vd){}; }
 
 // 0, 1, …, VW - 1.
 V vi32 viota() {

@@ -71,7 +71,9 @@ function fake(self: TensorValue, scale: Parameter, zero: Parameter, low: Size, h
   const x = self.dtype === float32 ? self : self.to(float32);
   const q = places(x, scale, zero);
   const inside = q.ge(Number(low)).logicalAnd(q.le(Number(high)));
-  const out = back(q.clamp(Number(low), Number(high)), scale, zero);
+  // What is no number becomes the grid's first.
+  const placed = q.nanToNum(Number(low), Infinity, -Infinity).clamp(Number(low), Number(high));
+  const out = back(placed, scale, zero);
   return [out.dtype === self.dtype ? out : out.to(self.dtype), inside];
 }
 

@@ -4,7 +4,7 @@
  * The `vec` overloads, which exported programs call, take an output size or scale factors; a factor rounds the size down.
  */
 import { uint8 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeMul } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeFloorDiv, sizeMul } from "../symbolic/mod.ts";
 import type { MetaInput, TensorSpec } from "./define.ts";
 
 /** The result of interpolating the last `rank` dimensions. @throws {TypeError} on wrong ranks or dtypes; {RangeError} on empty sizes. */
@@ -42,6 +42,21 @@ export function upsampledSize(
   }
   return factors.map((f, d) => {
     const size = input.shape[d + 2] ?? 1;
-    return Number.isInteger(f) ? sizeMul(size, f) : Math.floor(Number(size) * f);
+    if (Number.isInteger(f)) return sizeMul(size, f);
+    const fraction = typeof size === "number" ? null : fractionOf(f);
+    if (fraction === null) return Math.floor(Number(size) * f);
+    return sizeFloorDiv(sizeMul(size, fraction[0]), fraction[1]);
   });
+}
+
+/** Denominators to try: sizes times a numerator stay whole numbers that a float64 holds. */
+const MOST_DENOMINATOR = 4096;
+
+/** The fraction that a factor was written as: the one of the smallest denominator that is the same float64; null if there is none. */
+function fractionOf(f: number): readonly [number, number] | null {
+  for (let q = 2; q <= MOST_DENOMINATOR; q++) {
+    const p = Math.round(f * q);
+    if (p / q === f) return [p, q];
+  }
+  return null;
 }
