@@ -6,21 +6,18 @@
  * letter by letter, and no line breaks are added, so that lines stay. What the helpers do is in `trace_helpers.ts`. TorchDynamo does this to bytecode.
  */
 import type { AnyNode, Node } from "acorn";
+import { cpu, float32 } from "../core/mod.ts";
+import { emptyTensor } from "../tensor/mod.ts";
 import { isIntrinsicName } from "./intrinsics.ts";
-import { declaredIn, isNode, isPlainlyBoolean, isPlainOperand, isTensorMember } from "./syntax_questions.ts";
 import {
-  ARITHMETIC,
   ASKERS,
   ASKING,
   CONVERSIONS,
   CONVERTERS,
-  DIVISIONS,
   ELSEWHERE,
   INHERITED,
   KEYED,
   LOOKUPS,
-  MATH,
-  NUMBER,
   PRINTERS,
   RECEIVERS,
   UNTOLD,
@@ -47,6 +44,40 @@ export interface Rewritten {
   readonly refusal: string | null;
 }
 
+let example: object | null = null;
+
+/** Whether every tensor has a property of this name. */
+function isTensorMember(name: string): boolean {
+  return name in (example ??= emptyTensor([], [], float32, cpu));
+}
+
+function isNode(value: unknown): value is AnyNode {
+  return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
+}
+
+/** Constants that no size or tensor equals. */
+function isPlainOperand(node: AnyNode): boolean {
+  if (node.type === "Literal") return typeof node.value !== "number";
+  if (node.type === "UnaryExpression") return node.operator === "typeof" || node.operator === "void";
+  return node.type === "TemplateLiteral" || (node.type === "Identifier" && node.name === "undefined");
+}
+
+/** Expressions that yield a boolean or number whatever their operands are. */
+function isPlainlyBoolean(node: AnyNode): boolean {
+  if (node.type === "Literal" || node.type === "UpdateExpression") return true;
+  return node.type === "BinaryExpression" || (node.type === "UnaryExpression" && node.operator === "!");
+}
+
+/** Every name in a declaration or parameter below a node; those in defaults count as well. */
+function declaredIn(node: AnyNode, out: Set<string> = new Set(), isPattern = false): ReadonlySet<string> {
+  if (node.type === "Identifier" && isPattern) out.add(node.name);
+  for (const [key, value] of Object.entries(node)) {
+    const declares = isPattern || key === "params" || key === "param" || (key === "id" && value !== null);
+    for (const child of Array.isArray(value) ? value : [value]) if (isNode(child)) declaredIn(child, out, declares);
+  }
+  return out;
+}
+
 class Rewriter {
   readonly edits: Edit[] = [];
   refusal: string | null = null;
@@ -59,7 +90,6 @@ class Rewriter {
   #order = 0;
   /** Inside of a function by which the engine converts an object: what it returns must be of the engine's own kinds. */
   #converts = false;
-  #inLoopTest = false;
 
   constructor(text: string, free: ReadonlySet<string>, node: AnyNode) {
     this.#text = text;
@@ -116,16 +146,16 @@ class Rewriter {
         this.visit(node.alternate);
         return;
       case "WhileStatement":
-        this.#loopTest(node.test);
+        this.#condition(node.test);
         this.visit(node.body);
         return;
       case "DoWhileStatement":
         this.visit(node.body);
-        this.#loopTest(node.test);
+        this.#condition(node.test);
         return;
       case "ForStatement":
         if (node.init) this.visit(node.init);
-        this.#loopTest(node.test);
+        this.#condition(node.test);
         if (node.update) this.visit(node.update);
         this.visit(node.body);
         return;
@@ -227,15 +257,12 @@ class Rewriter {
 
   #function(node: AnyNode, converts: boolean): void {
     const before = this.#converts;
-    const inLoopTest = this.#inLoopTest;
     this.#converts = converts;
-    this.#inLoopTest = false;
     if (converts && node.type === "ArrowFunctionExpression" && node.body.type !== "BlockStatement") {
       for (const param of node.params) this.visit(param);
       this.#wrapped(node.body, "number");
     } else this.#children(node);
     this.#converts = before;
-    this.#inLoopTest = inLoopTest;
   }
 
   /** A value that decides by being true or false: a tensor there is a mistake that only the trace can see. */
@@ -324,41 +351,13 @@ class Rewriter {
       return;
     }
     const isIdentity = operator === "===" || operator === "!==";
-    const helper = isIdentity ? "same" : this.#inLoopTest ? undefined : ARITHMETIC.get(operator);
-    if (helper === undefined || isPlainOperand(left) || isPlainOperand(right)) return this.#children(node);
-    if (left.type === "Literal" && right.type === "Literal") return;
-    this.#replace(node.start, node.start, `${operator === "!==" ? "!" : ""}${HELPER_NAME}.${helper}(`);
-    this.#operands(node);
-    this.#replace(node.end, node.end, ")");
-  }
-
-  /** Two operands, with a comma in the place of the operator. */
-  #operands({ left, right, operator }: AnyNode & { type: "BinaryExpression" }): void {
+    if (!isIdentity || isPlainOperand(left) || isPlainOperand(right)) return this.#children(node);
+    this.#replace(node.start, node.start, `${operator === "!==" ? "!" : ""}${HELPER_NAME}.same(`);
     this.visit(left);
     const at = this.#between(left.end, right.start, operator);
-    this.#replace(at, at + operator.length, ",");
+    this.#replace(at, at + 3, ",");
     this.visit(right);
-  }
-
-  /** The test of a loop is asked in each round: sizes in it are numbers, which one check says. */
-  #loopTest(node: AnyNode | null | undefined): void {
-    const before = this.#inLoopTest;
-    this.#inLoopTest = true;
-    this.#condition(node);
-    this.#inLoopTest = before;
-  }
-
-  /** `Math.floor(a / b)` and `Math.ceil(a / b)` of sizes are sizes. */
-  #division(node: AnyNode & { type: "CallExpression" }): boolean {
-    const { callee, arguments: [arg, ...more] } = node;
-    if (arg?.type !== "BinaryExpression" || arg.operator !== "/" || more.length > 0) return false;
-    if (callee.type !== "MemberExpression" || callee.computed || callee.property.type !== "Identifier") return false;
-    const helper = DIVISIONS.get(callee.property.name);
-    if (helper === undefined || !this.#isFree(callee.object, MATH)) return false;
-    this.#replace(node.start, arg.start, `${HELPER_NAME}.${helper}(`);
-    this.#operands(arg);
-    this.#replace(arg.end, node.end, ")");
-    return true;
+    this.#replace(node.end, node.end, ")");
   }
 
   #catch(node: AnyNode & { type: "CatchClause" }): void {
@@ -377,7 +376,6 @@ class Rewriter {
   }
 
   #call(node: AnyNode & { type: "CallExpression" }): void {
-    if (this.#division(node)) return;
     const { callee, arguments: args } = node;
     if (
       callee.type === "MemberExpression" && callee.property.type === "PrivateIdentifier" &&
@@ -394,11 +392,6 @@ class Rewriter {
     const method = callee.type === "MemberExpression" && !callee.computed && callee.property.type === "Identifier"
       ? callee.property.name
       : null;
-    if (this.#isFree(callee, NUMBER) && args.length === 1 && args[0]?.type !== "SpreadElement") {
-      this.#replace(callee.start, callee.end, `${HELPER_NAME}.numeral`);
-      for (const arg of args) this.visit(arg);
-      return;
-    }
     const converts = callee.type === "Identifier" && CONVERSIONS.has(callee.name) && this.#free.has(callee.name);
     const clones = callee.type === "Identifier" && callee.name === "structuredClone" && this.#free.has(callee.name);
     const keyed = clones ? KEYED.get(callee.name) : method === null ? undefined : KEYED.get(method);

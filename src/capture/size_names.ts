@@ -100,30 +100,6 @@ export const CONVERTERS: ReadonlySet<string> = new Set([
   "toPrimitive",
 ]);
 
-/** Operators that keep sizes, and the helpers that stand for them. */
-export const ARITHMETIC: ReadonlyMap<
-  string,
-  "plus" | "minus" | "times" | "rest" | "less" | "atMost" | "more" | "atLeast"
-> = new Map([
-  ["+", "plus"],
-  ["-", "minus"],
-  ["*", "times"],
-  ["%", "rest"],
-  ["<", "less"],
-  ["<=", "atMost"],
-  [">", "more"],
-  [">=", "atLeast"],
-]);
-
-/** Functions of `Math` that make a quotient of sizes a size, and the helpers that stand for them. */
-export const DIVISIONS: ReadonlyMap<string, "floorOf" | "ceilOf"> = new Map([["floor", "floorOf"], ["ceil", "ceilOf"]]);
-
-/** The owner of these. */
-export const MATH: ReadonlySet<string> = new Set(["Math"]);
-
-/** A size is its own number. */
-export const NUMBER: ReadonlySet<string> = new Set(["Number"]);
-
 /** Properties so common elsewhere that nobody puts them on a tensor. */
 export const ELSEWHERE: ReadonlySet<string> = new Set(["length", "prototype", "message", "done", "value"]);
 

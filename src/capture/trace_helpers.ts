@@ -13,7 +13,6 @@ import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts
 import { keysOf, lookUpDescriptor } from "./objects.ts";
 import { privateMember } from "./private_accessors.ts";
 import { numbersFor, plainSize, plainSizes } from "./sized_natives.ts";
-import { sizeArithmetic } from "./size_arithmetic.ts";
 import type { Tracer } from "./tracer.ts";
 
 /** Where a rebuilt function belongs. */
@@ -27,10 +26,8 @@ export interface Place {
   readonly count: (name: string, amount: number) => boolean;
 }
 
-type SizeArithmetic = typeof sizeArithmetic;
-
 /** The helpers of one rebuilt function; keys are those that `rewrite.ts` writes. */
-export interface Helpers extends SizeArithmetic {
+export interface Helpers {
   readonly home: object | null;
   same(a: unknown, b: unknown): boolean;
   type(value: unknown): string;
@@ -61,7 +58,6 @@ export interface Helpers extends SizeArithmetic {
 /** Makes the helpers of one rebuilt function. */
 export function helpersFor(tracer: Tracer, place: Place): Helpers {
   return {
-    ...sizeArithmetic,
     home: place.home,
     same(a, b) {
       if (isSymInt(a) || isSymInt(b)) {
