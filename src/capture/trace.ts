@@ -158,6 +158,7 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
   });
   const inputSources = inputs.map((i) => i.source as Source);
   refuseWatchers(tracer, maker.tensors);
+  refuseLeaves(tracer, maker.tensors);
   const consumed = maker.tensors.map((t) => t !== null && t.requiresGrad && isConsumed(t));
   const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && consumed[i] !== true);
   maker.tensors.forEach((t, index) => {
@@ -194,6 +195,18 @@ function* tapeBehind(tensors: readonly Tensor[]): Generator<TapeNode> {
 /** Whether `backward()` has walked the history of a tensor and freed it. */
 function isConsumed(t: Tensor): boolean {
   return tapeBehind([t]).some((node) => node.isReleased);
+}
+
+/** A compiled call gives results a history, or none: a leaf of the function's own, which gradients gather at, is made by the function itself. */
+function refuseLeaves(tracer: Tracer, results: readonly (Tensor | null)[]): void {
+  const twins = new Set(tracer.lifted.map((l) => l.twin));
+  for (const t of results) {
+    if (t === null || twins.has(t) || t.autograd?.requiresGrad !== true || t.gradFn !== null) continue;
+    tracer.breakGraph(
+      "a tensor that was made inside, and was asked to require gradients, leaves the function",
+      "call requiresGrad_() outside, on what the function returns",
+    );
+  }
 }
 
 /** Between results and inputs the tape of a compiled function is one step: nobody can listen to gradients inside of it. */

@@ -398,9 +398,9 @@ export class Tensor {
     this[Symbol.dispose]();
   }
 
-  /** As PyTorch prints tensors. */
+  /** As PyTorch prints tensors. Reads data, as {@linkcode item} does; a tensor without data shows its description. */
   toString(): string {
-    return printTensor(this);
+    return printTensor(this.payload.kind === "traced" && activeMode() !== null ? readable(this, "toString()") : this);
   }
 
   [Symbol.for("Deno.customInspect")](): string {
