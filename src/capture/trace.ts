@@ -199,7 +199,8 @@ function isConsumed(t: Tensor): boolean {
 
 /** A compiled call gives results a history, or none: a leaf of the function's own, which gradients gather at, is made by the function itself. */
 function refuseLeaves(tracer: Tracer, results: readonly (Tensor | null)[]): void {
-  const twins = new Set(tracer.lifted.map((l) => l.twin));
+  // Constants are made anew by each call, so they count as made inside.
+  const twins = new Set(tracer.lifted.filter((l) => l.source !== null).map((l) => l.twin));
   for (const t of results) {
     if (t === null || twins.has(t) || t.autograd?.requiresGrad !== true || t.gradFn !== null) continue;
     tracer.breakGraph(

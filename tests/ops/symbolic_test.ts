@@ -172,11 +172,10 @@ function checkSample(op: Operator, sample: Sample): number {
 }
 
 /**
- * The number of their results, or of their steps in time, depends on sizes; padding "same" reads the size of the kernel; a
- * fractional scale rounds.
+ * The number of their results, or of their steps in time, depends on sizes; padding "same" reads the size of the kernel.
  */
 const FIXES =
-  /^aten\.(lstm|gru|rnn_tanh|rnn_relu|combinations|_chunk_cat|gradient|pdist)\.|^aten\.(unsafe_)?(split|split_with_sizes|chunk|unbind|tensor_split|[hvd]split)(_copy)?\.|^aten\.conv\dd\.padding$|^aten\._?upsample_\w+\.vec$/;
+  /^aten\.(lstm|gru|rnn_tanh|rnn_relu|combinations|_chunk_cat|gradient|pdist)\.|^aten\.(unsafe_)?(split|split_with_sizes|chunk|unbind|tensor_split|[hvd]split)(_copy)?\.|^aten\.conv\dd\.padding$/;
 
 /** Bins of unequal size are listed beforehand, so sizes must be numbers; so must those of points. */
 const REFUSES = /^tessera\.adaptive_|^aten\.histogramdd/;
