@@ -265,7 +265,13 @@ export class Tensor {
    * @param gradient The gradient of the loss with respect to this tensor; may be left out if it has one element.
    * @throws {TypeError} if nothing was recorded, or the tensor has several elements and no gradient is given.
    */
-  backward(gradient: Tensor | null = null, options: BackwardOptions = {}): void {
+  backward(gradient: Tensor | BackwardOptions | null = null, options: BackwardOptions = {}): void {
+    if (gradient !== null && !(gradient instanceof Tensor)) {
+      if (Object.keys(gradient).some((key) => key !== "retainGraph" && key !== "createGraph")) {
+        throw new TypeError("backward: needs the result's gradient, a tensor, or { retainGraph, createGraph }");
+      }
+      return this.backward(null, gradient);
+    }
     const engine = autogradEngine();
     if (engine === null) throw new TypeError('backward: import "src/autograd/mod.ts" (or the package\'s mod.ts) first');
     engine.backward(this, gradient, options);

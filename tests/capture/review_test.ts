@@ -1,6 +1,6 @@
 /** What a reading with fresh eyes found: texts of tensors, leaves made inside, truth of computed sizes. */
 import assert from "node:assert/strict";
-import { compile, nn, ones, type Tensor, tensor, zeros } from "../../mod.ts";
+import { compile, float32, nn, ones, type Tensor, tensor, zeros } from "../../mod.ts";
 
 Deno.test("the text of a tensor is of its data, at every call", () => {
   const texts: ((x: Tensor) => string)[] = [
@@ -64,4 +64,19 @@ Deno.test("a computed size of 0 is false", () => {
   assert.deepEqual(sizes.map(([a, b]) => differ(ones([a]), ones([b])).item()), [6, 4, 12]);
   const logic = compile((x: Tensor): Tensor => x.mul(((x.shape[0] as number) - 5) && 1));
   assert.deepEqual([4, 5, 6, 5].map((n) => logic(ones([n])).sum().item()), [4, 0, 6, 0]);
+});
+
+Deno.test("backward() takes its options as the only argument", () => {
+  const fn = (x: Tensor): Tensor => {
+    const y = x.square().sum();
+    y.backward({ retainGraph: true });
+    y.backward();
+    return y.detach();
+  };
+  for (const f of [fn, compile(fn)]) {
+    const x = tensor([1, 2], { dtype: float32 }).requiresGrad_();
+    f(x);
+    assert.deepEqual(x.grad?.tolist(), [4, 8]);
+    assert.throws(() => x.sum().backward([1] as never), /backward: needs the result's gradient/);
+  }
 });
