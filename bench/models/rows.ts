@@ -6,7 +6,7 @@
 export interface OursRow {
   readonly error?: string;
   readonly agrees?: boolean;
-  readonly rel_error?: number;
+  readonly rel_error?: number | null;
   readonly kind?: string;
   readonly compile_ms?: number;
   readonly first_call_ms?: number;

@@ -11,6 +11,11 @@ const rows = readRows(...files).sort((a, b) => a.model < b.model ? -1 : a.model 
 
 const number = (value: number | undefined, digits = 1): string => value === undefined ? "" : value.toFixed(digits);
 
+/** Rows write an infinite error as null: PyTorch's own results are not finite, so the comparison says nothing. */
+function errorText(error: number | null | undefined): string {
+  return error === undefined ? "" : error === null ? "not finite on both sides" : error.toExponential(1);
+}
+
 /** One line of an error, without file names of the machine that ran it. */
 function reason(text: string): string {
   const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
@@ -33,7 +38,7 @@ function line(row: ModelRow): string {
       number(compiled?.compile_ms, 0),
       number(compiled?.median_ms, 2),
       ours?.kernels ?? "",
-      ours?.rel_error === undefined ? "" : ours.rel_error.toExponential(1),
+      errorText(ours?.rel_error),
       row.against ?? "float64",
     ].join(" | ")
   } |`;
