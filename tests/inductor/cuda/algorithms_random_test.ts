@@ -7,19 +7,7 @@ import fc from "fast-check";
 import { compile, F, float16, float32, int64, nn, randn, type Tensor, tensor } from "../../../mod.ts";
 import { referenceBackend } from "../../../src/tensor/reference.ts";
 import { withEagerBackend } from "../../../src/tensor/mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
-
-const reason = emulateCuda();
-
-function cudaTest(name: string, fn: () => void): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
+import { cudaTest } from "../../helpers/cuda_test.ts";
 
 /** What the reference executor gives. */
 function expected(fn: () => Tensor): Tensor {

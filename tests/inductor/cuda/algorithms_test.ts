@@ -21,19 +21,7 @@ import {
   tensor,
   uint8,
 } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
-
-const reason = emulateCuda();
-
-function cudaTest(name: string, fn: () => void): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
+import { cudaTest } from "../../helpers/cuda_test.ts";
 
 let seed = 1;
 function random(n: number): number {

@@ -5,19 +5,7 @@
 import assert from "node:assert/strict";
 import { compile, cond, randn, scan, type Tensor, tensor, whileLoop } from "../../../mod.ts";
 import { CudaDeviceMemory } from "../../../src/runtime/cuda/device_memory.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
-
-const reason = emulateCuda();
-
-function cudaTest(name: string, fn: () => void): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
+import { cudaTest } from "../../helpers/cuda_test.ts";
 
 /** Runs on both, on CUDA three times: the second call records graphs, the third replays them. */
 function check(fn: (...args: Tensor[]) => Tensor, ...args: Tensor[]): void {

@@ -4,20 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { compile, explain, F, float16, float32, nn, randn, type Tensor, tensor, zeros } from "../../../mod.ts";
-import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
+import { cudaTest } from "../../helpers/cuda_test.ts";
 
-const reason = emulateCuda();
 const { pagedAttention, raggedAttention } = nn.functional;
-
-function cudaTest(name: string, fn: () => void): void {
-  Deno.test({
-    name: reason === null ? name : `${name} [skipped: ${reason}]`,
-    ignore: reason !== null,
-    sanitizeResources: false,
-    sanitizeOps: false,
-    fn,
-  });
-}
 
 function farthest(x: Tensor, y: Tensor): number {
   return x.cpu().to(float32).sub(y.cpu().to(float32)).abs().max().item() as number;
