@@ -2,9 +2,9 @@
 /**
  * `deno task conformance`: runs a folder of operator vectors on a device and backend, and compares with PyTorch's results.
  *
- * `--vectors DIR --device cpu|cuda|webgpu --backend reference|inductor [--tier js|cpp] [--dynamic] [--target GLOB] [--missing] [--stack] [--record] [--json]`
+ * `--vectors DIR --device cpu|cuda|webgpu --backend reference|inductor [--tier js|cpp] [--dynamic] [--target GLOB] [--jobs N] [--missing] [--stack] [--record] [--json]`
  *
- * Prints counts for each operator that has failures, then the sums; with `--json` the last line is one JSON object. Exit code 0 if all agree, 1 if some
+ * `--jobs N` shares the cases over N processes: what compiling takes is then divided by the cores. Prints counts for each operator that has failures, then the sums; with `--json` the last line is one JSON object. Exit code 0 if all agree, 1 if some
  * differ, 2 for bad usage.
  */
 import { parseArgs } from "node:util";
@@ -12,11 +12,12 @@ import "../../mod.ts";
 import { type DeviceType } from "../../src/core/mod.ts";
 import { diagnoseCuda } from "../../src/runtime/cuda/mod.ts";
 import { type Executor, inductorExecutor, referenceExecutor } from "./execute.ts";
+import { runJobs, work } from "./jobs.ts";
 import { type Outcome, reportOf, runCases } from "./report.ts";
 import { Vectors } from "./vectors.ts";
 
 const USAGE =
-  "usage: deno task conformance --vectors DIR [--device cpu|cuda|webgpu] [--backend reference|inductor] [--tier js|cpp] [--dynamic] [--target GLOB] [--batch N] [--missing] [--stack] [--json]";
+  "usage: deno task conformance --vectors DIR [--device cpu|cuda|webgpu] [--backend reference|inductor] [--tier js|cpp] [--dynamic] [--target GLOB] [--batch N] [--jobs N] [--missing] [--stack] [--json]";
 
 function usage(message: string): never {
   console.error(`conformance: ${message}\n${USAGE}`);
@@ -34,6 +35,8 @@ function readFlags(): {
   executor: Executor;
   target: RegExp | null;
   batch: number;
+  jobs: number;
+  worker: boolean;
   json: boolean;
   record: boolean;
   missing: boolean;
@@ -51,6 +54,8 @@ function readFlags(): {
         dynamic: { type: "boolean", default: false },
         target: { type: "string" },
         batch: { type: "string", default: "24" },
+        jobs: { type: "string", default: "1" },
+        worker: { type: "boolean", default: false },
         missing: { type: "boolean", default: false },
         stack: { type: "boolean", default: false },
         record: { type: "boolean", default: false },
@@ -60,7 +65,7 @@ function readFlags(): {
   } catch (error) {
     usage(error instanceof Error ? error.message : String(error));
   }
-  const { vectors, device, backend, tier, dynamic, target, batch } = values;
+  const { vectors, device, backend, tier, dynamic, target, batch, jobs } = values;
   if (vectors === undefined) usage("--vectors DIR is needed: a folder with cases.jsonl and tensors.safetensors");
   const known: readonly DeviceType[] = ["cpu", "cuda", "webgpu"];
   if (!known.includes(device as DeviceType)) usage(`--device ${device} is not one of ${known.join(", ")}`);
@@ -78,6 +83,7 @@ function readFlags(): {
   if (tier !== "js" && tier !== "cpp") usage(`--tier ${tier} is not js or cpp`);
   if (backend !== "reference" && backend !== "inductor") usage(`--backend ${backend} is not reference or inductor`);
   if (!/^[1-9]\d*$/.test(batch)) usage(`--batch ${batch} is not a positive number`);
+  if (!/^[1-9]\d*$/.test(jobs)) usage(`--jobs ${jobs} is not a positive number`);
   return {
     vectors,
     executor: backend === "reference"
@@ -85,6 +91,8 @@ function readFlags(): {
       : inductorExecutor({ tier: device === "cuda" ? "cuda" : tier, dynamic }),
     target: target === undefined ? null : globToRegExp(target),
     batch: Number(batch),
+    jobs: Number(jobs),
+    worker: values.worker,
     json: values.json,
     record: values.record,
     missing: values.missing,
@@ -109,13 +117,20 @@ function printTargets(outcomes: readonly Outcome[], stack: boolean): void {
 const flags = readFlags();
 const vectors = new Vectors(flags.vectors);
 const chosen = vectors.cases.filter((c) => flags.target === null || flags.target.test(c.target));
+if (flags.worker) {
+  await work(chosen, vectors, flags.executor);
+  Deno.exit(0);
+}
 const start = performance.now();
-const outcomes = runCases(chosen, vectors, flags.executor, {
+const options = {
   batch: flags.batch,
   ...(Deno.stderr.isTerminal()
-    ? { progress: (done) => Deno.stderr.writeSync(new TextEncoder().encode(`\r${done} of ${chosen.length} `)) }
+    ? { progress: (done: number) => Deno.stderr.writeSync(new TextEncoder().encode(`\r${done} of ${chosen.length} `)) }
     : {}),
-});
+};
+const outcomes = flags.jobs > 1
+  ? await runJobs(chosen, { ...options, jobs: flags.jobs })
+  : runCases(chosen, vectors, flags.executor, options);
 const seconds = (performance.now() - start) / 1000;
 const report = reportOf(outcomes);
 printTargets(outcomes, flags.stack);

@@ -3,7 +3,7 @@
  * On the emulated device where there is no GPU.
  */
 import assert from "node:assert/strict";
-import { compile, float16, float64, nn, noGrad, type Tensor, tensor } from "../../../mod.ts";
+import { compile, F as operators, float16, float64, nn, noGrad, type Tensor, tensor } from "../../../mod.ts";
 import { cudaTest } from "../../helpers/cuda_test.ts";
 
 const F = nn.functional;
@@ -49,4 +49,14 @@ cudaTest("a half that is compared with one from memory is rounded first", () => 
   const f = compile((a: Tensor, b: Tensor, most: Tensor): Tensor => a.mul(b).eq(most).to(float16));
   const found = noGrad(() => f(a, b, most)).cpu().to(float64).sum([1]).dataSync();
   for (const count of found) assert.ok(Number(count) >= 1, "each row has its largest");
+});
+
+cudaTest("positions that are computed from halves are rounded step by step, as eager calls round them", () => {
+  const image = tensor(Array.from({ length: 400 }, (_, i) => Math.sin(i))).view([1, 1, 20, 20]).to(float16);
+  const grid = tensor(Array.from({ length: 2 * 900 }, (_, i) => Math.cos(i * 1.3) * 1.1)).view([1, 30, 30, 2]).to(
+    float16,
+  );
+  const nearest = (x: Tensor, at: Tensor): Tensor => operators.gridSampler2d(x, at, 1, 0, false);
+  const got = noGrad(() => compile(nearest)(image.cuda(), grid.cuda())).cpu();
+  assert.deepEqual(got.toArray(), noGrad(() => nearest(image, grid)).toArray());
 });

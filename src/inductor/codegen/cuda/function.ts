@@ -20,7 +20,7 @@ import type { Axis, KernelBase, TileReduceOp, TileStatement, TileValue } from ".
 import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText } from "../cpp/types.ts";
 import { findRanges, type Range } from "../ranges.ts";
 import { Scopes } from "../scopes.ts";
-import { comparedHalves, FAST_FORMS, writesHalves } from "./halves.ts";
+import { comparedHalves, FAST_FORMS, roundsOnce } from "./halves.ts";
 import { fitsInt, isArg, neutralText, scalarType } from "./texts.ts";
 import { type Chunk, isVectorAccess, varying } from "./vectors.ts";
 
@@ -76,7 +76,7 @@ export class CudaFunction {
     this.#ranges = findRanges(bodies, axes);
     this.#buffers = [...kernel.reads, ...kernel.writes];
     this.#written = new Set(kernel.writes);
-    this.#halves = writesHalves(kernel);
+    this.#halves = roundsOnce(kernel, bodies);
     this.#compared = this.#halves ? comparedHalves(bodies) : new Set();
     this.scopes = new Scopes({
       declare: (name, value) => `const ${this.index} ${name} = ${value};`,

@@ -2,6 +2,7 @@
  * Kernels that write halves alone: they compute in float32 throughout, round once when they store, and may take shorter forms of functions.
  *
  * What is compared is the exception: a value from memory was rounded, so what it is compared with has to be, or the largest of a row would not be found in it.
+ * So are kernels that make whole numbers of what they compute: which pixel is nearest depends on each rounding on the way.
  */
 import type { PrimitiveName } from "../../../loops/mod.ts";
 import { walkStatements } from "../../tile/parameters.ts";
@@ -40,4 +41,16 @@ export function comparedHalves(bodies: readonly (readonly TileStatement[])[]): S
 /** Whether all results of a kernel are of half types. */
 export function writesHalves({ writes }: KernelBase): boolean {
   return writes.length > 0 && writes.every(({ dtype }) => dtype.isFloat && dtype.bytes === 2);
+}
+
+/** Whether a kernel may leave out the roundings between: it writes halves alone, and no position is computed from floats. */
+export function roundsOnce(kernel: KernelBase, bodies: readonly (readonly TileStatement[])[]): boolean {
+  if (!writesHalves(kernel)) return false;
+  let positions = false;
+  for (const body of bodies) {
+    walkStatements(body, (s) => {
+      if (s.kind === "cast" && s.arg.dtype.isFloat && !s.out.dtype.isFloat && s.out.dtype.bytes > 1) positions = true;
+    });
+  }
+  return !positions;
 }
