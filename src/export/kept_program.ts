@@ -13,8 +13,10 @@ import { computeStored, type FrozenConstants, sourcesOf, type StoredConstant } f
 import { CpuBuffer, mapFile } from "../runtime/cpu/mod.ts";
 import { startCuda } from "../runtime/cuda/mod.ts";
 import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../runtime/mod.ts";
-import { allocateStorage, deviceMemory, noGrad, Storage, Tensor } from "../tensor/mod.ts";
+import { contiguousStride } from "../symbolic/mod.ts";
+import { allocateStorage, deviceMemory, fillExpanded, noGrad, Storage, Tensor } from "../tensor/mod.ts";
 import type { CompiledExport, CompiledStats } from "./compile_program.ts";
+import { type FileJoin, joinedInFile, type KeptTensor, Uploads } from "./kept_uploads.ts";
 import type { RunValue } from "./pt2/execute.ts";
 import type { ExportedProgram } from "./pt2/program.ts";
 
@@ -27,17 +29,6 @@ export interface KeptInput {
   readonly dtype: string;
   readonly shape: readonly number[];
   readonly stride: readonly number[];
-}
-
-interface KeptTensor {
-  readonly path: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly stride: readonly number[];
-  readonly storageOffset: number;
-  /** Where its memory lies in the file. */
-  readonly offset: number;
-  readonly byteLength: number;
 }
 
 interface Entry {
@@ -97,7 +88,7 @@ export async function openKept(path: string, options: KeptOptions): Promise<Kept
   const started = startCuda(options.device.index);
   try {
     const entry = JSON.parse(new TextDecoder().decode(found.bytes)) as Entry;
-    return await restore(entry, mapFile(path).uint8, started, options);
+    return await restore(entry, path, started, options);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     emitEvent({ kind: "cache", message: `${path}: what is kept of it cannot be used: ${why}` });
@@ -108,54 +99,75 @@ export async function openKept(path: string, options: KeptOptions): Promise<Kept
 
 async function restore(
   entry: Entry,
-  file: Uint8Array<ArrayBuffer>,
+  path: string,
   started: Promise<void>,
   { device, mode }: KeptOptions,
 ): Promise<KeptProgram | null> {
-  const bytesOf = (t: KeptTensor): Uint8Array<ArrayBuffer> => {
+  const file = mapFile(path).uint8;
+  for (const t of [...entry.tensors, ...entry.sources]) {
     if (!(t.offset >= 0 && t.byteLength >= 0 && t.offset + t.byteLength <= file.length)) {
       throw new RangeError(`the memory of ${t.path} lies outside of the file`);
     }
-    return file.subarray(t.offset, t.offset + t.byteLength);
-  };
+  }
+  const bytesOf = (t: KeptTensor): Uint8Array<ArrayBuffer> => file.subarray(t.offset, t.offset + t.byteLength);
   const tensorOver = (t: KeptTensor, where: Device, storage: Storage): Tensor => {
     const { shape, stride, storageOffset } = t;
     return new Tensor({ shape, stride, storageOffset, dtype: dtypeFromName(t.dtype), device: where, storage });
   };
   const cpu = deviceOf("cpu");
+  const places = new Map([...entry.tensors, ...entry.sources].map((t) => [t.path, t]));
+  const place = (path: string): KeptTensor => {
+    const found = places.get(path);
+    if (found === undefined) throw new RangeError(`a constant is made of ${path}, which is not kept`);
+    return found;
+  };
   const sources = new Map<string, Tensor>();
-  for (const t of [...entry.tensors, ...entry.sources]) {
+  const read = (path: string): Tensor => {
+    const known = sources.get(path);
+    if (known !== undefined) return known;
+    const t = place(path);
     const bytes = bytesOf(t);
     const { bytes: alignment } = dtypeFromName(t.dtype);
     const own = bytes.byteOffset % alignment === 0 ? bytes : bytes.slice();
-    sources.set(t.path, tensorOver(t, cpu, new Storage(CpuBuffer.wrap(own))));
-  }
-  const read = (path: string): Tensor => {
-    const tensor = sources.get(path);
-    if (tensor === undefined) throw new RangeError(`a constant is made of ${path}, which is not kept`);
+    const tensor = tensorOver(t, cpu, new Storage(CpuBuffer.wrap(own)));
+    sources.set(path, tensor);
     return tensor;
   };
-  // What needs no device is done while the driver starts.
+  // What needs no device is done while the driver starts. Layers that share their weights share what is made of them.
+  const made = new Map<string, Tensor | FileJoin>();
   const constants = entry.constants.map(({ path, recipe, geometry }) => {
-    const made = noGrad(() => computeStored(recipe, read));
-    if (geometryOf(made) !== geometry) throw new RangeError(`${path} is ${geometryOf(made)} instead of ${geometry}`);
-    return { path, made };
+    const key = JSON.stringify(recipe);
+    let found = made.get(key);
+    if (found === undefined) {
+      made.set(key, found = joinedInFile(recipe, place) ?? noGrad(() => computeStored(recipe, read)));
+    }
+    const text = geometryOf(found);
+    if (text !== geometry) throw new RangeError(`${path} is ${text} instead of ${geometry}`);
+    return { path, made: found };
   });
   await started;
+  const uploads = new Uploads(device);
   const attributes = new Map<string, Tensor>();
-  const uploaded = new Map<number, Storage>();
+  const storages = uploads.storages(entry.tensors);
   for (const t of entry.tensors) {
-    let storage = uploaded.get(t.offset);
-    if (storage === undefined) {
-      storage = allocateStorage(device, t.byteLength);
-      if (storage.buffer !== null && t.byteLength > 0) deviceMemory(device).write(storage.buffer, 0, bytesOf(t));
-      uploaded.set(t.offset, storage);
-    }
-    attributes.set(t.path, tensorOver(t, device, storage));
+    attributes.set(t.path, tensorOver(t, device, storages.get(t.offset) as Storage));
   }
-  for (const { path, made } of constants) attributes.set(path, onDevice(made, device));
+  const uploaded = new Map<Tensor | FileJoin, Tensor>();
+  for (const { path, made } of constants) {
+    let tensor = uploaded.get(made);
+    if (tensor === undefined) {
+      uploaded.set(made, tensor = made instanceof Tensor ? onDevice(made, device) : uploads.joined(made));
+    }
+    attributes.set(path, tensor);
+  }
+  // Threads read the file while this one loads the kernels.
+  const sent = uploads.send(path);
+  // Where loading fails as well, that is the error.
+  sent.catch(() => {});
   const { kept } = findBackend("inductor");
   const compiled = kept?.restore(entry.program, attributes, { mode, options: { freezing: true } }) ?? null;
+  await compiled?.ready?.();
+  await sent;
   if (compiled === null) return null;
   const run = (inputs: readonly RunValue[]): RunValue[] => {
     const tensors = entry.tensorInputs.map((at) => checked(inputs[at], entry, at, device));
@@ -186,7 +198,11 @@ function onDevice(t: Tensor, device: Device): Tensor {
   return new Tensor({ shape, stride, storageOffset, dtype, device, storage });
 }
 
-function geometryOf({ dtype, shape, stride, storageOffset }: Tensor): string {
+function geometryOf(t: Tensor | FileJoin): string {
+  const { dtype, shape } = t;
+  const [stride, storageOffset] = t instanceof Tensor
+    ? [t.stride, t.storageOffset]
+    : [contiguousStride(shape.map(Number)), 0];
   return `${dtype.name}[${shape.join(", ")}] with strides [${stride.join(", ")}] from ${storageOffset}`;
 }
 
@@ -217,7 +233,7 @@ function checked(value: RunValue | undefined, entry: Entry, at: number, device: 
         (1 + shape.reduce((n, s, d) => n + (s - 1) * (stride[d] ?? 0), 0)) * dtypeFromName(dtype).bytes,
       ),
     });
-    return made.copy_(moved);
+    return fillExpanded(made, moved);
   });
 }
 

@@ -41,7 +41,7 @@ export * from "./random.ts";
 export * from "./read.ts";
 export type { Shorthands } from "./shorthands.ts";
 import "./shorthands.ts";
-export { restride, sameLayout } from "./restride.ts";
+export { fillExpanded, restride, sameLayout } from "./restride.ts";
 export * from "./reference.ts";
 export * from "./tensor.ts";
 export * from "./transfer.ts";

@@ -47,3 +47,25 @@ export function restrideAs(where: string, result: OpResult, specs: readonly Tens
   };
   return result instanceof Tensor ? one(result, 0) : result.map(one);
 }
+
+/**
+ * Fills a tensor with the elements of another one of the same shape. Where `into` is expanded, so that elements share memory, `from` must repeat itself
+ * as well; each place is then written once, what `copy_` alone refuses.
+ *
+ * @example
+ * ```ts
+ * const row = zeros([1, 2]);
+ * fillExpanded(row.expand([3, 2]), tensor([[1, 2], [1, 2], [1, 2]]));
+ * row; // [[1, 2]]
+ * ```
+ */
+export function fillExpanded(into: Tensor, from: Tensor): Tensor {
+  let once = into, values = from;
+  into.stride.forEach((step, d) => {
+    if (step !== 0 || Number(into.shape[d]) <= 1) return;
+    once = once.narrow(d, 0, 1);
+    values = values.narrow(d, 0, 1);
+  });
+  once.copy_(values);
+  return into;
+}

@@ -21,6 +21,7 @@ for (
     "dtypes",
     "grad_autocast",
     "nested",
+    "expanded",
     "cond",
     "loops",
     "control",

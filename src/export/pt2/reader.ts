@@ -5,8 +5,15 @@
  * data from a stranger: sizes are bounded, names only compared, descriptions derived again before code is generated from them.
  */
 import { type Device, device, type DeviceLike, VerifyError } from "../../core/mod.ts";
-import { type Argument, type GetAttrNode, isTensorMeta, type Node, verifyGraph } from "../../graph/mod.ts";
-import { isSymInt } from "../../symbolic/mod.ts";
+import {
+  type Argument,
+  type GetAttrNode,
+  isTensorMeta,
+  type Node,
+  type NodeValue,
+  verifyGraph,
+} from "../../graph/mod.ts";
+import { contiguousStride, isSymInt } from "../../symbolic/mod.ts";
 import { FormatError, quoteName, ZipArchive } from "../zip/archive.ts";
 import { Attributes } from "./attributes.ts";
 import { checkMetas } from "./check_metas.ts";
@@ -179,7 +186,7 @@ class InputReader {
     const { graph } = this.#reader;
     switch (arg.kind) {
       case "tensor": {
-        const placeholder = graph.placeholder(arg.name, this.#reader.metaOf(arg.name, place));
+        const placeholder = graph.placeholder(arg.name, unexpanded(this.#reader.metaOf(arg.name, place)));
         this.#reader.define(arg.name, placeholder, place);
         return { kind: "userInput", name: arg.name, placeholder };
       }
@@ -229,6 +236,12 @@ class InputReader {
     }
     this.#reader.define(name, node, place);
   }
+}
+
+/** The example that a program was exported with may have been expanded; elements of what it is called with need not be the same. */
+function unexpanded(value: NodeValue): NodeValue {
+  if (!isTensorMeta(value) || !value.shape.some((size, d) => value.stride[d] === 0 && size !== 1)) return value;
+  return { ...value, stride: contiguousStride(value.shape), storageOffset: 0 };
 }
 
 function readOutputs(

@@ -19,7 +19,7 @@ import {
 import { callOperator, type RunValue } from "../../capture/mod.ts";
 import { getOp, isOperator } from "../../ops/mod.ts";
 import { isSymInt } from "../../symbolic/mod.ts";
-import { dispatch, Tensor } from "../../tensor/mod.ts";
+import { dispatch, fillExpanded, Tensor } from "../../tensor/mod.ts";
 import type { FrozenConstants } from "./frozen.ts";
 import { returnedNodes } from "./returned.ts";
 
@@ -80,7 +80,7 @@ function evaluate(node: Node, read: (path: string) => Tensor, known: Map<Node, R
 function laidOut(value: Tensor, { shape, stride }: TensorMeta): Tensor {
   const { dtype, device } = value;
   const made = dispatch(getOp("aten.empty_strided.default"), { size: shape, stride, dtype, device });
-  return (made as Tensor).copy_(value);
+  return fillExpanded(made as Tensor, value);
 }
 
 /** Folds in place; returns how many constants were made. `written` are nodes whose memory the graph writes. */

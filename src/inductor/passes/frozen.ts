@@ -7,7 +7,7 @@
  */
 import { InternalError } from "../../core/mod.ts";
 import type { GetAttrNode, Graph } from "../../graph/mod.ts";
-import { noGrad, type Tensor } from "../../tensor/mod.ts";
+import { fillExpanded, noGrad, type Tensor } from "../../tensor/mod.ts";
 import type { StoredConstant } from "./stored_constants.ts";
 
 /** How a constant is computed. */
@@ -86,7 +86,7 @@ export class FrozenConstants {
     let count = 0;
     for (const entry of this.#entries) {
       if (!this.#isStale(entry)) continue;
-      noGrad(() => entry.tensor.copy_(entry.compute((source) => this.read(source))));
+      noGrad(() => fillExpanded(entry.tensor, entry.compute((source) => this.read(source))));
       entry.versions = this.#versions(entry);
       count++;
     }
