@@ -9,4 +9,5 @@ export * from "./compile_service.ts";
 export * from "./library.ts";
 export * from "./native_sources.ts";
 export * from "./thread_pool.ts";
+export * from "./file_reader.ts";
 export * from "./mapped_file.ts";

@@ -14,6 +14,7 @@ export * from "./driver.ts";
 export * from "./error_board.ts";
 export * from "./errors.ts";
 export * from "./executable.ts";
+export * from "./file_upload.ts";
 export * from "./garbage.ts";
 export * from "./graphs.ts";
 export * from "./launchable.ts";
