@@ -252,7 +252,7 @@ function inferenceCall(
     writeBack(program, compiled.donated, read, inputs, results);
     return assemble(recipes, results, read, inputs, readSizes(inputs));
   };
-  return Object.assign(run, { ready: readyOf(compiled) });
+  return Object.assign(run, { ready: readyOf(compiled), leavesNoTrace: compiled.leavesNoTrace === true });
 }
 
 function compileTraining(
@@ -384,5 +384,5 @@ function trainingCall(
     }
     return assemble(recipes, results, read, inputs, sizes);
   };
-  return Object.assign(run, { ready: readyOf(forward, backward) });
+  return Object.assign(run, { ready: readyOf(forward, backward), leavesNoTrace: forward.leavesNoTrace === true });
 }

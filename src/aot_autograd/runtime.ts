@@ -4,7 +4,7 @@
  * Written inputs get their final values, results that are views share memory again, and a call whose results can be differentiated is one step of the caller's
  * tape, whose backward is the compiled backward graph. Mirrors `runtime_wrappers.py` of AOTAutograd.
  */
-import { recordFunction } from "../autograd/mod.ts";
+import { recordFunction, writtenSince } from "../autograd/mod.ts";
 import type { CompiledFunction, GraphInput, GraphResult } from "../capture/mod.ts";
 import { InternalError } from "../core/mod.ts";
 import { evaluate, isSymInt, sameShape, type Sym } from "../symbolic/mod.ts";
@@ -124,6 +124,8 @@ export interface BackwardCall {
   readonly again: HigherCalls;
 }
 
+const COMPILED_STEP = "CompiledFunctionBackward";
+
 /** A tangent in the geometry for which the backward was compiled: contiguous. */
 function tangentFor(out: Tensor, grad: Tensor | null): Tensor {
   if (grad === null) return noGrad(() => zeros(out.shape, { dtype: out.dtype, device: out.device }));
@@ -132,13 +134,7 @@ function tangentFor(out: Tensor, grad: Tensor | null): Tensor {
 }
 
 function refuseWritten(t: Tensor, version: number): void {
-  if (t.version === version) return;
-  throw new TypeError(
-    `backward: a tensor of shape [${
-      t.shape.join(", ")
-    }] that a compiled function kept for its backward was written in place since ` +
-      `(it is at version ${t.version}, expected ${version}); write after backward(), or to a clone()`,
-  );
+  if (t.version !== version) throw writtenSince(COMPILED_STEP, t, version);
 }
 
 /** Makes the results of a call one step of the tape. */
@@ -148,7 +144,7 @@ export function recordCall(leaves: readonly Tensor[], call: BackwardCall): void 
   const versions = tensors.map((t) => t.version);
   const inputVersions = inputs.map((t) => t instanceof Tensor ? t.version : 0);
   const attributeVersions = new Map([...attributes].map(([path, t]) => [path, t.version]));
-  recordFunction("CompiledFunctionBackward", leaves, call.outs, (grads) => {
+  recordFunction(COMPILED_STEP, leaves, call.outs, (grads) => {
     tensors.forEach((t, i) => refuseWritten(t, versions[i] ?? 0));
     const tangents = call.outs.map((out, i) => tangentFor(out, grads[i] ?? null));
     if (isGradEnabled()) {

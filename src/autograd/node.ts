@@ -142,18 +142,23 @@ export function fitGradient(grad: Tensor, like: Tensor, name: string): Tensor {
   return g.dtype === like.dtype ? g : g.to(like.dtype);
 }
 
+/** The error of a step that needs a tensor as it was. */
+export function writtenSince(node: string, t: Tensor, saved: number): TypeError {
+  return new TypeError(
+    `backward: ${node} needs a tensor of shape ${
+      shapeToText(t.shape)
+    } that was written in place since: it is at version ${t.version}, ` +
+      `expected ${saved}. Write to a clone(), or use the out-of-place form of the operator`,
+  );
+}
+
 /** A tensor in the place of one that was written after it was saved: a description whose use is an error. */
 function staleTensor(t: Tensor, node: string, saved: number): Tensor {
   const stale = fakeTensor(t);
   return new Proxy(stale, {
     get(target, key): unknown {
       if (key === "storage" || key === "node" || key === "isDense" || key === "autograd" || key === "viewOf") {
-        throw new TypeError(
-          `backward: ${node} needs a tensor of shape ${
-            shapeToText(t.shape)
-          } that was written in place since: it is at version ${t.version}, ` +
-            `expected ${saved}. Write to a clone(), or use the out-of-place form of the operator`,
-        );
+        throw writtenSince(node, t, saved);
       }
       return Reflect.get(target, key, target);
     },

@@ -9,6 +9,8 @@ import { isOperator, type NamedArgs } from "../ops/mod.ts";
 import { evaluate, isSymInt, type Sym, type SymInt } from "../symbolic/mod.ts";
 import { dispatchComplete, enableGrad, noGrad, type OpResult, Tensor } from "../tensor/mod.ts";
 import { InternalError } from "../core/mod.ts";
+import { mayFailOnData } from "./fallible.ts";
+import { remember } from "./remembered.ts";
 
 /** A captured graph with the tensors that it holds. */
 export interface GraphModule {
@@ -32,6 +34,8 @@ export interface CompiledFunction {
   (inputs: readonly GraphInput[]): readonly GraphResult[];
   /** Resolves when the fastest tier is in place; absent if there is only one. */
   ready?(): Promise<void>;
+  /** True: if it throws, the memory of its inputs and attributes is as it was, so that the call can be made again. */
+  readonly leavesNoTrace?: boolean;
 }
 
 /** What the caller of `compile` asked of the backend. */
@@ -141,7 +145,8 @@ export function eagerBackend(module: GraphModule): CompiledFunction {
   const { graph, attributes, recorded } = module;
   const records = module.differentiable.includes(true);
   const readSizes = sizeReader(graph);
-  return (inputs) => {
+  const { writes, failsAfterWrites } = orderOf(graph);
+  const call = (inputs: readonly GraphInput[]): GraphResult[] => {
     const values = readSizes(inputs);
     const size = (s: SymInt): number => evaluate(s.expr, values);
     const interpreter = new Interpreter<RunValue>(graph, (_, args, node) => {
@@ -151,6 +156,31 @@ export function eagerBackend(module: GraphModule): CompiledFunction {
     const results = noGrad(() => interpreter.run(inputs, attributes));
     return results.map((r) => isSymInt(r) ? size(r) : r as GraphResult);
   };
+  if (!failsAfterWrites) return Object.assign(call, { leavesNoTrace: !writes });
+  const run: CompiledFunction = (inputs) => {
+    const given = [...inputs.filter((t) => t instanceof Tensor), ...attributes.values()];
+    const putBack = remember(given);
+    try {
+      return call(inputs);
+    } catch (error) {
+      putBack();
+      throw error;
+    }
+  };
+  return Object.assign(run, { leavesNoTrace: true });
+}
+
+/** Whether a graph writes in place, and whether something behind that may fail for what its data are. */
+function orderOf(graph: Graph): { readonly writes: boolean; readonly failsAfterWrites: boolean } {
+  let writes = false;
+  let failsAfterWrites = false;
+  for (const node of graph.nodes) {
+    if (node.op !== "call") continue;
+    if (node.target.schema.args.some((a) => a.mutated)) writes = true;
+    // An operator that writes may fail in the middle.
+    if (writes && mayFailOnData(node.target)) failsAfterWrites = true;
+  }
+  return { writes, failsAfterWrites };
 }
 
 registerBackend("eager", eagerBackend);

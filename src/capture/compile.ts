@@ -21,7 +21,7 @@ import { BackendError, checkedBackend, checkOptions } from "./options.ts";
 import { SegmentMode } from "./segment_mode.ts";
 import { forgetSegments, Segments } from "./segments.ts";
 import { type CachePolicy, checkedPolicy, stance } from "./stance.ts";
-import { compileTrace, type Entry, NeedsAccess, traceFunction, type TraceRequest } from "./trace.ts";
+import { compileTrace, type Entry, FailedRun, NeedsAccess, traceFunction, type TraceRequest } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
@@ -129,13 +129,26 @@ export class CompiledCode {
     const [latest] = entries;
     if (latest !== undefined) {
       const values = new Array<unknown>(latest.valueCount);
-      if (latest.guard.run(args, self, values) === -1) return latest.run(values);
+      if (latest.guard.run(args, self, values) === -1) return this.#run(latest, values, self, args);
       if (entries.length > 1) {
         const found = this.#findOlder(self, args);
-        if (found !== null) return found.entry.run(found.values);
+        if (found !== null) return this.#run(found.entry, found.values, self, args);
       }
     }
     return this.#miss(self, args);
+  }
+
+  /** Runs an entry. What fails for its data (an index out of range) runs again as it is: so that all it does before comes first, and the error is eager's. */
+  #run(entry: Entry, values: readonly unknown[], self: unknown, args: readonly unknown[]): unknown {
+    try {
+      return entry.run(values);
+    } catch (error) {
+      if (!(error instanceof FailedRun)) throw error;
+      const result: unknown = Reflect.apply(this.fn, self, args);
+      const { cause } = error;
+      log("graph_breaks", () => `compile: ${this.name} ran as it is, its graph failed: ${String(cause)}`);
+      return result;
+    }
   }
 
   /** Finds an entry that was not the last one used, and puts it in front. */
@@ -219,7 +232,7 @@ export class CompiledCode {
     }
     this.#keep(entry, this.#policy.limit);
     if (entry.unserved.length > 0 && this.#opened < MOST_OPENED) return this.#runOpening(entry.unserved, self, args);
-    return entry.run(values);
+    return this.#run(entry, values, self, args);
   }
 
   /** What the stance and the policy want of a call that no entry fits. @throws {CompileError} if they want it to fail. */

@@ -7,17 +7,7 @@
 import { cpu } from "../core/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
 import { cpuBuffer, type Storage, Tensor } from "../tensor/mod.ts";
-
-const INDEXING =
-  /^(index|gather|scatter|take|put$|embedding|nll_loss|cross_entropy_loss|one_hot|pick_|multi_?\w*margin_loss|ctc_loss|masked_scatter)/;
-
-const indexing = new WeakMap<Operator, boolean>();
-
-function isIndexing(op: Operator): boolean {
-  let known = indexing.get(op);
-  if (known === undefined) indexing.set(op, known = INDEXING.test(op.schema.name.replace(/^_(unsafe_)?/, "")));
-  return known;
-}
+import { isIndexing } from "./fallible.ts";
 
 function isIndex(value: unknown): value is Tensor {
   return value instanceof Tensor && value.wrapped === null && value.dtype.isIntegral && value.dtype.kind !== "bool";

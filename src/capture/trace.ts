@@ -4,9 +4,10 @@
  * Runs the function on twins and proxies, turns what it returned and changed into templates, cleans and checks the graph, hands it to the backend, and compiles the
  * guards (last, because a backend may still ask sizes). If anything throws, the world is as it was before.
  */
-import { config, InternalError, log } from "../core/mod.ts";
+import { CompileError, config, InternalError, log } from "../core/mod.ts";
 import { graphToText, type Node, rewriteDeadCode, verifyGraph } from "../graph/mod.ts";
 import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode, withoutAutocast } from "../tensor/mod.ts";
+import { OutOfMemoryError } from "../runtime/mod.ts";
 import { edgeOf, hasGradHooks, type TapeNode } from "../autograd/mod.ts";
 import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
 import type { Subject } from "./accessors.ts";
@@ -365,6 +366,20 @@ export function compileTrace(
   };
 }
 
+/** A compiled call failed before it changed anything: run as it is, the function does what it did before the error, and throws it in its own words. */
+export class FailedRun extends Error {
+  override readonly name: string = "FailedRun";
+
+  constructor(cause: unknown) {
+    super("a compiled call failed", { cause });
+  }
+}
+
+/** Whether it is the data that are wrong, not the compiler or the machine. */
+function isOfData(error: unknown): boolean {
+  return !(error instanceof InternalError || error instanceof CompileError || error instanceof OutOfMemoryError);
+}
+
 /** The way from the values of a call to its result. */
 export function runner(
   compiled: CompiledFunction,
@@ -380,12 +395,19 @@ export function runner(
     for (const i of numbers) inputs[i] = numberTensor(values[i] as number);
     return inputs;
   };
+  const call = (values: readonly unknown[]): readonly unknown[] => {
+    try {
+      return compiled(inputsOf(values));
+    } catch (error) {
+      throw compiled.leavesNoTrace === true && isOfData(error) ? new FailedRun(error) : error;
+    }
+  };
   if (effects.length === 0 && output.kind === "result") {
     const { index } = output;
-    return (values) => compiled(inputsOf(values))[index];
+    return (values) => call(values)[index];
   }
   return (values) => {
-    const results = compiled(inputsOf(values));
+    const results = call(values);
     // What is stored and returned is one object.
     const made = new Map<number, object>();
     if (effects.length > 0) replay(effects, results, values, made);

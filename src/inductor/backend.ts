@@ -82,7 +82,12 @@ function callable(
   });
   emitCompile({ kind, graph: compiled });
   const run = (inputs: readonly GraphValue[]): readonly GraphValue[] => compiled.run(inputs, attributes);
-  return Object.assign(run, { donated: compiled.donated, ready: () => compiled.ready() }) as CompiledProgram;
+  return Object.assign(run, {
+    donated: compiled.donated,
+    ready: () => compiled.ready(),
+    // On other devices errors come later, when data are read.
+    leavesNoTrace: compiled.device === cpu,
+  }) as CompiledProgram;
 }
 
 /** Compiles one functional graph for the CPU. */

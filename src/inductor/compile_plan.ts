@@ -41,7 +41,12 @@ export function compileGraphToPlan(graph: Graph, options: PlanOptions = {}): Com
   pairComplex(graph);
   const lowering = lowerGraph(graph);
   const scheduled = scheduleGroups(lowering, options);
-  const plan = planHost(scheduled, lowering, options.donate === undefined ? {} : { donate: options.donate });
+  const checksFirst = graphDevice(graph).type === "cpu";
+  const plan = planHost(
+    scheduled,
+    lowering,
+    options.donate === undefined ? {} : { donate: options.donate, checksFirst },
+  );
   const groups = plan.steps.map((step) => step.group);
   if (config().verify) verifyPlan(plan);
   const traffic = totalTraffic(groups, lowering.hint);

@@ -8,6 +8,7 @@
  */
 import type { BufferRef } from "../loops/mod.ts";
 import { constant } from "../symbolic/mod.ts";
+import { ChecksFirst } from "./check_first.ts";
 import { readBuffers, readsOf, targetValues, writtenBuffers } from "./dependencies.ts";
 import type { Group, LoopGroup } from "./groups.ts";
 import { inPlaceCandidates } from "./in_place.ts";
@@ -78,8 +79,16 @@ function withoutCopy(group: Group, copy: BufferRef, old: BufferRef): LoopGroup |
   return { ...group, stages, stored };
 }
 
-/** Decides which donated results are written straight into the memory they replace, and drops the copies that become needless. */
-export function acceptDonations(scheduled: readonly Group[], lowering: Lowering, donate: Donations): AcceptedDonations {
+/**
+ * Decides which donated results are written straight into the memory they replace, and drops the copies that become needless. With `checksFirst`, nothing is
+ * written there before all that may fail has been looked at.
+ */
+export function acceptDonations(
+  scheduled: readonly Group[],
+  lowering: Lowering,
+  donate: Donations,
+  checksFirst: boolean,
+): AcceptedDonations {
   const donated = new Map<BufferRef, BufferRef>();
   const filled = new Set<BufferRef>();
   if (donate.size === 0) return { groups: scheduled, donated, filled };
@@ -88,6 +97,10 @@ export function acceptDonations(scheduled: readonly Group[], lowering: Lowering,
   for (const r of lowering.results) if (r.kind === "tensor") uses.set(r.buffer, (uses.get(r.buffer) ?? 0) + 1);
   const touches = touchesOf(scheduled);
   const taken = new Set<BufferRef>();
+  const given = new Set<BufferRef | null>([...lowering.inputs, ...lowering.attributes.map((a) => a.buffer)]);
+  const checks = checksFirst
+    ? new ChecksFirst(scheduled, (b) => given.has(b) ? [] : touches.get(b)?.writes ?? [Infinity])
+    : null;
   for (const [at, target] of donate) {
     const result = lowering.results[at];
     if (result?.kind !== "tensor") continue;
@@ -109,15 +122,16 @@ export function acceptDonations(scheduled: readonly Group[], lowering: Lowering,
     if (rest !== undefined) {
       // Until something else is written, both are the same.
       if (reads.some((r) => r >= (next ?? Infinity))) continue;
+      if (next !== undefined && checks?.allow(next) === false) continue;
       groups[writer] = rest;
       filled.add(result.buffer);
     } else {
       if (reads.some((r) => r > writer)) continue;
       const isSafe = !reads.includes(writer) || inPlaceCandidates(group).get(result.buffer)?.includes(old) === true;
-      if (!isSafe) continue;
+      if (!isSafe || checks?.allow(writer) === false) continue;
     }
     taken.add(old);
     donated.set(result.buffer, old);
   }
-  return { groups: groups.filter((g) => g !== null), donated, filled };
+  return { groups: checks?.withChecks(groups) ?? groups.filter((g) => g !== null), donated, filled };
 }

@@ -269,7 +269,7 @@ export class InductorEagerBackend implements EagerBackend {
 
 /** In the words of the operator that the program called: losses pick the target's class with one of their own. */
 function rangeMessage(op: Operator, error: RangeError): string {
-  const [message = ""] = error.message.split("; under setStance");
+  const { message } = error;
   const found = op.schema.name.startsWith("pick_class") ? /^an index is (-?\d+).* has (\d+)/.exec(message) : null;
   if (found === null) return `${op.schema.name}: ${message}`;
   const [, target, classes] = found;

@@ -103,11 +103,18 @@ function lifetimes(groups: readonly Group[]): Map<BufferRef, Life> {
 /** Options of {@linkcode planHost}. */
 export interface HostPlanOptions {
   readonly donate?: Donations;
+  /** Nothing of the caller's is written before everything that may fail has been looked at. Default false. */
+  readonly checksFirst?: boolean;
 }
 
 /** Plans slots, memory and launches for scheduled groups. */
 export function planHost(scheduled: readonly Group[], lowering: Lowering, options: HostPlanOptions = {}): HostPlan {
-  const { groups, donated, filled } = acceptDonations(scheduled, lowering, options.donate ?? new Map());
+  const { groups, donated, filled } = acceptDonations(
+    scheduled,
+    lowering,
+    options.donate ?? new Map(),
+    options.checksFirst === true,
+  );
   const external = new Set<BufferRef>();
   const slots: Slot[] = [];
   lowering.inputs.forEach((buffer, index) => {

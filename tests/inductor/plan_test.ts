@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { CompileError, int64, type StageName, withConfig } from "../../src/core/mod.ts";
 import type { Graph, Node } from "../../src/graph/mod.ts";
+import { mayFail } from "../../src/inductor/check_first.ts";
+import { emitCppModule } from "../../src/inductor/codegen/cpp/emit_module.ts";
 import { compileGraphToPlan } from "../../src/inductor/compile_plan.ts";
 import { planToText } from "../../src/inductor/print.ts";
 import { verifyPlan } from "../../src/inductor/verify.ts";
@@ -137,11 +139,41 @@ Deno.test("compileGraphToPlan() writes a row into a donated cache without copyin
   using _ = withConfig({ verify: true });
   const { plan, counters } = compileGraphToPlan(cacheStep((b, _, next) => [mul(b, next, 2)]), DONATE_CACHE);
   assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 1);
-  assert.equal(counters.kernels, 2, "the row, and what reads the cache");
-  assert.deepEqual(plan.steps[0]?.writes.map((b) => b.label), ["index_copy"]);
+  assert.equal(counters.kernels, 3, "a look at the index, the row, and what reads the cache");
+  assert.deepEqual(plan.steps[1]?.writes.map((b) => b.label), ["index_copy"]);
   const run = runPlan(plan, { inputs: [[2], [70, 80, 90]], attributes: [CACHE] });
   assert.deepEqual(run.results[1], CACHE_AFTER.map((v) => v * 2));
   assert.deepEqual(run.attributes, [CACHE_AFTER]);
+});
+
+Deno.test("compileGraphToPlan() looks at an index once before two caches are written, and writes neither if it is wrong", () => {
+  using _ = withConfig({ verify: true });
+  const graph = graphOf((b) => {
+    const caches = ["keys", "values"].map((name) => b.attribute(name, [4, 3]));
+    const [index, row] = [b.input([1], int64), b.input([1, 3])];
+    return caches.map((cache) => b.call("aten.index_copy.default", [cache, 0, index, row]));
+  });
+  const donate = new Map([0, 1].map((index) => [index, { kind: "attribute" as const, index }]));
+  const { plan, counters } = compileGraphToPlan(graph, { donate });
+  assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 2);
+  assert.equal(counters.kernels, 3);
+  assert.match(emitCppModule(plan, { lanes: 8, workers: 2 }).source, /if \(tsr_error\[2\] != 0\) return;/);
+  const attributes = [[...CACHE], [...CACHE]];
+  assert.throws(() => runPlan(plan, { inputs: [[4], [70, 80, 90]], attributes }), /index 4 is out of range/);
+  assert.deepEqual(attributes, [CACHE, CACHE]);
+});
+
+Deno.test("compileGraphToPlan() gives up a donation if an index is only known after the write", () => {
+  using _ = withConfig({ verify: true });
+  const graph = graphOf((b) => {
+    const counts = b.attribute("counts", [3], int64);
+    const next = b.call("aten.add.Tensor", [counts, 1]);
+    return [next, b.call("aten.index_select.default", [b.input([4]), 0, next])];
+  });
+  const { plan } = compileGraphToPlan(graph, DONATE_CACHE);
+  const donated = plan.slots.filter((s) => s.kind === "donated").length;
+  const written = plan.steps.findIndex((s) => s.writes.some((b) => b.label === "add"));
+  assert.ok(donated === 0 || plan.steps.slice(written).every((s) => !mayFail(s.group)), "written before the check");
 });
 
 Deno.test("compileGraphToPlan() lets the old cache be read before the row is written", () => {

@@ -85,8 +85,8 @@ export class CpuExecutable implements Executable {
     for (let i = 0; i < this.#kernels.length; i++) {
       if (i > 0) this.#host[i - 1]?.(this.#slots.buffers, sizes);
       this.#kernels[i]?.(args);
+      if (this.#error[2] !== 0n) this.#fail();
     }
-    if (this.#error[2] !== 0n) this.#fail();
   }
 
   #fail(): never {
@@ -94,7 +94,7 @@ export class CpuExecutable implements Executable {
     this.#error[2] = 0n;
     if (kind === 2n) throw new OutOfMemoryError("cpu", Number(value), cpuAllocator().stats().liveBytes);
     throw new RangeError(
-      `an index is ${value}, but the dimension it selects from has ${size} elements; under setStance("force_eager") the error names the operator`,
+      `an index is ${value}, but the dimension it selects from has ${size} elements`,
     );
   }
 

@@ -9,6 +9,7 @@
 import { InternalError, log } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { cDialect, constantValue, type Expr, printExpr, type Sym } from "../../../symbolic/mod.ts";
+import { mayFail } from "../../check_first.ts";
 import type { Group, HostGroup } from "../../groups.ts";
 import type { HostPlan } from "../../host_plan.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
@@ -303,15 +304,25 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
   const hostGroups: HostGroup[] = [];
   const bodies: string[][] = [[]];
   const { profile = false, compilers = 1, partBytes = PART_BYTES } = options;
+  const donated = new Set(plan.slots.flatMap((slot) => slot.kind === "donated" ? [slot.buffer] : []));
+  let mayHaveFailed = false;
   let launches = 0;
-  for (const { group } of plan.steps) {
+  for (const { group, writes } of plan.steps) {
     if (group.kind === "host") {
+      // Between exported functions the caller looks.
+      mayHaveFailed = false;
       hostGroups.push(group);
       bodies.push([]);
       continue;
     }
     const list = lowerGroup(group, target).map((kernel) => module.add(kernel, options.lanes));
     launches += list.length;
+    // The caller's memory stays as it was if anything before has failed.
+    if (mayHaveFailed && writes.some((b) => donated.has(b))) {
+      bodies[bodies.length - 1]?.push("  if (tsr_error[2] != 0) return;");
+      mayHaveFailed = false;
+    }
+    if (donated.size > 0) mayHaveFailed ||= mayFail(group);
     bodies[bodies.length - 1]?.push(...module.launch(group, list, profile));
   }
   const names = bodies.map((_, i) => i === 0 ? "tessera_run" : `tessera_run_${i}`);

@@ -4,8 +4,13 @@
  * Each is reached as a local constant of the generated module; only those used are passed in. Meaning: the evaluators of `src/loops/primitives.ts`.
  */
 import { digamma, erf, erfc, erfinv, lgamma, PRIMITIVES, roundHalfEven } from "../../../loops/mod.ts";
+import { float8_e4m3fn, float8_e5m2, type NarrowFloat, narrowFloat } from "../../../core/mod.ts";
 import { philoxWord } from "../../../loops/philox.ts";
 
+const [e4m3, e5m2] = [float8_e4m3fn, float8_e5m2].map((dtype) => narrowFloat(dtype) as NarrowFloat) as [
+  NarrowFloat,
+  NarrowFloat,
+];
 const f32 = new Float32Array(1);
 const u32 = new Uint32Array(f32.buffer);
 const i32 = new Int32Array(f32.buffer);
@@ -162,7 +167,7 @@ function intPow(a: number, b: number): number {
 
 function indexError(value: number | bigint, size: number): never {
   throw new RangeError(
-    `an index is ${value}, but the dimension it selects from has ${size} elements; under setStance("force_eager") the error names the operator`,
+    `an index is ${value}, but the dimension it selects from has ${size} elements`,
   );
 }
 
@@ -191,6 +196,12 @@ export const JS_HELPERS = {
   roundToFloat16,
   roundToBfloat16,
   fromBfloat16,
+  roundToFloat8E4M3: e4m3.round,
+  fromFloat8E4M3: e4m3.fromBits,
+  toFloat8E4M3: e4m3.toBits,
+  roundToFloat8E5M2: e5m2.round,
+  fromFloat8E5M2: e5m2.fromBits,
+  toFloat8E5M2: e5m2.toBits,
   toBfloat16,
   nextafter32,
   nextafter64,
