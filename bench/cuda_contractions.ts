@@ -8,29 +8,13 @@
  * the fastest of cuBLASLt.
  */
 import { parseArgs } from "node:util";
-import { GraphRecorder } from "../src/aot_autograd/recorder.ts";
-import { bfloat16, cpu, type DType, float16, float32 } from "../src/core/mod.ts";
-import {
-  type Candidate,
-  candidateContext,
-  compileCandidates,
-  type Measured,
-  requestOf,
-  Workbench,
-} from "../src/inductor/autotune/candidates.ts";
-import { tuningTarget } from "../src/inductor/autotune/tuner.ts";
-import { CUDA_TARGET } from "../src/inductor/codegen/cuda/emit_tile.ts";
-import { compileGraphToPlan } from "../src/inductor/compile_plan.ts";
-import { choiceToText, contractionChoices, emitChoice } from "../src/inductor/templates/cuda_choices.ts";
-import { reorderK } from "../src/inductor/templates/cuda_reorder.ts";
-import { lowerGroup } from "../src/inductor/tile/lower_group.ts";
+import { bfloat16, type DType, float16, float32 } from "../src/core/mod.ts";
+import type { Measured } from "../src/inductor/autotune/candidates.ts";
+import { choiceToText } from "../src/inductor/templates/cuda_choices.ts";
 import type { ContractionKernel } from "../src/inductor/tile/tile_ir.ts";
-import { cudaContext, CudaDeviceMemory, findCublasLt, type NvrtcRequest } from "../src/runtime/cuda/mod.ts";
-import { contiguousStride } from "../src/symbolic/mod.ts";
-import { F, installOperators, type Tensor, withMode } from "../src/tensor/mod.ts";
-import "../src/ops/mod.ts";
-
-installOperators();
+import { cudaContext, findCublasLt } from "../src/runtime/cuda/mod.ts";
+import { F } from "../src/tensor/mod.ts";
+import { contractionOf, fastest, measureWays, rate } from "./contraction_ways.ts";
 
 type Ending = "" | "bias" | "relu" | "gelu" | "residual";
 type Layout = "nt" | "nn" | "tn";
@@ -105,13 +89,9 @@ function nameOf({ batch, m, n, k, dtype, layout, ending }: Shape): string {
   return `${batch === 1 ? "" : `${batch} × `}${m}×${n}×${k} ${dtype.short} ${layout} ${ending}`.trim();
 }
 
-/** The kernel that a product is lowered to, its ending included. */
 function kernelOf({ batch, m, n, k, dtype, layout, ending }: Shape): ContractionKernel {
-  const r = new GraphRecorder();
   const b = batch > 1 ? [batch] : [];
-  const input = (name: string, size: number[]): Tensor =>
-    r.placeholder(name, { shape: size, stride: contiguousStride(size), storageOffset: 0, dtype, device: cpu }, true);
-  const result = withMode(r, (): Tensor => {
+  return contractionOf(`${m} × ${n} × ${k}`, dtype, (input) => {
     const x = input("x", [...b, ...(layout === "tn" ? [k, m] : [m, k])]);
     const w = input("w", [...b, ...(layout === "nt" ? [n, k] : [k, n])]);
     const sum = F.matmul(layout === "tn" ? F.transpose(x, -2, -1) : x, layout === "nt" ? F.transpose(w, -2, -1) : w);
@@ -121,11 +101,6 @@ function kernelOf({ batch, m, n, k, dtype, layout, ending }: Shape): Contraction
     if (ending === "relu") return F.relu(biased);
     return ending === "gelu" ? F.gelu(biased) : F.add(biased, input("residual", [...b, m, n]));
   });
-  r.graph.setOutput([r.nodeOf(result)]);
-  for (const { group } of compileGraphToPlan(r.graph, { crossReductions: false }).plan.steps) {
-    for (const kernel of lowerGroup(group, CUDA_TARGET)) if (kernel.kind === "contraction") return reorderK(kernel);
-  }
-  throw new Error(`${m} × ${n} × ${k} is no contraction`);
 }
 
 const { values, positionals: [filter = ""] } = parseArgs({
@@ -134,7 +109,7 @@ const { values, positionals: [filter = ""] } = parseArgs({
 });
 const begin = performance.now();
 const context = cudaContext(0);
-const { capability, attributes, name: device } = context.info;
+const { attributes, name: device } = context.info;
 const library = findCublasLt();
 console.log(`${device}; cuBLASLt ${library.ok ? `${library.value.version} ${library.value.path}` : "is not there"}`);
 
@@ -152,37 +127,17 @@ for (let at = 0; at < wanted.length; at += TOGETHER) {
     table.push(`${wanted.length - at} shapes are left`);
     break;
   }
-  const requests: NvrtcRequest[] = [];
-  const work = wanted.slice(at, at + TOGETHER).map((own) => {
-    const options = { arch: capability, multiprocessors: attributes.multiprocessors, allowTf32: true };
-    const kernel = kernelOf(own);
-    const candidates = contractionChoices(kernel, candidateContext(options), library.ok ? 3 : 0).flatMap((choice) => {
-      const texts = emitChoice(kernel, choice, candidateContext(options));
-      return texts === null ? [] : [{ choice, texts } satisfies Candidate];
-    });
-    const places = candidates.map(({ texts }) =>
-      texts.map((t) => t.library === undefined ? requests.push(requestOf(t, tuningTarget(capability))) - 1 : -1)
-    );
-    return { own, kernel, candidates, places };
-  });
-  const images = compileCandidates(requests);
-  for (const { own, kernel, candidates, places } of work) {
-    using bench = new Workbench(context, new CudaDeviceMemory(() => context), kernel);
-    const ways = candidates.map((c, i) => bench.measure(c, (places[i] ?? []).map((p) => images[p] ?? null), 10));
+  const some = wanted.slice(at, at + TOGETHER);
+  const measured = measureWays(context, some.map(kernelOf), { cublaslt: library.ok ? 3 : 0 });
+  for (const [i, own] of some.entries()) {
+    const ways = measured[i] ?? [];
     const kept = ways.filter(({ ms }) => ms !== null).map(({ choice, ms }) => ({ choice, ms }));
     rows.push({ shape: { ...own, dtype: own.dtype.name }, ways: kept });
-    const best = (test: (w: Measured) => boolean): Measured | undefined =>
-      ways.filter((w) => w.ms !== null && test(w)).sort((x, y) => (x.ms ?? 0) - (y.ms ?? 0))[0];
-    const rate = (w: Measured | undefined): string =>
-      w === undefined || w.ms === null
-        ? "—".padStart(20)
-        : `${(1000 * w.ms).toFixed(1).padStart(8)} µs ${
-          (2 * own.batch * own.m * own.n * own.k / w.ms / 1e9).toFixed(0).padStart(4)
-        } TF/s`;
-    const generated = best((w) => w.choice.template !== "cublaslt");
-    const theirs = best((w) => w.choice.template === "cublaslt");
+    const flops = 2 * own.batch * own.m * own.n * own.k;
+    const generated = fastest(ways, (w) => w.choice.template !== "cublaslt");
+    const theirs = fastest(ways, (w) => w.choice.template === "cublaslt");
     table.push(
-      `${nameOf(own).padEnd(34)} ${rate(ways[0])} ${rate(generated)} ${rate(theirs)} ${
+      `${nameOf(own).padEnd(34)} ${rate(ways[0], flops)} ${rate(generated, flops)} ${rate(theirs, flops)} ${
         generated === undefined || theirs === undefined ? "" : ((theirs.ms ?? 0) / (generated.ms ?? 1)).toFixed(2)
       }  ${generated === undefined ? "" : choiceToText(generated.choice)}`,
     );

@@ -87,7 +87,7 @@ export type MatmulPrecision = "highest" | "high" | "medium";
 const PRECISIONS: readonly MatmulPrecision[] = ["highest", "high", "medium"];
 
 /** Where kernels of matrix products come from. */
-export type AutotuneBackend = "generated" | "cublaslt";
+export type AutotuneBackend = "generated" | "cublaslt" | "cudnn";
 
 /** The settings in force. */
 export interface Config {
@@ -99,7 +99,7 @@ export interface Config {
   verify: boolean;
   /** How long `mode: "max-autotune"` may measure a graph, in milliseconds. */
   autotuneBudgetMs: number;
-  /** What it may choose from: generated kernels, NVIDIA's cuBLASLt where it is installed. */
+  /** What it may choose from: generated kernels, NVIDIA's cuBLASLt for products and cuDNN for convolutions where they are installed. */
   autotuneBackends: ReadonlySet<AutotuneBackend>;
   /** Whether products of float32 may round their operands: "highest" never, "high" and "medium" to tf32 where tensor cores have it. */
   float32MatmulPrecision: MatmulPrecision;
@@ -149,7 +149,7 @@ function initial(): Config {
     verify: false,
     profile: false,
     autotuneBudgetMs: 30_000,
-    autotuneBackends: new Set<AutotuneBackend>(["generated", "cublaslt"]),
+    autotuneBackends: new Set<AutotuneBackend>(["generated", "cublaslt", "cudnn"]),
     float32MatmulPrecision: "highest",
     deterministic: false,
   };

@@ -12,7 +12,6 @@ import {
   chooseTarget,
   compileAllSync,
   type CompileTarget,
-  CublasLtMatmul,
   type CudaBuffer,
   type CudaContext,
   cudaContext,
@@ -23,8 +22,8 @@ import {
   type CudaPlanArg,
   type CudaPlanLaunch,
   type CudaPlanStep,
-  findCublasLt,
-  type MatmulSpec,
+  librariesKey,
+  libraryCall,
   nvrtcCompiler,
   type NvrtcRequest,
   type NvrtcResult,
@@ -225,8 +224,7 @@ export class CudaTier {
       if (found === undefined) throw new CompileError(`a stored CUDA plan uses module ${module} of ${modules.length}`);
       return found.function(text, origin);
     };
-    const call = (spec: MatmulSpec, origin: string): CublasLtMatmul => new CublasLtMatmul(context, spec, origin);
-    return this.#run(restoreCuda(name, stored, layout, load, call));
+    return this.#run(restoreCuda(name, stored, layout, load, (spec, origin) => libraryCall(context, spec, origin)));
   }
 
   #run(plan: CudaPlan): CudaExecutable {
@@ -247,7 +245,7 @@ export class CudaTier {
     const launch = (l: CudaLaunch): CudaPlanLaunch => ({
       fn: l.library === undefined
         ? (modules[l.module] as CudaModule).function(l.function, l.origin)
-        : new CublasLtMatmul(this.context, l.library, l.origin),
+        : libraryCall(this.context, l.library, l.origin),
       args: l.args.map((arg) => planArg(plan, arg, slotOf)),
       grid: [sizeFunction(plan, l.grid[0]), sizeFunction(plan, l.grid[1]), sizeFunction(plan, l.grid[2])],
       block: l.block,
@@ -286,10 +284,7 @@ export class CudaTier {
 export function cudaTarget(where: Device, autotune: boolean): string {
   const { capability, attributes } = cudaContext(where.index).info;
   const { autotuneBackends } = config();
-  const library = autotune ? findCublasLt() : null;
-  const tuned = library === null
-    ? ""
-    : `/tuned/${[...autotuneBackends].sort().join("+")}/${library.ok ? library.value.version : ""}`;
+  const tuned = autotune ? `/tuned/${[...autotuneBackends].sort().join("+")}/${librariesKey()}` : "";
   return `cuda/${capability}/${attributes.multiprocessors}/${where.index}${numericsKey()}${tuned}`;
 }
 

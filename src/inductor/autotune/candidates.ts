@@ -10,13 +10,13 @@ import {
   Binding,
   compileAllSync,
   type CompileTarget,
-  CublasLtMatmul,
   type CudaBuffer,
   type CudaContext,
   type CudaDeviceMemory,
   CudaModule,
   type CudaPlanArg,
   type Launchable,
+  libraryCall,
   measureOnDevice,
   nvrtcCompiler,
   type NvrtcRequest,
@@ -215,7 +215,7 @@ export class Workbench implements Disposable {
     try {
       const fnOf = (text: CudaKernelText, i: number): Launchable => {
         if (text.library !== undefined) {
-          const call = new CublasLtMatmul(context, text.library);
+          const call = libraryCall(context, text.library);
           held.push(call);
           return call;
         }

@@ -11,10 +11,10 @@ import type { BufferRef } from "../../loops/mod.ts";
 import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../../runtime/mod.ts";
 import {
   type CompileTarget,
-  CUBLASLT_ALGORITHMS,
   type CudaContext,
   type CudaDeviceMemory,
-  findCublasLt,
+  librariesKey,
+  libraryAlgorithms,
   nvrtcCompiler,
   type NvrtcRequest,
 } from "../../runtime/cuda/mod.ts";
@@ -91,12 +91,11 @@ export class ContractionTuner {
     this.#options = options;
     this.#target = target;
     const { name, capability, attributes } = context.info;
-    const library = findCublasLt();
     this.#environment = {
       device: `${name}/${capability}/${attributes.multiprocessors}/${attributes.l2Bytes}`,
       driver: String(context.driver.version),
       nvrtc: String(nvrtcCompiler().library.version),
-      cublaslt: library.ok ? String(library.value.version) : "none",
+      libraries: librariesKey(),
       tessera: libraryVersion() ?? "unknown",
       backends: [...config().autotuneBackends].sort().join(","),
       precision: options.allowTf32 === true ? "tf32" : "float32",
@@ -139,7 +138,6 @@ export class ContractionTuner {
   #workOf(plan: HostPlan): Work[] {
     const work = new Map<string, Work>();
     const written = new Set<BufferRef>();
-    const library = findCublasLt();
     for (const { group } of plan.steps) {
       if (group.kind === "contraction") {
         for (const lowered of lowerGroup(group, CUDA_TARGET)) {
@@ -149,9 +147,8 @@ export class ContractionTuner {
           if (work.has(key) || this.remembered(key) !== null) continue;
           const context = candidateContext(this.#options);
           const wanted = config().autotuneBackends;
-          const algorithms = library.ok && wanted.has("cublaslt") ? CUBLASLT_ALGORITHMS / 2 : 0;
-          const choices = contractionChoices(kernel, context, algorithms).filter(({ template }) =>
-            wanted.has(template === "cublaslt" ? "cublaslt" : "generated")
+          const choices = contractionChoices(kernel, context, libraryAlgorithms()).filter(({ template }) =>
+            wanted.has(template === "cublaslt" || template === "cudnn" ? template : "generated")
           );
           const candidates = choices.flatMap((choice): Candidate[] => {
             const texts = emitChoice(kernel, choice, candidateContext(this.#options));

@@ -8,12 +8,12 @@
 import { CompileError, type Device, device } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import {
-  checkMatmulSpec,
+  checkLibraryCall,
   type CudaPlan,
   type CudaPlanArg,
   type CudaPlanLaunch,
   type Launchable,
-  type MatmulSpec,
+  type LibraryCall,
 } from "../../runtime/cuda/mod.ts";
 import { constantValue, type Expr } from "../../symbolic/mod.ts";
 import type { CudaArg, CudaModules, TensorMapSpec } from "../codegen/cuda/launch.ts";
@@ -43,7 +43,7 @@ interface StoredLaunch {
   readonly cluster: readonly [number, number, number] | null;
   readonly sharedBytes: number;
   /** The call of a library instead of a function. */
-  readonly library: MatmulSpec | null;
+  readonly library: LibraryCall | null;
 }
 
 /** Launches, without code. */
@@ -152,7 +152,7 @@ export function restoreCuda(
   stored: StoredCuda,
   layout: PlanLayout,
   load: (module: number, name: string, origin: string) => Launchable,
-  call: (spec: MatmulSpec, origin: string) => Launchable,
+  call: (spec: LibraryCall, origin: string) => Launchable,
 ): CudaPlan {
   const sources = sourcesOf(layout);
   const slot = (n: number): number => {
@@ -181,7 +181,7 @@ export function restoreCuda(
     }
   };
   const launch = (l: StoredLaunch): CudaPlanLaunch => ({
-    fn: l.library === null ? load(whole(l.module), l.function, l.origin) : call(checkMatmulSpec(l.library), l.origin),
+    fn: l.library === null ? load(whole(l.module), l.function, l.origin) : call(checkLibraryCall(l.library), l.origin),
     args: l.args.map(arg),
     grid: [fixed(l.grid[0]), fixed(l.grid[1]), fixed(l.grid[2])],
     block: dim3(l.block),

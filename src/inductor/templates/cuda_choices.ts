@@ -4,12 +4,14 @@
  * Enters: a contraction in tile IR. Leaves: {@linkcode ContractionChoice}, plain data that can be measured, remembered and read back, and the kernels of one. What a cost model
  * would take comes first.
  */
+import type { LibraryAlgorithms } from "../../runtime/cuda/mod.ts";
 import type { CudaKernelText, EmitContext } from "../codegen/cuda/kernel_text.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
 import { emitHopperContraction } from "./cuda_hopper.ts";
 import { type HopperShape, prepareHopper, shapesOf } from "./cuda_hopper_plan.ts";
 import { emitContractionTemplate, mmaTilings } from "./cuda_contraction.ts";
 import { libraryProduct, libraryText } from "./cuda_library.ts";
+import { convolutionText, libraryConvolution } from "./cuda_library_convolution.ts";
 import { splitContraction } from "./cuda_sums.ts";
 
 /** One way. `apart`: the epilogue is a kernel of its own. */
@@ -24,7 +26,7 @@ export type ContractionChoice =
   }
   | { readonly template: "plain"; readonly apart: boolean }
   | { readonly template: "model" }
-  | { readonly template: "cublaslt"; readonly algorithm: number; readonly apart: boolean };
+  | { readonly template: "cublaslt" | "cudnn"; readonly algorithm: number; readonly apart: boolean };
 
 /** A choice in a few words. */
 export function choiceToText(choice: ContractionChoice): string {
@@ -32,9 +34,8 @@ export function choiceToText(choice: ContractionChoice): string {
   switch (choice.template) {
     case "hopper": {
       const { n, pieces, tail, turns } = choice.shape;
-      return `wgmma 128×${n}${pieces === 1 ? "" : tail ? `, last tiles in ${pieces}` : `, k in ${pieces}`}${
-        turns ? " in turns" : ""
-      }${apart}`;
+      const shared = pieces === 1 ? "" : `${tail ? ", last tiles" : ", k"} ${pieces === 0 ? "by steps" : `in ${pieces}`}`;
+      return `wgmma 128×${n}${shared}${turns ? " in turns" : ""}${apart}`;
     }
     case "mma":
       return `mma ${choice.m}×${choice.n}${choice.pieces === 1 ? "" : `, k in ${choice.pieces}`}${apart}`;
@@ -44,6 +45,8 @@ export function choiceToText(choice: ContractionChoice): string {
       return "cost model";
     case "cublaslt":
       return `cuBLASLt ${choice.algorithm}${apart}`;
+    case "cudnn":
+      return `cuDNN ${choice.algorithm}${apart}`;
     default:
       return choice satisfies never;
   }
@@ -57,7 +60,7 @@ export function readChoice(value: unknown): ContractionChoice | null {
   if (template === "model") return { template };
   if (typeof apart !== "boolean") return null;
   if (template === "plain") return { template, apart };
-  if (template === "cublaslt" && whole(algorithm, 63)) return { template, algorithm, apart };
+  if ((template === "cublaslt" || template === "cudnn") && whole(algorithm, 63)) return { template, algorithm, apart };
   if (template === "mma" && whole(m, 256) && whole(n, 256) && whole(pieces, 64)) {
     return { template, m, n, pieces, apart };
   }
@@ -71,11 +74,11 @@ export function readChoice(value: unknown): ContractionChoice | null {
 /** How many shapes of a template are worth measuring. */
 const SHAPES = 8;
 
-/** What can be measured for a contraction, likely ones first. `algorithms`: how many of the library's. */
+/** What can be measured for a contraction, likely ones first. `algorithms`: how many of each library's. */
 export function contractionChoices(
   kernel: ContractionKernel,
   context: EmitContext,
-  algorithms: number,
+  { cublaslt = 0, cudnn = 0 }: Partial<LibraryAlgorithms> = {},
 ): ContractionChoice[] {
   const out: ContractionChoice[] = [];
   const tf32 = context.allowTf32 === true;
@@ -95,8 +98,15 @@ export function contractionChoices(
   if (prepared === null && tilings.length === 0) out.push({ template: "plain", apart: false });
   const whole = libraryProduct(kernel, tf32) !== null;
   const parts = !whole && hasEpilogue && libraryProduct(sums(), tf32) !== null;
-  for (let algorithm = 0; algorithm < (whole || parts ? algorithms : 0); algorithm++) {
+  for (let algorithm = 0; algorithm < (whole || parts ? cublaslt : 0); algorithm++) {
     out.push({ template: "cublaslt", algorithm, apart: parts });
+  }
+  // What is a plain product is cuBLASLt's.
+  if (cudnn === 0 || whole) return out;
+  const inside = libraryConvolution(kernel) !== null;
+  if (!inside && (!hasEpilogue || libraryConvolution(sums()) === null)) return out;
+  for (let algorithm = 0; algorithm < cudnn; algorithm++) {
+    out.push({ template: "cudnn", algorithm, apart: !inside });
   }
   return out;
 }
@@ -135,6 +145,10 @@ export function emitChoice(
     case "cublaslt": {
       const product = libraryProduct(kernel, context.allowTf32 === true, choice.algorithm);
       return product === null ? null : [libraryText(product, context)];
+    }
+    case "cudnn": {
+      const convolution = libraryConvolution(kernel, choice.algorithm);
+      return convolution === null ? null : [convolutionText(convolution, context)];
     }
     default:
       return choice satisfies never;

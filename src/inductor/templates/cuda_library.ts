@@ -6,6 +6,7 @@
  * library's GELU is the approximation by tanh, which is not what is written, so it is not used.
  */
 import { bfloat16, type DType, float16, float32, float64 } from "../../core/mod.ts";
+import type { LibraryCall } from "../../core/convolution_spec.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import {
   CUBLASLT_WORKSPACE,
@@ -22,7 +23,7 @@ import { affineOf, prefersRows, swapped } from "./cuda_hopper_plan.ts";
 import { planOperand, productOf, ragged } from "./cuda_operands.ts";
 
 /** Memory at a distance in bytes. */
-interface Place {
+export interface Place {
   readonly buffer: BufferRef;
   readonly bytes: number;
 }
@@ -152,7 +153,7 @@ function endingOf({ epilogue }: ContractionKernel): Ending | null {
 }
 
 /** A vector along n, read in order. */
-function biasPlace(load: TileStatement & { readonly kind: "load" }, n: readonly Axis[]): Place | null {
+export function biasPlace(load: TileStatement & { readonly kind: "load" }, n: readonly Axis[]): Place | null {
   let offset = load.index;
   let span: Expr = constant(1);
   for (const axis of [...n].reverse()) {
@@ -202,10 +203,21 @@ export function libraryProduct(given: ContractionKernel, tf32: boolean, algorith
 
 /** The call as a launch. */
 export function libraryText({ spec, a, b, d, bias }: LibraryProduct, context: EmitContext): CudaKernelText {
+  return libraryLaunch(spec, [a, b, d], CUBLASLT_WORKSPACE, bias === null ? [] : [bias], context);
+}
+
+/** A library's call: its tensors, its workspace, what its epilogue reads. */
+export function libraryLaunch(
+  spec: LibraryCall,
+  places: readonly Place[],
+  workspaceBytes: number,
+  extras: readonly Place[],
+  context: EmitContext,
+): CudaKernelText {
   const arg = ({ buffer, bytes }: Place): CudaArg => ({ kind: "buffer", buffer, align: 16, offset: bytes });
   const workspace: CudaArg = {
     kind: "scratch",
-    bytes: constant(CUBLASLT_WORKSPACE),
+    bytes: constant(workspaceBytes),
     zeroed: false,
     id: context.scratchId(),
   };
@@ -213,7 +225,7 @@ export function libraryText({ spec, a, b, d, bias }: LibraryProduct, context: Em
     parameters: "",
     body: "",
     includes: new Set(),
-    args: [arg(a), arg(b), arg(d), workspace, ...(bias === null ? [] : [arg(bias)])],
+    args: [...places.map(arg), workspace, ...extras.map(arg)],
     grid: [constant(1), constant(1), constant(1)],
     block: [1, 1, 1],
     sharedBytes: 0,

@@ -12,6 +12,7 @@ import { handleFrom } from "./driver.ts";
 import type { Launchable } from "./launchable.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
 import { writeAddress } from "./layout.ts";
+import { withSingleNode } from "./single_node.ts";
 import type { CudaStream } from "./stream.ts";
 import type { Handle } from "./symbols.ts";
 
@@ -47,7 +48,6 @@ const PREFERENCE_ALIGNMENTS = [5, 6, 7, 8];
 const ALIGN = 16;
 /** `cublasLtMatmulHeuristicResult_t`: 64 bytes of algorithm, workspace, state, waves, reserve. */
 const RESULT_BYTES = 96;
-const RELAXED = 2;
 
 const TYPES: ReadonlySet<unknown> = new Set(Object.keys(DATA_TYPE));
 const EPILOGUES: ReadonlySet<unknown> = new Set(Object.keys(EPILOGUE));
@@ -169,10 +169,10 @@ export class CublasLtMatmul implements Launchable, Disposable {
   get recordable(): boolean {
     if (this.#recordable === null) {
       using room = this.#context.allocator.allocate(256, "an address");
-      this.#recordable = this.#withNode(
-        () => this.#call([room.address, room.address, room.address, room.address, room.address], this.#session.probe),
-        null,
-      );
+      const { probe } = this.#session;
+      const send = (): void =>
+        this.#call([room.address, room.address, room.address, room.address, room.address], probe);
+      this.#recordable = withSingleNode(this.#context, probe, send, null);
     }
     return this.#recordable;
   }
@@ -189,7 +189,8 @@ export class CublasLtMatmul implements Launchable, Disposable {
   }
 
   withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: Uint8Array<ArrayBuffer>) => void): void {
-    if (!this.#withNode(() => this.launch(shape, args, this.#session.probe), use)) {
+    const { probe } = this.#session;
+    if (!withSingleNode(this.#context, probe, () => this.launch(shape, args, probe), use)) {
       throw new TypeError(`cuBLASLt sends no single kernel for ${this.#text()}`);
     }
   }
@@ -199,37 +200,6 @@ export class CublasLtMatmul implements Launchable, Disposable {
     const { api } = this.#session.library;
     for (const layout of this.#layouts) api.cublasLtMatrixLayoutDestroy(layout);
     api.cublasLtMatmulDescDestroy(this.#desc);
-  }
-
-  /** Records what `send` sends to the probe stream. Whether it is one kernel; its parameters go to `use`. */
-  #withNode(send: () => void, use: ((params: Uint8Array<ArrayBuffer>) => void) | null): boolean {
-    const context = this.#context;
-    const { api } = context;
-    const { handle } = this.#session.probe;
-    const get = api.cuGraphKernelNodeGetParams_v2;
-    if (get === null) return false;
-    context.activate();
-    context.check(api.cuStreamBeginCapture_v2(handle, RELAXED), "cuStreamBeginCapture");
-    const out = new BigUint64Array(new ArrayBuffer(8));
-    try {
-      send();
-    } finally {
-      context.check(api.cuStreamEndCapture(handle, out), "cuStreamEndCapture");
-    }
-    const graph = Deno.UnsafePointer.create(out[0] ?? 0n);
-    if (graph === null) return false;
-    try {
-      const count = new BigUint64Array(new ArrayBuffer(8));
-      context.check(api.cuGraphGetNodes(graph, null, count), "cuGraphGetNodes");
-      if (count[0] !== 1n) return false;
-      context.check(api.cuGraphGetNodes(graph, out, count), "cuGraphGetNodes");
-      const params = new Uint8Array(new ArrayBuffer(128));
-      if (get(Deno.UnsafePointer.create(out[0] ?? 0n), params) !== 0) return false;
-      use?.(params);
-      return true;
-    } finally {
-      api.cuGraphDestroy(graph);
-    }
   }
 
   #call(

@@ -21,7 +21,8 @@ export type CudaProblemKind =
   | "no-nvrtc"
   | "driver-older-than-nvrtc"
   | "unsupported-architecture"
-  | "no-cublaslt";
+  | "no-cublaslt"
+  | "no-cudnn";
 
 /** Why CUDA cannot be used, and what mends it. */
 export interface CudaProblem {

@@ -64,7 +64,7 @@ Deno.test({
     const requests = [];
     for (const [name, contraction, tf32] of cases) {
       const kernel = kernelOf(contraction);
-      const choices = contractionChoices(kernel, candidateContext({ ...H100, allowTf32: tf32 }), 1);
+      const choices = contractionChoices(kernel, candidateContext({ ...H100, allowTf32: tf32 }), { cublaslt: 1 });
       const templates = new Set(choices.map(({ template }) => template));
       assert.equal(templates.has("hopper"), name !== "convolution", name);
       assert.equal(templates.has("cublaslt"), name !== "convolution", name);
@@ -110,7 +110,7 @@ emulated("an epilogue apart from its sums gives what it gives inside, and tiles 
             arch: 80,
             multiprocessors: 4,
             choose: (kernel, context) => {
-              const choices = contractionChoices(kernel, context, 0).filter((c) => c.template === "mma");
+              const choices = contractionChoices(kernel, context).filter((c) => c.template === "mma");
               const choice = choices.at(-1);
               if (choice === undefined || choice.template !== "mma") return null;
               asked.push(choiceToText({ ...choice, apart }));
@@ -138,7 +138,7 @@ emulated("warpgroups that take tiles in turn sum what they sum together, with mo
         arch: 90,
         multiprocessors: 1,
         choose: (kernel, context) => {
-          const known = contractionChoices(kernel, context, 0).find((c) => c.template === "hopper" && c.shape.turns);
+          const known = contractionChoices(kernel, context).find((c) => c.template === "hopper" && c.shape.turns);
           assert.ok(known !== undefined);
           return emitChoice(kernel, known, context);
         },
@@ -237,7 +237,7 @@ Deno.test("an entry of the cache that is damaged or made up is no entry, and its
 Deno.test("products of float32 keep their bits unless tf32 is allowed, and take tensor cores only where both operands lie along k", () => {
   const templates = (contraction: Contraction, allowTf32: boolean): string[] => {
     const kernel = kernelOf(contraction);
-    const choices = contractionChoices(kernel, candidateContext({ ...H100, allowTf32 }), 1);
+    const choices = contractionChoices(kernel, candidateContext({ ...H100, allowTf32 }), { cublaslt: 1 });
     return [...new Set(choices.map(({ template }) => template))];
   };
   const linear = matmul([1, 1024, 1024, 512], float32, { tb: true });

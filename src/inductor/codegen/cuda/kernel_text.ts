@@ -5,7 +5,7 @@ import type { BufferRef } from "../../../loops/mod.ts";
 import type { Expr } from "../../../symbolic/mod.ts";
 import { constant } from "../../../symbolic/mod.ts";
 import type { CudaArg, CudaOptions } from "./launch.ts";
-import type { MatmulSpec } from "../../../core/matmul_spec.ts";
+import type { LibraryCall } from "../../../core/convolution_spec.ts";
 import type { ContractionKernel } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
 
@@ -41,7 +41,7 @@ export interface CudaKernelText {
   /** Blocks that should fit a multiprocessor, for the compiler's allocation of registers. */
   readonly blocksEach?: number;
   /** The call of a library that the launch is instead of a kernel: it has no text. */
-  readonly library?: MatmulSpec;
+  readonly library?: LibraryCall;
 }
 
 /** What decides how kernels are written. */

@@ -12,7 +12,7 @@
  */
 import type { BufferRef } from "../../../loops/mod.ts";
 import type { Expr, Sym } from "../../../symbolic/mod.ts";
-import type { MatmulSpec } from "../../../core/matmul_spec.ts";
+import type { LibraryCall } from "../../../core/convolution_spec.ts";
 import type { HostGroup } from "../../groups.ts";
 
 /** int64 words that `error` points to, as on the CPU: an index out of range, the size that it broke, 1 if there is one; one in reserve. */
@@ -56,7 +56,7 @@ export interface CudaLaunch {
   /** Dynamic shared memory. */
   readonly sharedBytes: number;
   /** The call of a library that the launch is: there is no module then. */
-  readonly library?: MatmulSpec;
+  readonly library?: LibraryCall;
   /** Operators that the kernel computes, for errors and profiles. */
   readonly origin: string;
 }
