@@ -2,9 +2,10 @@
  * cuDNN as a library: found where the CUDA toolkit, pip or torch put it, opened when it is first asked for, never required.
  *
  * Enters: candidates by name. Leaves: {@linkcode CudnnLibrary} or a {@linkcode CudaProblem}. Only version 9's backend interface is used: descriptors with attributes, whose
- * numbers are in `cudnn_descriptor.ts`. Statuses become errors that name the function.
+ * numbers are in `cudnn_descriptor.ts`. Statuses become errors that name the function. cuDNN ends the process where it looks for cuBLASLt in vain: without that it is not used.
  */
 import { hasFfi } from "../cpu/memory.ts";
+import { findCublasLt } from "./cublaslt_library.ts";
 import { findDriver, type Found } from "./libraries.ts";
 import { type LibraryCandidate, libraryCandidates, machine, type SearchWorld } from "./paths.ts";
 
@@ -56,6 +57,10 @@ export function openCudnn(candidates: readonly LibraryCandidate[], driverVersion
       tried.push(`${path}: ${/No such file|cannot open shared object/.test(text) ? "not there" : text.split("\n")[0]}`);
     }
   }
+  return absent(tried);
+}
+
+function absent(tried: readonly string[]): Found<CudnnLibrary> {
   return {
     ok: false,
     problem: {
@@ -76,11 +81,15 @@ export function useCudnn(library: Found<CudnnLibrary>): void {
 
 /** The cuDNN of this machine. Looked for once. */
 export function findCudnn(world: SearchWorld = machine): Found<CudnnLibrary> {
+  if (world !== machine) return search(world);
+  return found ??= search(world);
+}
+
+function search(world: SearchWorld): Found<CudnnLibrary> {
   const driver = findDriver(world);
-  const version = driver.ok ? driver.value.version : null;
-  const candidates = (): LibraryCandidate[] => libraryCandidates("cudnn", "cudnn", MAJORS, world);
-  if (world !== machine) return openCudnn(candidates(), version);
-  return found ??= openCudnn(candidates(), version);
+  const blas = findCublasLt(world);
+  if (!blas.ok) return absent(["cuDNN needs cuBLASLt, which was not found", ...blas.problem.tried]);
+  return openCudnn(libraryCandidates("cudnn", "cudnn", MAJORS, world), driver.ok ? driver.value.version : null);
 }
 
 /** Throws unless `status` is success. @throws {TypeError} naming the function, the status, and what the library says of it */
