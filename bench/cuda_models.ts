@@ -21,7 +21,8 @@ import {
 } from "../mod.ts";
 import { cudaContext } from "../src/runtime/cuda/mod.ts";
 import type { CompiledGraph } from "../src/inductor/mod.ts";
-import { findPeer, median, print, printTable } from "./support.ts";
+import { countsOf, timeCalls, warmUp } from "./cuda_support.ts";
+import { findPeer, print, printTable } from "./support.ts";
 
 const tiny = Deno.args.includes("--tiny");
 const GPT = tiny
@@ -85,37 +86,17 @@ const rows: string[][] = [];
 function measure(name: string, call: () => unknown, calls: number): void {
   const graphs: CompiledGraph[] = [];
   using _ = onCompile(({ graph }) => void graphs.push(graph));
-  const begin = performance.now();
-  call();
-  context.synchronize();
-  const cold = performance.now() - begin;
-  for (let i = 0; i < 3; i++) call();
-  context.synchronize();
-  const host: number[] = [];
-  const device: number[] = [];
-  for (let i = 0; i < calls; i++) {
-    using start = context.stream.record({ timing: true });
-    const from = performance.now();
-    call();
-    host.push(performance.now() - from);
-    using end = context.stream.record({ timing: true });
-    end.synchronize();
-    device.push(end.millisecondsSince(start));
-  }
-  const launches = graphs.reduce(
-    (n, g) => n + (g.cuda?.modules.steps.reduce((m, s) => m + (s.kind === "launches" ? s.launches.length : 0), 0) ?? 0),
-    0,
-  );
-  const nvrtc = graphs.reduce((n, g) => n + (g.cuda?.compileMs ?? 0), 0);
-  const recorded = graphs.reduce((n, g) => n + (g.cuda?.executable.recorded ?? 0), 0);
+  const cold = warmUp(context, call);
+  const { ms, hostMs } = timeCalls(context, call, calls);
+  const { launches, recorded, nvrtcMs } = countsOf(graphs);
   rows.push([
     name,
-    median(device).toFixed(3),
-    (1000 * median(host)).toFixed(0),
+    ms.toFixed(3),
+    (1000 * hostMs).toFixed(0),
     String(launches),
     String(recorded),
     cold.toFixed(0),
-    nvrtc.toFixed(0),
+    nvrtcMs.toFixed(0),
   ]);
 }
 

@@ -22,7 +22,8 @@ import {
 import { withConfig } from "../src/core/mod.ts";
 import type { CompiledGraph } from "../src/inductor/mod.ts";
 import { cudaContext } from "../src/runtime/cuda/mod.ts";
-import { findPeer, median, print, printTable } from "./support.ts";
+import { countsOf, timeCalls, warmUp } from "./cuda_support.ts";
+import { findPeer, print, printTable } from "./support.ts";
 import { makeTrainingModel, TRAINING_NAMES, type TrainingModel } from "./models/zoo/training.ts";
 
 function option(name: string): string | null {
@@ -40,13 +41,6 @@ const rows: string[][] = [];
 const results: Record<string, unknown>[] = [];
 const GIB = 2 ** 30;
 
-interface Timing {
-  readonly ms: number;
-  readonly hostMs: number;
-  readonly coldMs: number;
-  readonly launches: number;
-}
-
 /** Timing waits for its turn where several programs compile side by side: the file of `--turn` appears. */
 function waitForTurn(): void {
   const turn = option("--turn");
@@ -60,34 +54,6 @@ function waitForTurn(): void {
     }
   };
   while (!isThere()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-}
-
-function measure(call: () => void, calls: number, graphs: readonly CompiledGraph[]): Timing {
-  const begin = performance.now();
-  call();
-  context.synchronize();
-  const coldMs = performance.now() - begin;
-  for (let i = 0; i < 5; i++) call();
-  context.synchronize();
-  waitForTurn();
-  for (let i = 0; i < 3; i++) call();
-  context.synchronize();
-  const device: number[] = [];
-  const host: number[] = [];
-  for (let i = 0; i < calls; i++) {
-    using start = context.stream.record({ timing: true });
-    const from = performance.now();
-    call();
-    host.push(performance.now() - from);
-    using end = context.stream.record({ timing: true });
-    end.synchronize();
-    device.push(end.millisecondsSince(start));
-  }
-  const launches = graphs.reduce(
-    (n, g) => n + (g.cuda?.modules.steps.reduce((m, s) => m + (s.kind === "launches" ? s.launches.length : 0), 0) ?? 0),
-    0,
-  );
-  return { ms: median(device), hostMs: median(host), coldMs, launches };
 }
 
 function forget(parameters: readonly nn.Parameter[]): void {
@@ -183,17 +149,31 @@ for (const name of names) {
     print(`${name}: loss ${loss} (PyTorch ${stored.get("loss")?.item()}), gradients off by ${error.toFixed(4)}`);
     forget(parameters);
   }
-  const measured = measure(
-    () => {
-      step(x, y).dispose();
-      forget(parameters);
-    },
-    tiny ? 3 : 30,
-    graphs,
-  );
-  const timing: Timing = { ...measured, coldMs: firstMs ?? measured.coldMs };
-  const nvrtc = graphs.reduce((n, g) => n + (g.cuda?.compileMs ?? 0), 0);
-  const row: Record<string, unknown> = { model: name, ...timing, nvrtcMs: nvrtc, error, loss };
+  const call = (): void => {
+    step(x, y).dispose();
+    forget(parameters);
+  };
+  const coldMs = firstMs ?? warmUp(context, call, 0);
+  warmUp(context, call, 5);
+  const { launches, nvrtcMs } = countsOf(graphs);
+  let full: (() => void) | null = null;
+  if (has("--adamw")) {
+    const opt = new optim.AdamW(parameters, { lr: 1e-4 });
+    const all = compile((a: Tensor, b: Tensor): Tensor => {
+      const l = lossOf(a, b);
+      l.backward();
+      opt.step();
+      opt.zeroGrad();
+      return l.detach();
+    }, { fullgraph: true });
+    full = () => all(x, y).dispose();
+    warmUp(context, full, 5);
+  }
+  waitForTurn();
+  const calls = tiny ? 3 : 30;
+  const timing = timeCalls(context, call, calls);
+  const adamw = full === null ? null : timeCalls(context, full, calls);
+  const row: Record<string, unknown> = { model: name, ...timing, coldMs, launches, nvrtcMs, error, loss, adamw };
   if (has("--profile")) {
     const timed: CompiledGraph[] = [];
     using __ = onCompile(({ graph }) => void timed.push(graph));
@@ -203,42 +183,27 @@ for (const name of names) {
       l.backward();
       return l.detach();
     }, { fullgraph: true });
-    const calls = 5;
-    for (let i = 0; i <= calls; i++) {
+    const repeats = 5;
+    for (let i = 0; i <= repeats; i++) {
       slow(x, y).dispose();
       forget(parameters);
       if (i === 0) { for (const g of timed) g.readProfile(); }
     }
     print(`${name}: ${timing.ms.toFixed(3)} ms a step`);
-    for (const g of timed) profile(g, calls);
-  }
-  if (has("--adamw")) {
-    const opt = new optim.AdamW(parameters, { lr: 1e-4 });
-    const full = compile((a: Tensor, b: Tensor): Tensor => {
-      const l = lossOf(a, b);
-      l.backward();
-      opt.step();
-      opt.zeroGrad();
-      return l.detach();
-    }, { fullgraph: true });
-    const own: CompiledGraph[] = [];
-    using __ = onCompile(({ graph }) => void own.push(graph));
-    const t = measure(() => full(x, y).dispose(), tiny ? 3 : 20, own);
-    row["adamw"] = t;
+    for (const g of timed) profile(g, repeats);
   }
   const { peakBytes } = context.allocator.stats();
   row["peakGiB"] = peakBytes / GIB;
   results.push(row);
-  const adamw = row["adamw"] as Timing | undefined;
   rows.push([
     name,
     timing.ms.toFixed(3),
     timing.hostMs.toFixed(2),
-    String(timing.launches),
-    (timing.coldMs / 1000).toFixed(1),
-    (nvrtc / 1000).toFixed(1),
+    String(launches),
+    (coldMs / 1000).toFixed(1),
+    (nvrtcMs / 1000).toFixed(1),
     error === null ? "" : error.toFixed(4),
-    adamw === undefined ? "" : adamw.ms.toFixed(3),
+    adamw === null ? "" : adamw.ms.toFixed(3),
     (peakBytes / GIB).toFixed(2),
   ]);
   print(JSON.stringify(row));
