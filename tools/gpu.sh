@@ -70,7 +70,10 @@ for what in "$@"; do
     step fuzz 100 "$deno" run -A $flags tools/fuzz.ts --tier cuda --seconds 60 --batch 16 --out "$logs/found" ;;
   demo) step demo 100 "$deno" run -A $flags examples/digits/main.ts --device cuda ;;
   bench) shown=40 step bench 150 "$deno" run -A $flags bench/cuda_runtime.ts ;;
-  kernels) shown=60 step kernels 200 "$deno" run -A $flags bench/cuda_kernels.ts ;;
+  kernels)
+    shown=60 step kernels 200 "$deno" run -A $flags bench/cuda_kernels.ts
+    shown=60 step memory 100 "$deno" run -A $flags bench/cuda_memory.ts
+    ;;
   models) shown=30 step models 300 "$deno" run -A $flags bench/cuda_models.ts --peer ;;
   memcheck|racecheck)
     checker=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)

@@ -170,10 +170,15 @@ export class DevicePlan {
 
   /** Median milliseconds of a run on the device. */
   time(rounds = 20, perRound = 5): number {
-    for (let i = 0; i < 5; i++) this.launch();
+    return this.timeOf(() => this.launch(), rounds, perRound);
+  }
+
+  /** Median milliseconds on the device of what `send` sends. */
+  timeOf(send: () => void, rounds = 20, perRound = 5): number {
+    for (let i = 0; i < 5; i++) send();
     const times = Array.from({ length: rounds }, () => {
       using start = this.context.stream.record({ timing: true });
-      for (let i = 0; i < perRound; i++) this.launch();
+      for (let i = 0; i < perRound; i++) send();
       using end = this.context.stream.record({ timing: true });
       end.synchronize();
       return end.millisecondsSince(start) / perRound;
