@@ -53,6 +53,9 @@ typedef signed char vi8 __attribute__((vector_size(VW)));
 // Elements of half precision in memory; arithmetic happens in f32.
 struct f16 { unsigned short bits; };
 struct bf16 { unsigned short bits; };
+// Eight bits: four of exponent without infinities, or five.
+struct e4m3 { unsigned char bits; };
+struct e5m2 { unsigned char bits; };
 
 V vi32 vbits(vf32 x) { return (vi32)x; }
 V vf32 vfloat(vi32 x) { return (vf32)x; }
@@ -335,6 +338,37 @@ V vu16 vto_bf16(vf32 v) {
   vi32 rounded = (vi32)((x + 0x7fffu + ((x >> 16) & 1u)) >> 16);
   return __builtin_convertvector(vselect(nan, (vi32)(x >> 16) | 0x40, rounded), vu16);
 }
+// Floats of eight bits with M of mantissa. As for halves, the exponent that a shift gives is mended by a product, and adding a number whose last place is the unit of
+// subnormal numbers rounds these; a pattern from SPECIAL on is no finite number.
+template <int M, int SPECIAL>
+V vf32 vfrom_float8(vu8 h) {
+  vi32 x = __builtin_convertvector(h, vi32);
+  vi32 a = x & 127;
+  vi32 magnitude = vbits(vfloat(a << (23 - M)) * (M == 3 ? 0x1p120f : 0x1p112f));
+  vi32 other = M == 3 ? vset(0x7fc00000) : vselect(a == SPECIAL, vset(0x7f800000), vset(0x7fc00000));
+  return vfloat(vselect(a >= SPECIAL, other, magnitude) | ((x & 128) << 24));
+}
+template <int M, int SPECIAL>
+V vu8 vto_float8(vf32 v) {
+  const int bias = M == 3 ? 120 : 112, drop = 23 - M;
+  vi32 x = vbits(v);
+  vi32 a = x & 0x7fffffff;
+  vi32 normal = ((a + ((1 << (drop - 1)) - 1) + ((a >> drop) & 1)) >> drop) - (bias << M);
+  const float unit = M == 3 ? 0x1p14f : 0x1p7f;
+  vi32 small = vbits(vfloat(a) + unit) - vbits(vset(unit));
+  vi32 r = vselect(a < ((bias + 1) << 23), small, normal);
+  r = vselect(r >= SPECIAL, vset(M == 3 ? SPECIAL - 1 : SPECIAL), r);
+  r = vselect(a > 0x7f800000, vset(127), r);
+  return __builtin_convertvector(r | ((x >> 24) & 128), vu8);
+}
+V vf32 vfrom(vu8 h, const e4m3*) { return vfrom_float8<3, 127>(h); }
+V vf32 vfrom(vu8 h, const e5m2*) { return vfrom_float8<2, 124>(h); }
+V vu8 vto(vf32 v, const e4m3*) { return vto_float8<3, 127>(v); }
+V vu8 vto(vf32 v, const e5m2*) { return vto_float8<2, 124>(v); }
+V vf32 vload(const e4m3* p) { return vfrom(vload_raw<vu8>(p), p); }
+V vf32 vload(const e5m2* p) { return vfrom(vload_raw<vu8>(p), p); }
+V vf32 vload_n(const e4m3* p, long n) { return vfrom(vload_raw_n<vu8>(p, n, 1), p); }
+V vf32 vload_n(const e5m2* p, long n) { return vfrom(vload_raw_n<vu8>(p, n, 1), p); }
 V vf32 vload(const f16* p) { return vfrom_f16(vload_raw<vu16>(p)); }
 V vf32 vload(const bf16* p) { return vfrom_bf16(vload_raw<vu16>(p)); }
 V vf32 vload_n(const f16* p, long n) { return vfrom_f16(vload_raw_n<vu16>(p, n, 2)); }

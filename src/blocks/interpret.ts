@@ -4,8 +4,8 @@
  * Runs kernels where there is no compiler, and is what emitted kernels are compared with. Blocks are arrays in row-major order of their axes; numbers are
  * rounded to their dtype after each step. Sums of a reduction and of a product are float64 before they are rounded.
  */
-import { bfloat16, type DType, float16, float32, float64, InternalError } from "../core/mod.ts";
-import { castNumber, evaluatePrimitive, primitive, roundToBfloat16, roundToDtype } from "../loops/mod.ts";
+import { type DType, float16, float32, float64, InternalError, narrowFloat } from "../core/mod.ts";
+import { castNumber, evaluatePrimitive, primitive, roundToDtype } from "../loops/mod.ts";
 import { ceilDiv, evaluate, type Expr, type Sym } from "../symbolic/mod.ts";
 import type { BlockAxis, BlockProgram, BlockStatement, BlockValue, Place } from "./block_ir.ts";
 import { gridOf } from "./block_ir.ts";
@@ -31,7 +31,8 @@ function rounder(dtype: DType): (x: number) => number {
   if (dtype === float32) return Math.fround;
   if (dtype === float64) return (x) => x;
   if (dtype === float16) return Math.f16round;
-  if (dtype === bfloat16) return roundToBfloat16;
+  const narrow = narrowFloat(dtype);
+  if (narrow !== null) return narrow.round;
   return (x) => Number(roundToDtype(x, dtype));
 }
 

@@ -4,7 +4,7 @@
  * Enters: calls of {@linkcode Recorder} by the language in `record.ts`. Leaves: statements. A value is known in the loop that computes it and in
  * loops inside of that; what must outlive an iteration is a variable.
  */
-import { bool, type DType, float32, float64, int64 } from "../core/mod.ts";
+import { bool, computeType, type DType, float32, float64, int64 } from "../core/mod.ts";
 import { primitive, type PrimitiveName } from "../loops/mod.ts";
 import { add, ceilDiv, constant, constantValue, type Expr, freeSymbols, mul, newSym, symbol } from "../symbolic/mod.ts";
 import type { BlockAxis, BlockReduceOp, BlockStatement, BlockValue } from "./block_ir.ts";
@@ -14,7 +14,7 @@ const MAX_BLOCK = 65536;
 
 /** Arithmetic on halves happens in float32. */
 export function arithmeticType(dtype: DType): DType {
-  return dtype.isFloat && dtype.bytes === 2 ? float32 : dtype;
+  return computeType(dtype);
 }
 
 function rankOf(dtype: DType): number {

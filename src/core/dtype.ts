@@ -20,6 +20,8 @@ export type DTypeName =
   | "int64"
   | "float16"
   | "bfloat16"
+  | "float8_e4m3fn"
+  | "float8_e5m2"
   | "float32"
   | "float64"
   | "uint32"
@@ -103,6 +105,10 @@ export const bfloat16: DType = make(
   3.3895313892515355e38,
   2 ** -7,
 );
+/** Eight bits, three of them mantissa: -448 to 448 and NaN, no infinities. Products take it (`_scaled_mm`); it does not promote. */
+export const float8_e4m3fn: DType = make("float8_e4m3fn", "e4m3", "float", 1, -448, 448, 2 ** -3);
+/** Eight bits, two of them mantissa: -57344 to 57344, infinities and NaN. */
+export const float8_e5m2: DType = make("float8_e5m2", "e5m2", "float", 1, -57344, 57344, 2 ** -2);
 /** IEEE single precision, the default. */
 export const float32: DType = make(
   "float32",
@@ -154,9 +160,16 @@ const SIGNED_FOR_BYTES: Record<number, DType> = { 1: int16, 2: int32, 4: int64, 
  * console.log(promoteTypes(uint8, int8).name); // int16
  * console.log(promoteTypes(float16, bfloat16).name); // float32
  * ```
+ *
+ * @throws {TypeError} for an 8-bit floating point type beside another type, as in PyTorch
  */
 export function promoteTypes(a: DType, b: DType): DType {
   if (a === b) return a;
+  if (isFloat8(a) || isFloat8(b)) {
+    throw new TypeError(
+      `${a.name} and ${b.name} have no common type: 8-bit floats do not promote; convert with .to() first`,
+    );
+  }
   const ca = CATEGORY[a.kind];
   const cb = CATEGORY[b.kind];
   if (ca !== cb) return ca > cb ? a : b;
@@ -213,9 +226,14 @@ export function resultType(operands: readonly PromotionOperand[]): DType {
   return result;
 }
 
-/** The type in which PyTorch computes on `dtype`: float32 for the half types, else the type itself. */
+/** Whether a dtype is a float of eight bits. */
+export function isFloat8(dtype: DType): boolean {
+  return dtype.isFloat && dtype.bytes === 1;
+}
+
+/** The type in which PyTorch computes on `dtype`: float32 for shorter floating point types, else the type itself. */
 export function computeType(dtype: DType): DType {
-  return dtype === float16 || dtype === bfloat16 ? float32 : dtype;
+  return dtype.isFloat && dtype.bytes < 4 ? float32 : dtype;
 }
 
 /** The dtype of a plain JavaScript value: int64 for integers, the default dtype for other numbers, bool. */

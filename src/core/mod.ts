@@ -4,3 +4,4 @@ export * from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
 export * from "./log.ts";
+export * from "./narrow_floats.ts";

@@ -4,12 +4,12 @@
  * The group's buffers are contiguous; the operator's own function reads typed arrays and its results are written into the outputs.
  */
 import { type BlockMemory, interpretBlocks, type Place } from "../blocks/mod.ts";
-import { bfloat16, InternalError } from "../core/mod.ts";
+import { InternalError, narrowFloat } from "../core/mod.ts";
 import { type Argument, isNode, isTensorMeta, type Node, type TensorMeta } from "../graph/mod.ts";
 import { type ArgValue, type HostTensor, isOperator, type NamedArgs } from "../ops/mod.ts";
 import type { CpuBuffer } from "../runtime/cpu/memory.ts";
 import { contiguousStride, evaluate, exprOf, type Size, type Sym } from "../symbolic/mod.ts";
-import { bfloat16ToBits, blockMemory, hostFromRaw, rawOver } from "../tensor/mod.ts";
+import { blockMemory, hostFromRaw, rawOver } from "../tensor/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { isControlOperator } from "../capture/mod.ts";
 import { controlStep } from "./control_steps.ts";
@@ -108,8 +108,9 @@ export function hostStep(group: HostGroup, slotOf: (buffer: BufferRef) => number
       if (slot === undefined || meta === undefined) return;
       const buffer = buffers[slot] as CpuBuffer;
       const target = rawOver(meta.dtype, buffer.uint8.subarray(0, result.data.length * meta.dtype.bytes));
-      if (meta.dtype === bfloat16) {
-        for (let k = 0; k < result.data.length; k++) target[k] = bfloat16ToBits(Number(result.data[k]));
+      const narrow = narrowFloat(meta.dtype);
+      if (narrow !== null) {
+        for (let k = 0; k < result.data.length; k++) target[k] = narrow.toBits(Number(result.data[k]));
       } else for (let k = 0; k < result.data.length; k++) target[k] = result.data[k] as never;
     });
   };

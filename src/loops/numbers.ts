@@ -5,7 +5,6 @@
  * bigints where they leave the safe range.
  */
 import {
-  bfloat16,
   bool,
   type DType,
   float16,
@@ -15,6 +14,8 @@ import {
   int64,
   int8,
   InternalError,
+  narrowFloat,
+  roundToBfloat16,
   uint32,
   uint8,
 } from "../core/mod.ts";
@@ -23,14 +24,7 @@ import { primitive, type PrimitiveName } from "./primitives.ts";
 const f32 = new Float32Array(1);
 const u32 = new Uint32Array(f32.buffer);
 
-/** Rounds to bfloat16, to nearest even. */
-export function roundToBfloat16(value: number): number {
-  f32[0] = value;
-  if (Number.isNaN(value)) return NaN;
-  const bits = u32[0] ?? 0;
-  u32[0] = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000;
-  return f32[0] ?? 0;
-}
+export { roundToBfloat16 };
 
 /** Rounds to the nearest number of a dtype; integers wrap around. A safe int64 is a number, others are bigints. */
 export function roundToDtype(value: number | bigint, dtype: DType): number | bigint {
@@ -39,8 +33,6 @@ export function roundToDtype(value: number | bigint, dtype: DType): number | big
       return Math.fround(Number(value));
     case float16:
       return Math.f16round(Number(value));
-    case bfloat16:
-      return roundToBfloat16(Number(value));
     case bool:
       return Number(value) !== 0 ? 1 : 0;
     case int32:
@@ -60,7 +52,7 @@ export function roundToDtype(value: number | bigint, dtype: DType): number | big
       return Number.isSafeInteger(number) ? number : wrapped;
     }
     default:
-      return Number(value);
+      return narrowFloat(dtype)?.round(Number(value)) ?? Number(value);
   }
 }
 

@@ -4,7 +4,7 @@
  * Eagerly a view. Under a compiler the bytes are copied, on the host: kernels know one dtype of a buffer. A dtype of another width makes the last dimension longer or
  * shorter, which therefore has to lie in order. Mirrors `view_dtype` of ATen.
  */
-import { bfloat16, type DType, InternalError } from "../core/mod.ts";
+import { type DType, InternalError, narrowFloat } from "../core/mod.ts";
 import { shapeToText, type Size, sizeEq, sizeFloorDiv, sizeMod, sizeMul } from "../symbolic/mod.ts";
 import { defineOp, type HostArray, type MetaInput, type TensorSpec } from "./define.ts";
 import { hostArray, hostShape } from "./host_axis.ts";
@@ -48,16 +48,20 @@ function dtypeViewSpec({ shape, stride, storageOffset, dtype: from }: MetaInput,
 
 /** The bytes of elements as they lie in memory. */
 function bytesOf(dtype: DType, data: HostArray): Uint8Array<ArrayBuffer> {
-  if (dtype === bfloat16) {
+  const narrow = narrowFloat(dtype);
+  if (narrow !== null) {
+    if (dtype.bytes === 1) return Uint8Array.from(data as Float32Array, narrow.toBits);
     const words = new Uint32Array(Float32Array.from(data as Float32Array).buffer);
     return new Uint8Array(Uint16Array.from(words, (w) => w >>> 16).buffer);
   }
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice();
 }
 
-/** Elements of `dtype` over bytes; bfloat16 widened. */
+/** Elements of `dtype` over bytes; bfloat16 and 8-bit floats widened. */
 function elementsOf(dtype: DType, bytes: Uint8Array<ArrayBuffer>): HostArray {
-  if (dtype === bfloat16) {
+  const narrow = narrowFloat(dtype);
+  if (narrow !== null) {
+    if (dtype.bytes === 1) return Float32Array.from(bytes, narrow.fromBits);
     return new Float32Array(Uint32Array.from(new Uint16Array(bytes.buffer), (h) => h << 16).buffer);
   }
   const out = hostArray(dtype, dtype.isComplex ? bytes.length / 4 : bytes.length / dtype.bytes);

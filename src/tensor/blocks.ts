@@ -2,11 +2,11 @@
  * Kernels of blocks over host memory: how the interpreter reads and writes elements, and the reference executor's way to run one.
  */
 import { type BlockMemory, interpretBlocks, type RecordedTensor } from "../blocks/mod.ts";
-import { bfloat16, bool, type DType, int64, InternalError } from "../core/mod.ts";
+import { bool, type DType, int64, InternalError, narrowFloat } from "../core/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
 import { constant, exprOf } from "../symbolic/mod.ts";
-import { bfloat16FromBits, bfloat16ToBits, type RawArray } from "./memory.ts";
+import type { RawArray } from "./memory.ts";
 import { spanOf } from "./read.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -24,11 +24,12 @@ export function blockMemory(dtype: DType, raw: RawArray): BlockMemory {
       set: (at, value) => raw[at] = BigInt(value) as never,
     };
   }
-  if (dtype === bfloat16) {
+  const narrow = narrowFloat(dtype);
+  if (narrow !== null) {
     return {
       length,
-      get: (at) => bfloat16FromBits(Number(raw[at])),
-      set: (at, value) => raw[at] = bfloat16ToBits(Number(value)) as never,
+      get: (at) => narrow.fromBits(Number(raw[at])),
+      set: (at, value) => raw[at] = narrow.toBits(Number(value)) as never,
     };
   }
   const isBool = dtype === bool;

@@ -5,7 +5,7 @@
  * variable, computed by the evaluators of `loops/numbers.ts` and rounded to its dtype, so this is the definition of primitives made executable and
  * shares no code with the real emitters. Sums of floats accumulate in float64. int64 values are numbers where that is exact, else bigints.
  */
-import { bfloat16, bool, computeType, type DType, float32, float64, int64, InternalError } from "../core/mod.ts";
+import { bool, computeType, type DType, float32, float64, int64, InternalError, narrowFloat } from "../core/mod.ts";
 import {
   asIndex,
   type BufferRef,
@@ -25,7 +25,7 @@ import {
 } from "../loops/mod.ts";
 import { philoxWord } from "../loops/philox.ts";
 import { type Expr, freeSymbols, javascriptDialect, printExpr, type Sym } from "../symbolic/mod.ts";
-import { bfloat16FromBits, bfloat16ToBits, type RawArray, rawOver } from "./memory.ts";
+import { type RawArray, rawOver } from "./memory.ts";
 
 type Num = number | bigint;
 type Evaluate = (a: Num, b: Num, c: Num) => Num;
@@ -35,8 +35,6 @@ const runtime = {
   fround: Math.fround,
   f16: Math.f16round,
   bf16: roundToBfloat16,
-  fromBits: bfloat16FromBits,
-  toBits: bfloat16ToBits,
   philox: philoxWord,
   cast: castNumber,
   big: (v: Num): bigint => typeof v === "bigint" ? v : BigInt(v),
@@ -179,7 +177,7 @@ class Writer {
       case "load": {
         const slot = this.#inputs.get(v.buffer);
         if (slot === undefined) throw new InternalError(`the loop reads ${v.buffer.label}, which is no input`);
-        return decode(`b${slot}[${this.expr(v.index)}]`, v.dtype);
+        return decode(`b${slot}[${this.expr(v.index)}]`, v.dtype, this);
       }
       case "pointwise":
         return this.apply(v.op, v.args.map((a) => this.value(a)), (v.args.at(-1) as Value).dtype);
@@ -213,7 +211,7 @@ class Writer {
   }
 
   store(index: string, value: string, dtype: DType): void {
-    this.lines.push(`o[${index}] = ${encode(value, dtype)};`);
+    this.lines.push(`o[${index}] = ${encode(value, dtype, this)};`);
   }
 }
 
@@ -226,25 +224,26 @@ function roundText(text: string, dtype: DType, w: Writer): string {
   return dtype === int64 || dtype === float64 ? text : `R.cast(${text}, ${w.constant(float64)}, ${w.constant(dtype)})`;
 }
 
-function decode(text: string, dtype: DType): string {
+function decode(text: string, dtype: DType, w: Writer): string {
   if (dtype === int64) return `R.num(${text})`;
-  return dtype === bfloat16 ? `R.fromBits(${text})` : text;
+  return narrowFloat(dtype) !== null ? `${w.constant(narrowFloat(dtype))}.fromBits(${text})` : text;
 }
 
-function encode(text: string, dtype: DType): string {
+function encode(text: string, dtype: DType, w: Writer): string {
   if (dtype === int64) return `R.big(${text})`;
-  return dtype === bfloat16 ? `R.toBits(${text})` : text;
+  return narrowFloat(dtype) !== null ? `${w.constant(narrowFloat(dtype))}.toBits(${text})` : text;
 }
 
 function bitcaster(from: DType, to: DType): (v: Num) => Num {
   const bytes = new Uint8Array(8);
   const read = rawOver(to, bytes);
   const write = rawOver(from, bytes);
+  const [source, target] = [narrowFloat(from), narrowFloat(to)];
   return (v) => {
     if (write instanceof BigInt64Array) write[0] = BigInt(v);
-    else write[0] = from === bfloat16 ? bfloat16ToBits(Number(v)) : Number(v);
+    else write[0] = source !== null ? source.toBits(Number(v)) : Number(v);
     const r = read[0] ?? 0;
-    return typeof r === "bigint" ? runtime.num(r) : to === bfloat16 ? bfloat16FromBits(r) : r;
+    return typeof r === "bigint" ? runtime.num(r) : target !== null ? target.fromBits(r) : r;
   };
 }
 
@@ -322,7 +321,7 @@ function writeLoop(w: Writer, loop: LoopNode, stride: readonly number[]): void {
       const at = w.fresh("p");
       w.lines.push(`const ${at} = ${position(loop.target.map((e) => w.expr(e)), stride)};`);
       const old = w.fresh();
-      w.lines.push(`const ${old} = ${decode(`o[${at}]`, loop.dtype)};`);
+      w.lines.push(`const ${old} = ${decode(`o[${at}]`, loop.dtype, w)};`);
       w.store(
         at,
         loop.op === "set" ? value : w.cast(combine(w, loop.op, old, value, loop.dtype), wide(loop.dtype), loop.dtype),

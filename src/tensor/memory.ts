@@ -2,9 +2,9 @@
  * Where tensors get their memory and how their elements reach JavaScript.
  *
  * Each device type has one {@linkcode DeviceMemory}; the CPU's is here, others register theirs. Elements are read into contiguous, row-major
- * typed arrays (bfloat16 widened to float32) whatever the strides are, and written back the same way.
+ * typed arrays (bfloat16 and 8-bit floats widened to float32) whatever the strides are, and written back the same way.
  */
-import { bfloat16, type Device, type DeviceType, type DType, InternalError } from "../core/mod.ts";
+import { type Device, type DeviceType, type DType, InternalError, narrowFloat } from "../core/mod.ts";
 import type { HostArray } from "../ops/mod.ts";
 import type { Buffer } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer } from "../runtime/cpu/memory.ts";
@@ -53,7 +53,9 @@ export function cpuBuffer(buffer: Buffer): CpuBuffer {
   return buffer;
 }
 
-/** Typed arrays that hold the raw elements of a dtype; bfloat16 as bits. */
+export { bfloat16FromBits, bfloat16ToBits } from "../core/mod.ts";
+
+/** Typed arrays that hold the raw elements of a dtype; bfloat16 and 8-bit floats as bits. */
 export type RawArray =
   | Uint8Array<ArrayBuffer>
   | Int8Array<ArrayBuffer>
@@ -74,6 +76,8 @@ export function rawOver(dtype: DType, bytes: Uint8Array<ArrayBuffer>): RawArray 
   switch (dtype.name) {
     case "bool":
     case "uint8":
+    case "float8_e4m3fn":
+    case "float8_e5m2":
       return new Uint8Array(buffer, byteOffset, n);
     case "int8":
       return new Int8Array(buffer, byteOffset, n);
@@ -102,28 +106,12 @@ export function rawOver(dtype: DType, bytes: Uint8Array<ArrayBuffer>): RawArray 
   }
 }
 
-const widen32 = new Float32Array(1);
-const widenBits = new Uint32Array(widen32.buffer);
-
-/** The number that bfloat16 bits stand for. */
-export function bfloat16FromBits(bits: number): number {
-  widenBits[0] = bits << 16;
-  return widen32[0] ?? 0;
-}
-
-/** The bits of a number rounded to bfloat16, to nearest even. */
-export function bfloat16ToBits(value: number): number {
-  if (Number.isNaN(value)) return 0x7fc0;
-  widen32[0] = value;
-  const bits = widenBits[0] ?? 0;
-  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
-}
-
-/** Widens bfloat16 bits; other arrays are returned as they are. */
+/** Widens bits of dtypes that have no arrays of their own; other arrays are returned as they are. */
 export function hostFromRaw(dtype: DType, raw: RawArray): HostArray {
-  if (dtype !== bfloat16) return raw as HostArray;
+  const narrow = narrowFloat(dtype);
+  if (narrow === null) return raw as HostArray;
   const out = new Float32Array(raw.length);
-  for (let i = 0; i < raw.length; i++) out[i] = bfloat16FromBits(Number(raw[i]));
+  for (let i = 0; i < raw.length; i++) out[i] = narrow.fromBits(Number(raw[i]));
   return out;
 }
 
@@ -132,13 +120,14 @@ export function rawFromHost(dtype: DType, values: ArrayLike<number | bigint | bo
   if (dtype.isComplex) return Float32Array.from(values as ArrayLike<number>, Number);
   const n = values.length;
   const raw = rawOver(dtype, new Uint8Array(n * dtype.bytes));
+  const narrow = narrowFloat(dtype);
   if (raw instanceof BigInt64Array || raw instanceof BigUint64Array) {
     for (let i = 0; i < n; i++) {
       const v = values[i] ?? 0;
       raw[i] = typeof v === "bigint" ? v : Number.isFinite(Number(v)) ? BigInt(Math.trunc(Number(v))) : 0n;
     }
-  } else if (dtype === bfloat16) {
-    for (let i = 0; i < n; i++) raw[i] = bfloat16ToBits(Math.fround(Number(values[i] ?? 0)));
+  } else if (narrow !== null) {
+    for (let i = 0; i < n; i++) raw[i] = narrow.toBits(Math.fround(Number(values[i] ?? 0)));
   } else if (dtype.kind === "bool") {
     for (let i = 0; i < n; i++) raw[i] = values[i] ? 1 : 0;
   } else if (dtype.isFloat) {

@@ -5,7 +5,7 @@
  * into 0. Results round as the operators do (half types compute in float32). A node that the graph returns stays, so that no
  * result becomes an alias of an input. Mirrors `constant_fold_uniform_value` of TorchInductor's joint graph passes.
  */
-import { bfloat16, computeType, type DType, float16, float32 } from "../../core/mod.ts";
+import { computeType, type DType, float16, float32, narrowFloat } from "../../core/mod.ts";
 import { isSymInt, sizeSame } from "../../symbolic/mod.ts";
 import { type Graph } from "../graph.ts";
 import {
@@ -25,12 +25,7 @@ export function roundTo(value: number, dtype: DType): number {
   const single = Math.fround(value);
   if (dtype === float32) return single;
   if (dtype === float16) return Math.f16round(single);
-  if (dtype !== bfloat16) return value;
-  if (!Number.isFinite(single)) return single;
-  const bits = new Uint32Array(new Float32Array([single]).buffer);
-  const word = bits[0] ?? 0;
-  bits[0] = (word + 0x7fff + ((word >>> 16) & 1)) & 0xffff0000;
-  return new Float32Array(bits.buffer)[0] ?? 0;
+  return narrowFloat(dtype)?.round(single) ?? value;
 }
 
 type Arithmetic = (a: number, b: number, alpha: number) => number;

@@ -5,7 +5,7 @@
  * matrix product); sums pass through shared memory once, so that the epilogue runs along whichever axis is contiguous, in vectors. Few tiles with long
  * sums are split along k: the block of a tile that comes last adds the parts in order.
  */
-import { bfloat16, float32, float64, InternalError } from "../../core/mod.ts";
+import { float64, InternalError } from "../../core/mod.ts";
 import { ceilDiv, constant, constantValue, type Expr, mul } from "../../symbolic/mod.ts";
 import { CudaFunction } from "../codegen/cuda/function.ts";
 import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
@@ -15,7 +15,11 @@ import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
 import { emitHopperContraction } from "./cuda_hopper.ts";
 import { prefersRows, swapped } from "./cuda_hopper_plan.ts";
 import { reorderK } from "./cuda_reorder.ts";
+import { chooseMma, type MmaElement } from "./cuda_mma_elements.ts";
 import { type OperandPlan, planOperand, productOf, type TileRoom, writePut, writeTileLoop } from "./cuda_operands.ts";
+
+/** The type of sums. */
+export type SumType = "float" | "double" | "int";
 
 /** The sizes of a template. */
 export interface Tiling {
@@ -46,30 +50,27 @@ export function emitContractionTemplate(
   context: EmitContext,
   chosen?: Tiling,
 ): CudaKernelText[] {
-  const { kernel, a, b, tensor } = prepareTensor(ordered, context);
-  return [tensor ? emitTensor(kernel, a, b, context, chosen) : emitPlain(kernel, context)];
+  const { kernel, tensor } = prepareTensor(ordered, context);
+  return [tensor !== null ? emitTensor(kernel, tensor, context, chosen) : emitPlain(kernel, context)];
 }
 
 function prepareTensor(
   ordered: ContractionKernel,
   context: EmitContext,
-): { kernel: ContractionKernel; a: OperandPlan; b: OperandPlan; tensor: boolean } {
+): { kernel: ContractionKernel; tensor: MmaElement | null } {
   // The epilogue reads sums in vectors if the result is contiguous along n.
   const kernel = prefersRows(ordered) === true ? swapped(ordered) : ordered;
-  const a = planOperand(kernel.a, 8, context.arch >= 80);
-  const b = planOperand(kernel.b, 8, context.arch >= 80);
-  const tensor = context.arch >= 80 && a.half !== null && a.half === b.half && kernel.accumulate === float32;
-  return { kernel, a, b, tensor };
+  return { kernel, tensor: chooseMma(kernel, context.arch, context.allowTf32 === true) };
 }
 
 /** The tilings of mma.sync for a contraction, best first by the model; none where it runs on plain arithmetic. */
 export function mmaTilings(ordered: ContractionKernel, context: EmitContext): Tiling[] {
-  const { kernel, a, b, tensor } = prepareTensor(ordered, context);
-  return tensor ? tensorTilings(kernel, context, isScattered(a, b)) : [];
+  const { kernel, tensor } = prepareTensor(ordered, context);
+  return tensor !== null ? tensorTilings(kernel, context, tensor) : [];
 }
 
 /** Whether an operand is read element by element, whose indices take registers: small blocks have more of them. */
-function isScattered(a: OperandPlan, b: OperandPlan): boolean {
+function isScattered({ a, b }: MmaElement): boolean {
   return [a, b].some(({ copy, lanes }) => copy === null && lanes < 4);
 }
 
@@ -89,7 +90,10 @@ export function splitOf(kernel: ContractionKernel, tiles: number, step: number, 
   return Math.max(1, Math.min(most, Math.floor(context.multiprocessors * 2 / tiles), 32));
 }
 
-function tensorTilings(kernel: ContractionKernel, context: EmitContext, scattered: boolean): Tiling[] {
+function tensorTilings(kernel: ContractionKernel, context: EmitContext, element: MmaElement): Tiling[] {
+  const scattered = isScattered(element);
+  // 64 bytes of k.
+  const k = 64 / element.bytes;
   const all = [
     { m: 128, n: 128, warpM: 64, warpN: 32, threads: 256 },
     { m: 128, n: 64, warpM: 32, warpN: 32, threads: 256 },
@@ -107,10 +111,10 @@ function tensorTilings(kernel: ContractionKernel, context: EmitContext, scattere
     return { c, cost };
   });
   // Short sums leave the memory of further stages to other blocks.
-  const stages = Math.max(2, Math.min(4, Math.ceil(guess(productOf(kernel.k)) / 32)));
+  const stages = Math.max(2, Math.min(4, Math.ceil(guess(productOf(kernel.k)) / k)));
   return costs.sort((x, y) => x.cost - y.cost).map(({ c }) => {
-    const pieces = splitOf(kernel, tileCount(kernel, c.m, c.n), 32, context);
-    return { ...c, k: 32, stages, pieces };
+    const pieces = splitOf(kernel, tileCount(kernel, c.m, c.n), k, context);
+    return { ...c, k, stages, pieces };
   });
 }
 
@@ -151,15 +155,20 @@ export function splitExtra(
   kernel: ContractionKernel,
   tiling: Tiling,
   context: EmitContext,
-  bytes: number,
+  type: SumType,
 ): Parameters<typeof signature>[1] {
   if (tiling.pieces === 1) return [];
   const [tiles] = gridOf(kernel, tiling);
   const id = context.scratchId();
   return [
     {
-      arg: { kind: "scratch", bytes: mul(tiles, tiling.pieces * tiling.m * tiling.n * bytes), zeroed: false, id },
-      text: `${bytes === 8 ? "double" : "float"}* partial`,
+      arg: {
+        kind: "scratch",
+        bytes: mul(tiles, tiling.pieces * tiling.m * tiling.n * (type === "double" ? 8 : 4)),
+        zeroed: false,
+        id,
+      },
+      text: `${type}* partial`,
     },
     { arg: { kind: "scratch", bytes: mul(tiles, 4), zeroed: true, id: id + 1 }, text: "unsigned* arrived" },
   ];
@@ -301,9 +310,9 @@ function rooms(
   tiling: Tiling,
   a: OperandPlan,
   b: OperandPlan,
-  pad: number,
+  pad: { readonly k: number; readonly rows: number },
   position: { k0: string; kEnd: string },
-  turned = false,
+  lies: OperandPlan["along"] | null = null,
 ): { a: TileRoom; b: TileRoom; aSize: number; bSize: number } {
   const length = constantValue(productOf(kernel.k));
   const kExact = length !== null && length % (tiling.k * tiling.pieces) === 0;
@@ -311,8 +320,8 @@ function rooms(
     threads: tiling.threads,
     rows,
     k: tiling.k,
-    pitch: (plan.along === "k" && !turned ? tiling.k : rows) + pad,
-    turned,
+    pitch: (lies ?? plan.along) === "k" ? tiling.k + pad.k : rows + pad.rows,
+    lies: lies ?? plan.along,
     row0,
     k0: "k0",
     rowEnd,
@@ -320,7 +329,7 @@ function rooms(
     kExact,
   });
   const size = (plan: OperandPlan, rows: number): number =>
-    plan.along === "k" && !turned ? rows * (tiling.k + pad) : tiling.k * (rows + pad);
+    (lies ?? plan.along) === "k" ? rows * (tiling.k + pad.k) : tiling.k * (rows + pad.rows);
   return {
     a: room(a, tiling.m, "m0", kernel.m),
     b: room(b, tiling.n, "n0", kernel.n),
@@ -351,7 +360,7 @@ TSR void tsr_plain_tile(T (&acc)[N][N], const T* a, const T* b) {
 /** Plain arithmetic: each thread has 4 × 4 sums. Any dtype, any program. */
 function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelText {
   const double = kernel.accumulate === float64;
-  const type = double ? "double" : "float";
+  const type: SumType = double ? "double" : kernel.accumulate.isFloat ? "float" : "int";
   const a = planOperand(kernel.a, 4, false);
   const b = planOperand(kernel.b, 4, false);
   const wide = tileCount(kernel, 128, 128) >= context.multiprocessors && !double;
@@ -362,7 +371,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
   const position = writePosition(f, kernel, tiling);
-  const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, 4, position, true);
+  const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, { k: 4, rows: 4 }, position, "rows");
   const pitch = tiling.n + 4;
   const total = Math.max(aSize + bSize, tiling.m * pitch) * (double ? 8 : 4);
   s.line("TSR_DYNAMIC(room);");
@@ -398,7 +407,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   s.line("__syncthreads();");
   writeSplit(f, tiling, "sums", pitch, type);
   writeEpilogue(f, kernel, tiling, "sums", pitch, type);
-  const { args, parameters } = signature(f, splitExtra(kernel, tiling, context, double ? 8 : 4));
+  const { args, parameters } = signature(f, splitExtra(kernel, tiling, context, type));
   return {
     parameters,
     body: s.text("  "),
@@ -415,32 +424,39 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
 /** mma.sync: tiles by cp.async where elements are copied as they are, through registers where a program computes them. */
 function emitTensor(
   kernel: ContractionKernel,
-  a: OperandPlan,
-  b: OperandPlan,
+  multiplied: MmaElement,
   context: EmitContext,
   chosen?: Tiling,
 ): CudaKernelText {
-  const tiling = chosen ?? tensorTilings(kernel, context, isScattered(a, b))[0];
+  const tiling = chosen ?? tensorTilings(kernel, context, multiplied)[0];
   if (tiling === undefined) throw new InternalError("a product without a tiling");
-  const element = a.half === bfloat16 ? "bf16" : "f16";
+  const { a, b, text: element, sum, lies } = multiplied;
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
   const position = writePosition(f, kernel, tiling);
-  const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, 8, position);
+  const { a: roomA, b: roomB, aSize, bSize } = rooms(
+    kernel,
+    tiling,
+    a,
+    b,
+    { k: 16 / multiplied.bytes, rows: 8 },
+    position,
+    lies,
+  );
   const stages = tiling.stages;
   const stage = aSize + bSize;
   const pitch = tiling.n + 4;
-  const bytes = Math.max(stages * stage * 2, tiling.m * pitch * 4);
+  const bytes = Math.max(stages * stage * multiplied.bytes, tiling.m * pitch * 4);
   s.line("TSR_DYNAMIC(room);");
   s.line(`${element}* const tiles = (${element}*)room;`);
   const { warpM, warpN } = tiling;
   const across = tiling.n / warpN;
   s.line("const int warp = (int)threadIdx.x >> 5;");
   s.line(`const int wm = warp / ${across} * ${warpM}, wn = warp % ${across} * ${warpN};`);
-  s.line(`float acc[${warpM / 16}][${warpN / 8}][4] = {};`);
+  s.line(`${sum} acc[${warpM / 16}][${warpN / 8}][4] = {};`);
   const kept = (plan: OperandPlan, name: string, rows: number): void => {
     if (plan.copy !== null) return;
-    s.line(`float ${name}[${Math.ceil(rows * tiling.k / plan.lanes / tiling.threads)}][${plan.lanes}];`);
+    s.line(`${sum} ${name}[${Math.ceil(rows * tiling.k / plan.lanes / tiling.threads)}][${plan.lanes}];`);
   };
   kept(a, "ra", tiling.m);
   kept(b, "rb", tiling.n);
@@ -461,8 +477,8 @@ function emitTensor(
   s.open("if (step >= 0) {");
   s.line(`const ${element}* const from = tiles + step % ${stages} * ${stage};`);
   s.line(
-    `tsr_mma_tile<${element}, ${tiling.m}, ${tiling.n}, ${k}, ${warpM}, ${warpN}, ${a.along === "k"}, ${
-      b.along === "k"
+    `tsr_mma_tile<${element}, ${tiling.m}, ${tiling.n}, ${k}, ${warpM}, ${warpN}, ${roomA.lies === "k"}, ${
+      roomB.lies === "k"
     }>(acc, from, from + ${aSize}, wm, wn);`,
   );
   s.close();
@@ -475,12 +491,12 @@ function emitTensor(
   s.close();
   s.line("tsr_copy_wait<0>();");
   s.line("__syncthreads();");
-  s.line("float* const sums = (float*)room;");
+  s.line(`${sum}* const sums = (${sum}*)room;`);
   s.line(`tsr_mma_put<${warpM}, ${warpN}, ${pitch}>(sums, acc, wm, wn);`);
   s.line("__syncthreads();");
-  writeSplit(f, tiling, "sums", pitch, "float");
-  writeEpilogue(f, kernel, tiling, "sums", pitch, "float");
-  const { args, parameters } = signature(f, splitExtra(kernel, tiling, context, 4));
+  writeSplit(f, tiling, "sums", pitch, sum);
+  writeEpilogue(f, kernel, tiling, "sums", pitch, sum);
+  const { args, parameters } = signature(f, splitExtra(kernel, tiling, context, sum));
   return {
     parameters,
     body: s.text("  "),

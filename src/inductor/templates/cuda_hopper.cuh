@@ -61,27 +61,27 @@ TSR void tsr_wgmma_put(T* to, const T (&d)[R]) {
     *(tsr_two<T>*)(p + 8 * L + j * 8) = {d[(SLAB * 8 + j) * 4 + 2], d[(SLAB * 8 + j) * 4 + 3]};
   }
 }
-// Parts of one sum from several blocks: a warp leaves its own, and the one that comes last gets all, added in order.
+// Parts of one sum from several blocks: a warp leaves its own, `distance` vectors from part to part, and the one that comes last gets all, added in order.
 TSR float4 tsr_four(float a, float b, float c, float d) { return make_float4(a, b, c, d); }
 TSR int4 tsr_four(int a, int b, int c, int d) { return make_int4(a, b, c, d); }
-template <int PIECES, int R, typename T>
-TSR bool tsr_add_parts(T (&d)[R], T* parts, int piece, unsigned* counter) {
+template <int R, typename T>
+TSR bool tsr_add_parts(T (&d)[R], T* parts, int piece, int pieces, int distance, unsigned* counter) {
   typedef decltype(tsr_four(d[0], d[0], d[0], d[0])) Four;
   const int lane = threadIdx.x & 31;
-  Four* const own = (Four*)parts + piece * (R / 4) * 32;
+  Four* const own = (Four*)parts + (long)piece * distance;
 #pragma unroll
   for (int i = 0; i < R / 4; i++) __stcg(own + i * 32 + lane, tsr_four(d[i * 4], d[i * 4 + 1], d[i * 4 + 2], d[i * 4 + 3]));
   __threadfence();
   __syncwarp();
   unsigned count = 0;
   if (lane == 0) count = atomicAdd(counter, 1u);
-  if (__shfl_sync(0xffffffffu, count, 0) != PIECES - 1) return false;
+  if (__shfl_sync(0xffffffffu, count, 0) != (unsigned)pieces - 1) return false;
   if (lane == 0) *counter = 0;
   __threadfence();
 #pragma unroll
   for (int i = 0; i < R; i++) d[i] = 0;
-  for (int p = 0; p < PIECES; p++) {
-    const Four* const from = (const Four*)parts + p * (R / 4) * 32;
+  for (int p = 0; p < pieces; p++) {
+    const Four* const from = (const Four*)parts + (long)p * distance;
 #pragma unroll
     for (int i = 0; i < R / 4; i++) {
       const Four v = __ldcg(from + i * 32 + lane);

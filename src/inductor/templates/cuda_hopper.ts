@@ -7,14 +7,16 @@
  * warpgroup instead, sixteen bytes at a time, zeros where a mask does not hold.
  */
 import { InternalError } from "../../core/mod.ts";
-import { add, ceilDiv, constant, constantValue, type Expr, min, mul, sub } from "../../symbolic/mod.ts";
+import { ceilDiv, constant, constantValue, mul } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
 import type { CudaArg } from "../codegen/cuda/launch.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
 import { contractionFunction, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
-import { bestShape, BM, type Element, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
+import { HopperJobs } from "./cuda_hopper_jobs.ts";
+import { bestShape, BM, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
+import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
 
 /** Columns of a slab that a warp hands to the epilogue at once, and the distance of its rows. */
 const SLAB = 64;
@@ -34,40 +36,15 @@ export function emitHopperContraction(
   if (prepared === null) return null;
   const shape = chosen ?? bestShape(prepared, context);
   if (shape === null) return null;
-  const { kernel, element, rows, gathered, columns } = prepared;
+  const { kernel, element, other, rows, gathered, columns } = prepared;
   const source: Rows = rows === null ? { kind: "gather", plan: gathered } : { kind: "map", matrix: boxed(rows, BM) };
-  return write(kernel, context, source, boxed(columns, shape.n), shape, element);
+  return write(kernel, context, source, boxed(columns, shape.n), shape, [element, other]);
 }
 
 /** The matrix with boxes of so many rows. */
 function boxed(matrix: Matrix, rows: number): Matrix {
   const [inner = 64, outer = 64, ...batch] = matrix.map.box;
   return { ...matrix, map: { ...matrix.map, box: [inner, matrix.along === "k" ? rows : outer, ...batch] } };
-}
-
-/** The instruction for 64 × n sums. */
-function wgmmaText(n: number, { name, k }: Element): string {
-  const count = n / 2;
-  const list = Array.from({ length: count }, (_, i) => `%${i}`).join(", ");
-  const operands = Array.from({ length: count }, (_, i) => `"+f"(d[${i}])`).join(", ");
-  const turns = k === 16;
-  const flags = turns ? `, 1, 1, %${count + 3}, %${count + 4}` : ", 1, 1";
-  const inputs = `"l"(a), "l"(b), "r"(keep)${turns ? `, "n"(TA), "n"(TB)` : ""}`;
-  // On the emulated device it is a function.
-  const emulated = turns
-    ? `#ifdef TSR_EMULATED
-template <int TA, int TB>
-TSR void tsr_wgmma_${n}_${name}(float (&d)[${count}], unsigned long a, unsigned long b, int keep) {
-  tsr_wgmma_ss<TA, TB>(d, a, b, keep, (${name}*)0);
-}
-#else\n`
-    : "";
-  return `${emulated}template <int TA, int TB>
-TSR void tsr_wgmma_${n}_${name}(float (&d)[${count}], unsigned long a, unsigned long b, int keep) {
-  asm volatile("{\\n.reg .pred p;\\nsetp.ne.b32 p, %${count + 2}, 0;\\n"
-    "wgmma.mma_async.sync.aligned.m64n${n}k${k}.f32.${name}.${name} {${list}}, %${count}, %${count + 1}, p${flags};\\n}"
-    : ${operands} : ${inputs});
-}${turns ? "\n#endif" : ""}`;
 }
 
 function position(f: CudaFunction, kernel: ContractionKernel, n: number): void {
@@ -89,14 +66,6 @@ function copyLines(f: CudaFunction, matrix: Matrix, map: string, to: string, row
   );
 }
 
-/** Scratch memory for the parts of sums: so many warps, floats each. */
-function partParameters(warps: Expr, floats: number, id: number): { arg: CudaArg; text: string }[] {
-  return [
-    { arg: { kind: "scratch", bytes: mul(warps, floats * 4), zeroed: false, id }, text: "float* partial" },
-    { arg: { kind: "scratch", bytes: mul(warps, 4), zeroed: true, id: id + 1 }, text: "unsigned* arrived" },
-  ];
-}
-
 function mapParameter(matrix: Matrix, name: string): { arg: CudaArg; text: string } {
   const arg: CudaArg = { kind: "tensorMap", buffer: matrix.buffer, map: matrix.map };
   return { arg, text: `const __grid_constant__ tsr_map ${name}` };
@@ -107,9 +76,10 @@ function write(
   context: EmitContext,
   rows: Rows,
   b: Matrix,
-  { n, pieces, tail, turns }: HopperShape,
-  element: Element,
+  shape: HopperShape,
+  [element, other]: readonly [Element, Element],
 ): CudaKernelText {
+  const { n, turns } = shape;
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
   const BK = LINE / element.dtype.bytes;
@@ -122,27 +92,17 @@ function write(
   const [tm, tn] = [ceilDiv(kernel.m, BM), ceilDiv(kernel.n, n)];
   const batches = productOf(kernel.batch.map((axis) => axis.extent));
   const tiles = mul(batches, tm, tn);
-  // Tiles that one block sums alone, before those that several share.
-  const count = constantValue(tiles) ?? 0;
-  const whole = tail ? count - count % context.multiprocessors : 0;
+  const jobs = new HopperJobs(tiles, ceilDiv(productOf(kernel.k), BK), shape, context.multiprocessors);
+  const sum = sumText(element);
   s.line("TSR_DYNAMIC(room);");
   s.line("const unsigned base = (tsr_smem(room) + 1023) & ~1023u;");
-  s.line(`float* const staging = (float*)(room + (base - tsr_smem(room)) + ${ring});`);
+  s.line(`${sum}* const staging = (${sum}*)(room + (base - tsr_smem(room)) + ${ring});`);
   s.line(`const unsigned barriers = base + ${ring + epilogueBytes};`);
   s.line("const int group4 = (int)threadIdx.x / 128;");
-  s.line(`const int tm = ${f.extent(tm)}, tn = ${f.extent(tn)}, tiles = ${f.extent(tiles)};`);
-  const steps = ceilDiv(productOf(kernel.k), BK);
-  s.line(`const int steps = ${f.extent(steps)}, jobs = ${whole} + (tiles - ${whole}) * ${pieces};`);
+  s.line(`const int tm = ${f.extent(tm)}, tn = ${f.extent(tn)};`);
+  jobs.begin(f);
   const job = (): void => {
-    s.open("for (int job = blockIdx.x; job < jobs; job += gridDim.x) {");
-    const each = f.extent(ceilDiv(steps, pieces));
-    if (pieces === 1) s.line("const int tile = job, firstStep = 0, lastStep = steps;");
-    else {
-      s.line(`const bool shared = job >= ${whole};`);
-      s.line(`const int part = shared ? job - ${whole} : 0, piece = part % ${pieces};`);
-      s.line(`const int tile = shared ? ${whole} + part / ${pieces} : job, firstStep = piece * ${each};`);
-      s.line(`const int lastStep = shared ? tsr_min(steps, firstStep + ${each}) : steps;`);
-    }
+    jobs.open(f);
     position(f, kernel, n);
   };
   s.open("if (threadIdx.x == 0) {");
@@ -216,7 +176,7 @@ function write(
   s.open("else {");
   s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
   s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
-  s.line(`float* const own = staging + warp * ${16 * PITCH};`);
+  s.line(`${sum}* const own = staging + warp * ${16 * PITCH};`);
   if (turns) s.line("int turn = -1;");
   job();
   if (turns) {
@@ -230,8 +190,9 @@ function write(
     // A barrier tells one phase from the next only: whoever is next begins when the other has seen all of its stages.
     s.line("if (turn > 0) tsr_signal_wait(consumer + 1, 256);");
   }
+  const promoted = element.promoted === true;
   const accs = turns ? ["acc", "acc1"] : ["acc"];
-  for (const acc of accs) s.line(`float ${acc}[${n / 2}];`);
+  for (const acc of accs) s.line(`${sum} ${acc}[${n / 2}]${promoted ? " = {}" : ""};`);
   s.line("int before = -1;");
   s.open("for (int step = firstStep; step < lastStep; step++) {");
   s.line("const unsigned full = barriers + stage * 16;");
@@ -239,6 +200,7 @@ function write(
   s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${64 * LINE}`};`);
   s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
   s.line("tsr_barrier_wait(full, phase);");
+  if (promoted) { for (const acc of accs) s.line(`float ${acc}Step[${n / 2}];`); }
   s.line("tsr_wgmma_begin();");
   s.open(`#pragma unroll\nfor (int k = 0; k < ${BK / element.k}; k++) {`);
   const along = rows.kind === "gather" ? "k" : rows.matrix.along;
@@ -247,27 +209,27 @@ function write(
   accs.forEach((acc, i) => {
     const from = descriptor(along, i === 0 ? "from" : `from + ${64 * LINE}`);
     s.line(
-      `tsr_wgmma_${n}_${element.name}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(${acc}, ${from}, ${
-        descriptor(b.along, "other")
-      }, step > firstStep || k > 0);`,
+      `${wgmmaName(n, element, other)}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(${acc}${
+        promoted ? "Step" : ""
+      }, ${from}, ${descriptor(b.along, "other")}, ${promoted ? "k > 0" : "step > firstStep || k > 0"});`,
     );
   });
   s.close();
   s.line("tsr_wgmma_commit();");
-  s.line("tsr_wgmma_wait<1>();");
+  s.line(`tsr_wgmma_wait<${promoted ? 0 : 1}>();`);
   s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
   s.line("before = stage;");
+  if (promoted) {
+    s.line(`#pragma unroll\nfor (int i = 0; i < ${n / 2}; i++) {`);
+    for (const acc of accs) s.line(`  ${acc}[i] += ${acc}Step[i];`);
+    s.line("}");
+  }
   s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
   s.close();
-  if (turns) s.line("if (job + gridDim.x < jobs) tsr_signal_send((consumer ^ 1) + 1, 256);");
+  if (turns) s.line(`if (${jobs.another}) tsr_signal_send((consumer ^ 1) + 1, 256);`);
   s.line("tsr_wgmma_wait<0>();");
   s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
-  if (pieces > 1) {
-    // A warp's part of a tile is complete when that warp of the last block has come; it adds the parts in order.
-    s.line(`const int place = (tile - ${whole}) * 8 + warp;`);
-    s.line(`float* const parts = partial + (long)place * ${pieces * 16 * n};`);
-    s.line(`if (shared && !tsr_add_parts<${pieces}>(acc, parts, piece, arrived + place)) continue;`);
-  }
+  jobs.join(f, "acc", sum, n);
   s.line(`const int mTile = m0, nTile = n0;`);
   const parts = accs.flatMap((acc, i) => Array.from({ length: n / SLAB }, (_, slab) => ({ acc, i, slab })));
   for (const { acc, i, slab } of parts) {
@@ -277,7 +239,7 @@ function write(
     s.line("__syncwarp();");
     const row = turns ? `${i * 64} + (warp & 3) * 16` : "warp * 16";
     s.line(`const int m0 = mTile + ${row}, n0 = nTile + ${slab * SLAB};`);
-    writeEpilogue(f, kernel, tiling, "own", PITCH, "float", {
+    writeEpilogue(f, kernel, tiling, "own", PITCH, sum, {
       thread: "((int)threadIdx.x & 31)",
       tileM: BM,
       tileN: n,
@@ -289,15 +251,15 @@ function write(
   const { args, parameters } = signature(f, [
     ...(rows.kind === "gather" ? [] : [mapParameter(rows.matrix, "mapA")]),
     mapParameter(b, "mapB"),
-    ...(pieces === 1 ? [] : partParameters(constant((count - whole) * 8), pieces * 16 * n, context.scratchId())),
+    ...(jobs.shares ? jobs.parameters(n, context.scratchId()) : []),
   ]);
   return {
     parameters,
     body: branchesTogether(s.text("  "), `  if (group4 < ${producers}) {`),
-    support: wgmmaText(n, element),
+    support: wgmmaText(n, element, other),
     includes: new Set(["collectives", "mma", "hopper"]),
     args,
-    grid: [min(add(mul(sub(tiles, whole), pieces), whole), context.multiprocessors), constant(1), constant(1)],
+    grid: [jobs.grid, constant(1), constant(1)],
     block: [gather ? 512 : 384, 1, 1],
     sharedBytes,
     blocksEach: 1,

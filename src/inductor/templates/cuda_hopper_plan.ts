@@ -5,7 +5,6 @@
  * shapes of tiles, the best one by the cost model first. Tiles of the last round of blocks, which fills the device badly, may be shared by several blocks each, as in
  * stream-K. Nothing is written here.
  */
-import { bfloat16, type DType, float16, float32 } from "../../core/mod.ts";
 import {
   coefficient,
   constant,
@@ -17,6 +16,7 @@ import {
   sub,
   symbol,
 } from "../../symbolic/mod.ts";
+import type { DType } from "../../core/mod.ts";
 import type { EmitContext } from "../codegen/cuda/kernel_text.ts";
 import type { TensorMapSpec } from "../codegen/cuda/launch.ts";
 import type { BufferRef } from "../../loops/mod.ts";
@@ -26,6 +26,7 @@ import { contractionCost } from "./contraction_cost.ts";
 import { HOPPER_COSTS } from "./contraction_costs.ts";
 import { isContiguousAlong, tileCount } from "./cuda_contraction.ts";
 import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
+import { type Element, elementOf } from "./cuda_wgmma.ts";
 
 /** Rows of a tile. */
 export const BM = 128;
@@ -33,6 +34,8 @@ export const BM = 128;
 export const LINE = 128;
 /** How many blocks may share a tile's sum; the one that comes last adds up what the others have. */
 const PIECES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
+/** Steps that a piece has at least. */
+const LEAST_STEPS = 6;
 
 /** An operand as a plain matrix. */
 export interface Matrix {
@@ -42,21 +45,6 @@ export interface Matrix {
   /** Batch axes that are dimensions of the map. */
   readonly batch: readonly Axis[];
 }
-
-/** What the tensor cores multiply: its name in an instruction, and how many of k one takes. */
-export interface Element {
-  readonly name: "bf16" | "f16" | "tf32";
-  readonly dtype: DType;
-  readonly k: number;
-  readonly map: TensorMapSpec["type"];
-}
-
-const ELEMENTS: readonly Element[] = [
-  { name: "bf16", dtype: bfloat16, k: 16, map: "bfloat16" },
-  { name: "f16", dtype: float16, k: 16, map: "float16" },
-  // The copy engine rounds to tf32; the tensor cores would cut off.
-  { name: "tf32", dtype: float32, k: 8, map: "tfloat32" },
-];
 
 /** Where the elements of a matrix lie: distances of rows, of columns and of each batch, and the first element. */
 export interface AffineMatrix {
@@ -142,7 +130,7 @@ function matrixOf(
 }
 
 /**
- * How a product is cut: columns of a tile; blocks that share a tile's sum; whether only the tiles of the last, unfilled round are shared; whether the two warpgroups take
+ * How a product is cut: columns of a tile; blocks that share a tile's sum, 0 for even runs of steps (stream-K); whether only the tiles of the last, unfilled round are shared; whether the two warpgroups take
  * tiles in turn, so that one multiplies while the other writes, instead of halves of one tile.
  */
 export interface HopperShape {
@@ -156,22 +144,22 @@ export interface HopperShape {
 export interface Prepared {
   readonly kernel: ContractionKernel;
   readonly element: Element;
+  /** What the columns are; of another dtype only where both are fp8. */
+  readonly other: Element;
   /** Null for rows that are gathered. */
   readonly rows: Matrix | null;
   readonly gathered: OperandPlan;
   readonly columns: Matrix;
 }
 
-/** What the tensor cores may multiply here. */
-function elementOf(
-  given: ContractionKernel,
-  plans: readonly [OperandPlan, OperandPlan],
+/** What the tensor cores may multiply here: both of one kind, but for the two kinds of fp8. */
+function elementsOf(
+  [a, b]: readonly [OperandPlan, OperandPlan],
+  sum: DType,
   tf32: boolean,
-): Element | null {
-  const [{ half }, other] = plans;
-  if (given.accumulate !== float32) return null;
-  if (half !== null) return half === other.half ? ELEMENTS.find((e) => e.dtype === half) ?? null : null;
-  return tf32 ? ELEMENTS.find((e) => e.name === "tf32") ?? null : null;
+): readonly [Element, Element] | null {
+  const [x, y] = [elementOf(a.half, sum, tf32), elementOf(b.half, sum, tf32)];
+  return x === null || y === null || (x !== y && !(x.promoted === true && y.promoted === true)) ? null : [x, y];
 }
 
 /** The product as the template takes it; null where it does not apply. */
@@ -180,9 +168,10 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
   const k = productOf(given.k);
   if (guess(k) < 64) return null;
   const plans = [planOperand(given.a, 8, true), planOperand(given.b, 8, true)] as const;
-  const element = elementOf(given, plans, context.allowTf32 === true);
-  if (element === null) return null;
+  const elements = elementsOf(plans, given.accumulate, context.allowTf32 === true);
+  if (elements === null) return null;
   const matrix = (i: 0 | 1): Matrix | null => {
+    const element = elements[i];
     for (const plan of [plans[i], ...ragged(plans[i], element.dtype)]) {
       const found = matrixOf(plan, given.batch, { rows: i === 0 ? given.m : given.n, k }, element);
       if (found !== null) return found;
@@ -190,7 +179,8 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
     return null;
   };
   const [a, b] = [matrix(0), matrix(1)];
-  const gathers = (i: 0 | 1): boolean => plans[i].copy !== null && plans[i].along === "k" && plans[i].lanes === 8;
+  const gathers = (i: 0 | 1): boolean =>
+    plans[i].copy !== null && plans[i].along === "k" && elements[i].dtype.bytes === 2;
   // Rows come in tiles of 128: what is gathered must be the rows, and else the longer side should be.
   let swap = false;
   if (a !== null && b !== null) swap = prefersRows(given) ?? (guess(given.m) <= 96 && guess(given.n) > guess(given.m));
@@ -198,7 +188,8 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
   else if (b === null || !gathers(0)) return null;
   const [rows, columns] = swap ? [b, a] : [a, b];
   if (columns === null) return null;
-  return { kernel: swap ? swapped(given) : given, element, rows, gathered: plans[swap ? 1 : 0], columns };
+  const [element, other] = swap ? [elements[1], elements[0]] : elements;
+  return { kernel: swap ? swapped(given) : given, element, other, rows, gathered: plans[swap ? 1 : 0], columns };
 }
 
 /**
@@ -221,22 +212,24 @@ export function shapesOf(
   for (const width of [256, 192, 128, 64]) {
     const padded = Math.ceil(n / width) * width;
     if (width > 64 && padded >= n * 1.5 && padded > 64) continue;
-    // Whoever gathers needs registers that wide tiles do not leave.
-    if (width > 128 && gathered) continue;
+    // Whoever gathers needs registers that wide tiles do not leave, and so do sums that are made in steps.
+    if (width > 128 && (gathered || element.promoted === true)) continue;
     const tiles = tileCount(kernel, BM, width);
     const whole = Math.floor(tiles / sms);
     const rest = tiles - whole * sms;
     const add = (pieces: number, turns: boolean): void => {
       const query = { width, tiles, steps, pieces, turns, gathered, multiprocessors: sms, bytes: moved };
-      const shape = { n: width, pieces, tail: pieces > 1 && whole > 0, turns };
+      const shape = { n: width, pieces, tail: pieces !== 1 && whole > 0, turns };
       out.push({ shape, cost: contractionCost(HOPPER_COSTS, query) });
     };
     // Sums of two halves are as many registers as there are.
-    if (width <= 128 && !gathered) add(1, true);
+    if (width <= (element.promoted === true ? 64 : 128) && !gathered) add(1, true);
+    // The run of steps of a block should be no shorter than a piece.
+    if (isStatic && rest > 0 && rest * steps >= sms * LEAST_STEPS && steps > 1) add(0, false);
     for (const pieces of isStatic ? PIECES : [1]) {
       const each = Math.ceil(steps / pieces);
       if (pieces > 1) {
-        if (each < 6 || (pieces - 1) * each >= steps) continue;
+        if (each < LEAST_STEPS || (pieces - 1) * each >= steps) continue;
         if (whole > 0 && (rest === 0 || rest * pieces > sms)) continue;
       }
       add(pieces, false);
@@ -250,6 +243,7 @@ export function bestShape(prepared: Prepared, context: EmitContext): HopperShape
   const [best] = shapesOf(prepared, context);
   if (best === undefined) return null;
   const { n, pieces } = best.shape;
+  if (pieces === 0) return best.shape;
   return tileCount(prepared.kernel, BM, n) * pieces * 3 < context.multiprocessors ? null : best.shape;
 }
 

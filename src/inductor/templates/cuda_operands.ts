@@ -2,7 +2,7 @@
  * Operands of contractions on CUDA: along which axis they are read, whether their elements can be copied without touching them, and the loops
  * that bring a tile to shared memory.
  */
-import { bfloat16, type DType, float16, InternalError } from "../../core/mod.ts";
+import { bfloat16, type DType, float16, int8, InternalError, isFloat8 } from "../../core/mod.ts";
 import { constant, constantValue, type Expr, mul } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { scalarType } from "../codegen/cuda/texts.ts";
@@ -28,12 +28,12 @@ function definition(program: OperandProgram, v: TileValue): TileStatement | unde
   return program.body.find((s) => "out" in s && s.out === v);
 }
 
-/** The half type in which a value is exact: it was widened from there, or is zero where a mask does not hold. */
+/** The half type, or type of 8 bits, in which a value is exact: it was widened from there, or is zero where a mask does not hold. */
 function exactIn(program: OperandProgram, v: TileValue): DType | null {
   const own = definition(program, v);
   if (own?.kind === "cast") {
     const { dtype } = own.arg;
-    return dtype === float16 || dtype === bfloat16 ? dtype : null;
+    return dtype === float16 || dtype === bfloat16 || dtype === int8 || isFloat8(dtype) ? dtype : null;
   }
   if (own?.kind !== "pointwise" || own.op !== "where") return null;
   const [, body, other] = own.args;
@@ -56,9 +56,15 @@ function copyable(program: OperandProgram, value: TileValue): OperandPlan["copy"
   return found !== null && found.load.mask === mask && isZero(program, other) ? found : null;
 }
 
-/** Decides how an operand is read; `lanes` is the widest run. */
-export function planOperand(program: OperandProgram, lanes: number, tensorCores: boolean): OperandPlan {
-  const half = tensorCores ? exactIn(program, program.value) : null;
+/** Decides how an operand is read; `widest` is the longest run, of 8 bits twice as long. `stored`: what the tensor cores take if nothing shorter. */
+export function planOperand(
+  program: OperandProgram,
+  widest: number,
+  tensorCores: boolean,
+  stored: DType | null = null,
+): OperandPlan {
+  const half = (tensorCores ? exactIn(program, program.value) : null) ?? stored;
+  const lanes = half?.bytes === 1 ? 2 * widest : widest;
   const { value } = program;
   const loads = program.body.filter((s): s is TileStatement & { readonly kind: "load" } => s.kind === "load");
   const fits = (axis: Axis | undefined, n: number): boolean => {
@@ -75,7 +81,7 @@ export function planOperand(program: OperandProgram, lanes: number, tensorCores:
       if (!fits(axis, n) || axis === undefined) continue;
       const copy = copyable(program, value);
       const known = varying(program.body, axis.symbol);
-      const plain = copy !== null && n * 2 === 16 && half !== null && copy.load.buffer.dtype === half &&
+      const plain = copy !== null && half !== null && n * half.bytes === 16 && copy.load.buffer.dtype === half &&
         isAlignedRun(copy.load.index, axis.symbol, n) &&
         (copy.load.mask === null || !known.values.has(copy.load.mask)) &&
         program.body.every((s) => s.kind !== "load" || s === copy.load || !known.has(s)) &&
@@ -115,8 +121,8 @@ export interface TileRoom {
   readonly kExact: boolean;
   /** The thread's number among those that read the tile. */
   readonly thread?: string;
-  /** The tile lies along its rows in shared memory whichever way it is read. */
-  readonly turned?: boolean;
+  /** How the tile lies in shared memory, whichever way it is read. */
+  readonly lies?: OperandPlan["along"];
   /** The line that copies one run, where it is not `tsr_copy16` to the plain layout. */
   readonly copy?: (slow: string, fast: string, from: string, there: string) => string;
 }
@@ -231,7 +237,7 @@ export function writePut(
   if (runs % room.threads !== 0) s.open(`if (c < ${runs}) {`);
   const across = (along === "k" ? room.k : room.rows) / lanes;
   const place = `${shared} + c / ${across} * ${room.pitch} + c % ${across}${lanes > 1 ? ` * ${lanes}` : ""}`;
-  if (room.turned === true && along === "k") {
+  if ((room.lies ?? along) !== along) {
     const turned = `${shared} + (c % ${across}${lanes > 1 ? ` * ${lanes}` : ""}) * ${room.pitch} + c / ${across}`;
     s.line("#pragma unroll");
     s.line(`for (int u = 0; u < ${lanes}; u++) tsr_put(${turned} + u * ${room.pitch}, ${name}[i][u]);`);

@@ -1,6 +1,7 @@
 /**
  * Contraction groups to kernels: large ones to the blocked template, small and thin ones to plain loops around a `dot`.
  */
+import { int32 } from "../../core/mod.ts";
 import { type LoopVar, ops, substituteValue, type Value } from "../../loops/mod.ts";
 import { constant, dependsOn, type Expr, mul } from "../../symbolic/mod.ts";
 import type { ContractionGroup } from "../groups.ts";
@@ -21,7 +22,8 @@ function usesTemplate(group: ContractionGroup, target: TileTarget): boolean {
   const m = guessProduct(group.m);
   const n = guessProduct(group.n);
   const k = guessProduct(group.k);
-  return group.accumulate.isFloat && m >= 4 && n >= 4 && k >= 4 && m * n * k >= target.templateFlops;
+  const multiplies = group.accumulate.isFloat || (target.integerProducts === true && group.accumulate === int32);
+  return multiplies && m >= 4 && n >= 4 && k >= 4 && m * n * k >= target.templateFlops;
 }
 
 /** More rows than this use a weight often enough that packing it pays. */

@@ -24,6 +24,8 @@ export interface TileTarget {
   readonly crossReductions: boolean;
   /** Contractions of at least this many multiplications go to the blocked template; smaller ones are plain loops. */
   readonly templateFlops: number;
+  /** Whether the template has sums of int32. */
+  readonly integerProducts?: boolean;
 }
 
 /** JavaScript: scalar loops over typed arrays. */

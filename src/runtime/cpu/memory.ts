@@ -18,7 +18,7 @@ import { type Allocator, type AllocatorStats, type Buffer, checkByteLength, OutO
 /** Alignment of every CPU buffer: a cache line, and the width of an AVX-512 register. */
 export const CPU_ALIGNMENT = 64;
 
-/** The typed array each dtype is seen through; bf16 shows its bits, complex64 pairs of floats. */
+/** The typed array each dtype is seen through; bf16 and 8-bit floats show their bits, complex64 pairs of floats. */
 export interface ViewOf {
   bool: Uint8Array<ArrayBuffer>;
   uint8: Uint8Array<ArrayBuffer>;
@@ -29,6 +29,8 @@ export interface ViewOf {
   uint64: BigUint64Array<ArrayBuffer>;
   float16: Float16Array<ArrayBuffer>;
   bfloat16: Uint16Array<ArrayBuffer>;
+  float8_e4m3fn: Uint8Array<ArrayBuffer>;
+  float8_e5m2: Uint8Array<ArrayBuffer>;
   float32: Float32Array<ArrayBuffer>;
   float64: Float64Array<ArrayBuffer>;
   uint32: Uint32Array<ArrayBuffer>;
@@ -251,6 +253,13 @@ export class CpuBuffer implements Buffer {
   get bfloat16(): Uint16Array<ArrayBuffer> {
     const v = this.#live().views;
     return v.bfloat16 ??= new Uint16Array(v.storage, v.offset, Math.floor(v.byteLength / 2));
+  }
+  /** The bits of 8-bit floats. */
+  get float8_e4m3fn(): Uint8Array<ArrayBuffer> {
+    return this.uint8;
+  }
+  get float8_e5m2(): Uint8Array<ArrayBuffer> {
+    return this.uint8;
   }
   get float32(): Float32Array<ArrayBuffer> {
     const v = this.#live().views;

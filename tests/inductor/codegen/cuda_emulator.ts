@@ -46,15 +46,15 @@ export function emulate(plan: HostPlan, options: Parameters<typeof emitCudaModul
         if (found === undefined) throw new Error(`no slot for ${arg.buffer.label} of ${launch.function}`);
         const of = (e: typeof arg.map.offset): number => sizeFunction(plan, e)(sizes);
         const { map } = arg;
-        if (map.swizzle !== 128 || !map.type.endsWith("float16")) {
-          throw new Error("the emulator has no such tensor map");
-        }
+        const { bytes } = arg.buffer.dtype;
+        if (map.swizzle !== 128) throw new Error("the emulator has no such tensor map");
         // As `emulate_hopper.h` reads them: word 13 of the map points to everything.
         const memory = cpuAllocator().allocateZeroed(512).pin();
         const words = new BigInt64Array(memory.storage, memory.byteOffset, 35);
         const [whole, rank] = [16, map.sizes.length];
         words[13] = BigInt(memory.address + whole * 8);
-        words.set([6n, BigInt(rank), BigInt(found.pin().address + 2 * of(map.offset)), 3n], whole);
+        const type = bytes === 1 ? 0n : bytes === 2 ? 6n : 11n;
+        words.set([type, BigInt(rank), BigInt(found.pin().address + bytes * of(map.offset)), 3n], whole);
         words.set(map.sizes.map((e) => BigInt(of(e))), whole + 4);
         words.set(map.strideBytes.map((e) => BigInt(of(e))), whole + 10);
         words.set(map.box.map(BigInt), whole + 14);

@@ -13,6 +13,7 @@ import {
   float32,
   float64,
   int64,
+  narrowFloat,
 } from "../../../src/core/mod.ts";
 import type { ContractionGroup, Group, LoopGroup, ScanGroup, Stage } from "../../../src/inductor/groups.ts";
 import type { HostPlan } from "../../../src/inductor/host_plan.ts";
@@ -284,7 +285,10 @@ function read(bytes: ArrayBuffer, at: number, dtype: DType): number | bigint {
     case "float16":
       return new Float16Array(bytes)[at] ?? NaN;
     case "bfloat16":
-      return new Float32Array(new Uint32Array([view.getUint16(at * 2, true) << 16]).buffer)[0] ?? NaN;
+      return narrowFloat(dtype)?.fromBits(view.getUint16(at * 2, true)) ?? NaN;
+    case "float8_e4m3fn":
+    case "float8_e5m2":
+      return narrowFloat(dtype)?.fromBits(view.getUint8(at)) ?? NaN;
     case "float32":
       return view.getFloat32(at * 4, true);
     case "float64":
@@ -312,11 +316,11 @@ function write(bytes: ArrayBuffer, at: number, dtype: DType, value: number | big
     case "float16":
       new Float16Array(bytes)[at] = Number(value);
       return;
-    case "bfloat16": {
-      const rounded = roundToDtype(Number(value), bfloat16);
-      const bits = new Uint32Array(new Float32Array([Number(rounded)]).buffer)[0] ?? 0;
-      return view.setUint16(at * 2, bits >>> 16, true);
-    }
+    case "bfloat16":
+      return view.setUint16(at * 2, narrowFloat(dtype)?.toBits(Number(value)) ?? 0, true);
+    case "float8_e4m3fn":
+    case "float8_e5m2":
+      return view.setUint8(at, narrowFloat(dtype)?.toBits(Number(value)) ?? 0);
     case "float32":
       return view.setFloat32(at * 4, Number(value), true);
     case "float64":

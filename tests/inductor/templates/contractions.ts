@@ -18,26 +18,33 @@ export interface Contraction {
   readonly flops: number;
 }
 
-/** `[batch, m, k] × [batch, k, n]`, each operand perhaps stored transposed, with a bias along n and a ReLU if asked. */
+/** `[batch, m, k] × [batch, k, n]`, each operand perhaps stored transposed, with a bias along n and a ReLU if asked; sums and results perhaps of other dtypes. */
 export function matmul(
   [batch, m, n, k]: readonly [number, number, number, number],
   dtype: DType,
-  options: { readonly ta?: boolean; readonly tb?: boolean; readonly bias?: boolean; readonly turned?: boolean } = {},
+  options: {
+    readonly ta?: boolean;
+    readonly tb?: boolean;
+    readonly bias?: boolean;
+    readonly turned?: boolean;
+    readonly second?: DType;
+    readonly result?: DType;
+  } = {},
 ): Contraction {
   const [a, b, out] = [
     buffer("a", dtype, batch * m * k),
-    buffer("b", dtype, batch * k * n),
-    buffer("out", dtype, batch * m * n),
+    buffer("b", options.second ?? dtype, batch * k * n),
+    buffer("out", options.result ?? dtype, batch * m * n),
   ];
-  const accumulate = computeType(dtype);
+  const accumulate = computeType(options.result ?? dtype);
   const [vb, vm, vn, vk] = [loopVar(batch, "b"), loopVar(m, "m"), loopVar(n, "n"), loopVar(k, "k")];
   const at = (x: Expr, y: Expr, rows: number, columns: number): Expr =>
     add(mul(symbol(vb), rows * columns), mul(x, columns), y);
   const ai = options.ta === true ? at(symbol(vk), symbol(vm), k, m) : at(symbol(vm), symbol(vk), m, k);
   const bi = options.tb === true ? at(symbol(vn), symbol(vk), n, k) : at(symbol(vk), symbol(vn), k, n);
   const oi = options.turned === true ? at(symbol(vn), symbol(vm), n, m) : at(symbol(vm), symbol(vn), m, n);
-  const bias = buffer("bias", dtype, n);
-  const result = options.bias === true ? buffer("sum", dtype, batch * m * n) : out;
+  const bias = buffer("bias", out.dtype, n);
+  const result = options.bias === true ? buffer("sum", out.dtype, batch * m * n) : out;
   const sum = ops.cast(ops.load(result, oi), accumulate);
   const epilogue: PointwiseStage[] = options.bias === true
     ? [{
@@ -47,7 +54,7 @@ export function matmul(
       index: oi,
       value: ops.cast(
         ops.maximum(ops.add(sum, ops.cast(ops.load(bias, symbol(vn)), accumulate)), 0),
-        dtype,
+        out.dtype,
       ),
     }]
     : [];

@@ -122,8 +122,14 @@ TSR vf32 tsr_round_bf16(vf32 x) {
 }
 TSR float tsr_round_f16(float x) { return vfrom_f16(vto_f16(vset(x)))[0]; }
 TSR float tsr_round_bf16(float x) { return tsr_round_bf16(vset(x))[0]; }
+TSR vf32 tsr_round_e4m3(vf32 x) { return vfrom(vto(x, (const e4m3*)0), (const e4m3*)0); }
+TSR vf32 tsr_round_e5m2(vf32 x) { return vfrom(vto(x, (const e5m2*)0), (const e5m2*)0); }
+TSR float tsr_round_e4m3(float x) { return tsr_round_e4m3(vset(x))[0]; }
+TSR float tsr_round_e5m2(float x) { return tsr_round_e5m2(vset(x))[0]; }
 
 // ---- memory ----
+TSR vf32 tsr_load(const e4m3* p) { return vload(p); }
+TSR vf32 tsr_load(const e5m2* p) { return vload(p); }
 TSR vf32 tsr_load(const float* p) { return vload(p); }
 TSR vf32 tsr_load(const f16* p) { return vload(p); }
 TSR vf32 tsr_load(const bf16* p) { return vload(p); }
@@ -164,6 +170,12 @@ TSR vi32 tsr_load_n(const short* p, long n) { return __builtin_convertvector((vi
 TSR vi32 tsr_load_n(const signed char* p, long n) { return __builtin_convertvector((vi8)tsr_bytes(p, n), vi32); }
 TSR vi32 tsr_load_n(const unsigned char* p, long n) { return __builtin_convertvector(tsr_bytes(p, n), vi32); }
 TSR vi32 tsr_load_n(const bool* p, long n) { return tsr_load_n((const unsigned char*)p, n) != 0; }
+TSR vf32 tsr_load_n(const e4m3* p, long n) { return vfrom(tsr_bytes(p, n), p); }
+TSR vf32 tsr_load_n(const e5m2* p, long n) { return vfrom(tsr_bytes(p, n), p); }
+TSR void tsr_store(e4m3* p, vf32 v) { vu8 h = vto(v, p); __builtin_memcpy(p, &h, sizeof h); }
+TSR void tsr_store(e5m2* p, vf32 v) { vu8 h = vto(v, p); __builtin_memcpy(p, &h, sizeof h); }
+TSR void tsr_store_n(e4m3* p, vf32 v, long n) { tsr_put_bytes(p, vto(v, p), n); }
+TSR void tsr_store_n(e5m2* p, vf32 v, long n) { tsr_put_bytes(p, vto(v, p), n); }
 TSR vd2 tsr_load_n(const double* p, long n) {
   return {tsr_doubles(p, n < VH ? n : VH), tsr_doubles(p + VH, n > VH ? n - VH : 0)};
 }
@@ -334,6 +346,10 @@ TSR float tsr_get(const float* p) { return *p; }
 TSR double tsr_get(const double* p) { return *p; }
 TSR float tsr_get(const f16* p) { return vfrom_f16((vu16){} + p->bits)[0]; }
 TSR float tsr_get(const bf16* p) { unsigned x = (unsigned)p->bits << 16; float f; __builtin_memcpy(&f, &x, 4); return f; }
+TSR float tsr_get(const e4m3* p) { return vfrom((vu8){} + p->bits, p)[0]; }
+TSR float tsr_get(const e5m2* p) { return vfrom((vu8){} + p->bits, p)[0]; }
+TSR void tsr_put(e4m3* p, float v) { p->bits = vto(vset(v), p)[0]; }
+TSR void tsr_put(e5m2* p, float v) { p->bits = vto(vset(v), p)[0]; }
 TSR long tsr_get(const long* p) { return *p; }
 TSR int tsr_get(const int* p) { return *p; }
 TSR unsigned tsr_get(const unsigned* p) { return *p; }

@@ -9,6 +9,8 @@ import {
   type DType,
   float16,
   float64,
+  float8_e4m3fn,
+  float8_e5m2,
   int16,
   int32,
   int64,
@@ -78,6 +80,10 @@ export function memoryType(dtype: DType): string {
       return "f16";
     case "bfloat16":
       return "bf16";
+    case "float8_e4m3fn":
+      return "e4m3";
+    case "float8_e5m2":
+      return "e5m2";
     case "float32":
       return "float";
     case "float64":
@@ -135,6 +141,10 @@ export function wrapTo(text: string, dtype: DType): string {
       return `tsr_round_f16(${text})`;
     case bfloat16:
       return `tsr_round_bf16(${text})`;
+    case float8_e4m3fn:
+      return `tsr_round_e4m3(${text})`;
+    case float8_e5m2:
+      return `tsr_round_e5m2(${text})`;
     default:
       return text;
   }

@@ -23,6 +23,7 @@ export const CUDA_TARGET: TileTarget = {
   workers: 1,
   crossReductions: false,
   templateFlops: 32768,
+  integerProducts: true,
 };
 
 /** Emits a kernel in tiles. */

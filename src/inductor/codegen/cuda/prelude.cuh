@@ -17,6 +17,9 @@
 
 struct f16 { unsigned short x; };
 struct bf16 { unsigned short x; };
+// Floats of eight bits: four of exponent without infinities, or five.
+struct e4m3 { unsigned char x; };
+struct e5m2 { unsigned char x; };
 
 // ---- half types ----
 #ifndef TSR_EMULATED
@@ -28,8 +31,34 @@ TSR bf16 tsr_to_bf16(float x) { bf16 r; asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(r.x
 TSR unsigned tsr_pack_f16(float a, float b) { unsigned r; asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(b), "f"(a)); return r; }
 TSR unsigned tsr_pack_bf16(float a, float b) { unsigned r; asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(b), "f"(a)); return r; }
 #endif
+// Eight bits are a part of float16's, or 2^-8 of a half's with one more bit of mantissa.
+TSR float tsr_widen(e5m2 h) { f16 r; r.x = (unsigned short)(h.x << 8); return tsr_widen(r); }
+TSR float tsr_widen(e4m3 h) {
+  f16 r;
+  r.x = (unsigned short)((h.x & 128) << 8 | (h.x & 127) << 7);
+  return (h.x & 127) == 127 ? __builtin_nanf("") : tsr_widen(r) * 256.0f;
+}
+// To nearest even; SPECIAL is the first pattern that is no finite number. Adding a number whose last place is the unit of subnormal numbers rounds these.
+template <int M, int SPECIAL>
+TSR unsigned char tsr_to_float8(float v) {
+  const int bias = M == 3 ? 120 : 112, drop = 23 - M, x = __float_as_int(v), a = x & 0x7fffffff;
+  const float unit = M == 3 ? 16384.0f : 128.0f;
+  int r = a < ((bias + 1) << 23) ? __float_as_int(__int_as_float(a) + unit) - __float_as_int(unit)
+                                 : ((a + ((1 << (drop - 1)) - 1) + ((a >> drop) & 1)) >> drop) - (bias << M);
+  if (r >= SPECIAL) r = M == 3 ? SPECIAL - 1 : SPECIAL;
+  if (a > 0x7f800000) r = 127;
+  return (unsigned char)(r | ((x >> 24) & 128));
+}
+TSR e4m3 tsr_to_e4m3(float v) { e4m3 r; r.x = tsr_to_float8<3, 127>(v); return r; }
+TSR e5m2 tsr_to_e5m2(float v) { e5m2 r; r.x = tsr_to_float8<2, 124>(v); return r; }
+TSR float tsr_round_e4m3(float x) { return tsr_widen(tsr_to_e4m3(x)); }
+TSR float tsr_round_e5m2(float x) { return tsr_widen(tsr_to_e5m2(x)); }
 
 // ---- memory ----
+TSR float tsr_get(const e4m3* p) { return tsr_widen(*p); }
+TSR float tsr_get(const e5m2* p) { return tsr_widen(*p); }
+TSR void tsr_put(e4m3* p, float v) { *p = tsr_to_e4m3(v); }
+TSR void tsr_put(e5m2* p, float v) { *p = tsr_to_e5m2(v); }
 TSR float tsr_get(const float* p) { return *p; }
 TSR double tsr_get(const double* p) { return *p; }
 TSR float tsr_get(const f16* p) { return tsr_widen(*p); }

@@ -17,6 +17,7 @@ import {
   castText,
   combineText,
   constantText,
+  narrowName,
   neutralText,
   primitiveText,
   type Scalar,
@@ -32,6 +33,8 @@ export type JsView =
   | "int64"
   | "float16"
   | "bfloat16"
+  | "float8_e4m3fn"
+  | "float8_e5m2"
   | "float32"
   | "float64"
   | "uint32";
@@ -350,15 +353,16 @@ export class JsFunction {
     switch (buffer.dtype) {
       case bool:
         return `(${this.parameter(buffer)}[${at}] !== 0)`;
-      case bfloat16:
-        return `${this.#use("fromBfloat16")}(${this.parameter(buffer)}[${at}])`;
       case int64:
         if (big) return `${this.parameter(buffer)}[${at}]`;
         return `(${this.parameter(buffer, "int32")}[2 * ${at} + 1] * 4294967296 + ${
           this.parameter(buffer, "uint32")
         }[2 * ${at}])`;
-      default:
-        return `${this.parameter(buffer)}[${at}]`;
+      default: {
+        const element = `${this.parameter(buffer)}[${at}]`;
+        const narrow = narrowName(buffer.dtype);
+        return narrow === null ? element : `${this.#use(`from${narrow}`)}(${element})`;
+      }
     }
   }
 
@@ -373,10 +377,11 @@ export class JsFunction {
       );
       return;
     }
+    const narrow = narrowName(buffer.dtype);
     const text = buffer.dtype === bool
       ? `(${value.text} ? 1 : 0)`
-      : buffer.dtype === bfloat16
-      ? `${this.#use("toBfloat16")}(${value.text})`
+      : narrow !== null
+      ? `${this.#use(`to${narrow}`)}(${value.text})`
       : value.text;
     this.scopes.line(`${this.parameter(buffer)}[${at}] = ${text};`);
   }

@@ -11,6 +11,8 @@ import {
   float16,
   float32,
   float64,
+  float8_e4m3fn,
+  float8_e5m2,
   int16,
   int32,
   int64,
@@ -74,6 +76,20 @@ function wrap(text: string, dtype: DType): string {
   }
 }
 
+/** The end of helpers' names for a dtype whose elements are held as bits. */
+export function narrowName(dtype: DType): "Bfloat16" | "Float8E4M3" | "Float8E5M2" | null {
+  switch (dtype) {
+    case bfloat16:
+      return "Bfloat16";
+    case float8_e4m3fn:
+      return "Float8E4M3";
+    case float8_e5m2:
+      return "Float8E5M2";
+    default:
+      return null;
+  }
+}
+
 /** Converts; `big` says how an int64 result is held. */
 export function castText(s: Scalar, to: DType, big: boolean, use: UseHelper): string {
   const from = s.dtype;
@@ -90,10 +106,11 @@ export function castText(s: Scalar, to: DType, big: boolean, use: UseHelper): st
           : number;
       case float16:
         return from === float32 ? `${use("roundToFloat16")}(${number})` : `Math.f16round(${number})`;
-      case bfloat16:
-        return from === bool ? number : `${use("roundToBfloat16")}(${number})`;
-      default:
+      default: {
+        const narrow = narrowName(to);
+        if (narrow !== null) return from === bool ? number : `${use(`roundTo${narrow}`)}(${number})`;
         return from === float32 ? rounded(number) : number;
+      }
     }
   }
   const given = from === float32 ? rounded(s.text) : s.text;
@@ -135,8 +152,8 @@ export function primitiveText(
       ? `(${a.text} * ${b?.text ?? ""} + ${c?.text ?? ""})`
       : floatText(op, operand(a), operand(b), type, use);
     if (dtype === float16) return `Math.f16round(${text})`;
-    if (dtype === bfloat16) return `${use("roundToBfloat16")}(${text})`;
-    return text;
+    const narrow = narrowName(dtype);
+    return narrow === null ? text : `${use(`roundTo${narrow}`)}(${text})`;
   }
   if (type === int64 && (big || args.some((x) => x.big))) {
     const text = bigintText(op, asBigint(a), b === undefined ? "" : asBigint(b), use);

@@ -304,17 +304,21 @@ static inline void tsr_ldmatrix_t(unsigned (&r)[4], const void* p) {
 }
 struct tsr_fragments { unsigned a[4], b[2]; };
 template <typename T> static float tsr_half_of(unsigned word, int i);
-template <typename T>
-static void tsr_mma(float (&c)[4], const unsigned (&a)[4], const unsigned b0, const unsigned b1, T*) {
+// Element i of a word of a fragment, as the tensor cores see it.
+template <typename T> static double tsr_item(unsigned word, int i);
+static inline unsigned tsr_to_tf32(unsigned x) { return (x + 0x1000) & 0xffffe000u; }
+template <typename C, typename T>
+static void tsr_mma(C (&c)[4], const unsigned (&a)[4], const unsigned b0, const unsigned b1, T*) {
+  const int each = 4 / sizeof(T), half = 4 * each;
   const tsr_fragments own = {{a[0], a[1], a[2], a[3]}, {b0, b1}};
   tsr_slot* s = tsr_exchange(own);
   const int lane = tsr_lane();
   for (int i = 0; i < 4; i++) {
     const int row = (lane >> 2) + (i >> 1) * 8, column = 2 * (lane & 3) + (i & 1);
-    for (int k = 0; k < 16; k++) {
-      const tsr_fragments fa = tsr_from<tsr_fragments>(s, (row & 7) * 4 + (k & 7) / 2);
-      const tsr_fragments fb = tsr_from<tsr_fragments>(s, column * 4 + (k & 7) / 2);
-      c[i] += tsr_half_of<T>(fa.a[(row >> 3) + (k >> 3) * 2], k & 1) * tsr_half_of<T>(fb.b[k >> 3], k & 1);
+    for (int k = 0; k < 2 * half; k++) {
+      const tsr_fragments fa = tsr_from<tsr_fragments>(s, (row & 7) * 4 + k % half / each);
+      const tsr_fragments fb = tsr_from<tsr_fragments>(s, column * 4 + k % half / each);
+      c[i] = (C)(c[i] + tsr_item<T>(fa.a[(row >> 3) + k / half * 2], k % each) * tsr_item<T>(fb.b[k / half], k % each));
     }
   }
   __syncwarp();

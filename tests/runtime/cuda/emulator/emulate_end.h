@@ -15,3 +15,9 @@ template <typename T> static float tsr_half_of(unsigned word, int i) {
   h.x = (unsigned short)(word >> (16 * i));
   return tsr_widen(h);
 }
+template <typename T> struct tsr_items { static double of(unsigned word, int i) { return tsr_half_of<T>(word, i); } };
+template <> struct tsr_items<signed char> { static double of(unsigned word, int i) { return (signed char)(word >> (8 * i)); } };
+template <> struct tsr_items<float> { static double of(unsigned word, int) { return tsr_as<float>(word & 0xffffe000u); } };
+template <> struct tsr_items<e4m3> { static double of(unsigned word, int i) { return tsr_widen(e4m3{(unsigned char)(word >> (8 * i))}); } };
+template <> struct tsr_items<e5m2> { static double of(unsigned word, int i) { return tsr_widen(e5m2{(unsigned char)(word >> (8 * i))}); } };
+template <typename T> static double tsr_item(unsigned word, int i) { return tsr_items<T>::of(word, i); }

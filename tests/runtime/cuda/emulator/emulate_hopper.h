@@ -144,49 +144,53 @@ static inline void tsr_wgmma_commit() {}
 template <int N> static inline void tsr_wgmma_wait() {}
 // An element of a swizzled matrix in shared memory: `x` along its rows, `k` along the sum; TURNED where it lies along rows.
 template <typename T, int TURNED>
-static float tsr_operand(unsigned long matrix, int x, int k) {
+static double tsr_operand(unsigned long matrix, int x, int k) {
   const unsigned start = (matrix & 0x3fff) << 4, lead = (matrix >> 16 & 0x3fff) << 4, stride = (matrix >> 32 & 0x3fff) << 4;
-  unsigned address = TURNED ? start + x / 64 * lead + k / 8 * stride + k % 8 * 128 + x % 64 * 2 : start + x / 8 * stride + x % 8 * 128 + k * 2;
+  unsigned address = TURNED ? start + x / 64 * lead + k / 8 * stride + k % 8 * 128 + x % 64 * 2 : start + x / 8 * stride + x % 8 * 128 + k * (int)sizeof(T);
   address ^= (address >> 7 & 7) << 4;
-  unsigned short half;
-  memcpy(&half, tsr_at(address), 2);
-  return tsr_half_of<T>(half, 0);
+  unsigned word = 0;
+  memcpy(&word, tsr_at(address), sizeof(T));
+  return tsr_item<T>(word, 0);
 }
-template <typename T, int TB, int R>
-static void tsr_products(float (&d)[R], const float (&a)[2][16], unsigned long b, int keep) {
+template <typename T, int TB, int K, int R, typename C>
+static void tsr_products(C (&d)[R], const double (&a)[2][K], unsigned long b, int keep) {
   const int lane = tsr_lane();
   for (int j = 0; j < R / 4; j++) {
     for (int u = 0; u < 2; u++) {
-      float column[16];
-      for (int k = 0; k < 16; k++) column[k] = tsr_operand<T, TB>(b, j * 8 + (lane & 3) * 2 + u, k);
+      double column[K];
+      for (int k = 0; k < K; k++) column[k] = tsr_operand<T, TB>(b, j * 8 + (lane & 3) * 2 + u, k);
       for (int h = 0; h < 2; h++) {
-        float& x = d[j * 4 + h * 2 + u];
+        C& x = d[j * 4 + h * 2 + u];
         if (!keep) x = 0;
-        for (int k = 0; k < 16; k++) x += a[h][k] * column[k];
+        for (int k = 0; k < K; k++) x = (C)(x + a[h][k] * column[k]);
       }
     }
   }
 }
-template <int TA, int TB, int R, typename T>
-static void tsr_wgmma_ss(float (&d)[R], unsigned long a, unsigned long b, int keep, T*) {
-  float rows[2][16];
+template <int TA, int TB, int K, int R, typename C, typename T, typename U>
+static void tsr_wgmma_ss(C (&d)[R], unsigned long a, unsigned long b, int keep, T*, U*) {
+  double rows[2][K];
   const int first = (tsr_thread() & 127) / 32 * 16 + (tsr_lane() >> 2);
   for (int h = 0; h < 2; h++) {
-    for (int k = 0; k < 16; k++) rows[h][k] = tsr_operand<T, TA>(a, first + h * 8, k);
+    for (int k = 0; k < K; k++) rows[h][k] = tsr_operand<T, TA>(a, first + h * 8, k);
   }
-  tsr_products<T, TB>(d, rows, b, keep);
+  tsr_products<U, TB, K>(d, rows, b, keep);
+}
+template <int TA, int TB, int R, typename T>
+static void tsr_wgmma_ss(float (&d)[R], unsigned long a, unsigned long b, int keep, T* type) {
+  tsr_wgmma_ss<TA, TB, 16>(d, a, b, keep, type, type);
 }
 struct tsr_fragment { unsigned x[4]; };
 template <int TB, int R, typename T>
 static void tsr_wgmma_rs(float (&d)[R], const unsigned (&a)[4], unsigned long b, int keep, T*) {
   const tsr_fragment own = {{a[0], a[1], a[2], a[3]}};
   tsr_slot* const slots = tsr_exchange(own);
-  float rows[2][16];
+  double rows[2][16];
   for (int h = 0; h < 2; h++) {
     for (int k = 0; k < 16; k++) {
       const tsr_fragment f = tsr_from<tsr_fragment>(slots, (tsr_lane() & ~3) + (k & 7) / 2);
       rows[h][k] = tsr_half_of<T>(f.x[h + (k >> 3) * 2], k & 1);
     }
   }
-  tsr_products<T, TB>(d, rows, b, keep);
+  tsr_products<T, TB, 16>(d, rows, b, keep);
 }
