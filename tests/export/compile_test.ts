@@ -22,6 +22,7 @@ for (
     "grad_autocast",
     "nested",
     "expanded",
+    "attention_view",
     "cond",
     "loops",
     "control",

@@ -21,6 +21,7 @@ import { type ArgValue, isOperator, type NamedArgs, type Operator } from "../../
 import { constantValue, exprOf, sizeSame, sub } from "../../symbolic/mod.ts";
 import { dispatchComplete, fakeTensor, FakeTensorMode, inferMeta, noGrad, Tensor, withMode } from "../../tensor/mod.ts";
 import { castTo } from "./autocast.ts";
+import { inRowMajor } from "./control_layouts.ts";
 import { takesComplexForm } from "./graph_copier.ts";
 import type { ReadContext } from "./graph_names.ts";
 import { isControl } from "./targets.ts";
@@ -51,7 +52,7 @@ class MetaChecker {
     const isComplex = takesComplexForm(target, node);
     let derived: readonly TensorMeta[];
     try {
-      derived = this.#derive(target, node.args, isComplex);
+      derived = this.#deriveOf(graph, node, isComplex);
       const [first] = derived, [wanted = null] = said;
       if (
         first?.dtype.isIntegral === true && isTensorMeta(wanted) && wanted.dtype.isFloat &&
@@ -80,6 +81,28 @@ class MetaChecker {
     const [first] = derived;
     node.value = single ? first ?? null : derived;
     if (target.functional !== null) this.#keepSelf(node, target);
+  }
+
+  /**
+   * A view whose strides PyTorch's kernels allow and Tessera's do not (attention's result lies otherwise) is taken of a row-major copy. Where the graph writes
+   * to the memory, the copy would miss it: that stays a problem.
+   */
+  #deriveOf(graph: Graph, node: CallNode, isComplex: boolean): readonly TensorMeta[] {
+    const target = node.target as Operator;
+    try {
+      return this.#derive(target, node.args, isComplex);
+    } catch (error) {
+      const [self, ...rest] = node.args;
+      if (
+        target.schema.target !== "aten.view.default" || self === undefined || !isNode(self) ||
+        !isTensorMeta(self.value) ||
+        isWritten(graph, self)
+      ) throw error;
+      const before = graph.insertBefore(node, () => inRowMajor(graph, self));
+      if (before === self) throw error;
+      graph.setArgs(node, [before, ...rest]);
+      return this.#derive(target, node.args, isComplex);
+    }
   }
 
   #derive(op: Operator, given: readonly Argument[], isComplex: boolean): readonly TensorMeta[] {
@@ -133,6 +156,24 @@ class MetaChecker {
 
 /** An argument whose description is not known: it comes from a call that is a problem already. */
 class NoValue extends Error {}
+
+/** The node whose memory a chain of views shows. */
+function memoryOf(node: Node): Node {
+  if (node.op !== "call" || !isOperator(node.target) || node.target.view === null) return node;
+  const [self] = node.args;
+  return self !== undefined && isNode(self) ? memoryOf(self) : node;
+}
+
+/** Whether a call of the graph writes to the memory of a tensor. */
+function isWritten(graph: Graph, tensor: Node): boolean {
+  const memory = memoryOf(tensor);
+  return graph.nodes.some((node) =>
+    node.op === "call" && node.target.schema.args.some((arg, i) => {
+      const given = node.args[i];
+      return arg.mutated && given !== undefined && isNode(given) && memoryOf(given) === memory;
+    })
+  );
+}
 
 /** Whether two descriptions cannot both hold. Sizes that only might differ are no disagreement. */
 function disagree(a: TensorMeta, b: TensorMeta): boolean {
