@@ -19,6 +19,7 @@ import {
 } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand } from "./combinators.ts";
 import { defineOp, type MetaInput } from "./define.ts";
+import { numbersIn, repeatOnDevice } from "./device_selection.ts";
 import { readHost } from "./host_axis.ts";
 import type { SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -331,6 +332,7 @@ defineOp({
     }
     return [{ shape: [out.length], data: BigInt64Array.from(out, (i) => BigInt(i)) }];
   },
+  onDevice: ({ repeats }, F) => repeatOnDevice(repeats, F),
   samples: (g) => [{ args: { repeats: g.indices([4], 3) } }],
 });
 
@@ -399,12 +401,6 @@ defineOp({
   decompose: ({ self }) => (self.ndim === 0 ? self.unsqueeze(0) : self).nonzero().unbind(1),
   samples: () => [],
 });
-
-/** The elements of a small tensor of integers. Where data is not known, as under capture, this is a break. */
-export function numbersIn(t: TensorValue): number[] {
-  const known = t as TensorValue & { dataSync(): ArrayLike<number | bigint> };
-  return Array.from(known.dataSync(), Number);
-}
 
 defineOp({
   schema:

@@ -6,10 +6,10 @@
  */
 import { float16, float32, float64, getDefaultDtype, int16, int32, int64, int8, uint8 } from "../core/mod.ts";
 import { broadcastShapes, contiguousStride, shapeToText, type Size, sizeEq, sizeProd } from "../symbolic/mod.ts";
-import { numbersIn } from "./assemble.ts";
 import { axisOf } from "./combinators.ts";
 import { specOf } from "./decomposed_calls.ts";
 import { defineAlias, defineOp, getOp, type MetaInput, type NamedArgs, type TensorSpec } from "./define.ts";
+import { numbersIn } from "./device_selection.ts";
 import { formatStride } from "./layout.ts";
 import { isScalar, scalarMeta } from "./scalars.ts";
 import type { SampleGenerator } from "./samples.ts";

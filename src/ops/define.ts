@@ -103,6 +103,11 @@ interface DefinitionBase<S extends string> {
   readonly random?: boolean;
   /** Result shapes depend on data: eager only, a graph break under capture. */
   readonly dataDependent?: boolean;
+  /**
+   * For algorithms of the host: the same by other operators, for eager calls on devices that have no kernels for it. It may read numbers, such as the size of its result. Null
+   * leaves a call to the host.
+   */
+  readonly onDevice?: (args: ArgsOf<S, TensorValue>, F: Functional) => TensorValue | readonly TensorValue[] | null;
   /** `decompose` checks its arguments itself, because `meta` refuses some that it can take. Otherwise `meta` runs before it. */
   readonly checksItself?: boolean;
   /**
@@ -176,6 +181,10 @@ export interface Operator extends OpTarget {
   readonly writesArguments: ((args: NamedArgs<unknown>) => boolean) | null;
   readonly isRandom: boolean;
   readonly isDataDependent: boolean;
+  /** A host algorithm by other operators, for eager calls on devices. */
+  readonly onDevice?:
+    | ((args: NamedArgs<TensorValue>, F: Functional) => TensorValue | readonly TensorValue[] | null)
+    | null;
   /** The decomposition takes more than `meta` does (masks as indices, say). */
   readonly checksItself: boolean;
   readonly isPublic: boolean;
@@ -232,6 +241,7 @@ export function defineOp<const S extends string>(definition: Definition<S>): Ope
     writesArguments: erased.writesArguments ?? null,
     isRandom: definition.random ?? false,
     isDataDependent: definition.dataDependent ?? false,
+    onDevice: erased.onDevice ?? null,
     checksItself: definition.checksItself ?? false,
     isPublic: definition.public ?? true,
     samples: definition.samples,

@@ -9,6 +9,7 @@ import type { Scalar } from "../graph/mod.ts";
 import { roundToDtype } from "../loops/mod.ts";
 import { sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
+import { bincountOnDevice } from "./device_selection.ts";
 import { hostArray, readHost } from "./host_axis.ts";
 import { scalarNumber } from "./scalars.ts";
 import type { SampleGenerator } from "./samples.ts";
@@ -215,10 +216,12 @@ defineOp({
     }
     return [{ shape: [size], data: weights === null ? BigInt64Array.from(sums, (n) => BigInt(n)) : sums }];
   },
+  onDevice: ({ self, weights, minlength }, F) =>
+    bincountOnDevice(self, weights, Number(minlength), weightType(weights), F),
   samples: (g) => [{ args: { self: g.indices([10], 5) } }],
 });
 
-function weightType(weights: MetaInput | null): DType {
+function weightType(weights: { readonly dtype: DType } | null): DType {
   return weights === null ? int64 : weights.dtype.isFloat && weights.dtype.bytes === 4 ? weights.dtype : float64;
 }
 

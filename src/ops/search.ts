@@ -8,6 +8,7 @@ import { bool, int32, int64, normalizeAxis } from "../core/mod.ts";
 import { broadcastShapes, sameShape, shapeToText, sizeEq, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
 import { compareHost, hostArray, type HostNumber, hostShape, readHost, writeHost } from "./host_axis.ts";
+import { nonzeroOnDevice, uniqueOnDevice } from "./device_selection.ts";
 import { distinct } from "./max_pool.ts";
 
 function count(shape: readonly number[]): number {
@@ -35,6 +36,7 @@ defineOp({
     });
     return [{ shape: [found.length, shape.length], data }];
   },
+  onDevice: ({ self }, F) => nonzeroOnDevice(self, F),
   samples: (g) => [{ args: { self: g.tensor([3, 4], { values: "integers", low: 0, high: 2, requiresGrad: false }) } }],
 });
 
@@ -127,6 +129,10 @@ defineOp({
       optional(returnInverse || (returnCounts && self.dtype === bool), inverse, hostShape(self)),
       optional(returnCounts, counts, [counts.length]),
     ];
+  },
+  onDevice: ({ self, returnInverse, returnCounts }, F) => {
+    const inverse = returnInverse || (returnCounts && self.dtype === bool);
+    return uniqueOnDevice(self, { sort: true, inverse, counts: returnCounts }, F);
   },
   samples: (g) => [
     {
@@ -244,6 +250,10 @@ defineOp({
       optional(returnCounts || dim !== null, counts, [counts.length]),
     ];
   },
+  onDevice: ({ self, dim, returnInverse, returnCounts }, F) =>
+    dim === null || isVectorAxis(self, dim)
+      ? uniqueOnDevice(self, { sort: false, inverse: returnInverse, counts: returnCounts }, F)
+      : null,
   samples: (g) => [
     {
       args: {

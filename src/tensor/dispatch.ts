@@ -180,7 +180,7 @@ function runEager(op: Operator, args: NamedArgs<Tensor>, info: OpInfo): OpResult
     op.kind === "host" && op.view === null && !fake &&
     (device.type !== "cuda" || eagerBackend(device).takesHost?.(op, args) !== true)
   ) {
-    const outs = runHost(op, args, device);
+    const outs = device.type === "cpu" ? runHost(op, args, device) : runAway(op, args, device);
     return info.many ? outs : outs[0] as Tensor;
   }
   const specs = inferSpecs(op, args);
@@ -204,6 +204,16 @@ function runEager(op: Operator, args: NamedArgs<Tensor>, info: OpInfo): OpResult
   }
   if (op.view === null && !fake) compute(op, args, outs, device);
   return info.many ? outs : outs[0] as Tensor;
+}
+
+/** A host operator whose tensors are on a device: by other operators where it says how. */
+function runAway(op: Operator, args: NamedArgs<Tensor>, device: Device): Tensor[] {
+  const { onDevice } = op;
+  if (onDevice === undefined || onDevice === null) return runHost(op, args, device);
+  inferSpecs(op, args);
+  const made = noGrad(() => onDevice(ruleArguments(op, args), functionalForRules()));
+  if (made === null) return runHost(op, args, device);
+  return "shape" in made ? [tensorOf(made)] : made.map(tensorOf);
 }
 
 /** Fills `outs`; arguments on another device than the results are moved there first. */

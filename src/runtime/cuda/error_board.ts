@@ -1,9 +1,9 @@
 /**
- * Where kernels say that they met a wrong index, and the host reads it.
+ * Where kernels say that they met a wrong index, or data that an algorithm cannot take, and the host reads it.
  *
  * The words lie in pinned host memory, which kernels reach by its address: the host sees them without a copy as soon as it has waited for the device
  * anyway. So a wrong index costs nothing until somebody reads data, and unlike an assertion it does not end the context. Each executable has
- * four int64 words of its own: a wrong index, the size that it broke, whether there is one, one in reserve.
+ * four int64 words of its own: a wrong index, the size that it broke, what kind of error it is (0: none), one in reserve.
  */
 
 import type { CudaContext } from "./context.ts";
@@ -14,6 +14,14 @@ const FLAG = 2;
 const SLOTS = 128;
 const PAGE_BYTES = 8 * WORDS * SLOTS;
 const PORTABLE = 1;
+
+/** What each kind says; the words of kernels are numbers alone. */
+const MESSAGES: readonly ((value: bigint, size: bigint) => string)[] = [
+  () => "",
+  (index, size) => `an index is ${index}, but the dimension it selects from has ${size} elements`,
+  (matrix, pivot) => `matrix ${matrix} is singular: pivot ${pivot} is 0; use linalg_pinv or linalg_lstsq`,
+  (matrix, minor) => `matrix ${matrix} is not positive definite: its leading minor of order ${minor} is not positive`,
+];
 
 /** The words of one executable. */
 export interface ErrorSlot {
@@ -52,11 +60,9 @@ export class ErrorBoard {
     const page = this.#pages[Math.floor(number / SLOTS)];
     const at = WORDS * (number % SLOTS);
     if (page === undefined || page.words[at + FLAG] === 0n) return;
-    const [index, size] = page.words.subarray(at, at + WORDS);
+    const [value = 0n, size = 0n, kind = 0n] = page.words.subarray(at, at + WORDS);
     page.words.fill(0n, at, at + WORDS);
-    throw new RangeError(
-      `${this.#labels[number]}: an index is ${index}, but the dimension it selects from has ${size} elements`,
-    );
+    throw new RangeError(`${this.#labels[number]}: ${MESSAGES[Number(kind)]?.(value, size)}`);
   }
 
   #addPage(): void {

@@ -17,7 +17,9 @@ import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
 import FOURIER from "./algorithms/cuda_fourier.cuh" with { type: "text" };
 import GROUPED from "./algorithms/cuda_grouped.cuh" with { type: "text" };
+import LINEAR from "./algorithms/cuda_linear.cuh" with { type: "text" };
 import RAGGED from "./algorithms/cuda_ragged.cuh" with { type: "text" };
+import SEARCH from "./algorithms/cuda_search.cuh" with { type: "text" };
 import SORT from "./algorithms/cuda_sort.cuh" with { type: "text" };
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
 import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
@@ -39,6 +41,8 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   collectives: COLLECTIVES,
   sort: SORT,
   fourier: FOURIER,
+  search: SEARCH,
+  linear: LINEAR,
   mma: MMA,
   grouped: GROUPED,
   blocks: BLOCKS,

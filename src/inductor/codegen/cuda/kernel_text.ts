@@ -14,6 +14,8 @@ export type CudaInclude =
   | "collectives"
   | "sort"
   | "fourier"
+  | "search"
+  | "linear"
   | "mma"
   | "grouped"
   | "blocks"

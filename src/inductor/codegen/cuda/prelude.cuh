@@ -343,9 +343,9 @@ TSR unsigned tsr_philox(long seed, long stream, long position) {
   return w == 0 ? c0 : w == 1 ? c1 : w == 2 ? c2 : c3;
 }
 
-// ---- indices that come from memory ----
-static __device__ __noinline__ void tsr_bad_index(long* error, long value, long size) {
-  if (atomicCAS((unsigned long long*)error + 2, 0ull, 1ull) == 0ull) {
+// ---- what was wrong with data: `kind` is one of error_board.ts ----
+static __device__ __noinline__ void tsr_report(long* error, long value, long size, int kind) {
+  if (atomicCAS((unsigned long long*)error + 2, 0ull, (unsigned long long)kind) == 0ull) {
     error[0] = value;
     error[1] = size;
   }
@@ -354,6 +354,6 @@ template <typename I>
 TSR I tsr_bind(long value, I size, long* error) {
   const long at = value < 0 ? value + size : value;
   if (at >= 0 && at < size) return (I)at;
-  tsr_bad_index(error, value, size);
+  tsr_report(error, value, size, 1);
   return 0;
 }

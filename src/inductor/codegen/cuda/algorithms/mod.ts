@@ -9,7 +9,17 @@ import type { CudaKernelText, EmitContext } from "../kernel_text.ts";
 import { AlgorithmCall, type ArgumentOf } from "./call.ts";
 import { emitFourier, emitHistc, fourierProblem, histcProblem } from "./fourier.ts";
 import { emitGroupedOuter, emitGroupedRows, groupedProblem } from "./grouped.ts";
+import {
+  emitCholesky,
+  emitDeterminant,
+  emitLu,
+  emitPermutation,
+  emitRegular,
+  emitSolve,
+  emitTriangular,
+} from "./linear.ts";
 import { emitRagged, raggedProblem } from "./ragged.ts";
+import { emitMode, emitSearch, modeProblem, searchProblem } from "./search.ts";
 import { emitSort, sortProblem } from "./sort.ts";
 
 interface Algorithm {
@@ -19,6 +29,11 @@ interface Algorithm {
 }
 
 const sorting: Algorithm = { problem: sortProblem, emit: emitSort };
+const searching: Algorithm = { problem: searchProblem, emit: emitSearch };
+/** Algorithms that take every call. */
+function always(emit: Algorithm["emit"]): Algorithm {
+  return { problem: () => null, emit };
+}
 const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.sort.default": sorting,
   "aten.sort.stable": sorting,
@@ -31,6 +46,20 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "tessera.grouped_rows.default": { problem: groupedProblem, emit: emitGroupedRows },
   "tessera.grouped_outer.default": { problem: groupedProblem, emit: emitGroupedOuter },
   "aten.histc.default": { problem: histcProblem, emit: emitHistc },
+  "aten.searchsorted.Tensor": searching,
+  "aten.searchsorted.Scalar": searching,
+  "aten.bucketize.Tensor": searching,
+  "aten.mode.default": { problem: modeProblem, emit: emitMode },
+  "aten.linalg_cholesky_ex.default": always(emitCholesky),
+  "tessera.solve_triangular.default": always(emitTriangular),
+  "tessera.solve_square.default": always(emitSolve),
+  "tessera.assert_regular.default": always(emitRegular),
+  "aten.det.default": always(emitDeterminant),
+  "aten.linalg_det.default": always(emitDeterminant),
+  "aten.slogdet.default": always(emitDeterminant),
+  "aten.linalg_slogdet.default": always(emitDeterminant),
+  "aten.linalg_lu_factor_ex.default": always(emitLu),
+  "tessera.permutation_matrix.default": always(emitPermutation),
 };
 
 /** Why a call runs on the host, the reason empty where its operator has no kernels at all; null if it has some. `argument` gives descriptions of tensors. */
