@@ -328,7 +328,7 @@ API CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary l, const char* name) {
     fn->entry = (Entry)dlsym(handle, (fn->name + "_tsr_run").c_str());
     int (*sizes)(int*) = (int (*)(int*))dlsym(handle, (fn->name + "_tsr_sizes").c_str());
     if (!fn->entry || !sizes) return R(500);
-    fn->sizes.resize(64);
+    fn->sizes.resize(600);
     fn->sizes.resize(sizes(fn->sizes.data()));
   }
   *out = (CUkernel)fn;
