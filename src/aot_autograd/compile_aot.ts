@@ -29,6 +29,7 @@ import {
 import { type CallSizes, callSizes, sizesOfCall } from "./stored_recipes.ts";
 import { partitionJoint } from "./partition.ts";
 import type { KeepWhole } from "./recorder.ts";
+import { expectations, type Relied } from "./relied.ts";
 import {
   announceWrites,
   assemble,
@@ -79,6 +80,10 @@ export interface TrainingCall {
   readonly leaves: readonly Origin[];
   /** Sizes that the backward needs and nothing that it is given shows. */
   readonly sizes: readonly SymInt[];
+  /** What of the caller's memory must not be written before the backward. */
+  readonly relied: readonly Relied[];
+  /** What eager's tape calls the last steps of the differentiable results. */
+  readonly steps: readonly string[];
 }
 
 /** A program that was compiled before, perhaps by another process. */
@@ -304,8 +309,17 @@ function compileJoint(
   const parts = partitionJoint(joint, activationBudget(context));
   checked(parts.forward, `${title}forward graph`);
   checked(parts.backward, `${title}backward graph`);
-  const { attributes, writes, recipes, forwardResults, differentiable, leaves } = joint;
-  const call: TrainingCall = { writes, recipes, forwardResults, differentiable, leaves, sizes: parts.sizes };
+  const { attributes, writes, recipes, forwardResults, differentiable, leaves, relied, steps } = joint;
+  const call: TrainingCall = {
+    writes,
+    recipes,
+    forwardResults,
+    differentiable,
+    leaves,
+    sizes: parts.sizes,
+    relied,
+    steps,
+  };
   const shown = callSizes(parts.forward);
   const attributesOf = (graph: Graph): ReadonlyMap<string, Tensor> => {
     const paths = new Set(graph.attributes.map((a) => a.path));
@@ -363,15 +377,17 @@ function trainingCall(
   { call, shown, forward, backward }: RestoredTraining,
   again: HigherCalls,
 ): CompiledFunction {
-  const { recipes, forwardResults, differentiable, leaves } = call;
+  const { recipes, forwardResults, differentiable, leaves, relied } = call;
   const readSizes = sizesOfCall(shown);
   const read = originReader(attributes);
   const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
+    const isTaped = isGradEnabled() && differentiable.length > 0;
+    const expect = isTaped ? expectations(relied, read, inputs) : null;
     announceWrites(call, read, inputs);
     const results = noGrad(() => forward(inputs));
     writeBack(call, forward.donated, read, inputs, results);
     const sizes = readSizes(inputs);
-    if (isGradEnabled() && differentiable.length > 0) {
+    if (expect !== null) {
       recordCall(leaves.map((origin) => read(origin, inputs)), {
         compiled: backward,
         inputs,
@@ -379,6 +395,9 @@ function trainingCall(
         saved: results.slice(forwardResults) as GraphInput[],
         sizes: call.sizes.map((s) => evaluate(s.expr, sizes)),
         outs: differentiable.map((i) => results[i] as Tensor),
+        results: results.slice(0, forwardResults),
+        expected: expect(results),
+        steps: call.steps,
         again,
       });
     }

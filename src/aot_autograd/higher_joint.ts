@@ -161,8 +161,14 @@ export function higherJoint(source: DifferentiableSource, orders: readonly Order
   const recorder = new ReplayRecorder(keeps, classes, [...orders].reverse());
   return withMode(recorder, () => {
     const at = derive(recorder, source, orders);
-    const forward: ForwardRun = { ...at, writes: [], overwritten: [] };
-    const joint = finishJoint(module, recorder, forward, goBack(recorder, at, `tangent_${orders.length}`), classes);
+    // What must be as it was is checked by the call whose gradients these are.
+    const forward: ForwardRun = {
+      ...at,
+      writes: [],
+      overwritten: [],
+      visible: { primals: [], written: [], results: new Map() },
+    };
+    const joint = finishJoint(module, recorder, forward, goBack(recorder, at, `tangent_${orders.length}`), [], classes);
     eraseUnreadDraws(joint.graph);
     for (const { origin, tensor } of at.base.overwritten) {
       const node = recorder.nodeOf(tensor);

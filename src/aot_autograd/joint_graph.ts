@@ -23,6 +23,7 @@ import { noGrad, type Tensor, withMode } from "../tensor/mod.ts";
 import { Functionalizer, type FunctionalRun, type Origin, Place, type ViewStep } from "./functionalize.ts";
 import { ClassReader, NodeClasses } from "./node_classes.ts";
 import { GraphRecorder, type KeepWhole } from "./recorder.ts";
+import { type Relied, reliedOn, type Visible } from "./relied.ts";
 
 /** How one captured result is made from the functional graph's results. */
 export type ResultRecipe =
@@ -63,6 +64,10 @@ export interface JointProgram extends FunctionalProgram {
   readonly forwardResults: number;
   /** Inputs and attributes that the call overwrites. */
   readonly overwritten: ReadonlySet<Node>;
+  /** The steps of the tape that made the differentiable results. */
+  readonly steps: readonly string[];
+  /** What of the caller's memory the tape would have kept. */
+  readonly relied: readonly Relied[];
   /** What a node computes, as a number that graphs recorded later share; null for nodes that were made afterwards. */
   readonly classOf: (node: Node) => number | null;
   readonly classes: NodeClasses;
@@ -172,6 +177,7 @@ export interface ForwardRun extends Differentiable {
   readonly recipes: readonly ResultRecipe[];
   readonly writes: readonly WriteBack[];
   readonly overwritten: readonly Primal[];
+  readonly visible: Visible;
 }
 
 /** Runs a captured graph on traced tensors, with the tape on. Call it with the recorder in force. */
@@ -193,7 +199,24 @@ export function runForward(
       : -1;
     return index >= 0 && results.tensors[index]?.requiresGrad === true ? [index] : [];
   }).filter((index, i, all) => all.indexOf(index) === i);
+  const nodeOf = (t: Tensor): Node => recorder.nodeOf(t);
+  const shown = new Map<Node, number>();
+  for (const recipe of recipes) {
+    const index = recipe.kind === "result"
+      ? recipe.index
+      : recipe.kind === "alias" && recipe.of.kind === "result"
+      ? recipe.of.index
+      : -1;
+    const t = results.tensors[index];
+    if (t !== null && t !== undefined) shown.set(nodeOf(t), index);
+  }
+  const visible: Visible = {
+    primals: run.primals.map(({ origin, tensor }) => ({ origin, node: nodeOf(tensor) })),
+    written: run.written.map(({ origin, value }) => ({ origin, node: nodeOf(value) })),
+    results: shown,
+  };
   return {
+    visible,
     results,
     recipes,
     writes,
@@ -240,6 +263,7 @@ export function finishJoint(
   recorder: GraphRecorder,
   forward: ForwardRun,
   { tangents, gradients }: BackwardRun,
+  relied: readonly Relied[] = [],
   classes: NodeClasses = new NodeClasses(),
 ): JointProgram {
   const { results, recipes, writes, differentiable, leaves, overwritten } = forward;
@@ -259,6 +283,8 @@ export function finishJoint(
     leaves: leaves.map((l) => l.origin),
     forwardResults: results.list.length,
     overwritten: new Set(overwritten.map((p) => recorder.nodeOf(p.tensor))),
+    steps: differentiable.map((i) => results.tensors[i]?.gradFn?.name ?? ""),
+    relied,
     classOf: (node) => known.get(node) ?? null,
     classes,
   };
@@ -277,6 +303,11 @@ export function jointProgram(
   const recorder = new GraphRecorder(keeps);
   return withMode(recorder, () => {
     const forward = runForward(module, requiresGrad, recorder);
-    return finishJoint(module, recorder, forward, goBack(recorder, forward, "tangent"));
+    const { graph } = recorder;
+    const before = new Set(graph.nodes);
+    const backward = goBack(recorder, forward, "tangent");
+    const tangents = backward.tangents.map((t) => recorder.nodeOf(t));
+    const relied = reliedOn(graph, new Set([...before, ...tangents]), forward.visible, recorder.steps);
+    return finishJoint(module, recorder, forward, backward, relied);
   });
 }

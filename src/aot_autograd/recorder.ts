@@ -4,6 +4,7 @@
  * A dispatch mode for making one graph from another: inputs are declared, operators append calls, operators that a backend does not keep whole are replaced by their
  * decompositions on the way. Nothing may write: whoever records has functionalised before. Mirrors `make_fx`.
  */
+import { currentStep } from "../autograd/mod.ts";
 import { CompileError, InternalError } from "../core/mod.ts";
 import { type Argument, Graph, type Node, type SourceLocation, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
@@ -29,6 +30,8 @@ export class GraphRecorder implements DispatchMode {
   readonly graph: Graph;
   /** The user's line for calls that are recorded now. */
   location: SourceLocation | null = null;
+  /** Calls of a backward, by the step of the tape that made them. */
+  readonly steps: Map<Node, string> = new Map();
   readonly #keeps: KeepWhole;
   readonly #owned = new WeakSet<Tensor>();
   readonly #constants = new Map<Tensor, Tensor>();
@@ -104,6 +107,8 @@ export class GraphRecorder implements DispatchMode {
     const many = returns.length > 1 || returns[0]?.list === true;
     const call = op.schema.args.map((arg) => this.#argument(args[arg.key] ?? null));
     const node = this.graph.call(op, call, many ? metas : first, this.location);
+    const step = currentStep();
+    if (step !== null) this.steps.set(node, step);
     const outs = metas.map((meta, i) => this.tensor(many ? this.graph.getItem(node, i, meta) : node, meta));
     return many ? outs : outs[0] as Tensor;
   }

@@ -5,12 +5,13 @@
  * tape, whose backward is the compiled backward graph. Mirrors `runtime_wrappers.py` of AOTAutograd.
  */
 import { recordFunction, writtenSince } from "../autograd/mod.ts";
-import type { CompiledFunction, GraphInput, GraphResult } from "../capture/mod.ts";
+import { type CompiledFunction, type GraphInput, type GraphResult, snapshotOf } from "../capture/mod.ts";
 import { InternalError } from "../core/mod.ts";
 import { evaluate, isSymInt, sameShape, type Sym } from "../symbolic/mod.ts";
-import { enableGrad, isGradEnabled, noGrad, Tensor, zeros } from "../tensor/mod.ts";
+import { enableGrad, isGradEnabled, noGrad, type Storage, Tensor, zeros } from "../tensor/mod.ts";
 import { applyView, type Origin, type ViewStep } from "./functionalize.ts";
 import type { FunctionalProgram, ResultRecipe } from "./joint_graph.ts";
+import { checkExpected, type Expected } from "./relied.ts";
 
 /** A compiled functional graph. */
 export interface CompiledProgram extends CompiledFunction {
@@ -120,6 +121,12 @@ export interface BackwardCall {
   readonly sizes: readonly number[];
   /** The differentiable results, whose gradients are the tangents. */
   readonly outs: readonly Tensor[];
+  /** What the caller has of the call. */
+  readonly results: readonly GraphResult[];
+  /** Memory that eager's tape would have kept, which must be as it was. */
+  readonly expected: readonly Expected[];
+  /** Eager's names of the steps that the differentiable results come from. */
+  readonly steps: readonly string[];
   /** For gradients of the gradients. */
   readonly again: HigherCalls;
 }
@@ -139,13 +146,13 @@ function refuseWritten(t: Tensor, version: number): void {
 
 /** Makes the results of a call one step of the tape. */
 export function recordCall(leaves: readonly Tensor[], call: BackwardCall): void {
-  const { inputs, attributes, saved } = call;
-  const tensors = saved.filter((s): s is Tensor => s instanceof Tensor);
-  const versions = tensors.map((t) => t.version);
+  const { inputs, attributes, expected } = call;
+  const saved = keptContent(call);
   const inputVersions = inputs.map((t) => t instanceof Tensor ? t.version : 0);
   const attributeVersions = new Map([...attributes].map(([path, t]) => [path, t.version]));
   recordFunction(COMPILED_STEP, leaves, call.outs, (grads) => {
-    tensors.forEach((t, i) => refuseWritten(t, versions[i] ?? 0));
+    expected.forEach(checkExpected);
+    const kept = saved.map((read) => read());
     const tangents = call.outs.map((out, i) => tangentFor(out, grads[i] ?? null));
     if (isGradEnabled()) {
       const higher = call.again(tangents.map((t) => t.requiresGrad));
@@ -156,9 +163,30 @@ export function recordCall(leaves: readonly Tensor[], call: BackwardCall): void 
       for (const path of higher.readAttributes) {
         refuseWritten(attributes.get(path) as Tensor, attributeVersions.get(path) ?? 0);
       }
-      return higher.run([...saved, ...inputs, ...tangents]).map((r) => r instanceof Tensor ? r : null);
+      return higher.run([...kept, ...inputs, ...tangents]).map((r) => r instanceof Tensor ? r : null);
     }
-    const results = call.compiled([...saved, ...call.sizes, ...tangents]);
+    const results = call.compiled([...kept, ...call.sizes, ...tangents]);
     return results.map((r) => r instanceof Tensor ? r : null);
+  }, call.steps);
+}
+
+/**
+ * What was saved, to be read when the backward runs. The caller may write to memory that eager's tape does not keep and the compiled backward does (an input of `exp`, which
+ * is computed again): its content is copied before the first such write.
+ */
+function keptContent(call: BackwardCall): readonly (() => GraphInput)[] {
+  const { inputs, attributes, results, expected } = call;
+  const storages = (list: Iterable<unknown>): Set<Storage> =>
+    new Set([...list].flatMap((t) => t instanceof Tensor ? [t.storage] : []));
+  const exposed = storages([...inputs, ...attributes.values(), ...results]);
+  const watched = storages(expected.map((e) => e.tensor));
+  return call.saved.map((value) => {
+    if (!(value instanceof Tensor) || !exposed.has(value.storage) || watched.has(value.storage)) return () => value;
+    const { version, shape, stride, storageOffset, dtype, device } = value;
+    const cell = snapshotOf(value.storage, device, { keepAll: () => {} });
+    return () =>
+      value.version === version
+        ? value
+        : new Tensor({ shape, stride, storageOffset, dtype, device, storage: cell.current() });
   });
 }

@@ -47,14 +47,15 @@ function record(op: Operator, args: NamedArgs<Tensor>, result: OpResult): void {
   });
 }
 
-/** Records results that were computed outside the table's operators; `backward` has one gradient an input. */
+/** Records results that were computed outside the table's operators; `backward` has one gradient an input, `names` one step a result, for errors. */
 export function recordFunction(
   name: string,
   inputs: readonly Tensor[],
   outs: readonly Tensor[],
   backward: (grads: readonly (Tensor | null)[], needed: readonly boolean[]) => readonly (Tensor | null)[],
+  names: readonly string[] = [],
 ): void {
-  const node = new FunctionNode(name, inputs, outs, backward);
+  const node = new FunctionNode(name, inputs, outs, backward, names);
   outs.forEach((out, i) => {
     if (out.dtype.isFloat || out.dtype.isComplex) attach(out, node, i);
   });
@@ -242,6 +243,27 @@ export function walkBack(
   withoutAutocast(() => walk(roots, captures, options));
 }
 
+let current: string | null = null;
+
+/** The step of the tape whose gradient is computed now: for who records what it reads. */
+export function currentStep(): string | null {
+  return current;
+}
+
+function applied(
+  node: TapeNode,
+  grads: readonly (Tensor | null)[],
+  needed: readonly boolean[],
+): readonly (Tensor | null)[] {
+  const before = current;
+  current = node.name;
+  try {
+    return node.apply(grads, needed);
+  } finally {
+    current = before;
+  }
+}
+
 function walk(
   roots: readonly { readonly edge: Edge; readonly grad: Tensor }[],
   captures: readonly Capture[] | null,
@@ -285,7 +307,7 @@ function walk(
     }
     const needed = node.edges.map((e) => e !== null && (useful === null || useful.has(e.node)));
     const some = grads.some((g) => g !== null && g !== undefined) && needed.includes(true);
-    const inputs = some ? node.apply(grads, needed) : [];
+    const inputs = some ? applied(node, grads, needed) : [];
     if (some && !options.retainGraph) node.release();
     for (const g of inputs) if (g !== null && isOwn(g, grads, inputs, owned, since)) owned.add(g);
     node.edges.forEach((edge, i) => {

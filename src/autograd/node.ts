@@ -7,7 +7,7 @@
  */
 import { cpu, InternalError } from "../core/mod.ts";
 import type { NamedArgs, Operator, TensorValue, VjpContext } from "../ops/mod.ts";
-import { sameShape, shapeToText } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
 import {
   autogradEngine,
   autogradMeta,
@@ -143,10 +143,10 @@ export function fitGradient(grad: Tensor, like: Tensor, name: string): Tensor {
 }
 
 /** The error of a step that needs a tensor as it was. */
-export function writtenSince(node: string, t: Tensor, saved: number): TypeError {
+export function writtenSince(node: string, t: Tensor, saved: number, shape: readonly Size[] = t.shape): TypeError {
   return new TypeError(
     `backward: ${node} needs a tensor of shape ${
-      shapeToText(t.shape)
+      shapeToText(shape)
     } that was written in place since: it is at version ${t.version}, ` +
       `expected ${saved}. Write to a clone(), or use the out-of-place form of the operator`,
   );
@@ -293,6 +293,7 @@ export class FunctionNode extends TapeNode {
   readonly name: string;
   readonly #inputs: readonly Tensor[];
   readonly #outs: readonly Tensor[];
+  readonly #names: readonly string[];
   #backward: ((grads: readonly (Tensor | null)[], needed: readonly boolean[]) => readonly (Tensor | null)[]) | null;
 
   constructor(
@@ -300,9 +301,13 @@ export class FunctionNode extends TapeNode {
     inputs: readonly Tensor[],
     outs: readonly Tensor[],
     backward: (grads: readonly (Tensor | null)[], needed: readonly boolean[]) => readonly (Tensor | null)[],
+    /** What the steps behind each result would be called without this one, for errors. */
+    names: readonly string[] = [],
   ) {
     super(inputs.map(edgeOf));
-    this.name = name;
+    const [only] = names;
+    this.name = only !== undefined && names.length === 1 ? only : name;
+    this.#names = names;
     this.#inputs = inputs;
     this.#outs = outs;
     this.#backward = backward;
@@ -327,8 +332,11 @@ export class FunctionNode extends TapeNode {
 
   apply(grads: readonly (Tensor | null)[], needed: readonly boolean[]): readonly (Tensor | null)[] {
     if (this.#backward === null) {
+      const from = grads.findIndex((g) => g !== null && g !== undefined);
       throw new TypeError(
-        `backward: ${this.name} was already walked and its saved tensors freed; pass { retainGraph: true } to the first backward()`,
+        `backward: ${
+          this.#names[from] ?? this.name
+        } was already walked and its saved tensors freed; pass { retainGraph: true } to the first backward()`,
       );
     }
     const result = this.#backward(grads, needed);

@@ -18,6 +18,7 @@ export { GraphBreak } from "./graph_break.ts";
 export { type CompiledRegions, compileRepeated } from "./regional.ts";
 export { registerLibrary } from "./library.ts";
 export { canReadScopes } from "./scopes.ts";
+export { snapshotOf } from "./segment_snapshots.ts";
 export type { SegmentReport } from "./segments.ts";
 export { type CachePolicy, setStance, type Stance } from "./stance.ts";
 export { type DimRange, ShapeEnv, type ShapeGuard } from "./shape_env.ts";

@@ -160,12 +160,10 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
   const inputSources = inputs.map((i) => i.source as Source);
   refuseWatchers(tracer, maker.tensors);
   refuseLeaves(tracer, maker.tensors);
-  const consumed = maker.tensors.map((t) => t !== null && t.requiresGrad && isConsumed(t));
-  const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && consumed[i] !== true);
-  maker.tensors.forEach((t, index) => {
-    if (t === null || consumed[index] !== true) return;
-    const name = edgeOf(t)?.node.name ?? "CompiledBackward";
-    effects.push({ kind: "spent", target: { kind: "result", index }, name });
+  const consumed = maker.tensors.map((t) => t !== null && t.requiresGrad ? consumedStep(t) : null);
+  const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && consumed[i] === null);
+  consumed.forEach((step, index) => {
+    if (step !== null) effects.push({ kind: "spent", target: { kind: "result", index }, name: step.name });
   });
   const module: GraphModule = { graph, attributes, recorded: tracer.recorded, differentiable };
   return {
@@ -193,9 +191,11 @@ function* tapeBehind(tensors: readonly Tensor[]): Generator<TapeNode> {
   }
 }
 
-/** Whether `backward()` has walked the history of a tensor and freed it. */
-function isConsumed(t: Tensor): boolean {
-  return tapeBehind([t]).some((node) => node.isReleased);
+/** The first step that `backward()` would meet of those that it has walked before and freed; null if there is none. Later steps are walked first. */
+function consumedStep(t: Tensor): TapeNode | null {
+  let first: TapeNode | null = null;
+  for (const node of tapeBehind([t])) if (node.isReleased && (first === null || node.id > first.id)) first = node;
+  return first;
 }
 
 /** A compiled call gives results a history, or none: a leaf of the function's own, which gradients gather at, is made by the function itself. */
