@@ -43,6 +43,9 @@ const DIMENSIONS: ReadonlySet<string> = new Set(["dim", "dims", "dim0", "dim1", 
 /** Arguments that state a shape. */
 const SHAPES: ReadonlySet<string> = new Set(["size", "shape"]);
 
+/** More slices than this are not taken one by one: each is a call in the graph. */
+const MOST_SLICES = 64;
+
 /** Runs each operator on all slices. */
 export class BatchMode implements DispatchMode {
   readonly name = "all slices at once";
@@ -50,10 +53,13 @@ export class BatchMode implements DispatchMode {
   readonly #twins = new Map<Tensor, Tensor>();
   readonly #size: Size;
   readonly #outer: DispatchMode | null;
+  readonly #bySlices: boolean;
 
-  constructor(size: Size, outer: DispatchMode | null) {
+  /** `bySlices`: what is not known to run on all slices runs on each, if they are few. */
+  constructor(size: Size, outer: DispatchMode | null, bySlices = false) {
     this.#size = size;
     this.#outer = outer;
+    this.#bySlices = bySlices;
   }
 
   /** What the function sees of a tensor with a dimension more. */
@@ -66,6 +72,13 @@ export class BatchMode implements DispatchMode {
     const seen = this.#behind.get(this.wrapInput(given));
     if (seen === undefined) throw new InternalError("a tensor of another function met a batch");
     return this.#stacked(seen);
+  }
+
+  /** What stands behind a tensor that is the same for all slices. @throws {CannotBatch} if it is not. */
+  whole(given: Tensor): Tensor {
+    const seen = this.#behind.get(given);
+    if (seen === undefined) return given;
+    return seen.batched ? this.#stop("a slice leaves the function by itself") : seen.value;
   }
 
   #see(value: Tensor, batched: boolean): Tensor {
@@ -114,11 +127,11 @@ export class BatchMode implements DispatchMode {
       of: (t) => this.#behindOf(t),
       stacked: (t) => this.leave(t),
     };
-    const result = direct?.(call) ?? elementwise(call);
-    if (result !== null) return this.#wrap(result, true, metas);
-    const told = alongDimensions(call);
-    if (told !== null) return this.#wrap(told, true, metas);
+    const result = direct?.(call) ?? elementwise(call) ?? alongDimensions(call);
+    if (result !== null && this.#fits(result, metas)) return this.#wrap(result, true, metas);
     if (op.decompose !== null) return withMode(this, () => decompose(op, args));
+    const single = this.#sliceBySlice(op, args);
+    if (single !== null) return this.#wrap(single, true, metas);
     return this.#stop(`${op.schema.name} is not known to run on several slices at once`);
   }
 
@@ -131,23 +144,41 @@ export class BatchMode implements DispatchMode {
     return Array.isArray(v) && v.some((x: ArgValue<Tensor>) => this.#isBatched(x));
   }
 
-  #values(args: NamedArgs<Tensor>): Args {
+  /** What stands behind arguments; with `slice`, that slice of what is batched. */
+  #values(args: NamedArgs<Tensor>, slice: number | null = null): Args {
     const value = (v: ArgValue<Tensor>): ArgValue<Tensor> => {
-      if (v instanceof Tensor) return v.wrapped ?? this.#behindOf(v).value;
+      if (v instanceof Tensor) {
+        if (v.wrapped !== null) return v.wrapped;
+        const { value, batched } = this.#behindOf(v);
+        return batched && slice !== null ? value.select(0, slice) : value;
+      }
       return Array.isArray(v) ? v.map((x: ArgValue<Tensor>) => value(x)) : v;
     };
     return Object.fromEntries(Object.entries(args).map(([k, v]) => [k, value(v)]));
   }
 
-  #wrap(result: OpResult, batched: boolean, metas: readonly TensorMeta[] | null): OpResult {
-    const see = (t: Tensor, i: number): Tensor => {
-      const meta = metas?.[i];
-      const fits = meta === undefined || t.dtype === meta.dtype && t.ndim === meta.shape.length + 1 &&
+  /** Runs an operator on each slice; null if that is not wanted, or if there are too many. */
+  #sliceBySlice(op: Operator, args: NamedArgs<Tensor>): OpResult | null {
+    const count = this.#size;
+    if (!this.#bySlices || typeof count !== "number" || count === 0 || count > MOST_SLICES) return null;
+    const rows = Array.from({ length: count }, (_, i) => dispatch(op, this.#values(args, i)));
+    const [first] = rows;
+    if (first instanceof Tensor) return F.stack(rows as readonly Tensor[]);
+    return (first ?? []).map((_, at) => F.stack(rows.map((row) => (row as readonly Tensor[])[at] as Tensor)));
+  }
+
+  /** Whether what an operator gave for all slices is, slice by slice, what it gives for one. */
+  #fits(result: OpResult, metas: readonly TensorMeta[]): boolean {
+    return (result instanceof Tensor ? [result] : result).every((t, i) => {
+      const meta = metas[i];
+      return meta === undefined || t.dtype === meta.dtype && t.ndim === meta.shape.length + 1 &&
           meta.shape.every((s, d) => sizeSame(s, t.shape[d + 1] ?? -1));
-      if (!fits) return this.#stop("an operator does not treat slices alike");
-      return this.#see(t, batched);
-    };
-    return result instanceof Tensor ? see(result, 0) : result.map(see);
+    });
+  }
+
+  #wrap(result: OpResult, batched: boolean, metas: readonly TensorMeta[] | null): OpResult {
+    if (metas !== null && !this.#fits(result, metas)) this.#stop("an operator does not treat slices alike");
+    return result instanceof Tensor ? this.#see(result, batched) : result.map((t) => this.#see(t, batched));
   }
 
   gradOwner(_: Tensor): Tensor {
@@ -208,6 +239,25 @@ function reduceAll(target: string): Rule {
   };
 }
 
+/** A reduction over all elements that is told one dimension only. */
+function reduceFlat(target: string): Rule {
+  return (call) => {
+    const { value } = self(call);
+    return dispatch(getOp(target), { ...call.args, self: value.reshape([call.size, -1]), dim: 1, keepdim: false });
+  };
+}
+
+/** The place of an extremum among all elements of a slice; in one dimension, the next one is told. */
+const positionInAll: Rule = (call) => {
+  if (call.args["dim"] !== null) return null;
+  const { value } = self(call);
+  return dispatch(call.op, { ...call.args, self: value.reshape([call.size, -1]), dim: 1, keepdim: false });
+};
+
+function ones(count: number): number[] {
+  return new Array<number>(count).fill(1);
+}
+
 /** A shape with the new dimension in front; `self` gets as many dimensions as the shape has. */
 const shaped: Rule = (call) => {
   const { args, op, size } = call;
@@ -218,9 +268,7 @@ const shaped: Rule = (call) => {
   const { value } = self(call);
   if (op.schema.name !== "expand") return value.reshape(full);
   const missing = full.length - value.ndim;
-  const aligned = missing === 0
-    ? value
-    : value.reshape([size, ...new Array<number>(missing).fill(1), ...value.shape.slice(1)]);
+  const aligned = missing === 0 ? value : value.reshape([size, ...ones(missing), ...value.shape.slice(1)]);
   return aligned.expand(full);
 };
 
@@ -232,6 +280,19 @@ const RULES: Readonly<Record<string, Rule>> = {
   "aten.t.default": (call) => self(call).value.ndim === 3 ? self(call).value.transpose(1, 2) : self(call).value,
   "aten.sum.default": reduceAll("aten.sum.dim_IntList"),
   "aten.mean.default": reduceAll("aten.mean.dim"),
+  "aten.max.default": reduceAll("aten.amax.default"),
+  "aten.min.default": reduceAll("aten.amin.default"),
+  "aten.any.default": reduceFlat("aten.any.dim"),
+  "aten.all.default": reduceFlat("aten.all.dim"),
+  "aten.prod.default": reduceFlat("aten.prod.dim_int"),
+  "aten.argmax.default": positionInAll,
+  "aten.argmin.default": positionInAll,
+  "aten.repeat.default": (call) => {
+    const repeats = call.args["repeats"] as readonly Size[];
+    const { value } = self(call);
+    return value.reshape([call.size, ...ones(repeats.length + 1 - value.ndim), ...value.shape.slice(1)])
+      .repeat([1, ...repeats]);
+  },
   "aten.view.default": shaped,
   "aten.reshape.default": shaped,
   "aten.expand.default": shaped,
@@ -254,7 +315,7 @@ function elementwise(call: Call): OpResult | null {
     const { value, batched } = of(v);
     const missing = rank - v.ndim;
     if (!batched || missing === 0) return value;
-    return value.reshape([size, ...new Array<number>(missing).fill(1), ...v.shape]);
+    return value.reshape([size, ...ones(missing), ...v.shape]);
   };
   return dispatch(op, Object.fromEntries(Object.entries(args).map(([k, v]) => [k, align(v)])));
 }

@@ -140,7 +140,31 @@ export class GraphNames implements Scope {
     return this.context.shapes.size(where(cond, 1, 0));
   }
 
+  /** Numbers that are nodes: what was read out of float tensors, and what is computed from that. */
+  protected readonly numbers = new Set<Node>();
+  readonly #numberOf = new Map<string, Node>();
+
+  /** The node of a number that only the run knows, or null. */
+  protected numberOf(name: string): Node | null {
+    return this.#numberOf.get(name) ?? null;
+  }
+
+  /** Gives the name of a number its node. */
+  protected defineNumber(name: string, node: Node, at: JsonCursor): void {
+    if (this.#numberOf.has(name)) at.fail(`the name ${quoteName(name)} is defined twice`);
+    this.#numberOf.set(name, node);
+    this.numbers.add(node);
+  }
+
+  /** Whether a condition speaks of numbers that were read out of float tensors. */
+  protected isOfNumbers(name: string): boolean {
+    const value = this.data.symBoolValues.get(name);
+    return typeof value === "object" && /'z[uf]\w*'/.test(value.text);
+  }
+
   symFloat(name: string): Argument {
+    const number = this.#numberOf.get(name);
+    if (number !== undefined) return number;
     const value = this.data.symFloatValues.get(name);
     if (value === undefined) return this.#undefined("number", name);
     if (typeof value === "number") return value;

@@ -16,6 +16,7 @@ import {
   Graph,
   isNode,
   isTensorMeta,
+  type Node,
   type NodeValue,
   type OpTarget,
 } from "../../graph/mod.ts";
@@ -24,9 +25,11 @@ import { asBool, freeSymbols, isSymInt, type Sym } from "../../symbolic/mod.ts";
 import { quoteName } from "../zip/archive.ts";
 import { argumentOf, NoCounterpart } from "./arguments.ts";
 import { autocastArguments } from "./autocast.ts";
+import { batchCall, rewriteBatches } from "./batches.ts";
 import { GraphNames, type ReadContext } from "./graph_names.ts";
 import { printable } from "./problems.ts";
 import type { ArgumentData, GraphData, NodeData } from "./schema.ts";
+import { arithmeticOn, numberNode, withNumbers } from "./number_tensors.ts";
 import { COND_ON_NUMBER, controlKind, ITEM, unsupportedTarget } from "./targets.ts";
 import { dtypeCodeName, dtypeOfCode, locationOf } from "./types.ts";
 
@@ -77,6 +80,9 @@ export class GraphReader extends GraphNames {
   #readNode(node: NodeData): void {
     const { target } = node;
     if (!target.startsWith("torch.ops.")) {
+      const batch = batchCall(target);
+      if (batch !== null) return batch === "nothing" ? undefined : this.#readBatch(node, batch);
+      if (this.#readArithmetic(node)) return;
       // `_operator.add`, `math.trunc`, `torch.sym_max`: their results stand in the tables of symbolic values.
       if (!isSymbolic(node.outputs)) this.#unsupported(node, "not an operator that is known");
       return;
@@ -139,10 +145,28 @@ export class GraphReader extends GraphNames {
     return args;
   }
 
-  #readCall(node: NodeData, op: Operator): void {
+  /** Arithmetic on numbers that are tensors; tells whether it was that. */
+  #readArithmetic({ target, inputs, outputs, cursor }: NodeData): boolean {
+    const [output] = outputs;
+    const named = (data: ArgumentData): boolean =>
+      data.kind === "symFloat" && "name" in data.value && this.numberOf(data.value.name) !== null;
+    if (output?.kind !== "symFloat" || !("name" in output.value) || !inputs.some(({ arg }) => named(arg))) return false;
+    const made = arithmeticOn(this.graph, target, inputs.map(({ arg }) => argumentOf(arg, null, this)));
+    if (made === null) return false;
+    this.defineNumber(output.value.name, made, cursor);
+    return true;
+  }
+
+  #readCall(node: NodeData, given: Operator): void {
     let args: Argument[];
+    let op = given;
     try {
       args = this.#arguments(node, op);
+      if (this.numbers.size > 0 && args.flat().some((a) => isNode(a as Argument) && this.numbers.has(a as Node))) {
+        const made = withNumbers(this.graph, op, args, this.numbers);
+        if (made === null) throw new NoCounterpart("numbers that are read out of float tensors are not supported here");
+        ({ op, args } = made);
+      }
     } catch (error) {
       if (error instanceof NoCounterpart) return this.#unsupported(node, error.message);
       throw error;
@@ -233,6 +257,11 @@ export class GraphReader extends GraphNames {
   #readItem(node: NodeData): void {
     const [input] = node.inputs, [output] = node.outputs;
     if (input?.arg.kind !== "tensor" || output === undefined) return this.#unsupported(node, "unexpected arguments");
+    if (output.kind === "symFloat" && "name" in output.value) {
+      const tensor = this.tensor(input.arg.name);
+      const number = isNode(tensor) ? numberNode(this.graph, tensor) : null;
+      if (number !== null) return this.defineNumber(output.value.name, number, node.cursor);
+    }
     let value: NodeValue = null;
     if (output.kind === "symInt" && "name" in output.value) {
       const size = this.symInt(output.value.name);
@@ -257,8 +286,11 @@ export class GraphReader extends GraphNames {
       this.context.constraints.push({ cond: asBool(subject.arg.value), text });
     } else if (subject?.arg.kind === "symBool") {
       const { value } = subject.arg;
+      // What is asserted of a number that is a tensor cannot be looked at without reading it.
+      if ("name" in value && this.isOfNumbers(value.name)) return;
       const cond = "name" in value ? this.condition(value.name) : asBool(value.value);
       this.context.constraints.push({ cond, text });
+      if ([...freeSymbols(cond)].some((s) => s.kind === "unbacked")) this.context.shapes.assert(cond);
     } else this.#unsupported(node, "asserts something that is no condition on sizes");
   }
 
@@ -285,6 +317,21 @@ export class GraphReader extends GraphNames {
         `asserts that ${quoteName(subject.arg.name)} is ${dtypeCodeName(dtype.value)}, it is ${meta.dtype.name}`,
       );
     }
+  }
+
+  /** A border of a region of slices; `rewriteBatches` takes it away. */
+  #readBatch(node: NodeData, { target, args }: Exclude<ReturnType<typeof batchCall>, string | null>): void {
+    const given = args.map((i) => {
+      const arg = node.inputs[i]?.arg;
+      return arg === undefined ? null : argumentOf(arg, null, this);
+    });
+    const isTensor = target.schema.returns.length > 0;
+    const [output] = node.outputs;
+    if (given.includes(null) || isTensor && (output?.kind !== "tensor" || !isNode(given[0] ?? null))) {
+      return this.#unsupported(node, "unexpected arguments");
+    }
+    const call = this.#call(node, target, given, isTensor && output !== undefined ? this.#resultValue(output) : null);
+    if (output?.kind === "tensor") this.define(output.name, call, node.cursor);
   }
 
   #readHigherOrder(node: NodeData, name: string): void {
@@ -423,5 +470,6 @@ export function readSubGraph(data: GraphData, context: ReadContext): Graph {
   });
   reader.readNodes();
   reader.graph.setOutput(reader.results());
+  rewriteBatches(reader.graph, context);
   return reader.graph;
 }

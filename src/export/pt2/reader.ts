@@ -16,6 +16,7 @@ import {
 import { contiguousStride, isSymInt } from "../../symbolic/mod.ts";
 import { FormatError, quoteName, ZipArchive } from "../zip/archive.ts";
 import { Attributes } from "./attributes.ts";
+import { rewriteBatches } from "./batches.ts";
 import { checkMetas } from "./check_metas.ts";
 import type { ReadContext } from "./graph_names.ts";
 import { GraphReader } from "./graph_reader.ts";
@@ -81,6 +82,7 @@ function build(label: string, parts: ModelParts, target: Device | null): Exporte
   reader.readNodes();
   reader.graph.setOutput(reader.results());
   const outputSpecs = readOutputs(data, reader, attributes, inputSpecs, signature);
+  rewriteBatches(reader.graph, context);
   checkMetas(reader.graph, context);
   if (problems.all.length === 0) verifyGraph(reader.graph);
   const tree = (text: string | null, which: string) =>

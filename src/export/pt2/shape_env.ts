@@ -70,6 +70,8 @@ export class ProgramShapes implements ShapeEnvLike {
   readonly #pending: { readonly expr: Expr; readonly value: number }[] = [];
   readonly #guards = new Map<BoolExpr, Constraint>();
   readonly #twins = new Map<Sym, Expr>();
+  /** What the program asserts before it goes on: calls check it. */
+  readonly #asserted = new Set<BoolExpr>();
 
   /** @param ranges The file's `range_constraints`. */
   constructor(ranges: readonly (readonly [string, RangeData])[], label: string) {
@@ -189,7 +191,13 @@ export class ProgramShapes implements ShapeEnvLike {
     });
   }
 
+  /** Takes a condition on data for granted: each call checks it when it is known. */
+  assert(cond: BoolExpr): void {
+    this.#asserted.add(cond);
+  }
+
   evaluateBool(e: BoolExpr, reason: string): boolean {
+    if (this.#asserted.has(e)) return true;
     const usual = substituteBool(e, this.#usual(e));
     if (usual.kind === "bool") return usual.value;
     const value = evaluateBool(e, (sym) => this.hint(symbol(sym)));
