@@ -7,7 +7,6 @@ import { forLoop, map, scan, whileLoop } from "./control/loops.ts";
 import { registerLibrary } from "./library.ts";
 
 export { associativeScan } from "./control/associative_scan.ts";
-export { BatchMode, CannotBatch } from "./control/batch.ts";
 export { checkpoint, cond } from "./control/branches.ts";
 export { type Body, makeBody, runBody } from "./control/body.ts";
 export { forLoop, map, scan, type ScanOptions, whileLoop, type WhileOptions } from "./control/loops.ts";

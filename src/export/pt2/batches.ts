@@ -6,7 +6,7 @@
  * was exported with them. What cannot be batched becomes a problem and stays. Mirrors `torch._functorch.predispatch`.
  */
 import { GraphRecorder } from "../../aot_autograd/mod.ts";
-import { BatchMode, CannotBatch } from "../../capture/mod.ts";
+import { BatchMode, CannotBatch } from "../../capture/control/batch.ts";
 import {
   type Argument,
   type CallNode,
