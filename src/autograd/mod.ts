@@ -7,5 +7,13 @@ export { enableGrad, isGradEnabled, noGrad } from "../tensor/mod.ts";
 export * from "./custom.ts";
 export { currentStep, gradOf, type GradOptions, recordFunction } from "./engine.ts";
 export * from "./gradcheck.ts";
-export { type Edge, edgeOf, hasGradHooks, setSpentHistory, type TapeNode, writtenSince } from "./node.ts";
+export {
+  type Edge,
+  edgeOf,
+  hasGradHooks,
+  MissingRuleError,
+  setSpentHistory,
+  type TapeNode,
+  writtenSince,
+} from "./node.ts";
 export * from "./transform.ts";

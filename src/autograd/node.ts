@@ -142,6 +142,21 @@ export function fitGradient(grad: Tensor, like: Tensor, name: string): Tensor {
   return g.dtype === like.dtype ? g : g.to(like.dtype);
 }
 
+/** A gradient is asked of an operator that has no rule for it. */
+export class MissingRuleError extends TypeError {
+  readonly reason: string;
+  readonly remedy: string =
+    "give its definition a rule, as vjp: (args, { grad }) => ({ x: () => … }) in kernel({ … }) or defineOp({ … }), " +
+    "or call it on detach()ed tensors or under noGrad()";
+
+  constructor(op: Operator) {
+    const reason = `the operator ${op.target} has no gradient rule (vjp)`;
+    super(`backward: ${reason}`);
+    this.reason = reason;
+    this.message += `; ${this.remedy}`;
+  }
+}
+
 /** The error of a step that needs a tensor as it was. */
 export function writtenSince(node: string, t: Tensor, saved: number, shape: readonly Size[] = t.shape): TypeError {
   return new TypeError(
@@ -233,7 +248,7 @@ export class OpNode extends TapeNode {
         `backward: ${name} was already walked and its saved tensors freed; pass { retainGraph: true } to the first backward()`,
       );
     }
-    if (op.vjp === null) throw new TypeError(`backward: the operator ${op.target} has no gradient rule`);
+    if (op.vjp === null) throw new MissingRuleError(op);
     const versions = new Map<Tensor, number>();
     this.#inputs.forEach((input, i) => versions.set(input.tensor, this.#versions[i] ?? 0));
     const fresh = (t: Tensor): Tensor => {

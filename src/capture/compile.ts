@@ -13,6 +13,7 @@ import { type Subject, withAccessors } from "./accessors.ts";
 import { breaksInText } from "./behind_breaks.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
+import { breakOfError, isEndless } from "./failed_trace.ts";
 import type { CompiledGuard } from "./guard_code.ts";
 import { GraphBreak, userFiles } from "./graph_break.ts";
 import { describeFailure, GuardTree } from "./guard_tree.ts";
@@ -240,6 +241,8 @@ export class CompiledCode {
     const reasons = failures.map(({ guard, check }) => guard.sentences[check] ?? "its guards did not hold");
     const why = reasons.length === 0 ? "nothing is compiled yet" : [...new Set(reasons)].join("; ");
     const standing = stance();
+    // What it breaks at is no form that is missing: it runs in segments under any stance.
+    if (standing !== "default" && failures.length === 0 && this.breaks.length > 0) return "segments";
     if (standing === "fail_on_recompile") {
       throw new CompileError(
         `compile: ${this.name} would have to be compiled: ${why}; the stance is "${standing}": call it with such arguments before, or set another stance`,
@@ -365,14 +368,7 @@ export class CompiledCode {
     if (error instanceof BackendError) throw error;
     // An error that the function itself throws comes again; anything else is told.
     const result: unknown = Reflect.apply(this.fn, self, args);
-    const found = isEndless(error)
-      ? new GraphBreak("functions call each other too deeply for a trace", "write the recursion as a loop", null)
-      : new GraphBreak(
-        `it failed while it was traced (${error instanceof Error ? error.message : String(error)})`,
-        "report this, or call it outside of the compiled function",
-        null,
-      );
-    this.#noteFailure(found);
+    this.#noteFailure(breakOfError(error));
     return result;
   }
 
@@ -399,11 +395,6 @@ export class CompiledCode {
     log("graph_breaks", () => message);
     warnOnce(message, "graph_break");
   }
-}
-
-/** Whether the stack was full. */
-function isEndless(error: unknown): boolean {
-  return error instanceof RangeError && error.message.includes("Maximum call stack size exceeded");
 }
 
 /** An eager run is going on that opens closures. */

@@ -6,7 +6,7 @@ import { compile, defineOp, functionOf, opcheck } from "../../src/capture/mod.ts
 import { quickGelu } from "../../examples/custom_operator.ts";
 import { cubeRoot, operators, rowCentre, squarePlus } from "../../examples/custom_operators.ts";
 import "../../examples/backend_print.ts";
-import { float64 } from "../../src/core/mod.ts";
+import { float64, onEvent } from "../../src/core/mod.ts";
 import type { Operator } from "../../src/ops/mod.ts";
 import { getOp } from "../../src/ops/mod.ts";
 import { randn, type Tensor, tensor } from "../../src/tensor/mod.ts";
@@ -104,4 +104,14 @@ Deno.test("operators from a loop body, an FFI pointer and a kernel over blocks a
     const expected = rows.sub(rows.amax(1, true)).exp();
     assert.ok(centred.sub(expected).abs().max().item() < 1e-6);
   }
+});
+
+Deno.test("an operator without a gradient rule says how to give one, in eager and where a trace meets it", () => {
+  const words = /row_centre\.default has no gradient rule \(vjp\); give its definition a rule, as vjp/;
+  assert.throws(() => rowCentre(input()).sum().backward(), words);
+  const told: string[] = [];
+  using _ = onEvent((e) => void told.push(e.message));
+  const loss = compile((x: Tensor) => rowCentre(x).sum(), { backend: "aot_eager" })(input());
+  assert.match(told.join(), words);
+  assert.throws(() => loss.backward(), words);
 });

@@ -91,3 +91,10 @@ Deno.test("entries are ordered by recent use, and reset() forgets them", () => {
     /cache\.onLimit/,
   );
 });
+
+Deno.test('setStance("fail_on_recompile") lets a function that breaks run in its segments', () => {
+  const f = compile((t: Tensor) => t.mul(t.sum().item()), { backend: "eager" });
+  same(f(x), x.mul(3.5));
+  using _ = setStance("fail_on_recompile");
+  for (let i = 0; i < 4; i++) same(f(x), x.mul(3.5));
+});
