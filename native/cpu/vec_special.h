@@ -195,7 +195,7 @@ V vf32 vfmod_part(vf32 a, vf32 b) { return vdivide(a, b).rest; }
 V vf32 vfloor_mod_part(vf32 a, vf32 b) {
   vf32 r = vdivide(a, b).rest;
   vi32 apart = (r < 0.0f) != (b < 0.0f);
-  return vselect(r == 0.0f, vcopysign(vset(0.0f), b), vselect(apart, r + b, r));
+  return vselect(r == 0.0f, vcopysign(vset(0.0f), a), vselect(apart, r + b, r));
 }
 V vf32 vfloor_div_part(vf32 a, vf32 b) {
   vdivision d = vdivide(a, b);
@@ -246,8 +246,7 @@ TESSERA_PART(floor_div)
   }
 static inline double tessera_floor_mod(double a, double b) {
   double r = __builtin_fmod(a, b);
-  if (r == 0) return b < 0 ? -0.0 : 0.0;
-  return (r < 0) != (b < 0) ? r + b : r;
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 static inline double tessera_floor_div(double a, double b) {
   if (b == 0) return a / b;

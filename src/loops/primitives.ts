@@ -33,10 +33,10 @@ export function roundHalfEven(x: number): number {
   return rounded === 0 && (x < 0 || Object.is(x, -0)) ? -0 : rounded;
 }
 
+/** Python's remainder, but that 0 has the dividend's sign, as in PyTorch. */
 function floorMod(a: number, b: number): number {
   const r = a % b;
-  if (r === 0) return b < 0 ? -0 : 0;
-  return (r < 0) !== (b < 0) ? r + b : r;
+  return r !== 0 && (r < 0) !== (b < 0) ? r + b : r;
 }
 
 /** Python's floor division on floats, as PyTorch computes it. */
@@ -62,9 +62,19 @@ function bigFloorMod(a: bigint, b: bigint): bigint {
   return r !== 0n && (r < 0n) !== (b < 0n) ? r + b : r;
 }
 
+/** A power modulo 2^64: whole, it might have more digits than memory. */
+function bigPower(a: bigint, b: bigint): bigint {
+  let result = 1n, square = a;
+  for (let rest = b; rest > 0n; rest >>= 1n) {
+    if (rest & 1n) result = BigInt.asIntN(64, result * square);
+    square = BigInt.asIntN(64, square * square);
+  }
+  return result;
+}
+
 /** erf to about 1 ulp of double: Maclaurin series near 0, a continued fraction of erfc elsewhere. */
 export function erf(x: number): number {
-  if (Number.isNaN(x)) return NaN;
+  if (Number.isNaN(x) || x === 0) return x;
   const a = Math.abs(x);
   if (a > 6) return Math.sign(x);
   if (a < 2.5) {
@@ -278,7 +288,7 @@ export const PRIMITIVES: Readonly<Record<PrimitiveName, Primitive>> = {
   truncMod: binary((a, b) => a % b, (a, b) => b === 0n ? 0n : a % b, 8),
   pow: binary(
     (a, b) => a === 1 || b === 0 ? 1 : (Math.abs(a) === 1 && !Number.isFinite(b) && !Number.isNaN(b)) ? 1 : a ** b,
-    (a, b) => b >= 0n ? a ** b : a === 1n ? 1n : a === -1n ? (b % 2n === 0n ? 1n : -1n) : 0n,
+    (a, b) => b >= 0n ? bigPower(a, b) : a === 1n ? 1n : a === -1n ? (b % 2n === 0n ? 1n : -1n) : 0n,
     40,
   ),
   // Floating point.

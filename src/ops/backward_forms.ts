@@ -125,7 +125,10 @@ for (const name of ["sigmoid", "tanh"] as const) {
       return { shape, dtype, stride: elementwiseStride(shape, [gradOutput, output]) };
     },
     decompose: ({ gradOutput, output }) =>
-      gradOutput.mul(name === "sigmoid" ? output.mul(output.neg().add(1)) : output.mul(output).neg().add(1)),
+      name === "sigmoid"
+        // In this order a gradient of 0 stays 0 where the products of the output alone overflow.
+        ? gradOutput.mul(output.neg().add(1)).mul(output)
+        : gradOutput.mul(output.mul(output).neg().add(1)),
     samples: (g) => g.dtype.isFloat ? [{ args: { gradOutput: g.tensor([2, 3]), output: g.tensor([2, 3]) } }] : [],
   });
 }

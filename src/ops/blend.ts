@@ -253,12 +253,13 @@ definePointwise({
   doc:
     "self with NaN and infinities replaced: by 0, the largest and the smallest number of the dtype unless told otherwise.",
   inplace: true,
-  body: (_, { self, nan, posinf, neginf }, compute) => {
+  // The largest number of a half type, not that of the float32 in which it is computed.
+  body: (_, { self, nan, posinf, neginf }, compute, { max, min }) => {
     if (!compute.isFloat) return self;
     const infinite = ops.where(
       ops.eq(self, Infinity),
-      posinf ?? compute.max,
-      ops.where(ops.eq(self, -Infinity), neginf ?? compute.min, self),
+      posinf ?? max,
+      ops.where(ops.eq(self, -Infinity), neginf ?? min, self),
     );
     return ops.where(ops.isnan(self), nan ?? 0, infinite);
   },

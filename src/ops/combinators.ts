@@ -112,7 +112,7 @@ export interface PointwiseDefinition<S extends string> extends Pick<Definition<S
   readonly inplace?: boolean | string;
   readonly public?: boolean;
   /** The body on values: operands broadcast and cast to `compute`, other arguments as they are. Yields `compute`, or bool under `bool`. */
-  readonly body: (ops: Ops, args: ArgsOf<S, Value>, compute: DType) => Value;
+  readonly body: (ops: Ops, args: ArgsOf<S, Value>, compute: DType, result: DType) => Value;
   /** Extra checks of arguments. */
   readonly check?: (args: ArgsOf<S, MetaInput>) => void;
   /** The result's dtype where it is not what the rule says. */
@@ -174,7 +174,7 @@ export function definePointwise<const S extends string>(definition: PointwiseDef
           const loaded = loadBroadcast(value, index);
           return [key, takesPart(key) ? ops.cast(loaded, compute) : loaded];
         });
-        return ops.cast(body(ops, Object.fromEntries(values) as ArgsOf<S, Value>, compute), out.dtype);
+        return ops.cast(body(ops, Object.fromEntries(values) as ArgsOf<S, Value>, compute, out.dtype), out.dtype);
       });
     },
     ...(vjp === undefined ? {} : { vjp }),

@@ -232,7 +232,12 @@ forms.set("aten.cumsum.default", (args, F) => {
 });
 for (const overload of ["Scalar", "Tensor"] as const) {
   forms.set(`aten.masked_fill.${overload}`, (args, F) => {
-    const { re, im } = parts(tensor(args, "self")), mask = tensor(args, "mask");
+    const self = tensor(args, "self"), mask = tensor(args, "mask"), { re, im } = parts(self);
+    if (!self.dtype.isComplex) {
+      throw new TypeError(
+        `masked_fill: a complex value does not fit into self of ${self.dtype.name}; convert self first`,
+      );
+    }
     const value = args["value"] as TensorValue | number;
     const by = typeof value === "number" || !value.dtype.isComplex ? null : parts(value);
     if (by !== null) return fromParts(F.where(mask, by.re, re), F.where(mask, by.im, im), F);

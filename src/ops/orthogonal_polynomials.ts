@@ -20,21 +20,50 @@ function recur(n: number, first: number, step: (k: number, current: number, befo
   if (n < 0) return 0;
   let before = 1, current = first;
   if (n === 0) return 1;
-  for (let k = 1; k < n && !Number.isNaN(current); k++) [before, current] = [current, step(k, current, before)];
+  for (let k = 1; k < n && !Number.isNaN(current); k++) {
+    if (k > MOST_STEPS) {
+      throw new RangeError(`special polynomial: degree n = ${n} is too high: at most ${MOST_STEPS}`);
+    }
+    [before, current] = [current, step(k, current, before)];
+  }
   return current;
 }
 
 /** Degrees from which ATen gives NaN for Hermite polynomials: float's range ends. */
 const HERMITE_LIMIT = 512;
 
-/** Chebyshev's recurrence: twice x times the last, less the one before. */
-const doubling = (x: number, n: number, first: number): number => recur(n, first, (_, a, b) => 2 * x * a - b);
+/** The degree from which cosines take the place of Chebyshev's recurrence, and up to which other recurrences go. */
+const TRIGONOMETRIC = 8, MOST_STEPS = 2 ** 20;
+
+/** Chebyshev's recurrence: twice x times the last, less the one before. High degrees between -1 and 1 are `angle`'s, of n and arccos x. */
+function doubling(x: number, n: number, first: number, angle: (n: number, theta: number) => number): number {
+  if (n > TRIGONOMETRIC && Math.abs(x) < 1) return angle(n, Math.acos(x));
+  if (n > TRIGONOMETRIC && Math.abs(x) === 1) {
+    // Every other value at an end goes up by the same step.
+    const at = (k: number): number => recur(k, first, (_, a, b) => 2 * x * a - b);
+    const start = n % 2 === 0 ? 2 : 1;
+    return at(start) + (at(start + 2) - at(start)) * ((n - start) / 2);
+  }
+  return recur(n, first, (_, a, b) => 2 * x * a - b);
+}
 
 const POLYNOMIALS: Readonly<Record<string, readonly [doc: string, value: (x: number, n: number) => number]>> = {
-  chebyshev_polynomial_t: ["Chebyshev polynomials of the first kind", (x, n) => doubling(x, n, x)],
-  chebyshev_polynomial_u: ["Chebyshev polynomials of the second kind", (x, n) => doubling(x, n, 2 * x)],
-  chebyshev_polynomial_v: ["Chebyshev polynomials of the third kind", (x, n) => doubling(x, n, 2 * x - 1)],
-  chebyshev_polynomial_w: ["Chebyshev polynomials of the fourth kind", (x, n) => doubling(x, n, 2 * x + 1)],
+  chebyshev_polynomial_t: [
+    "Chebyshev polynomials of the first kind",
+    (x, n) => doubling(x, n, x, (m, a) => Math.cos(m * a)),
+  ],
+  chebyshev_polynomial_u: [
+    "Chebyshev polynomials of the second kind",
+    (x, n) => doubling(x, n, 2 * x, (m, a) => Math.sin((m + 1) * a) / Math.sin(a)),
+  ],
+  chebyshev_polynomial_v: [
+    "Chebyshev polynomials of the third kind",
+    (x, n) => doubling(x, n, 2 * x - 1, (m, a) => Math.cos((m + 0.5) * a) / Math.cos(a / 2)),
+  ],
+  chebyshev_polynomial_w: [
+    "Chebyshev polynomials of the fourth kind",
+    (x, n) => doubling(x, n, 2 * x + 1, (m, a) => Math.sin((m + 0.5) * a) / Math.sin(a / 2)),
+  ],
   hermite_polynomial_h: [
     "Hermite polynomials of the physicists",
     (x, n) => n > HERMITE_LIMIT ? NaN : recur(n, 2 * x, (k, a, b) => 2 * x * a - 2 * k * b),

@@ -233,7 +233,8 @@ function marginSpec(
   const expected = targetRank === 2 ? self.shape : self.shape.slice(0, -1);
   const fits = sameShape(target.shape, expected) ||
     (targetRank === 1 && self.shape.length < 2 && target.shape.every((s) => sizeEq(s, 1)));
-  if (!fits && !(targetRank === 2 && self.shape.length === 0)) {
+  const isOne = targetRank === 2 && self.shape.length === 0 && target.shape.every((s) => sizeEq(s, 1));
+  if (!fits && !isOne) {
     throw new TypeError(
       `${where}: scores ${shapeToText(self.shape)} need a target ${shapeToText(expected)}, got ${
         shapeToText(target.shape)
@@ -253,7 +254,16 @@ defineOp({
     if (weight !== null && weight.dtype !== self.dtype) {
       throw new TypeError(`multi_margin_loss: self is ${self.dtype.name}, weight ${weight.dtype.name}: convert one`);
     }
-    return marginSpec("multi_margin_loss", self, target, 1, reduction);
+    const spec = marginSpec("multi_margin_loss", self, target, 1, reduction);
+    const classes = self.shape.at(-1) ?? 1;
+    if (weight !== null && (weight.shape.length !== 1 || !sizeEq(weight.shape[0] ?? 0, classes))) {
+      throw new TypeError(
+        `multi_margin_loss: weight ${shapeToText(weight.shape)} must be [${classes}], one for each class of self ${
+          shapeToText(self.shape)
+        }`,
+      );
+    }
+    return spec;
   },
   decompose: ({ self, target, p, margin, weight, reduction }, F) => {
     const x = self.ndim === 2 ? self : self.reshape([1, -1]);

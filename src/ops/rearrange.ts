@@ -234,7 +234,12 @@ defineOp({
     if (dims.length === 0 ? shifts.length !== 1 : shifts.length !== dims.length) {
       throw new TypeError(`roll: ${shifts.length} shifts do not go with ${dims.length} dimensions`);
     }
-    if (dims.length > 0 && self.shape.length > 0) dims.forEach((d) => axisOf("roll", d, self.shape.length));
+    if (dims.length > 0 && self.shape.length === 0) {
+      throw new RangeError(
+        `roll: dims ${JSON.stringify(dims.map(Number))} do not go with a 0-dim self; leave them out`,
+      );
+    }
+    dims.forEach((d) => axisOf("roll", d, self.shape.length));
     return { shape: self.shape, dtype: self.dtype };
   },
   decompose: ({ self, shifts, dims }, F) => {

@@ -290,7 +290,7 @@ function indexSpec(where: string, self: MetaInput, dim: Size, index: MetaInput, 
     const length = index.shape[0] ?? 1;
     const expected = self.shape.map((s, d) => d === axis ? length : s);
     const fits = source.shape.length === self.shape.length
-      ? expected.every((s, d) => sizeEq(s, source.shape[d] ?? 1))
+      ? expected.every((s, d) => sizeEq(s, source.shape[d] ?? 1)) && (expected.length > 0 || sizeEq(length, 1))
       : source.shape.length === 0 && self.shape.length === 1 && sizeEq(length, 1);
     // A 0-dim self is written from a vector by index_copy alone.
     const isVector = where === "index_copy" && source.shape.length === 1 && self.shape.length === 0 &&

@@ -16,6 +16,7 @@ import { hostArray, hostShape, readHost } from "./host_axis.ts";
 import { reduceGrad } from "./gradient.ts";
 import { elementwiseStride } from "./layout.ts";
 import { type UnarySampleOptions, unarySamples } from "./sample_sets.ts";
+import { normalQuantile } from "./normal_quantile.ts";
 import type { TensorValue } from "./value.ts";
 
 /** exp(-x)·I_n(x) for x ≥ 0, by its power series or its asymptotic series. */
@@ -51,7 +52,11 @@ function erfcxExact(x: number): number {
 const SMALL = 8;
 /** Fits on [0, 8], and on [8, ∞) in 8/x with the factor √x. */
 const BESSEL = ([0, 1] as const).map((n) => ({
-  near: chebyshevFit((t) => besselScaled(n, (t + 1) * SMALL / 2), 36),
+  // I_1 begins with x / 2: without that factor, so that small numbers keep their digits.
+  near: chebyshevFit((t) => {
+    const x = (t + 1) * SMALL / 2;
+    return n === 0 ? besselScaled(0, x) : x === 0 ? 0.5 : besselScaled(1, x) / x;
+  }, 36),
   far: chebyshevFit((t) => {
     const x = 2 * SMALL / (t + 1);
     return Number.isFinite(x) ? besselScaled(n, x) * Math.sqrt(x) : 1 / Math.sqrt(2 * Math.PI);
@@ -107,7 +112,8 @@ function besselTail(n: 0 | 1, a: Value): Value {
 export function besselValue(n: 0 | 1, x: Value): Value {
   const a = ops.abs(x);
   const fit = BESSEL[n] ?? { near: [], far: [] };
-  const near = chebyshevSum(fit.near, ops.sub(ops.mul(ops.minimum(a, SMALL), 2 / SMALL), 1));
+  const series = chebyshevSum(fit.near, ops.sub(ops.mul(ops.minimum(a, SMALL), 2 / SMALL), 1));
+  const near = n === 0 ? series : ops.mul(series, a);
   const tail = besselTail(n, ops.maximum(a, SMALL));
   const even = ops.where(ops.le(a, SMALL), near, tail);
   const value = ops.where(ops.isinf(a), 0, even);
@@ -182,9 +188,9 @@ const FUNCTIONS: readonly SpecialFunction[] = [
   {
     names: ["special_ndtri"],
     doc: "The inverse of the standard normal distribution function.",
-    body: (x) => ops.mul(ops.erfinv(ops.sub(ops.mul(x, 2), 1)), Math.SQRT2),
+    body: normalQuantile,
     vjp: ({ grad, out }) => grad.mul(out.mul(out).mul(0.5).exp()).mul(Math.sqrt(2 * Math.PI)),
-    samples: { low: 0.1, high: 0.9, edges: [0, 1, 0.5, -1, 2, NaN] },
+    samples: { low: 0.1, high: 0.9, edges: [0, 1, 0.5, -1, 2, NaN, 1e-3, 0.999, 1e-20, 0.97] },
   },
 ];
 

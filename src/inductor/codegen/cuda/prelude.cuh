@@ -248,8 +248,7 @@ template <typename T> TSR T tsr_fma(T a, T b, T c) { return a * b + c; }
 template <typename T>
 TSR T tsr_ffloor_mod(T a, T b) {
   const T r = tsr_ftrunc_mod(a, b);
-  if (r == 0) return b < 0 ? (T)-0.0 : (T)0.0;
-  return (r < 0) != (b < 0) ? r + b : r;
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 template <typename T>
 TSR T tsr_ffloor_div(T a, T b) {
