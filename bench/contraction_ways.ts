@@ -26,13 +26,13 @@ import "../src/ops/mod.ts";
 installOperators();
 
 /** An input of a contraction's graph. */
-export type Input = (name: string, size: number[], stride?: number[]) => Tensor;
+export type Input = (name: string, size: number[], stride?: number[], dtype?: DType) => Tensor;
 
 /** The kernel that a product is lowered to, its ending included. */
 export function contractionOf(what: string, dtype: DType, build: (input: Input) => Tensor): ContractionKernel {
   const r = new GraphRecorder();
-  const input: Input = (name, size, stride = contiguousStride(size) as number[]) =>
-    r.placeholder(name, { shape: size, stride, storageOffset: 0, dtype, device: cpu }, true);
+  const input: Input = (name, size, stride = contiguousStride(size) as number[], own = dtype) =>
+    r.placeholder(name, { shape: size, stride, storageOffset: 0, dtype: own, device: cpu }, true);
   const result = withMode(r, (): Tensor => build(input));
   r.graph.setOutput([r.nodeOf(result)]);
   for (const { group } of compileGraphToPlan(r.graph, { crossReductions: false }).plan.steps) {

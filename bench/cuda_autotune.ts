@@ -2,7 +2,7 @@
 /**
  * Whole models in halves on CUDA: the default, max-autotune over generated kernels, and with cuBLASLt among the candidates.
  *
- *     deno run -A bench/cuda_autotune.ts [resnet50 vit_base gpt2 bert] [--json]
+ *     deno run -A bench/cuda_autotune.ts [resnet50 vit_base gpt2 bert] [--json] [--budget SECONDS]
  *
  * Needs a GPU and nvrtc. Batches are those of the list of models: 32 images, 8 × 256 tokens. Results are compared with those of the default; times are medians of replays of
  * the recorded graph. Nothing is read from the disk cache but single kernels.
@@ -53,13 +53,17 @@ const SETTINGS: readonly (readonly [name: string, mode: CompileMode, backends: r
 ];
 
 const context = cudaContext(0);
+const budget = Number(Deno.args[Deno.args.indexOf("--budget") + 1]);
+const limits = Deno.args.includes("--budget") ? { autotuneBudgetMs: 1000 * budget } : {};
 const names = Deno.args.filter((a) => a in MODELS);
 console.log(`${context.info.name}; milliseconds a call, compilation and measurements in seconds`);
 for (const name of names.length > 0 ? names : Object.keys(MODELS)) {
+  const started = performance.now();
   const { forward, input } = (MODELS[name] as () => Model)();
+  console.log(`${name.padEnd(9)} made in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   let expected: Tensor | null = null;
   for (const [setting, mode, backends] of SETTINGS) {
-    using _ = withConfig({ disabled: new Set(["cache"]), autotuneBackends: new Set(backends) });
+    using _ = withConfig({ disabled: new Set(["cache"]), autotuneBackends: new Set(backends), ...limits });
     const tiers: CudaTier[] = [];
     const said: string[] = [];
     using _graphs = onCompile(({ graph }) => {

@@ -2,18 +2,18 @@
 /**
  * Matrix products on CUDA, every way that max-autotune knows: tiles of the generator, cuBLASLt, epilogues apart. For people a table, for the cost model a file.
  *
- *     deno run -A bench/cuda_contractions.ts [--seconds 60] [--out ways.jsonl] [FILTER]
+ *     deno run -A bench/cuda_contractions.ts [--seconds 60] [--out ways.jsonl] [PATTERN]
  *
  * Needs a GPU and nvrtc. Caches are cold; results of all ways are compared with each other. The first columns say what the cost model would take, the fastest generated way and
  * the fastest of cuBLASLt.
  */
 import { parseArgs } from "node:util";
-import { bfloat16, type DType, float16, float32 } from "../src/core/mod.ts";
+import { bfloat16, type DType, float16, float32, float8_e4m3fn, int8 } from "../src/core/mod.ts";
 import type { Measured } from "../src/inductor/autotune/candidates.ts";
 import { choiceToText } from "../src/inductor/templates/cuda_choices.ts";
 import type { ContractionKernel } from "../src/inductor/tile/tile_ir.ts";
 import { cudaContext, findCublasLt } from "../src/runtime/cuda/mod.ts";
-import { F } from "../src/tensor/mod.ts";
+import { F, type Tensor } from "../src/tensor/mod.ts";
 import { contractionOf, fastest, measureWays, rate } from "./contraction_ways.ts";
 
 type Ending = "" | "bias" | "relu" | "gelu" | "residual";
@@ -41,6 +41,11 @@ const SHAPES: readonly Shape[] = [
   shape([4096, 4096, 4096], bfloat16, "", "nn"),
   shape([4096, 4096, 4096], float32),
   shape([2048, 3072, 768], float32, "gelu"),
+  shape([4096, 4096, 4096], int8),
+  shape([8192, 8192, 8192], int8),
+  shape([4096, 4096, 4096], float8_e4m3fn),
+  shape([8192, 8192, 8192], float8_e4m3fn),
+  shape([2048, 3072, 768], float8_e4m3fn, "bias"),
   shape([1000, 1000, 1000]),
   shape([3000, 3000, 1000]),
   shape([2048, 768, 768], float16, "bias"),
@@ -94,6 +99,12 @@ function kernelOf({ batch, m, n, k, dtype, layout, ending }: Shape): Contraction
   return contractionOf(`${m} × ${n} × ${k}`, dtype, (input) => {
     const x = input("x", [...b, ...(layout === "tn" ? [k, m] : [m, k])]);
     const w = input("w", [...b, ...(layout === "nt" ? [n, k] : [k, n])]);
+    if (dtype === int8) return F._intMm(x, F.transpose(w, -2, -1));
+    if (dtype === float8_e4m3fn) {
+      const [scaleA, scaleB] = ["scaleA", "scaleB"].map((s) => input(s, [], [], float32)) as [Tensor, Tensor];
+      const bias = ending === "bias" ? input("bias", [n], [1], bfloat16) : null;
+      return F._scaledMm(x, F.transpose(w, -2, -1), scaleA, scaleB, { bias, outDtype: bfloat16 });
+    }
     const sum = F.matmul(layout === "tn" ? F.transpose(x, -2, -1) : x, layout === "nt" ? F.transpose(w, -2, -1) : w);
     if (ending === "") return sum;
     const biased = F.add(sum, input("bias", [n]));
@@ -121,7 +132,7 @@ const rows: Row[] = [];
 const table: string[] = [];
 /** A few shapes are compiled together. */
 const TOGETHER = 4;
-const wanted = SHAPES.filter((s) => nameOf(s).includes(filter));
+const wanted = SHAPES.filter((s) => new RegExp(filter).test(nameOf(s)));
 for (let at = 0; at < wanted.length; at += TOGETHER) {
   if (performance.now() - begin > 1000 * Number(values.seconds)) {
     table.push(`${wanted.length - at} shapes are left`);

@@ -78,9 +78,9 @@ const WIDTHS = [64, 128, 192, 256];
 function costsOf(x: readonly number[]): ContractionCosts {
   const width = (i: number): ContractionCosts["widths"][number] => ({
     width: WIDTHS[i] ?? 0,
-    step: x[4 + 3 * i] ?? 0,
-    end: x[5 + 3 * i] ?? 0,
-    turn: x[6 + 3 * i] ?? 0,
+    step: x[5 + 3 * i] ?? 0,
+    end: x[6 + 3 * i] ?? 0,
+    turn: x[7 + 3 * i] ?? 0,
   });
   return {
     device,
@@ -88,6 +88,7 @@ function costsOf(x: readonly number[]): ContractionCosts {
     piece: x[1] ?? 0,
     bytesPerMicrosecond: x[2] ?? 1,
     join: x[3] ?? 0,
+    stream: x[4] ?? 0,
     widths: WIDTHS.map((_, i) => width(i)),
   };
 }
@@ -99,7 +100,7 @@ function error(x: readonly number[]): number {
   return sum / samples.length;
 }
 
-let best = [4, 0.3, 2.5e6, 1.5, ...WIDTHS.flatMap((w) => [0.15 + w / 700, 1 + w / 128, 0.3 + w / 256])];
+let best = [4, 0.3, 2.5e6, 1.5, 2, ...WIDTHS.flatMap((w) => [0.15 + w / 700, 1 + w / 128, 0.3 + w / 256])];
 let lowest = error(best);
 for (let size = 0.3; size > 0.001; size *= 0.9) {
   for (let round = 0; round < 6; round++) {
@@ -157,6 +158,7 @@ export const HOPPER_COSTS: ContractionCosts = {
   launch: ${costs.launch},
   piece: ${costs.piece},
   join: ${costs.join},
+  stream: ${costs.stream},
   bytesPerMicrosecond: ${costs.bytesPerMicrosecond},
   widths: [
 ${widths.join("\n")}

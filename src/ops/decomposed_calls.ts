@@ -268,24 +268,6 @@ for (const [name, args] of [["mm", "Tensor self, Tensor mat2"], ["bmm", "Tensor 
   });
 }
 
-/** A product of int8 matrices, or of uint8 ones, summed in int32. */
-defineOp({
-  schema: "aten::_int_mm(Tensor self, Tensor mat2) -> Tensor",
-  doc: "The product of matrices of 8-bit integers, in int32.",
-  meta: ({ self, mat2 }) => {
-    if (self.dtype.bytes !== 1 || mat2.dtype.bytes !== 1 || !self.dtype.isIntegral) {
-      throw new TypeError(`_int_mm: needs int8 matrices, got ${self.dtype.name} and ${mat2.dtype.name}`);
-    }
-    const [m, k] = self.shape, [k2, n] = mat2.shape;
-    if (self.shape.length !== 2 || mat2.shape.length !== 2 || !sizeEq(k ?? 1, k2 ?? 1)) {
-      throw new TypeError(`_int_mm: cannot multiply ${shapeToText(self.shape)} by ${shapeToText(mat2.shape)}`);
-    }
-    return { shape: [m ?? 1, n ?? 1], dtype: int32 };
-  },
-  decompose: ({ self, mat2 }) => self.to(int32).mm(mat2.to(int32)),
-  samples: () => [],
-});
-
 /** The base grid of [-1, 1], whose ends are the centres of corner pixels (aligned) or their edges. */
 function gridLine(F: Functional, theta: TensorValue, n: number, aligned: boolean): TensorValue {
   const options = { dtype: theta.dtype, device: theta.device };

@@ -124,6 +124,27 @@ export interface TensorMethods<T> {
   /** Probabilities along the last dimension, of the Dirichlet distribution with concentrations self, from the default generator. */
   _sampleDirichlet(options?: { generator?: null | null }): T;
   _sampleDirichlet(generator?: null | null): T;
+  /** The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32; results in 8 bits are divided by scale_result. */
+  _scaledMm(
+    mat2: T | Scalar,
+    scaleA: T | Scalar,
+    scaleB: T | Scalar,
+    options?: {
+      bias?: T | Scalar | null;
+      scaleResult?: T | Scalar | null;
+      outDtype?: DType | null;
+      useFastAccum?: boolean;
+    },
+  ): T;
+  _scaledMm(
+    mat2: T | Scalar,
+    scaleA: T | Scalar,
+    scaleB: T | Scalar,
+    bias?: T | Scalar | null,
+    scaleResult?: T | Scalar | null,
+    outDtype?: DType | null,
+    useFastAccum?: boolean,
+  ): T;
   /** The sizes as an int64 vector. */
   _shapeAsTensor(): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
@@ -897,6 +918,8 @@ export interface TensorMethods<T> {
   fliplr(): T;
   /** A copy with dimension 0 in reverse order. */
   flipud(): T;
+  /** The product of matrices of 8-bit floats, of either kind, in float32. */
+  float8Product(mat2: T | Scalar): T;
   /** self to the power of exponent, in float64. */
   floatPower(exponent: T | Scalar): T;
   floatPower(exponent: Scalar): T;
@@ -2854,6 +2877,29 @@ export interface Functional<T = TensorValue> {
     isCausal?: boolean,
     options?: { attnMask?: T | Scalar | null; scale?: number | null },
   ): [T, T];
+  /** The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32; results in 8 bits are divided by scale_result. */
+  _scaledMm(
+    self: T | Scalar,
+    mat2: T | Scalar,
+    scaleA: T | Scalar,
+    scaleB: T | Scalar,
+    options?: {
+      bias?: T | Scalar | null;
+      scaleResult?: T | Scalar | null;
+      outDtype?: DType | null;
+      useFastAccum?: boolean;
+    },
+  ): T;
+  _scaledMm(
+    self: T | Scalar,
+    mat2: T | Scalar,
+    scaleA: T | Scalar,
+    scaleB: T | Scalar,
+    bias?: T | Scalar | null,
+    scaleResult?: T | Scalar | null,
+    outDtype?: DType | null,
+    useFastAccum?: boolean,
+  ): T;
   /** The sizes as an int64 vector. */
   _shapeAsTensor(self: T | Scalar): T;
   /** exp(x) / sum(exp(x)) along a dimension. */
@@ -4534,6 +4580,8 @@ export interface Functional<T = TensorValue> {
   fliplr(self: T | Scalar): T;
   /** A copy with dimension 0 in reverse order. */
   flipud(self: T | Scalar): T;
+  /** The product of matrices of 8-bit floats, of either kind, in float32. */
+  float8Product(self: T | Scalar, mat2: T | Scalar): T;
   /** self to the power of exponent, in float64. */
   floatPower(self: T | Scalar, exponent: T | Scalar): T;
   floatPower(self: T | Scalar, exponent: Scalar): T;

@@ -41,6 +41,7 @@ import "./view_slice.ts";
 import "./view_copy.ts";
 import "./view_in_place.ts";
 import "./matmul.ts";
+import "./scaled_products.ts";
 import "./einsum.ts";
 import "./convolution.ts";
 import "./convolution_backward.ts";

@@ -4,7 +4,7 @@
  * Enters: a contraction of known sizes and choices. Leaves: milliseconds for each, or why it cannot run. Inputs are random numbers; results of all ways are compared with those
  * of the first in samples, and a way that disagrees is not taken. What a plan's earlier steps have just written is in the cache when a run begins, what callers give is not.
  */
-import { bfloat16, CompileError, type DType, float16, float32, float64 } from "../../core/mod.ts";
+import { CompileError, type DType, float16, float32, float64, int8, narrowFloat } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import {
   Binding,
@@ -82,14 +82,16 @@ function pattern(dtype: DType, seed: number): Uint8Array<ArrayBuffer> {
   const fill = (list: { [i: number]: number; readonly length: number }): void => {
     for (let i = 0; i < list.length; i++) list[i] = next() + next() + next() - 1.5;
   };
+  const narrow = narrowFloat(dtype);
   if (dtype === float32) fill(new Float32Array(out.buffer));
   else if (dtype === float64) fill(new Float64Array(out.buffer));
   else if (dtype === float16) fill(new Float16Array(out.buffer));
-  else if (dtype === bfloat16) {
-    const wide = new Float32Array(out.length / 2);
+  else if (dtype === int8) for (let i = 0; i < out.length; i++) out[i] = next() * 256;
+  else if (narrow !== null) {
+    const wide = new Float32Array(out.length / dtype.bytes);
     fill(wide);
-    const [from, to] = [new Uint16Array(wide.buffer), new Uint16Array(out.buffer)];
-    for (let i = 0; i < to.length; i++) to[i] = from[2 * i + 1] ?? 0;
+    const to = dtype.bytes === 1 ? out : new Uint16Array(out.buffer);
+    for (let i = 0; i < to.length; i++) to[i] = narrow.toBits(wide[i] ?? 0);
   }
   return out;
 }
@@ -104,10 +106,9 @@ function difference(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, dtyp
     if (dtype === float32) return new Float32Array(bytes.buffer);
     if (dtype === float64) return new Float64Array(bytes.buffer);
     if (dtype === float16) return new Float16Array(bytes.buffer);
-    if (dtype !== bfloat16) return bytes;
-    const wide = new Uint32Array(bytes.length / 2);
-    new Uint16Array(bytes.buffer).forEach((x, i) => wide[i] = x << 16);
-    return new Float32Array(wide.buffer);
+    const narrow = narrowFloat(dtype);
+    if (narrow === null) return bytes;
+    return Float32Array.from(dtype.bytes === 1 ? bytes : new Uint16Array(bytes.buffer), narrow.fromBits);
   };
   const [x, y] = [numbers(a), numbers(b)];
   let [worst, largest] = [0, 1e-6];
@@ -293,7 +294,7 @@ export class Workbench implements Disposable {
     for (const [i, sample] of samples.entries()) {
       const { dtype } = this.#writes[Math.floor(i / 3)] as BufferRef;
       const worst = difference(this.#expected[i] as Uint8Array<ArrayBuffer>, sample, dtype);
-      const limit = dtype === float64 ? 1e-10 : dtype === float32 ? 5e-3 : dtype.isFloat ? 3e-2 : 0;
+      const limit = dtype === float64 ? 1e-10 : dtype === float32 ? 5e-3 : dtype.isFloat ? (dtype.bytes === 1 ? 8e-2 : 3e-2) : 0;
       if (!(worst <= limit)) return `its results differ by ${worst.toExponential(1)}`;
     }
     return null;

@@ -57,14 +57,15 @@ export interface TunedContraction {
 const LARGEST_ENTRY = 1 << 16;
 /** How long one way is measured at most, in milliseconds of the device. */
 const EACH_MS = 12;
+/** Kernels that are compiled at once, about four for each thread. */
+const TOGETHER = 48;
 
 interface Work {
   readonly key: string;
   readonly kernel: ContractionKernel;
   readonly fresh: ReadonlySet<BufferRef>;
-  readonly flops: number;
-  readonly context: EmitContext;
-  readonly candidates: readonly Candidate[];
+  /** Of all places of the plan. */
+  flops: number;
 }
 
 /** What was found, in this process. */
@@ -127,14 +128,15 @@ export class ContractionTuner {
     return tuned;
   }
 
-  #remember(tuned: TunedContraction): void {
+  /** Keeps what was found: on disk if it is the `whole` of it. */
+  #remember(tuned: TunedContraction, whole: boolean): void {
     found.set(this.#known(tuned.key), tuned);
     const at = this.#cacheKey(tuned.key);
     const text = JSON.stringify({ choice: tuned.choice, measured: tuned.measured });
-    if (at !== null && text.length <= LARGEST_ENTRY) diskCache().put(at, new TextEncoder().encode(text));
+    if (whole && at !== null && text.length <= LARGEST_ENTRY) diskCache().put(at, new TextEncoder().encode(text));
   }
 
-  /** The contractions of a plan of which nothing is known, each once. */
+  /** The contractions of a plan of which nothing is known, each once; those on which most is spent first. */
   #workOf(plan: HostPlan): Work[] {
     const work = new Map<string, Work>();
     const written = new Set<BufferRef>();
@@ -144,18 +146,11 @@ export class ContractionTuner {
           if (lowered.kind !== "contraction" || lowered.sizes.length > 0) continue;
           const kernel = reorderK(lowered);
           const key = this.keyOf(kernel);
-          if (work.has(key) || this.remembered(key) !== null) continue;
-          const context = candidateContext(this.#options);
-          const wanted = config().autotuneBackends;
-          const choices = contractionChoices(kernel, context, libraryAlgorithms()).filter(({ template }) =>
-            wanted.has(template === "cublaslt" || template === "cudnn" ? template : "generated")
-          );
-          const candidates = choices.flatMap((choice): Candidate[] => {
-            const texts = emitChoice(kernel, choice, candidateContext(this.#options));
-            return texts === null ? [] : [{ choice, texts }];
-          });
+          const own = work.get(key);
+          if (own !== undefined) own.flops += flopsOf(kernel);
+          if (own !== undefined || this.remembered(key) !== null) continue;
           const fresh = new Set(kernel.reads.filter((buffer) => written.has(buffer)));
-          work.set(key, { key, kernel, fresh, flops: flopsOf(kernel), context, candidates });
+          work.set(key, { key, kernel, fresh, flops: flopsOf(kernel) });
         }
       }
       for (const buffer of writesOf(group)) written.add(buffer);
@@ -163,36 +158,46 @@ export class ContractionTuner {
     return [...work.values()].sort((a, b) => b.flops - a.flops);
   }
 
-  /** Measures what is not known of a plan's contractions. Takes as long as the setting `autotuneBudgetMs` allows, and one way more. */
+  #candidatesOf(kernel: ContractionKernel): Candidate[] {
+    const wanted = config().autotuneBackends;
+    return contractionChoices(kernel, candidateContext(this.#options), libraryAlgorithms())
+      .filter(({ template }) => wanted.has(template === "cublaslt" || template === "cudnn" ? template : "generated"))
+      .flatMap((choice): Candidate[] => {
+        const texts = emitChoice(kernel, choice, candidateContext(this.#options));
+        return texts === null ? [] : [{ choice, texts }];
+      });
+  }
+
+  /** Measures what is not known of a plan's contractions. Takes as long as the setting `autotuneBudgetMs` allows, a round of the compiler, and one way more. */
   tune(plan: HostPlan): void {
     const begin = performance.now();
     const budget = config().autotuneBudgetMs;
+    const isOver = (): boolean => performance.now() - begin > budget;
     const work = this.#workOf(plan);
-    let [ways, left] = [0, 0];
-    // A few contractions at a time, so that none waits for the kernels of those that the time does not reach.
-    for (let at = 0; at < work.length; at += 8) {
-      if (performance.now() - begin > budget) {
-        left = work.length - at;
-        break;
-      }
-      const part = work.slice(at, at + 8);
+    let [ways, done] = [0, 0];
+    // As many as keep the compiler's threads busy for a moment: none waits for the kernels of those that the time does not reach.
+    while (done < work.length && !isOver()) {
       const requests: NvrtcRequest[] = [];
-      const places = part.map(({ candidates }) =>
-        candidates.map(({ texts }) =>
+      const part: { one: Work; candidates: Candidate[]; places: number[][] }[] = [];
+      for (const one of work.slice(done)) {
+        if (requests.length >= TOGETHER) break;
+        const candidates = this.#candidatesOf(one.kernel);
+        const places = candidates.map(({ texts }) =>
           texts.map((text) => text.library === undefined ? requests.push(requestOf(text, this.#target)) - 1 : -1)
-        )
-      );
-      const images = compileCandidates(requests);
-      part.forEach((one, i) => {
-        const measured = this.#measure(
-          one,
-          (places[i] ?? []).map((list) => list.map((p) => images[p] ?? null)),
-          () => performance.now() - begin > 2 * budget,
         );
+        part.push({ one, candidates, places });
+      }
+      const images = compileCandidates(requests);
+      for (const { one, candidates, places } of part) {
+        if (isOver()) break;
+        const own = places.map((list) => list.map((p) => images[p] ?? null));
+        const measured = this.#measure(one, candidates, own, isOver);
         ways += measured.length;
-        this.#decide(one.key, measured);
-      });
+        done++;
+        this.#decide(one.key, measured, measured.length === candidates.length);
+      }
     }
+    const left = work.length - done;
     if (work.length === 0) return;
     const ms = Math.round(performance.now() - begin);
     emitEvent({
@@ -203,7 +208,8 @@ export class ContractionTuner {
   }
 
   #measure(
-    { kernel, fresh, candidates }: Work,
+    { kernel, fresh }: Work,
+    candidates: readonly Candidate[],
     images: readonly (readonly (Parameters<Workbench["measure"]>[1][number])[])[],
     isOver: () => boolean,
   ): Measured[] {
@@ -216,12 +222,12 @@ export class ContractionTuner {
     return measured;
   }
 
-  #decide(key: string, measured: readonly Measured[]): void {
+  #decide(key: string, measured: readonly Measured[], whole: boolean): void {
     const sorted = [...measured].sort((a, b) => (a.ms ?? Infinity) - (b.ms ?? Infinity));
     const [best] = sorted;
     const choice: ContractionChoice = best === undefined || best.ms === null ? { template: "model" } : best.choice;
     const rows = sorted.map(({ choice: c, ms, error }) => ({ way: choiceToText(c), ms, error }));
-    this.#remember({ key, choice, measured: rows });
+    this.#remember({ key, choice, measured: rows }, whole);
     emitEvent({ kind: "autotune", message: tunedToText({ key, choice, measured: rows }) });
     log("autotune", () => tunedToText({ key, choice, measured: rows }));
   }

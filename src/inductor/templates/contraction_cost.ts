@@ -2,7 +2,8 @@
  * How long a product should take on Hopper's tensor cores, by how it is cut: the cost model by which the default mode chooses tiles.
  *
  * Blocks take tiles in rounds. A round costs the steps along k and the tile's end (sums to memory), which the other warpgroup's products hide where warpgroups take tiles in turn.
- * Tiles that several blocks share cost a part of the steps, and adding the parts up. The constants are fitted to measurements (`tools/fit_contractions.ts`).
+ * Tiles that several blocks share cost a part of the steps, and adding the parts up; where the steps are shared evenly, every block
+ * has as many as any other. The constants are fitted to measurements (`tools/fit_contractions.ts`).
  */
 
 /** Constants of a device, in microseconds. */
@@ -13,6 +14,8 @@ export interface ContractionCosts {
   /** What each further piece of a shared tile costs, and sharing at all. */
   readonly piece: number;
   readonly join: number;
+  /** What it costs that blocks' runs of steps end anywhere. */
+  readonly stream: number;
   readonly bytesPerMicrosecond: number;
   /** For each width of a tile: a step along k, the end of a tile, and the end where it is hidden. */
   readonly widths: readonly {
@@ -29,7 +32,7 @@ export interface CostQuery {
   readonly tiles: number;
   /** Steps of 128 bytes along k. */
   readonly steps: number;
-  /** Blocks that share a tile of the last round, or all where there is no whole round. */
+  /** Blocks that share a tile of the last round, or all where there is no whole round; 0 for even runs of steps. */
   readonly pieces: number;
   readonly turns: boolean;
   /** Rows are gathered by threads instead of the copy engine. */
@@ -58,6 +61,14 @@ export function contractionCost(costs: ContractionCosts, query: CostQuery): numb
   }
   const whole = Math.floor(tiles / multiprocessors);
   const rest = tiles - whole * multiprocessors;
+  if (pieces === 0) {
+    const parts = Math.max(2, Math.ceil(multiprocessors / rest));
+    const run = Math.ceil(rest * steps / multiprocessors) * step + own.end + costs.join + costs.stream;
+    return Math.max(
+      floor,
+      costs.launch + whole * (steps * step + own.end) + run + parts * costs.piece * width / 128,
+    );
+  }
   const shared = Math.ceil(rest * pieces / multiprocessors) *
     (Math.ceil(steps / pieces) * step + own.end + costs.join + pieces * costs.piece * width / 128);
   return Math.max(floor, costs.launch + whole * (steps * step + own.end) + shared);

@@ -9,6 +9,7 @@ export const HOPPER_COSTS: ContractionCosts = {
   launch: 4.608,
   piece: 1.461,
   join: 1.597,
+  stream: 2,
   bytesPerMicrosecond: 2161000,
   widths: [
     { width: 64, step: 0.3057, end: 0.8763, turn: 0.7935 },
