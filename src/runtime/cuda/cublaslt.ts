@@ -11,6 +11,7 @@ import { checkCublas, type CublasLtLibrary, findCublasLt } from "./cublaslt_libr
 import { handleFrom } from "./driver.ts";
 import type { Launchable } from "./launchable.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
+import { type LibrarySession, librarySessions } from "./library_session.ts";
 import { writeAddress } from "./layout.ts";
 import { withSingleNode } from "./single_node.ts";
 import type { CudaStream } from "./stream.ts";
@@ -74,29 +75,12 @@ function word(value: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** A context's handle of the library, and a stream on which calls are recorded to be looked at. */
-interface Session {
-  readonly library: CublasLtLibrary;
-  readonly handle: Handle;
-  readonly probe: CudaStream;
-}
-
-const sessions = new WeakMap<CudaContext, Session>();
-
-function sessionOf(context: CudaContext): Session {
-  let session = sessions.get(context);
-  if (session !== undefined) return session;
-  const found = findCublasLt();
-  if (!found.ok) throw new TypeError(`a compiled plan calls cuBLASLt. ${found.problem.problem}`);
-  const library = found.value;
-  context.activate();
-  const handle = handleFrom(
-    (out) => library.api.cublasLtCreate(out),
-    (status) => checkCublas(library.api, status, "cublasLtCreate", String(context.device)),
-  );
-  sessions.set(context, session = { library, handle, probe: context.createStream() });
-  return session;
-}
+const sessionOf = librarySessions<CublasLtLibrary>({
+  name: "cuBLASLt",
+  find: () => findCublasLt(),
+  create: ({ api }, out) => api.cublasLtCreate(out),
+  check: ({ api }, status, what) => checkCublas(api, status, "cublasLtCreate", what),
+});
 
 /** One product. */
 export class CublasLtMatmul implements Launchable, Disposable {
@@ -108,7 +92,7 @@ export class CublasLtMatmul implements Launchable, Disposable {
   /** How many algorithms the library has for the product, at most {@linkcode CUBLASLT_ALGORITHMS}. */
   readonly algorithms: number;
   readonly #context: CudaContext;
-  readonly #session: Session;
+  readonly #session: LibrarySession<CublasLtLibrary>;
   readonly #desc: Handle;
   readonly #layouts: readonly [a: Handle, b: Handle, d: Handle];
   readonly #algo: Uint8Array<ArrayBuffer>;

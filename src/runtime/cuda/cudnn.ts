@@ -9,12 +9,11 @@ import type { ConvolutionSpec, ConvolutionStep, ConvolutionType } from "../../co
 import type { CudaContext } from "./context.ts";
 import { CudnnDescriptor } from "./cudnn_descriptor.ts";
 import { checkCudnn, type CudnnApi, type CudnnLibrary, findCudnn } from "./cudnn_library.ts";
-import { handleFrom } from "./driver.ts";
 import type { Launchable } from "./launchable.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
+import { type LibrarySession, librarySessions } from "./library_session.ts";
 import { withSingleNode } from "./single_node.ts";
 import type { CudaStream } from "./stream.ts";
-import type { Handle } from "./symbols.ts";
 
 export type { ConvolutionSpec, ConvolutionStep, ConvolutionType };
 
@@ -57,29 +56,12 @@ export function checkConvolutionSpec(spec: ConvolutionSpec): ConvolutionSpec {
   throw new TypeError("a stored plan holds a call of cuDNN that is none");
 }
 
-/** A context's handle of the library, and a stream on which calls are recorded to be looked at. */
-interface Session {
-  readonly library: CudnnLibrary;
-  readonly handle: Handle;
-  readonly probe: CudaStream;
-}
-
-const sessions = new WeakMap<CudaContext, Session>();
-
-function sessionOf(context: CudaContext): Session {
-  let session = sessions.get(context);
-  if (session !== undefined) return session;
-  const found = findCudnn();
-  if (!found.ok) throw new TypeError(`a compiled plan calls cuDNN. ${found.problem.problem}`);
-  const library = found.value;
-  context.activate();
-  const handle = handleFrom(
-    (out) => library.api.cudnnCreate(out),
-    (status) => checkCudnn(library.api, status, "cudnnCreate", String(context.device)),
-  );
-  sessions.set(context, session = { library, handle, probe: context.createStream() });
-  return session;
-}
+const sessionOf = librarySessions<CudnnLibrary>({
+  name: "cuDNN",
+  find: () => findCudnn(),
+  create: ({ api }, out) => api.cudnnCreate(out),
+  check: ({ api }, status, what) => checkCudnn(api, status, "cudnnCreate", what),
+});
 
 /** The graph of a convolution and its steps. */
 function operations(api: CudnnApi, spec: ConvolutionSpec, what: string): CudnnDescriptor[] {
@@ -163,7 +145,7 @@ export class CudnnConvolution implements Launchable, Disposable {
   /** How many engines the library has for the convolution, at most {@linkcode CUDNN_ALGORITHMS}. */
   readonly algorithms: number;
   readonly #context: CudaContext;
-  readonly #session: Session;
+  readonly #session: LibrarySession<CudnnLibrary>;
   readonly #plan: CudnnDescriptor;
   readonly #held: CudnnDescriptor[] = [];
   readonly #ids: readonly number[];
