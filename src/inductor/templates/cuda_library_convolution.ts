@@ -368,6 +368,10 @@ function imagesOf(
   if (rows.length > 4) return null;
   if (rows.length > 2) return [...rows];
   const [first, last] = rows;
+  // An axis of one image is none.
+  if (first !== undefined && rows.length === windows.length) {
+    return [{ ...first, extent: 1, stride: first.stride * first.extent }, ...rows];
+  }
   const outer = constantValue(epilogue.m[0]?.extent ?? constant(1)) ?? 1;
   if (first === undefined) return null;
   const one = (run: AxisRun, stride: number): AxisRun => ({ ...run, extent: 1, stride });

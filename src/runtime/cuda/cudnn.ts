@@ -63,12 +63,17 @@ const sessionOf = librarySessions<CudnnLibrary>({
   check: ({ api }, status, what) => checkCudnn(api, status, "cudnnCreate", what),
 });
 
-/** The graph of a convolution and its steps. */
-function operations(api: CudnnApi, spec: ConvolutionSpec, what: string): CudnnDescriptor[] {
+/** The operations of a convolution and its steps; every descriptor is told to `keep`. */
+function operations(
+  api: CudnnApi,
+  spec: ConvolutionSpec,
+  what: string,
+  keep: (descriptor: CudnnDescriptor) => CudnnDescriptor,
+): CudnnDescriptor[] {
   const make = (
     kind: Parameters<typeof CudnnDescriptor.make>[1],
     attributes: Parameters<typeof CudnnDescriptor.make>[2],
-  ): CudnnDescriptor => CudnnDescriptor.make(api, kind, attributes, what);
+  ): CudnnDescriptor => keep(CudnnDescriptor.make(api, kind, attributes, what));
   const spatial = spec.size.length;
   const result = [spec.batch, spec.features, ...spec.output];
   const tensor = (
@@ -171,7 +176,7 @@ export class CudnnConvolution implements Launchable, Disposable {
     try {
       const graph = keep(CudnnDescriptor.make(api, "graph", {
         graphHandle: { handle },
-        graphOperations: { descriptor: operations(api, spec, what) },
+        graphOperations: { descriptor: operations(api, spec, what, keep) },
       }, what));
       const heuristics = keep(CudnnDescriptor.make(api, "engineHeuristics", {
         heuristicsGraph: { descriptor: [graph] },

@@ -1,8 +1,7 @@
 /**
  * Descriptors of cuDNN's backend: opaque objects with typed attributes that are set, finalised, and then read.
  *
- * Enters: numbers, handles, other descriptors. Leaves: {@linkcode CudnnDescriptor}. A descriptor keeps those that it was made of until it is disposed. The numbers
- * are those of `cudnn_graph.h`, version 9.
+ * Enters: numbers, handles, other descriptors. Leaves: {@linkcode CudnnDescriptor}. The numbers are those of `cudnn_graph.h`, version 9.
  */
 import { checkCudnn, type CudnnApi } from "./cudnn_library.ts";
 import { handleFrom } from "./driver.ts";
@@ -120,7 +119,6 @@ export class CudnnDescriptor implements Disposable {
   readonly handle: Handle;
   readonly #api: CudnnApi;
   readonly #kind: keyof typeof CUDNN_DESCRIPTOR;
-  readonly #parts: CudnnDescriptor[] = [];
   #disposed = false;
 
   private constructor(api: CudnnApi, kind: keyof typeof CUDNN_DESCRIPTOR) {
@@ -138,7 +136,7 @@ export class CudnnDescriptor implements Disposable {
   }
 
   /**
-   * A descriptor with its attributes, finalised. It disposes of the descriptors in them together with itself.
+   * A descriptor with its attributes, finalised. The descriptors in them must stay until it is disposed.
    *
    * @throws {TypeError} if the library refuses one, or has nothing that fits
    */
@@ -151,7 +149,6 @@ export class CudnnDescriptor implements Disposable {
     const made = new CudnnDescriptor(api, kind);
     try {
       for (const [name, value] of Object.entries(attributes) as [keyof typeof CUDNN_ATTRIBUTE, CudnnValue][]) {
-        if ("descriptor" in value) made.#parts.push(...value.descriptor);
         const { type, count, bytes } = encode(value);
         const status = api.cudnnBackendSetAttribute(made.handle, CUDNN_ATTRIBUTE[name], type, BigInt(count), bytes);
         checkCudnn(api, status, "cudnnBackendSetAttribute", `${name} of ${kind}${what === "" ? "" : ` of ${what}`}`);
@@ -192,11 +189,10 @@ export class CudnnDescriptor implements Disposable {
     return Number(got[0]);
   }
 
-  /** Gives it back, and what it was made of. */
+  /** Gives it back. */
   [Symbol.dispose](): void {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#api.cudnnBackendDestroyDescriptor(this.handle);
-    for (const part of this.#parts) part[Symbol.dispose]();
   }
 }

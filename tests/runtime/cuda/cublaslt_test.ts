@@ -1,6 +1,5 @@
 /** Calls of cuBLASLt: found, checked, packed. On a library without a device that computes in the host's memory. */
 import assert from "node:assert/strict";
-import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 import {
   checkMatmulSpec,
   CublasLtMatmul,
@@ -16,7 +15,7 @@ import {
   type SearchWorld,
   useCublasLt,
 } from "../../../src/runtime/cuda/mod.ts";
-import { fakeContext, fakeTest } from "./support.ts";
+import { buildFake, fakeContext, fakeTest } from "./support.ts";
 
 interface FakeLt {
   readonly path: string;
@@ -30,18 +29,8 @@ let built: FakeLt | null = null;
 /** The fake library; made once. */
 function fakeLt(): FakeLt {
   if (built !== null) return built;
-  const found = findToolchain();
-  if (!found.ok) throw new Error(found.problem);
-  const folder = Deno.makeTempDirSync({ prefix: "tessera-fake-lt-" });
-  globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
-  const path = `${folder}/libcublasLt.so.13`;
-  const source = new URL("./fake_libcublaslt.cpp", import.meta.url).pathname;
-  const [command = "", ...args] = found.toolchain.command;
-  const { success, stderr } = new Deno.Command(command, {
-    args: [...args, "-std=c++17", "-shared", "-fPIC", "-O1", "-o", path, source],
-    stderr: "piped",
-  }).outputSync();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  const path = buildFake("libcublasLt.so.13", "fake_libcublaslt.cpp");
+  if (path === null) throw new Error("no C++ compiler");
   const { symbols } = Deno.dlopen(path, {
     fake_lt_set: { parameters: ["i32", "i32"], result: "void" },
     fake_lt_alive: { parameters: [], result: "i32" },

@@ -22,21 +22,30 @@ export interface FakeDriver {
 
 let fake: FakeDriver | null | undefined;
 
-/** Builds the fake driver once a process; null without a C++ compiler. */
-export function fakeDriver(): FakeDriver | null {
-  if (fake !== undefined) return fake;
+/** Builds a library without a device from a file beside this one; null without a C++ compiler. */
+export function buildFake(name: string, source: string): string | null {
   const found = findToolchain();
-  if (!found.ok || Deno.build.os !== "linux") return fake = null;
+  if (!found.ok || Deno.build.os !== "linux") return null;
   const directory = Deno.makeTempDirSync({ prefix: "tessera-fake-cuda-" });
   globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
-  const path = `${directory}/libcuda.so.1`;
-  const source = new URL("./fake_libcuda.cpp", import.meta.url).pathname;
+  const path = `${directory}/${name}`;
   const [command = "", ...args] = found.toolchain.command;
   const built = new Deno.Command(command, {
-    args: [...args, "-std=c++17", "-shared", "-fPIC", "-w", "-O1", "-o", path, source],
+    args: [
+      ...[...args, "-std=c++17", "-shared", "-fPIC", "-w", "-O1", "-o", path],
+      new URL(`./${source}`, import.meta.url).pathname,
+    ],
     stderr: "piped",
   }).outputSync();
   if (!built.success) throw new Error(new TextDecoder().decode(built.stderr));
+  return path;
+}
+
+/** Builds the fake driver once a process; null without a C++ compiler. */
+export function fakeDriver(): FakeDriver | null {
+  if (fake !== undefined) return fake;
+  const path = buildFake("libcuda.so.1", "fake_libcuda.cpp");
+  if (path === null) return fake = null;
   const { symbols } = Deno.dlopen(path, {
     fake_reset: { parameters: [], result: "void" },
     fake_set: { parameters: ["i32", "f64"], result: "void" },

@@ -85,9 +85,10 @@ export function emulateCuda(
   } = {},
 ): string | null {
   if (found !== undefined) return found;
-  // A real device serves better.
-  const own = options.watched === true || options.devices !== undefined || options.capability !== undefined;
-  if (!own && initialize(findDriver()).ok && findNvrtc().ok) return found = null;
+  // Real devices serve better, where there are as many as are asked for.
+  const own = options.watched === true || options.capability !== undefined || options.memoryBytes !== undefined;
+  const real = own ? null : initialize(findDriver());
+  if (real?.ok === true && real.value.devices.length >= (options.devices ?? 1) && findNvrtc().ok) return found = null;
   const { os, arch } = Deno.build;
   if (os !== "linux" || arch !== "x86_64") return found = "the emulated CUDA is for Linux on x86-64";
   const toolchain = findToolchain();
