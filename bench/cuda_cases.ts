@@ -4,6 +4,7 @@
 import { GraphRecorder } from "../src/aot_autograd/recorder.ts";
 import { bfloat16, cpu, type DType, float16, float32, int64 } from "../src/core/mod.ts";
 import type { Graph } from "../src/graph/mod.ts";
+import { cudaVeto } from "../src/inductor/cuda_veto.ts";
 import { emitJsModule } from "../src/inductor/codegen/js/emit_module.ts";
 import { compileGraphToPlan } from "../src/inductor/compile_plan.ts";
 import type { HostPlan } from "../src/inductor/host_plan.ts";
@@ -92,7 +93,7 @@ export function numbers(bytes: Uint8Array<ArrayBuffer>, dtype: DType, at: number
 
 /** What `compile` would run on a device. */
 export function planFor(shapes: Case["inputs"], body: Case["body"]): HostPlan {
-  return compileGraphToPlan(record(shapes, body), { crossReductions: false }).plan;
+  return compileGraphToPlan(record(shapes, body), { veto: cudaVeto }).plan;
 }
 
 /** Bytes of a slot. */

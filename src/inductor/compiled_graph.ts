@@ -176,8 +176,7 @@ export class CompiledGraph {
     let key: CacheKey | null = null;
     if (source instanceof Graph) {
       const donate = donationsOn(this.device, source, options.donate);
-      // Kernels on CUDA do not carry reductions over their rows.
-      const crossReductions = this.device === cpu && options.crossReductions !== false;
+      const crossReductions = options.crossReductions !== false;
       const veto = this.device === cpu ? {} : { veto: cudaVeto, joinInputs: true };
       const planned: PlanOptions = {
         ...veto,

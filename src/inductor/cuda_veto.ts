@@ -5,13 +5,16 @@
  * them. Where there are fewer of these than multiprocessors, most of the device waits: batch norm of 64 channels would run on two blocks. Apart, the reductions are shared by as
  * many blocks as there are, and what follows is pointwise. Mirrors the split of outer reductions in TorchInductor, which also ends fusion there.
  */
+import { computeType } from "../core/mod.ts";
 import { coefficient, constantValue } from "../symbolic/mod.ts";
+import { crossShape } from "./codegen/cuda/emit_cross.ts";
+import { hasCross, indexAxes } from "./cross.ts";
 import { accessesOf } from "./dependencies.ts";
 import type { Group, LoopGroup } from "./groups.ts";
 import { costOf } from "./lowered.ts";
 import { spaceNumel } from "./loop_maps.ts";
 import type { Hint } from "./loop_space.ts";
-import { isInner, stageRanks } from "./stage_order.ts";
+import { isFinal, isInner, stageRanks } from "./stage_order.ts";
 
 /** Multiprocessors of the devices that matter, roughly. */
 const MULTIPROCESSORS = 128;
@@ -48,6 +51,46 @@ function passesOf(group: LoopGroup): number {
   })).size;
 }
 
+/** Rows from which on there are enough for every multiprocessor to have several, whose sums it keeps. */
+const CROSS_ROWS = 1024;
+
+/** Why a group should not carry sums over its rows; null if `emit_cross.ts` can. */
+function crossVeto(group: LoopGroup): string | null {
+  const rows = constantValue(spaceNumel(group.axes));
+  const length = constantValue(spaceNumel(group.reduceAxes));
+  if (rows === null || length === null) return "sizes of sums over rows are not known";
+  if (rows < CROSS_ROWS) return `${rows} rows are too few to share`;
+  const inner = new Set(group.reduceAxes);
+  const ofColumns = (axes: ReadonlySet<LoopGroup["axes"][number]>): boolean =>
+    axes.size === inner.size && [...axes].every((v) => inner.has(v));
+  let held = 0;
+  let hasArray = false;
+  for (const stage of group.stages) {
+    if (stage.kind !== "cross" && stage.kind !== "reduction" && stage.kind !== "pointwise") {
+      return `a ${stage.kind} stands beside sums over rows`;
+    }
+    if (stage.kind !== "cross" && !isFinal(stage)) continue;
+    const kept = indexAxes(stage.index);
+    if (kept.size === 0) continue;
+    if (!ofColumns(kept) || constantValue(stage.out.numel) !== length) {
+      return `${stage.out.label} keeps other axes than rows have`;
+    }
+    if (stage.kind !== "cross") continue;
+    hasArray = true;
+    held += Math.max(1, computeType(stage.value.dtype).bytes / 4);
+  }
+  if (!hasArray && !group.stages.some((s) => s.kind === "reduction")) return "nothing is reduced along rows";
+  const loads = new Map<string, number>();
+  for (const { buffer, index } of accessesOf(group).reads) {
+    if (index === null || !group.reduceAxes.some((v) => coefficient(index, v) !== null)) continue;
+    loads.set(`${buffer.id}/${index.id}`, buffer.dtype.bytes / 4);
+  }
+  for (const registers of loads.values()) held += registers;
+  return crossShape(rows, length, held, MULTIPROCESSORS) === null
+    ? `a row of ${length} elements and its sums do not fit registers`
+    : null;
+}
+
 /** Why a group should not be one kernel on CUDA; null if it may. */
 export function cudaVeto(group: Group, hint: Hint): string | null {
   if (group.kind === "contraction") {
@@ -55,6 +98,7 @@ export function cudaVeto(group: Group, hint: Hint): string | null {
     return work > HEAVY ? `its tensor cores would wait for work worth ${work} additions an element` : null;
   }
   if (group.kind !== "loops" || group.reduceAxes.length === 0) return null;
+  if (hasCross(group)) return crossVeto(group);
   const rows = hint(spaceNumel(group.axes));
   const length = hint(spaceNumel(group.reduceAxes));
   if (rows * length < SMALL) return null;

@@ -33,7 +33,8 @@ const ONLINE_KEPT = 24;
 /** Elements that an online maximum takes together. */
 const ONLINE_ELEMENTS = 16;
 
-interface Shape {
+/** How rows are taken by threads. */
+export interface RowShape {
   /** Threads a row. */
   readonly threads: number;
   readonly rowsEach: number;
@@ -73,7 +74,7 @@ function varies(s: TileStatement & { readonly kind: "load" }, axis: Axis): boole
   return dependsOn(s.index, axis.symbol);
 }
 
-function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitContext): Shape {
+function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitContext): RowShape {
   const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
   const rows = grid.reduce((n, axis) => n * guess(axis.extent), 1);
@@ -242,15 +243,16 @@ export function guarded(f: CudaFunction, body: readonly TileStatement[], leader:
 }
 
 /** Where the current run of a row stands in its cache. */
-interface CacheSlot {
+export interface CacheSlot {
   text: string;
 }
 
-function declareCaches(
+/** Declares what holds the loads that several passes repeat. */
+export function declareCaches(
   f: CudaFunction,
   kernel: TileKernel,
   parts: readonly Part[],
-  shape: Shape,
+  shape: RowShape,
   slot: CacheSlot,
 ): Map<TileStatement, CachedLoad> {
   const cached = new Map<TileStatement, CachedLoad>();
@@ -286,15 +288,17 @@ function declareCaches(
   return cached;
 }
 
-function writePass(
+/** Writes a pass along the row; `before` is told of each lane. */
+export function writePass(
   f: CudaFunction,
   pass: Pass,
   lanes: number,
-  shape: Shape,
+  shape: RowShape,
   cached: ReadonlyMap<TileStatement, CachedLoad>,
   valid: string | null,
   slot: CacheSlot,
   exp: string,
+  before?: (lane: string) => void,
 ): void {
   const s = f.scopes;
   const { threads, kept, pieces } = shape;
@@ -361,7 +365,7 @@ function writePass(
     f.decompose(pass.axes.slice(0, -1), outer, (axis) => f.extent(axis.extent));
   }
   const rest = lanes === 1 ? {} : restOf(f, inner, lanes, base);
-  const use = kept === null ? {} : { cached };
+  const use = { ...(kept === null ? {} : { cached }), ...(before === undefined ? {} : { before }) };
   if (!isOnline(pass)) f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
   else {
     const at = kept !== null && kept > 0 ? "" : `r * ${lanes} + `;
@@ -378,7 +382,7 @@ function writePass(
 }
 
 /** Combines an accumulator over the threads of a row; all get the result. */
-function combineRow(f: CudaFunction, v: TileValue, op: TileReduceOp, threads: number): void {
+export function combineRow(f: CudaFunction, v: TileValue, op: TileReduceOp, threads: number): void {
   if (threads === 1) return;
   const s = f.scopes;
   const name = f.accumulator(v);

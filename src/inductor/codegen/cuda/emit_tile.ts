@@ -10,6 +10,7 @@ import type { TileTarget } from "../../tile/target.ts";
 import type { TileKernel } from "../../tile/tile_ir.ts";
 import { emitWindow } from "../../templates/cuda_window.ts";
 import { emitColumns } from "./emit_columns.ts";
+import { emitCross, isCross } from "./emit_cross.ts";
 import { emitPoints } from "./emit_points.ts";
 import { emitRows } from "./emit_rows.ts";
 import { emitScan } from "./emit_scan.ts";
@@ -21,7 +22,7 @@ export const CUDA_TARGET: TileTarget = {
   name: "cuda",
   vectorLanes: 1,
   workers: 1,
-  crossReductions: false,
+  crossReductions: true,
   templateFlops: 32768,
   integerProducts: true,
 };
@@ -29,6 +30,7 @@ export const CUDA_TARGET: TileTarget = {
 /** Emits a kernel in tiles. */
 export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKernelText[] {
   if (kernel.axes.some((axis) => axis.block !== 1)) throw new InternalError(`kernel ${kernel.name} has blocks already`);
+  if (isCross(kernel)) return emitCross(kernel, context);
   const loops = kernel.body.filter((s) => s.kind === "for");
   if (loops.length === 0) return emitPoints(kernel, context);
   let combines = false;

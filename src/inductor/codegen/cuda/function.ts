@@ -34,6 +34,8 @@ export interface FunctionOptions {
   readonly lastWrite?: "mark" | "write";
   /** The one sum into memory is held in a register (`held`, for `heldAt`) as long as its place stays the same. */
   readonly holds?: boolean;
+  /** Where the accumulator of an array is that the current position combines into, or reads. */
+  readonly arrays?: (accumulators: TileValue) => string;
 }
 
 interface Known {
@@ -428,13 +430,26 @@ export class CudaFunction {
         this.scopes.close();
         return;
       }
-      case "accumulators":
-      case "accumulateAt":
+      case "accumulateAt": {
+        const { dtype } = s.accumulators;
+        const at = this.#arrayOf(s.accumulators);
+        this.scopes.line(`${at} = ${combineText(s.op, at, this.text(s.value), dtype, laneOf(dtype, false), false)};`);
+        return;
+      }
       case "finishAt":
-        throw new InternalError("this target has no cross reductions");
+        this.#define(s.out, this.#arrayOf(s.accumulators), this.scopes.depth);
+        return;
+      case "accumulators":
+        throw new InternalError("arrays of accumulators are declared where they are laid out");
       default:
         s satisfies never;
     }
+  }
+
+  #arrayOf(accumulators: TileValue): string {
+    const { arrays } = this.#options;
+    if (arrays === undefined) throw new InternalError("this kernel has no arrays of accumulators");
+    return arrays(accumulators);
   }
 
   #isSmall(v: TileValue): boolean {

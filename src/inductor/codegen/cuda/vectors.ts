@@ -62,7 +62,8 @@ export function varying(body: readonly TileStatement[], axis: Sym, outside: read
   const statements = new Set<TileStatement>();
   for (const s of body) {
     const differs = s.kind === "store" || s.kind === "combine" || s.kind === "accumulate" || s.kind === "dot" ||
-      s.kind === "finish" || s.kind === "for" || operandsOf(s).some((v) => v !== null && values.has(v)) ||
+      s.kind === "finish" || s.kind === "for" || s.kind === "accumulateAt" || s.kind === "finishAt" ||
+      operandsOf(s).some((v) => v !== null && values.has(v)) ||
       statementExprs(s).some((e) => [...freeSymbols(e)].some((sym) => symbols.has(sym)));
     if (!differs) continue;
     statements.add(s);
