@@ -176,7 +176,7 @@ export function nativeMember(proxy: unknown, key: string | symbol): unknown {
 
 /** Makes the proxy of a collection. */
 export function proxyCollection(real: object, source: Source, tracing: Tracing): object {
-  const record: ProxyRecord = { real, source, overlay: new Map(), again: new Set(), collection: null };
+  const record: ProxyRecord = { real, source, overlay: new Map(), again: new Set(), collection: null, appended: null };
   const view = new CollectionView(record, tracing);
   const iterable = isIterableCollection(real);
   const keyed = real instanceof Map || real instanceof WeakMap;

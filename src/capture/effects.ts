@@ -18,6 +18,8 @@ export type Effect =
   | { readonly kind: "delete"; readonly target: Template; readonly key: string | symbol }
   /** Replaces the content of a Map or Set, given as entries or items. */
   | { readonly kind: "fill"; readonly target: Template; readonly content: Template }
+  /** Puts elements at the end of an array. */
+  | { readonly kind: "append"; readonly target: Template; readonly items: Template }
   | { readonly kind: "grad"; readonly target: Template; readonly value: Template }
   /** Writes an outer variable or a private member. */
   | { readonly kind: "assign"; readonly write: (value: unknown) => void; readonly value: Template }
@@ -69,6 +71,7 @@ function collectWrites(record: ProxyRecord, tracer: Tracer, maker: TemplateMaker
       out.push({ kind: "set", target, key, value: maker.make(value) });
     }
   }
+  if (record.appended !== null) out.push({ kind: "append", target, items: maker.make([...record.appended]) });
   if (record.collection !== null) {
     const copy = record.collection instanceof Map ? new Map(record.collection) : new Set(record.collection);
     out.push({ kind: "fill", target, content: maker.make(copy) });
@@ -137,6 +140,9 @@ export function replay(
         else for (const item of content as Set<unknown>) (target as Set<unknown>).add(item);
         break;
       }
+      case "append":
+        Reflect.apply(Array.prototype.push, target, build(effect.items, results, values, made) as unknown[]);
+        break;
       case "grad": {
         const value = build(effect.value, results, values, made) as Tensor | null;
         const tensor = target as Tensor;

@@ -44,6 +44,8 @@ export interface ProxyRecord {
   readonly again: Set<string | symbol>;
   /** For Maps and Sets: the content that replaces the real one; null while unwritten. */
   collection: Map<unknown, unknown> | Set<unknown> | null;
+  /** For arrays: what was put at the end of one that the trace has not looked at; null if nothing was. */
+  appended: unknown[] | null;
 }
 
 /** Finds a property on an object or its prototypes. */
@@ -93,7 +95,7 @@ export interface CallTraps {
 
 /** Makes the proxy of an object, array or instance; with `calls`, of a function or class. */
 export function proxyObject(real: object, source: Source, tracing: Tracing, calls: CallTraps | null = null): object {
-  const record: ProxyRecord = { real, source, overlay: new Map(), again: new Set(), collection: null };
+  const record: ProxyRecord = { real, source, overlay: new Map(), again: new Set(), collection: null, appended: null };
   const isArray = Array.isArray(real);
   // The shadow carries kind and prototype; it has no properties that could contradict the traps.
   const shadow: object = calls !== null
@@ -102,10 +104,19 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
     ? []
     : Object.create(Reflect.getPrototypeOf(real));
   const write = (key: string | symbol, value: unknown): void => put(record, key, value, tracing, shadow);
+  /** Who looks at an array sees what was appended, at places that follow from its length. */
+  const settle = (): void => {
+    const items = record.appended;
+    if (items === null) return;
+    record.appended = null;
+    source.check({ kind: "length", length: (real as unknown[]).length });
+    for (const item of items) write(String(lengthOf(record)), item);
+  };
   const proxy: object = new Proxy(shadow, {
     apply: (_, self, args) => calls?.apply(self, args),
     construct: (_, args, newTarget) => calls?.construct(args, newTarget === proxy ? real : newTarget) as object,
     get(_, key, receiver): unknown {
+      settle();
       if (calls !== null && isFunctionSlot(real, key)) return readSlot(real, key, source);
       if (record.overlay.has(key)) {
         const value = writtenValue(record, key);
@@ -113,24 +124,31 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       }
       return readProperty(record, key, receiver, proxy, tracing);
     },
-    set: (_, key, value): boolean => writeProperty(record, key, value, proxy, tracing, shadow),
+    set(_, key, value): boolean {
+      settle();
+      return writeProperty(record, key, value, proxy, tracing, shadow);
+    },
     has(_, key): boolean {
+      settle();
       if (record.overlay.has(key)) return record.overlay.get(key) !== DELETED;
       const present = key in real;
       source.check({ kind: "has", key, present });
       return present;
     },
     deleteProperty(_, key): boolean {
+      settle();
       if (Reflect.getOwnPropertyDescriptor(real, key)?.configurable === false) return false;
       write(key, DELETED);
       return true;
     },
     ownKeys(): (string | symbol)[] {
+      settle();
       checkKeys(record);
       if (isArray) source.check({ kind: "length", length: (real as unknown[]).length });
       return visibleKeys(record);
     },
     getOwnPropertyDescriptor(_, key): PropertyDescriptor | undefined {
+      settle();
       if (calls !== null && isFunctionSlot(real, key)) return Reflect.getOwnPropertyDescriptor(shadow, key);
       if (isArray && key === "length") {
         (shadow as unknown[]).length = lengthOf(record);
@@ -153,6 +171,7 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       return { value, writable: true, enumerable, configurable: true };
     },
     defineProperty(_, key, descriptor): boolean {
+      settle();
       const own = Reflect.getOwnPropertyDescriptor(real, key);
       if (own === undefined ? !isExtensible(record) : own.configurable === false) return false;
       const { enumerable, writable, configurable } = { ...(own ?? {}), ...descriptor };

@@ -62,6 +62,13 @@ function isPlainOperand(node: AnyNode): boolean {
   return node.type === "TemplateLiteral" || (node.type === "Identifier" && node.name === "undefined");
 }
 
+/** The list of a statement `list.push(…);`, which does not ask for the length that it gives; null for others. */
+function pushedTo({ callee }: AnyNode & { readonly type: "CallExpression" }): AnyNode | null {
+  if (callee.type !== "MemberExpression" || callee.computed || callee.optional) return null;
+  const { object, property } = callee;
+  return property.type === "Identifier" && property.name === "push" && object.type !== "Super" ? object : null;
+}
+
 /** Expressions that yield a boolean or number whatever their operands are. */
 function isPlainlyBoolean(node: AnyNode): boolean {
   if (node.type === "Literal" || node.type === "UpdateExpression") return true;
@@ -107,10 +114,7 @@ class Rewriter {
   }
 
   #children(node: AnyNode): void {
-    for (const value of Object.values(node)) {
-      if (Array.isArray(value)) { for (const item of value) if (isNode(item)) this.visit(item); }
-      else if (isNode(value)) this.visit(value);
-    }
+    for (const value of Object.values(node).flat()) if (isNode(value)) this.visit(value);
   }
 
   /** The place of an operator between two nodes, outside of comments. */
@@ -288,6 +292,8 @@ class Rewriter {
 
   /** A statement that only adds to a number outside, `n++;` or `this.total += 2;`, goes to a helper first. */
   #statement(node: AnyNode): void {
+    const list = node.type === "CallExpression" ? pushedTo(node) : null;
+    if (list !== null) this.#wrap(list, `${HELPER_NAME}.appended(`, ")");
     const counter = this.#counter(node);
     if (counter === null) return this.visit(node);
     this.#replace(node.start, node.start, `${HELPER_NAME}.${counter} || (`);

@@ -324,6 +324,8 @@ function shiftEffect(e: Effect, by: number): Effect {
       return { ...e, target, value: shiftSources(e.value, by) };
     case "fill":
       return { ...e, target, content: shiftSources(e.content, by) };
+    case "append":
+      return { ...e, target, items: shiftSources(e.items, by) };
     case "delete":
     case "requiresGrad":
     case "spent":

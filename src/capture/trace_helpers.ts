@@ -8,6 +8,7 @@ import { eq, exprOf, isSymInt } from "../symbolic/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import type { PrivateAccess } from "./accessors.ts";
 import { isNativeCollection, nativeMember } from "./collections.ts";
+import { appender } from "./appends.ts";
 import { addToMember, writtenValue } from "./counters.ts";
 import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts";
 import { keysOf, lookUpDescriptor } from "./objects.ts";
@@ -50,6 +51,7 @@ export interface Helpers {
   countsAt(object: unknown, key: string, amount: unknown, sign: 1 | -1): boolean;
   viewed(value: unknown, name: string): unknown;
   extended(value: unknown, name: string): unknown;
+  appended(value: unknown): unknown;
   caught(error: unknown): void;
   priv(object: object): object;
   hasPrivate(name: string, object: object): boolean;
@@ -81,6 +83,10 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
         tracer.breakGraph(CONDITION_REASON, CONDITION_REMEDY);
       }
       return value;
+    },
+    appended(value) {
+      const record = typeof value === "object" && value !== null ? tracer.recordOf(value) : null;
+      return record === null ? value : appender(record, tracer) ?? value;
     },
     number: plainSize,
     statics: (owner) => new Proxy(owner, { get: (target, key): unknown => numbersFor(Reflect.get(target, key)) }),

@@ -188,7 +188,14 @@ export class Tracer implements DispatchMode, Tracing {
       );
     source.check({ kind: "identical", value });
     const proxy = new Proxy(value, { get: refuse, set: refuse, has: refuse, ownKeys: refuse });
-    this.register(proxy, { real: value, source, overlay: new Map(), again: new Set(), collection: null });
+    this.register(proxy, {
+      real: value,
+      source,
+      overlay: new Map(),
+      again: new Set(),
+      collection: null,
+      appended: null,
+    });
     return proxy;
   }
 

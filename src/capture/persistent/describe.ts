@@ -431,6 +431,8 @@ class Description {
         return [effect.kind, make(effect.target), table.literal(effect.key)];
       case "fill":
         return [effect.kind, make(effect.target), make(effect.content)];
+      case "append":
+        return [effect.kind, make(effect.target), make(effect.items)];
       case "grad":
         return [effect.kind, make(effect.target), make(effect.value)];
       case "requiresGrad":

@@ -473,6 +473,8 @@ class Restoration {
         return { kind, target: make(a), key: this.#literal(b) as string | symbol };
       case "fill":
         return { kind, target: make(a), content: make(b) };
+      case "append":
+        return { kind, target: make(a), items: make(b) };
       case "grad":
         return { kind, target: make(a), value: make(b) };
       case "requiresGrad":
