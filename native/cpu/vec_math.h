@@ -82,6 +82,20 @@ V vf32 vexp_below(vf32 x) {
   return vscale(vexpm1_near(e.r) + 1.0f, e.n);
 #endif
 }
+// e^x for terms of a sum that has one of at least 1 - x below 80, then, and NaN -: 1.2 ulp near 0, 5 ulp at e^-84. Fewer instructions by a table of 32 roots.
+V vf32 vexp_term(vf32 x) {
+#if TESSERA_TABLES
+  const vf32 r0 = {0x1p+0f, 0x1.059b0ep+0f, 0x1.0b5586p+0f, 0x1.11301ep+0f, 0x1.172b84p+0f, 0x1.1d4874p+0f, 0x1.2387a6p+0f, 0x1.29e9ep+0f, 0x1.306fep+0f, 0x1.371a74p+0f, 0x1.3dea64p+0f, 0x1.44e086p+0f, 0x1.4bfdaep+0f, 0x1.5342b6p+0f, 0x1.5ab07ep+0f, 0x1.6247ecp+0f};
+  const vf32 r1 = {0x1.6a09e6p+0f, 0x1.71f75ep+0f, 0x1.7a1148p+0f, 0x1.82589ap+0f, 0x1.8ace54p+0f, 0x1.93737cp+0f, 0x1.9c4918p+0f, 0x1.a5503cp+0f, 0x1.ae89fap+0f, 0x1.b7f77p+0f, 0x1.c199bep+0f, 0x1.cb720ep+0f, 0x1.d5818ep+0f, 0x1.dfc974p+0f, 0x1.ea4afap+0f, 0x1.f50766p+0f};
+  vf32 c = vatleast(x, -104.0f), t = vfma(c, vset(0x1.715476p+0f), vset(0x1.8p18f)), n = t - 0x1.8p18f;
+  vf32 r = vfma(n, vset(-0x1.62e43p-1f), c), root = vlookup(r0, r1, vbits(t));
+  return vscale(vfma(root * r, vfma(r, vset(0.5f), vset(0x1.0000f6p+0f)), root), n);
+#else
+  return vexp_below(x);
+#endif
+}
+// The same where a term may be infinite.
+V vf32 vexp_term_any(vf32 x) { return vexp_term(vatmost(x, 89.0f)); }
 V vf32 vexp(vf32 x) { return vexp_below(vatmost(x, 89.0f)); }
 // e^-|x|.
 V vf32 vexp_minus(vf32 x) { return vexp_below(vfloat(vbits(x) | (int)0x80000000)); }

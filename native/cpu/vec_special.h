@@ -220,7 +220,7 @@ V vd vd_fmod(vd a, vd b) { return vd_divide(a, b).rest; }
 V vd vd_floor_mod(vd a, vd b) {
   vd r = vd_divide(a, b).rest;
   vl apart = (r < 0.0) != (b < 0.0);
-  return vselect(r == 0.0, vd_sign(vsetd(0.0), b), vselect(apart, r + b, r));
+  return vselect(r == 0.0, vd_sign(vsetd(0.0), a), vselect(apart, r + b, r));
 }
 V vd vd_floor_div(vd a, vd b) {
   vd_division d = vd_divide(a, b);

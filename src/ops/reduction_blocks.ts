@@ -31,8 +31,11 @@ function divisor(n: number, most: number): number {
   return 1;
 }
 
-/** Blocks of a reduction over `axes`, or null where one block is as good. */
-export function blocksOf(x: TensorValue, axes: readonly number[]): Blocks | null {
+/**
+ * Blocks of a reduction over `axes`, or null where one block is as good. `rows` are those of a block across the innermost dimension: more where kernels
+ * find both of its reductions in one reading.
+ */
+export function blocksOf(x: TensorValue, axes: readonly number[], rows = FEW): Blocks | null {
   const shape = numbers(x.shape);
   if (shape === null || shape.reduce((n, s) => n * s, 1) < LEAST_ELEMENTS) return null;
   const last = Math.max(...axes);
@@ -43,7 +46,7 @@ export function blocksOf(x: TensorValue, axes: readonly number[]): Blocks | null
     return { x, inner: [last], outer: axes.filter((a) => a !== last), size: extent };
   }
   if (isInnermost && extent <= 4 * LONG) return null;
-  const size = divisor(extent, isInnermost ? LONG : FEW);
+  const size = divisor(extent, isInnermost ? LONG : rows);
   if (size < (isInnermost ? LONG / 16 : FEW / 4) || size === extent) return null;
   const cut = x.view([...shape.slice(0, last), extent / size, size, ...shape.slice(last + 1)]);
   return { x: cut, inner: [last + 1], outer: [last], size };

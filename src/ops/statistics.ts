@@ -291,7 +291,7 @@ defineOp({
     if (axes.some((axis) => self.shape[axis] === 0)) {
       return castTo(x.exp().sum(axes, keepdim).log(), dtype);
     }
-    const blocks = blocksOf(x, axes);
+    const blocks = blocksOf(x, axes, 128);
     if (blocks !== null) {
       const sums = blocks.x.logsumexp(blocks.inner, true).logsumexp(blocks.outer, true);
       return castTo(sums.view(reducedShape(self.shape, axes, keepdim)), dtype);

@@ -13,6 +13,8 @@ import { CppArrays } from "./arrays.ts";
 import { type Branch, type BranchPlan, NO_BRANCHES } from "./branches.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
+import { termsOf } from "./origins.ts";
+import { type Pair, rowsAhead, writeRowPair } from "./pairs.ts";
 import type { RowPlan } from "./rows.ts";
 import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText, typeText } from "./types.ts";
 import { CppValues } from "./values.ts";
@@ -34,7 +36,11 @@ export class CppFunction extends CppValues {
   /** Loads whose values are at hand, as the text of each part. */
   readonly staged = new Map<TileValue, (part: number) => string>();
   #rows: RowPlan | null = null;
+  #pair: Pair | null = null;
+  /** The results of a pair, by their accumulators. */
+  readonly #paired = new Map<TileValue, string>();
   #branches: BranchPlan = NO_BRANCHES;
+  readonly #terms: ReadonlyMap<TileValue, string>;
   readonly #constants = new Map<TileValue, number | bigint>();
   /** How pointwise values came about. */
   readonly #made = new Map<TileValue, Pointwise>();
@@ -45,6 +51,7 @@ export class CppFunction extends CppValues {
     this.#reductions = new CppReductions(this, bodies);
     this.#arrays = new CppArrays(this, this.#memory, bodies, axes);
     this.#written = new Set(kernel.writes);
+    this.#terms = new Map(bodies.flatMap((body) => [...termsOf(body)]));
   }
 
   /** Writes what a plan says in branches. */
@@ -59,6 +66,30 @@ export class CppFunction extends CppValues {
     for (let row = 0; row < new Set(plan.kept.values()).size; row++) {
       this.scopes.line(`float kept${row}[${plan.elements}] __attribute__((aligned(64)));`);
     }
+  }
+
+  /** Writes two walks along rows as one. */
+  usePair(pair: Pair): void {
+    this.#pair = pair;
+    const nothing = { claimed: new Map(), streamed: new Set<BufferRef>(), kept: new Map(), again: new Map() };
+    this.#rows = { ...nothing, fetched: rowsAhead(pair), elements: 0, isNear: false };
+  }
+
+  /** Writes what a pair takes the place of; false for all other statements. */
+  #inPair(s: TileStatement): boolean {
+    const pair = this.#pair;
+    if (pair === null) return false;
+    if (s === pair.first) {
+      const texts = writeRowPair(this, pair);
+      pair.accumulators.forEach((v, i) => this.#paired.set(v, texts[i] ?? ""));
+      return true;
+    }
+    if (s.kind === "finish") {
+      const text = this.#paired.get(s.accumulator);
+      if (text !== undefined) this.assign(s.out, text);
+      return text !== undefined;
+    }
+    return s === pair.second || (s.kind === "accumulator" && pair.accumulators.includes(s.out));
   }
 
   /** The place in a kept row of a part of the vector's axis. */
@@ -107,6 +138,7 @@ export class CppFunction extends CppValues {
   #write(s: TileStatement): void {
     // Written for an earlier copy of the loop, at a level that is still open.
     if ("out" in s && !IMPURE.has(s.kind) && this.isDefined(s.out)) return;
+    if (this.#inPair(s)) return;
     switch (s.kind) {
       case "constant": {
         const lane = laneOf(s.out.dtype, false);
@@ -296,6 +328,11 @@ export class CppFunction extends CppValues {
     const minus = s.op === "log1p" && angle !== undefined && vector && lane === "f32" ? this.#softplusOf(angle) : null;
     if (minus !== null) {
       this.define(s.out, vector, level, (u) => `vlog1p_exp_minus(${this.operand(minus, vector, lane, u)})`);
+      return;
+    }
+    const term = this.#terms.get(s.out);
+    if (vector && lane === "f32" && term !== undefined && angle !== undefined) {
+      this.define(s.out, vector, level, (u) => `${term}(${this.operand(angle, vector, lane, u)})`);
       return;
     }
     if (vector && lane === "f32" && this.#inParts(s, level)) return;

@@ -10,6 +10,8 @@ import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
 import { costOf, PIECE_PICOSECONDS } from "./cost.ts";
 import { planBranches } from "./branches.ts";
 import { CppFunction, parameterLines } from "./emit_kernel.ts";
+import { planRowPair } from "./pairs.ts";
+import { overPanels, planPanels } from "./panels.ts";
 import { planRows } from "./rows.ts";
 import { overTurned } from "./turned.ts";
 
@@ -52,12 +54,20 @@ export function emitCppTile(kernel: TileKernel, lanes: number): CppFunctionText 
     else if (i === ordered.length - 1) overTurned(f, kernel, axis, () => inside(i + 1));
     else f.overAxis(axis, () => inside(i + 1));
   };
-  const inner = parallel[parallel.length - 1];
+  const last = parallel[parallel.length - 1];
+  const panels = ordered.length === 0 ? planPanels(kernel, kernel.body, parallel, lanes) : null;
+  const inner = panels === null || last === undefined ? last : { ...last, block: panels.width };
+  const overInner = (axis: Axis, range: { readonly from: string; readonly to: string }): void => {
+    if (panels === null) f.overAxis(axis, () => inside(0), range);
+    else overPanels(f, panels, range);
+  };
   f.useBranches(planBranches(kernel.body));
-  if (ordered.length === 0) f.useRows(planRows(kernel, kernel.body, inner, lanes));
+  const pair = panels === null ? planRowPair(kernel, kernel.body, lanes) : null;
+  if (pair !== null) f.usePair(pair);
+  else if (ordered.length === 0 && panels === null) f.useRows(planRows(kernel, kernel.body, inner, lanes));
   const outer = parallel.slice(0, -1);
   if (inner === undefined) inside(0);
-  else if (outer.length === 0) f.overAxis(inner, () => inside(0), { from: "begin", to: "end" });
+  else if (outer.length === 0) overInner(inner, { from: "begin", to: "end" });
   else {
     const across = s.index(blocksOf(inner));
     s.open("for (long at = begin; at < end;) {");
@@ -78,12 +88,14 @@ export function emitCppTile(kernel: TileKernel, lanes: number): CppFunctionText 
       }
       s.define(axis.symbol, x);
     }
-    f.overAxis(inner, () => inside(0), { from: "from", to: "to" });
+    overInner(inner, { from: "from", to: "to" });
     s.close();
   }
   if (f.streamed.size > 0) s.line("tsr_stream_end();");
-  const count = parallel.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), constant(1));
-  const repeats = ordered.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), constant(1));
+  const shared = inner === undefined ? parallel : [...outer, inner];
+  const count = shared.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), constant(1));
+  const wider = panels === null || last === undefined ? constant(1) : ceilDiv(constant(panels.width), last.block);
+  const repeats = ordered.reduce<Expr>((product, axis) => mul(product, blocksOf(axis)), wider);
   return { text: s.text("  "), count, picoseconds: mul(repeats, costOf(kernel.body, lanes)) };
 }
 

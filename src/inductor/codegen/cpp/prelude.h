@@ -820,6 +820,110 @@ TSR void tsr_scan_logaddexp(const vf32 (&x)[N], vf32 (&r)[N], tsr_lse& so) {
   for (int u = 0; u < N; u++) r[u] = so.most + vlog(r[u]);
 }
 
+// ---- two reductions of columns in one walk ----
+// `x(row, u)` is a register of the columns; results are arrays of `registers` registers.
+
+#if TESSERA_AVX512 && !TESSERA_CLANG
+// The second where one is NaN.
+TSR vf32 tsr_larger(vf32 a, vf32 b) { return __builtin_ia32_maxps512_mask(a, b, a, (unsigned short)-1, 4); }
+TSR int tsr_any_larger(vf32 a, vf32 b) { return __builtin_ia32_cmpps512_mask(a, b, 30, (unsigned short)-1, 4) != 0; }
+#else
+TSR vf32 tsr_larger(vf32 a, vf32 b) { return a > b ? a : b; }
+TSR int tsr_any_larger(vf32 a, vf32 b) { return vany(a > b); }
+#endif
+template <int zero>
+TSR vf32 tsr_soft_shift(vf32 large) { return zero ? vselect(vabs(large) == __builtin_inff(), vset(0.0f), large) : large; }
+// R rows from `row` on: the largest numbers, and the sums of e^(x - from), which grows when what exceeds it by 8 comes along.
+template <int R, typename X>
+TSR void tsr_soft_rows(long row, long registers, X& x, float* most, float* sum, float* from) {
+  for (long u = 0; u < registers; u++) {
+    vf32 v[R];
+#pragma GCC unroll 4
+    for (int i = 0; i < R; i++) v[i] = x(row + i, u);
+    vf32 large = v[0];
+#pragma GCC unroll 4
+    for (int i = 1; i < R; i++) large = tsr_larger(large, v[i]);
+    large = tsr_larger(large, vload(most + u * VW));
+    vstore(most + u * VW, large);
+    vf32 so = vload(from + u * VW), total = vload(sum + u * VW);
+    if (__builtin_expect(tsr_any_larger(large, so + 8.0f), 0)) {
+      total = total * vexp_below(so - large);
+      so = large;
+      vstore(from + u * VW, so);
+    }
+    vf32 own = vexp_term(v[0] - so);
+#pragma GCC unroll 4
+    for (int i = 1; i < R; i++) own = own + vexp_term(v[i] - so);
+    vstore(sum + u * VW, total + own);
+  }
+}
+// What is infinite or no number, as it is defined: infinite extrema count as 0 where `zero` is set.
+template <int zero, typename X>
+static __attribute__((noinline, cold)) void tsr_soft_anew(long rows, long u, X& x, float* most, float* sum) {
+  vf32 large = vset(-__builtin_inff()), total = {};
+  for (long r = 0; r < rows; r++) large = vmax(large, x(r, u));
+  const vf32 so = tsr_soft_shift<zero>(large);
+  for (long r = 0; r < rows; r++) total = total + vexp(x(r, u) - so);
+  vstore(most + u * VW, large);
+  vstore(sum + u * VW, total);
+}
+template <int zero, typename X>
+TSR void tsr_soft_columns(long rows, long registers, X x, float* most, float* sum) {
+  float from[512];
+  for (long u = 0; u < registers; u++) {
+    vstore(most + u * VW, vset(-0x1.fffffep127f));
+    vstore(from + u * VW, vset(-0x1.fffffep127f));
+    vstore(sum + u * VW, vset(0.0f));
+  }
+  long r = 0;
+  for (; r + 4 <= rows; r += 4) tsr_soft_rows<4>(r, registers, x, most, sum, from);
+  for (; r < rows; r++) tsr_soft_rows<1>(r, registers, x, most, sum, from);
+  for (long u = 0; u < registers; u++) {
+    const vf32 total = vload(sum + u * VW);
+    if (__builtin_expect(vall((total > 0.0f) & (total < __builtin_inff())), 1)) {
+      vstore(sum + u * VW, total * vexp(vload(from + u * VW) - vload(most + u * VW)));
+    } else tsr_soft_anew<zero>(rows, u, x, most, sum);
+  }
+}
+// The same along a row of `count` numbers; `x(at)` is the register that begins at one.
+template <int zero, typename X>
+static __attribute__((noinline, cold)) void tsr_soft_row_anew(long count, X& x, float& most, float& sum) {
+  vf32 large = vset(-__builtin_inff()), total = {};
+  for (long at = 0; at < count; at += VW) large = vmax(large, x(at));
+  most = tsr_hmax(large);
+  const vf32 so = tsr_soft_shift<zero>(vset(most));
+  for (long at = 0; at < count; at += VW) total = total + vexp(x(at) - so);
+  sum = tsr_sum(total);
+}
+struct tsr_soft { vf32 most, from, sum; };
+template <int R, typename X>
+TSR void tsr_soft_step(long at, X& x, tsr_soft& so) {
+  vf32 v[R];
+#pragma GCC unroll 4
+  for (int i = 0; i < R; i++) v[i] = x(at + i * VW);
+#pragma GCC unroll 4
+  for (int i = 0; i < R; i++) so.most = tsr_larger(v[i], so.most);
+  if (__builtin_expect(tsr_any_larger(so.most, so.from + 8.0f), 0)) {
+    so.sum = so.sum * vexp_below(so.from - so.most);
+    so.from = so.most;
+  }
+  vf32 own = vexp_term(v[0] - so.from);
+#pragma GCC unroll 4
+  for (int i = 1; i < R; i++) own = own + vexp_term(v[i] - so.from);
+  so.sum = so.sum + own;
+}
+template <int zero, typename X>
+TSR void tsr_soft_row(long count, X x, float& most, float& sum) {
+  const vf32 least = vset(-0x1.fffffep127f);
+  tsr_soft so = {least, least, {}};
+  long at = 0;
+  for (; at + 4 * VW <= count; at += 4 * VW) tsr_soft_step<4>(at, x, so);
+  for (; at < count; at += VW) tsr_soft_step<1>(at, x, so);
+  most = tsr_hmax(so.most);
+  sum = tsr_sum(so.sum * vexp(so.from - most));
+  if (__builtin_expect(!(sum > 0 && sum < __builtin_inff()), 0)) tsr_soft_row_anew<zero>(count, x, most, sum);
+}
+
 // The better of two candidates of an argmax (sign 1) or argmin (sign -1): NaN first, then the value, then the smaller position.
 #define TSR_NOWHERE 0x7fffffffffffffffl
 #define TSR_NOWHERE_NEAR 0x7fffffff

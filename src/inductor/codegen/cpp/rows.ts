@@ -135,7 +135,7 @@ interface Fetch {
 }
 
 /** Numbers for things, the same for the same thing. */
-function numbering(): (x: unknown) => number {
+export function numbering(): (x: unknown) => number {
   const ids = new Map<unknown, number>();
   return (x) => {
     const found = ids.get(x) ?? ids.size;
