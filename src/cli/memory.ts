@@ -1,8 +1,9 @@
 /**
- * The JavaScript heap of a command: giving back what compiling left behind, before a model's memory is put beside it.
+ * The memory of a command beside its model's: giving back what reading and compiling left behind, before the model's memory is put beside it.
  */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import { releaseSpareMemory } from "../runtime/cpu/mod.ts";
 
 let collect: (() => void) | null | undefined;
 
@@ -18,4 +19,10 @@ export function collectGarbage(): void {
     }
   }
   collect?.();
+}
+
+/** Gives back what the process does not need for calls of what it has compiled: garbage, free memory, machine code of the compiler. */
+export function shrinkProcess(): void {
+  collectGarbage();
+  releaseSpareMemory();
 }

@@ -19,7 +19,7 @@ import { isTensorMeta, valueToText } from "../graph/mod.ts";
 import { type LaunchTime, profileToText, traceToJson } from "../inductor/mod.ts";
 import { cudaContext, type DevicePeaks, peaksOf } from "../runtime/cuda/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
-import { collectGarbage } from "./memory.ts";
+import { collectGarbage, shrinkProcess } from "./memory.ts";
 import { modeOf } from "./mode.ts";
 import { UsageError, writeTrace } from "./output.ts";
 
@@ -187,7 +187,7 @@ function peakRss(): number | null {
   }
 }
 
-/** Compiling for longer than this leaves tens of megabytes behind. */
+/** Lowering for longer than this leaves tens of megabytes behind. */
 const WORTH_COLLECTING_MS = 500;
 
 /**
@@ -209,10 +209,11 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   using _ = withConfig({ profile: flags.profile === true });
   const model = flags.model === undefined ? {} : { model: flags.model };
   const { name, inputs, loaded, call } = await openModel(path, flags, { device, mode, dtype, model });
+  // Compilers work beside this, and what comes next is the model's memory.
+  if (performance.now() - loaded > WORTH_COLLECTING_MS) collectGarbage();
   await call.ready();
   const compiled = performance.now();
-  // What compiling left behind would lie beside the model's memory; a graph from the cache leaves little.
-  if (compiled - loaded > WORTH_COLLECTING_MS) collectGarbage();
+  shrinkProcess();
   const called = performance.now();
   const results = call(inputs);
   settle(results);

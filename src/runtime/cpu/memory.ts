@@ -83,7 +83,10 @@ export function hasFfi(): boolean {
 }
 
 /** Where the C library lies: glibc, musl, macOS. */
-const LIBC_NAMES: readonly string[] = Deno.build.os === "darwin" ? ["libSystem.dylib"] : ["libc.so.6", "libc.so"];
+/** The C library's names, to be tried in order. */
+export const LIBC_NAMES: readonly string[] = Deno.build.os === "darwin"
+  ? ["libSystem.dylib"]
+  : ["libc.so.6", "libc.so"];
 
 let readAddress: ((view: ArrayBufferView<ArrayBuffer>) => number) | undefined;
 

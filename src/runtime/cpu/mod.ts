@@ -11,3 +11,4 @@ export * from "./native_sources.ts";
 export * from "./thread_pool.ts";
 export * from "./file_reader.ts";
 export * from "./mapped_file.ts";
+export * from "./spare_memory.ts";

@@ -1,0 +1,36 @@
+/**
+ * Gives back memory that the process holds and does not need now: free memory of the C allocator, and the engine's machine code.
+ *
+ * Reading and compiling a model touches code and allocates for a while; its calls need little of either. The pages of the executable are a mapped file that nobody wrote to, so the
+ * system reads again those that are touched again; without this it drops them only when memory is short. Linux only: elsewhere nothing happens.
+ */
+import { hasFfi, LIBC_NAMES } from "./memory.ts";
+
+const MADV_DONTNEED = 4;
+
+/** The pages of machine code of the executable, as start and end addresses. */
+function codeRanges(): [bigint, bigint][] {
+  const path = Deno.execPath();
+  return Deno.readTextFileSync("/proc/self/maps").split("\n").flatMap((line): [bigint, bigint][] => {
+    const [, start, end, file] = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \S+ +(.*)$/.exec(line) ?? [];
+    return file === path ? [[BigInt(`0x${start}`), BigInt(`0x${end}`)]] : [];
+  });
+}
+
+/** Gives spare memory of the process back to the system. */
+export function releaseSpareMemory(): void {
+  if (Deno.build.os !== "linux" || !hasFfi()) return;
+  for (const name of LIBC_NAMES) {
+    try {
+      const { symbols } = Deno.dlopen(name, {
+        malloc_trim: { parameters: ["usize"], result: "i32" },
+        madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
+      });
+      symbols.malloc_trim(0n);
+      for (const [start, end] of codeRanges()) symbols.madvise(start, end - start, MADV_DONTNEED);
+      return;
+    } catch {
+      // Not this C library, or one that has no malloc_trim; or the maps may not be read.
+    }
+  }
+}
