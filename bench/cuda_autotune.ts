@@ -7,13 +7,26 @@
  * Needs a GPU and nvrtc. Batches are those of the list of models: 32 images, 8 × 256 tokens. Results are compared with those of the default; times are medians of replays of
  * the recorded graph. Nothing is read from the disk cache but single kernels.
  */
-import { compile, type CompileMode, float16, int64, noGrad, randint, randn, type Tensor, withConfig } from "../mod.ts";
+import {
+  compile,
+  type CompileMode,
+  device,
+  float16,
+  int64,
+  type nn,
+  noGrad,
+  randint,
+  randn,
+  type Tensor,
+  withConfig,
+} from "../mod.ts";
 import type { AutotuneBackend } from "../src/core/config.ts";
 import { float32, onEvent } from "../src/core/mod.ts";
 import { onCompile } from "../src/inductor/mod.ts";
 import { choiceToText } from "../src/inductor/templates/cuda_choices.ts";
 import { cudaContext, median } from "../src/runtime/cuda/mod.ts";
 import type { CudaTier } from "../src/inductor/cuda_tier.ts";
+import { onDevice } from "./on_device.ts";
 import { bertBase } from "./models/zoo/bert.ts";
 import { gpt2Small } from "./models/zoo/gpt2.ts";
 import { resnet50 } from "./models/zoo/resnet.ts";
@@ -24,24 +37,25 @@ interface Model {
   readonly input: Tensor;
 }
 
-const image = (): Tensor => randn([32, 3, 224, 224]).to(float16).cuda();
+const made = <M extends nn.Module>(make: () => M): M => onDevice(device("cuda"), make).to(float16).to("cuda").eval();
+const image = (): Tensor => randn([32, 3, 224, 224], { device: "cuda" }).to(float16);
 const ids = (vocabulary: number): Tensor => randint(3, vocabulary, [8, 256], { dtype: int64 }).cuda();
 
 const MODELS: Readonly<Record<string, () => Model>> = {
   resnet50: () => {
-    const model = resnet50().to(float16).to("cuda").eval();
+    const model = made(resnet50);
     return { forward: (x) => model.forward(x), input: image() };
   },
   vit_base: () => {
-    const model = vitBase().to(float16).to("cuda").eval();
+    const model = made(vitBase);
     return { forward: (x) => model.forward(x), input: image() };
   },
   gpt2: () => {
-    const model = gpt2Small().to(float16).to("cuda").eval();
+    const model = made(gpt2Small);
     return { forward: (x) => model.forward(x), input: ids(50257) };
   },
   bert: () => {
-    const model = bertBase().to(float16).to("cuda").eval();
+    const model = made(bertBase);
     return { forward: (x) => model.forward(x)[0], input: ids(30522) };
   },
 };

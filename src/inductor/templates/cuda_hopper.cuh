@@ -68,23 +68,32 @@ template <int R, typename T>
 TSR bool tsr_add_parts(T (&d)[R], T* parts, int piece, int pieces, int distance, unsigned* counter) {
   typedef decltype(tsr_four(d[0], d[0], d[0], d[0])) Four;
   const int lane = threadIdx.x & 31;
-  Four* const own = (Four*)parts + (long)piece * distance;
+  int from = 0;
+  if (piece == 0) {
+    // The first part need not go through memory where all others are there.
+    unsigned there = 0;
+    if (lane == 0) there = *(volatile unsigned*)counter;
+    if (__shfl_sync(0xffffffffu, there, 0) == (unsigned)pieces - 1) from = 1;
+  }
+  if (from == 0) {
+    Four* const own = (Four*)parts + (long)piece * distance;
 #pragma unroll
-  for (int i = 0; i < R / 4; i++) __stcg(own + i * 32 + lane, tsr_four(d[i * 4], d[i * 4 + 1], d[i * 4 + 2], d[i * 4 + 3]));
-  __threadfence();
-  __syncwarp();
-  unsigned count = 0;
-  if (lane == 0) count = atomicAdd(counter, 1u);
-  if (__shfl_sync(0xffffffffu, count, 0) != (unsigned)pieces - 1) return false;
+    for (int i = 0; i < R / 4; i++) __stcg(own + i * 32 + lane, tsr_four(d[i * 4], d[i * 4 + 1], d[i * 4 + 2], d[i * 4 + 3]));
+    __threadfence();
+    __syncwarp();
+    unsigned count = 0;
+    if (lane == 0) count = atomicAdd(counter, 1u);
+    if (__shfl_sync(0xffffffffu, count, 0) != (unsigned)pieces - 1) return false;
+#pragma unroll
+    for (int i = 0; i < R; i++) d[i] = 0;
+  }
   if (lane == 0) *counter = 0;
   __threadfence();
-#pragma unroll
-  for (int i = 0; i < R; i++) d[i] = 0;
-  for (int p = 0; p < pieces; p++) {
-    const Four* const from = (const Four*)parts + (long)p * distance;
+  for (int p = from; p < pieces; p++) {
+    const Four* const part = (const Four*)parts + (long)p * distance;
 #pragma unroll
     for (int i = 0; i < R / 4; i++) {
-      const Four v = __ldcg(from + i * 32 + lane);
+      const Four v = __ldcg(part + i * 32 + lane);
       d[i * 4] += v.x;
       d[i * 4 + 1] += v.y;
       d[i * 4 + 2] += v.z;

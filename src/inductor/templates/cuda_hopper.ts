@@ -190,45 +190,80 @@ function write(
     // A barrier tells one phase from the next only: whoever is next begins when the other has seen all of its stages.
     s.line("if (turn > 0) tsr_signal_wait(consumer + 1, 256);");
   }
-  const promoted = element.promoted === true;
   const accs = turns ? ["acc", "acc1"] : ["acc"];
-  for (const acc of accs) s.line(`${sum} ${acc}[${n / 2}]${promoted ? " = {}" : ""};`);
-  s.line("int before = -1;");
-  s.open("for (int step = firstStep; step < lastStep; step++) {");
-  s.line("const unsigned full = barriers + stage * 16;");
-  // A warpgroup has 64 rows: along k these are 64 lines of 128 bytes, along rows one piece of 64.
-  s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${64 * LINE}`};`);
-  s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
-  s.line("tsr_barrier_wait(full, phase);");
-  if (promoted) { for (const acc of accs) s.line(`float ${acc}Step[${n / 2}];`); }
-  s.line("tsr_wgmma_begin();");
-  s.open(`#pragma unroll\nfor (int k = 0; k < ${BK / element.k}; k++) {`);
+  const promoted = element.promoted === true;
   const along = rows.kind === "gather" ? "k" : rows.matrix.along;
   const descriptor = (direction: "k" | "rows", at: string): string =>
     direction === "k" ? `tsr_matrix(${at} + k * 32, 16, 1024)` : `tsr_matrix(${at} + k * 2048, ${64 * LINE}, 1024)`;
-  accs.forEach((acc, i) => {
-    const from = descriptor(along, i === 0 ? "from" : `from + ${64 * LINE}`);
-    s.line(
-      `${wgmmaName(n, element, other)}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>(${acc}${
-        promoted ? "Step" : ""
-      }, ${from}, ${descriptor(b.along, "other")}, ${promoted ? "k > 0" : "step > firstStep || k > 0"});`,
-    );
-  });
-  s.close();
-  s.line("tsr_wgmma_commit();");
-  s.line(`tsr_wgmma_wait<${promoted ? 0 : 1}>();`);
-  s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
-  s.line("before = stage;");
-  if (promoted) {
-    s.line(`#pragma unroll\nfor (int i = 0; i < ${n / 2}; i++) {`);
-    for (const acc of accs) s.line(`  ${acc}[i] += ${acc}Step[i];`);
+  const declare = (suffix: string, zero: boolean): void =>
+    accs.forEach((acc) => s.line(`${sum} ${acc}${suffix}[${n / 2}]${zero ? " = {}" : ""};`));
+  const addStep = (suffix: string): void => {
+    s.open(`#pragma unroll\nfor (int i = 0; i < ${n / 2}; i++) {`);
+    for (const acc of accs) s.line(`${acc}[i] += ${acc}${suffix}[i];`);
+    s.close();
+  };
+  // Sends products of one step on their way.
+  const multiply = (suffix: string, keep: string): void => {
+    s.line("{");
+    s.line("const unsigned full = barriers + stage * 16;");
+    // A warpgroup has 64 rows: along k these are 64 lines of 128 bytes, along rows one piece of 64.
+    s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${64 * LINE}`};`);
+    s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
+    s.line("tsr_barrier_wait(full, phase);");
+    s.line("tsr_wgmma_begin();");
+    s.open(`#pragma unroll\nfor (int k = 0; k < ${BK / element.k}; k++) {`);
+    accs.forEach((acc, i) => {
+      const from = descriptor(along, i === 0 ? "from" : `from + ${64 * LINE}`);
+      const name = `${wgmmaName(n, element, other)}<${along === "k" ? 0 : 1}, ${b.along === "k" ? 0 : 1}>`;
+      s.line(`${name}(${acc}${suffix}, ${from}, ${descriptor(b.along, "other")}, ${keep});`);
+    });
+    s.close();
+    s.line("tsr_wgmma_commit();");
     s.line("}");
+  };
+  const arrive = "if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);";
+  const next = (): void => {
+    s.line("before = stage;");
+    s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
+  };
+  declare("", promoted);
+  s.line("int before = -1;");
+  if (promoted) {
+    // Two steps are under way at a time, each with registers of its own: the sums of the first are added up while the second goes on.
+    declare("First", false);
+    declare("Second", false);
+    s.line("int step = firstStep;");
+    s.open("for (; step + 1 < lastStep; step += 2) {");
+    multiply("First", "k > 0");
+    next();
+    multiply("Second", "k > 0");
+    s.line("tsr_wgmma_wait<1>();");
+    s.line(arrive);
+    addStep("First");
+    next();
+    s.line("tsr_wgmma_wait<0>();");
+    s.line(arrive);
+    addStep("Second");
+    s.close();
+    s.open("if (step < lastStep) {");
+    multiply("First", "k > 0");
+    next();
+    s.line("tsr_wgmma_wait<0>();");
+    s.line(arrive);
+    addStep("First");
+    s.close();
+    s.line("before = -1;");
+  } else {
+    s.open("for (int step = firstStep; step < lastStep; step++) {");
+    multiply("", "step > firstStep || k > 0");
+    s.line("tsr_wgmma_wait<1>();");
+    s.line(arrive);
+    next();
+    s.close();
   }
-  s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
-  s.close();
   if (turns) s.line(`if (${jobs.another}) tsr_signal_send((consumer ^ 1) + 1, 256);`);
   s.line("tsr_wgmma_wait<0>();");
-  s.line("if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);");
+  s.line(arrive);
   jobs.join(f, "acc", sum, n);
   s.line(`const int mTile = m0, nTile = n0;`);
   const parts = accs.flatMap((acc, i) => Array.from({ length: n / SLAB }, (_, slab) => ({ acc, i, slab })));
