@@ -64,8 +64,9 @@ TSR void tsr_flash_pack(unsigned (&p)[N / 16][4], const float (&s)[N / 2]) {
   }
 }
 // Writes 64 rows of W columns by way of shared memory (panels of ROWS rows), 16 bytes a thread, no row at or beyond `rows` and no column at or beyond `width`.
-template <typename T, int W, int ROWS, typename I>
-TSR void tsr_flash_store(unsigned char* shared, const float (&acc)[W / 2], const float (&by)[2], int row0, T* to, I rowStride, I m0, I rows, int width) {
+// `stride` is what a row is multiplied by to give its place.
+template <typename T, int W, int ROWS, typename I, typename S>
+TSR void tsr_flash_store(unsigned char* shared, const float (&acc)[W / 2], const float (&by)[2], int row0, T* to, S stride, I m0, I rows, int width) {
   const int lane = threadIdx.x & 31, warp = (threadIdx.x >> 5) & 3;
 #pragma unroll
   for (int h = 0; h < 2; h++) {
@@ -81,7 +82,7 @@ TSR void tsr_flash_store(unsigned char* shared, const float (&acc)[W / 2], const
   for (int i = 0; i < W / 16; i++) {
     const int at = i * 32 + lane, row = row0 + warp * 16 + at / (W / 8), c = at % (W / 8);
     const uint4 v = *(const uint4*)(shared + (c >> 3) * (ROWS * 128) + row * 128 + (((c & 7) ^ (row & 7)) << 4));
-    if (m0 + row < rows && c * 8 < width) *(uint4*)(to + (m0 + row) * rowStride + c * 8) = v;
+    if (m0 + row < rows && c * 8 < width) *(uint4*)(to + (m0 + row) * stride + c * 8) = v;
   }
 }
 
@@ -117,6 +118,8 @@ struct tsr_dense_keys {
   TSR_MEMBER int at(int step) const { return (count - 1 - step) * BN; }
   // Steps that need masks for rows from m0 on.
   TSR_MEMBER int edges(int m0) const { return ALL ? count : count - tsr_min(count, (CAUSAL ? tsr_min(keys, m0 + 1) : keys) / BN); }
+  // Rows of the first step that are keys, where memory goes on with others'; 0: behind the last there are zeros.
+  TSR_MEMBER int own() const { return 0; }
 };
 
 // No change of scores, and none of their gradients.
@@ -137,6 +140,7 @@ struct tsr_listed {
     return tile * 128 + step % (128 / STEP) * STEP;
   }
   TSR_MEMBER int edges(int) const { return partials; }
+  TSR_MEMBER int own() const { return 0; }
 };
 
 template <int D, int E, int BN, int STAGES, int CONSUMERS>
@@ -190,10 +194,21 @@ TSR void tsr_flash_softmax(float (&s)[BN / 2], float (&top)[2], float (&sum)[2],
   }
 }
 
+// Zeros for a tile's rows from `first` on, written by the 128 threads of a consumer for the tensor cores: what no probability belongs to may be NaN there.
+template <int W, int ROWS>
+TSR void tsr_flash_clear(unsigned char* tile, int first, int consumer) {
+  for (int at = (int)(threadIdx.x & 127); at < (ROWS - first) * (W / 8); at += 128) {
+    const int row = first + at / (W / 8), c = at % (W / 8);
+    *(uint4*)(tile + (c >> 3) * (ROWS * 128) + row * 128 + ((c & 7) << 4)) = uint4{0, 0, 0, 0};
+  }
+  tsr_gathered();
+  tsr_signal_wait(4 + consumer, 128);
+}
+
 // PLAIN: scores stay as they are and the scale is positive. PING: consumers take turns at the tensor cores. `lse` is null where nobody wants it.
-template <typename T, int D, int E, int BN, int STAGES, int CONSUMERS, bool CAUSAL, bool PLAIN, bool PING, typename Tiles, typename LoadQ, typename LoadK, typename LoadV, typename Score>
+template <typename T, int D, int E, int BN, int STAGES, int CONSUMERS, bool CAUSAL, bool PLAIN, bool PING, typename Tiles, typename LoadQ, typename LoadK, typename LoadV, typename Score, typename S>
 TSR void tsr_flash_forward(unsigned char* room, int m0, int rows, int keys, float scale, const Tiles tiles, const LoadQ loadQ, const LoadK loadK, const LoadV loadV, const Score score,
-                           T* out, long outStride, int width, float* lse, int lseStride) {
+                           T* out, S outStride, int width, float* lse, int lseStride) {
   typedef tsr_flash_room<D, E, BN, STAGES, CONSUMERS> R;
   constexpr int BM = CONSUMERS * 64;
   unsigned char* const own = room + ((0u - tsr_smem(room)) & 1023u);
@@ -272,6 +287,7 @@ TSR void tsr_flash_forward(unsigned char* room, int m0, int rows, int keys, floa
         tsr_flash_scores<T, D, BM, BN>(s, sq, base + R::keys + stage * R::key);
         tsr_wgmma_commit();
         tsr_barrier_wait(ring + before * 32 + 8, beforePhase);
+        if (i == 1 && tiles.own() > 0) tsr_flash_clear<E, BN>(own + R::values + before * R::value, tiles.own(), consumer);
         tsr_wgmma_begin();
         tsr_flash_sums<T, BN, BN>(acc, p, base + R::values + before * R::value);
         tsr_wgmma_commit();
@@ -295,6 +311,7 @@ TSR void tsr_flash_forward(unsigned char* room, int m0, int rows, int keys, floa
       for (; i < edges; i++) step(i, tsr_yes());
       for (; i < tiles.count; i++) step(i, tsr_no());
       tsr_barrier_wait(ring + stage * 32 + 8, phase);
+      if (tiles.count == 1 && tiles.own() > 0) tsr_flash_clear<E, BN>(own + R::values + stage * R::value, tiles.own(), consumer);
       tsr_wgmma_begin();
       tsr_flash_sums<T, BN, BN>(acc, p, base + R::values + stage * R::value);
       tsr_wgmma_commit();

@@ -31,7 +31,7 @@ import type {
 } from "../tile/tile_ir.ts";
 
 /** What decides a launch: the other side's rows in a step, steps under way, consumers, whether these take turns. */
-interface Shape {
+export interface Shape {
   readonly step: number;
   readonly stages: number;
   readonly consumers: number;
@@ -53,6 +53,16 @@ function shapeOf(role: AttentionKernel["role"], width: number, isPlain: boolean)
     default:
       return role satisfies never;
   }
+}
+
+/** The shape of a forward kernel of plain scores. */
+export function forwardShape(width: number): Shape {
+  return shapeOf("forward", width, true);
+}
+
+/** Shared memory of such a kernel for padded heads. */
+export function flashSharedBytes(width: number): number {
+  return sharedBytes("forward", width, width, forwardShape(width));
 }
 
 /** The instructions for 64 × n sums, with the first operand in shared memory or in registers. */

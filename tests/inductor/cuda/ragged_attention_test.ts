@@ -3,7 +3,19 @@
  * of pages; gradients.
  */
 import assert from "node:assert/strict";
-import { compile, explain, F, float16, float32, nn, randn, type Tensor, tensor, zeros } from "../../../mod.ts";
+import {
+  bfloat16,
+  compile,
+  explain,
+  F,
+  float16,
+  float32,
+  nn,
+  randn,
+  type Tensor,
+  tensor,
+  zeros,
+} from "../../../mod.ts";
 import { cudaTest } from "../../helpers/cuda_test.ts";
 
 const { pagedAttention, raggedAttention } = nn.functional;
@@ -39,6 +51,43 @@ cudaTest("raggedAttention() is each sequence's attention", () => {
   });
   assert.deepEqual(explain(run)(...there).fallbacks, []);
 });
+
+cudaTest(
+  "raggedAttention() of long sequences: windows, shared heads, and keys of others behind a sequence's own",
+  () => {
+    const starts = [3, 300, 301, 560, 640], total = 650;
+    const queryOffsets = tensor(starts);
+    const cases = [
+      { heads: 1, shared: 1, width: 64, window: [null, 0] },
+      { heads: 4, shared: 2, width: 40, window: [200, 0] },
+      { heads: 2, shared: 1, width: 128, window: [70, 150] },
+      { heads: 1, shared: 1, width: 128, window: [null, null] },
+    ] as const;
+    for (const { heads, shared, width, window } of cases) {
+      const [q, k, v] = [heads, shared, shared].map((h) => randn([total, h, width]).to(bfloat16)) as [
+        Tensor,
+        Tensor,
+        Tensor,
+      ];
+      // What belongs to no sequence, and to the next one, must not leak by 0 · NaN.
+      for (const t of [k, v]) t.narrow(0, 640, 10).fill_(NaN);
+      v.narrow(0, 300, 1).fill_(NaN);
+      const run = (x: Tensor, y: Tensor, z: Tensor, queryOffsets: Tensor): Tensor =>
+        raggedAttention(x, y, z, { queryOffsets, window });
+      const there = [q, k, v].map((t) => t.cuda()) as [Tensor, Tensor, Tensor];
+      const got = compile(run)(...there, queryOffsets.cuda()).cpu();
+      for (const [from, to] of [[3, 300], [301, 560], [560, 640]] as const) {
+        const part = (t: Tensor): Tensor => t.narrow(0, from, to - from);
+        const own = run(part(q).to(float32), part(k).to(float32), part(v).to(float32), tensor([0, to - from]));
+        assert.ok(
+          farthest(part(got), own) < 0.03,
+          `${heads} heads of ${width}, rows ${from} to ${to}: ${farthest(part(got), own)}`,
+        );
+      }
+      assert.equal(farthest(got.narrow(0, 640, 10), zeros([10, heads, width])), 0);
+    }
+  },
+);
 
 cudaTest("raggedAttention() has gradients", () => {
   const step = (q: Tensor, offsets: Tensor): Tensor => {

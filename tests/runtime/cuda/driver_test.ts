@@ -61,7 +61,7 @@ fakeTest("the diagnosis lists what there is and, in order, what is to be mended"
 fakeTest("devices tell their name, capability and sizes, and a number that is none lists them", () => {
   const { driver, info } = fakeContext();
   assert.deepEqual([info.name, info.capability, info.totalBytes], ["Fake H100", 90, 2 ** 30]);
-  assert.deepEqual([info.attributes.multiprocessors, info.attributes.sharedBytesPerBlockOptIn], [132, 232448]);
+  assert.deepEqual([info.attributes.multiprocessors, info.attributes.sharedBytesPerBlockOptIn], [131, 232448]);
   // The fake driver does not know this attribute: then the feature is not there.
   assert.equal(info.attributes.tensorMaps, 0);
   assert.throws(() => driver.device(3), {

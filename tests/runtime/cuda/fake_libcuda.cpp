@@ -234,7 +234,8 @@ API CUresult cuDeviceGetAttribute(int* out, CUdevice_attribute a, CUdevice d) {
   switch ((int)a) {
     case 75: *out = capability / 10; return OK;
     case 76: *out = capability % 10; return OK;
-    case 16: *out = capability < 90 ? 108 : 132; return OK;
+    // A number that no device has: what is kept on disk for this one is no machine code of a real one.
+    case 16: *out = capability < 90 ? 107 : 131; return OK;
     case 97: *out = capability < 90 ? 166912 : 232448; return OK;
     case 115: *out = pools; return OK;
     case 127: return BAD;

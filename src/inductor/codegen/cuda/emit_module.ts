@@ -19,6 +19,7 @@ import FOURIER from "./algorithms/cuda_fourier.cuh" with { type: "text" };
 import GROUPED from "./algorithms/cuda_grouped.cuh" with { type: "text" };
 import LINEAR from "./algorithms/cuda_linear.cuh" with { type: "text" };
 import RAGGED from "./algorithms/cuda_ragged.cuh" with { type: "text" };
+import RAGGED_HOPPER from "./algorithms/cuda_ragged_hopper.cuh" with { type: "text" };
 import SEARCH from "./algorithms/cuda_search.cuh" with { type: "text" };
 import SORT from "./algorithms/cuda_sort.cuh" with { type: "text" };
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
@@ -52,6 +53,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   attention: ATTENTION,
   ragged: RAGGED,
   flash: FLASH,
+  ragged_hopper: RAGGED_HOPPER,
   flash_backward: FLASH_BACKWARD,
 };
 /** The parts in an order in which each knows what it uses. */

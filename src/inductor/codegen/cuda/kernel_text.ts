@@ -25,6 +25,7 @@ export type CudaInclude =
   | "attention"
   | "ragged"
   | "flash"
+  | "ragged_hopper"
   | "flash_backward";
 
 /** A kernel without a name. */

@@ -12,18 +12,18 @@ struct tsr_ragged {
   float scale;
   int left, right;
 };
-// Tiles before sequence b: found by the whole block, 128 sequences at a time. False if there is no tile `id`.
-template <int BM, typename O>
+// Tiles before sequence b: found by the whole block, a sequence a thread at a time. False if there is no tile `id`.
+template <int BM, int THREADS = 128, typename O>
 TSR bool tsr_ragged_find(const tsr_ragged<O>& a, int each, int id, int* room, int& sequence, int& tile) {
   int* const found = room + 32;
   if (threadIdx.x == 0) found[0] = -1;
   int before = 0;
-  for (int base = 0; base < a.sequences; base += 128) {
+  for (int base = 0; base < a.sequences; base += THREADS) {
     const int b = base + (int)threadIdx.x;
     const int rows = b < a.sequences ? (int)tsr_max((long)(a.queries[b + 1] - a.queries[b]), 0l) * each : 0;
     const int count = (rows + BM - 1) / BM;
     int total;
-    const int start = before + tsr_block_scan<128>(count, 0, total, room, [](int x, int y) { return x + y; });
+    const int start = before + tsr_block_scan<THREADS>(count, 0, total, room, [](int x, int y) { return x + y; });
     if (id >= start && id < start + count) {
       found[0] = b;
       found[1] = id - start;

@@ -19,6 +19,7 @@ import {
   emitTriangular,
 } from "./linear.ts";
 import { emitRagged, raggedProblem } from "./ragged.ts";
+import { emitRaggedFlash } from "./ragged_hopper.ts";
 import { emitMode, emitSearch, modeProblem, searchProblem } from "./search.ts";
 import { emitSort, sortProblem } from "./sort.ts";
 
@@ -42,7 +43,10 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.median.dim": sorting,
   "aten.nanmedian.dim": sorting,
   "tessera.fft_pairs.default": { problem: fourierProblem, emit: emitFourier },
-  "tessera.ragged_attention.default": { problem: raggedProblem, emit: emitRagged },
+  "tessera.ragged_attention.default": {
+    problem: raggedProblem,
+    emit: (call) => emitRaggedFlash(call) ?? emitRagged(call),
+  },
   "tessera.grouped_rows.default": { problem: groupedProblem, emit: emitGroupedRows },
   "tessera.grouped_outer.default": { problem: groupedProblem, emit: emitGroupedOuter },
   "aten.histc.default": { problem: histcProblem, emit: emitHistc },

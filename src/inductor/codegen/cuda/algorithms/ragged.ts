@@ -33,6 +33,51 @@ export function raggedProblem(argument: ArgumentOf): string | null {
   return typeof page === "number" ? null : "the size of a page is not known";
 }
 
+const INCLUDES = ["collectives", "mma", "halves", "attention", "ragged"] as const;
+
+/** The fields of `tsr_ragged` as text. */
+export function raggedFields(call: AlgorithmCall, p: Parameters, scale: string): string {
+  const query = call.input("query"), key = call.input("key");
+  const queries = call.input("queryOffsets"), keys = call.input("keyOffsets"), table = call.tensor("table");
+  const index = memoryType(queries.dtype);
+  const [tokens = constant(1), heads = constant(1)] = query.shape;
+  const int = (e: Expr): string => `(int)${p.size(e)}`;
+  const given = [
+    p.pointer(`const ${index}`, queries.buffer),
+    p.pointer(`const ${index}`, keys.buffer),
+    table === null ? "nullptr" : p.pointer(`const ${index}`, table.buffer),
+    p.errors(),
+    int(sequencesOf(call)),
+    int(table === null ? constant(0) : key.shape[0] ?? constant(1)),
+    int(table?.shape[1] ?? constant(0)),
+    int(heads),
+    int(key.shape[key.shape.length - 2] ?? constant(1)),
+    int(mul(tokens, heads)),
+    scale,
+    String(call.number("left", -1)),
+    String(call.number("right", -1)),
+  ];
+  return `{${given.join(", ")}}`;
+}
+
+/** How many sequences there are. */
+export function sequencesOf(call: AlgorithmCall): Expr {
+  const [count = constant(1)] = call.input("keyOffsets").shape;
+  return call.tensor("table") === null ? add(count, -1) : count;
+}
+
+/** Zeros for rows of no sequence. */
+export function restKernel(call: AlgorithmCall): CudaKernelText {
+  const query = call.input("query"), out = call.output(0), queries = call.input("queryOffsets");
+  const rest = new Parameters();
+  const to = rest.pointer(memoryType(out.dtype), out.buffer);
+  const ends = rest.pointer(`const ${memoryType(queries.dtype)}`, queries.buffer);
+  const text = `  tsr_ragged_rest(${to}, ${ends}, (int)${rest.size(sequencesOf(call))}, (int)${
+    rest.size(query.shape[0] ?? constant(1))
+  }, (int)${rest.size(volume(query.shape.slice(1)))});\n`;
+  return rest.kernel(text, { includes: INCLUDES, blocks: constant(call.context.multiprocessors), threads: 256 });
+}
+
 /** The kernels. */
 export function emitRagged(call: AlgorithmCall): CudaKernelText[] {
   const query = call.input("query"), key = call.input("key"), value = call.input("value"), out = call.output(0);
@@ -42,7 +87,7 @@ export function emitRagged(call: AlgorithmCall): CudaKernelText[] {
   const width = constantValue(query.shape[2] ?? constant(1)) ?? 1;
   const shared = key.shape[key.shape.length - 2] ?? constant(1);
   const page = table === null ? 0 : constantValue(key.shape[1] ?? constant(1)) ?? 1;
-  const sequences = table === null ? add(keys.shape[0] ?? constant(1), -1) : keys.shape[0] ?? constant(1);
+  const sequences = sequencesOf(call);
   const columns = table?.shape[1] ?? constant(0);
   const most = call.number("mostKeys");
   const padded = Math.ceil(width / 16) * 16;
@@ -70,28 +115,12 @@ export function emitRagged(call: AlgorithmCall): CudaKernelText[] {
   const operands = [query, key, value].map((t) => p.pointer(`const ${type}`, t.buffer));
   const result = p.pointer(type, out.buffer);
   const partial = parts === 1 ? "nullptr" : p.scratch("float", bytes, id);
-  const [qo, ko] = [queries, keys].map((t) => p.pointer(`const ${index}`, t.buffer));
-  const names = table === null ? "nullptr" : p.pointer(`const ${index}`, table.buffer);
-  const int = (e: Expr): string => `(int)${p.size(e)}`;
-  const pages = table === null ? constant(0) : key.shape[0] ?? constant(1);
-  const given = [
-    qo,
-    ko,
-    names,
-    p.errors(),
-    int(sequences),
-    int(pages),
-    int(columns),
-    int(heads),
-    int(shared),
-    int(all),
-  ];
-  const bounds = `${scale}, ${call.number("left", -1)}, ${call.number("right", -1)}`;
-  const body = `  const tsr_ragged<${index}> a = {${given.join(", ")}, ${bounds}};
+  const a = raggedFields(call, p, scale);
+  const body = `  const tsr_ragged<${index}> a = ${a};
   tsr_ragged_attention<${type}, ${padded}, ${MI}, ${KW}, ${page}, ${index}>(${
     operands.join(", ")
   }, ${result}, ${partial}, a, ${width});\n`;
-  const includes = ["collectives", "mma", "halves", "attention", "ragged"] as const;
+  const includes = INCLUDES;
   const walk: CudaKernelText = {
     ...p.kernel(body, {
       includes,
@@ -102,15 +131,8 @@ export function emitRagged(call: AlgorithmCall): CudaKernelText[] {
     }),
     grid: [tiles, shared, constant(parts)],
   };
+  if (parts === 1) return [restKernel(call), walk];
   const rest = new Parameters();
-  if (parts === 1) {
-    const to = rest.pointer(type, out.buffer);
-    const ends = rest.pointer(`const ${index}`, queries.buffer);
-    const text = `  tsr_ragged_rest(${to}, ${ends}, (int)${rest.size(sequences)}, (int)${rest.size(tokens)}, (int)${
-      rest.size(volume(query.shape.slice(1)))
-    });\n`;
-    return [rest.kernel(text, { includes, blocks: constant(multiprocessors), threads: 256 }), walk];
-  }
   const from = rest.scratch("float", bytes, id);
   const to = rest.pointer(type, out.buffer);
   const ends = rest.pointer(`const ${index}`, queries.buffer);
