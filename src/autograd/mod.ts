@@ -3,6 +3,8 @@
  *
  * @module
  */
+import "./backward_operators.ts";
+
 export { enableGrad, isGradEnabled, noGrad } from "../tensor/mod.ts";
 export * from "./custom.ts";
 export { currentStep, gradOf, type GradOptions, recordFunction } from "./engine.ts";

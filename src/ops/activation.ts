@@ -81,6 +81,9 @@ definePointwise({
   inplace: true,
   check: ({ self, minVal, maxVal }) => {
     refuseBool("hardtanh", self);
+    if (self.dtype.kind === "uint" && scalarNumber(minVal) < 0) {
+      throw new RangeError(`hardtanh: minVal ${minVal} does not fit self of ${self.dtype.name}, which has no sign`);
+    }
     if (scalarNumber(minVal) > scalarNumber(maxVal)) {
       throw new RangeError(`hardtanh: minVal ${minVal} is greater than maxVal ${maxVal}`);
     }

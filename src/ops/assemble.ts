@@ -233,8 +233,12 @@ defineOp({
   decompose: ({ self, mask, source }, F) => {
     const shape = broadcastShapes("masked_scatter", self.shape, mask.shape);
     const wide = self.expand(shape).contiguous();
-    if (sizeEq(sizeProd(source.shape), 0) || sizeEq(sizeProd(shape), 0)) return wide.clone();
+    if (sizeEq(sizeProd(shape), 0)) return wide.clone();
     const holds = mask.expand(shape);
+    if (sizeEq(sizeProd(source.shape), 0)) {
+      // Nothing is taken, or the count is refused.
+      return F.where(holds, F.assertEnough(holds.sum(), 0, "masked_scatter").to(self.dtype), wide);
+    }
     const flat = holds.reshape([-1]);
     const available = sizeProd(source.shape);
     const ranks = flat.cumsum(0);

@@ -19,6 +19,7 @@ import {
   mul,
   shapeToText,
   type Size,
+  sizeIsZero,
   sizeLt,
   sub,
 } from "../symbolic/mod.ts";
@@ -273,6 +274,11 @@ export function adaptiveSpec(where: string, rank: number, self: MetaInput, size:
   if (size.some((s) => sizeLt(s, 0))) {
     throw new RangeError(`${where}: output_size ${shapeToText(size)} must not be negative`);
   }
+  // Two-dimensional averages alone take inputs without channels.
+  const from = where.endsWith("avg_pool2d") ? self.shape.length - rank : self.shape.length === rank + 2 ? 1 : 0;
+  if (self.shape.slice(from).some(sizeIsZero)) {
+    throw new TypeError(`${where}: ${shapeToText(self.shape)} has an empty dimension other than the batch`);
+  }
   return { shape: [...self.shape.slice(0, self.shape.length - rank), ...size], dtype: self.dtype };
 }
 
@@ -285,7 +291,17 @@ export function adaptiveAverage(self: TensorValue, size: readonly Size[], F: Fun
     const input = self.shape[lead + d] ?? 1;
     return typeof s === "number" && typeof input === "number" && s > 0 && input % s === 0 ? input / s : 0;
   });
-  if (kernel.every((k) => k > 0)) return F.avgPool(self, kernel, kernel, kernel.map(() => 0), false, true, null);
+  if (kernel.every((k) => k > 0) && !self.shape.some(sizeIsZero)) {
+    return F.avgPool(
+      self,
+      kernel,
+      kernel,
+      kernel.map(() => 0),
+      false,
+      true,
+      null,
+    );
+  }
   return F.adaptiveAvgPool(self, size);
 }
 

@@ -6,7 +6,7 @@
  * is one scale and one shift for each channel. Mirrors ATen's Normalization.cpp.
  */
 import { computeType, uint8 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeEq, sizeProd, sizeSub } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeEq, sizeIsZero, sizeProd, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type NamedArgs, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { preservedStride } from "./layout.ts";
@@ -254,9 +254,13 @@ function batchNormSpecs(
     readonly runningVar: MetaInput | null;
     readonly training: boolean;
   },
+  mayBeEmpty = false,
 ): [TensorSpec, TensorSpec, TensorSpec] {
   const { input, weight, bias, runningMean, runningVar, training } = args;
   checkBatchNorm("batch_norm", input, [weight, bias, runningMean, runningVar]);
+  if (training && !mayBeEmpty && input.shape.some(sizeIsZero)) {
+    throw new TypeError(`batch_norm: an input without elements, ${shapeToText(input.shape)}, has no statistics`);
+  }
   const stats = training ? statSpec(input, weight) : { shape: [0], dtype: statDtype(input, weight) };
   return [sameSpec(input), stats, stats];
 }
@@ -330,7 +334,7 @@ defineOp({
     "aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps, bool cudnn_enabled) -> Tensor",
   doc: "Normalises each channel over the batch, or by running statistics; updates these when training.",
   writesArguments: writesStatistics,
-  meta: (args) => batchNormSpecs(args)[0],
+  meta: (args) => batchNormSpecs(args, true)[0],
   decompose: (args, F) => trainOrInfer(args, F)[0],
   samples: (g) => [
     {

@@ -19,6 +19,7 @@ import {
   type Size,
   sizeAdd,
   sizeEq,
+  sizeIsZero,
   sizeMul,
   sizeSub,
 } from "../symbolic/mod.ts";
@@ -209,6 +210,9 @@ function checkConv(
     );
   }
   const first = weight.shape[0] ?? 1;
+  if (weight.shape.some((s, d) => sizeIsZero(s) && (d !== 1 || transposed))) {
+    throw new TypeError(`${where}: the weight has an empty dimension: ${shapes}`);
+  }
   if (typeof first === "number" && first % groups !== 0) {
     throw new TypeError(`${where}: ${first} channels of the weight do not divide into groups: ${shapes}`);
   }

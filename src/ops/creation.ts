@@ -273,8 +273,11 @@ defineOp({
   },
   loop: ({ self }, out) =>
     pointwise(out.shape, (index) => {
-      const last = index[index.length - 1] ?? constant(0);
-      return ops.cast(ops.eq(self.load(index.slice(0, -1)), ops.index(last)), int64);
+      const last = index[index.length - 1] ?? constant(0), classes = exprOf(out.shape[index.length - 1] ?? 1);
+      const named = ops.cast(self.load(index.slice(0, -1)), int64);
+      // As a position, so that its bounds are checked; a negative one, which would count from the end, is out of them.
+      const position = ops.indirect(ops.where(ops.lt(named, 0), ops.index(classes), named), classes);
+      return ops.cast(ops.eq(ops.index(position), ops.index(last)), int64);
     }),
   samples: (g) => [{ args: { self: g.indices([2, 3], 4), numClasses: 5 } }],
 });

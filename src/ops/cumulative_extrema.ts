@@ -5,7 +5,16 @@
  * Integrals are sums of neighbours. Mirrors `ReduceOps.cpp` (cummax), `Sorting.cpp` (quantile) and `Integration.cpp` of ATen.
  */
 import { bool, type DType, getDefaultDtype, int32, int64, normalizeAxis } from "../core/mod.ts";
-import { contiguousStride, shapeToText, type Size, sizeEq, sizeLe, sizeMul, sizeSub } from "../symbolic/mod.ts";
+import {
+  contiguousStride,
+  shapeToText,
+  type Size,
+  sizeEq,
+  sizeIsZero,
+  sizeLe,
+  sizeMul,
+  sizeSub,
+} from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand, reducedShape } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -66,6 +75,7 @@ function quantileSpec(where: string, self: MetaInput, q: readonly Size[], args: 
   if (!self.dtype.isFloat || self.dtype.bytes < 4) {
     throw new TypeError(`${where}: needs float32 or float64, got ${self.dtype.name}`);
   }
+  if (self.shape.some(sizeIsZero)) throw new TypeError(`${where}: self ${shapeToText(self.shape)} has no elements`);
   if (q.length > 1) throw new TypeError(`${where}: q must be a number or a vector, got ${shapeToText(q)}`);
   if (!INTERPOLATIONS.includes(args.interpolation)) {
     throw new RangeError(
@@ -246,11 +256,11 @@ for (const name of INTEGRALS) {
       const axis = axisOf(name, dim, y.ndim);
       const step = scalarNumber(dx);
       const size = y.shape[axis] ?? 1;
-      const wide = asFloat(y);
       if (isRunning) {
-        const [left, right] = neighbours(wide, axis);
-        return left.add(right).mul(step / 2).cumsum(axis);
+        const [left, right] = neighbours(y, axis);
+        return asFloat(left.add(right)).mul(step / 2).cumsum(axis);
       }
+      const wide = asFloat(y);
       if (size === 0) return wide.sum([axis]);
       return wide.sum([axis]).sub(wide.select(axis, 0).add(wide.select(axis, -1)).mul(0.5)).mul(step);
     },

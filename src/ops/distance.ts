@@ -57,8 +57,13 @@ defineOp({
   },
   decompose: ({ x1, x2, dim, eps }, F) => {
     const shape = broadcastShapes("cosine_similarity", x1.shape, x2.shape);
+    const dtype = promotedDtype(
+      "cosine_similarity",
+      [x1, x2].map((x) => ({ dtype: x.dtype, rank: "tensor" })),
+      "default",
+    );
     const unit = (x: TensorValue): TensorValue => {
-      const wide = x.expand(shape);
+      const wide = (x.dtype === dtype ? x : x.to(dtype)).expand(shape);
       const norm = F.linalgVectorNorm(wide, 2, shape.length === 0 ? null : [dim], true);
       // The bound is a constant to the gradient.
       return wide.div(norm.add(norm.clampMin(eps).sub(norm).detach()));

@@ -249,10 +249,11 @@ defineOp({
   schema: "aten::inner(Tensor self, Tensor other) -> Tensor",
   doc: "Sums products over the last dimension of both tensors.",
   meta: ({ self, other }) => {
-    const dtype = checkSameDtype("inner", self, other);
     if (self.shape.length === 0 || other.shape.length === 0) {
+      const dtype = promotedDtype("inner", [self, other].map(promotionOperand), "default");
       return { shape: broadcastShapes("inner", self.shape, other.shape), dtype };
     }
+    const dtype = checkSameDtype("inner", self, other);
     const x = self.shape[self.shape.length - 1] ?? 1, y = other.shape[other.shape.length - 1] ?? 1;
     if (!sizeEq(x, y)) {
       throw new TypeError(
@@ -312,6 +313,7 @@ defineOp({
       );
     }
     checkSameDtype("bilinear", input1, weight);
+    if (bias !== null) checkSameDtype("bilinear", weight, bias);
     return { shape: [...input1.shape.slice(0, -1), out], dtype: checkSameDtype("bilinear", input1, input2) };
   },
   decompose: ({ input1, input2, weight, bias }) => {

@@ -5,7 +5,7 @@
  */
 import { computeType, float64, int32, int64 } from "../core/mod.ts";
 import { type LoopInput, ops, pointwise, scatter } from "../loops/mod.ts";
-import { asExpr, exprOf, shapeToText, type Size, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
+import { asExpr, exprOf, shapeToText, type Size, sizeAdd, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -108,10 +108,14 @@ defineOp({
   ],
 });
 
+/** The bag of what stands before the first one: a position that scattering refuses. */
+const NOWHERE = 2 ** 40;
+
 /** Bag of each index, from the offsets at which bags start: how many offsets lie at or before it, less one. */
 function bagOf(indices: TensorValue, offsets: TensorValue): TensorValue {
   const at = indices.newOnes([indices.shape[0] ?? 0], { dtype: int64 }).cumsum(0).sub(1);
-  return at.unsqueeze(1).ge(offsets.unsqueeze(0)).sum([1]).sub(1);
+  const bag = at.unsqueeze(1).ge(offsets.unsqueeze(0)).sum([1]).sub(1);
+  return bag.maskedFill(bag.lt(0), NOWHERE);
 }
 
 defineOp({
@@ -165,7 +169,10 @@ defineOp({
     const { weight, indices, mode, perSampleWeights, includeLastOffset, paddingIdx } = args;
     const count = args.offsets.shape[0] ?? 0;
     const bags: Size = includeLastOffset ? (typeof count === "number" ? count - 1 : count.sub(1)) : count;
-    const offsets = (includeLastOffset ? args.offsets.narrow(0, 0, bags) : args.offsets).to(int64);
+    const given = (includeLastOffset ? args.offsets.narrow(0, 0, bags) : args.offsets).to(int64);
+    // Read as positions, so that offsets beyond the last index are refused.
+    const places = sizeAdd(indices.shape[0] ?? 0, 1);
+    const offsets = F.arange(places, { dtype: int64, device: weight.device }).indexSelect(0, given);
     const width = weight.shape[1] ?? 1;
     const bag = bagOf(indices, offsets);
     const padding = paddingIdx === null

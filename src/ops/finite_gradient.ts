@@ -4,7 +4,7 @@
  * Inner points use second-order central differences, spacing uniform or by coordinates; edges use one-sided differences of the given
  * order. Mirrors the `gradient` functions of ATen's ReduceOps.cpp, and WeightNorm.cpp.
  */
-import { bool, getDefaultDtype } from "../core/mod.ts";
+import { bool, getDefaultDtype, uint8 } from "../core/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { shapeToText, type Size, sizeSub } from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
@@ -31,6 +31,7 @@ function gradientAxes<T>(shape: readonly Size[], { dim }: GradientArgs<T>): numb
 
 function gradientSpecs(self: MetaInput, args: GradientArgs<MetaInput>): TensorSpec[] {
   const order = Number(args.edgeOrder);
+  if (self.dtype === uint8) throw new TypeError("gradient: does not take a uint8 tensor; convert with .to(int64)");
   if (order !== 1 && order !== 2) throw new RangeError(`gradient: edge_order must be 1 or 2, got ${order}`);
   const axes = gradientAxes(self.shape, args);
   if (new Set(axes).size !== axes.length) throw new RangeError(`gradient: dimensions [${axes}] repeat`);

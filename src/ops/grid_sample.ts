@@ -5,7 +5,7 @@
  * from those of the parts, and the forward pass fuses to one pointwise kernel. Mirrors ATen's GridSampler.cpp.
  */
 import { int64 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeEq, sizeProd } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeEq, sizeIsZero, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -158,6 +158,7 @@ function gridSpec(
   ) {
     throw new TypeError(`${where}: needs an input with ${rank} spatial dimensions and a grid [N, …, ${rank}]: ${text}`);
   }
+  if (input.shape.slice(2).some(sizeIsZero)) throw new TypeError(`${where}: the input has no elements: ${text}`);
   if (input.dtype !== grid.dtype || !input.dtype.isFloat) {
     throw new TypeError(
       `${where}: input and grid must have one floating point dtype, got ${input.dtype.name} and ${grid.dtype.name}`,

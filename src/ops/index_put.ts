@@ -220,7 +220,14 @@ defineOp({
   doc: "self with elements of source written (or added) at flat positions.",
   inplace: true,
   meta: ({ self, index, source }) => {
-    checkIndexDtype("put", index);
+    if (index.dtype !== int64) {
+      throw new TypeError(`put: index must be int64, got ${index.dtype.name}; convert with .to(int64)`);
+    }
+    if (!sizeEq(sizeProd(index.shape), sizeProd(source.shape))) {
+      throw new TypeError(
+        `put: index ${shapeToText(index.shape)} and source ${shapeToText(source.shape)} must have as many elements`,
+      );
+    }
     if (source.dtype !== self.dtype) {
       throw new TypeError(`put: source is ${source.dtype.name}, self is ${self.dtype.name}: convert one first`);
     }

@@ -5,7 +5,7 @@
  * count from the end. Masks have a result whose size depends on data: they are read on the host. Mirrors `TensorAdvancedIndexing.cpp`
  * of ATen.
  */
-import { bool, type DType, int64, uint8 } from "../core/mod.ts";
+import { bool, type DType, int32, int64, uint8 } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import { type LoopInput, ops, pointwise } from "../loops/mod.ts";
 import {
@@ -22,6 +22,7 @@ import {
 } from "../symbolic/mod.ts";
 import { axisOf, loadBroadcast } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { onlyElement } from "./only_element.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import { unravel } from "./view_slice.ts";
 import type { TensorValue } from "./value.ts";
@@ -41,7 +42,11 @@ defineOp({
   schema: "aten::index_select(Tensor self, int dim, Tensor index) -> Tensor",
   doc: "The slices of self along dim that index names, in its order.",
   meta: ({ self, dim, index }) => {
-    checkIndex("index_select", "index", index.dtype);
+    if (index.dtype !== int64 && index.dtype !== int32) {
+      throw new TypeError(
+        `index_select: index must be int64 or int32, got ${index.dtype.name}; convert with .to(int64)`,
+      );
+    }
     if (index.shape.length > 1) {
       throw new TypeError(`index_select: index must have at most 1 dimension, got ${shapeToText(index.shape)}`);
     }
@@ -58,7 +63,10 @@ defineOp({
     return { shape: self.shape.with(axis, numelOf(index.shape)), dtype: self.dtype };
   },
   loop: ({ self, dim, index }, out) => {
-    if (self.shape.length === 0) return pointwise([], () => self.load([]));
+    if (self.shape.length === 0) {
+      const at = index.shape.map(() => constant(0));
+      return pointwise([], () => onlyElement(self.load([]), position(index, at, constant(1))));
+    }
     const axis = axisOf("index_select", dim, self.shape.length);
     return pointwise(out.shape, (at) => {
       const from = index.shape.length === 0 ? [] : [at[axis] ?? constant(0)];
@@ -96,7 +104,7 @@ defineOp({
   loop: ({ self, dim, index }, out) => {
     const axis = axisOf("gather", dim, self.shape.length);
     return pointwise(out.shape, (at) => {
-      if (self.shape.length === 0) return self.load([]);
+      if (self.shape.length === 0) return onlyElement(self.load([]), position(index, at, constant(1)));
       // An index without elements may have any number of dimensions: nothing is computed, and nothing can be addressed.
       if (Math.max(at.length, 1) !== self.shape.length) return ops.constant(0, self.dtype);
       const along = position(index, at, self.shape[axis] ?? constant(1));
@@ -118,12 +126,17 @@ defineOp({
   doc: "The elements of the flattened self that index names.",
   meta: ({ self, index }) => {
     checkIndex("take", "index", index.dtype);
+    if (numelOf(self.shape) === 0 && !(numelOf(index.shape) === 0)) {
+      throw new RangeError(`take: ${shapeToText(self.shape)} has no elements, index ${shapeToText(index.shape)} has`);
+    }
     return { shape: index.shape, dtype: self.dtype };
   },
   loop: ({ self, index }, out) =>
     pointwise(out.shape, (at) => {
       const numel = self.shape.reduce((n, s) => mul(n, s), constant(1));
-      return self.load(unravel(position(index, at, numel), self.shape));
+      const flat = position(index, at, numel);
+      const value = self.load(unravel(flat, self.shape));
+      return numel.kind === "const" && numel.value === 1 ? onlyElement(value, flat) : value;
     }),
   vjp: ({ self, index }, { grad, F }) => ({
     self: () =>

@@ -20,7 +20,7 @@ import {
   mul,
   sub,
 } from "../symbolic/mod.ts";
-import { sameShape, shapeToText, type Size, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size, sizeEq, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import {
@@ -269,6 +269,13 @@ defineOp({
   doc: "self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage.",
   meta: ({ self, src, size, stride, storageOffset }) => {
     checkPart("as_strided_scatter", src, size);
+    if (size.some((s, d) => sizeEq(stride[d] ?? 1, 0) && !sizeLe(s, 1))) {
+      throw new TypeError(
+        `as_strided_scatter: several elements of size [${size.join(", ")}], stride [${
+          stride.join(", ")
+        }] are one place; writing to them is not defined`,
+      );
+    }
     const { shape, dtype, device } = self;
     const flags = { isScalar: false, requiresGrad: false };
     const whole = { shape, dtype, device, stride: contiguousStride(shape), storageOffset: 0, ...flags };

@@ -46,6 +46,7 @@ import "./einsum.ts";
 import "./convolution.ts";
 import "./convolution_backward.ts";
 import "./conv_forms.ts";
+import "./backend_calls.ts";
 import "./max_pool.ts";
 import "./pooling.ts";
 import "./avg_pool.ts";

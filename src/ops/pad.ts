@@ -24,6 +24,11 @@ function padsOf(pad: readonly Size[], rank: number, axis: number): readonly [Siz
   return [pad[at] ?? 0, pad[at + 1] ?? 0];
 }
 
+/** What negative padding takes away. */
+function crop(pad: Size): Size {
+  return typeof pad === "number" ? Math.min(pad, 0) : 0;
+}
+
 function paddedShape(where: string, self: { readonly shape: readonly Size[] }, pad: readonly Size[]): Size[] {
   const rank = self.shape.length;
   if (pad.length % 2 !== 0 || pad.length > 2 * rank) {
@@ -36,7 +41,8 @@ function paddedShape(where: string, self: { readonly shape: readonly Size[] }, p
   return self.shape.map((size, axis) => {
     const [before, after] = padsOf(pad, rank, axis);
     const padded = sizeAdd(sizeAdd(size, before), after);
-    if (sizeLt(padded, 0)) {
+    const cropped = sizeAdd(sizeAdd(size, crop(before)), crop(after));
+    if (sizeLt(padded, 0) || sizeLt(cropped, 0)) {
       throw new RangeError(
         `${where}: padding ${before} and ${after} crops more than dimension ${axis} of ${shapeToText(self.shape)}`,
       );

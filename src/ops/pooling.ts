@@ -5,7 +5,7 @@
  * compiled graph. Mirrors ATen's DilatedMaxPool and MaxUnpooling.
  */
 import { int64 } from "../core/mod.ts";
-import { sameShape, shapeToText, type Size, sizeProd } from "../symbolic/mod.ts";
+import { sameShape, shapeToText, type Size, sizeIsZero, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { distinct, flatIndexGrad, type PoolArgs, pooledShape, poolWindow } from "./max_pool.ts";
@@ -64,6 +64,9 @@ function unpooledShape(
   size: readonly Size[],
 ): Size[] {
   if (indices.dtype !== int64) throw new TypeError(`${where}: indices must be int64, got ${indices.dtype.name}`);
+  if (self.shape.some((s, d) => sizeIsZero(s) && (d > 0 || self.shape.length === rank + 1))) {
+    throw new TypeError(`${where}: ${shapeToText(self.shape)} has an empty dimension other than the batch`);
+  }
   if (shapeToText(self.shape) !== shapeToText(indices.shape)) {
     throw new TypeError(
       `${where}: input ${shapeToText(self.shape)} and indices ${shapeToText(indices.shape)} must have one shape`,

@@ -9,6 +9,7 @@ import { type CombineOp, type LoopInput, type LoopNode, ops, pointwise, scatter,
 import { asExpr, type Expr, shapeToText, type Size, sizeEq, sizeLe } from "../symbolic/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { onlyElement } from "./only_element.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -63,7 +64,8 @@ function scatterLoop(
   }
   return scatter(op, self, index.shape, (at) => {
     const position = ops.indirect(ops.cast(index.load(at), int64), self.shape[axis] ?? asExpr(1));
-    const target = self.shape.length === 0 ? [] : at.map((e, d) => d === axis ? position : e);
+    if (self.shape.length === 0) return { target: [], value: onlyElement(ops.cast(value(at), self.dtype), position) };
+    const target = at.map((e, d) => d === axis ? position : e);
     return { target, value: ops.cast(value(at), self.dtype) };
   });
 }
@@ -255,6 +257,7 @@ function oldReduce(reduce: string): string {
 defineOp({
   schema: "aten::scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce) -> Tensor",
   doc: "Combines elements of src into self by addition or multiplication.",
+  inplace: true,
   meta: ({ self, dim, index, src, reduce }) => {
     oldReduce(reduce);
     return scatterSpec("scatter", self, dim, index, src);
@@ -269,6 +272,7 @@ defineOp({
 defineOp({
   schema: "aten::scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce) -> Tensor",
   doc: "Combines a number into self by addition or multiplication.",
+  inplace: true,
   meta: ({ self, dim, index, reduce }) => {
     oldReduce(reduce);
     return scatterSpec("scatter", self, dim, index, null);
@@ -284,6 +288,9 @@ defineOp({
 function indexSpec(where: string, self: MetaInput, dim: Size, index: MetaInput, source: MetaInput | null): TensorSpec {
   const axis = normalizeAxis(Number(dim), self.shape.length, where);
   checkIndexDtype(where, index);
+  if (where === "index_fill" && index.dtype !== int64) {
+    throw new TypeError(`index_fill: index must be int64, got ${index.dtype.name}; convert with .to(int64)`);
+  }
   const text = `self ${shapeToText(self.shape)}, index ${shapeToText(index.shape)}`;
   if (index.shape.length > 1) throw new TypeError(`${where}: index must have one dimension: ${text}`);
   if (source !== null) {
@@ -323,7 +330,8 @@ function indexLoop(
   return scatter(op, self, shape, (at) => {
     const row = ops.cast(index.load(index.shape.length === 0 ? [] : [at[axis] ?? asExpr(0)]), int64);
     const position = ops.indirect(row, self.shape[axis] ?? asExpr(1));
-    const target = self.shape.length === 0 ? [] : at.map((e, d) => d === axis ? position : e);
+    if (self.shape.length === 0) return { target: [], value: onlyElement(ops.cast(value(at), self.dtype), position) };
+    const target = at.map((e, d) => d === axis ? position : e);
     return { target, value: ops.cast(value(at), self.dtype) };
   });
 }

@@ -28,6 +28,7 @@ import {
 } from "./host_axis.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
 import { distinct } from "./max_pool.ts";
+import type { Functional } from "./functional.ts";
 import type { TensorValue } from "./value.ts";
 
 /** Values and int64 indices of one shape. */
@@ -226,11 +227,18 @@ defineOp({
   samples: (g) => [{ args: { self: sample(g), dim: 1 } }],
 });
 
+/** Of a median of all elements: equals share the gradient. */
+function sharedGrad(self: TensorValue, out: TensorValue, grad: TensorValue, F: Functional): TensorValue {
+  const chosen = F.where(out.isnan(), self.isnan(), self.eq(out));
+  return grad.div(chosen.sum()).mul(chosen);
+}
+
 defineOp({
   schema: "aten::median(Tensor self) -> Tensor",
   doc: "The lower median of all elements; NaN if there is one.",
   meta: ({ self }) => ({ shape: [], dtype: self.dtype }),
   decompose: ({ self }) => self.reshape([-1]).median(0)[0],
+  vjp: ({ self }, { grad, out, F }) => ({ self: () => sharedGrad(self, out, grad, F) }),
   samples: (g) => [{ args: { self: sample(g) } }],
 });
 
@@ -239,6 +247,7 @@ defineOp({
   doc: "The lower median of all elements, without NaN.",
   meta: ({ self }) => ({ shape: [], dtype: self.dtype }),
   decompose: ({ self }) => self.reshape([-1]).nanmedian(0)[0],
+  vjp: ({ self }, { grad, out, F }) => ({ self: () => sharedGrad(self, out, grad, F) }),
   samples: (g) => [{ args: { self: sample(g) } }],
 });
 

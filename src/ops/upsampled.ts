@@ -4,7 +4,7 @@
  * The `vec` overloads, which exported programs call, take an output size or scale factors; a factor rounds the size down.
  */
 import { uint8 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeFloorDiv, sizeMul } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeFloorDiv, sizeIsZero, sizeMul } from "../symbolic/mod.ts";
 import type { MetaInput, TensorSpec } from "./define.ts";
 
 /** The result of interpolating the last `rank` dimensions. @throws {TypeError} on wrong ranks or dtypes; {RangeError} on empty sizes. */
@@ -20,6 +20,9 @@ export function upsampledSpec(where: string, rank: number, input: MetaInput, siz
     throw new TypeError(
       `${where}: needs a floating point or uint8 input, got ${input.dtype.name}; convert with .to(float32)`,
     );
+  }
+  if (input.shape.slice(1).some(sizeIsZero)) {
+    throw new TypeError(`${where}: ${shapeToText(input.shape)} has an empty dimension other than the batch`);
   }
   for (const s of size) {
     if (typeof s === "number" && s < 1) {

@@ -146,7 +146,8 @@ for (const name of ["mT", "mH", "matrix_H", "adjoint"] as const) {
       : "Matrices transposed and, where complex, conjugated (a copy); those of real numbers are a view.",
     meta: ({ self }) => {
       const rank = self.shape.length;
-      if (rank < 2 || (name === "matrix_H" && rank > 2)) {
+      // A number is its own transpose, as in PyTorch.
+      if ((rank < 2 && rank !== 0) || (name === "matrix_H" && rank > 2)) {
         throw new TypeError(
           `${name}: needs ${name === "matrix_H" ? "a matrix" : "matrices, at least 2 dimensions"}, got ${
             shapeToText(self.shape)
@@ -155,7 +156,11 @@ for (const name of ["mT", "mH", "matrix_H", "adjoint"] as const) {
       }
       return permutedSpec(self, swapped(name, rank, -2, -1));
     },
-    decompose: ({ self }) => (name !== "mT" && self.dtype.isComplex ? self.conjPhysical() : self).transpose(-2, -1),
+    decompose: ({ self }) =>
+      (name !== "mT" && self.dtype.isComplex ? self.conjPhysical() : self).transpose(
+        self.ndim === 0 ? 0 : -2,
+        self.ndim === 0 ? 0 : -1,
+      ),
     samples: (g: SampleGenerator) => [{ args: { self: g.tensor(name === "matrix_H" ? [3, 4] : [2, 3, 4]) } }],
   });
 }

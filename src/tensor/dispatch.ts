@@ -8,7 +8,7 @@
 import { bool, cpu, type Device, type DType, InternalError } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import type { ComplexForm, Functional, NamedArgs, Operator, TensorSpec } from "../ops/mod.ts";
-import { contiguousStride, sameShape, shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
+import { contiguousStride, sameShape, shapeToText, type Size, sizeIsZero, sizeLe } from "../symbolic/mod.ts";
 import { normalizeNamed } from "./arguments.ts";
 import { autocastArguments, isAutocasting, withoutAutocast } from "./autocast.ts";
 import { eagerBackend } from "./backend.ts";
@@ -256,7 +256,7 @@ function runInPlace(
       }; use ${where.replace(/_$/, "")} and keep its result`,
     );
   }
-  if (CATEGORY[spec.dtype.kind] > CATEGORY[self.dtype.kind] && self.dtype !== bool && spec.dtype !== bool) {
+  if (CATEGORY[spec.dtype.kind] > CATEGORY[self.dtype.kind]) {
     throw new TypeError(
       `${where}: the result is ${spec.dtype.name} and cannot be written into a ${self.dtype.name} tensor; convert it with .to(${spec.dtype.name}) first`,
     );
@@ -279,6 +279,7 @@ function runInPlace(
 
 /** @throws {TypeError} if several elements are one in memory. */
 function checkDistinct(where: string, self: Tensor): void {
+  if (self.shape.some(sizeIsZero)) return;
   for (let i = 0; i < self.ndim; i++) {
     if (self.stride[i] === 0 && !sizeLe(self.shape[i] ?? 1, 1)) {
       throw new TypeError(

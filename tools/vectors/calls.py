@@ -136,8 +136,9 @@ class Folder:
         open(f"{self.path}/cases.jsonl", "w").write("".join(json.dumps(c) + "\n" for c in self.cases))
 
 
-def isolated(folders, work, seconds=30):
-    """Runs `work`, which yields after each call, in a process of its own, since PyTorch crashes on some calls; what it recorded before that comes into the folders. Whether all went well."""
+def isolated(folders, work, seconds=60, careful=True):
+    """Runs `work`, which yields after each call, in a process of its own, since PyTorch crashes on some calls. Whether all went well; else, with `careful`, what was recorded before
+    the crash comes into the folders, otherwise nothing."""
     with tempfile.TemporaryDirectory() as place:
         path = f"{place}/found.pt"
 
@@ -146,13 +147,13 @@ def isolated(folders, work, seconds=30):
             os.rename(f"{path}.part", path)
 
         # Writing after each call costs much: only where a first attempt ended early.
-        for careful in (False, True):
+        for each in (False, True) if careful else (False,):
             child = os.fork()
             if child == 0:
                 signal.alarm(seconds)
                 for f in folders: f.cases, f.tensors = [], {}
                 for _ in work():
-                    if careful: store()
+                    if each: store()
                 store()
                 os._exit(0)
             whole = os.waitpid(child, 0)[1] == 0
