@@ -130,7 +130,8 @@ Examples:
   deno task tessera run model.pt2 --inputs in.safetensors --bench 20 --json`,
     )
     .action(async (path: string, options: RunFlags & { readonly json?: boolean }) => {
-      const { runModel, runToText } = await import("./run.ts");
+      const { loadRun } = await import("./load_run.ts");
+      const { runModel, runToText } = await loadRun();
       const report = await runModel(path, options);
       print(options.json === true ? JSON.stringify(report) : runToText(report));
     });

@@ -21,6 +21,8 @@ export interface FrozenRecipe {
 
 interface Entry extends FrozenRecipe {
   readonly path: string;
+  /** The stored form as text. */
+  readonly text: string | null;
   readonly tensor: Tensor;
   versions: readonly number[];
 }
@@ -69,15 +71,21 @@ export class FrozenConstants {
     return tensor;
   }
 
-  /** Computes a constant and declares it where new nodes of the graph go now. */
+  /** Computes a constant and declares it where new nodes of the graph go now. What is computed as another constant, from the same sources, is that. */
   add(recipe: FrozenRecipe): GetAttrNode {
+    const text = recipe.stored === undefined ? null : JSON.stringify(recipe.stored);
+    const same = text === null ? undefined : this.#entries.find((entry) => entry.text === text);
+    if (same !== undefined) return this.#declare(same.path, same.tensor);
     let path = "";
     for (let i = this.#entries.length; path === "" || this.#attributes.has(path); i++) path = `frozen_${i}`;
     const tensor = noGrad(() => recipe.compute((source) => this.read(source)));
-    this.#entries.push({ ...recipe, path, tensor, versions: this.#versions(recipe) });
+    this.#entries.push({ ...recipe, path, text, tensor, versions: this.#versions(recipe) });
     this.#attributes.set(path, tensor);
     this.#bytes += tensor.numel * tensor.dtype.bytes;
-    const { shape, stride, dtype, device } = tensor;
+    return this.#declare(path, tensor);
+  }
+
+  #declare(path: string, { shape, stride, dtype, device }: Tensor): GetAttrNode {
     return this.#graph.getAttr(path, { shape, stride, storageOffset: 0, dtype, device });
   }
 

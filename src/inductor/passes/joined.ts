@@ -6,7 +6,8 @@
  */
 import { InternalError } from "../../core/mod.ts";
 import { CudaBuffer } from "../../runtime/cuda/mod.ts";
-import type { Tensor } from "../../tensor/mod.ts";
+import { contiguousStride } from "../../symbolic/mod.ts";
+import { allocateStorage, cudaMemory, Tensor } from "../../tensor/mod.ts";
 import { rowMajorBytes, tensorOfBytes } from "./pack_weights.ts";
 
 /** One part: a parameter, or zeros of a length. */
@@ -16,10 +17,15 @@ export interface JoinedPart {
   readonly length: number;
 }
 
-/** The parts one after the other along `dim`. Bytes are moved on the host, which needs no kernel. */
+/** Copies inside of a device that cost less than bringing the parts to the host and back. */
+const MOST_COPIES = 256;
+
+/** The parts one after the other along `dim`. Bytes are copied where they are or moved on the host, which needs no kernel. */
 export function joined(parts: readonly JoinedPart[], dim: number, read: (path: string) => Tensor): Tensor {
   const like = parts.flatMap(({ path }) => path === null ? [] : [read(path)])[0];
   if (like === undefined) throw new InternalError("nothing but zeros is put together");
+  const there = joinedOnDevice(parts, dim, read, like);
+  if (there !== null) return there;
   const { dtype } = like;
   const shape = like.shape.map(Number);
   const rows = shape.slice(0, dim).reduce((a, b) => a * b, 1);
@@ -40,6 +46,48 @@ export function joined(parts: readonly JoinedPart[], dim: number, read: (path: s
   }
   const sizes = shape.map((s, d) => d === dim ? sources.reduce((n, { count }) => n + count, 0) : s);
   return tensorOfBytes(sizes, like, to);
+}
+
+/** The same by copies inside of the device on which all parts lie row by row; null where they do not, or are too many. */
+function joinedOnDevice(
+  parts: readonly JoinedPart[],
+  dim: number,
+  read: (path: string) => Tensor,
+  like: Tensor,
+): Tensor | null {
+  const { dtype, device } = like;
+  const shape = like.shape.map(Number);
+  const rows = shape.slice(0, dim).reduce((a, b) => a * b, 1);
+  const inner = shape.slice(dim + 1).reduce((a, b) => a * b, dtype.bytes);
+  if (!(like.storage.buffer instanceof CudaBuffer) || rows * parts.length > MOST_COPIES) return null;
+  const sources: { readonly from: CudaBuffer | null; readonly start: number; readonly count: number }[] = [];
+  for (const { path, length } of parts) {
+    const tensor = path === null ? null : read(path);
+    const from = tensor?.storage.buffer ?? null;
+    if (tensor !== null && !(from instanceof CudaBuffer && tensor.isContiguous && tensor.device === device)) {
+      return null;
+    }
+    sources.push({
+      from: from instanceof CudaBuffer ? from : null,
+      start: Number(tensor?.storageOffset ?? 0) * dtype.bytes,
+      count: tensor === null ? length : Number(tensor.shape[dim]),
+    });
+  }
+  const length = sources.reduce((n, { count }) => n + count, 0);
+  const storage = allocateStorage(device, rows * length * inner);
+  const { buffer: to } = storage;
+  if (!(to instanceof CudaBuffer)) return null;
+  const memory = cudaMemory();
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (const { from, start, count } of sources) {
+      const bytes = count * inner;
+      if (bytes > 0 && from === null) memory.write(to, at, new Uint8Array(bytes));
+      else if (bytes > 0 && from !== null) memory.copy(to, at, from, start + row * bytes, bytes);
+      at += bytes;
+    }
+  }
+  const sizes = shape.map((s, d) => d === dim ? length : s);
+  return new Tensor({ shape: sizes, stride: contiguousStride(sizes), storageOffset: 0, dtype, device, storage });
 }
 
 /** Whether a tensor is all of its storage, row by row. */
