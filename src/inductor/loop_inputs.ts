@@ -4,11 +4,11 @@
  * A {@linkcode TrackedInput} remembers at how many indices it was loaded, so that lowering can store an input that would be recomputed too
  * often and build the loop again. Plain numbers in tensor slots load as the operator table says.
  */
-import { type DType, InternalError } from "../core/mod.ts";
+import { type DType, int64, InternalError } from "../core/mod.ts";
 import { type Argument, type CallNode, isNode, type Node } from "../graph/mod.ts";
-import type { LoopInput, Value } from "../loops/mod.ts";
+import { type LoopInput, ops, symbolsOf, type Value } from "../loops/mod.ts";
 import { type ArgValue, type NamedArgs, type Operator, scalarInput } from "../ops/mod.ts";
-import { type Expr, isSymInt, type SymInt } from "../symbolic/mod.ts";
+import { type Expr, freeSymbols, isSymInt, symbol, type SymInt } from "../symbolic/mod.ts";
 import type { LoweredTensor } from "./lowered.ts";
 
 /** A tensor argument. */
@@ -35,8 +35,22 @@ export class TrackedInput implements LoopInput {
 
   load(index: readonly Expr[]): Value {
     this.#places.add(index.map((e) => e.id).join(","));
-    return this.tensor.load(index);
+    return stillChecked(this.tensor.load(index), index);
   }
+}
+
+/** The value with the checks of its computed indices, also of those on which it does not depend: a dimension of size 1, a constant. */
+function stillChecked(value: Value, index: readonly Expr[]): Value {
+  const computed = index.flatMap((e) => [...freeSymbols(e)].filter((sym) => sym.kind === "indirect"));
+  if (computed.length === 0) return value;
+  const seen = symbolsOf([value]);
+  let out = value;
+  for (const sym of computed) {
+    if (seen.has(sym)) continue;
+    const isThere = ops.ge(ops.index(symbol(sym), int64), ops.constant(0, int64));
+    out = ops.masked(isThere, out, out.kind === "constant" && Number(out.value) === 0 ? 1 : 0);
+  }
+  return out;
 }
 
 /** The arguments of a call as its loop takes them; tensors are also put into `inputs`, in order. */

@@ -177,3 +177,29 @@ Deno.test("an error in what the world does with effects does not run the call ag
   assert.throws(() => g(ones([1]), target), /refused/);
   assert.equal(calls, 1);
 });
+
+Deno.test("indices are looked at where the result does not depend on them", () => {
+  using _ = withConfig({ verify: true });
+  const programs: readonly ((x: Tensor, i: Tensor) => Tensor)[] = [
+    (x, i) => x.sum(0, true).mul(2).gather(0, i),
+    (_, i) => ones([3]).gather(0, i),
+    (_, i) => zeros([3]).indexSelect(0, i),
+    (x, i) => x.sum().expand([3]).gather(0, i),
+    (x, i) => x.view([1, 4]).indexSelect(0, i).sum(),
+    (x, i) => ones([2, 64]).gather(1, i.view([1, 2]).expand([2, 2])).add(x.sum()),
+  ];
+  const outcome = (fn: (x: Tensor, i: Tensor) => Tensor, i: Tensor): unknown => {
+    try {
+      return numbers(fn(ones([4]), i));
+    } catch (error) {
+      return String(error);
+    }
+  };
+  for (const program of programs) {
+    for (const i of [indices(0, 0), indices(0, 70), indices(-1, 0), indices(-80, 0)]) {
+      for (const options of [{ options: { tier: "js" } }, { mode: "aot" }] as const) {
+        assert.deepEqual(outcome(compile(program, options), i), outcome(program, i));
+      }
+    }
+  }
+});
