@@ -1,7 +1,7 @@
 /** Constants that are computed from parameters: once each, however many places of a graph want them. */
 import assert from "node:assert/strict";
 import "../../../mod.ts";
-import { device, float32 } from "../../../src/core/mod.ts";
+import { device } from "../../../src/core/mod.ts";
 import { Graph } from "../../../src/graph/mod.ts";
 import { FrozenConstants } from "../../../src/inductor/passes/frozen.ts";
 import { filledVector } from "../../../src/inductor/passes/pad_channels.ts";
@@ -26,7 +26,7 @@ Deno.test("a constant that is made the same way of the same parameter is there o
   assert.notEqual(first, other);
   assert.equal(computed, 2);
   assert.equal(constants.count, 2);
-  assert.equal(constants.bytes, 9 * float32.bytes);
+  assert.equal(constants.bytes, 9 * weight.dtype.bytes);
   assert.equal(graph.attributes.length, 3);
   weight.fill_(7);
   assert.equal(constants.refresh(), 2);
