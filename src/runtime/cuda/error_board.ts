@@ -21,6 +21,7 @@ const MESSAGES: readonly ((value: bigint, size: bigint) => string)[] = [
   (index, size) => `an index is ${index}, but the dimension it selects from has ${size} elements`,
   (matrix, pivot) => `matrix ${matrix} is singular: pivot ${pivot} is 0; use linalg_pinv or linalg_lstsq`,
   (matrix, minor) => `matrix ${matrix} is not positive definite: its leading minor of order ${minor} is not positive`,
+  () => "histc: the range of the elements is not finite",
 ];
 
 /** The words of one executable. */

@@ -138,10 +138,16 @@ cudaTest("Fourier transforms of any lengths, over several dimensions, and their 
   }
 });
 
-cudaTest("histc() of a given range", () => {
+cudaTest("histc() of a given range, and of the elements' own", () => {
   for (const dtype of [float32, float16, bfloat16, float64]) {
     check(`histc ${dtype.name}`, (x) => [x.histc(7, -200, 200), x.histc(100, 0, 249.5)], mixed([3, 500], dtype), true);
   }
+  check(
+    "the elements' own range",
+    (x) => [x.histc(9), x.mul(0).add(3).histc(4), x.narrow(0, 0, 0).histc(3)],
+    randn([700]),
+  );
+  assert.throws(() => tensor([1, NaN]).cuda().histc(4).cpu(), /the range of the elements is not finite/);
   check("many bins", (x) => [x.histc(10000, -1, 1)], randn([700]));
 });
 

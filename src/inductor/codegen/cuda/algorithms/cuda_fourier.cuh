@@ -103,10 +103,56 @@ TSR void tsr_fourier(const S* x, S* out, long inner, const int n, unsigned long 
   }
 }
 
-// Counts elements in [low, high] by equal bins, each step rounded to the elements' type.
+// Numbers as keys in the same order; NaN stands behind all.
+TSR unsigned long long tsr_order_of(double v) {
+  const unsigned long long bits = v != v ? 0x7ff8000000000000ull : (unsigned long long)tsr_bits_i64(v);
+  return bits >> 63 ? ~bits : bits | 1ull << 63;
+}
+TSR double tsr_number_of(unsigned long long key) { return tsr_bits_f64((long)(key >> 63 ? key & ~(1ull << 63) : ~key)); }
+// The smallest and the largest element, as keys in range[0] and range[1], which hold the largest and the smallest key before.
+template <typename T>
+TSR void tsr_find_range(const T* x, unsigned long long* range, long n) {
+  __shared__ unsigned long long least, most;
+  if (threadIdx.x == 0) {
+    least = ~0ull;
+    most = 0;
+  }
+  __syncthreads();
+  unsigned long long low = ~0ull, high = 0;
+  for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long)gridDim.x * blockDim.x) {
+    const unsigned long long key = tsr_order_of((double)tsr_get(x + i));
+    low = tsr_min(low, key);
+    high = tsr_max(high, key);
+  }
+  atomicMin(&least, low);
+  atomicMax(&most, high);
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    atomicMin(range, least);
+    atomicMax(range + 1, most);
+  }
+}
+// The range as numbers; a single value gets room on both sides.
+template <typename C>
+TSR bool tsr_read_range(const unsigned long long* range, C& low, C& high, long* error) {
+  if (range[0] <= range[1]) {
+    low = (C)tsr_number_of(range[0]);
+    high = (C)tsr_number_of(range[1]);
+  }
+  if (low == high) {
+    low -= 1;
+    high += 1;
+  }
+  const bool finite = high - low < __builtin_inff();
+  if (!finite && threadIdx.x == 0) tsr_report(error, 0, 0, 4);
+  return finite;
+}
+
+// Counts elements in [low, high] by equal bins, each step rounded to the elements' type. With `range`, that of the elements.
 template <typename T, typename C, bool SHARED>
-TSR void tsr_count_bins(const T* x, unsigned* counts, long n, int bins, C low, C high) {
+TSR void tsr_count_bins(const T* x, unsigned* counts, long n, int bins, C low, C high, const unsigned long long* range, long* error) {
   TSR_DYNAMIC(memory);
+  if (range != nullptr && !tsr_read_range(range, low, high, error)) return;
   unsigned* own = SHARED ? (unsigned*)memory : counts;
   if (SHARED) {
     for (int i = threadIdx.x; i < bins; i += blockDim.x) own[i] = 0;
@@ -131,6 +177,10 @@ TSR void tsr_put_counts(const unsigned* counts, T* out, int bins) {
   const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
   if (i < bins) tsr_put(out + i, counts[i]);
 }
-TSR void tsr_zero_counts(unsigned* p, long n) {
+TSR void tsr_zero_counts(unsigned* p, long n, unsigned long long* range) {
+  if (range != nullptr && blockIdx.x == 0 && threadIdx.x == 0) {
+    range[0] = ~0ull;
+    range[1] = 0;
+  }
   for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (long)gridDim.x * blockDim.x) p[i] = 0;
 }

@@ -87,8 +87,7 @@ export function emitFourier(call: AlgorithmCall): CudaKernelText[] {
 /** Why a histogram is left to the host. */
 export function histcProblem(argument: ArgumentOf): string | null {
   const [min, max] = [Number(argument("min") ?? 0), Number(argument("max") ?? 0)];
-  if (!Number.isFinite(min) || !Number.isFinite(max)) return "its range is not finite";
-  return min === max ? "its range is that of the elements" : null;
+  return Number.isFinite(min) && Number.isFinite(max) ? null : "its range is not finite";
 }
 
 /** The kernels of `histc`. */
@@ -97,8 +96,12 @@ export function emitHistc(call: AlgorithmCall): CudaKernelText[] {
   const includes = ["fourier"] as const;
   const bins = call.number("bins", 100);
   const [type, compute] = [memoryType(self.dtype), scalarType(self.dtype)];
-  const id = call.context.scratchId();
+  const id = call.context.scratchId(), rangeId = call.context.scratchId();
   const bytes = constant(4 * bins);
+  // Of equal bounds the range is that of the elements.
+  const ranged = call.number("min") === call.number("max");
+  const rangeOf = (p: Parameters): string =>
+    ranged ? p.scratch("unsigned long long", constant(16), rangeId) : "nullptr";
   const zero = new Parameters();
   const zeroed = zero.scratch("unsigned", bytes, id);
   const count = new Parameters();
@@ -106,20 +109,30 @@ export function emitHistc(call: AlgorithmCall): CudaKernelText[] {
   const n = volume(self.shape);
   const shared = bins <= SHARED_BINS;
   // Every block adds its bins to those of all: fewer blocks where there are many.
-  const blocks = Math.min(Math.ceil(guess(n) / 4096), 4 * call.context.multiprocessors);
+  const blocks = constant(Math.max(1, Math.min(Math.ceil(guess(n) / 4096), 4 * call.context.multiprocessors)));
   const put = new Parameters();
   const counted = put.scratch("unsigned", bytes, id);
+  const range = new Parameters();
+  const all = range.pointer(`const ${type}`, self.buffer);
+  const find = range.kernel(`  tsr_find_range(${all}, ${rangeOf(range)}, ${range.size(n)});\n`, {
+    includes,
+    blocks,
+    threads: 256,
+  });
   return [
-    zero.kernel(`  tsr_zero_counts(${zeroed}, ${bins});\n`, {
+    zero.kernel(`  tsr_zero_counts(${zeroed}, ${bins}, ${rangeOf(zero)});\n`, {
       includes,
       blocks: constant(Math.ceil(bins / 256)),
       threads: 256,
     }),
+    ...ranged ? [find] : [],
     count.kernel(
       `  tsr_count_bins<${type}, ${compute}, ${shared}>(${x}, ${count.scratch("unsigned", bytes, id)}, ${
         count.size(n)
-      }, ${bins}, (${compute})${call.number("min")}, (${compute})${call.number("max")});\n`,
-      { includes, blocks: constant(Math.max(blocks, 1)), threads: 256, sharedBytes: shared ? 4 * bins : 0 },
+      }, ${bins}, (${compute})${call.number("min")}, (${compute})${call.number("max")}, ${
+        rangeOf(count)
+      }, ${count.errors()});\n`,
+      { includes, blocks, threads: 256, sharedBytes: shared ? 4 * bins : 0 },
     ),
     put.kernel(`  tsr_put_counts<${type}>(${counted}, ${put.pointer(type, out.buffer)}, ${bins});\n`, {
       includes,

@@ -81,7 +81,7 @@ export function restKernel(call: AlgorithmCall): CudaKernelText {
 /** The kernels. */
 export function emitRagged(call: AlgorithmCall): CudaKernelText[] {
   const query = call.input("query"), key = call.input("key"), value = call.input("value"), out = call.output(0);
-  const queries = call.input("queryOffsets"), keys = call.input("keyOffsets"), table = call.tensor("table");
+  const queries = call.input("queryOffsets"), table = call.tensor("table");
   const { multiprocessors } = call.context;
   const [tokens = constant(1), heads = constant(1)] = query.shape;
   const width = constantValue(query.shape[2] ?? constant(1)) ?? 1;
