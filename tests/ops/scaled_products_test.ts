@@ -115,6 +115,22 @@ Deno.test("8-bit floats do not promote, and products say what does not fit", () 
   assert.throws(() => F._intMm(a, b.t()), /needs int8 matrices, got float8_e4m3fn/);
 });
 
+Deno.test("a linear layer whose inputs are quantised to int8 at each call sums in int32 and is rescaled in one function", () => {
+  const layer = (x: Tensor, w: Tensor): Tensor => {
+    const [sx, sw] = [x.abs().amax([-1], true).div(127), w.abs().amax([-1], true).div(127)];
+    const quantised = (t: Tensor, scale: Tensor): Tensor => t.div(scale).round().clamp(-127, 127).to(int8);
+    return F._intMm(quantised(x, sx), quantised(w, sw).t()).to(float32).mul(sx).mul(sw.t());
+  };
+  const [x, w] = [F.linspace(-3, 2, 256).sin().view([8, 32]), F.linspace(-9, 7, 512).cos().view([16, 32])];
+  const exact = nn.functional.linear(x, w);
+  const expected = numbersOf(layer(x, w));
+  for (const [name, options] of WAYS) {
+    const got = through(layer, options)(x, w);
+    assert.ok((got.sub(exact).abs().max().item() as number) < 0.1, name);
+    numbersOf(got).forEach((y, i) => assert.ok(Math.abs(y - (expected[i] ?? NaN)) < 1e-5, `${name} ${i}`));
+  }
+});
+
 Deno.test("a linear layer in 8 bits is quantised, multiplied and rescaled in one function", () => {
   const layer = (x: Tensor, w: Tensor): Tensor => {
     const scale = (t: Tensor): Tensor => t.abs().amax().div(448);

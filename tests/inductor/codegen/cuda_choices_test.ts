@@ -194,6 +194,7 @@ Deno.test("a choice in a file is taken only if it is one, and fits the contracti
     { template: "cublaslt", algorithm: 2, apart: true },
     { template: "mma", m: 64, n: 64, pieces: 1, apart: false },
     { template: "hopper", shape: { n: 128, pieces: 4, tail: true, turns: true }, apart: false },
+    { template: "hopper", shape: { n: 256, pieces: 0, tail: false, turns: false }, apart: false },
   ];
   for (const choice of good) assert.deepEqual(readChoice(JSON.parse(JSON.stringify(choice))), choice);
   const bad: unknown[] = [
@@ -234,7 +235,7 @@ Deno.test("an entry of the cache that is damaged or made up is no entry, and its
   assert.equal(tunedToText(entry as NonNullable<typeof entry>).split("\n").length, 1);
 });
 
-Deno.test("products of float32 keep their bits unless tf32 is allowed, and take tensor cores only where both operands lie along k", () => {
+Deno.test("products of float32 keep their bits unless tf32 is allowed, and take wgmma only where both operands lie along k", () => {
   const templates = (contraction: Contraction, allowTf32: boolean): string[] => {
     const kernel = kernelOf(contraction);
     const choices = contractionChoices(kernel, candidateContext({ ...H100, allowTf32 }), { cublaslt: 1 });
@@ -242,7 +243,7 @@ Deno.test("products of float32 keep their bits unless tf32 is allowed, and take 
   };
   const linear = matmul([1, 1024, 1024, 512], float32, { tb: true });
   assert.deepEqual(templates(linear, false), ["plain", "cublaslt"]);
-  assert.deepEqual(templates(linear, true), ["hopper", "cublaslt"]);
-  assert.deepEqual(templates(matmul([1, 1024, 1024, 512], float32, {}), true), ["plain", "cublaslt"]);
+  assert.deepEqual(templates(linear, true), ["hopper", "mma", "cublaslt"]);
+  assert.deepEqual(templates(matmul([1, 1024, 1024, 512], float32, {}), true), ["mma", "cublaslt"]);
   assert.equal(libraryProduct(kernelOf(linear), false)?.spec.tf32, false);
 });
