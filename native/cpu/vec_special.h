@@ -22,14 +22,8 @@ V vf32 vnextafter(vf32 a, vf32 b) {
 
 #if TESSERA_TABLES
 // x times series of w = -log(1 - x^2), in intervals of w + 3/2 that are quarters of its powers of two.
-V vf32 verfinv(vf32 x) {
-  const vf32 c0 = {0x1.013c1p+0f, 0x1.209b9cp+0f, 0x1.408742p+0f, 0x1.60912ep+0f, 0x1.805c5cp+0f, 0x1.be2a1ap+0f, 0x1.f89c26p+0f, 0x1.17a9bap+1f, 0x1.313c8ap+1f, 0x1.5fcb08p+1f, 0x1.897f94p+1f, 0x1.af8648p+1f, 0x1.d2acd8p+1f, 0x0p+0f, 0x1.c5bf8ap-1f, 0x1.e3cbeep-1f};
-  const vf32 c1 = {0x1.ef1d9p-3f, 0x1.fb8e8p-3f, 0x1.005ddep-2f, 0x1.ff8238p-3f, 0x1.f920cep-3f, 0x1.e203b6p-3f, 0x1.c4ae9ep-3f, 0x1.a7088ap-3f, 0x1.8bd742p-3f, 0x1.5f322cp-3f, 0x1.3da35p-3f, 0x1.23d5fep-3f, 0x1.0f4e04p-3f, 0x0p+0f, 0x1.db25eep-3f, 0x1.e6146cp-3f};
-  const vf32 c2 = {0x1.08a97p-7f, 0x1.1a68d6p-8f, 0x1.01a5e6p-10f, -0x1.d2b014p-10f, -0x1.151e24p-8f, -0x1.b862eap-8f, -0x1.e37c2ep-8f, -0x1.cb0782p-8f, -0x1.9a33dep-8f, -0x1.34750ap-8f, -0x1.d156a6p-9f, -0x1.6f920ep-9f, -0x1.258374p-9f, 0x0p+0f, 0x1.865534p-7f, 0x1.3f65eap-7f};
-  const vf32 c3 = {-0x1.fbb554p-9f, -0x1.797d9p-9f, -0x1.86776cp-9f, -0x1.b1657cp-9f, -0x1.0e94eep-10f, -0x1.eca0ep-12f, 0x1.46ecd2p-15f, 0x1.d27c12p-13f, 0x1.372dp-12f, 0x1.f5ebbp-13f, 0x1.0faccp-13f, 0x1.254602p-13f, 0x1.a0d3cap-15f, 0x0p+0f, -0x1.183ac4p-7f, -0x1.28339ap-9f};
-  const vf32 c4 = {0x1.6456d2p-8f, 0x1.0d7398p-9f, 0x1.da56aep-9f, 0x1.a879cep-8f, -0x1.b8946ap-13f, 0x1.1e76cp-13f, 0x1.9f82cap-23f, 0x1.6fbadap-17f, -0x1.568b0ep-16f, -0x1.6cac04p-16f, 0x1.25f096p-16f, -0x1.3a8bbep-15f, 0x1.42d9fcp-16f, 0x0p+0f, 0x1.892ec2p-5f, -0x1.72992ap-10f};
-  const vf32 c5 = {-0x1.3d87ap-7f, -0x1.c519fap-9f, -0x1.916206p-8f, -0x1.6e15cep-7f, 0x1.8babc4p-12f, 0x1.be1fcep-19f, 0x1.f9219ep-15f, 0x1.36732ep-17f, 0x1.feeecp-18f, 0x1.69f4p-18f, -0x1.6df212p-17f, 0x1.efd67ap-17f, -0x1.2b24c8p-17f, 0x0p+0f, -0x1.5f4b6ep-3f, 0x1.3da744p-8f};
-  const vf32 c6 = {0x1.ab50e4p-8f, 0x1.321fa2p-9f, 0x1.0d5564p-8f, 0x1.e9e572p-8f, -0x1.11f11ep-13f, -0x1.a47cdep-18f, -0x1.8d17a6p-16f, -0x1.3f9318p-18f, -0x1.8ab3d6p-20f, -0x1.d00956p-21f, 0x1.f61d5ap-20f, -0x1.476bc8p-19f, 0x1.6fe886p-20f, 0x0p+0f, 0x1.d58ffcp-3f, -0x1.a47002p-8f};
+struct verfinv_log { vf32 q, v; };
+V verfinv_log verfinv_first(vf32 x) {
   // v = 3/2 - log q within 2^-24 of itself: q = 2^n m, and m times the reciprocal of the middle of its sixteenth is 1 + d.
   const vf32 inverse = {0x1.f07c2p-1f, 0x1.d41d42p-1f, 0x1.bacf92p-1f, 0x1.a41a42p-1f, 0x1.8f9c18p-1f, 0x1.7d05f4p-1f, 0x1.6c16c2p-1f, 0x1.5c9882p-1f, 0x1.4e5e0ap-1f, 0x1.414142p-1f, 0x1.3521dp-1f, 0x1.29e412p-1f, 0x1.1f7048p-1f, 0x1.15b1e6p-1f, 0x1.0c9714p-1f, 0x1.041042p-1f};
   const vf32 start = {0x1.781f5ap+0f, 0x1.690f2ep+0f, 0x1.5ad55ap+0f, 0x1.4d5b4ap+0f, 0x1.408dcep+0f, 0x1.345c76p+0f, 0x1.28b90ap+0f, 0x1.1d9732p+0f, 0x1.12ec22p+0f, 0x1.08ae58p+0f, 0x1.fdaad6p-1f, 0x1.eab3c2p-1f, 0x1.d86a2p-1f, 0x1.c6c1f2p-1f, 0x1.b5b078p-1f, 0x1.a52bfep-1f};
@@ -38,13 +32,27 @@ V vf32 verfinv(vf32 x) {
   vf32 d = vfma(m, vlookup(inverse, sixteenth), vset(-1.0f));
   vf32 l = vfma(vfma(d, vset(0.25f), vset(-1.0f / 3)), d * d, vfma(d, vset(0.5f), vset(-1.0f)));
   vf32 v = vatmost(vfma(l, d, vfma(vexponent(q), vset(-0x1.62e43p-1f), vlookup(start, sixteenth))), 18.2f);
-  vi32 at = vbits(v) >> 21;
-  vf32 r = v - vfloat(at << 21), z = r * r;
+  return {q, v};
+}
+V vf32 verfinv_rest(verfinv_log l, vf32 x) {
+  const vf32 c0 = {0x1.013c1p+0f, 0x1.209b9cp+0f, 0x1.408742p+0f, 0x1.60912ep+0f, 0x1.805c5cp+0f, 0x1.be2a1ap+0f, 0x1.f89c26p+0f, 0x1.17a9bap+1f, 0x1.313c8ap+1f, 0x1.5fcb08p+1f, 0x1.897f94p+1f, 0x1.af8648p+1f, 0x1.d2acd8p+1f, 0x0p+0f, 0x1.c5bf8ap-1f, 0x1.e3cbeep-1f};
+  const vf32 c1 = {0x1.ef1d9p-3f, 0x1.fb8e8p-3f, 0x1.005ddep-2f, 0x1.ff8238p-3f, 0x1.f920cep-3f, 0x1.e203b6p-3f, 0x1.c4ae9ep-3f, 0x1.a7088ap-3f, 0x1.8bd742p-3f, 0x1.5f322cp-3f, 0x1.3da35p-3f, 0x1.23d5fep-3f, 0x1.0f4e04p-3f, 0x0p+0f, 0x1.db25eep-3f, 0x1.e6146cp-3f};
+  const vf32 c2 = {0x1.08a97p-7f, 0x1.1a68d6p-8f, 0x1.01a5e6p-10f, -0x1.d2b014p-10f, -0x1.151e24p-8f, -0x1.b862eap-8f, -0x1.e37c2ep-8f, -0x1.cb0782p-8f, -0x1.9a33dep-8f, -0x1.34750ap-8f, -0x1.d156a6p-9f, -0x1.6f920ep-9f, -0x1.258374p-9f, 0x0p+0f, 0x1.865534p-7f, 0x1.3f65eap-7f};
+  const vf32 c3 = {-0x1.fbb554p-9f, -0x1.797d9p-9f, -0x1.86776cp-9f, -0x1.b1657cp-9f, -0x1.0e94eep-10f, -0x1.eca0ep-12f, 0x1.46ecd2p-15f, 0x1.d27c12p-13f, 0x1.372dp-12f, 0x1.f5ebbp-13f, 0x1.0faccp-13f, 0x1.254602p-13f, 0x1.a0d3cap-15f, 0x0p+0f, -0x1.183ac4p-7f, -0x1.28339ap-9f};
+  const vf32 c4 = {0x1.6456d2p-8f, 0x1.0d7398p-9f, 0x1.da56aep-9f, 0x1.a879cep-8f, -0x1.b8946ap-13f, 0x1.1e76cp-13f, 0x1.9f82cap-23f, 0x1.6fbadap-17f, -0x1.568b0ep-16f, -0x1.6cac04p-16f, 0x1.25f096p-16f, -0x1.3a8bbep-15f, 0x1.42d9fcp-16f, 0x0p+0f, 0x1.892ec2p-5f, -0x1.72992ap-10f};
+  const vf32 c5 = {-0x1.3d87ap-7f, -0x1.c519fap-9f, -0x1.916206p-8f, -0x1.6e15cep-7f, 0x1.8babc4p-12f, 0x1.be1fcep-19f, 0x1.f9219ep-15f, 0x1.36732ep-17f, 0x1.feeecp-18f, 0x1.69f4p-18f, -0x1.6df212p-17f, 0x1.efd67ap-17f, -0x1.2b24c8p-17f, 0x0p+0f, -0x1.5f4b6ep-3f, 0x1.3da744p-8f};
+  const vf32 c6 = {0x1.ab50e4p-8f, 0x1.321fa2p-9f, 0x1.0d5564p-8f, 0x1.e9e572p-8f, -0x1.11f11ep-13f, -0x1.a47cdep-18f, -0x1.8d17a6p-16f, -0x1.3f9318p-18f, -0x1.8ab3d6p-20f, -0x1.d00956p-21f, 0x1.f61d5ap-20f, -0x1.476bc8p-19f, 0x1.6fe886p-20f, 0x0p+0f, 0x1.d58ffcp-3f, -0x1.a47002p-8f};
+  vi32 at = vbits(l.v) >> 21;
+  vf32 r = l.v - vfloat(at << 21), z = r * r;
   vf32 low = vfma(vlookup(c1, at), r, vlookup(c0, at)), middle = vfma(vlookup(c3, at), r, vlookup(c2, at));
   vf32 high = vfma(vlookup(c6, at), z, vfma(vlookup(c5, at), r, vlookup(c4, at)));
-  return x * vinverse_cases(q, vfma(vfma(high, z, middle), z, low));
+  return x * vinverse_cases(l.q, vfma(vfma(high, z, middle), z, low));
 }
+V vf32 verfinv(vf32 x) { return verfinv_rest(verfinv_first(x), x); }
 #else
+// Nothing to prepare.
+struct verfinv_log {};
+V verfinv_log verfinv_first(vf32) { return {}; }
 // x times a polynomial of w = -log(1 - x^2), beyond w = 5 of its root.
 V vf32 verfinv(vf32 x) {
   vf32 w = vneg(vlog((1.0f - x) * (x + 1.0f)));
@@ -56,6 +64,7 @@ V vf32 verfinv(vf32 x) {
   vf32 y = x * vselect(w < 5.0f, near, far);
   return vselect(vabs(x) == 1.0f, x * __builtin_inff(), y);
 }
+V vf32 verfinv_rest(verfinv_log, vf32 x) { return verfinv(x); }
 #endif
 
 // ---- gamma functions of positive numbers ----

@@ -118,7 +118,8 @@ for (const [name, word] of [["clamp_min", "below"], ["clamp_max", "above"]] as c
       const inside = (): typeof grad => isMin ? F.ge(args.self, other) : F.le(args.self, other);
       return {
         self: () => reduceGrad(F.where(inside(), grad, 0), args.self),
-        [bound]: () => reduceGrad(F.where(inside(), 0, grad), other),
+        // Of NaN to neither.
+        [bound]: () => reduceGrad(F.where(isMin ? F.lt(args.self, other) : F.gt(args.self, other), grad, 0), other),
       };
     },
     samples: (g) => [
@@ -304,22 +305,24 @@ const xlogy = definePointwise({
 defineScalarOverload(xlogy, "aten::xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor");
 defineScalarOverload(xlogy, "aten::xlogy.Scalar_Other(Tensor self, Scalar other) -> Tensor", { inplace: true });
 
-/** log(base^a + base^b), stable; equal infinities stay. */
-function logAddExp(a: Value, b: Value, exp: (x: Value) => Value, log: (x: Value) => Value): Value {
-  const larger = ops.maximum(a, b);
-  const same = ops.eq(a, b);
-  const distance = ops.neg(ops.abs(ops.sub(a, b)));
-  return ops.where(ops.bitwiseAnd(same, ops.isinf(a)), a, ops.add(larger, log(exp(distance))));
+/** The logarithm of the sum of powers of a base whose natural logarithm is `unit`, stable; equal infinities stay. */
+function logAddExp(a: Value, b: Value, unit = 1): Value {
+  const larger = ops.maximum(a, b), same = ops.eq(a, b);
+  const scaled = (x: Value, by: number): Value => by === 1 ? x : ops.mul(x, by);
+  const distance = ops.abs(scaled(ops.sub(a, b), unit));
+  const more = scaled(ops.log1p(ops.exp(ops.neg(distance))), 1 / unit);
+  return ops.where(ops.bitwiseAnd(same, ops.isinf(a)), a, ops.add(larger, more));
 }
 
 definePointwise({
   schema: "aten::logaddexp(Tensor self, Tensor other) -> Tensor",
   doc: "log(exp(self) + exp(other)), without overflow.",
   promotion: "float",
-  body: (_, { self, other }) => logAddExp(self, other, ops.exp, ops.log1p),
-  vjp: ({ self, other }, { grad, out, F }) => ({
-    self: () => reduceGrad(grad.mul(F.exp(F.sub(self, out))), self),
-    other: () => reduceGrad(grad.mul(F.exp(F.sub(other, out))), other),
+  body: (_, { self, other }) => logAddExp(self, other),
+  vjp: ({ self, other }, { grad, F }) => ({
+    // By the difference of both: that to the result is NaN where it is infinite.
+    self: () => reduceGrad(grad.div(F.exp(F.sub(other, self)).add(1)), self),
+    other: () => reduceGrad(grad.div(F.exp(F.sub(self, other)).add(1)), other),
   }),
   samples: (g) => binarySamples(g),
 });
@@ -328,10 +331,10 @@ definePointwise({
   schema: "aten::logaddexp2(Tensor self, Tensor other) -> Tensor",
   doc: "log2(2^self + 2^other), without overflow.",
   promotion: "float",
-  body: (_, { self, other }) => logAddExp(self, other, ops.exp2, (x) => ops.mul(ops.log1p(x), 1 / Math.LN2)),
-  vjp: ({ self, other }, { grad, out, F }) => ({
-    self: () => reduceGrad(grad.mul(F.exp2(F.sub(self, out))), self),
-    other: () => reduceGrad(grad.mul(F.exp2(F.sub(other, out))), other),
+  body: (_, { self, other }) => logAddExp(self, other, Math.LN2),
+  vjp: ({ self, other }, { grad, F }) => ({
+    self: () => reduceGrad(grad.div(F.exp2(F.sub(other, self)).add(1)), self),
+    other: () => reduceGrad(grad.div(F.exp2(F.sub(self, other)).add(1)), other),
   }),
   samples: (g) => binarySamples(g),
 });

@@ -274,9 +274,6 @@ defineOp({
   doc: "log(Σ exp(self)) over dimensions, without overflow.",
   meta: ({ self, dim, keepdim }) => {
     const axes = reductionAxes("logsumexp", dim, self.shape.length);
-    if (dim.length === 0 && self.shape.length > 0) {
-      throw new TypeError(`logsumexp: dim is empty; name dimensions of ${shapeToText(self.shape)}`);
-    }
     if (self.dtype.isComplex) throw new TypeError(`logsumexp: needs real numbers, got ${self.dtype.name}`);
     return {
       shape: reducedShape(self.shape, axes, keepdim),

@@ -66,6 +66,24 @@ Deno.test("rows of more than the caches hold are written past them, and their li
   assert.doesNotMatch(textOf(twoWalks(4096, 4100)), /tsr_stream/);
 });
 
+/** The position of the largest number of each row. */
+function positions(rows: number, columns: number): LoopGroup {
+  const [x, out] = [buffer("x", float32, rows * columns), buffer("out", int64, rows)];
+  const [i, r] = [loopVar(rows), loopVar(columns)];
+  const value = ops.load(x, add(mul(symbol(i), columns), symbol(r)));
+  return {
+    kind: "loops",
+    axes: [i],
+    reduceAxes: [r],
+    stages: [{ kind: "reduction", out, index: symbol(i), op: "argmax", value }],
+    ...base([out]),
+  };
+}
+
+Deno.test("a walk along rows that computes something fetches what it will read", () => {
+  assert.match(textOf(positions(64, 4096)), /tsr_fetch_near\(p0 \+ \(\w+ \+ 8192\)\)/);
+});
+
 Deno.test("a root of sums of columns takes no registers from the sums", () => {
   const [x, sum, out] = [buffer("x", float32, 1 << 22), buffer("sum", float32, 2048), buffer("out", float32, 2048)];
   const [i, r] = [loopVar(2048), loopVar(2048)];

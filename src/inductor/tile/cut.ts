@@ -230,6 +230,16 @@ function calls(stages: readonly Stage[], isMeant: (op: PrimitiveName) => boolean
   return found;
 }
 
+/** How many reductions one walk makes at most: each has registers of its own. */
+function reductionsAtOnce(space: LoopSpace): number {
+  const count = new Map<number, number>();
+  space.stages.forEach((stage, i) => {
+    const pass = space.passes[i] ?? 0;
+    if (stage.kind === "reduction") count.set(pass, (count.get(pass) ?? 0) + 1);
+  });
+  return Math.max(0, ...count.values());
+}
+
 /** Lanes times unrolling: small bodies get more registers, to hide the latency of accumulators, or to write more at each step of a transpose. */
 function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = false): number {
   const work = workOf(space.stages.map((s) => s.value));
@@ -242,7 +252,8 @@ function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = fa
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
   // Reductions along columns jump from row to row: what they read there should be worth the jump.
   if (work <= 30 && !isTurned && space.axes.includes(vector) && size >= WIDE_COLUMNS * lanes) {
-    return lanes >= 16 && work <= 12 && !callsFunctions(space) ? COLUMN_BYTES / 4 : 8 * lanes;
+    const isWide = lanes >= 16 && work <= 12 && reductionsAtOnce(space) === 1 && !callsFunctions(space);
+    return isWide ? COLUMN_BYTES / 4 : 8 * lanes;
   }
   for (let unroll = most; unroll > 1; unroll /= 2) if (size >= unroll * lanes) return unroll * lanes;
   return lanes;

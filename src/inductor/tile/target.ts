@@ -8,7 +8,7 @@ import type { PrimitiveName } from "../../loops/mod.ts";
  * Functions that vectors compute in two phases, of several registers first the one and then the other: a processor waits for the latency of long chains, of
  * which it sees only so many instructions at once.
  */
-export const PHASED: ReadonlySet<PrimitiveName> = new Set<PrimitiveName>(["pow", "asinh", "acosh"]);
+export const PHASED: ReadonlySet<PrimitiveName> = new Set<PrimitiveName>(["pow", "asinh", "acosh", "erfinv"]);
 
 /** A device's preferences. */
 export interface TileTarget {

@@ -19,6 +19,8 @@ const MOST_ELEMENTS = 16384;
 const NEAR_ELEMENTS = 6144;
 /** Rows along columns are fetched so many ahead, where they are at least so many elements apart and so many instructions work on a register of one. */
 const ROWS_AHEAD = 8, FAR_ROWS = 1024, MANY_INSTRUCTIONS = 3;
+/** Elements that are fetched ahead along rows that are walked over once. */
+const STREAM_AHEAD = 8192;
 /** What computing a value takes at least, in additions, so that keeping it is worth a store and a load. */
 const WORTH_KEEPING = 12;
 
@@ -68,9 +70,9 @@ export function planRows(
   if (walks.some((w) => w.axis !== axis || w.split || w.body.some((s) => s.kind === "for"))) return NOTHING;
   const [only] = walks;
   if (walks.length === 1 && only !== undefined) {
-    return axis.block > 1 || inner === undefined || instructionsOf(only) < MANY_INSTRUCTIONS
-      ? NOTHING
-      : { ...NOTHING, fetched: planJumps(kernel, only, axis, inner), isNear: true };
+    if (instructionsOf(only) < MANY_INSTRUCTIONS) return NOTHING;
+    if (axis.block > 1) return { ...NOTHING, fetched: planStream(kernel, only, axis), isNear: true };
+    return inner === undefined ? NOTHING : { ...NOTHING, fetched: planJumps(kernel, only, axis, inner), isNear: true };
   }
   // Rows follow each other along an outer axis; so do blocks of columns, where the vector is the outer axis.
   const isRow = axis.block > 1;
@@ -106,6 +108,17 @@ function instructionsOf(walk: Loop): number {
     if (s.kind === "accumulate") return n + (s.position !== null ? 4 : s.op === "max" || s.op === "min" ? 2 : 1);
     return s.kind === "pointwise" ? n + (s.out.dtype === bool ? 2 : 1) : s.kind === "cast" ? n + 1 : n;
   }, 0);
+}
+
+/** Loads of the only walk along rows, which computes so much that the processor's own fetching is late. */
+function planStream(kernel: KernelBase, walk: Loop, axis: Axis): Map<TileValue, number> {
+  const fetched = new Map<TileValue, number>();
+  for (const s of walk.body) {
+    if (s.kind !== "load" || s.mask !== null || kernel.writes.includes(s.buffer)) continue;
+    const step = coefficient(s.index, axis.symbol);
+    if (step !== null && constantValue(step) === 1) fetched.set(s.out, STREAM_AHEAD);
+  }
+  return fetched;
 }
 
 /** Loads along columns, where the processor sees fewer rows ahead the more is done with each number, and fetches nothing by itself. */
