@@ -40,6 +40,8 @@ const REASONS: Readonly<Record<string, string>> = {
     "one element a row: the exact gradient of the weight is 0, PyTorch's is the rounding error of its formula",
   "aten.logcumsumexp.default":
     "inputs of 10,000: the gradient is the exponential of sums of such numbers, which float32 has to 5e-4; only the same roundings in the same order give the same digits",
+  "aten.scaled_dot_product_attention.default":
+    "bfloat16 on CUDA: tensor cores take probabilities rounded to bfloat16, as PyTorch's kernels there do; the vectors were made on a processor",
 };
 
 /** Operators that PyTorch's own samples call and that are left out, with the reason. */
