@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console
 /**
- * Whole models in halves on CUDA: the default, max-autotune over generated kernels, and with cuBLASLt among the candidates.
+ * Whole models in halves on CUDA: the default, max-autotune with libraries among the candidates, and, with --generated, over generated kernels alone.
  *
- *     deno run -A bench/cuda_autotune.ts [resnet50 vit_base gpt2 bert] [--json] [--budget SECONDS]
+ *     deno run -A bench/cuda_autotune.ts [resnet50 vit_base gpt2 bert] [--json] [--generated] [--budget SECONDS]
  *
  * Needs a GPU and nvrtc. Batches are those of the list of models: 32 images, 8 × 256 tokens. Results are compared with those of the default; times are medians of replays of
  * the recorded graph. Nothing is read from the disk cache but single kernels.
@@ -62,8 +62,8 @@ const MODELS: Readonly<Record<string, () => Model>> = {
 
 const SETTINGS: readonly (readonly [name: string, mode: CompileMode, backends: readonly AutotuneBackend[]])[] = [
   ["default", "default", []],
+  ["max-autotune", "max-autotune", ["generated", "cublaslt", "cudnn"]],
   ["max-autotune, generated", "max-autotune", ["generated"]],
-  ["max-autotune", "max-autotune", ["generated", "cublaslt"]],
 ];
 
 const context = cudaContext(0);
@@ -76,7 +76,7 @@ for (const name of names.length > 0 ? names : Object.keys(MODELS)) {
   const { forward, input } = (MODELS[name] as () => Model)();
   console.log(`${name.padEnd(9)} made in ${((performance.now() - started) / 1000).toFixed(1)} s`);
   let expected: Tensor | null = null;
-  for (const [setting, mode, backends] of SETTINGS) {
+  for (const [setting, mode, backends] of SETTINGS.slice(0, Deno.args.includes("--generated") ? 3 : 2)) {
     using _ = withConfig({ disabled: new Set(["cache"]), autotuneBackends: new Set(backends), ...limits });
     const tiers: CudaTier[] = [];
     const said: string[] = [];

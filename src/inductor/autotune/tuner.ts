@@ -10,6 +10,7 @@ import { config, emitEvent, log } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../../runtime/mod.ts";
 import {
+  compilerThreads,
   type CompileTarget,
   type CudaContext,
   type CudaDeviceMemory,
@@ -57,8 +58,6 @@ export interface TunedContraction {
 const LARGEST_ENTRY = 1 << 16;
 /** How long one way is measured at most, in milliseconds of the device. */
 const EACH_MS = 12;
-/** Kernels that are compiled at once, about four for each thread. */
-const TOGETHER = 48;
 
 interface Work {
   readonly key: string;
@@ -168,19 +167,23 @@ export class ContractionTuner {
       });
   }
 
-  /** Measures what is not known of a plan's contractions. Takes as long as the setting `autotuneBudgetMs` allows, a round of the compiler, and one way more. */
+  /**
+   * Measures what is not known of a plan's contractions. Rounds of the compiler begin as long as the setting `autotuneBudgetMs` allows, and what they made is measured for at most half
+   * as long again.
+   */
   tune(plan: HostPlan): void {
     const begin = performance.now();
     const budget = config().autotuneBudgetMs;
-    const isOver = (): boolean => performance.now() - begin > budget;
+    const isOver = (factor = 1): boolean => performance.now() - begin > factor * budget;
+    const mustEnd = (): boolean => isOver(1.5);
     const work = this.#workOf(plan);
     let [ways, done] = [0, 0];
-    // As many as keep the compiler's threads busy for a moment: none waits for the kernels of those that the time does not reach.
+    // Four for each of the compiler's threads: none waits for the kernels of those that the time does not reach.
     while (done < work.length && !isOver()) {
       const requests: NvrtcRequest[] = [];
       const part: { one: Work; candidates: Candidate[]; places: number[][] }[] = [];
       for (const one of work.slice(done)) {
-        if (requests.length >= TOGETHER) break;
+        if (requests.length >= 4 * compilerThreads()) break;
         const candidates = this.#candidatesOf(one.kernel);
         const places = candidates.map(({ texts }) =>
           texts.map((text) => text.library === undefined ? requests.push(requestOf(text, this.#target)) - 1 : -1)
@@ -189,9 +192,9 @@ export class ContractionTuner {
       }
       const images = compileCandidates(requests);
       for (const { one, candidates, places } of part) {
-        if (isOver()) break;
+        if (mustEnd()) break;
         const own = places.map((list) => list.map((p) => images[p] ?? null));
-        const measured = this.#measure(one, candidates, own, isOver);
+        const measured = this.#measure(one, candidates, own, mustEnd);
         ways += measured.length;
         done++;
         this.#decide(one.key, measured, measured.length === candidates.length);

@@ -35,6 +35,11 @@ const MOST_THREADS = 12;
 /** A thread that is silent for so long has died. */
 const PATIENCE_MS = 60_000;
 
+/** How many threads compile at once, the calling one included. */
+export function compilerThreads(): number {
+  return Math.min(MOST_THREADS + 1, Math.max(1, navigator.hardwareConcurrency));
+}
+
 interface Thread {
   readonly worker: Worker;
   readonly port: MessagePort;
@@ -87,7 +92,7 @@ export function compileAllSync(compiler: NvrtcCompiler, requests: readonly Nvrtc
 }
 
 function compileTogether(compiler: NvrtcCompiler, requests: readonly NvrtcRequest[]): NvrtcResult[] {
-  const helpers = Math.min(MOST_THREADS, navigator.hardwareConcurrency - 1, requests.length - 1);
+  const helpers = Math.min(compilerThreads() - 1, requests.length - 1);
   const counters = new SharedArrayBuffer(8);
   const words = new Int32Array(counters);
   const round = ++rounds;
