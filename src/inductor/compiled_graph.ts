@@ -123,6 +123,18 @@ interface InputSlot {
   readonly offset: number;
 }
 
+/** What a plan for a device is made with; the same where the graph comes from the cache. */
+function planOptionsOn(device: Device, graph: Graph, options: PlanOptions): PlanOptions {
+  const donate = donationsOn(device, graph, options.donate);
+  return {
+    ...(device === cpu ? {} : { veto: cudaVeto, joinInputs: true }),
+    ...options,
+    crossReductions: options.crossReductions !== false,
+    scanSteps: device === cpu,
+    ...(donate === undefined ? {} : { donate }),
+  };
+}
+
 /** A functional graph, compiled. */
 export class CompiledGraph {
   readonly name: string;
@@ -175,17 +187,7 @@ export class CompiledGraph {
     let artifact: GraphArtifact | null = null;
     let key: CacheKey | null = null;
     if (source instanceof Graph) {
-      const donate = donationsOn(this.device, source, options.donate);
-      const crossReductions = options.crossReductions !== false;
-      const veto = this.device === cpu ? {} : { veto: cudaVeto, joinInputs: true };
-      const planned: PlanOptions = {
-        ...veto,
-        ...options,
-        crossReductions,
-        scanSteps: this.device === cpu,
-        ...(donate === undefined ? {} : { donate }),
-      };
-      this.#build = () => ({ graph: source, options: planned });
+      this.#build = () => ({ graph: source, options: planOptionsOn(this.device, source, options) });
       this.#inputOffsets = source.placeholders.map((n) => offsetOf(n.value));
       this.#attributeOffsets = source.attributes.map((n) => offsetOf(n.value));
       if (toolchain !== null) key = graphKey(source, options.donate, this.#targetOf(toolchain));
@@ -194,7 +196,10 @@ export class CompiledGraph {
       }
       if (key !== null) artifact = loadArtifact(key);
     } else {
-      this.#build = source.build;
+      this.#build = () => {
+        const { graph, options: own } = source.build();
+        return { graph, options: planOptionsOn(this.device, graph, own) };
+      };
       this.#inputOffsets = source.inputOffsets;
       this.#attributeOffsets = source.attributeOffsets;
       artifact = source.artifact;

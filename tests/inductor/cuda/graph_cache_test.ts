@@ -37,13 +37,16 @@ const values = noGrad(() => infer(x)).cpu().toArray().flat();
 // What is eager compiles kernels of its own: only what follows is counted.
 for (let i = 0; i < 3; i++) values.push(step(x).item());
 values.push(...noGrad(() => infer(x)).cpu().toArray().flat());
-console.log(JSON.stringify({ values, cached: graphs.map((g) => g.cached), compiled }));
+// What explain() asks of a kept graph: the plan, made anew.
+const kernels = graphs.map((g) => g.cuda.modules.steps.length);
+console.log(JSON.stringify({ values, cached: graphs.map((g) => g.cached), compiled, kernels }));
 `;
 
 interface Outcome {
   readonly values: readonly number[];
   readonly cached: readonly boolean[];
   readonly compiled: number;
+  readonly kernels: readonly number[];
 }
 
 const runIn = (directory: string): Promise<Outcome> => runProgram(PROGRAM, directory);
@@ -55,6 +58,7 @@ cudaTest("a second process takes its plans for CUDA from the disk and asks no co
   const second = await runIn(directory);
   assert.deepEqual(second.cached, [true, true]);
   assert.deepEqual(second.values, first.values);
+  assert.deepEqual(second.kernels, first.kernels, "a kept graph has the same plan when it is made anew");
   assert.ok(
     second.compiled < first.compiled,
     `${second.compiled} questions of the compiler, first ${first.compiled}`,
