@@ -274,7 +274,7 @@ Deno.test({
   fn: () => {
     if (real !== null) useCudnn(real);
     using _ = withConfig({ disabled: new Set(["cache"]), autotuneBackends: new Set(["cudnn"]) });
-    const layers = Array.from({ length: 4 }, () => new nn.Conv2d(64, 64, 3, { padding: 1 }).to("cuda").to(float16));
+    const layers = Array.from({ length: 4 }, () => new nn.Conv2d(128, 128, 3, { padding: 1 }).to("cuda").to(float16));
     const net = (x: Tensor): Tensor => layers.reduce((y, layer) => nn.functional.relu(layer.forward(y).add(x)), x);
     const chosen: string[] = [];
     using __ = onEvent(({ kind, message }) => {
@@ -282,7 +282,7 @@ Deno.test({
     });
     const f = compile(net, { mode: "max-autotune" });
     for (let i = 0; i < 4; i++) {
-      const x = randn([8, 64, 28, 28]).to(float16).to("cuda");
+      const x = randn([8, 128, 28, 28]).to(float16).to("cuda");
       const [got, want] = noGrad(() => [f(x), net(x)]);
       const [a, b] = [got, want].map((t) => (t as Tensor).cpu().float().dataSync() as Float32Array) as [
         Float32Array,
