@@ -84,6 +84,33 @@ TSR void tsr_attention_sums(float (&acc)[MI][E / 8][4], const float (&s)[MI][BN 
   }
 }
 
+// One step of softmax for 16 rows of a warp: scores become probabilities, and what was summed before is brought to the same largest score.
+template <int N, int E>
+TSR void tsr_attention_softmax(float (&s)[N][4], float (&acc)[E][4], float (&top)[2], float (&sum)[2], float unit) {
+#pragma unroll
+  for (int h = 0; h < 2; h++) {
+    float most = top[h];
+#pragma unroll
+    for (int j = 0; j < N; j++) most = fmaxf(most, fmaxf(s[j][2 * h], s[j][2 * h + 1]));
+    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
+    most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
+    const float base = most == -__builtin_inff() ? 0.f : most * unit, factor = tsr_power2(top[h] * unit - base);
+    float total = 0;
+    top[h] = most;
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+#pragma unroll
+      for (int u = 2 * h; u < 2 * h + 2; u++) total += s[j][u] = tsr_power2(s[j][u] * unit - base);
+    }
+    sum[h] = sum[h] * factor + total;
+#pragma unroll
+    for (int j = 0; j < E; j++) {
+      acc[j][2 * h] *= factor;
+      acc[j][2 * h + 1] *= factor;
+    }
+  }
+}
+
 // VECTOR: bits for query, key, value and result. PLAIN: nothing is added to scores and the scale is positive.
 template <typename T, int D, int E, int BM, int BN, int WARPS, int VECTOR, bool CAUSAL, bool PLAIN, typename I, typename Bias>
 TSR void tsr_attention(unsigned char* room, const T* q, const T* k, const T* v, T* o, I qr, I qc, I kr, I kc, I vr, I vc, I orow, I oc,
@@ -148,31 +175,7 @@ TSR void tsr_attention(unsigned char* room, const T* q, const T* k, const T* v, 
       }
     }
 #pragma unroll
-    for (int i = 0; i < MI; i++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        float most = top[i][h];
-#pragma unroll
-        for (int j = 0; j < BN / 8; j++) most = fmaxf(most, fmaxf(s[i][j][2 * h], s[i][j][2 * h + 1]));
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-        const float base = most == -__builtin_inff() ? 0.f : most * unit;
-        const float factor = tsr_power2(top[i][h] * unit - base);
-        float total = 0;
-        top[i][h] = most;
-#pragma unroll
-        for (int j = 0; j < BN / 8; j++) {
-#pragma unroll
-          for (int u = 2 * h; u < 2 * h + 2; u++) total += s[i][j][u] = tsr_power2(s[i][j][u] * unit - base);
-        }
-        sum[i][h] = sum[i][h] * factor + total;
-#pragma unroll
-        for (int j = 0; j < E / 8; j++) {
-          acc[i][j][2 * h] *= factor;
-          acc[i][j][2 * h + 1] *= factor;
-        }
-      }
-    }
+    for (int i = 0; i < MI; i++) tsr_attention_softmax(s[i], acc[i], top[i], sum[i], unit);
     if (here == BN) tsr_attention_sums<T, MI, BN, E, true>(acc, s, vt, here);
     else tsr_attention_sums<T, MI, BN, E, false>(acc, s, vt, here);
   }

@@ -14,6 +14,41 @@ TSR float tsr_unpack(unsigned two, int i, T*) {
 // A row's log-sum-exp to base 2; rows that see nothing have no probabilities, and neither has what is no row.
 TSR float tsr_flash_base(float lse) { return lse == -__builtin_inff() ? 0.f : lse * 1.44269504088896f; }
 
+// The barriers of a block: one for what stays, two a stage. `filled` arrivals tell that a stage is there, those of 8 warps that it was read.
+template <int STAGES>
+TSR void tsr_flash_barriers(unsigned barriers, int filled) {
+  if (threadIdx.x == 0) {
+    tsr_barrier_init(barriers, 1);
+    for (int i = 0; i < STAGES; i++) {
+      tsr_barrier_init(barriers + 8 + i * 16, filled);
+      tsr_barrier_init(barriers + 16 + i * 16, 8);
+    }
+    tsr_barrier_visible();
+  }
+  __syncthreads();
+}
+// What one thread asks of the copy engine: 128 rows from `kept` on of two operands that stay, then STEP rows of two others for each tile.
+template <int D, int E, int STEP, int STAGES, typename Tiles, typename KeptD, typename KeptE, typename StepD, typename StepE>
+TSR void tsr_flash_fill(unsigned base, unsigned barriers, int kept, const Tiles& tiles, const KeptD& keptD, const KeptE& keptE, const StepD& stepD, const StepE& stepE) {
+  tsr_barrier_expect(barriers, 256 * (D + E));
+#pragma unroll
+  for (int p = 0; p < D / 64; p++) keptD(base + p * 128 * 128, barriers, p * 64, kept);
+#pragma unroll
+  for (int p = 0; p < E / 64; p++) keptE(base + 256 * D + p * 128 * 128, barriers, p * 64, kept);
+  int stage = 0, phase = 1;
+  for (int i = 0; i < tiles.count; i++) {
+    const int first = tiles.at(i);
+    const unsigned at = barriers + 8 + stage * 16, to = base + 256 * (D + E) + stage * (2 * STEP * (D + E));
+    tsr_barrier_wait(at + 8, phase);
+    tsr_barrier_expect(at, 2 * STEP * (D + E));
+#pragma unroll
+    for (int p = 0; p < D / 64; p++) stepD(to + p * STEP * 128, at, p * 64, first);
+#pragma unroll
+    for (int p = 0; p < E / 64; p++) stepE(to + 2 * STEP * D + p * STEP * 128, at, p * 64, first);
+    if (++stage == STAGES) { stage = 0; phase ^= 1; }
+  }
+}
+
 template <int D, int E, int BN, int STAGES>
 struct tsr_flash_query_room {
   enum { query = 128 * D * 2, grad = 128 * E * 2, key = BN * D * 2, value = BN * E * 2, stage = key + value };
@@ -27,36 +62,10 @@ TSR void tsr_flash_query(unsigned char* room, int m0, int rows, int keys, float 
   typedef tsr_flash_query_room<D, E, BN, STAGES> R;
   unsigned char* const own = room + ((0u - tsr_smem(room)) & 1023u);
   const unsigned base = tsr_smem(own), barriers = base + R::barriers, ring = barriers + 8;
-  if (threadIdx.x == 0) {
-    tsr_barrier_init(barriers, 1);
-    for (int i = 0; i < STAGES; i++) {
-      tsr_barrier_init(ring + i * 16, 1);
-      tsr_barrier_init(ring + i * 16 + 8, 8);
-    }
-    tsr_barrier_visible();
-  }
-  __syncthreads();
+  tsr_flash_barriers<STAGES>(barriers, 1);
   if (threadIdx.x < 128) {
     tsr_fewer_registers<24>();
-    if (threadIdx.x == 0) {
-      tsr_barrier_expect(barriers, R::query + R::grad);
-#pragma unroll
-      for (int p = 0; p < D / 64; p++) loadQ(base + p * 128 * 128, barriers, p * 64, m0);
-#pragma unroll
-      for (int p = 0; p < E / 64; p++) loadG(base + R::query + p * 128 * 128, barriers, p * 64, m0);
-      int stage = 0, phase = 1;
-      for (int i = 0; i < tiles.count; i++) {
-        const int n0 = tiles.at(i);
-        const unsigned at = ring + stage * 16, to = base + R::ring + stage * R::stage;
-        tsr_barrier_wait(at + 8, phase);
-        tsr_barrier_expect(at, R::stage);
-#pragma unroll
-        for (int p = 0; p < D / 64; p++) loadK(to + p * BN * 128, at, p * 64, n0);
-#pragma unroll
-        for (int p = 0; p < E / 64; p++) loadV(to + R::key + p * BN * 128, at, p * 64, n0);
-        if (++stage == STAGES) { stage = 0; phase ^= 1; }
-      }
-    }
+    if (threadIdx.x == 0) tsr_flash_fill<D, E, BN, STAGES>(base, barriers, m0, tiles, loadQ, loadG, loadK, loadV);
   } else {
     tsr_more_registers<240>();
     const int consumer = tsr_consumer(), lane = threadIdx.x & 31;
@@ -175,41 +184,17 @@ TSR void tsr_flash_key(unsigned char* room, int n0, int rows, int keys, float sc
   unsigned char* const own = room + ((0u - tsr_smem(room)) & 1023u);
   const unsigned base = tsr_smem(own), barriers = base + R::barriers, ring = barriers + 8;
   float2* const sums = (float2*)(own + R::sums);
-  if (threadIdx.x == 0) {
-    tsr_barrier_init(barriers, 1);
-    for (int i = 0; i < STAGES; i++) {
-      tsr_barrier_init(ring + i * 16, 65);
-      tsr_barrier_init(ring + i * 16 + 8, 8);
-    }
-    tsr_barrier_visible();
-  }
-  __syncthreads();
+  tsr_flash_barriers<STAGES>(barriers, 65);
   if (threadIdx.x < 128) {
     tsr_fewer_registers<24>();
-    int stage = 0, phase = 1;
-    if (threadIdx.x == 0) {
-      tsr_barrier_expect(barriers, R::key + R::value);
-#pragma unroll
-      for (int p = 0; p < D / 64; p++) loadK(base + p * 128 * 128, barriers, p * 64, n0);
-#pragma unroll
-      for (int p = 0; p < E / 64; p++) loadV(base + R::key + p * 128 * 128, barriers, p * 64, n0);
-      for (int i = 0; i < tiles.count; i++) {
-        const int m0 = tiles.at(i);
-        const unsigned at = ring + stage * 16, to = base + R::ring + stage * R::stage;
-        tsr_barrier_wait(at + 8, phase);
-        tsr_barrier_expect(at, R::stage);
-#pragma unroll
-        for (int p = 0; p < D / 64; p++) loadQ(to + p * BM * 128, at, p * 64, m0);
-#pragma unroll
-        for (int p = 0; p < E / 64; p++) loadG(to + R::query + p * BM * 128, at, p * 64, m0);
-        if (++stage == STAGES) { stage = 0; phase ^= 1; }
-      }
-    } else if (threadIdx.x >= 32 && threadIdx.x < 96) {
+    if (threadIdx.x == 0) tsr_flash_fill<D, E, BM, STAGES>(base, barriers, n0, tiles, loadK, loadV, loadQ, loadG);
+    else if (threadIdx.x >= 32 && threadIdx.x < 96) {
       // One warp for each of the two numbers.
       const bool isLse = threadIdx.x < 64;
       const float* const from = isLse ? lse : delta;
       const int stride = isLse ? lseStride : deltaStride, lane = threadIdx.x & 31;
       float* to = (float*)sums + (isLse ? 0 : 1);
+      int stage = 0, phase = 1;
       for (int i = 0; i < tiles.count; i++) {
         const int m0 = tiles.at(i);
         tsr_barrier_wait(ring + stage * 16 + 8, phase);

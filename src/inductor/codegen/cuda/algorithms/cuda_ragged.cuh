@@ -141,30 +141,7 @@ TSR void tsr_ragged_attention(const T* q, const T* k, const T* v, T* o, float* p
       }
     }
 #pragma unroll
-    for (int i = 0; i < MI; i++) {
-#pragma unroll
-      for (int h = 0; h < 2; h++) {
-        float most = top[i][h];
-#pragma unroll
-        for (int j = 0; j < OWN / 8; j++) most = fmaxf(most, fmaxf(s[i][j][2 * h], s[i][j][2 * h + 1]));
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 1));
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, 2));
-        const float base = most == -__builtin_inff() ? 0.f : most * a.scale, factor = tsr_power2(top[i][h] * a.scale - base);
-        float total = 0;
-        top[i][h] = most;
-#pragma unroll
-        for (int j = 0; j < OWN / 8; j++) {
-#pragma unroll
-          for (int u = 2 * h; u < 2 * h + 2; u++) total += s[i][j][u] = tsr_power2(s[i][j][u] * a.scale - base);
-        }
-        sum[i][h] = sum[i][h] * factor + total;
-#pragma unroll
-        for (int j = 0; j < D / 8; j++) {
-          acc[i][j][2 * h] *= factor;
-          acc[i][j][2 * h + 1] *= factor;
-        }
-      }
-    }
+    for (int i = 0; i < MI; i++) tsr_attention_softmax(s[i], acc[i], top[i], sum[i], a.scale);
     tsr_attention_sums<T, MI, OWN, D, true>(acc, s, vt, OWN);
   }
   tsr_copy_wait<0>();
