@@ -126,11 +126,15 @@ for (const name of ["gcd", "lcm"] as const) {
     promotion: "integer",
     inplace: true,
     body: (_, { self, other }, compute) => {
-      // Euclid's algorithm needs at most 1.45 steps a bit; further steps change nothing.
+      // Euclid's algorithm needs at most 1.45 steps a bit; further steps change nothing, and vectors that are done skip them.
       const steps = Math.ceil(1.45 * Math.min(8 * compute.bytes, 64)) + 1;
-      let a = ops.abs(self);
-      let b = ops.abs(other);
-      for (let i = 0; i < steps; i++) [a, b] = [ops.where(ops.eq(b, 0), a, b), ops.truncMod(a, b)];
+      const after = (a: Value, b: Value, done: number): Value => {
+        let [x, y] = [a, b];
+        const until = Math.min(steps, done + 4);
+        for (let i = done; i < until; i++) [x, y] = [ops.where(ops.eq(y, 0), x, y), ops.truncMod(x, y)];
+        return until === steps ? x : ops.where(ops.eq(y, 0), x, after(x, y, until));
+      };
+      const a = after(ops.abs(self), ops.abs(other), 0);
       if (name === "gcd") return a;
       return ops.where(ops.eq(a, 0), 0, ops.abs(ops.mul(ops.truncDiv(self, a), other)));
     },

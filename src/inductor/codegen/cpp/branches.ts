@@ -5,6 +5,7 @@
  * whether any lane takes that side. Values are the same; how long it takes depends on the data. Only for kernels that walk over nothing: elsewhere
  * values are kept and fetched by their places.
  */
+import { int32 } from "../../../core/mod.ts";
 import { primitive } from "../../../loops/mod.ts";
 import { operandsOf } from "../../tile/parameters.ts";
 import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
@@ -67,7 +68,7 @@ export function planBranches(body: readonly TileStatement[]): BranchPlan {
   const branches = new Map<TileStatement, Branch>();
   const inside = new Set<TileStatement>();
   for (const s of body) {
-    if (s.kind !== "pointwise" || s.op !== "where" || !s.out.dtype.isFloat) continue;
+    if (s.kind !== "pointwise" || s.op !== "where" || !(s.out.dtype.isFloat || s.out.dtype === int32)) continue;
     // What stands in a branch already, of a choice before this one, stays there.
     const [whenTrue, whenFalse] = [1, 2].map((at) => {
       const found = only(s, at);

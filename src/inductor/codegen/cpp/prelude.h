@@ -228,9 +228,23 @@ TSR auto tsr_strided(const T* p, long stride) {
   for (int i = 0; i < VW; i++) t[i] = p[i * stride];
   return tsr_load(t);
 }
+#if TESSERA_SHUFFLE && VW == 16
+// Every fourth element of three loads, and of a fourth one that ends at the last element that is needed.
+TSR vf32 tsr_fourth(vf32 a, vf32 b, vf32 c, vf32 d) {
+  const vf32 low = __builtin_shufflevector(a, b, 0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+  const vf32 high = __builtin_shufflevector(c, d, 0, 4, 8, 12, 19, 23, 27, 31, 0, 4, 8, 12, 19, 23, 27, 31);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+}
+TSR vf32 tsr_fourth_part(const float* p, long n) { return n > 0 ? vload_n(p, n > 16 ? 16 : n) : (vf32){}; }
+#endif
 // Every second element is a shuffle of two loads; the second ends at the last element that is needed.
 TSR vf32 tsr_strided(const float* p, long stride, long n) {
 #if TESSERA_SHUFFLE && VW == 16
+  if (__builtin_constant_p(stride) && stride == 4) {
+    const long end = 4 * n - 3;
+    const vf32 c = tsr_fourth_part(p + 32, end - 32), d = tsr_fourth_part(p + 45, end - 45);
+    return tsr_fourth(tsr_fourth_part(p, end), tsr_fourth_part(p + 16, end - 16), c, d);
+  }
   if (__builtin_constant_p(stride) && stride == 2) {
     const vf32 a = vload_n(p, n > 8 ? 16 : 2 * n - 1), b = n > 8 ? vload_n(p + 15, 2 * n - 16) : (vf32){};
     return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
@@ -240,6 +254,7 @@ TSR vf32 tsr_strided(const float* p, long stride, long n) {
 }
 TSR vf32 tsr_strided(const float* p, long stride) {
 #if TESSERA_SHUFFLE && VW == 16
+  if (__builtin_constant_p(stride) && stride == 4) return tsr_fourth(vload(p), vload(p + 16), vload(p + 32), vload(p + 45));
   if (__builtin_constant_p(stride) && stride == 2) {
     return __builtin_shufflevector(vload(p), vload(p + 15), 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
   }
@@ -407,9 +422,9 @@ TSR_INT_LANES(tsr_trunc_mod, vu32)
 TSR_INT_LANES(tsr_ipow, vi32)
 TSR_INT_LANES(tsr_ipow, vu32)
 TSR_LONG_LANES(TSR, tsr_ipow, tsr_ipow)
-// Quotients of 32 bits in f64: rounding reaches no whole number that the quotient does not. What is divided by 0 is 0.
+// Quotients of 32 bits in f64, of 24 bits in f32: rounding reaches no whole number that the quotient does not. What is divided by 0 is 0.
 struct tsr_division { vi32 quotient, rest; };
-TSR vi32 tsr_quotient(vi32 a, vi32 b) {
+static __attribute__((noinline, unused)) vi32 tsr_quotient_wide(vi32 a, vi32 b) {
 #if TESSERA_AVX512 && !TESSERA_CLANG
   const vd low = __builtin_ia32_cvtdq2pd512_mask(vlow(a), (vd){}, (unsigned char)-1) / __builtin_ia32_cvtdq2pd512_mask(vlow(b), (vd){}, (unsigned char)-1);
   const vd high = __builtin_ia32_cvtdq2pd512_mask(vhigh(a), (vd){}, (unsigned char)-1) / __builtin_ia32_cvtdq2pd512_mask(vhigh(b), (vd){}, (unsigned char)-1);
@@ -419,6 +434,10 @@ TSR vi32 tsr_quotient(vi32 a, vi32 b) {
   const vd high = __builtin_convertvector(vhigh(a), vd) / __builtin_convertvector(vhigh(b), vd);
   return vjoin(__builtin_convertvector(low, vi32h), __builtin_convertvector(high, vi32h));
 #endif
+}
+TSR vi32 tsr_quotient(vi32 a, vi32 b) {
+  const vi32 wide = ((a ^ (a >> 31)) | (b ^ (b >> 31))) >> 24;
+  return __builtin_expect(vany(wide != 0), 0) ? tsr_quotient_wide(a, b) : vto_i32(vto_f32(a) / vto_f32(b));
 }
 TSR tsr_division tsr_divide(vi32 a, vi32 b) {
   const vi32 none = b == 0, q = tsr_quotient(a, vselect(none, vset(1), b));
@@ -436,7 +455,7 @@ TSR int tsr_fit(vl2 a, vl2 b) {
 }
 #define TSR_LONG_DIVISION(name)                                                                            \
   TSR_LONG_LANES(__attribute__((noinline, cold, unused)) static, name##_far, name)                         \
-  TSR vl2 name(vl2 a, vl2 b) {                                                                             \
+  static __attribute__((noinline, unused)) vl2 name(vl2 a, vl2 b) {                                        \
     if (__builtin_expect(tsr_fit(a, b), 1)) {                                                              \
       const vi32 r = name(vnarrow(a.a, a.b), vnarrow(b.a, b.b));                                           \
       return {vwiden_low(r), vwiden_high(r)};                                                              \
