@@ -208,7 +208,7 @@ export function proxyCollection(real: object, source: Source, tracing: Tracing):
       const value = own(key);
       return value === undefined ? Reflect.get(found.owner, key, proxy) : value;
     },
-    set: (_, key, value): boolean => writeProperty(record, key, value, proxy, tracing, null),
+    set: (_, key, value, receiver): boolean => writeProperty(record, key, value, receiver, proxy, tracing, null),
     has(_, key): boolean {
       if (record.overlay.has(key)) return record.overlay.get(key) !== DELETED;
       const present = key in real;

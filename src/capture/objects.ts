@@ -124,9 +124,9 @@ export function proxyObject(real: object, source: Source, tracing: Tracing, call
       }
       return readProperty(record, key, receiver, proxy, tracing);
     },
-    set(_, key, value): boolean {
+    set(_, key, value, receiver): boolean {
       settle();
-      return writeProperty(record, key, value, proxy, tracing, shadow);
+      return writeProperty(record, key, value, receiver, proxy, tracing, shadow);
     },
     has(_, key): boolean {
       settle();
@@ -277,6 +277,7 @@ export function writeProperty(
   record: ProxyRecord,
   key: string | symbol,
   value: unknown,
+  receiver: unknown,
   proxy: object,
   tracing: Tracing,
   shadow: object | null,
@@ -286,10 +287,15 @@ export function writeProperty(
   const setter = found?.descriptor.set;
   if (setter !== undefined) {
     const isOwn = tracing.isLibraryInstance(real);
-    Reflect.apply(isOwn ? setter : tracing.method(setter, found?.owner ?? real), isOwn ? real : proxy, [value]);
+    Reflect.apply(isOwn ? setter : tracing.method(setter, found?.owner ?? real), isOwn ? real : receiver, [value]);
     return true;
   }
   if (found !== null && (found.descriptor.get !== undefined || found.descriptor.writable === false)) return false;
+  if (receiver !== proxy) {
+    // An object that inherits from this one is written: the property becomes its own, as no prototype stands in the way.
+    if (found === null) record.source.check({ kind: "has", key, present: false });
+    return Reflect.set(Object.create(null) as object, key, value, receiver);
+  }
   if (found?.owner !== real && !record.overlay.has(key) && !isExtensible(record)) return false;
   put(record, key, value, tracing, shadow);
   return true;

@@ -121,7 +121,7 @@ export class TemplateMaker {
 
   #container(value: object): Template {
     const id = this.#nextId++;
-    const prototype = Reflect.getPrototypeOf(value);
+    const prototype = this.#prototype(value);
     const remember = <T extends Template & { id: number }>(t: T): T => {
       this.#seen.set(value, t);
       return t;
@@ -162,6 +162,23 @@ export class TemplateMaker {
       entries.push([key, this.make(descriptor.value)]);
     }
     return out;
+  }
+
+  /** The prototype that every copy has: a class's, or an object from outside, then the very same at each call. */
+  #prototype(value: object): object | null {
+    const prototype = Reflect.getPrototypeOf(value);
+    if (prototype === null) return null;
+    const record = this.#tracer.recordOf(prototype);
+    if (record !== null) {
+      if (record.source.key.kind !== "constant") record.source.check({ kind: "identical", value: record.real });
+      return record.real;
+    }
+    const isOf = (type: unknown): boolean => typeof type === "function" && type.prototype === prototype;
+    const constructor: unknown = Reflect.getOwnPropertyDescriptor(prototype, "constructor")?.value;
+    if (!isOf(constructor) && !this.#tracer.records.some(({ real }) => isOf(real))) {
+      this.#refuse("an object that inherits from one that it made", "make the prototype outside of it");
+    }
+    return prototype;
   }
 
   #refuse(what: string, remedy: string): never {
