@@ -79,13 +79,10 @@ definePointwise({
   schema: "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor",
   doc: "min(max(x, minVal), maxVal).",
   inplace: true,
-  check: ({ self, minVal, maxVal }) => {
+  check: ({ self, minVal }) => {
     refuseBool("hardtanh", self);
-    if (self.dtype.kind === "uint" && scalarNumber(minVal) < 0) {
+    if (self.dtype.kind === "uint" && Math.trunc(scalarNumber(minVal)) < 0) {
       throw new RangeError(`hardtanh: minVal ${minVal} does not fit self of ${self.dtype.name}, which has no sign`);
-    }
-    if (scalarNumber(minVal) > scalarNumber(maxVal)) {
-      throw new RangeError(`hardtanh: minVal ${minVal} is greater than maxVal ${maxVal}`);
     }
   },
   body: (_, { self, minVal, maxVal }) => ops.minimum(ops.maximum(self, scalarNumber(minVal)), scalarNumber(maxVal)),
@@ -320,7 +317,8 @@ defineOp({
       : weight.ndim === 1 && self.ndim === 0
       ? weight.view([])
       : weight;
-    return F.where(self.gt(0), self, self.mul(channels));
+    // Bounded, so that an infinite element does not make the weight's gradient 0 · ∞.
+    return F.where(self.gt(0), self, self.clampMax(0).mul(channels));
   },
   samples: (g) =>
     g.dtype.isFloat

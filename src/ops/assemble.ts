@@ -13,6 +13,7 @@ import {
   type Size,
   sizeAdd,
   sizeEq,
+  sizeIsZero,
   sizeLt,
   sizeProd,
   sizeSum,
@@ -364,6 +365,8 @@ defineOp({
   decompose: ({ self, repeats, dim, outputSize }, F) => {
     const x = dim === null ? self.reshape([-1]) : self;
     const axis = dim === null ? 0 : axisOf("repeat_interleave", dim, self.ndim);
+    // Nothing to repeat, whatever number of elements was announced.
+    if (sizeIsZero(x.shape[axis] ?? 1)) return x.clone();
     const counts = repeats.reshape([-1]).expand([x.shape[axis] ?? 1]);
     // With a known size no shape depends on data: position p belongs to the first element whose running count exceeds p.
     const at = outputSize === null

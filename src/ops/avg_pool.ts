@@ -274,8 +274,8 @@ export function adaptiveSpec(where: string, rank: number, self: MetaInput, size:
   if (size.some((s) => sizeLt(s, 0))) {
     throw new RangeError(`${where}: output_size ${shapeToText(size)} must not be negative`);
   }
-  // Two-dimensional averages alone take inputs without channels.
-  const from = where.endsWith("avg_pool2d") ? self.shape.length - rank : self.shape.length === rank + 2 ? 1 : 0;
+  // Averages in one and two dimensions take inputs without channels.
+  const from = /avg_pool[12]d$/.test(where) ? self.shape.length - rank : 1;
   if (self.shape.slice(from).some(sizeIsZero)) {
     throw new TypeError(`${where}: ${shapeToText(self.shape)} has an empty dimension other than the batch`);
   }

@@ -108,6 +108,9 @@ export function sumOverKernel(
   });
 }
 
+/** Depthwise windows of more places than this stay loops on the CPU. */
+const SMALL_WINDOW = 16;
+
 /** One input channel a group: each output channel is a short sum over its window. */
 function depthwise(input: LoopInput, weight: LoopInput, g: ConvGeometry, out: TensorMeta): LoopNode {
   const accumulate = computeType(out.dtype);
@@ -115,8 +118,8 @@ function depthwise(input: LoopInput, weight: LoopInput, g: ConvGeometry, out: Te
   return sumOverKernel(out, weight.shape.slice(2), ([n = asExpr(0), o = asExpr(0), ...at], k) => {
     const x = loadPadded(input, [n, floorDiv(o, outPerGroup), ...convInputIndex(g, at, k)], 0);
     return ops.mul(ops.cast(x, accumulate), ops.cast(weight.load([o, asExpr(0), ...k]), accumulate));
-    // A window that slides shares its loads on CUDA, if it is still a loop there.
-  }, out.device.type === "cuda" ? 1 : UNROLL_LIMIT);
+    // A window that slides shares its loads on CUDA, and its masks on the CPU, if it is still a loop there.
+  }, out.device.type === "cuda" ? 1 : SMALL_WINDOW);
 }
 
 defineOp({

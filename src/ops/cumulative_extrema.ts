@@ -262,7 +262,9 @@ for (const name of INTEGRALS) {
       }
       const wide = asFloat(y);
       if (size === 0) return wide.sum([axis]);
-      return wide.sum([axis]).sub(wide.select(axis, 0).add(wide.select(axis, -1)).mul(0.5)).mul(step);
+      // Ends meet in their own dtype, in which small integers wrap around.
+      const ends = asFloat(y.select(axis, 0).add(y.select(axis, -1)));
+      return wide.sum([axis]).sub(ends.mul(0.5)).mul(step);
     },
     samples: (g: SampleGenerator) =>
       g.dtype.isFloat ? [{ args: { y: g.tensor([3, 4]), dx: 0.5 } }, { args: { y: g.tensor([3, 4]), dim: 0 } }] : [],

@@ -4,6 +4,7 @@
  * A loss is a pointwise distance and a reduction: 0 none, 1 mean, 2 sum. Where the derivative of the formula as written would be
  * undefined or unstable, the distance is an operator with its own gradient. Mirrors ATen's Loss.cpp.
  */
+import { bool } from "../core/mod.ts";
 import { broadcastShapes, sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
 import { definePointwise, promotedDtype, promotionOperand } from "./combinators.ts";
 import { elementwiseStride } from "./layout.ts";
@@ -82,6 +83,19 @@ defineOp({
   samples: (g) => lossSamples(g),
 });
 
+/** The distance of two tensors, of which one may be bool. */
+function distance(self: TensorValue, target: TensorValue): TensorValue {
+  if (target.dtype === bool && self.dtype !== bool) return self.sub(target.to(self.dtype)).abs();
+  if (self.dtype === bool && target.dtype !== bool) return self.to(target.dtype).sub(target).abs();
+  return self.sub(target).abs();
+}
+
+/** The square of a distance where it is at most `limit`; beyond, where it is not looked at, finite, so that its gradient is 0 and not NaN. */
+function squared(z: TensorValue, limit: number): TensorValue {
+  const near = z.clampMax(limit);
+  return near.mul(near);
+}
+
 defineOp({
   schema: "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.0) -> Tensor",
   doc: "Quadratic where the difference is below beta, linear beyond.",
@@ -90,9 +104,9 @@ defineOp({
     return lossSpec("smooth_l1_loss", [self, target], reduction);
   },
   decompose: ({ self, target, reduction, beta }, F) => {
-    const z = self.sub(target).abs();
+    const z = distance(self, target);
     if (beta === 0) return reduceLoss("smooth_l1_loss", z, reduction);
-    const losses = F.where(z.lt(beta), z.mul(z).mul(0.5 / beta), z.sub(0.5 * beta));
+    const losses = F.where(z.lt(beta), squared(z, beta).mul(0.5 / beta), z.sub(0.5 * beta));
     return reduceLoss("smooth_l1_loss", losses, reduction);
   },
   samples: (g) => [...lossSamples(g), ...lossSamples(g, { beta: 0.5 })],
@@ -109,8 +123,8 @@ defineOp({
     return lossSpec("huber_loss", [self, target], reduction);
   },
   decompose: ({ self, target, reduction, delta }, F) => {
-    const z = self.sub(target).abs();
-    const losses = F.where(z.le(delta), z.mul(z).mul(0.5), z.sub(0.5 * delta).mul(delta));
+    const z = distance(self, target);
+    const losses = F.where(z.le(delta), squared(z, delta).mul(0.5), z.sub(0.5 * delta).mul(delta));
     return reduceLoss("huber_loss", losses, reduction);
   },
   samples: (g) => [...lossSamples(g), ...lossSamples(g, { delta: 0.5 })],

@@ -144,7 +144,11 @@ function maxPoolTapsLoop(input: LoopInput, w: PoolWindow, shape: readonly Size[]
   if (product(w.kernel) > UNROLL_LIMIT) {
     return reduction("argmax", shape, w.kernel, (index, tap) => {
       const [lead, spatial] = splitIndex(index, rank);
-      return ops.cast(tapValue(input, [...lead, ...tapIndex(w, spatial, tap)]).value, compute);
+      const from = [...lead, ...tapIndex(w, spatial, tap)];
+      const { valid, value } = tapValue(input, from);
+      // What is outside loses against what is inside, -∞ included.
+      if (valid === null || !compute.isFloat) return ops.cast(value, compute);
+      return maskedBy(valid, ops.maximum(ops.cast(input.load(from), compute), compute.min), -Infinity);
     }, dtype);
   }
   return pointwise(shape, (index) => {

@@ -5,7 +5,7 @@
  * always; NaN counts as the largest. Mirrors ATen's Sorting.cpp.
  */
 import { bool, int64, normalizeAxis } from "../core/mod.ts";
-import { shapeToText, type Size, sizeLe } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeIsZero, sizeLe } from "../symbolic/mod.ts";
 import {
   defineOp,
   type HostResult,
@@ -227,6 +227,13 @@ defineOp({
   samples: (g) => [{ args: { self: sample(g), dim: 1 } }],
 });
 
+/** A median of all elements; NaN if there are none, of integers what PyTorch makes of it: the smallest. */
+function ofAll(self: TensorValue, median: (flat: TensorValue) => TensorValue, F: Functional): TensorValue {
+  if (!self.shape.some(sizeIsZero)) return median(self.reshape([-1]));
+  const { dtype, device } = self;
+  return F.full([], dtype.isFloat ? NaN : dtype.kind === "uint" || dtype === bool ? 0 : dtype.min, { dtype, device });
+}
+
 /** Of a median of all elements: equals share the gradient. */
 function sharedGrad(self: TensorValue, out: TensorValue, grad: TensorValue, F: Functional): TensorValue {
   const chosen = F.where(out.isnan(), self.isnan(), self.eq(out));
@@ -237,7 +244,7 @@ defineOp({
   schema: "aten::median(Tensor self) -> Tensor",
   doc: "The lower median of all elements; NaN if there is one.",
   meta: ({ self }) => ({ shape: [], dtype: self.dtype }),
-  decompose: ({ self }) => self.reshape([-1]).median(0)[0],
+  decompose: ({ self }, F) => ofAll(self, (flat) => flat.median(0)[0], F),
   vjp: ({ self }, { grad, out, F }) => ({ self: () => sharedGrad(self, out, grad, F) }),
   samples: (g) => [{ args: { self: sample(g) } }],
 });
@@ -246,7 +253,7 @@ defineOp({
   schema: "aten::nanmedian(Tensor self) -> Tensor",
   doc: "The lower median of all elements, without NaN.",
   meta: ({ self }) => ({ shape: [], dtype: self.dtype }),
-  decompose: ({ self }) => self.reshape([-1]).nanmedian(0)[0],
+  decompose: ({ self }, F) => ofAll(self, (flat) => flat.nanmedian(0)[0], F),
   vjp: ({ self }, { grad, out, F }) => ({ self: () => sharedGrad(self, out, grad, F) }),
   samples: (g) => [{ args: { self: sample(g) } }],
 });

@@ -82,8 +82,8 @@ const xlog1py = definePointwise({
     ops.where(ops.isnan(other), NaN, ops.where(ops.eq(self, 0), 0, ops.mul(self, ops.log1p(other)))),
   vjp: ({ self, other }, { grad, F }) => ({
     self: () => {
-      const flat = F.logicalAnd(F.eq(self, 0), F.le(other, -1));
-      return reduceGrad(F.where(flat, 0, grad.mul(F.log1p(other))), self);
+      const log = F.log1p(other), flat = F.logicalAnd(F.eq(self, 0), F.logicalNot(F.gt(log, -Infinity)));
+      return reduceGrad(F.where(flat, 0, grad.mul(log)), self);
     },
     other: () => reduceGrad(grad.mul(F.div(self, F.add(other, 1))), other),
   }),

@@ -43,8 +43,9 @@ function varianceOf(where: string, shape: readonly Size[], args: VarianceArgs): 
   const axes = reductionAxes(where, args.dim ?? null, shape.length);
   const correction = args.unbiased === undefined ? scalarNumber(args.correction ?? 1) : args.unbiased ? 1 : 0;
   const count = reducedCount(shape, axes);
+  // Without elements there is no variance, whatever the correction.
   const degrees = typeof count === "number"
-    ? Math.max(count - correction, 0)
+    ? count === 0 ? 0 : Math.max(count - correction, 0)
     : Number.isInteger(correction)
     ? sizeMax(sizeSub(count, correction), 0)
     : Math.max(Number(count) - correction, 0);

@@ -154,7 +154,7 @@ for (const name of ["mT", "mH", "matrix_H", "adjoint"] as const) {
           }`,
         );
       }
-      return permutedSpec(self, swapped(name, rank, -2, -1));
+      return permutedSpec(self, rank === 0 ? [] : swapped(name, rank, -2, -1));
     },
     decompose: ({ self }) =>
       (name !== "mT" && self.dtype.isComplex ? self.conjPhysical() : self).transpose(

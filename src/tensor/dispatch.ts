@@ -5,7 +5,7 @@
  * that of `mode.ts`; what arguments are is answered by `operands.ts`, recording is the engine's (`engine.ts`), computing the backend's (`backend.ts`). Mirrors ATen's dispatcher with
  * its Autograd, Python and backend keys, ADInplaceOrView included.
  */
-import { bool, cpu, type Device, type DType, InternalError } from "../core/mod.ts";
+import { cpu, type Device, type DType, InternalError } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
 import type { ComplexForm, Functional, NamedArgs, Operator, TensorSpec } from "../ops/mod.ts";
 import { contiguousStride, sameShape, shapeToText, type Size, sizeIsZero, sizeLe } from "../symbolic/mod.ts";

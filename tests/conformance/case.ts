@@ -110,12 +110,29 @@ export class Case {
       args[spec.key] = decodeArg(arg, inputs);
     });
     for (const [name, arg] of Object.entries(this.c.kwargs)) args[camelCase(name)] = decodeArg(arg, inputs);
+    this.#promoteAsFloat(args);
     // A number is read at once: no tensor comes of it.
     if (this.op.number !== undefined) {
       this.op.number(args as NamedArgs<Tensor>);
       return [];
     }
     return flatten(dispatch(this.op, args));
+  }
+
+  /** Whole numbers that are floats in Python look like integers here: tensors of integers that PyTorch made floats beside them are converted, as the reader of programs does. */
+  #promoteAsFloat(args: Record<string, unknown>): void {
+    const given = [...this.c.args.entries(), ...Object.entries(this.c.kwargs)];
+    const isWholeFloat = given.some(([at, a]) => {
+      const spec = this.op.schema.args.find((s, i) => i === at || s.name === at);
+      // A parameter that is a float in any case promotes nothing by its value.
+      return a !== null && "float" in a && Number.isInteger(Number(a.float)) && spec?.type !== "float";
+    });
+    const [output] = this.c.outputs;
+    const dtype = output === undefined ? null : dtypeFromName(output.dtype);
+    if (!isWholeFloat || dtype === null || !dtype.isFloat || this.op.schema.args[0]?.mutated === true) return;
+    const tensors = Object.entries(args).filter((entry): entry is [string, Tensor] => entry[1] instanceof Tensor);
+    if (tensors.some(([, t]) => !t.dtype.isIntegral)) return;
+    for (const [key, t] of tensors) if (!/^(index|indices|mask)/.test(key)) args[key] = t.to(dtype);
   }
 
   /** Why only shapes and dtypes of this case can be compared; null if values can. */

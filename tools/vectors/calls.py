@@ -58,6 +58,11 @@ def load(folder):
     return [json.loads(line) for line in open(f"{folder}/cases.jsonl")], load_file(f"{folder}/tensors.safetensors")
 
 
+def preserved(t):
+    """A copy with the same strides."""
+    return torch.empty_strided(t.shape, t.stride(), dtype=t.dtype).copy_(t.detach())
+
+
 def gradients(call, ins, limit):
     """Gradients of the weighted sum of float32 results with respect to float32 inputs, or None."""
     chosen = [t.dtype == torch.float32 for t in ins]
@@ -114,11 +119,14 @@ class Folder:
             own = lambda x: tree_map(lambda y: sub[next(i for i, t in enumerate(ins) if t is y)] if isinstance(y, torch.Tensor) else y, x)
             return target(*own(args), **own(kwargs))
 
+        written = target._schema.is_mutable
+        # Written to, memory that several elements share would be refused, and a copy of it would not be the same call.
+        if written and any(s == 0 and n > 1 for t in ins for n, s in zip(t.shape, t.stride())): return False
         torch.manual_seed(0)
-        with torch.no_grad(): outs, _ = tree_flatten(call([t.detach().clone() for t in ins]))
+        with torch.no_grad(): outs, _ = tree_flatten(call([preserved(t) if written else t.detach() for t in ins]))
         if any(not isinstance(o, torch.Tensor) or not storable(o) for o in outs): return False
         if sum(o.numel() for o in outs) > self.largest_output: return False
-        grads = None if target._schema.is_mutable else gradients(call, ins, self.largest_output)
+        grads = None if written else gradients(call, ins, self.largest_output)
         self._append(target, *described, outs, grads)
         return True
 

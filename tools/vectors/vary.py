@@ -108,7 +108,7 @@ def change(args, kwargs, ins):
         choices = [{"int": int(float(v)) - rank}, {"int": rng.choice([-1, 0, 1, 2, 3, -7, 100])}] if what == "int" and abs(v) < 1e9 else [{"float": repr(rng.choice(FLOATS))}, {"int": rng.choice([0, 1, 2, -3])}]
         holder[key] = rng.choice(choices)
     elif kind == "flag":
-        found = places(args, [], ("bool",)) + places(kwargs, [], ("bool",))
+        found = [p for p in places(args, [], ("bool",)) + places(kwargs, [], ("bool",)) if p[1] != "pin_memory"]
         if not found: return None
         holder, key, _, v = rng.choice(found)
         holder[key] = {"bool": not v}
