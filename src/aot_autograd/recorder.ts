@@ -6,17 +6,16 @@
  */
 import { currentStep } from "../autograd/mod.ts";
 import { CompileError, InternalError } from "../core/mod.ts";
-import { type Argument, Graph, type Node, type SourceLocation, type TensorMeta } from "../graph/mod.ts";
-import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
+import { Graph, type Node, type SourceLocation, type TensorMeta } from "../graph/mod.ts";
+import type { NamedArgs, Operator } from "../ops/mod.ts";
 import type { SymInt } from "../symbolic/mod.ts";
 import {
-  autogradMeta,
   decompose,
   type DispatchMode,
+  GraphRecording,
   inferMeta,
   noGrad,
   type OpResult,
-  Storage,
   Tensor,
   withMode,
 } from "../tensor/mod.ts";
@@ -25,41 +24,25 @@ import {
 export type KeepWhole = (op: Operator, args: NamedArgs<Tensor>) => boolean;
 
 /** A mode that writes down what it is asked to run. */
-export class GraphRecorder implements DispatchMode {
+export class GraphRecorder extends GraphRecording implements DispatchMode {
   readonly name = "graph recorder";
-  readonly graph: Graph;
   /** The user's line for calls that are recorded now. */
   location: SourceLocation | null = null;
   /** Calls of a backward, by the step of the tape that made them. */
   readonly steps: Map<Node, string> = new Map();
   readonly #keeps: KeepWhole;
-  readonly #owned = new WeakSet<Tensor>();
   readonly #constants = new Map<Tensor, Tensor>();
   readonly #paths = new Map<string, Tensor>();
 
   /** Records into a graph of its own, or into `graph` where that inserts. */
   constructor(keeps: KeepWhole = () => false, graph: Graph = new Graph()) {
+    super(graph);
     this.#keeps = keeps;
-    this.graph = graph;
   }
 
   /** Real tensors that decompositions and gradient rules brought in, by path. */
   get constants(): ReadonlyMap<string, Tensor> {
     return this.#paths;
-  }
-
-  /** A traced tensor for a node. */
-  tensor(node: Node, meta: TensorMeta, requiresGrad = false): Tensor {
-    const { shape, stride, storageOffset, dtype, device } = meta;
-    const t = new Tensor({ shape, stride, storageOffset, dtype, device, storage: new Storage(null), node });
-    if (requiresGrad) autogradMeta(t).requiresGrad = true;
-    this.#owned.add(t);
-    return t;
-  }
-
-  /** Declares an input. */
-  placeholder(name: string, meta: TensorMeta, requiresGrad = false): Tensor {
-    return this.tensor(this.graph.placeholder(name, meta), meta, requiresGrad);
   }
 
   /** Declares a size that is passed as a number. */
@@ -73,13 +56,13 @@ export class GraphRecorder implements DispatchMode {
   }
 
   /** The node of a tensor of this recorder. */
-  nodeOf(t: Tensor): Node {
-    if (t.node === null || !this.#owned.has(t)) throw new InternalError("a tensor of another graph met the recorder");
+  override nodeOf(t: Tensor): Node {
+    if (t.node === null || !this.owns(t)) throw new InternalError("a tensor of another graph met the recorder");
     return t.node;
   }
 
   wrapInput(t: Tensor): Tensor {
-    if (t.wrapped !== null || this.#owned.has(t)) return t;
+    if (t.wrapped !== null || this.owns(t)) return t;
     if (!t.isDense) throw new InternalError("a tensor without data of another graph met the recorder");
     let twin = this.#constants.get(t);
     if (twin === undefined) {
@@ -105,7 +88,7 @@ export class GraphRecorder implements DispatchMode {
     if (first === undefined) throw new InternalError(`${op.target}: meta gave no result`);
     const { returns } = op.schema;
     const many = returns.length > 1 || returns[0]?.list === true;
-    const call = op.schema.args.map((arg) => this.#argument(args[arg.key] ?? null));
+    const call = this.argumentsOf(op, args);
     const node = this.graph.call(op, call, many ? metas : first, this.location);
     const step = currentStep();
     if (step !== null) this.steps.set(node, step);
@@ -113,21 +96,7 @@ export class GraphRecorder implements DispatchMode {
     return many ? outs : outs[0] as Tensor;
   }
 
-  #argument(value: ArgValue<Tensor>): Argument {
-    if (value instanceof Tensor) return value.wrapped !== null ? value.wrapped : this.nodeOf(value);
-    if (Array.isArray(value)) return value.map((v: ArgValue<Tensor>) => this.#argument(v));
-    return value as Argument;
-  }
-
-  gradOwner(t: Tensor): Tensor {
-    return t;
-  }
-
   materialize(_: Tensor, reason: string): Tensor {
     throw new CompileError(`${reason}: a decomposition or gradient rule reads data, which a graph cannot`);
-  }
-
-  trackRead(_object: object, _key: PropertyKey, value: unknown): unknown {
-    return value;
   }
 }

@@ -30,6 +30,7 @@ export {
 } from "./operands.ts";
 export * from "./engine.ts";
 export * from "./fake.ts";
+export * from "./graph_recording.ts";
 export * from "./host.ts";
 export * from "./indexing.ts";
 export { blockMemory } from "./blocks.ts";

@@ -6,7 +6,7 @@
  */
 import { gradOf } from "../../autograd/mod.ts";
 import { bool, type Device, float32, int64 } from "../../core/mod.ts";
-import { type Argument, Graph, graphToText, isNode, type Node, type TensorMeta } from "../../graph/mod.ts";
+import { type Argument, type Graph, graphToText, isNode, type Node, type TensorMeta } from "../../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../../ops/mod.ts";
 import { enterScoreProgram, type ScoreProgram } from "../../ops/mod.ts";
 import { contiguousStride } from "../../symbolic/mod.ts";
@@ -15,10 +15,10 @@ import {
   decompose,
   dispatchComplete,
   type DispatchMode,
+  GraphRecording,
   inferMeta,
   noGrad,
   type OpResult,
-  Storage,
   Tensor,
   withMode,
 } from "../../tensor/mod.ts";
@@ -30,26 +30,15 @@ export type ScoreFunction = (score: Tensor, b: Tensor, h: Tensor, q: Tensor, kv:
 /** Which keys a query sees: a tensor of bools. */
 export type MaskFunction = (b: Tensor, h: Tensor, q: Tensor, kv: Tensor) => Tensor;
 
-class Recorder implements DispatchMode {
+class Recorder extends GraphRecording implements DispatchMode {
   readonly name = "flexAttention";
-  readonly graph = new Graph();
   /** Tensors of others, in the order of their inputs. */
   readonly captured: Tensor[];
   readonly #twins = new Map<Tensor, Tensor>();
-  readonly #owned = new WeakSet<Tensor>();
 
   constructor(captured: readonly Tensor[]) {
+    super();
     this.captured = [...captured];
-  }
-
-  #tensor(node: Node, { shape, stride, storageOffset, dtype, device }: TensorMeta): Tensor {
-    const t = new Tensor({ shape, stride, storageOffset, dtype, device, storage: new Storage(null), node });
-    this.#owned.add(t);
-    return t;
-  }
-
-  input(name: string, meta: TensorMeta): Tensor {
-    return this.#tensor(this.graph.placeholder(name, meta), meta);
   }
 
   /** Declares the tensors that are known to be captured. */
@@ -60,11 +49,11 @@ class Recorder implements DispatchMode {
   #twin(t: Tensor, i: number): Tensor {
     const { shape, dtype, device } = t;
     const meta = { shape, stride: contiguousStride(shape), storageOffset: 0, dtype, device };
-    return this.input(`captured${i}`, meta);
+    return this.placeholder(`captured${i}`, meta);
   }
 
   wrapInput(t: Tensor): Tensor {
-    if (t.wrapped !== null || this.#owned.has(t)) return t;
+    if (t.wrapped !== null || this.owns(t)) return t;
     let twin = this.#twins.get(t);
     if (twin === undefined) {
       this.#twins.set(t, twin = this.#twin(t, this.captured.length));
@@ -73,7 +62,7 @@ class Recorder implements DispatchMode {
     return twin;
   }
 
-  nodeOf(t: Tensor): Node {
+  override nodeOf(t: Tensor): Node {
     const own = this.wrapInput(t);
     if (own.node === null) throw new TypeError("flexAttention: a function of scores gives a tensor, not a number");
     return own.node;
@@ -91,26 +80,11 @@ class Recorder implements DispatchMode {
     if (first === undefined || metas.length !== 1 || op.schema.returns[0]?.list === true) {
       throw new TypeError(`flexAttention: ${op.schema.name} has no place in a function of scores`);
     }
-    const call = op.schema.args.map((arg) => this.#argument(args[arg.key] ?? null));
-    return this.#tensor(this.graph.call(op, call, first), first);
-  }
-
-  #argument(value: ArgValue<Tensor>): Argument {
-    if (value instanceof Tensor) return value.wrapped !== null ? value.wrapped : this.nodeOf(value);
-    if (Array.isArray(value)) return value.map((v: ArgValue<Tensor>) => this.#argument(v));
-    return value as Argument;
-  }
-
-  gradOwner(t: Tensor): Tensor {
-    return t;
+    return this.tensor(this.graph.call(op, this.argumentsOf(op, args), first), first);
   }
 
   materialize(_: Tensor, reason: string): Tensor {
     throw new TypeError(`flexAttention: ${reason}, in a function of scores, which sees no numbers`);
-  }
-
-  trackRead(_object: object, _key: PropertyKey, value: unknown): unknown {
-    return value;
   }
 }
 
@@ -157,12 +131,12 @@ function record(
   const r = new Recorder(before ?? []);
   const isBackward = before !== null;
   const results = withMode(r, () => {
-    const own = r.input("score", metaOf(shape, float32, device));
+    const own = r.placeholder("score", metaOf(shape, float32, device));
     const [b, h, q, kv] = POSITIONS.map((name, d) =>
-      r.input(name, metaOf([1, 1, 1, 1].map((one, i) => i === d ? shape[d] ?? 1 : one), int64, device))
+      r.placeholder(name, metaOf([1, 1, 1, 1].map((one, i) => i === d ? shape[d] ?? 1 : one), int64, device))
     );
     if (b === undefined || h === undefined || q === undefined || kv === undefined) return [];
-    const grad = isBackward ? r.input("grad", metaOf(shape, float32, device)) : null;
+    const grad = isBackward ? r.placeholder("grad", metaOf(shape, float32, device)) : null;
     if (isBackward) r.declare();
     const changed = (): Tensor => {
       const out = score === null ? own : score(own, b, h, q, kv);
