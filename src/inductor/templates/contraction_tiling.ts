@@ -40,12 +40,15 @@ const NARROW: readonly (readonly [number, number])[] = [[6, 2], [5, 2], [4, 2], 
 /** How an operand is packed. */
 export type PackMode = "across" | "along";
 
-/** What reading every second element is worth beside reading all: two loads and a shuffle. Windows of step 2 have few columns to run along. */
-const SECOND = 0.9;
+/**
+ * What reading every second or fourth element is worth beside reading all: two loads and a shuffle, or four and three. Windows of step 2, and patches of 4, have few columns
+ * to run along.
+ */
+const APART: ReadonlyMap<number, number> = new Map([[2, 0.9], [4, 0.85]]);
 
-function isSecond(index: Expr, axis: Axis): boolean {
+function apart(index: Expr, axis: Axis): number {
   const stride = coefficient(index, axis.symbol);
-  return stride !== null && constantValue(stride) === 2;
+  return stride === null ? 0 : APART.get(constantValue(stride) ?? 0) ?? 0;
 }
 
 /** Along the rows of a panel, if memory is contiguous there, or along k. */
@@ -61,7 +64,7 @@ export function packMode(program: OperandProgram): PackMode {
       if (!dependsOn(index, row.symbol) && !dependsOn(index, step.symbol)) continue;
       total++;
       const way = motion(index, axis.symbol);
-      good += way === "contiguous" ? 1 : way === "still" ? 0.8 : isSecond(index, axis) ? SECOND : 0;
+      good += way === "contiguous" ? 1 : way === "still" ? 0.8 : apart(index, axis);
     }
     return (total === 0 ? 1 : good / total) * Math.min(1, guess(axis.extent) / 8);
   };

@@ -14,10 +14,11 @@ import { type Branch, type BranchPlan, NO_BRANCHES } from "./branches.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
 import { termsOf } from "./origins.ts";
-import { type Pair, rowsAhead, writeRowPair } from "./pairs.ts";
+import { type Loop, type Pair, rowsAhead, writeRowPair } from "./pairs.ts";
 import type { RowPlan } from "./rows.ts";
 import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText, typeText } from "./types.ts";
 import { CppValues } from "./values.ts";
+import { planWindow, type Window, writeWindow } from "./windows.ts";
 
 /** What is written anew in each copy of a loop, though it defines a value. */
 const IMPURE: ReadonlySet<TileStatement["kind"]> = new Set(["accumulator", "finish", "accumulators", "finishAt"]);
@@ -32,6 +33,7 @@ export class CppFunction extends CppValues {
   readonly #memory: CppMemory;
   readonly #reductions: CppReductions;
   readonly #arrays: CppArrays;
+  readonly #kernel: KernelBase;
   readonly #written: ReadonlySet<BufferRef>;
   /** Loads whose values are at hand, as the text of each part. */
   readonly staged = new Map<TileValue, (part: number) => string>();
@@ -42,6 +44,8 @@ export class CppFunction extends CppValues {
   #branches: BranchPlan = NO_BRANCHES;
   readonly #terms: ReadonlyMap<TileValue, string>;
   readonly #constants = new Map<TileValue, number | bigint>();
+  /** Masks of loads: where they do not hold, the values are 0. */
+  readonly #masks = new Map<TileValue, TileValue>();
   /** How pointwise values came about. */
   readonly #made = new Map<TileValue, Pointwise>();
 
@@ -50,6 +54,7 @@ export class CppFunction extends CppValues {
     this.#memory = new CppMemory(this);
     this.#reductions = new CppReductions(this, bodies);
     this.#arrays = new CppArrays(this, this.#memory, bodies, axes);
+    this.#kernel = kernel;
     this.#written = new Set(kernel.writes);
     this.#terms = new Map(bodies.flatMap((body) => [...termsOf(body)]));
   }
@@ -157,6 +162,7 @@ export class CppFunction extends CppValues {
         const own = this.levelOf([s.mask], [s.index]);
         const level = this.#written.has(s.buffer) ? this.scopes.depth : own;
         const staged = this.staged.get(s.out);
+        if (s.mask !== null && staged === undefined && this.#isZeroed(s, [s.mask])) this.#masks.set(s.out, s.mask);
         const load = (u: number): string => this.#memory.load(s.buffer, s.index, s.mask, vector, u);
         this.define(s.out, vector, level, staged ?? load);
         this.#fetch(s);
@@ -224,11 +230,29 @@ export class CppFunction extends CppValues {
         return;
       case "for":
         if (s.split) this.#reductions.split(s, this.#arrays, () => this.statements(s.body));
-        else this.overAxis(s.axis, () => this.statements(s.body));
+        else if (!this.#inWindow(s)) this.overAxis(s.axis, () => this.statements(s.body));
         return;
       default:
         s satisfies never;
     }
+  }
+
+  /** Writes a nest as a sum over a window; false where it is none. */
+  #inWindow(nest: Loop): boolean {
+    if (this.vectorAxis === null || this.#branches.inside.size > 0 || this.#rows?.isNear === true) return false;
+    const window = planWindow(this.#kernel, nest, this.#constants);
+    const sums = window === null ? null : this.#reductions.partsOf(window.accumulator);
+    if (window === null || sums === null || sums.length !== this.parts) return false;
+    if (
+      this.staged.has(window.load.out) ||
+      window.masks.length > 0 && !this.#memory.zeroes(window.load.buffer, window.load.index)
+    ) {
+      return false;
+    }
+    const load = (own: Window["load"], mask: TileValue | null, u: number): string =>
+      this.#memory.load(own.buffer, own.index, mask, true, u);
+    writeWindow(this, window, sums, load);
+    return true;
   }
 
   #index(s: TileStatement & { readonly kind: "index" }): void {
@@ -315,6 +339,11 @@ export class CppFunction extends CppValues {
       if (s.args[0] !== undefined && this.known(s.args[0]).vector) return this.#branch(s, branch);
       for (const own of [...branch.whenTrue, ...branch.whenFalse]) this.#write(own);
     }
+    if (s.op === "where" && this.#isMasked(s.args)) {
+      const { texts, vector, level } = this.known(s.args[1] as TileValue);
+      this.setTexts(s.out, texts, vector, level);
+      return;
+    }
     const vector = this.anyVector(s.args);
     const operands = s.op === "where" ? s.args.slice(1) : s.args;
     const dtype = operands[0]?.dtype ?? s.out.dtype;
@@ -347,6 +376,17 @@ export class CppFunction extends CppValues {
       const text = primitiveText(s.op, args, dtype, lane, vector);
       return back ? `tsr_i32(${text})` : text;
     });
+  }
+
+  /** Whether a load is 0 where its mask does not hold. */
+  #isZeroed(s: TileStatement & { readonly kind: "load" }, mask: readonly TileValue[]): boolean {
+    return !this.anyVector(mask) || this.#memory.zeroes(s.buffer, s.index);
+  }
+
+  /** Whether a choice is between what a load yields where its mask holds, and 0: that is the load. */
+  #isMasked([condition, value, other]: readonly TileValue[]): boolean {
+    if (condition === undefined || value === undefined || other === undefined) return false;
+    return this.#masks.get(value) === condition && Object.is(Number(this.#constants.get(other)), 0);
   }
 
   /** Functions of f32 that are written in another way than one call; false for all others. */

@@ -16,6 +16,13 @@ export class CppMemory {
     this.#values = values;
   }
 
+  /** Whether a load is 0 in lanes for which a mask of lanes does not hold; else they have anything. */
+  zeroes(buffer: BufferRef, index: Expr): boolean {
+    const stride = this.#values.varies(index) ? this.#values.stride(index) : null;
+    const step = stride === null ? null : constantValue(stride);
+    return step === 1 || step === 2 && buffer.dtype === float32;
+  }
+
   /** The text of a load, for one part. */
   load(buffer: BufferRef, index: Expr, mask: TileValue | null, vector: boolean, part: number): string {
     return this.loadFrom(this.#values.pointer(buffer), buffer.dtype, index, mask, vector, part);

@@ -100,6 +100,12 @@ export class CppReductions {
     this.#accumulators.set(v, { names, vector, lane, isInside });
   }
 
+  /** The parts of an accumulator whose lanes are results of their own, which an emitter may add to by itself; null for others. */
+  partsOf(v: TileValue): readonly string[] | null {
+    const acc = this.#accumulators.get(v);
+    return acc === undefined || !acc.vector || !acc.isInside || this.#scanned.has(v) ? null : acc.names;
+  }
+
   /** The type of a vector of positions. */
   #positions(v: TileValue): string {
     return this.#near.has(v) ? "vi32" : "vl2";
