@@ -11,6 +11,7 @@ import { accessorOf, isSameVariable, isServed, privateAccess, type Subject } fro
 import { type AddedMember, addedMembers } from "./added_members.ts";
 import { Count, isUnseenNumber } from "./counters.ts";
 import { ENVIRONMENTAL, globalMember } from "./global_view.ts";
+import { unbound } from "./bound.ts";
 import { effectOf, effectReason, EFFECTS, isIntrinsic, isIntrinsicName, MOVE_OUT } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
 import { constantNamesAround, registerRebuilt } from "./program_text.ts";
@@ -148,7 +149,10 @@ export class Closures {
     if (isLibraryFunction(fn)) return fn;
     const syntax = functionSyntax(fn);
     // Functions of the runtime may show a text; they are its own all the same.
-    if (syntax.kind === "native" || isIntrinsic(fn)) return this.#native(fn);
+    if (syntax.kind === "native" || isIntrinsic(fn)) {
+      const plain = unbound(fn as (...args: never[]) => unknown);
+      return plain === null ? this.#native(fn) : this.prepare(plain);
+    }
     if (syntax.kind === "class") return fn;
     const name = nameOf(fn);
     const added = this.#added().find((member) => member.isIn(syntax.expression));

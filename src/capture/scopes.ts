@@ -96,23 +96,34 @@ export function post(method: string, params: Readonly<Record<string, unknown>>):
 }
 
 /**
+ * The objects that V8 shows of a function: its properties' values, its prototype, and what it holds (scopes; what it was bound to), in this order.
+ *
+ * @throws {InternalError} if they cannot be read here.
+ */
+// deno-lint-ignore ban-types
+export function readHeld(fn: Function): unknown[] {
+  const c = connection;
+  if (c === null) throw new InternalError("scopes cannot be read: the inspector is not available");
+  c.session.post("Runtime.getProperties", { objectId: subjectOf(fn), ownProperties: true });
+  const out: unknown[] = [];
+  for (let i = 0; i < MOST_PROPERTIES; i++) {
+    const found = receive(c, c.next);
+    if (found === undefined) break;
+    c.next++;
+    out.push(found.object);
+  }
+  c.session.post("Runtime.releaseObjectGroup", { objectGroup: "tessera" });
+  return out;
+}
+
+/**
  * The scopes of a function, innermost first, without the global one. Values are those of this moment; writing to them changes nothing.
  *
  * @throws {InternalError} if scopes cannot be read here.
  */
 // deno-lint-ignore ban-types
 export function readScopes(fn: Function): ScopeSnapshot[] {
-  const c = connection;
-  if (c === null) throw new InternalError("scopes cannot be read: the inspector is not available");
-  c.session.post("Runtime.getProperties", { objectId: subjectOf(fn), ownProperties: true });
-  let scopes: readonly unknown[] | null = null;
-  for (let i = 0; i < MOST_PROPERTIES; i++) {
-    const found = receive(c, c.next);
-    if (found === undefined) break;
-    c.next++;
-    if (isScopeList(found.object)) scopes = found.object;
-  }
-  c.session.post("Runtime.releaseObjectGroup", { objectGroup: "tessera" });
+  const scopes = readHeld(fn).findLast(isScopeList);
   const out: ScopeSnapshot[] = [];
   const count = scopes?.length ?? 0;
   for (let i = 0; i < count; i++) {

@@ -23,7 +23,7 @@ export function numbersFor(value: unknown): unknown {
   if (typeof value !== "function" || !ASKING.has(value)) return value;
   let standIn = made.get(value);
   if (standIn === undefined) {
-    const convert = value === structuredClone ? (arg: unknown): unknown => plainSizes(arg) : plainSize;
+    const convert = value === structuredClone ? (arg: unknown): unknown => clonable(arg) : plainSize;
     standIn = new Proxy(value, {
       apply: (fn, self, args: unknown[]): unknown => Reflect.apply(fn, self, args.map((arg) => convert(arg))),
     });
@@ -37,14 +37,29 @@ export function plainSize(value: unknown): unknown {
   return isSymInt(value) ? Number(value) : value;
 }
 
-/** Fresh arrays and plain objects with numbers in the place of sizes; what holds no size stays itself. */
-export function plainSizes(value: unknown, open: Set<unknown> = new Set()): unknown {
+/** What `structuredClone` is to copy: behind the proxies of a trace, and with numbers in the place of sizes. Shared and cyclic parts stay so. */
+export function clonable(value: unknown, made: Map<unknown, unknown> = new Map()): unknown {
   if (isSymInt(value)) return Number(value);
-  if (typeof value !== "object" || value === null || open.has(value)) return value;
-  if (!Array.isArray(value) && Reflect.getPrototypeOf(value) !== Object.prototype) return value;
-  open.add(value);
-  const entries = Object.entries(value).map(([k, v]): [string, unknown] => [k, plainSizes(v, open)]);
-  open.delete(value);
-  if (entries.every(([k, v]) => v === Reflect.get(value, k))) return value;
-  return Array.isArray(value) ? entries.map(([, v]) => v) : Object.fromEntries(entries);
+  if (typeof value !== "object" || value === null) return value;
+  const known = made.get(value);
+  if (known !== undefined) return known;
+  const keep = <T>(fresh: T): T => {
+    made.set(value, fresh);
+    return fresh;
+  };
+  if (value instanceof Map) {
+    const fresh = keep(new Map<unknown, unknown>());
+    for (const [k, v] of value) fresh.set(clonable(k, made), clonable(v, made));
+    return fresh;
+  }
+  if (value instanceof Set) {
+    const fresh = keep(new Set<unknown>());
+    for (const v of value) fresh.add(clonable(v, made));
+    return fresh;
+  }
+  const isList = Array.isArray(value);
+  if (!isList && Reflect.getPrototypeOf(value) !== Object.prototype) return value;
+  const fresh: object = keep(isList ? new Array(value.length) : {});
+  for (const key of Object.keys(value)) Reflect.set(fresh, key, clonable(Reflect.get(value, key), made));
+  return fresh;
 }

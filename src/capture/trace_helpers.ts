@@ -13,7 +13,7 @@ import { addToMember, writtenValue } from "./counters.ts";
 import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts";
 import { keysOf, lookUpDescriptor } from "./objects.ts";
 import { privateMember } from "./private_accessors.ts";
-import { numbersFor, plainSize, plainSizes } from "./sized_natives.ts";
+import { clonable, numbersFor, plainSize } from "./sized_natives.ts";
 import type { Tracer } from "./tracer.ts";
 
 /** Where a rebuilt function belongs. */
@@ -107,7 +107,7 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
       typeof value === "function"
         ? (...args: unknown[]): unknown => plainList(Reflect.apply(value, undefined, args))
         : value,
-    deep: (value) => plainSizes(value),
+    deep: (value) => clonable(value),
     walked(value) {
       // A loop over keys goes on to those of the prototypes, where no trap sees it.
       const real = typeof value === "object" && value !== null ? tracer.recordOf(value)?.real : undefined;

@@ -25,9 +25,10 @@ Deno.test("compile() on what is no function says what to compile instead", () =>
 });
 
 Deno.test("native and bound functions and the program's own Proxies run as they are, or say what to do", () => {
-  const bound = (function (this: { k: number }, t: Tensor): Tensor {
-    return t.mul(this.k);
-  }).bind({ k: 3 });
+  // What `bind` was given is seen if it is an object; numbers V8 does not show.
+  const bound = (function (this: number, t: Tensor): Tensor {
+    return t.mul(Number(this));
+  }).bind(3);
   const proxy = new Proxy((t: Tensor): Tensor => t.mul(2), {});
   const cases: readonly (readonly [Any, readonly unknown[], RegExp])[] = [
     [anything(bound), [x], /bound.*is a native function.*call it through an arrow function/s],

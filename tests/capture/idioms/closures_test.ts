@@ -174,7 +174,7 @@ idiom("tensors memoised in a module-level Map", "graph", (compile) => {
   return (round) => [f(vec(round), "k".repeat(round + 1)), moduleCache];
 });
 
-idiom("a bound function", "segments", (compile) => {
+idiom("a bound function", "graph", (compile) => {
   const settings = { scale: 2 };
   function scaled(this: { scale: number }, by: number, x: Tensor): Tensor {
     return x.mul(this.scale).add(by);

@@ -93,7 +93,7 @@ idiom("random identifiers and random bytes, whose length only is used", "segment
   return (round) => f(vec(round));
 });
 
-idiom("a bound function made inside, and one that is handed in", "segments", (compile) => {
+idiom("a bound function made inside, and one that is handed in", "graph", (compile) => {
   const affine = (a: number, b: number, x: Tensor): Tensor => x.mul(a).add(b);
   const f = compile((x: Tensor, g: (x: Tensor) => Tensor) => {
     const local = affine.bind(null, 2, 3);
