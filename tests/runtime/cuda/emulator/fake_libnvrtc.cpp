@@ -1,11 +1,12 @@
 // A libnvrtc that compiles generated text for the processor that it runs on, with the C++ compiler of the machine.
 //
-// The "cubin" is a shared library behind a header that the fake libcuda knows. FOLDER (for its files), COMPILER, FLAGS and the version's MINOR are given when
+// The "cubin" is a shared library behind a header that the fake libcuda knows. COMPILER, FLAGS and the version's MINOR are given when
 // this is built.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <dlfcn.h>
 #include <mutex>
 #include <sstream>
 #include <string>
@@ -16,6 +17,13 @@
 namespace {
 struct Program { std::string source, name, log, image; };
 int count = 0;
+// The folder of this library, where sources and results lie while they are compiled.
+std::string folder() {
+  Dl_info info;
+  if (dladdr((void*)&count, &info) == 0) return ".";
+  const std::string path = info.dli_fname;
+  return path.substr(0, path.rfind('/'));
+}
 std::mutex mutex;
 
 std::string readFile(const std::string& path) {
@@ -55,7 +63,7 @@ API int nvrtcCompileProgram(Program* p, int, const char* const*) {
   std::string base;
   {
     std::lock_guard<std::mutex> lock(mutex);
-    base = std::string(FOLDER "/") + std::to_string(getpid()) + "_" + std::to_string(count++);
+    base = folder() + "/" + std::to_string(getpid()) + "_" + std::to_string(count++);
   }
   const std::string& text = p->source;
   const bool halves = text.find("struct f16") != std::string::npos;

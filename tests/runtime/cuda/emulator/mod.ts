@@ -12,6 +12,9 @@ import {
 } from "../../../../src/runtime/cuda/libraries.ts";
 import { nvrtcCandidates } from "../../../../src/runtime/cuda/paths.ts";
 import { initialize } from "../../../../src/runtime/cuda/driver.ts";
+import { createHash } from "node:crypto";
+import { config } from "../../../../src/core/mod.ts";
+import { defaultCacheDirectory } from "../../../../src/runtime/disk_cache.ts";
 import { findToolchain } from "../../../../src/runtime/cpu/toolchain.ts";
 import { EMULATED_FLAGS, WATCHED_FLAGS } from "./kernels.ts";
 import { openWatcher, type Watcher } from "./watcher.ts";
@@ -44,27 +47,76 @@ function minorOf(flags: string): number {
   return 100 + hash;
 }
 
-/** Makes libcuda.so.1 and libnvrtc.so.13 in a folder, which `TESSERA_CUDA_PATH` may name. @param command the C++ compiler; `minor`: nvrtc is 13 and this */
-export function buildEmulator(
+const LIBRARIES = ["libcuda.so.1", "libnvrtc.so.13"] as const;
+
+/** Options of {@linkcode buildEmulator}. */
+interface EmulatorOptions {
+  readonly watched?: boolean;
+  /** nvrtc is 13 and this. */
+  readonly minor?: number;
+}
+
+/** Makes libcuda.so.1 and libnvrtc.so.13 in a folder, which `TESSERA_CUDA_PATH` may name. @param command the C++ compiler */
+export function buildEmulator(folder: string, command: readonly string[], options: EmulatorOptions = {}): void {
+  const flags = [...EMULATED_FLAGS, ...options.watched === true ? WATCHED_FLAGS : []].join(" ");
+  const minor = options.minor ?? minorOf(flags);
+  // A process needs libraries of its own, for they have state; what the compiler made of one text can be copied. The watched one names its folder.
+  const kept = options.watched === true ? null : keptFolder([...command, flags, minor].join(" "));
+  if (kept !== null && copyLibraries(kept, folder)) return;
+  compileLibraries(folder, command, flags, minor, options.watched === true);
+  if (kept === null) return;
+  const made = `${kept}.${crypto.randomUUID()}`;
+  Deno.mkdirSync(made, { recursive: true, mode: 0o700 });
+  copyLibraries(folder, made);
+  try {
+    Deno.renameSync(made, kept);
+  } catch {
+    // Another process was quicker.
+    Deno.removeSync(made, { recursive: true });
+  }
+}
+
+/** Where libraries of this text are kept; null without a cache. */
+function keptFolder(how: string): string | null {
+  const cache = config().cacheDir ?? defaultCacheDirectory();
+  if (cache === null) return null;
+  const text = ["../fake_libcuda.cpp", "fake_libnvrtc.cpp"]
+    .map((name) => Deno.readTextFileSync(new URL(name, import.meta.url))).join(how);
+  const hash = createHash("sha256").update(text).digest("hex").slice(0, 32);
+  return `${cache}/emulator/${hash}`;
+}
+
+/** Copies both libraries; false if they are not there. */
+function copyLibraries(from: string, to: string): boolean {
+  try {
+    for (const name of LIBRARIES) Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function compileLibraries(
   folder: string,
   command: readonly string[],
-  options: { readonly watched?: boolean; readonly minor?: number } = {},
+  flags: string,
+  minor: number,
+  watched: boolean,
 ): void {
-  const watched = options.watched === true;
   const sources = new URL("./", import.meta.url).pathname;
   const common = ["-std=c++17", "-shared", "-fPIC", "-w", "-O1"];
-  const flags = [...EMULATED_FLAGS, ...watched ? WATCHED_FLAGS : []].join(" ");
   const watching = watched ? [`-DWATCHED="${folder}"`, `${sources}watch.cpp`] : [];
   build(command, [...common, "-o", `${folder}/libcuda.so.1`, `${sources}../fake_libcuda.cpp`, ...watching, "-ldl"]);
   build(command, [
     ...common,
-    `-DFOLDER="${folder}"`,
     `-DCOMPILER="${command.join(" ")}"`,
-    `-DMINOR=${options.minor ?? minorOf(flags)}`,
+    `-DMINOR=${minor}`,
     `-DFLAGS="${flags}"`,
     "-o",
     `${folder}/libnvrtc.so.13`,
     `${sources}fake_libnvrtc.cpp`,
+    "-ldl",
   ]);
 }
 
