@@ -5,6 +5,7 @@
  */
 import { activeMode, isGradEnabled, noGrad, Tensor } from "../tensor/mod.ts";
 import { recordFunction } from "./engine.ts";
+import { versionOf } from "./node.ts";
 
 /** What `forward` leaves for `backward`. */
 export interface FunctionContext {
@@ -56,13 +57,14 @@ export function defineFunction<A extends readonly unknown[], R extends Tensor | 
     const context: FunctionContext = {
       save(...tensors): void {
         kept = tensors;
-        versions = tensors.map((t) => t.version);
+        versions = tensors.map(versionOf);
       },
       get saved(): readonly Tensor[] {
         kept.forEach((t, i) => {
-          if (t.version !== versions[i]) {
+          const version = versionOf(t);
+          if (version !== versions[i]) {
             throw new TypeError(
-              `${name}: saved tensor ${i} was written in place since: it is at version ${t.version}, expected ${
+              `${name}: saved tensor ${i} was written in place since: it is at version ${version}, expected ${
                 versions[i]
               }`,
             );

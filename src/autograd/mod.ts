@@ -12,10 +12,12 @@ export * from "./gradcheck.ts";
 export {
   type Edge,
   edgeOf,
+  FunctionNode,
   hasGradHooks,
   MissingRuleError,
   setSpentHistory,
   type TapeNode,
+  versionOf,
   writtenSince,
 } from "./node.ts";
 export * from "./transform.ts";

@@ -157,6 +157,11 @@ export class MissingRuleError extends TypeError {
   }
 }
 
+/** How often a tensor's memory was written: for steps that compare it later, also while they are traced. */
+export function versionOf(t: Tensor): number {
+  return t.version;
+}
+
 /** The error of a step that needs a tensor as it was. */
 export function writtenSince(node: string, t: Tensor, saved: number, shape: readonly Size[] = t.shape): TypeError {
   return new TypeError(

@@ -8,7 +8,7 @@ import { CompileError, config, InternalError, log } from "../core/mod.ts";
 import { graphToText, type Node, rewriteDeadCode, verifyGraph } from "../graph/mod.ts";
 import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode, withoutAutocast } from "../tensor/mod.ts";
 import { OutOfMemoryError } from "../runtime/mod.ts";
-import { edgeOf, hasGradHooks, type TapeNode } from "../autograd/mod.ts";
+import { edgeOf, FunctionNode, hasGradHooks, type TapeNode } from "../autograd/mod.ts";
 import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
 import type { Subject } from "./accessors.ts";
 import { Closures, type FunctionNote } from "./closures.ts";
@@ -158,7 +158,7 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
     return found;
   });
   const inputSources = inputs.map((i) => i.source as Source);
-  refuseWatchers(tracer, maker.tensors);
+  refuseInnerSteps(tracer, maker.tensors);
   refuseLeaves(tracer, maker.tensors);
   const consumed = maker.tensors.map((t) => t !== null && t.requiresGrad ? consumedStep(t) : null);
   const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && consumed[i] === null);
@@ -211,15 +211,16 @@ function refuseLeaves(tracer: Tracer, results: readonly (Tensor | null)[]): void
   }
 }
 
-/** Between results and inputs the tape of a compiled function is one step: nobody can listen to gradients inside of it. */
-function refuseWatchers(tracer: Tracer, results: readonly (Tensor | null)[]): void {
+/** Between results and inputs the tape of a compiled function is one step: nobody can listen to gradients inside of it, or bring a rule of its own. */
+function refuseInnerSteps(tracer: Tracer, results: readonly (Tensor | null)[]): void {
   for (const node of tapeBehind(results.filter((t) => t !== null))) {
-    if (!node.isReleased && node.isWatched) {
-      tracer.breakGraph(
-        `${node.name}: a hook, or retainGrad(), waits for a gradient that backward() outside would bring`,
-        "call backward() inside as well, or use grad()",
-      );
-    }
+    if (node.isReleased) continue;
+    const why = node.isWatched
+      ? "a hook, or retainGrad(), waits for a gradient that backward() outside would bring"
+      : node instanceof FunctionNode
+      ? "its own gradient is not in the graph, and backward() outside would need it"
+      : null;
+    if (why !== null) tracer.breakGraph(`${node.name}: ${why}`, "call backward() inside as well, or use grad()");
   }
 }
 
