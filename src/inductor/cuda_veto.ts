@@ -6,7 +6,7 @@
  * many blocks as there are, and what follows is pointwise. Mirrors the split of outer reductions in TorchInductor, which also ends fusion there.
  */
 import { computeType } from "../core/mod.ts";
-import { coefficient, constantValue } from "../symbolic/mod.ts";
+import { coefficient, constantValue, dependsOn } from "../symbolic/mod.ts";
 import { crossShape } from "./codegen/cuda/emit_cross.ts";
 import { hasCross, indexAxes } from "./cross.ts";
 import { accessesOf } from "./dependencies.ts";
@@ -82,7 +82,9 @@ function crossVeto(group: LoopGroup): string | null {
   if (!hasArray && !group.stages.some((s) => s.kind === "reduction")) return "nothing is reduced along rows";
   const loads = new Map<string, number>();
   for (const { buffer, index } of accessesOf(group).reads) {
-    if (index === null || !group.reduceAxes.some((v) => coefficient(index, v) !== null)) continue;
+    const variesOver = (axes: readonly LoopGroup["axes"][number][]): boolean =>
+      index !== null && axes.some((v) => dependsOn(index, v));
+    if (index === null || !variesOver(group.reduceAxes) || !variesOver(group.axes)) continue;
     loads.set(`${buffer.id}/${index.id}`, buffer.dtype.bytes / 4);
   }
   for (const registers of loads.values()) held += registers;

@@ -186,6 +186,38 @@ test("columns of small elements stand side by side, shared by blocks", () => {
   }
 });
 
+test("what is taken from one half of a row or the other comes in vectors", () => {
+  const [rows, columns] = [97, 128];
+  for (const at of [64, 48]) {
+    const [x, y, out] = [
+      buffer("x", float32, rows * at),
+      buffer("y", float32, rows * (columns - at)),
+      buffer("out", float32, rows * columns),
+    ];
+    const [r, c] = [loopVar(rows, "r"), loopVar(columns, "c")];
+    const [position, limit] = [ops.index(symbol(c)), ops.constant(at, int64)];
+    const isFirst = ops.lt(position, limit);
+    const first = ops.load(x, add(mul(symbol(r), at), symbol(c)));
+    const second = ops.load(y, add(mul(symbol(r), columns - at), sub(symbol(c), constant(at))));
+    const value = ops.where(isFirst, ops.masked(isFirst, first, 0), ops.masked(ops.ge(position, limit), second, 0));
+    const cat: Group = {
+      kind: "loops",
+      axes: [r, c],
+      reduceAxes: [],
+      stages: [{ kind: "pointwise", space: "outer", out, index: add(mul(symbol(r), columns), symbol(c)), value }],
+      ...base([out]),
+    };
+    const { source } = launchesOf([cat], [x, y, out]);
+    assert.equal([...source.matchAll(/if \(v\d+\) tsr_load<4>/g)].length, 2, source);
+    const data = new Map<BufferRef, Numbers>([
+      [x, randomNumbers(rows * at, float32, randomSource(3))],
+      [y, randomNumbers(rows * (columns - at), float32, randomSource(4))],
+      [out, zeros(rows * columns)],
+    ]);
+    check({ groups: [cat], data, outputs: [out] }, TIER, `at ${at}`);
+  }
+});
+
 /** A 3 × 3 convolution whose channels are innermost in memory, though the sum names them first. */
 function channelsLast(
   n: number,

@@ -24,6 +24,13 @@ TSR void tsr_copy_run(V* to, const V* from, int size) {
   for (int i = whole + threadIdx.x; i < size; i += T) to[i] = from[i];
 }
 
+// Asks for a run of bytes that will be read soon; both ends are aligned to 16 bytes.
+TSR void tsr_prefetch(const void* from, int size) {
+#if !defined(TSR_EMULATED) && __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(size));
+#endif
+}
+
 // ---- reductions: every thread of the group gets the result ----
 // Groups of W neighbouring lanes, W a power of two of at most 32.
 template <int W, typename T, typename F>
@@ -52,6 +59,19 @@ TSR V tsr_block_reduce(V v, V* room, F f) {
   v = tsr_warp_reduce<T / 32>(v, f);
   __syncthreads();
   return v;
+}
+// N values at a time; `room` holds 32 · N elements.
+template <int T, int N, typename V, typename F>
+TSR void tsr_block_reduce_all(V (&v)[N], V* room, F f) {
+  const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
+#pragma unroll
+  for (int i = 0; i < N; i++) v[i] = tsr_warp_reduce<32>(v[i], f);
+  if (lane == 0)
+    for (int i = 0; i < N; i++) room[i * 32 + warp] = v[i];
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < N; i++) v[i] = tsr_warp_reduce<T / 32>(room[i * 32 + (lane & (T / 32 - 1))], f);
+  __syncthreads();
 }
 template <int T, typename S>
 TSR void tsr_block_best(S& v, long& p, S* room, long* places, int sign) {

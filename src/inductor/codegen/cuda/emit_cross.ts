@@ -7,26 +7,30 @@
  * depend on timing. `cuda_veto.ts` lets only such groups be made that {@linkcode crossShape} has a shape for.
  */
 import { InternalError } from "../../../core/mod.ts";
-import { ceilDiv, constant, constantValue } from "../../../symbolic/mod.ts";
+import type { BufferRef } from "../../../loops/mod.ts";
+import { ceilDiv, constant, constantValue, dependsOn, type Expr, substitute } from "../../../symbolic/mod.ts";
 import type { Axis, TileArrayOp, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
-import { combineRow, declareCaches, guarded, type RowShape, writePass } from "./emit_rows.ts";
+import { combineRow, combineRows, declareCaches, guarded, type RowShape, writePass } from "./emit_rows.ts";
 import { CudaFunction } from "./function.ts";
 import { writesHalves } from "./halves.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
 import { extentsOf, lanesFor, type Part, partsOf, type Pass } from "./nests.ts";
+import { isAlignedRun } from "./vectors.ts";
 import { combineLambda, neutralText, scalarType } from "./texts.ts";
 
 /** Registers of a multiprocessor, and those of a thread that hold neither sums nor rows. */
 const REGISTERS = 65536;
-const OTHER_REGISTERS = 40;
+const OTHER_REGISTERS = 32;
 /** Registers of a thread that may hold sums and rows. */
-const MOST_HELD = 72;
+const MOST_HELD = 64;
 /** Rows of a piece at least: its sums are written and read once. */
 const LEAST_ROWS = 8;
 /** Threads of the second launch: columns side by side, and pieces. */
 const COLUMNS = 32;
 const PIECES_AT_ONCE = 16;
+/** Bytes of a row from which on its next one is asked for early: of shorter ones more are on their way than memory needs. */
+const LONG_ROW = 8192;
 const ARRAY_OPS: readonly TileArrayOp[] = ["sum", "prod", "max", "min"];
 
 /** How rows are taken. */
@@ -147,7 +151,7 @@ export function emitCross(kernel: TileKernel, context: EmitContext): CudaKernelT
   }
   const sums = sumsOf(cross);
   const arrays = sums.filter((s) => s.isArray);
-  const shape = crossShape(rows, length, arrays.length + rowsHeld(passes), context.multiprocessors);
+  const shape = crossShape(rows, length, arrays.length + rowsHeld(passes, cross.rows), context.multiprocessors);
   if (shape === null) throw new InternalError(`${kernel.name}: ${rows} rows of ${length} have no shape`);
   const id = context.scratchId();
   // Arrays of all pieces one after the other, then single sums.
@@ -185,11 +189,11 @@ function widthOf(v: TileValue): number {
 }
 
 /** Registers an element that hold the row between passes. */
-function rowsHeld(passes: readonly Pass[]): number {
+function rowsHeld(passes: readonly Pass[], rows: readonly Axis[]): number {
   const seen = new Map<string, { count: number; registers: number }>();
   for (const { body } of passes) {
     for (const s of body) {
-      if (s.kind !== "load" || s.mask !== null) continue;
+      if (s.kind !== "load" || s.mask !== null || !rows.some((axis) => dependsOn(s.index, axis.symbol))) continue;
       const key = `${s.buffer.id}/${s.index.id}`;
       const found = seen.get(key) ?? { count: 0, registers: s.buffer.dtype.bytes / 4 };
       found.count++;
@@ -239,8 +243,9 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
   const outer = new Set(sums.map(({ v }) => v));
   const rowShape: RowShape = { threads, rowsEach, lanes: passes.map(() => lanes), kept, sharedBytes: 0, pieces: 1 };
   s.open(`for (${f.index} row = piece; row < ${rows}; row += ${pieces}) {`);
+  writePrefetch(f, launch, passes, lanes);
   f.decompose(cross.rows, "row", (a) => f.extent(a.extent));
-  const cached = declareCaches(f, kernel, cross.parts, rowShape, slot);
+  const cached = declareCaches(f, kernel, cross.parts, rowShape, slot, cross.rows);
   const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
   for (const part of cross.parts) {
     if (part.kind === "statements") {
@@ -252,7 +257,7 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
     for (const st of part.pass.body) {
       if (st.kind === "accumulate" && !outer.has(st.accumulator)) own.set(st.accumulator, st.op);
     }
-    for (const [v, op] of own) combineRow(f, v, op, threads);
+    combineRows(f, [...own], threads);
   }
   s.close();
   for (const sum of sums) {
@@ -280,6 +285,34 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
     sharedBytes: 0,
     ...(shape.blocksEach > 1 ? { blocksEach: shape.blocksEach } : {}),
   };
+}
+
+/** Asks for the piece's next row while this one is worked on: between reductions memory would wait. */
+function writePrefetch(f: CudaFunction, launch: Launch, passes: readonly Pass[], lanes: number): void {
+  const { kernel, cross, rows, length, shape, context } = launch;
+  const written = new Set<BufferRef>(kernel.writes);
+  const found = new Map<string, { readonly buffer: BufferRef; readonly index: Expr }>();
+  for (const { axes, body } of passes) {
+    const inner = axes[axes.length - 1] as Axis;
+    for (const st of body) {
+      if (st.kind !== "load" || st.mask !== null || written.has(st.buffer) || axes.length > 1) continue;
+      if (!cross.rows.some((axis) => dependsOn(st.index, axis.symbol))) continue;
+      if (
+        length * st.buffer.dtype.bytes < LONG_ROW || (length * st.buffer.dtype.bytes) % 16 !== 0 ||
+        !isAlignedRun(st.index, inner.symbol, lanes)
+      ) continue;
+      const index = substitute(st.index, new Map([[inner.symbol, constant(0)]]));
+      found.set(`${st.buffer.id}/${index.id}`, { buffer: st.buffer, index });
+    }
+  }
+  if (context.arch < 90 || found.size === 0) return;
+  const s = f.scopes;
+  s.open(`if (tx == 0 && row + ${shape.pieces} < ${rows}) {`);
+  f.decompose(cross.rows, `(row + ${shape.pieces})`, (a) => f.extent(a.extent));
+  for (const { buffer, index } of found.values()) {
+    s.line(`tsr_prefetch(${f.pointer(buffer)} + ${s.index(index)}, ${length * buffer.dtype.bytes});`);
+  }
+  s.close();
 }
 
 /** The pieces' sums, and what follows from them. */

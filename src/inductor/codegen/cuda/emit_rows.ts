@@ -52,13 +52,18 @@ function power(n: number): number {
 }
 
 /** Loads that several passes repeat. */
-function repeatedLoads(kernel: TileKernel, passes: readonly Pass[]): Map<string, TileStatement[]> {
+function repeatedLoads(
+  kernel: TileKernel,
+  passes: readonly Pass[],
+  rows: readonly Axis[] = [],
+): Map<string, TileStatement[]> {
   const written = new Set<BufferRef>(kernel.writes);
   const found = new Map<string, { first: number; list: TileStatement[] }>();
   passes.forEach((pass, i) => {
     for (const s of pass.body) {
       if (s.kind !== "load" || s.mask !== null || written.has(s.buffer)) continue;
       if (!pass.axes.some((axis) => varies(s, axis))) continue;
+      if (rows.length > 0 && !rows.some((axis) => varies(s, axis))) continue;
       const key = `${s.buffer.id}/${s.index.id}`;
       const entry = found.get(key);
       if (entry === undefined) found.set(key, { first: i, list: [s] });
@@ -198,7 +203,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
     writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp);
     if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads));
-    for (const [v, op] of accumulatorsOf(part.pass)) combineRow(f, v, op, threads);
+    combineRows(f, [...accumulatorsOf(part.pass)], threads);
     if (splitting !== null) {
       combinePartials(
         f,
@@ -247,13 +252,14 @@ export interface CacheSlot {
   text: string;
 }
 
-/** Declares what holds the loads that several passes repeat. */
+/** Declares what holds the loads that several passes repeat; where `rows` are walked, only what differs from row to row. */
 export function declareCaches(
   f: CudaFunction,
   kernel: TileKernel,
   parts: readonly Part[],
   shape: RowShape,
   slot: CacheSlot,
+  rows: readonly Axis[] = [],
 ): Map<TileStatement, CachedLoad> {
   const cached = new Map<TileStatement, CachedLoad>();
   if (shape.kept === null) return cached;
@@ -262,7 +268,7 @@ export function declareCaches(
   const units = constantValue(extentsOf(passes[0]?.axes ?? [])) ?? 0;
   let offset = 0;
   if (shape.kept < 0) f.scopes.line("TSR_DYNAMIC(room);");
-  for (const list of repeatedLoads(kernel, passes).values()) {
+  for (const list of repeatedLoads(kernel, passes, rows).values()) {
     const [first] = list;
     if (first?.kind !== "load") continue;
     const name = f.scopes.fresh("c");
@@ -379,6 +385,30 @@ export function writePass(
     writeOnline(f, pass, xs, runs * lanes, exp);
   }
   for (let i = 0; i < guard; i++) s.close();
+}
+
+/** Combines accumulators over the threads of a row; all get the results. Those that combine alike wait for each other once. */
+export function combineRows(
+  f: CudaFunction,
+  list: readonly (readonly [TileValue, TileReduceOp])[],
+  threads: number,
+): void {
+  const rest = [...list];
+  for (let first = rest.shift(); first !== undefined; first = rest.shift()) {
+    const [v, op] = first;
+    const alike = rest.filter(([w, own]) => own === op && w.dtype === v.dtype);
+    if (threads <= 32 || isArg(op) || alike.length === 0) {
+      combineRow(f, v, op, threads);
+      continue;
+    }
+    const names = [v, ...alike.map(([w]) => w)].map((w) => f.accumulator(w));
+    const [type, n] = [scalarType(v.dtype), names.length];
+    const s = f.scopes;
+    s.line(`{ __shared__ ${type} room[${32 * n}]; ${type} m[${n}] = {${names.join(", ")}};`);
+    s.line(`  tsr_block_reduce_all<${threads}>(m, room, ${combineLambda(op, v.dtype)});`);
+    s.line(`  ${names.map((name, i) => `${name} = m[${i}];`).join(" ")} }`);
+    for (const done of alike) rest.splice(rest.indexOf(done), 1);
+  }
 }
 
 /** Combines an accumulator over the threads of a row; all get the result. */

@@ -20,23 +20,10 @@ import type { Axis, KernelBase, TileReduceOp, TileStatement, TileValue } from ".
 import { bitcastText, castText, combineText, laneOf, literal, memoryType, primitiveText } from "../cpp/types.ts";
 import { findRanges, type Range } from "../ranges.ts";
 import { Scopes } from "../scopes.ts";
+import type { FunctionOptions } from "./function_options.ts";
 import { comparedHalves, FAST_FORMS, roundsOnce } from "./halves.ts";
 import { fitsInt, isArg, neutralText, scalarType } from "./texts.ts";
-import { type Chunk, isVectorAccess, varying } from "./vectors.ts";
-
-/** What a function may be told when it is made. */
-export interface FunctionOptions {
-  /** Pairs of buffers that share memory: their pointers are not declared free of aliases. */
-  readonly shared?: ReadonlySet<BufferRef>;
-  /** Atomics in a fixed order: combinations with memory run as plain reads and writes, because one thread has them all. */
-  readonly ordered?: boolean;
-  /** The writes of `"set"` in two launches: note the last position (`t`) of each place in `last`, or write where it is this one. */
-  readonly lastWrite?: "mark" | "write";
-  /** The one sum into memory is held in a register (`held`, for `heldAt`) as long as its place stays the same. */
-  readonly holds?: boolean;
-  /** Where the accumulator of an array is that the current position combines into, or reads. */
-  readonly arrays?: (accumulators: TileValue) => string;
-}
+import { type Chunk, isVectorAccess, uniformMasks, varying } from "./vectors.ts";
 
 interface Known {
   readonly text: string;
@@ -64,6 +51,7 @@ export class CudaFunction {
    */
   readonly #halves: boolean;
   readonly #compared: ReadonlySet<TileValue>;
+  readonly #constants = new Map<TileValue, number>();
   readonly #accumulators = new Map<TileValue, { readonly name: string; readonly op: TileReduceOp }>();
 
   constructor(
@@ -196,10 +184,16 @@ export class CudaFunction {
     }
     const first = newSym("first", { kind: "index", lower: 0 });
     s.define(first, base);
-    const varies = varying(body, symbol, chunk.outside);
+    const uniform = lanes === 1 ? new Map() : uniformMasks(body, symbol, first, lanes, this.#constants);
+    const varies = varying(body, symbol, chunk.outside, uniform);
     const inner: TileStatement[] = [];
     const loaded = new Map<TileValue, (u: string) => string>();
     for (const st of body) {
+      const mask = uniform.get(st);
+      if (mask !== undefined) {
+        this.#define(mask.out, `(${s.index(mask.index)} ${mask.sign} ${mask.bound})`, s.depth);
+        continue;
+      }
       if (!varies.has(st)) {
         this.statement(st);
         continue;
@@ -327,6 +321,7 @@ export class CudaFunction {
   statement(s: TileStatement): void {
     switch (s.kind) {
       case "constant":
+        this.#constants.set(s.out, Number(s.value));
         this.#values.set(s.out, { text: literal(s.value, laneOf(s.out.dtype, false)), dtype: s.out.dtype, level: 0 });
         return;
       case "index": {

@@ -55,12 +55,55 @@ export interface Varying {
   has(s: TileStatement): boolean;
 }
 
+/** A comparison that comes out the same for all positions of a run. */
+export interface UniformMask {
+  readonly out: TileValue;
+  /** The position that is compared, at the run's first element. */
+  readonly index: Expr;
+  readonly sign: "<" | ">=";
+  readonly bound: number;
+}
+
+/**
+ * Comparisons of a position with a bound between runs: what is taken from one half of a row or the other, as rotary embeddings have it. Loads under such a
+ * mask are vectors.
+ */
+export function uniformMasks(
+  body: readonly TileStatement[],
+  axis: Sym,
+  first: Sym,
+  lanes: number,
+  constants: ReadonlyMap<TileValue, number>,
+): Map<TileStatement, UniformMask> {
+  const found = new Map<TileStatement, UniformMask>();
+  const positions = new Map<TileValue, Expr>();
+  const own = new Map<TileValue, number>();
+  for (const s of body) {
+    if (s.kind === "constant") own.set(s.out, Number(s.value));
+    if (s.kind === "index" && isAlignedRun(s.expr, axis, lanes)) positions.set(s.out, s.expr);
+    if (s.kind !== "pointwise" || (s.op !== "lt" && s.op !== "ge")) continue;
+    const [position, limit] = s.args;
+    const index = position === undefined ? undefined : positions.get(position);
+    const bound = limit === undefined ? undefined : own.get(limit) ?? constants.get(limit);
+    if (index === undefined || bound === undefined || bound % lanes !== 0) continue;
+    const at = substitute(index, new Map([[axis, symbolExpr(first)]]));
+    found.set(s, { out: s.out, index: at, sign: s.op === "lt" ? "<" : ">=", bound });
+  }
+  return found;
+}
+
 /** The statements that differ along `axis`; what has an effect counts as differing. */
-export function varying(body: readonly TileStatement[], axis: Sym, outside: readonly TileValue[] = []): Varying {
+export function varying(
+  body: readonly TileStatement[],
+  axis: Sym,
+  outside: readonly TileValue[] = [],
+  uniform: ReadonlyMap<TileStatement, UniformMask> = new Map(),
+): Varying {
   const values = new Set<TileValue>(outside);
   const symbols = new Set<Sym>([axis]);
   const statements = new Set<TileStatement>();
   for (const s of body) {
+    if (uniform.has(s)) continue;
     const differs = s.kind === "store" || s.kind === "combine" || s.kind === "accumulate" || s.kind === "dot" ||
       s.kind === "finish" || s.kind === "for" || s.kind === "accumulateAt" || s.kind === "finishAt" ||
       operandsOf(s).some((v) => v !== null && values.has(v)) ||
