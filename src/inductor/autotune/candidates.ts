@@ -86,7 +86,7 @@ function pattern(dtype: DType, seed: number): Uint8Array<ArrayBuffer> {
   if (dtype === float32) fill(new Float32Array(out.buffer));
   else if (dtype === float64) fill(new Float64Array(out.buffer));
   else if (dtype === float16) fill(new Float16Array(out.buffer));
-  else if (dtype === int8) for (let i = 0; i < out.length; i++) out[i] = next() * 256;
+  else if (dtype === int8) { for (let i = 0; i < out.length; i++) out[i] = next() * 256; }
   else if (narrow !== null) {
     const wide = new Float32Array(out.length / dtype.bytes);
     fill(wide);
@@ -100,8 +100,8 @@ function bytesOf(buffer: BufferRef): number {
   return Math.max(16, (constantValue(buffer.numel) ?? 0) * buffer.dtype.bytes);
 }
 
-/** Largest difference of two samples of results, relative to the largest magnitude. */
-function difference(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, dtype: DType): number {
+/** Largest difference of two samples of results, relative to the largest magnitude. What is NaN in both (the root of a random variance, say) is the same. */
+export function difference(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, dtype: DType): number {
   const numbers = (bytes: Uint8Array<ArrayBuffer>): ArrayLike<number> => {
     if (dtype === float32) return new Float32Array(bytes.buffer);
     if (dtype === float64) return new Float64Array(bytes.buffer);
@@ -113,8 +113,9 @@ function difference(a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>, dtyp
   const [x, y] = [numbers(a), numbers(b)];
   let [worst, largest] = [0, 1e-6];
   for (let i = 0; i < x.length; i++) {
+    if (Number.isFinite(x[i])) largest = Math.max(largest, Math.abs(x[i] ?? 0));
+    if (Object.is(x[i], y[i])) continue;
     const d = Math.abs((x[i] ?? 0) - (y[i] ?? 0));
-    largest = Math.max(largest, Math.abs(x[i] ?? 0));
     if (!(d <= worst)) worst = d;
   }
   return worst / largest;
@@ -294,7 +295,13 @@ export class Workbench implements Disposable {
     for (const [i, sample] of samples.entries()) {
       const { dtype } = this.#writes[Math.floor(i / 3)] as BufferRef;
       const worst = difference(this.#expected[i] as Uint8Array<ArrayBuffer>, sample, dtype);
-      const limit = dtype === float64 ? 1e-10 : dtype === float32 ? 5e-3 : dtype.isFloat ? (dtype.bytes === 1 ? 8e-2 : 3e-2) : 0;
+      const limit = dtype === float64
+        ? 1e-10
+        : dtype === float32
+        ? 5e-3
+        : dtype.isFloat
+        ? (dtype.bytes === 1 ? 8e-2 : 3e-2)
+        : 0;
       if (!(worst <= limit)) return `its results differ by ${worst.toExponential(1)}`;
     }
     return null;

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { bfloat16, float16, float32 } from "../../../src/core/mod.ts";
-import { candidateContext, requestOf } from "../../../src/inductor/autotune/candidates.ts";
+import { candidateContext, difference, requestOf } from "../../../src/inductor/autotune/candidates.ts";
 import { readEntry, tunedToText } from "../../../src/inductor/autotune/tuner.ts";
 import { CUDA_TARGET } from "../../../src/inductor/codegen/cuda/emit_tile.ts";
 import type { CudaKernelText } from "../../../src/inductor/codegen/cuda/kernel_text.ts";
@@ -221,6 +221,16 @@ Deno.test("a choice in a file is taken only if it is one, and fits the contracti
     null,
   );
   assert.equal(emitChoice(kernel, { template: "mma", m: 16, n: 16, pieces: 1, apart: false }, context()), null);
+});
+
+Deno.test("results of two ways that are NaN or infinite in the same places agree, and in other places do not", () => {
+  const bytes = (list: number[]): Uint8Array<ArrayBuffer> => new Uint8Array(new Float32Array(list).buffer);
+  const given = bytes([1, NaN, Infinity, -4]);
+  assert.equal(difference(given, bytes([1, NaN, Infinity, -4]), float32), 0);
+  assert.equal(difference(given, bytes([1, NaN, Infinity, -3]), float32), 0.25);
+  for (const other of [[NaN, NaN, Infinity, -4], [1, 2, Infinity, -4], [1, NaN, 7, -4]]) {
+    assert.ok(!(difference(given, bytes(other), float32) <= 1), String(other));
+  }
 });
 
 Deno.test("an entry of the cache that is damaged or made up is no entry, and its text stays in a line", () => {
