@@ -423,8 +423,9 @@ TSR_INT_LANES(tsr_ipow, vi32)
 TSR_INT_LANES(tsr_ipow, vu32)
 TSR_LONG_LANES(TSR, tsr_ipow, tsr_ipow)
 // Quotients of 32 bits in f64, of 24 bits in f32: rounding reaches no whole number that the quotient does not. What is divided by 0 is 0.
+// Both stand in line: around a call registers go to memory and back, whether it is made or not.
 struct tsr_division { vi32 quotient, rest; };
-static __attribute__((noinline, unused)) vi32 tsr_quotient_wide(vi32 a, vi32 b) {
+TSR vi32 tsr_quotient_wide(vi32 a, vi32 b) {
 #if TESSERA_AVX512 && !TESSERA_CLANG
   const vd low = __builtin_ia32_cvtdq2pd512_mask(vlow(a), (vd){}, (unsigned char)-1) / __builtin_ia32_cvtdq2pd512_mask(vlow(b), (vd){}, (unsigned char)-1);
   const vd high = __builtin_ia32_cvtdq2pd512_mask(vhigh(a), (vd){}, (unsigned char)-1) / __builtin_ia32_cvtdq2pd512_mask(vhigh(b), (vd){}, (unsigned char)-1);
