@@ -108,10 +108,19 @@ for (const [what, bytes, message] of hostile) {
 }
 
 Deno.test("SafetensorsFile lists dtypes that have no tensors, and says so when asked for one", () => {
-  const bytes = file({ a: { dtype: "F8_E4M3", shape: [16], data_offsets: [0, 16] } });
+  const bytes = file({ a: { dtype: "F8_E8M0", shape: [16], data_offsets: [0, 16] } });
   const opened = new SafetensorsFile(bytes, "f8");
-  assert.equal(opened.entries[0]?.dtypeName, "F8_E4M3");
-  assert.throws(() => opened.tensor("a"), /F8_E4M3, of which there are no tensors/);
+  assert.equal(opened.entries[0]?.dtypeName, "F8_E8M0");
+  assert.throws(() => opened.tensor("a"), /F8_E8M0, of which there are no tensors/);
+});
+
+Deno.test("SafetensorsFile reads 8-bit floats of either kind", () => {
+  for (const [dtype, name] of [["F8_E4M3", "float8_e4m3fn"], ["F8_E5M2", "float8_e5m2"]] as const) {
+    const opened = new SafetensorsFile(file({ a: { dtype, shape: [16], data_offsets: [0, 16] } }), "f8");
+    const read = opened.tensor("a");
+    assert.equal(read.dtype.name, name);
+    assert.deepEqual(read.shape, [16]);
+  }
 });
 
 Deno.test("SafetensorsFile survives any change of bytes: it refuses or stays within the file", () => {
