@@ -19,6 +19,11 @@ import { formatBytes } from "./buffer.ts";
 /** How often a process that writes little counts the whole cache: small enough to be cheap, so that the limit still holds in the long run. */
 const COUNT_CHANCE = 1 / 50;
 
+/** A number from 0 to 1 that takes none from the program's `Math.random`, which it may have replaced by a sequence of its own. */
+function chance(): number {
+  return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
+}
+
 /** Names one entry. Made by {@linkcode cacheKey}. */
 export interface CacheKey {
   /** Kind of bytes, also the file extension: `"so"`, `"plan"`, `"cubin"`. */
@@ -213,7 +218,7 @@ export class DiskCache {
     this.#written += bytes.byteLength;
     if (this.#bytes !== undefined) this.#bytes += bytes.byteLength;
     // Counting a large cache takes 0.1 s, so a process that writes little counts it only now and then.
-    else if (this.#written > this.limitBytes / 64 || Math.random() < COUNT_CHANCE) this.#bytes = this.#measure();
+    else if (this.#written > this.limitBytes / 64 || chance() < COUNT_CHANCE) this.#bytes = this.#measure();
     if (this.#bytes !== undefined && this.#bytes > this.limitBytes) this.sweep();
     return objectPath;
   }

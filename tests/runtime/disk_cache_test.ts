@@ -196,3 +196,19 @@ Deno.test("two processes that write and read one cache agree, even when a third 
     for (let n = 0; n < 10; n++) assert.equal(reason(cache, cacheKey("so", `entry ${n}`, { compiler: "c" })), "hit");
   });
 });
+
+Deno.test("the cache draws nothing from the program's Math.random", async () => {
+  await withTempDir((directory) => {
+    const { random } = Math;
+    let draws = 0;
+    Math.random = (): number => (draws++, 0.5);
+    try {
+      const cache = new DiskCache({ directory });
+      cache.put(key("a"), bytesOf("1"));
+      cache.lookup(key("a"));
+    } finally {
+      Math.random = random;
+    }
+    assert.equal(draws, 0);
+  });
+});
