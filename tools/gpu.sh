@@ -101,7 +101,7 @@ for what in $side; do
   tests) work tests 240 sh "$room/tests.sh" & ;;
   sample) work sample 200 $conformance --vectors tests/conformance/sample --batch 48 & ;;
   vectors)
-    if [ -d "$room/vectors" ]; then work vectors 240 $conformance --vectors "$room/vectors" --batch 64 &
+    if [ -d "$room/vectors" ]; then work vectors 240 $conformance --vectors "$room/vectors" --batch 24 --jobs "$(nproc)" &
     else echo "no .gpu/vectors.tar.xz"; continue; fi ;;
   fuzz)
     mkdir -p "$logs/found"
