@@ -182,9 +182,17 @@ defineOp({
     return [out, mean, std, { shape: [0], dtype: uint8 }, args.runningMean, args.runningVar] as TensorSpec[];
   },
   decompose: ({ input, weight, bias, runningMean, runningVar, momentum, eps }, F) => {
-    const mean = runningMean.clone(), variance = runningVar.clone();
-    const results = F.nativeBatchNorm(input, weight, bias, mean, variance, true, momentum, eps);
-    return [...results, input.detach().newEmpty([0], { dtype: uint8 }), mean, variance];
+    const [out, mean, rstd, ...running] = F._nativeBatchNormLegitFunctional(
+      input,
+      weight,
+      bias,
+      runningMean,
+      runningVar,
+      true,
+      momentum,
+      eps,
+    );
+    return [out, mean, rstd, input.detach().newEmpty([0], { dtype: uint8 }), ...running];
   },
   samples: () => [],
 });
