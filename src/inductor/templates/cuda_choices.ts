@@ -34,7 +34,9 @@ export function choiceToText(choice: ContractionChoice): string {
   switch (choice.template) {
     case "hopper": {
       const { n, pieces, tail, turns } = choice.shape;
-      const shared = pieces === 1 ? "" : `${tail ? ", last tiles" : ", k"} ${pieces === 0 ? "by steps" : `in ${pieces}`}`;
+      const shared = pieces === 1
+        ? ""
+        : `${tail ? ", last tiles" : ", k"} ${pieces === 0 ? "by steps" : `in ${pieces}`}`;
       return `wgmma 128×${n}${shared}${turns ? " in turns" : ""}${apart}`;
     }
     case "mma":
