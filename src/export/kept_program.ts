@@ -16,12 +16,19 @@ import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../runtime/m
 import { contiguousStride } from "../symbolic/mod.ts";
 import { allocateStorage, deviceMemory, fillExpanded, noGrad, Storage, Tensor } from "../tensor/mod.ts";
 import type { CompiledExport, CompiledStats } from "./compile_program.ts";
-import { type FileJoin, joinedInFile, type KeptTensor, Uploads } from "./kept_uploads.ts";
+import {
+  type FileJoin,
+  joinedInFile,
+  type KeptTensor,
+  packConstants,
+  unpackConstants,
+  Uploads,
+} from "./kept_uploads.ts";
 import type { RunValue } from "./pt2/execute.ts";
 import type { ExportedProgram } from "./pt2/program.ts";
 
 /** Raise it when the meaning of entries changes. */
-const FORMAT = "1";
+const FORMAT = "2";
 
 /** An input as the entry knows it. */
 export interface KeptInput {
@@ -47,6 +54,8 @@ interface Entry {
     /** What must come out. */
     readonly geometry: string;
   }[];
+  /** Constants that were computed, where they lie in an entry of their own; what is not among them, or not there any more, is computed anew. */
+  readonly computed: readonly KeptTensor[];
   readonly stats: CompiledStats;
 }
 
@@ -76,6 +85,11 @@ function keyOf(path: string, { device, mode, model }: KeptOptions): CacheKey | n
   return cacheKey("opened", JSON.stringify([file, String(device), mode, model ?? null]), { compiler, format: FORMAT });
 }
 
+/** The key of a program's computed constants. */
+function constantsKey(program: CacheKey): CacheKey {
+  return cacheKey("constants", program.id, { format: FORMAT });
+}
+
 /**
  * Opens a program that an earlier process compiled; null if the cache does not have it. Damaged entries count as absent, and say so.
  *
@@ -88,7 +102,8 @@ export async function openKept(path: string, options: KeptOptions): Promise<Kept
   const started = startCuda(options.device.index);
   try {
     const entry = JSON.parse(new TextDecoder().decode(found.bytes)) as Entry;
-    return await restore(entry, path, started, options);
+    const computed = entry.computed.length === 0 ? null : diskCache().lookup(constantsKey(key as CacheKey));
+    return await restore(entry, path, started, options, computed?.hit === true ? computed.bytes : null);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     emitEvent({ kind: "cache", message: `${path}: what is kept of it cannot be used: ${why}` });
@@ -102,6 +117,7 @@ async function restore(
   path: string,
   started: Promise<void>,
   { device, mode }: KeptOptions,
+  computed: Uint8Array<ArrayBuffer> | null,
 ): Promise<KeptProgram | null> {
   const file = mapFile(path).uint8;
   for (const t of [...entry.tensors, ...entry.sources]) {
@@ -135,7 +151,8 @@ async function restore(
   };
   // What needs no device is done while the driver starts. Layers that share their weights share what is made of them.
   const made = new Map<string, Tensor | FileJoin>();
-  const constants = entry.constants.map(({ path, recipe, geometry }) => {
+  const known = new Set(computed === null ? [] : entry.computed.map(({ path }) => path));
+  const constants = entry.constants.filter(({ path }) => !known.has(path)).map(({ path, recipe, geometry }) => {
     const key = JSON.stringify(recipe);
     let found = made.get(key);
     if (found === undefined) {
@@ -151,6 +168,9 @@ async function restore(
   const storages = uploads.storages(entry.tensors);
   for (const t of entry.tensors) {
     attributes.set(t.path, tensorOver(t, device, storages.get(t.offset) as Storage));
+  }
+  if (computed !== null) {
+    for (const [path, t] of unpackConstants(entry.computed, computed, device)) attributes.set(path, t);
   }
   const uploaded = new Map<Tensor | FileJoin, Tensor>();
   for (const { path, made } of constants) {
@@ -299,6 +319,12 @@ export function keepProgram(
     }
   }
   for (const { path } of tensors) sources.delete(path);
+  const places = new Map([...tensors, ...sources.values()].map((t) => [t.path, t]));
+  const moved = constants.filter(({ recipe }) =>
+    joinedInFile(recipe, (path) => places.get(path) as KeptTensor) === null
+  );
+  const packed = packConstants(new Map(moved.map(({ path }) => [path, held.get(path) as Tensor])));
+  if (packed !== null && packed.tensors.length > 0) diskCache().put(constantsKey(key), packed.bytes);
   const entry: Entry = {
     name: program.name,
     program: kept,
@@ -307,6 +333,7 @@ export function keepProgram(
     tensors,
     sources: [...sources.values()],
     constants,
+    computed: packed?.tensors ?? [],
     stats,
   };
   diskCache().put(key, new TextEncoder().encode(JSON.stringify(entry)));

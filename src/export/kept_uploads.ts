@@ -57,6 +57,54 @@ export function joinedInFile(recipe: StoredConstant, find: (path: string) => Kep
   return { shape: like.shape.map((size, d) => d === dim ? length : size), dtype, byteLength: at, parts };
 }
 
+/** Computed constants that are kept beside a program take at most so much. */
+const MOST_KEPT_BYTES = 256 * 2 ** 20;
+
+/** Computed constants one behind the other, and where each lies; null if they are too large to be kept twice. */
+export function packConstants(
+  constants: ReadonlyMap<string, Tensor>,
+): { readonly tensors: KeptTensor[]; readonly bytes: Uint8Array<ArrayBuffer> } | null {
+  let end = 0;
+  const tensors: KeptTensor[] = [];
+  const buffers: CudaBuffer[] = [];
+  for (const [path, t] of constants) {
+    const { buffer } = t.storage;
+    if (!(buffer instanceof CudaBuffer)) return null;
+    tensors.push({
+      path,
+      dtype: t.dtype.name,
+      shape: t.shape.map(Number),
+      stride: t.stride.map(Number),
+      storageOffset: Number(t.storageOffset),
+      offset: end,
+      byteLength: buffer.byteLength,
+    });
+    buffers.push(buffer);
+    end += Math.ceil(buffer.byteLength / ALIGN) * ALIGN;
+    if (end > MOST_KEPT_BYTES) return null;
+  }
+  const bytes = new Uint8Array(end);
+  tensors.forEach(({ offset, byteLength }, i) => {
+    if (byteLength > 0) bytes.set(cudaMemory().readSync(buffers[i] as CudaBuffer, 0, byteLength), offset);
+  });
+  return { tensors, bytes };
+}
+
+/** The same tensors on a device, sent in one piece. @throws {RangeError} if one lies outside of the bytes */
+export function unpackConstants(
+  tensors: readonly KeptTensor[],
+  bytes: Uint8Array<ArrayBuffer>,
+  device: Device,
+): Map<string, Tensor> {
+  const { buffer: whole } = allocateStorage(device, bytes.length);
+  if (!(whole instanceof CudaBuffer)) throw new TypeError(`constants are kept for CUDA, not for ${device}`);
+  cudaMemory().write(whole, 0, bytes);
+  return new Map(tensors.map(({ path, shape, stride, storageOffset, dtype, offset, byteLength }) => {
+    const storage = new Storage(whole.part(offset, byteLength));
+    return [path, new Tensor({ shape, stride, storageOffset, dtype: dtypeFromName(dtype), device, storage })];
+  }));
+}
+
 /** What goes from one file to one device. */
 export class Uploads {
   readonly #device: Device;
