@@ -21,7 +21,7 @@ import { combineLambda, neutralText, scalarType } from "./texts.ts";
 
 /** Registers of a multiprocessor, and those of a thread that hold neither sums nor rows. */
 const REGISTERS = 65536;
-const OTHER_REGISTERS = 32;
+const OTHER_REGISTERS = 52;
 /** Registers of a thread that may hold sums and rows. */
 const MOST_HELD = 64;
 /** Rows of a piece at least: its sums are written and read once. */
