@@ -27,7 +27,8 @@ const STATUSES: ReadonlyMap<number, Status> = new Map<number, Status>([
   [1, { name: "CUDA_ERROR_INVALID_VALUE", advice: "an argument is out of range for this device or driver" }],
   [2, {
     name: "CUDA_ERROR_OUT_OF_MEMORY",
-    advice: "free memory: use smaller batches, or end other processes that use the device",
+    advice: "free memory: use smaller batches, or end other processes that use the device; where nothing was " +
+      "allocated yet, the address space may be limited (`ulimit -v`)",
   }],
   [3, { name: "CUDA_ERROR_NOT_INITIALIZED", advice: "cuInit was not called or failed" }],
   [4, {
