@@ -6,7 +6,7 @@
  */
 import { computeType, int64 } from "../core/mod.ts";
 import { ops, pointwise, reduction, type Value } from "../loops/mod.ts";
-import { add, asExpr, type Expr, sameShape, shapeToText, type Size, sizeLt } from "../symbolic/mod.ts";
+import { add, asExpr, type Expr, sameShape, shapeToText, type Size, sizeIsZero, sizeLt } from "../symbolic/mod.ts";
 import { adaptiveAverage, adaptiveSpec, adaptiveWindow, avgPoolSamples, windowExtent } from "./avg_pool.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -104,6 +104,10 @@ defineOp({
 function adaptiveMaximum(self: TensorValue, size: readonly Size[], F: Functional): TensorValue[] {
   const rank = size.length;
   const at = self.ndim - rank;
+  if (size.some(sizeIsZero)) {
+    const shape = [...self.shape.slice(0, at), ...size];
+    return [self.newZeros(shape), self.detach().newZeros(shape, { dtype: int64 })];
+  }
   const indices = F.adaptiveMaxPoolTapIndices(F.adaptiveMaxPoolTaps(self, size), self.shape.slice(at), size);
   const values = rank === 1
     ? self.gather(-1, indices)
