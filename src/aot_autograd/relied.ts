@@ -101,5 +101,6 @@ export function expectations(
 
 /** @throws {TypeError} as eager does, if it was written since. */
 export function checkExpected({ tensor, version, relied: { step, shape } }: Expected): void {
-  if (tensor.version !== version) throw writtenSince(step, tensor, version, shape ?? tensor.shape);
+  if (tensor.version === version) return;
+  throw writtenSince(step, { shape: shape ?? tensor.shape, version: tensor.version, saved: version });
 }

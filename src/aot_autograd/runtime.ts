@@ -141,7 +141,7 @@ function tangentFor(out: Tensor, grad: Tensor | null): Tensor {
 }
 
 function refuseWritten(t: Tensor, version: number): void {
-  if (t.version !== version) throw writtenSince(COMPILED_STEP, t, version);
+  if (t.version !== version) throw writtenSince(COMPILED_STEP, { shape: t.shape, version: t.version, saved: version });
 }
 
 /** Makes the results of a call one step of the tape. */

@@ -18,6 +18,7 @@ export {
   setSpentHistory,
   type TapeNode,
   versionOf,
+  type WrittenNeed,
   writtenSince,
 } from "./node.ts";
 export * from "./transform.ts";

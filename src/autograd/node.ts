@@ -13,6 +13,7 @@ import {
   autogradMeta,
   F,
   fakeTensor,
+  FakeTensorMode,
   functionalForRules,
   type GradFn,
   type GradHook,
@@ -22,6 +23,7 @@ import {
   type Tensor,
   Tensor as TensorClass,
   tensorArguments,
+  withMode,
 } from "../tensor/mod.ts";
 
 /** Where a gradient goes: a result of a step. */
@@ -59,6 +61,11 @@ export abstract class TapeNode implements GradFn {
   /** Whether what was saved has been forgotten, so that the step cannot be walked again. */
   get isReleased(): boolean {
     return false;
+  }
+
+  /** What walking this step would find written since, of the tensors that `isMeant` says; null if nothing. */
+  writtenNeed(_isMeant: (t: Tensor) => boolean): WrittenNeed | null {
+    return null;
   }
 
   /** Whether somebody waits for gradients that pass here. */
@@ -162,23 +169,30 @@ export function versionOf(t: Tensor): number {
   return t.version;
 }
 
+/** What a step needs as it was, and is no longer: its shape, how often it was written, and how often when it was saved. */
+export interface WrittenNeed {
+  readonly shape: readonly Size[];
+  readonly version: number;
+  readonly saved: number;
+}
+
 /** The error of a step that needs a tensor as it was. */
-export function writtenSince(node: string, t: Tensor, saved: number, shape: readonly Size[] = t.shape): TypeError {
+export function writtenSince(node: string, { shape, version, saved }: WrittenNeed): TypeError {
   return new TypeError(
     `backward: ${node} needs a tensor of shape ${
       shapeToText(shape)
-    } that was written in place since: it is at version ${t.version}, ` +
+    } that was written in place since: it is at version ${version}, ` +
       `expected ${saved}. Write to a clone(), or use the out-of-place form of the operator`,
   );
 }
 
-/** A tensor in the place of one that was written after it was saved: a description whose use is an error. */
-function staleTensor(t: Tensor, node: string, saved: number): Tensor {
+/** A tensor in the place of one that was written after it was saved: a description whose use is refused. */
+function staleTensor(t: Tensor, refuse: () => Error): Tensor {
   const stale = fakeTensor(t);
   return new Proxy(stale, {
     get(target, key): unknown {
       if (key === "storage" || key === "node" || key === "isDense" || key === "autograd" || key === "viewOf") {
-        throw writtenSince(node, t, saved);
+        throw refuse();
       }
       return Reflect.get(target, key, target);
     },
@@ -246,7 +260,40 @@ export class OpNode extends TapeNode {
     return this.#args === null;
   }
 
+  override writtenNeed(isMeant: (t: Tensor) => boolean): WrittenNeed | null {
+    const outs = this.#outs;
+    if (outs === null || this.op.vjp === null) return null;
+    const all = [...this.#inputs.map((i) => i.tensor), ...outs];
+    if (!all.some((t, i) => t.version !== this.#versions[i] && isMeant(t))) return null;
+    let found: WrittenNeed | null = null;
+    // Rules are asked with descriptions alone: what they touch is what they need.
+    try {
+      withMode(new FakeTensorMode(), () => {
+        const grads = outs.map((out) => fakeTensor(out));
+        this.#walk(grads, this.edges.map((e) => e !== null), (t, saved) => {
+          if (isMeant(t)) found ??= { shape: t.shape, version: t.version, saved };
+          return new InternalError("a written tensor is needed");
+        });
+      });
+    } catch {
+      // That was the answer; a rule that cannot be asked without data gives none.
+    }
+    return found;
+  }
+
   apply(grads: readonly (Tensor | null)[], needed: readonly boolean[]): readonly (Tensor | null)[] {
+    return this.#walk(
+      grads,
+      needed,
+      (t, saved) => writtenSince(this.name, { shape: t.shape, version: t.version, saved }),
+    );
+  }
+
+  #walk(
+    grads: readonly (Tensor | null)[],
+    needed: readonly boolean[],
+    refuse: (t: Tensor, saved: number) => Error,
+  ): readonly (Tensor | null)[] {
     const { op, name } = this;
     if (this.#args === null || this.#outs === null) {
       throw new TypeError(
@@ -258,12 +305,12 @@ export class OpNode extends TapeNode {
     this.#inputs.forEach((input, i) => versions.set(input.tensor, this.#versions[i] ?? 0));
     const fresh = (t: Tensor): Tensor => {
       const saved = versions.get(t);
-      return saved === undefined || saved === t.version ? t : staleTensor(t, name, saved);
+      return saved === undefined || saved === t.version ? t : staleTensor(t, () => refuse(t, saved));
     };
     const args = ruleArguments(op, mapTensorArgs(op, this.#args, fresh) as NamedArgs<Tensor>);
     const outs = this.#outs.map((out, i) => {
       const saved = this.#versions[this.#inputs.length + i] ?? 0;
-      return saved === out.version ? out : staleTensor(out, name, saved);
+      return saved === out.version ? out : staleTensor(out, () => refuse(out, saved));
     });
     const result = op.vjp(args, vjpContext(outs, grads));
     const done = new Map<string, unknown>();
@@ -294,13 +341,19 @@ function vjpContext(outs: readonly Tensor[], grads: readonly (Tensor | null)[]):
   };
 }
 
-/** Gives a tensor the history that `backward()` leaves: it needs a gradient, and going back through it again is an error. */
-export function setSpentHistory(t: Tensor, name: string): void {
+/**
+ * Gives a tensor a history that cannot be walked: it needs a gradient, and going back through it is an error. `backward()` leaves such a one; with `need`, a step
+ * of it needs what was written since.
+ */
+export function setSpentHistory(t: Tensor, name: string, need: WrittenNeed | null = null): void {
   // Some leaf must be reached, or nobody would walk there.
   const leaf = new TensorClass({ shape: [], stride: [], dtype: t.dtype, device: cpu, storage: new Storage(null) });
   autogradMeta(leaf).requiresGrad = true;
-  const node = new FunctionNode(name, [leaf], [], () => [null]);
-  node.release();
+  const node = new FunctionNode(name, [leaf], [], () => {
+    if (need !== null) throw writtenSince(name, need);
+    return [null];
+  });
+  if (need === null) node.release();
   const meta = autogradMeta(t);
   meta.requiresGrad = true;
   meta.gradFn = node;

@@ -4,7 +4,7 @@
  * Writes to objects, arrays, Maps and Sets behind proxies, and to `.grad` and `requiresGrad` of real tensors, become a list of {@linkcode Effect}s over templates. Writes to the
  * data of tensors are in the graph itself.
  */
-import { setSpentHistory } from "../autograd/mod.ts";
+import { setSpentHistory, type WrittenNeed } from "../autograd/mod.ts";
 import { autogradMeta, type Tensor } from "../tensor/mod.ts";
 import { DELETED, type ProxyRecord } from "./objects.ts";
 import { build, type Template, type TemplateMaker } from "./templates.ts";
@@ -32,8 +32,8 @@ export type Effect =
   /** Calls a method of a known object, as console.log. */
   | { readonly kind: "call"; readonly object: object; readonly key: string; readonly args: Template }
   | { readonly kind: "requiresGrad"; readonly target: Template; readonly value: boolean }
-  /** A result whose history `backward()` has walked inside: it has one, and nobody can walk it again. */
-  | { readonly kind: "spent"; readonly target: Template; readonly name: string };
+  /** A result whose history `backward()` has walked inside, or which needs what was written since: it has one, and nobody can walk it. */
+  | { readonly kind: "spent"; readonly target: Template; readonly name: string; readonly need: WrittenNeed | null };
 
 /** The effects of a trace, in the order in which they are replayed. */
 export function collectEffects(tracer: Tracer, maker: TemplateMaker): Effect[] {
@@ -154,7 +154,7 @@ export function replay(
         (target as Tensor).requiresGrad = effect.value;
         break;
       case "spent":
-        setSpentHistory(target as Tensor, effect.name);
+        setSpentHistory(target as Tensor, effect.name, effect.need);
         break;
       default:
         effect satisfies never;

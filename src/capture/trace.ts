@@ -8,7 +8,7 @@ import { CompileError, config, InternalError, log } from "../core/mod.ts";
 import { graphToText, type Node, rewriteDeadCode, verifyGraph } from "../graph/mod.ts";
 import { isGradEnabled, setGradEnabled, type Storage, type Tensor, withMode, withoutAutocast } from "../tensor/mod.ts";
 import { OutOfMemoryError } from "../runtime/mod.ts";
-import { edgeOf, FunctionNode, hasGradHooks, type TapeNode } from "../autograd/mod.ts";
+import { edgeOf, FunctionNode, hasGradHooks, type TapeNode, type WrittenNeed } from "../autograd/mod.ts";
 import type { BackendContext, CompiledFunction, CompilerBackend, GraphModule } from "./backends.ts";
 import type { Subject } from "./accessors.ts";
 import { Closures, type FunctionNote } from "./closures.ts";
@@ -160,10 +160,10 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
   const inputSources = inputs.map((i) => i.source as Source);
   refuseInnerSteps(tracer, maker.tensors);
   refuseLeaves(tracer, maker.tensors);
-  const consumed = maker.tensors.map((t) => t !== null && t.requiresGrad ? consumedStep(t) : null);
-  const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && consumed[i] === null);
-  consumed.forEach((step, index) => {
-    if (step !== null) effects.push({ kind: "spent", target: { kind: "result", index }, name: step.name });
+  const dead = maker.tensors.map((t) => t !== null && t.requiresGrad ? deadStep(tracer, t) : null);
+  const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && dead[i] === null);
+  dead.forEach((step, index) => {
+    if (step !== null) effects.push({ kind: "spent", target: { kind: "result", index }, ...step });
   });
   const module: GraphModule = { graph, attributes, recorded: tracer.recorded, differentiable };
   return {
@@ -191,11 +191,25 @@ function* tapeBehind(tensors: readonly Tensor[]): Generator<TapeNode> {
   }
 }
 
-/** The first step that `backward()` would meet of those that it has walked before and freed; null if there is none. Later steps are walked first. */
-function consumedStep(t: Tensor): TapeNode | null {
-  let first: TapeNode | null = null;
-  for (const node of tapeBehind([t])) if (node.isReleased && (first === null || node.id > first.id)) first = node;
-  return first;
+/**
+ * The first step that `backward()` outside could not walk: it was walked before and freed, or it needs what the function wrote since. Null if there is none.
+ * Later steps are walked first. Memory from outside is left to its versions at each call.
+ */
+function deadStep(tracer: Tracer, t: Tensor): { readonly name: string; readonly need: WrittenNeed | null } | null {
+  const outer = new Set(tracer.lifted.map((l) => l.twin.storage));
+  const steps = [...tapeBehind([t])].sort((a, b) => b.id - a.id);
+  for (const node of steps) {
+    const { name } = node;
+    if (node.isReleased) return { name, need: null };
+    const need = node.writtenNeed((written) => !outer.has(written.storage));
+    if (need === null) continue;
+    if (need.shape.every((size) => typeof size === "number")) return { name, need };
+    tracer.breakGraph(
+      `${name}: a tensor that backward() outside needs is written in place behind it`,
+      "write to a clone(), or use the out-of-place form of the operator",
+    );
+  }
+  return null;
 }
 
 /** A compiled call gives results a history, or none: a leaf of the function's own, which gradients gather at, is made by the function itself. */

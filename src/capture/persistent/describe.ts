@@ -438,7 +438,12 @@ class Description {
       case "requiresGrad":
         return [effect.kind, make(effect.target), effect.value];
       case "spent":
-        return [effect.kind, make(effect.target), effect.name];
+        return [
+          effect.kind,
+          make(effect.target),
+          effect.name,
+          effect.need && [...effect.need.shape.map(Number), effect.need.version, effect.need.saved],
+        ];
       case "call":
         return [effect.kind, table.literal(effect.object), effect.key, make(effect.args)];
       case "assign":

@@ -36,6 +36,7 @@ import {
   type StoredCheck,
   text,
   wholeNumber,
+  writtenNeed,
 } from "./stored.ts";
 import { checkTensor, constantTensor, type Storages } from "./restore_tensors.ts";
 import { wellKnownValue } from "./well_known.ts";
@@ -480,7 +481,7 @@ class Restoration {
       case "requiresGrad":
         return { kind, target: make(a), value: flag(b) };
       case "spent":
-        return { kind, target: make(a), name: text(b) };
+        return { kind, target: make(a), name: text(b), need: writtenNeed(c) };
       case "call":
         return { kind, object: this.#literal(a) as object, key: text(b), args: make(c) };
       default:

@@ -5,6 +5,7 @@
  * stand in generated guards are checked to be numbers. A value is a {@linkcode Literal}: plain JSON where it can be, a tagged list where JSON has no word for
  * it, and `["r", n]` for the nth object of the capture's table.
  */
+import type { WrittenNeed } from "../../autograd/mod.ts";
 import { types } from "node:util";
 import type { StoredSymbol } from "../stored_sizes.ts";
 import { sha256 } from "../../runtime/mod.ts";
@@ -192,6 +193,17 @@ export function flag(value: unknown): boolean {
 export function list<T>(value: unknown, read: (item: unknown) => T): T[] {
   if (!Array.isArray(value)) throw new BadCapture(`${String(value)} stands where a list belongs`);
   return value.map((item) => read(item));
+}
+
+/** What a step of the tape needs that was written since: its sizes, then both versions. Null if there is nothing. */
+export function writtenNeed(value: unknown): WrittenNeed | null {
+  if (value === null) return null;
+  const numbers = list(value, (item) => wholeNumber(item));
+  const [version, saved] = numbers.slice(-2);
+  if (version === undefined || saved === undefined) {
+    throw new BadCapture("the versions of a written tensor are missing");
+  }
+  return { shape: numbers.slice(0, -2), version, saved };
 }
 
 /** What a function is, as far as the program can see it without calling it. */
