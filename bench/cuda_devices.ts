@@ -53,8 +53,8 @@ if (all.length > 1) {
   const bytes = tiny ? 2 ** 16 : 2 ** 30;
   using from = a.allocator.allocate(bytes, "a copy's source");
   using to = b.allocator.allocate(bytes, "a copy's target");
-  const there = wall([a, b], () => a.copyToPeer(to.address, b, from.address, bytes));
-  const back = wall([a, b], () => b.copyToPeer(from.address, a, to.address, bytes));
+  const there = wall([a, b], () => a.copyToPeer(b, to.address, from.address, bytes));
+  const back = wall([a, b], () => b.copyToPeer(a, from.address, to.address, bytes));
   rows.push([`a copy of ${bytes / 2 ** 20} MiB, cuda:0 to cuda:1`, `${(bytes / there / 1e6).toFixed(0)} GB/s`]);
   rows.push(["and back", `${(bytes / back / 1e6).toFixed(0)} GB/s`]);
   const x = operands[0]?.[0] as Tensor;

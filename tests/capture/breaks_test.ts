@@ -8,10 +8,6 @@ import { eventsOf, full, plain, same } from "./support.ts";
 
 const x = tensor([1, 2.5]);
 
-function t2(a: Tensor, b: Tensor): Tensor {
-  return a.add(b);
-}
-
 function reasonOf(fn: (t: Tensor) => unknown): string {
   const report = explain(fn)(x);
   assert.equal(report.graph, null);

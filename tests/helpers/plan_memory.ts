@@ -1,7 +1,7 @@
 /**
  * Memory of a plan that is run element by element: numbers in the bytes of a buffer, bounds checked.
  */
-import { bfloat16, bool, type DType, InternalError } from "../../src/core/mod.ts";
+import { bfloat16, bool, type DType, InternalError, narrowFloat } from "../../src/core/mod.ts";
 import { roundToBfloat16 } from "../../src/loops/mod.ts";
 
 /** A number of any dtype; int64 beyond 2^53 are bigints. */
@@ -49,6 +49,9 @@ export class Memory {
         const number = Number(big);
         return Number.isSafeInteger(number) ? number : big;
       }
+      case "float8_e4m3fn":
+      case "float8_e5m2":
+        return narrowFloat(this.dtype)?.fromBits(v.getUint8(at)) ?? NaN;
       case "float16":
         return v.getFloat16(at, true);
       case "bfloat16":
@@ -93,6 +96,9 @@ export class Memory {
         return v.setUint32(at, n, true);
       case "int64":
         return v.setBigInt64(at, BigInt(value), true);
+      case "float8_e4m3fn":
+      case "float8_e5m2":
+        return v.setUint8(at, narrowFloat(this.dtype)?.toBits(n) ?? 0);
       case "float16":
         return v.setFloat16(at, n, true);
       case "float32":
