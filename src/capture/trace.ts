@@ -160,6 +160,7 @@ function finish(tracer: Tracer, result: unknown): Omit<Trace, "unserved" | "note
   const inputSources = inputs.map((i) => i.source as Source);
   refuseInnerSteps(tracer, maker.tensors);
   refuseLeaves(tracer, maker.tensors);
+  refuseHistories(tracer);
   const dead = maker.tensors.map((t) => t !== null && t.requiresGrad ? deadStep(tracer, t) : null);
   const differentiable = maker.tensors.map((t, i) => t !== null && t.requiresGrad && dead[i] === null);
   dead.forEach((step, index) => {
@@ -223,6 +224,18 @@ function refuseLeaves(tracer: Tracer, results: readonly (Tensor | null)[]): void
       "call requiresGrad_() outside, on what the function returns",
     );
   }
+}
+
+/** Memory from outside that is written with what needs a gradient has a history afterwards, which a compiled call gives to results only. */
+function refuseHistories(tracer: Tracer): void {
+  const written = tracer.lifted.find(({ twin, real }) =>
+    twin.gradFn !== null && twin.requiresGrad && !real.requiresGrad
+  );
+  if (written === undefined) return;
+  tracer.breakGraph(
+    `${written.source ?? "a tensor"} is written in place with what needs a gradient, and has a history afterwards`,
+    "write detach() of it, or write under noGrad()",
+  );
 }
 
 /** Between results and inputs the tape of a compiled function is one step: nobody can listen to gradients inside of it, or bring a rule of its own. */

@@ -66,3 +66,25 @@ idiom("a state that cannot be walked, and is", "graph", (compile) => {
       return state.h.sum();
     });
 });
+
+idiom("a buffer from outside that takes a history with what is copied into it", "segments", (compile) => {
+  const w = leaf(1, -2, 0.5);
+  const f = compile((buffer: Tensor, x: Tensor) => buffer.copy_(w.mul(x)));
+  return (round) => {
+    const buffer = zeros([3]);
+    const y = f(buffer, vec(round));
+    return [walk(w, () => buffer.pow(2).sum()), y === buffer, buffer.requiresGrad];
+  };
+});
+
+idiom("a buffer from outside that is written without one", "graph", (compile) => {
+  const w = leaf(1, -2, 0.5);
+  const buffer = zeros([3]);
+  const f = compile((x: Tensor) => {
+    const y = w.mul(x);
+    buffer.mul_(0.5).add_(y.detach());
+    noGrad(() => buffer.sub_(y));
+    return y.sub(buffer).sum();
+  });
+  return (round) => [walk(w, () => f(vec(round))), buffer.requiresGrad, buffer.clone()];
+});
