@@ -145,7 +145,7 @@ export function eagerBackend(module: GraphModule): CompiledFunction {
   const { graph, attributes, recorded } = module;
   const records = module.differentiable.includes(true);
   const readSizes = sizeReader(graph);
-  const { writes, failsAfterWrites } = orderOf(graph);
+  const { writes, fails, failsAfterWrites } = orderOf(graph);
   const call = (inputs: readonly GraphInput[]): GraphResult[] => {
     const values = readSizes(inputs);
     const size = (s: SymInt): number => evaluate(s.expr, values);
@@ -156,7 +156,8 @@ export function eagerBackend(module: GraphModule): CompiledFunction {
     const results = noGrad(() => interpreter.run(inputs, attributes));
     return results.map((r) => isSymInt(r) ? size(r) : r as GraphResult);
   };
-  if (!failsAfterWrites) return Object.assign(call, { leavesNoTrace: !writes });
+  // What may fail does so before anything is written.
+  if (!failsAfterWrites) return Object.assign(call, { leavesNoTrace: fails || !writes });
   const run: CompiledFunction = (inputs) => {
     const given = [...inputs.filter((t) => t instanceof Tensor), ...attributes.values()];
     const putBack = remember(given);
@@ -170,17 +171,22 @@ export function eagerBackend(module: GraphModule): CompiledFunction {
   return Object.assign(run, { leavesNoTrace: true });
 }
 
-/** Whether a graph writes in place, and whether something behind that may fail for what its data are. */
-function orderOf(graph: Graph): { readonly writes: boolean; readonly failsAfterWrites: boolean } {
+/** Whether a graph writes in place, whether something may fail for what its data are, and whether behind a write. */
+function orderOf(
+  graph: Graph,
+): { readonly writes: boolean; readonly fails: boolean; readonly failsAfterWrites: boolean } {
   let writes = false;
+  let fails = false;
   let failsAfterWrites = false;
   for (const node of graph.nodes) {
     if (node.op !== "call") continue;
     if (node.target.schema.args.some((a) => a.mutated)) writes = true;
     // An operator that writes may fail in the middle.
-    if (writes && mayFailOnData(node.target)) failsAfterWrites = true;
+    const mayFail = mayFailOnData(node.target);
+    fails ||= mayFail;
+    failsAfterWrites ||= writes && mayFail;
   }
-  return { writes, failsAfterWrites };
+  return { writes, fails, failsAfterWrites };
 }
 
 registerBackend("eager", eagerBackend);

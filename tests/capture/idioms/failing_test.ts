@@ -1,7 +1,8 @@
 // deno-lint-ignore-file no-console
 /** Idioms: data that an operator refuses when it runs, after effects of every kind, caught and not caught; writes between a call and its backward. */
 import { float32, int64 } from "../../../src/core/mod.ts";
-import { BatchNorm1d, functional as nnF } from "../../../src/nn/mod.ts";
+import * as nn from "../../../src/nn/mod.ts";
+import * as optim from "../../../src/optim/mod.ts";
 import { F, noGrad, ones, rand, type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
 import { idiom, mat, vec } from "./harness.ts";
 
@@ -47,7 +48,7 @@ idiom("counts gathered into a buffer at places that may be wrong", "graph", (com
 
 idiom("a class loss with wrong targets, gradients outside", "graph", (compile) => {
   const w = tensor([[0.5, -1, 0.3], [0.2, 0.1, -0.4]]).requiresGrad_();
-  const f = compile((x: Tensor, t: Tensor) => nnF.crossEntropy(x.matmul(w), t));
+  const f = compile((x: Tensor, t: Tensor) => nn.functional.crossEntropy(x.matmul(w), t));
   return (round) => {
     w.grad = null;
     const loss = f(mat(round, 2, 2), indices(round, 0));
@@ -61,7 +62,7 @@ idiom("an unknown token, caught and counted, with another row in its place", "gr
   const misses: number[] = [];
   const f = compile((ids: Tensor, step: number) => {
     try {
-      return nnF.embedding(ids, table).sum(0);
+      return nn.functional.embedding(ids, table).sum(0);
     } catch {
       misses.push(step);
       return table.select(0, 0);
@@ -101,13 +102,15 @@ idiom("a compiled function that calls another, which fails for its data", "graph
 });
 
 idiom("numbers drawn before and behind a place that is wrong", "graph", (compile) => {
-  const f = compile((x: Tensor, i: Tensor) => zeros([3]).scatter(0, i, nnF.dropout(x, 0.5, true)).add(rand([3])));
+  const f = compile((x: Tensor, i: Tensor) =>
+    zeros([3]).scatter(0, i, nn.functional.dropout(x, 0.5, true)).add(rand([3]))
+  );
   return (round) => [attempt(() => f(vec(round, 2), indices(round, 0))), rand([2])];
 });
 
 idiom("statistics of a batch and a wrong label", "graph", (compile) => {
-  const norm = new BatchNorm1d(2);
-  const f = compile((x: Tensor, t: Tensor) => nnF.nllLoss(nnF.logSoftmax(norm.forward(x), 1), t));
+  const norm = new nn.BatchNorm1d(2);
+  const f = compile((x: Tensor, t: Tensor) => nn.functional.nllLoss(nn.functional.logSoftmax(norm.forward(x), 1), t));
   return (round) => [
     attempt(() => f(mat(round, 3, 2), indices(round, 0, 1)).detach()),
     norm.runningMean,
@@ -265,4 +268,17 @@ idiom("a buffer that the call writes twice, and then fails", "graph", (compile) 
     return b.clone();
   });
   return (round) => [attempt(() => f(indices(round), vec(round, 1))), b.clone()];
+});
+
+idiom("a training step that clears the gradient and then meets a wrong index", "graph", (compile) => {
+  const table = nn.parameter(mat(1, 3, 2));
+  const opt = new optim.SGD([table], { lr: 0.1 });
+  const f = compile((i: Tensor) => {
+    opt.zeroGrad();
+    const loss = table.indexSelect(0, i).pow(2).sum();
+    loss.backward();
+    opt.step();
+    return loss.detach();
+  });
+  return (round) => [attempt(() => f(indices(round, 0))), table.grad, table.detach().clone()];
 });
