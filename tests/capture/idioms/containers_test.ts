@@ -267,7 +267,7 @@ idiom("structuredClone and Object.groupBy on options", "graph", (compile) => {
   return (round) => f(vec(round), [{ kind: "a", by: 1 }, { kind: round === 1 ? "a" : "b", by: round }]);
 });
 
-idiom("structuredClone of options", "segments", (compile) => {
+idiom("structuredClone of options", "graph", (compile) => {
   const f = compile((x: Tensor, o: { by: number }) => x.mul(structuredClone(o).by));
   return (round) => f(vec(round), { by: round + 1 });
 });
