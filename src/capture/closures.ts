@@ -10,7 +10,7 @@ import { isDType, isTensor } from "../tensor/mod.ts";
 import { accessorOf, isSameVariable, isServed, privateAccess, type Subject } from "./accessors.ts";
 import { type AddedMember, addedMembers } from "./added_members.ts";
 import { Count, isUnseenNumber } from "./counters.ts";
-import { ENVIRONMENTAL, globalMember } from "./global_view.ts";
+import { ENVIRONMENTAL, globalMember, hasGlobal } from "./global_view.ts";
 import { unbound } from "./bound.ts";
 import { effectOf, effectReason, EFFECTS, isIntrinsic, isIntrinsicName, MOVE_OUT } from "./intrinsics.ts";
 import { isLibraryFunction, isLibraryNamespace } from "./library.ts";
@@ -386,7 +386,7 @@ export class Closures {
   #bindGlobals(scope: object, syntax: FunctionSyntax): void {
     const tracer = this.#tracer;
     for (const name of syntax.free) {
-      if (Object.hasOwn(scope, name) || !(name in globalThis)) continue;
+      if (Object.hasOwn(scope, name) || !hasGlobal(tracer, name)) continue;
       const read = (): unknown => globalMember(tracer, name);
       if (globalMember(tracer, name) !== Reflect.get(globalThis, name) || !isIntrinsicName(name)) {
         Object.defineProperty(scope, name, { get: read, enumerable: true });
@@ -441,7 +441,7 @@ export class Closures {
       noteSeen(note, variable.name, variable.value);
     }
     const unknown = syntax.free.filter((n) => !free.some((v) => v.name === n) && !isIntrinsicName(n));
-    for (const n of unknown) if (n in globalThis) globalMember(this.#tracer, n);
+    for (const n of unknown) if (hasGlobal(this.#tracer, n)) globalMember(this.#tracer, n);
     for (const n of syntax.free) if (ENVIRONMENTAL.has(n)) this.#tracer.keepHere(`${name} reads ${n}`);
     const parent: unknown = Reflect.getPrototypeOf(cls);
     if (typeof parent === "function" && parent !== Function.prototype) this.pin(parent);

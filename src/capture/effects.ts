@@ -6,7 +6,7 @@
  */
 import { setSpentHistory, type WrittenNeed } from "../autograd/mod.ts";
 import { autogradMeta, type Tensor } from "../tensor/mod.ts";
-import { DELETED, type ProxyRecord } from "./objects.ts";
+import { DELETED, isIndex, type ProxyRecord } from "./objects.ts";
 import { build, type Template, type TemplateMaker } from "./templates.ts";
 import type { NotedCall } from "./noted_call.ts";
 import type { LiftedTensor } from "./lifted_tensors.ts";
@@ -64,8 +64,7 @@ function collectWrites(record: ProxyRecord, tracer: Tracer, maker: TemplateMaker
     const hidden = typeof key === "symbol" ? tracer.privateWriters.get(key) : undefined;
     if (hidden !== undefined) out.push({ kind: "private", target, write: hidden, value: maker.make(value) });
     else if (value === DELETED) {
-      // Elements cut off by a shorter length go with the length.
-      if (!(Array.isArray(record.real) && record.overlay.has("length"))) out.push({ kind: "delete", target, key });
+      if (!isCutOff(record, key)) out.push({ kind: "delete", target, key });
     } else {
       if (record.again.has(key) && !Array.isArray(record.real)) out.push({ kind: "delete", target, key });
       out.push({ kind: "set", target, key, value: maker.make(value) });
@@ -76,6 +75,12 @@ function collectWrites(record: ProxyRecord, tracer: Tracer, maker: TemplateMaker
     const copy = record.collection instanceof Map ? new Map(record.collection) : new Set(record.collection);
     out.push({ kind: "fill", target, content: maker.make(copy) });
   }
+}
+
+/** Whether an element goes with the shorter length that its array has got. */
+function isCutOff({ real, overlay }: ProxyRecord, key: string | symbol): boolean {
+  const length = overlay.get("length");
+  return Array.isArray(real) && typeof length === "number" && isIndex(key) && Number(key) >= length;
 }
 
 function targetOf(lifted: LiftedTensor, maker: TemplateMaker): Template {

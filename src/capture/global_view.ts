@@ -12,6 +12,7 @@ import {
   isIntrinsicName,
   MOVE_OUT,
 } from "./intrinsics.ts";
+import type { Source } from "./source.ts";
 import type { Tracer } from "./tracer.ts";
 
 /** Globals of the engine that show what this process and machine are; a trace may rely on them, another process may not. */
@@ -23,13 +24,23 @@ export function globalMember(tracer: Tracer, name: string): unknown {
   const value: unknown = Reflect.get(globalThis, name);
   if (value === globalThis) return globalView(tracer);
   if (!isIntrinsicName(name)) {
-    const root = tracer.sources.root({ kind: "constant", value: globalThis, name: "globalThis" });
-    return tracer.wrap(value, root.child({ kind: "property", key: name }));
+    return tracer.wrap(value, globalRoot(tracer).child({ kind: "property", key: name }));
   }
   if (name === "Math") return mathWithoutChance(tracer);
   if (name === "console") return printer(tracer);
   const what = Object.hasOwn(EFFECTS, name) ? EFFECTS[name] : undefined;
   return what === undefined ? value : effectGuard(name, what, tracer);
+}
+
+function globalRoot(tracer: Tracer): Source {
+  return tracer.sources.root({ kind: "constant", value: globalThis, name: "globalThis" });
+}
+
+/** Whether there is a global of that name. If not, each call checks that there is still none: the function asks with `typeof`, or fails. */
+export function hasGlobal(tracer: Tracer, name: string): boolean {
+  if (name in globalThis) return true;
+  globalRoot(tracer).check({ kind: "has", key: name, present: false });
+  return false;
 }
 
 const views = new WeakMap<Tracer, object>();

@@ -70,8 +70,9 @@ function visibleKeys({ real, overlay, again }: ProxyRecord): (string | symbol)[]
   return [...keys].sort((a, b) => rank(a) - rank(b) || (rank(a) === 0 ? Number(a) - Number(b) : 0));
 }
 
-function isIndex(key: string): boolean {
-  return /^(0|[1-9]\d*)$/.test(key) && Number(key) < 2 ** 32 - 1;
+/** Whether a key is the place of an element. */
+export function isIndex(key: string | symbol): key is string {
+  return typeof key === "string" && /^(0|[1-9]\d*)$/.test(key) && Number(key) < 2 ** 32 - 1;
 }
 
 /** The check that an object still shows the keys that it shows now. */
