@@ -250,7 +250,7 @@ class Rewriter {
           return this.#named(node.object, "viewed", node.property.name);
         }
         if (node.property.type === "Identifier" && UNTOLD.has(node.property.name) && node.object.type !== "Super") {
-          return this.#wrapped(node.object, "told");
+          return this.#named(node.object, "told", node.property.name);
         }
         break;
       default:

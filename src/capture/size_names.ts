@@ -67,7 +67,7 @@ export const KEYED: ReadonlyMap<string, readonly [string, number]> = new Map([
 export const PRINTERS = new Set(["join", "toString", "toLocaleString", "toFixed", "toPrecision"]);
 
 /** What a twin does not tell of its tensor, because graphs serve tensors of which it differs. */
-export const UNTOLD = new Set(["storageOffset", "version"]);
+export const UNTOLD = new Set(["storageOffset", "version", "isLeaf", "gradFn", "retainGrad"]);
 
 /** Functions that take numbers. */
 export const CONVERSIONS = new Set([

@@ -46,7 +46,7 @@ export interface Helpers {
   elements(value: unknown): unknown;
   pairs(value: unknown): unknown;
   keyed(value: unknown): unknown;
-  told(value: unknown): unknown;
+  told(value: unknown, name: string): unknown;
   counts(name: string, amount: unknown, sign: 1 | -1): boolean;
   countsAt(object: unknown, key: string, amount: unknown, sign: 1 | -1): boolean;
   viewed(value: unknown, name: string): unknown;
@@ -157,14 +157,18 @@ export function helpersFor(tracer: Tracer, place: Place): Helpers {
     countsAt: (object, key, amount, sign) =>
       typeof amount === "number" && typeof object === "object" && object !== null &&
       countMember(tracer, place, object, key, sign * amount),
-    told(value) {
-      if (value instanceof Tensor) {
-        tracer.breakGraph(
-          "the function asks for the version of a tensor, or where it begins in its memory",
-          "ask outside of the compiled function; a graph serves all of them",
-        );
+    told(value, name) {
+      if (!(value instanceof Tensor)) return value;
+      if (name !== "version" && name !== "storageOffset") {
+        // A leaf that a guard knows by identity stays one.
+        const lifted = tracer.liftedOf(value);
+        if (lifted === null || !lifted.real.requiresGrad) return value;
+        if (lifted.kind === "attribute" && lifted.real.isLeaf) return value;
       }
-      return value;
+      return tracer.breakGraph(
+        "the function asks for the version of a tensor, where it begins in its memory, or what came before it (gradFn)",
+        "ask outside of the compiled function; a graph serves all of them",
+      );
     },
     caught(error) {
       if (tracer.graphBreak !== null) throw tracer.graphBreak;

@@ -1,4 +1,4 @@
-/** Idioms: values that a gradient needs and the function itself overwrites: eager's errors, from `backward()` outside, and only those. */
+/** Idioms: values that a gradient needs and the function overwrites: eager's errors, from `backward()` outside, and only those; histories of inputs. */
 import { float32 } from "../../../src/core/mod.ts";
 import * as nn from "../../../src/nn/mod.ts";
 import { noGrad, type Tensor, tensor, zeros } from "../../../src/tensor/mod.ts";
@@ -87,4 +87,31 @@ idiom("a buffer from outside that is written without one", "graph", (compile) =>
     return y.sub(buffer).sum();
   });
   return (round) => [walk(w, () => f(vec(round))), buffer.requiresGrad, buffer.clone()];
+});
+
+idiom("an input is asked whether it is a leaf, which it is at times", "segments", (compile) => {
+  const w = leaf(1, -2, 0.5);
+  const f = compile((h: Tensor) => h.isLeaf ? h.add(1) : h.mul(2));
+  return (round) => [f(round % 2 === 0 ? w : w.mul(vec(round))).detach(), f(vec(round))];
+});
+
+idiom("retainGrad() inside on an input with a history", "segments", (compile) => {
+  const w = leaf(1, -2, 0.5);
+  const f = compile((h: Tensor) => {
+    h.retainGrad();
+    return h.pow(2).sum();
+  });
+  return (round) => {
+    const h = w.mul(vec(round));
+    return [walk(w, () => f(h)), h.grad];
+  };
+});
+
+idiom("results of the function and its weights are asked for their history", "graph", (compile) => {
+  const w = leaf(1, -2, 0.5);
+  const f = compile((x: Tensor) => {
+    const y = w.mul(x);
+    return [w.isLeaf, x.isLeaf, y.isLeaf, y.gradFn?.name, y];
+  });
+  return (round) => f(vec(round));
 });
