@@ -145,7 +145,7 @@ idiom("JSON there and back, with toJSON and a reviver", "graph", (compile) => {
   };
 });
 
-idiom("structuredClone of state before it is changed", "segments", (compile) => {
+idiom("structuredClone of state before it is changed", "graph", (compile) => {
   const state = { steps: 0, history: [1, 2], inner: new Map([["k", 2]]) };
   const f = compile((x: Tensor) => {
     const before = structuredClone(state);
