@@ -6,6 +6,7 @@
  * check, others are read again at each call. What a copy assigns to outer variables stays in the trace and is replayed after each call. A class that the trace makes
  * instances of is not copied: what its text reads is pinned by checks. Where none of this is possible the trace ends: nothing is left unguarded.
  */
+import { types } from "node:util";
 import { isDType, isTensor } from "../tensor/mod.ts";
 import { accessorOf, isSameVariable, isServed, privateAccess, type Subject } from "./accessors.ts";
 import { type AddedMember, addedMembers } from "./added_members.ts";
@@ -23,7 +24,7 @@ import type { Source } from "./source.ts";
 import { type FunctionSyntax, functionSyntax } from "./syntax.ts";
 import { helpersFor, superView } from "./trace_helpers.ts";
 import type { Tracer } from "./tracer.ts";
-import { isPlainConstant } from "./values.ts";
+import { isPlainConstant, isProxy } from "./values.ts";
 
 // deno-lint-ignore ban-types
 type AnyFunction = Function;
@@ -234,7 +235,7 @@ export class Closures {
       value: at?.value,
       kind: constant.has(name) || isConstantImport(at?.value) ? "constant" : "binding",
     }));
-    for (const { name, value } of own) if (isTensor(value)) this.#tracer.nameTensor(value, name);
+    for (const { name, value } of own) if (!isProxy(value) && isTensor(value)) this.#tracer.nameTensor(value, name);
     return [...given, ...own];
   }
 
@@ -473,10 +474,11 @@ export class Closures {
       source?.check({ kind: "identical", value });
     }
     if (typeof value === "function") return this.pin(value);
-    if (typeof value !== "object" || value === null || isTensor(value) || isDType(value) || isLibraryNamespace(value)) {
-      return;
-    }
-    if (isPlainConstant(value)) return;
+    if (typeof value !== "object" || value === null) return;
+    // Whoever asks a Proxy for its kind runs its traps.
+    const isKnown = !isProxy(value) &&
+      (isTensor(value) || isDType(value) || isLibraryNamespace(value) || isPlainConstant(value));
+    if (isKnown) return;
     tracer.breakGraph(`${nameOf(cls)}, which runs as it is, reads the object ${name} of its closure`, remedy);
   }
 }
@@ -484,7 +486,7 @@ export class Closures {
 /** Objects of module namespaces never change from here; what they hold is read through them. */
 function isConstantImport(value: unknown): boolean {
   if (typeof value === "function") return isLibraryFunction(value);
-  return typeof value === "object" && value !== null && Reflect.get(value, Symbol.toStringTag) === "Module";
+  return types.isModuleNamespaceObject(value);
 }
 
 function noteSeen(note: FunctionNote, name: string, value: unknown): void {

@@ -35,6 +35,6 @@ function isRunningIterator(value: object): boolean {
 }
 
 /** Tells whether a value is a Proxy. Those of a trace are known by their records. */
-export function isProxy(value: object): boolean {
+export function isProxy(value: unknown): boolean {
   return types.isProxy(value);
 }

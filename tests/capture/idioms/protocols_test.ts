@@ -199,6 +199,28 @@ idiom("a user Proxy around arguments", "segments", (compile) => {
   };
 });
 
+idiom("a user Proxy in the closure, all of whose traps are seen", "segments", (compile) => {
+  const log: string[] = [];
+  const kinds = new Proxy({}, {
+    get: (_, trap) => (...args: [object, PropertyKey]): unknown => {
+      log.push(`${String(trap)} ${String(args[1])}`);
+      return (Reflect.get(Reflect, trap) as (...a: unknown[]) => unknown)(...args);
+    },
+  });
+  let options = new Proxy({ scale: 2 }, kinds);
+  class Reader {
+    read(): number {
+      return options.scale;
+    }
+  }
+  const f = compile((x: Tensor) => "scale" in options ? x.mul(options.scale) : x);
+  const g = compile((x: Tensor) => x.mul(new Reader().read()));
+  return (round) => {
+    if (round === 2) options = new Proxy({ scale: 7 }, kinds);
+    return [f(vec(round)), g(vec(round)), log.splice(0)];
+  };
+});
+
 idiom("Proxy.revocable, made and revoked inside", "segments", (compile) => {
   const f = compile((x: Tensor, k: number) => {
     const { proxy, revoke } = Proxy.revocable({ k }, {});
