@@ -85,9 +85,11 @@ export class GraphRecorder extends GraphRecording implements DispatchMode {
     }
     const metas = inferMeta(op, args);
     const first = metas[0];
-    if (first === undefined) throw new InternalError(`${op.target}: meta gave no result`);
     const { returns } = op.schema;
     const many = returns.length > 1 || returns[0]?.list === true;
+    // A list of results may be empty (pieces of nothing): then there is nothing to record.
+    if (first === undefined && many) return [];
+    if (first === undefined) throw new InternalError(`${op.target}: meta gave no result`);
     const call = this.argumentsOf(op, args);
     const node = this.graph.call(op, call, many ? metas : first, this.location);
     const step = currentStep();

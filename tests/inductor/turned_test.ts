@@ -1,7 +1,7 @@
 /** Loads of a transpose beside other loads: what is named for a square of registers belongs to its first step only. */
 import assert from "node:assert/strict";
 import { compile, F, noGrad, onCompile, randn, type Tensor } from "../../mod.ts";
-import { float32 } from "../../src/core/mod.ts";
+import { float32, int32 } from "../../src/core/mod.ts";
 import { emitCppTile } from "../../src/inductor/codegen/cpp/emit_tile.ts";
 import { lowerGroup } from "../../src/inductor/tile/lower_group.ts";
 import { cppTarget } from "../../src/inductor/tile/target.ts";
@@ -72,4 +72,24 @@ nativeTest("transposes of more than the caches hold are those of small ones", ()
       }
     }
   }
+});
+
+Deno.test({
+  name: `positions of maxima of int32 are numbers of its lanes where channels lie innermost${noCompiler}`,
+  ignore: noCompiler !== "",
+  fn: () => {
+    const tiers: string[] = [];
+    using _ = onCompile(({ graph }) => tiers.push(graph.tier));
+    const x = randn([2, 6, 6, 5, 2]).mul(100).to(int32).permute([0, 4, 1, 2, 3]);
+    const pool = (a: Tensor): [Tensor, Tensor] => F.maxPool3dWithIndices(a, [3, 3, 3], [2, 2, 2], 0, 1, true);
+    const [values, positions] = compile(pool, { mode: "aot" })(x), [wanted, at] = pool(x);
+    assert.deepEqual(values.tolist(), wanted.tolist());
+    assert.deepEqual(positions.tolist(), at.tolist());
+    assert.deepEqual(tiers, ["cpp"]);
+  },
+});
+
+Deno.test("pieces of nothing are an empty list, compiled too", () => {
+  const pieces = (a: Tensor): number => F.unbindCopy(a, 1).length;
+  assert.equal(compile(pieces, { backend: "eager" })(randn([3, 0])), 0);
 });

@@ -192,6 +192,8 @@ export class SubTracer implements DispatchMode {
     const { returns } = op.schema;
     const many = returns.length > 1 || returns[0]?.list === true;
     const [first] = metas;
+    // A list of results may be empty (pieces of nothing): then there is nothing to record.
+    if (first === undefined && many) return [];
     if (first === undefined) throw new InternalError(`${op.target}: meta gave no result`);
     const node = this.#record(this.graph.call(op, call, many ? metas : first, noteLocation()));
     const outs = metas.map((meta, i) => this.#tensor(meta, many ? this.graph.getItem(node, i, meta) : node));

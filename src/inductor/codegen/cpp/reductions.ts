@@ -226,7 +226,9 @@ export class CppReductions {
       const parts = (u: number): string => {
         const name = acc.names[u] ?? "";
         if (isPosition && acc.vector) {
-          return `tsr_${this.#values.isNarrow(s.out) ? "i32" : "i64"}(tsr_somewhere(${name}p))`;
+          // Positions have the dtype of what they are compared with where nobody else reads them.
+          const wide = laneOf(s.out.dtype, this.#values.isNarrow(s.out)) === "i64";
+          return `tsr_${wide ? "i64" : "i32"}(tsr_somewhere(${name}p))`;
         }
         if (isPosition) return `${name}p`;
         const running = this.#running.get(s.accumulator);
