@@ -4,7 +4,17 @@
  * A backend of the program's own is called through {@linkcode checkedBackend}, so that what goes wrong in it is told as its error and not as one of capture.
  */
 import { CompileError } from "../core/mod.ts";
-import { type CompileMode, type CompilerBackend, findBackend } from "./backends.ts";
+import { isNode, isTensorMeta } from "../graph/mod.ts";
+import { isTensor } from "../tensor/mod.ts";
+import {
+  type CompiledFunction,
+  type CompileMode,
+  type CompilerBackend,
+  findBackend,
+  type GraphInput,
+  type GraphModule,
+  type GraphResult,
+} from "./backends.ts";
 import type { CompileOptions } from "./compile.ts";
 
 const KINDS: Readonly<Record<keyof CompileOptions, readonly string[]>> = {
@@ -65,8 +75,30 @@ export function checkedBackend({ backend = "inductor" }: CompileOptions): Compil
           "inputs of the graph and returns its results",
       );
     }
-    return compiled as ReturnType<CompilerBackend>;
+    return checkedResults(compiled as CompiledFunction, module, label);
   };
+}
+
+/** What a backend made, with its results counted: too few, or a number for a tensor, would show far from their cause. */
+function checkedResults(compiled: CompiledFunction, { graph }: GraphModule, label: string): CompiledFunction {
+  const isTensorAt = graph.output.results.map((result) => isNode(result) && isTensorMeta(result.value));
+  const run = (inputs: readonly GraphInput[]): readonly GraphResult[] => {
+    const results: unknown = compiled(inputs);
+    if (!Array.isArray(results) || results.length !== isTensorAt.length) {
+      const shown = Array.isArray(results) ? `${results.length} results` : results === null ? "null" : typeof results;
+      throw new BackendError(`${label}: what it made returned ${shown} for a graph with ${isTensorAt.length}`);
+    }
+    const wrong = isTensorAt.findIndex((wanted, i) => wanted && !isTensor(results[i]));
+    if (wrong >= 0) {
+      throw new BackendError(
+        `${label}: result ${wrong} of what it made is ${
+          results[wrong] === null ? "null" : typeof results[wrong]
+        }: the graph returns a tensor there`,
+      );
+    }
+    return results as GraphResult[];
+  };
+  return Object.assign(run, compiled);
 }
 
 /** A backend of the program's own failed. */

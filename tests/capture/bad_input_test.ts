@@ -226,3 +226,14 @@ Deno.test("recursion that fits the stack eagerly and not in a trace runs in segm
   const [found] = captureStats(f).breaks;
   if (found !== undefined) assert.match(found.message, /too deeply for a trace; write the recursion as a loop/);
 });
+
+Deno.test("a backend whose program returns too few results, or no tensor, is named", () => {
+  const f = (t: Tensor): Tensor[] => [t.mul(2), t.neg()];
+  const call = (results: unknown): void => {
+    const mine: CompilerBackend = () => () => results as Tensor[];
+    compile(f, { backend: mine })(tensor([1]));
+  };
+  assert.throws(() => call([]), /the backend mine\(\): what it made returned 0 results for a graph with 2/);
+  assert.throws(() => call(undefined), /what it made returned undefined for a graph with 2/);
+  assert.throws(() => call([tensor([1]), 3]), /result 1 of what it made is number: the graph returns a tensor there/);
+});
