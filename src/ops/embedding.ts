@@ -172,7 +172,7 @@ defineOp({
     const given = (includeLastOffset ? args.offsets.narrow(0, 0, bags) : args.offsets).to(int64);
     // Read as positions, so that offsets beyond the last index are refused.
     const places = sizeAdd(indices.shape[0] ?? 0, 1);
-    const offsets = F.arange(places, { dtype: int64, device: weight.device }).indexSelect(0, given);
+    const offsets = indices.newOnes([places], { dtype: int64 }).cumsum(0).sub(1).indexSelect(0, given);
     const width = weight.shape[1] ?? 1;
     const bag = bagOf(indices, offsets);
     const padding = paddingIdx === null

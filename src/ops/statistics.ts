@@ -276,6 +276,11 @@ defineOp({
   meta: ({ self, dim, keepdim }) => {
     const axes = reductionAxes("logsumexp", dim, self.shape.length);
     if (self.dtype.isComplex) throw new TypeError(`logsumexp: needs real numbers, got ${self.dtype.name}`);
+    if (dim.length === 0 && !keepdim && self.shape.length > 0) {
+      throw new TypeError(
+        `logsumexp: no dimension is named for ${shapeToText(self.shape)}; name them, all of them if it is the whole`,
+      );
+    }
     return {
       shape: reducedShape(self.shape, axes, keepdim),
       dtype: self.dtype.isFloat ? self.dtype : getDefaultDtype(),
