@@ -4,6 +4,7 @@
 import { types } from "node:util";
 import { isNode } from "../graph/mod.ts";
 import { isLibraryInstance } from "./library.ts";
+import { lookUpDescriptor } from "./objects.ts";
 
 /** Tells whether a prototype is that of plain data. */
 export function isPlainPrototype(prototype: object | null): boolean {
@@ -31,7 +32,9 @@ export function isOpaque(value: object): boolean {
 }
 
 function isRunningIterator(value: object): boolean {
-  return value instanceof Iterator || (Symbol.iterator in value && "next" in value && typeof value.next === "function");
+  if (value instanceof Iterator) return true;
+  // A getter of the program's is not run to find out.
+  return Symbol.iterator in value && typeof lookUpDescriptor(value, "next")?.descriptor.value === "function";
 }
 
 /** Tells whether a value is a Proxy. Those of a trace are known by their records. */

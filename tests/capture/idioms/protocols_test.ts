@@ -221,6 +221,29 @@ idiom("a user Proxy in the closure, all of whose traps are seen", "segments", (c
   };
 });
 
+idiom("getters under the names of protocols run only when they are read", "graph", (compile) => {
+  const log: string[] = [];
+  const seen = (name: string): undefined => void log.push(name);
+  const options = {
+    scale: 2,
+    get next(): undefined {
+      return seen("next");
+    },
+    get [Symbol.iterator](): undefined {
+      return seen("iterator");
+    },
+    get [Symbol.toStringTag](): string {
+      seen("tag");
+      return "Options";
+    },
+  };
+  const f = compile((x: Tensor) => x.mul(options.scale));
+  return (round) => {
+    options.scale = round;
+    return [f(vec(round)), log.splice(0)];
+  };
+});
+
 idiom("Proxy.revocable, made and revoked inside", "segments", (compile) => {
   const f = compile((x: Tensor, k: number) => {
     const { proxy, revoke } = Proxy.revocable({ k }, {});
