@@ -14,6 +14,7 @@ import { CONDITION_REASON, CONDITION_REMEDY, GraphBreak } from "./graph_break.ts
 import { keysOf, lookUpDescriptor } from "./objects.ts";
 import { privateMember } from "./private_accessors.ts";
 import { clonable, numbersFor, plainSize } from "./sized_natives.ts";
+import type { Source } from "./source.ts";
 import type { Tracer } from "./tracer.ts";
 
 /** Where a rebuilt function belongs. */
@@ -305,13 +306,19 @@ export function superView(tracer: Tracer, home: object): object | null {
   return new Proxy(parent, {
     get(_, key, receiver): unknown {
       const found = lookUpDescriptor(parent, key);
-      if (found === null) return undefined;
+      const constant = (value: object, or: string): Source =>
+        tracer.sources.root({ kind: "constant", value, name: `${value.constructor?.name ?? or}.prototype` });
+      constant(home, "home").check({ kind: "prototype", prototype: parent });
+      const root = constant(parent, "super");
+      if (found === null) {
+        root.check({ kind: "has", key, present: false });
+        return undefined;
+      }
       const { descriptor, owner } = found;
       const member = isNativeCollection(owner) ? nativeMember(receiver, key) : undefined;
       if (member !== undefined) return member;
-      const name = `${parent.constructor?.name ?? "super"}.prototype`;
-      const root = tracer.sources.root({ kind: "constant", value: parent, name });
       if (descriptor.get !== undefined) {
+        root.check({ kind: "getter", key, getter: descriptor.get });
         return Reflect.apply(tracer.method(descriptor.get, owner), receiver, []);
       }
       const value: unknown = descriptor.value;

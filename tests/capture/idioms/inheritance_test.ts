@@ -74,3 +74,50 @@ idiom("a result that inherits from an object made inside", "segments", (compile)
     return [o, o.base, first.base];
   };
 });
+
+idiom(
+  "what super shows is replaced: the class's parent, a getter of it, a member that was missing",
+  "graph",
+  (compile) => {
+    class Plain {
+      factor(): number {
+        return 1;
+      }
+      get shift(): number {
+        return 0;
+      }
+    }
+    class Strong {
+      factor(): number {
+        return 7;
+      }
+      get shift(): number {
+        return 3;
+      }
+      get late(): number {
+        return 4;
+      }
+    }
+    class Child extends Plain {
+      override factor(): number {
+        return super.factor() + 1;
+      }
+      override get shift(): number {
+        return super.shift;
+      }
+      fallback(): number {
+        return (super["late" as "shift"] as number | undefined) ?? 100;
+      }
+    }
+    const child = new Child();
+    const f = compile((x: Tensor) => x.mul(child.factor()).add(child.shift).sub(child.fallback()));
+    return (round) => {
+      Object.setPrototypeOf(Child.prototype, round === 2 ? Strong.prototype : Plain.prototype);
+      if (round === 3) {
+        Object.defineProperty(Plain.prototype, "shift", { get: () => 50, configurable: true });
+        Object.defineProperty(Plain.prototype, "late", { get: () => 60, configurable: true });
+      }
+      return f(vec(round));
+    };
+  },
+);
