@@ -452,10 +452,11 @@ export class Closures {
   #pinPrototype(cls: AnyFunction, syntax: FunctionSyntax): void {
     const prototype: unknown = cls.prototype;
     if (typeof prototype !== "object" || prototype === null) return;
-    const { sources } = this.#tracer;
-    const root = sources.root({ kind: "constant", value: prototype, name: `${cls.name}.prototype` });
+    const root = this.#tracer.sources.root({ kind: "constant", value: prototype, name: `${cls.name}.prototype` });
+    root.check({ kind: "prototype", prototype: Reflect.getPrototypeOf(prototype) });
     for (const key of Reflect.ownKeys(prototype)) {
-      const value: unknown = Reflect.getOwnPropertyDescriptor(prototype, key)?.value;
+      const { value, get: getter } = Reflect.getOwnPropertyDescriptor(prototype, key) as PropertyDescriptor;
+      if (getter !== undefined) root.check({ kind: "getter", key, getter });
       if (typeof value !== "function" || key === "constructor") continue;
       root.child({ kind: "property", key }).check({ kind: "identical", value });
       if (!syntax.expression.includes(Function.prototype.toString.call(value))) this.pin(value);

@@ -121,3 +121,27 @@ idiom(
     };
   },
 );
+
+idiom("a class that is made inside gets another parent, and its parent another getter", "graph", (compile) => {
+  class Plain {
+    get by(): number {
+      return 1;
+    }
+  }
+  class Strong {
+    get by(): number {
+      return 7;
+    }
+  }
+  class Child extends Plain {
+    double(): number {
+      return super.by * 2;
+    }
+  }
+  const f = compile((x: Tensor) => x.mul(new Child().double()));
+  return (round) => {
+    Object.setPrototypeOf(Child.prototype, round === 2 ? Strong.prototype : Plain.prototype);
+    if (round === 3) Object.defineProperty(Plain.prototype, "by", { get: () => 50, configurable: true });
+    return f(vec(round));
+  };
+});
