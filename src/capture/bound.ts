@@ -63,6 +63,6 @@ function seeThrough(fn: AnyFunction): AnyFunction | null {
 /** Whether what a function does may depend on its `this`; a class is made by `new`, which an arrow function is not. */
 function asksForThis(fn: AnyFunction): boolean {
   const text = Function.prototype.toString.call(fn);
-  if (/^(async\s*)?(\(|[\w$]+\s*=>)/.test(text) || unbound(fn) !== null) return false;
+  if (/^(\(|(async\s+)?[\w$]+\s*=>)/.test(text) || unbound(fn) !== null) return false;
   return /^class\b|\bthis\b|\bsuper\b|\[native code\]|\beval\b/.test(text);
 }

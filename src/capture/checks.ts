@@ -41,6 +41,8 @@ export type Check =
   | { readonly kind: "requiresGrad"; readonly value: boolean }
   /** Reading the property calls this very function. */
   | { readonly kind: "getter"; readonly key: string | symbol; readonly getter: unknown }
+  /** Writing the property calls this very function, writes data (`"data"`), or is refused (`"refused"`). */
+  | { readonly kind: "setter"; readonly key: string | symbol; readonly setter: unknown }
   /** Nobody is called with the tensor's gradient. */
   | { readonly kind: "unhooked" }
   /** Some number: the graph takes it as an input. */

@@ -244,6 +244,12 @@ class Emitter {
           `the getter of ${source}.${String(check.key)} was another one`,
         );
         break;
+      case "setter":
+        this.#fail(
+          `h.setter(${v}, ${this.#constant(check.key)}) !== ${this.#constant(check.setter)}`,
+          `writing ${source}.${String(check.key)} did something else`,
+        );
+        break;
       case "unhooked":
         this.#fail(`h.hooked(${v})`, `${source} had no hook on its gradient`);
         break;

@@ -8,7 +8,7 @@ import { getDefaultDtype, numericsKey } from "../core/mod.ts";
 import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import { accessorOf } from "./accessors.ts";
 import { nativeEntries, nativeGet, nativeHas, nativeSize } from "./collections.ts";
-import { lookUpDescriptor } from "./objects.ts";
+import { lookUpDescriptor, whatWrites } from "./objects.ts";
 import { lookUp, readScopes } from "./scopes.ts";
 import { isProxy } from "./values.ts";
 
@@ -36,6 +36,7 @@ interface Helpers {
   readonly hidden: (read: (object: object) => unknown, object: unknown) => unknown;
   readonly distinct: (values: readonly unknown[]) => boolean;
   readonly getter: (value: object, key: string | symbol) => unknown;
+  readonly setter: (value: object, key: string | symbol) => unknown;
   readonly hooked: (t: Tensor) => boolean;
   readonly gradEnabled: () => boolean;
   readonly defaultDtype: () => unknown;
@@ -79,6 +80,7 @@ export const guardHelpers: Helpers = {
     (typeof object === "object" || typeof object === "function") && object !== null ? read(object) : undefined,
   distinct: (values) => new Set(values).size === values.length,
   getter: (value, key) => lookUpDescriptor(value, key)?.descriptor.get,
+  setter: (value, key) => whatWrites(value, key),
   hooked: hasGradHooks,
   gradEnabled: isGradEnabled,
   defaultDtype: getDefaultDtype,

@@ -62,6 +62,17 @@ export function lookUpDescriptor(
   return null;
 }
 
+/** What writing a property does: the setter that it calls, or `"data"`, or `"refused"` (read-only, frozen, not extensible). */
+export function whatWrites(object: object, key: PropertyKey): unknown {
+  const found = lookUpDescriptor(object, key);
+  if (found !== null) {
+    const { get, set, writable } = found.descriptor;
+    if (set !== undefined) return set;
+    if (get !== undefined || writable === false) return "refused";
+  }
+  return found?.owner === object || Object.isExtensible(object) ? "data" : "refused";
+}
+
 /** The own keys as a trace sees them: whole numbers in order of size, then others in order of appearance, then symbols. */
 function visibleKeys({ real, overlay, again }: ProxyRecord): (string | symbol)[] {
   const keys = new Set(Reflect.ownKeys(real).filter((k) => overlay.get(k) !== DELETED && !again.has(k)));
@@ -286,6 +297,10 @@ export function writeProperty(
   const { real } = record;
   const found = lookUpDescriptor(real, key);
   const setter = found?.descriptor.set;
+  // Elements of arrays are many; what the library's own objects do is known.
+  if (!Array.isArray(real) && !record.overlay.has(key) && !tracing.isLibraryInstance(real)) {
+    record.source.check({ kind: "setter", key, setter: whatWrites(real, key) });
+  }
   if (setter !== undefined) {
     const isOwn = tracing.isLibraryInstance(real);
     Reflect.apply(isOwn ? setter : tracing.method(setter, found?.owner ?? real), isOwn ? real : receiver, [value]);

@@ -99,6 +99,7 @@ function sameCheck(a: Check, b: Check): boolean {
   if (a.kind === "own" && b.kind === "own") return a.key === b.key;
   if (a.kind === "member" && b.kind === "member") return Object.is(a.key, b.key);
   if (a.kind === "getter" && b.kind === "getter") return a.key === b.key;
+  if (a.kind === "setter" && b.kind === "setter") return a.key === b.key;
   if (a.kind === "same" && b.kind === "same") return a.other === b.other;
   // The first check of a kind holds what the trace saw first; the real world does not change while it is traced.
   return a.kind === b.kind;

@@ -371,6 +371,8 @@ class Description {
         return [check.kind, check.value];
       case "getter":
         return [check.kind, table.literal(check.key), table.literal(check.getter)];
+      case "setter":
+        return [check.kind, table.literal(check.key), table.literal(check.setter)];
       case "unhooked":
       case "number":
         return [check.kind];

@@ -404,6 +404,8 @@ class Restoration {
         return { kind, value: flag(a) };
       case "getter":
         return { kind, key: this.#property(a), getter: this.#literal(b) };
+      case "setter":
+        return { kind, key: this.#property(a), setter: this.#literal(b) };
       case "unhooked":
       case "number":
         return { kind };
