@@ -21,7 +21,6 @@ import { Graph, isTensorMeta, type NodeValue } from "../graph/mod.ts";
 import type { Buffer, CacheKey } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer, type Toolchain } from "../runtime/cpu/mod.ts";
 import type { Executable } from "../runtime/kernel.ts";
-import { type Expr, exprOf, isSymInt, type Sym } from "../symbolic/mod.ts";
 import { CudaBuffer } from "../runtime/cuda/mod.ts";
 import { cpuBuffer, moveTo, Storage, Tensor } from "../tensor/mod.ts";
 import { type GraphArtifact, graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
@@ -42,6 +41,7 @@ import { hostSteps, instantiateJs } from "./js_tier.ts";
 import { estimateJsMs, type PlanCounters } from "./metrics.ts";
 import { layoutOf, type PlanLayout, type ResultLayout } from "./plan_layout.ts";
 import { type LaunchTime, launchTimes } from "./profile.ts";
+import { type GraphValue, type SizeReader, sizeReader, type SizeSource, sizeSources } from "./size_sources.ts";
 
 /** When C++ takes over: never, as soon as it is ready, or before the first call. */
 export type TierPolicy = "js" | "auto" | "aot";
@@ -71,48 +71,12 @@ export interface CachedGraph {
   readonly attributeOffsets: readonly number[];
 }
 
-/** What a compiled graph takes and returns: tensors, and numbers for symbolic sizes. */
-export type GraphValue = Tensor | number | boolean | string | null;
+export type { GraphValue } from "./size_sources.ts";
 
 /** A call that JavaScript would take longer for than this waits for the C++ compiler, in milliseconds. */
 const WORTH_WAITING_MS = 5000;
 /** Emitting C++ (some tens of milliseconds) comes before the first call if that takes longer than this, else after it. */
 const EMIT_FIRST_MS = 100;
-
-type SizeReader = (inputs: readonly GraphValue[]) => number;
-
-/** Where a size symbol of a plan is read: an input that is a size, or a dimension of one. */
-export type SizeSource = readonly [input: number, what: "size" | "shape" | "stride", dim: number];
-
-/** Finds out where each size symbol of a plan is read. */
-function sizeSources(graph: Graph, sizes: readonly Sym[]): SizeSource[] {
-  const found = new Map<Sym, SizeSource>();
-  const note = (expr: Expr, source: SizeSource): void => {
-    if (expr.kind === "symbol" && !found.has(expr.symbol)) found.set(expr.symbol, source);
-  };
-  graph.placeholders.forEach((node, i) => {
-    const value = node.value;
-    if (isSymInt(value)) {
-      note(exprOf(value), [i, "size", 0]);
-    } else if (isTensorMeta(value)) {
-      value.shape.forEach((size, d) => {
-        if (isSymInt(size)) note(exprOf(size), [i, "shape", d]);
-      });
-      value.stride.forEach((stride, d) => {
-        if (isSymInt(stride)) note(exprOf(stride), [i, "stride", d]);
-      });
-    }
-  });
-  return sizes.map((sym) => {
-    const source = found.get(sym);
-    if (source === undefined) throw new InternalError(`no input of the graph shows the size ${sym.name}`);
-    return source;
-  });
-}
-
-function sizeReader([input, what, dim]: SizeSource): SizeReader {
-  return what === "size" ? (inputs) => Number(inputs[input]) : (inputs) => Number((inputs[input] as Tensor)[what][dim]);
-}
 
 /** Where an input's or attribute's memory goes. */
 interface InputSlot {

@@ -28,7 +28,7 @@ import { type CacheKey, cacheKey, cacheKeyOf, diskCache, libraryVersion } from "
 import { type PlanLayout, restoreLayout, type StoredLayout, storeLayout } from "../plan_layout.ts";
 import type { KeptMemory } from "../codegen/cpp/emit_module.ts";
 import type { Donations } from "../donations.ts";
-import type { SizeSource } from "../compiled_graph.ts";
+import type { SizeSource } from "../size_sources.ts";
 import type { StoredHost } from "./stored_host.ts";
 import { type CudaArtifact, packImages, type StoredCuda, unpackImages } from "./stored_cuda.ts";
 
