@@ -1997,6 +1997,8 @@ export interface TensorMethods<T> {
   /** self with a number written at the positions that index names along dim. */
   scatter_(dim: Size, index: T | Scalar, value: Scalar): T;
   scatter_(dim: Size, index: T | Scalar, src: T | Scalar): T;
+  scatter_(dim: Size, index: T | Scalar, src: T | Scalar, options: { reduce: string }): T;
+  scatter_(dim: Size, index: T | Scalar, value: Scalar, options: { reduce: string }): T;
   /** The part of self at one index of dimension dim, without that dimension. */
   select(dim: Size, index: Size): T;
   /** A copy of what select() shows. */
@@ -6308,6 +6310,16 @@ export interface Functional<T = TensorValue> {
     size: readonly Size[],
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
   ): T;
+  rand(
+    size: readonly Size[],
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
   /** Numbers uniform in [0, 1), in the shape of self, from the default generator. */
   randLike(
     self: T | Scalar,
@@ -6330,6 +6342,29 @@ export interface Functional<T = TensorValue> {
     high: Size,
     size: readonly Size[],
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  randint(
+    high: Size,
+    size: readonly Size[],
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
+  ): T;
+  randint(
+    low: Size,
+    high: Size,
+    size: readonly Size[],
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
   ): T;
   /** Integers in [low, high) in the shape of self, from the default generator. */
   randintLike(
@@ -6359,6 +6394,16 @@ export interface Functional<T = TensorValue> {
   randn(
     size: readonly Size[],
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  randn(
+    size: readonly Size[],
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
   ): T;
   /** Numbers of the standard normal distribution, in the shape of self, from the default generator. */
   randnLike(
@@ -6631,6 +6676,8 @@ export interface Functional<T = TensorValue> {
   /** self with a number written at the positions that index names along dim. */
   scatter_(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar): T;
   scatter_(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar): T;
+  scatter_(self: T | Scalar, dim: Size, index: T | Scalar, src: T | Scalar, options: { reduce: string }): T;
+  scatter_(self: T | Scalar, dim: Size, index: T | Scalar, value: Scalar, options: { reduce: string }): T;
   /** Where values would have to be inserted into sorted rows to keep them sorted. */
   searchsorted(
     sortedSequence: T | Scalar,

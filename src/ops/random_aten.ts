@@ -36,16 +36,22 @@ const DISTRIBUTIONS = [
   ["randn", "of the standard normal distribution", "philoxNormal"],
 ] as const;
 
+const GENERATORS = [["", ""], [".generator", "Generator? generator, "]] as const;
+
 for (const [name, doc, operator] of DISTRIBUTIONS) {
-  defineOp({
-    schema: `aten::${name}(SymInt[] size, *, ${OPTIONS}) -> Tensor`,
-    doc: `Numbers ${doc}, from the default generator.`,
-    random: true,
-    meta: ({ size, dtype, device }) => drawnSpec(name, { size, dtype: dtype ?? getDefaultDtype(), device }, true),
-    decompose: ({ size, dtype, device }, F) =>
-      drawing(F, device, (state) => F[operator](state, size, { dtype: dtype ?? getDefaultDtype(), device })),
-    samples: () => [],
-  });
+  // Exported programs may name a generator, which is none there: the default one draws.
+  for (const [overload, generator] of GENERATORS) {
+    defineOp({
+      schema:
+        `aten::${name}${overload}(SymInt[] size, *, ${generator}${OPTIONS}) -> Tensor` as `aten::rand(SymInt[] size, *, ${typeof OPTIONS}) -> Tensor`,
+      doc: `Numbers ${doc}, from the default generator.`,
+      random: true,
+      meta: ({ size, dtype, device }) => drawnSpec(name, { size, dtype: dtype ?? getDefaultDtype(), device }, true),
+      decompose: ({ size, dtype, device }, F) =>
+        drawing(F, device, (state) => F[operator](state, size, { dtype: dtype ?? getDefaultDtype(), device })),
+      samples: () => [],
+    });
+  }
   defineOp({
     schema: `aten::${name}_like(Tensor self, *, ${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
     doc: `Numbers ${doc}, in the shape of self, from the default generator.`,
@@ -66,31 +72,36 @@ function checkRange(where: string, low: Size, high: Size): void {
   if (!sizeLt(low, high)) throw new RangeError(`${where}: the range [${low}, ${high}) is empty`);
 }
 
-defineOp({
-  schema: `aten::randint(SymInt high, SymInt[] size, *, ${OPTIONS}) -> Tensor`,
-  doc: "Integers in [0, high), from the default generator.",
-  random: true,
-  meta: ({ high, size, dtype, device }) => {
-    checkRange("randint", 0, high);
-    return drawnSpec("randint", { size, dtype: dtype ?? int64, device }, false);
-  },
-  decompose: ({ high, size, dtype, device }, F) =>
-    drawing(F, device, (state) => F.philoxRandint(state, 0, high, size, { dtype: dtype ?? int64, device })),
-  samples: () => [],
-});
+for (const [overload, generator] of GENERATORS) {
+  defineOp({
+    schema:
+      `aten::randint${overload}(SymInt high, SymInt[] size, *, ${generator}${OPTIONS}) -> Tensor` as `aten::randint(SymInt high, SymInt[] size, *, ${typeof OPTIONS}) -> Tensor`,
+    doc: "Integers in [0, high), from the default generator.",
+    random: true,
+    meta: ({ high, size, dtype, device }) => {
+      checkRange("randint", 0, high);
+      return drawnSpec("randint", { size, dtype: dtype ?? int64, device }, false);
+    },
+    decompose: ({ high, size, dtype, device }, F) =>
+      drawing(F, device, (state) => F.philoxRandint(state, 0, high, size, { dtype: dtype ?? int64, device })),
+    samples: () => [],
+  });
 
-defineOp({
-  schema: `aten::randint.low(SymInt low, SymInt high, SymInt[] size, *, ${OPTIONS}) -> Tensor`,
-  doc: "Integers in [low, high), from the default generator.",
-  random: true,
-  meta: ({ low, high, size, dtype, device }) => {
-    checkRange("randint", low, high);
-    return drawnSpec("randint", { size, dtype: dtype ?? int64, device }, false);
-  },
-  decompose: ({ low, high, size, dtype, device }, F) =>
-    drawing(F, device, (state) => F.philoxRandint(state, low, high, size, { dtype: dtype ?? int64, device })),
-  samples: () => [],
-});
+  defineOp({
+    schema: `aten::randint.low${
+      overload.replace(".", "_")
+    }(SymInt low, SymInt high, SymInt[] size, *, ${generator}${OPTIONS}) -> Tensor` as `aten::randint.low(SymInt low, SymInt high, SymInt[] size, *, ${typeof OPTIONS}) -> Tensor`,
+    doc: "Integers in [low, high), from the default generator.",
+    random: true,
+    meta: ({ low, high, size, dtype, device }) => {
+      checkRange("randint", low, high);
+      return drawnSpec("randint", { size, dtype: dtype ?? int64, device }, false);
+    },
+    decompose: ({ low, high, size, dtype, device }, F) =>
+      drawing(F, device, (state) => F.philoxRandint(state, low, high, size, { dtype: dtype ?? int64, device })),
+    samples: () => [],
+  });
+}
 
 for (const [overload, parameters] of [["", "SymInt high"], [".low_dtype", "SymInt low, SymInt high"]] as const) {
   const lowOf = (args: object): Size => (args as { readonly low?: Size }).low ?? 0;
