@@ -96,18 +96,23 @@ for (const [name, build, perNode] of [["layers", layers, 10], ["fan", fan, 1]] a
 }
 
 for (
-  const [name, build, count] of [["dense", dense, 64], ["recurrent", recurrent, 48], ["layers", layers, 60]] as const
+  const [name, build, count, most] of [
+    // Twice as many layers that read all before them have four times as many operands.
+    ["dense", dense, 64, 3.2],
+    ["recurrent", recurrent, 48, 2.6],
+    ["layers", layers, 60, 2.6],
+  ] as const
 ) {
-  Deno.test(`compileGraphToPlan() takes at most 2.6 times as long for twice as many layers (${name})`, () => {
+  Deno.test(`compileGraphToPlan() takes at most ${most} times as long for twice as many layers (${name})`, () => {
     bestTime(() => build(count));
     let [small, large] = [Infinity, Infinity];
     // A garbage collection may fall into all tries of one size: both are tried again, and the best counts.
-    for (let round = 0; round < 4 && !(large < small * 2.6); round++) {
+    for (let round = 0; round < 4 && !(large < small * most); round++) {
       small = Math.min(small, bestTime(() => build(count)));
       large = Math.min(large, bestTime(() => build(2 * count)));
     }
     assert.ok(
-      large < small * 2.6,
+      large < small * most,
       `${small.toFixed(0)} ms for ${count} layers, ${large.toFixed(0)} ms for ${2 * count}`,
     );
   });
