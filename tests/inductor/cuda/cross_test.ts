@@ -12,16 +12,14 @@ import {
   nn,
   onCompile,
   type Tensor,
-  tensor,
 } from "../../../mod.ts";
 import { crossShape } from "../../../src/inductor/codegen/cuda/emit_cross.ts";
 import { cudaTest, farthest } from "../../helpers/cuda_test.ts";
+import { wave as waveOf } from "../../helpers/wave.ts";
 
 const { layerNorm, softmax } = nn.functional;
 
-const wave = (shape: readonly number[], step: number, dtype: DType): Tensor =>
-  tensor(Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 2 * Math.sin(i * step))).view([...shape])
-    .to(dtype);
+const wave = (shape: readonly number[], step: number, dtype: DType): Tensor => waveOf(shape, step, dtype, 2);
 
 /** Gradients of a layer norm, its input's, its weight's and its bias's. */
 function gradients(x: Tensor, w: Tensor, b: Tensor, d: Tensor): Tensor[] {

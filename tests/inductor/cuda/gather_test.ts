@@ -3,14 +3,13 @@
  * Without a GPU they run on the emulated device.
  */
 import assert from "node:assert/strict";
-import { compile, CompiledGraph, device, float16, nn, noGrad, onCompile, type Tensor, tensor } from "../../../mod.ts";
+import { compile, CompiledGraph, device, float16, nn, noGrad, onCompile, type Tensor } from "../../../mod.ts";
 import { cudaTest, farthest } from "../../helpers/cuda_test.ts";
+import { wave as waveOf } from "../../helpers/wave.ts";
 
 const { conv2d, relu } = nn.functional;
 
-const wave = (shape: readonly number[], step: number): Tensor =>
-  tensor(Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => Math.sin(i * step))).view([...shape])
-    .to(float16);
+const wave = (shape: readonly number[], step: number): Tensor => waveOf(shape, step, float16);
 
 interface Case {
   readonly name: string;

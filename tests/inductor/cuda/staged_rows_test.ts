@@ -14,15 +14,13 @@ import {
   noGrad,
   onCompile,
   type Tensor,
-  tensor,
 } from "../../../mod.ts";
 import { cudaTest, farthest } from "../../helpers/cuda_test.ts";
+import { wave as waveOf } from "../../helpers/wave.ts";
 
 const { layerNorm, softmax } = nn.functional;
 
-const wave = (shape: readonly number[], step: number, dtype: DType): Tensor =>
-  tensor(Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => 3 * Math.sin(i * step))).view([...shape])
-    .to(dtype);
+const wave = (shape: readonly number[], step: number, dtype: DType): Tensor => waveOf(shape, step, dtype, 3);
 
 const SHAPES = [[1070, 257], [1056, 99], [1059, 501]] as const;
 
