@@ -18,11 +18,22 @@ import type { TensorValue } from "./value.ts";
 const floats = (g: SampleGenerator, args: Readonly<Record<string, unknown>>) =>
   g.dtype.isFloat ? [{ args: args as never }] : [];
 
-defineAlias(getOp("aten.nonzero_numpy.default"), "where", "default", false);
 defineAlias(getOp("aten.logcumsumexp.default"), "_logcumsumexp", "default", false);
 defineAlias(getOp("aten.channel_shuffle.default"), "native_channel_shuffle", "default", false);
 defineAlias(getOp("aten.norm.Scalar"), "native_norm", "default", false);
 defineAlias(getOp("aten.index_put_.default"), "_index_put_impl_", "default", false);
+
+const positions = getOp("aten.nonzero_numpy.default");
+
+defineOp({
+  schema: "aten::where(Tensor condition) -> Tensor[]",
+  doc: "The positions of elements that are not 0, one vector a dimension.",
+  public: false,
+  dataDependent: true,
+  meta: ({ condition }) => positions.meta({ self: condition }),
+  decompose: ({ condition }, F) => F.nonzeroNumpy(condition),
+  samples: () => [],
+});
 
 // Casts by the names of C types.
 for (
@@ -51,7 +62,7 @@ for (
 for (const type of ["Tensor", "Scalar"] as const) {
   defineOp({
     schema:
-      `aten::_add_relu.${type}(Tensor self, ${type} other, Scalar alpha=1) -> Tensor` as "aten::_add_relu.Tensor(Tensor self, Tensor other, Scalar alpha=1) -> Tensor",
+      `aten::_add_relu.${type}(Tensor self, ${type} other, *, Scalar alpha=1) -> Tensor` as "aten::_add_relu.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
     doc: "relu(self + alpha × other).",
     meta: ({ self, other, alpha }) => specOf(`aten.add.${type}`, { self, other, alpha }),
     decompose: ({ self, other, alpha }, F) => F.relu(F.add(self, other, { alpha })),

@@ -45,9 +45,7 @@ export interface TensorMethods<T> {
   _adaptiveAvgPool3d(outputSize: Size | readonly Size[]): T;
   /** relu(self + alpha × other). */
   _addRelu(other: T | Scalar, options?: { alpha?: Scalar }): T;
-  _addRelu(other: T | Scalar, alpha?: Scalar): T;
   _addRelu(other: Scalar, options?: { alpha?: Scalar }): T;
-  _addRelu(other: Scalar, alpha?: Scalar): T;
   /** relu, or gelu, of addmm. */
   _addmmActivation(
     mat1: T | Scalar,
@@ -2574,9 +2572,7 @@ export interface Functional<T = TensorValue> {
   _adaptiveAvgPool3d(self: T | Scalar, outputSize: Size | readonly Size[]): T;
   /** relu(self + alpha × other). */
   _addRelu(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
-  _addRelu(self: T | Scalar, other: T | Scalar, alpha?: Scalar): T;
   _addRelu(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
-  _addRelu(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
   /** relu, or gelu, of addmm. */
   _addmmActivation(
     self: T | Scalar,
