@@ -18,9 +18,10 @@ import {
 import { coefficient, constant, constantValue, type Expr, mul, sub, symbol } from "../../symbolic/mod.ts";
 import type { CudaKernelText, EmitContext } from "../codegen/cuda/kernel_text.ts";
 import type { CudaArg } from "../codegen/cuda/launch.ts";
-import type { Axis, ContractionKernel, TileStatement, TileValue } from "../tile/tile_ir.ts";
+import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts";
 import { affineOf, prefersRows, swapped } from "./cuda_hopper_plan.ts";
 import { planOperand, productOf, ragged } from "./cuda_operands.ts";
+import { libraryEnding } from "./library_epilogue.ts";
 
 /** Memory at a distance in bytes. */
 export interface Place {
@@ -43,6 +44,8 @@ const TYPES: ReadonlyMap<DType, MatmulType> = new Map<DType, MatmulType>([
   [float32, "float32"],
   [float64, "float64"],
 ]);
+
+type Store = TileStatement & { readonly kind: "store" };
 
 interface Flat {
   readonly place: Place;
@@ -95,61 +98,18 @@ function operandOf(
   return null;
 }
 
-/** What becomes of the sum, where it is one of the library's epilogues. */
-interface Ending {
-  readonly epilogue: MatmulEpilogue;
-  readonly bias: Place | null;
-  readonly store: TileStatement & { readonly kind: "store" };
-}
-
-function endingOf({ epilogue }: ContractionKernel): Ending | null {
-  type Term = { readonly bias: Place | null; readonly relu: boolean };
-  const sums = new Map<TileValue, Term>([[epilogue.accumulator, { bias: null, relu: false }]]);
-  const loads = new Map<TileValue, Place>();
-  const zeros = new Set<TileValue>();
-  let ending: Ending | null = null;
-  for (const s of epilogue.body) {
-    switch (s.kind) {
-      case "constant":
-        if (Number(s.value) === 0) zeros.add(s.out);
-        break;
-      case "load": {
-        const place = biasPlace(s, epilogue.n);
-        if (place === null) return null;
-        loads.set(s.out, place);
-        break;
-      }
-      case "cast": {
-        const [term, place] = [sums.get(s.arg), loads.get(s.arg)];
-        if (!s.out.dtype.isFloat) return null;
-        if (term !== undefined) sums.set(s.out, term);
-        else if (place !== undefined) loads.set(s.out, place);
-        else return null;
-        break;
-      }
-      case "pointwise": {
-        const term = s.args.map((x) => sums.get(x)).find((x) => x !== undefined);
-        const bias = s.args.map((x) => loads.get(x)).find((x) => x !== undefined);
-        if (term === undefined || term.relu || s.args.length !== 2) return null;
-        if (s.op === "add" && bias !== undefined && term.bias === null) sums.set(s.out, { bias, relu: false });
-        else if (s.op === "maximum" && s.args.some((x) => zeros.has(x))) sums.set(s.out, { ...term, relu: true });
-        else return null;
-        break;
-      }
-      case "store": {
-        const term = sums.get(s.value);
-        if (term === undefined || ending !== null) return null;
-        const { bias, relu } = term;
-        const kind: MatmulEpilogue = bias === null ? (relu ? "relu" : "none") : relu ? "relu_bias" : "bias";
-        if (bias !== null && bias.buffer.dtype !== s.buffer.dtype) return null;
-        ending = { epilogue: kind, bias, store: s };
-        break;
-      }
-      default:
-        return null;
-    }
-  }
-  return ending;
+/** The bias and the clamp, where the epilogue is one of the library's. */
+function endingOf(kernel: ContractionKernel): { epilogue: MatmulEpilogue; bias: Place | null; store: Store } | null {
+  const ending = libraryEnding(kernel, (load) => biasPlace(load, kernel.epilogue.n));
+  if (ending === null) return null;
+  const { steps, store } = ending;
+  const [first, ...rest] = steps;
+  const bias = first?.kind === "add" ? first.load : null;
+  const clamps = bias === null ? steps : rest;
+  if (clamps.length > 1 || clamps.some(({ kind }) => kind !== "relu")) return null;
+  if (bias !== null && bias.buffer.dtype !== store.buffer.dtype) return null;
+  const relu = clamps.length === 1;
+  return { epilogue: bias === null ? (relu ? "relu" : "none") : relu ? "relu_bias" : "bias", bias, store };
 }
 
 /** A vector along n, read in order. */

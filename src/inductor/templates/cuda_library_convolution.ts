@@ -14,6 +14,7 @@ import type { Axis, ContractionKernel, OperandProgram, TileStatement, TileValue 
 import { affineOf, swapped } from "./cuda_hopper_plan.ts";
 import { biasPlace, libraryLaunch, type Place } from "./cuda_library.ts";
 import { planOperand } from "./cuda_operands.ts";
+import { libraryEnding } from "./library_epilogue.ts";
 
 /** A convolution that the library can compute. */
 export interface LibraryConvolution {
@@ -206,62 +207,24 @@ interface Ending {
 
 /** The epilogue as steps of the library; `sizes` are those of [batch, ...output]. */
 function endingOf(kernel: ContractionKernel, sizes: readonly number[]): Ending | null {
-  const { epilogue } = kernel;
-  const sums = new Map<TileValue, readonly ConvolutionStep[]>([[epilogue.accumulator, []]]);
-  const loads = new Map<TileValue, { readonly place: Place; readonly step: ConvolutionStep }>();
-  const zeros = new Set<TileValue>();
-  const extras: Place[] = [];
-  let store: Ending["store"] | null = null;
-  for (const s of epilogue.body) {
-    switch (s.kind) {
-      case "constant":
-        if (Number(s.value) === 0) zeros.add(s.out);
-        break;
-      case "load": {
-        const type = TYPES.get(s.buffer.dtype);
-        if (type === undefined || s.mask !== null) return null;
-        const bias = biasPlace(s, [...kernel.batch, ...epilogue.n]);
-        if (bias !== null) loads.set(s.out, { place: bias, step: { kind: "bias", type } });
-        else {
-          const there = tensorOf(kernel, s.buffer.dtype, s.index, sizes);
-          if (there === null) return null;
-          const step = { kind: "add", type, strides: there.strides } as const;
-          loads.set(s.out, { place: { buffer: s.buffer, bytes: there.bytes }, step });
-        }
-        break;
-      }
-      case "cast": {
-        const [steps, load] = [sums.get(s.arg), loads.get(s.arg)];
-        if (!s.out.dtype.isFloat) return null;
-        if (steps !== undefined) sums.set(s.out, steps);
-        else if (load !== undefined) loads.set(s.out, load);
-        else return null;
-        break;
-      }
-      case "pointwise": {
-        const steps = s.args.map((x) => sums.get(x)).find((x) => x !== undefined);
-        const load = s.args.map((x) => loads.get(x)).find((x) => x !== undefined);
-        if (steps === undefined || s.args.length !== 2) return null;
-        if (s.op === "add" && load !== undefined) {
-          sums.set(s.out, [...steps, load.step]);
-          extras.push(load.place);
-        } else if (s.op === "maximum" && s.args.some((x) => zeros.has(x))) {
-          sums.set(s.out, [...steps, { kind: "relu" }]);
-        } else return null;
-        break;
-      }
-      case "store":
-        if (!sums.has(s.value) || store !== null) return null;
-        store = s;
-        break;
-      default:
-        return null;
-    }
-  }
-  const steps = store === null ? undefined : sums.get(store.value);
-  // Every sum on the way is what the next one takes.
-  const used = steps?.filter(({ kind }) => kind !== "relu").length;
-  return store === null || steps === undefined || used !== extras.length ? null : { steps, extras, store };
+  const ending = libraryEnding(kernel, (load): { place: Place; step: ConvolutionStep } | null => {
+    const { dtype } = load.buffer;
+    const type = TYPES.get(dtype);
+    if (type === undefined || load.mask !== null) return null;
+    const bias = biasPlace(load, [...kernel.batch, ...kernel.epilogue.n]);
+    if (bias !== null) return { place: bias, step: { kind: "bias", type } };
+    const there = tensorOf(kernel, dtype, load.index, sizes);
+    if (there === null) return null;
+    const { strides, bytes } = there;
+    return { place: { buffer: load.buffer, bytes }, step: { kind: "add", type, strides } };
+  });
+  if (ending === null) return null;
+  const { steps, store } = ending;
+  return {
+    steps: steps.map((s) => s.kind === "add" ? s.load.step : s),
+    extras: steps.flatMap((s) => s.kind === "add" ? [s.load.place] : []),
+    store,
+  };
 }
 
 /** Distances of [batch, features, ...output] of a tensor that the epilogue addresses. */
