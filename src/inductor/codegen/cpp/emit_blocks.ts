@@ -14,9 +14,7 @@ import {
   statementsOf,
 } from "../../../blocks/mod.ts";
 import { InternalError } from "../../../core/mod.ts";
-import { primitive } from "../../../loops/mod.ts";
 import {
-  add,
   cDialect,
   ceilDiv,
   coefficient,
@@ -30,6 +28,7 @@ import {
   symbol,
 } from "../../../symbolic/mod.ts";
 import type { BlocksKernel } from "../../tile/tile_ir.ts";
+import { countOf, picoseconds } from "./block_costs.ts";
 import type { CppFunctionText } from "./emit_tile.ts";
 import { parameterLines } from "./emit_kernel.ts";
 import {
@@ -44,11 +43,6 @@ import {
   primitiveText,
   typeText,
 } from "./types.ts";
-
-/** Elements of all axes' blocks. */
-function countOf(axes: readonly BlockAxis[]): number {
-  return axes.reduce((n, axis) => n * axis.block, 1);
-}
 
 class Emitter {
   readonly #lines: string[] = [];
@@ -457,23 +451,6 @@ class Emitter {
         s satisfies never;
     }
   }
-}
-
-/** A rough count of picoseconds of an instance: each element of each statement, loops by their extents. */
-function picoseconds(body: readonly BlockStatement[], lanes: number): Expr {
-  let total: Expr = constant(0);
-  const plus = (e: Expr | number): void => {
-    total = add(total, e);
-  };
-  for (const s of body) {
-    if (s.kind === "for") plus(mul(ceilDiv(s.axis.extent, s.axis.block), picoseconds(s.body, lanes)));
-    else if (s.kind === "dot") plus(Math.ceil(countOf(s.out.axes) * s.contract.block * 200 / lanes));
-    else if ("out" in s) {
-      const cost = s.kind === "pointwise" ? primitive(s.op).cost : s.kind === "load" ? 4 : 1;
-      plus(Math.ceil(countOf(s.out.axes) * cost * 200 / lanes));
-    } else plus(Math.ceil(countOf(s.value.axes) * 800 / lanes));
-  }
-  return total;
 }
 
 /** Emits a block program. */
