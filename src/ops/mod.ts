@@ -105,6 +105,7 @@ import "./decomposed_calls.ts";
 import "./composed_calls.ts";
 import "./description_calls.ts";
 import "./backward_forms.ts";
+import "./foreach.ts";
 // After all that they name.
 import "./aliases.ts";
 import "./in_place_forms.ts";

@@ -4,22 +4,10 @@
  * Each derives from its view: the same arguments and shapes, contiguous results of their own memory. Mirrors the generated `view_copy`
  * operators of ATen.
  */
-import { camelCase } from "../graph/mod.ts";
-import { defineOp, type MetaInput, type NamedArgs, type Operator, overloadsOf, type TensorSpec } from "./define.ts";
+import { callOperator } from "./call.ts";
+import { defineOp, type MetaInput, type NamedArgs, overloadsOf, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import type { TensorValue } from "./value.ts";
-
-type Call = (...args: readonly unknown[]) => TensorValue | readonly TensorValue[];
-
-function call(F: Functional, op: Operator, args: NamedArgs<TensorValue>): TensorValue | readonly TensorValue[] {
-  const functions = F as unknown as Readonly<Record<string, Call | undefined>>;
-  const run = functions[camelCase(op.schema.name)];
-  if (run === undefined) throw new TypeError(`${op.target} is not a function of F`);
-  const { args: all } = op.schema;
-  const named = Object.fromEntries(all.filter((a) => a.kwargOnly).map((a) => [a.key, args[a.key]]));
-  const positional = all.filter((a) => !a.kwargOnly).map((a) => args[a.key]);
-  return Object.keys(named).length === 0 ? run(...positional) : run(...positional, named);
-}
 
 const owned = ({ shape, dtype }: TensorSpec): TensorSpec => ({ shape, dtype });
 
@@ -35,7 +23,7 @@ function defineCopies(name: string): void {
         return "shape" in specs ? owned(specs) : specs.map(owned);
       },
       decompose: (args: NamedArgs<TensorValue>, F: Functional) => {
-        const views = call(F, op, args);
+        const views = callOperator(F, op, args);
         const copy = (t: TensorValue): TensorValue => t.clone({ memoryFormat: "contiguous_format" });
         return "shape" in views ? copy(views) : views.map(copy);
       },
