@@ -1,10 +1,10 @@
 /**
  * Whole models on a CUDA device: what a call and a training step take, and what of it is the host's.
  *
- *     deno run -A bench/cuda_models.ts [--tiny] [--peer]
+ *     deno run -A bench/cuda_models.ts [--tiny] [--peer] [--turn FILE]
  *
  * A GPT-2 of 124 million parameters (inference and training step, bfloat16) and a chain of many small kernels, whose time is the launching. With
- * `--peer` the same models run in PyTorch, compiled, in a Python with PyTorch (`TESSERA_PEERS_PYTHON`). `--tiny` makes everything small, to see that it runs.
+ * `--peer` the same models run in PyTorch, compiled, in a Python with PyTorch (`TESSERA_PEERS_PYTHON`). `--tiny` makes everything small, to see that it runs. With `--turn` both sides compile at once and wait before they are timed (`waitForTurn`).
  */
 import {
   bfloat16,
@@ -21,7 +21,7 @@ import {
 } from "../mod.ts";
 import { cudaContext } from "../src/runtime/cuda/mod.ts";
 import type { CompiledGraph } from "../src/inductor/mod.ts";
-import { countsOf, timeCalls, warmUp } from "./cuda_support.ts";
+import { countsOf, timeCalls, waitForFile, waitForTurn, warmUp } from "./cuda_support.ts";
 import { findPeer, print, printTable } from "./support.ts";
 
 const tiny = Deno.args.includes("--tiny");
@@ -81,23 +81,43 @@ class Gpt extends nn.Module {
 
 const context = cudaContext();
 const rows: string[][] = [];
+const turnAt = Deno.args.indexOf("--turn");
+const turn = turnAt < 0 ? null : Deno.args[turnAt + 1] ?? null;
+const peer = startPeer(Deno.args.includes("--peer") ? await findPeer() : null);
 
-/** Device milliseconds of a call by events, host milliseconds of the sending, and compile time. */
-function measure(name: string, call: () => unknown, calls: number): void {
+interface Peer {
+  /** Settles when it is compiled, or has died. */
+  readonly ready: Promise<unknown>;
+  readonly results: () => Promise<string>;
+}
+
+/** PyTorch's side. Starts at once if there are turns, so that it compiles meanwhile. */
+function startPeer(python: string | null): Peer | null {
+  if (python === null) return null;
+  const args = [new URL("./peers/cuda_models.py", import.meta.url).pathname, ...turn === null ? [] : [`${turn}.peer`]];
+  const command = new Deno.Command(python, { args, stdout: "piped", stderr: "piped" });
+  const started = turn === null ? null : command.output();
+  return {
+    ready: Promise.race([started, turn === null ? null : waitForFile(`${turn}.peer.ready`)]),
+    results: async () => {
+      if (turn !== null) Deno.writeTextFileSync(`${turn}.peer`, "");
+      const { code, stdout, stderr } = await (started ?? command.output());
+      return new TextDecoder().decode(code === 0 ? stdout : stderr).trimEnd();
+    },
+  };
+}
+
+/** Compiles and warms up; what is returned times a call by events, and the host's sending of it. */
+function prepare(name: string, call: () => unknown, calls: number): () => void {
   const graphs: CompiledGraph[] = [];
   using _ = onCompile(({ graph }) => void graphs.push(graph));
   const cold = warmUp(context, call);
-  const { ms, hostMs } = timeCalls(context, call, calls);
-  const { launches, recorded, nvrtcMs } = countsOf(graphs);
-  rows.push([
-    name,
-    ms.toFixed(3),
-    (1000 * hostMs).toFixed(0),
-    String(launches),
-    String(recorded),
-    cold.toFixed(0),
-    nvrtcMs.toFixed(0),
-  ]);
+  return () => {
+    const { ms, hostMs } = timeCalls(context, call, calls);
+    const { launches, recorded, nvrtcMs } = countsOf(graphs);
+    const [host, first, nvrtc] = [1000 * hostMs, cold, nvrtcMs].map((x) => x.toFixed(0));
+    rows.push([name, ms.toFixed(3), `${host}`, `${launches}`, `${recorded}`, `${first}`, `${nvrtc}`]);
+  };
 }
 
 manualSeed(0);
@@ -108,14 +128,15 @@ const chain = compile((x: Tensor): Tensor => {
   for (let i = 0; i < depth; i++) y = y.softmax(1).matmul(x);
   return y;
 });
-measure(`${depth} softmax and products of 64×64`, () => chain(small).dispose(), 50);
+const measured: (() => void)[] = [];
+measured.push(prepare(`${depth} softmax and products of 64×64`, () => chain(small).dispose(), 50));
 
 const model = new Gpt().to("cuda").to(bfloat16);
 const tokens = randint(0, GPT.vocabulary, [GPT.batch, GPT.length], { dtype: int64 }).to("cuda");
 const targets = randint(0, GPT.vocabulary, [GPT.batch * GPT.length], { dtype: int64 }).to("cuda");
 const infer = compile((x: Tensor): Tensor => noGrad(() => model.forward(x)));
 // What a loop that never awaits does not dispose stays allocated.
-measure("GPT-2, inference", () => infer(tokens).dispose(), 30);
+measured.push(prepare("GPT-2, inference", () => infer(tokens).dispose(), 30));
 const opt = new optim.AdamW(model.parameters(), { lr: 1e-4 });
 const step = compile((x: Tensor, y: Tensor): Tensor => {
   const loss = nn.functional.crossEntropy(model.forward(x).view([-1, GPT.vocabulary]), y);
@@ -125,22 +146,14 @@ const step = compile((x: Tensor, y: Tensor): Tensor => {
   return loss;
 });
 const losses: Tensor[] = [];
-measure("GPT-2, training step", () => void losses.push(step(tokens, targets)), 20);
+measured.push(prepare("GPT-2, training step", () => void losses.push(step(tokens, targets)), 20));
+await peer?.ready;
+await waitForTurn(turn);
+for (const measure of measured) measure();
 print(`loss ${losses[0]?.item().toFixed(3)} before, ${losses.at(-1)?.item().toFixed(3)} after training`);
 const { peakBytes, reservedBytes } = context.allocator.stats();
 print(`peak ${(peakBytes / 2 ** 30).toFixed(2)} GiB of tensors, ${(reservedBytes / 2 ** 30).toFixed(2)} GiB reserved`);
 printTable(["model", "device ms", "host µs", "launches", "graphs", "first call ms", "nvrtc ms"], rows);
 
-if (Deno.args.includes("--peer")) {
-  const python = await findPeer();
-  if (python === null) print("no Python with PyTorch");
-  else {
-    const script = new URL("./peers/cuda_models.py", import.meta.url).pathname;
-    const { code, stdout, stderr } = await new Deno.Command(python, {
-      args: [script],
-      stdout: "piped",
-      stderr: "piped",
-    }).output();
-    print(new TextDecoder().decode(code === 0 ? stdout : stderr).trimEnd());
-  }
-}
+if (peer !== null) print(await peer.results());
+else if (Deno.args.includes("--peer")) print("no Python with PyTorch");

@@ -50,3 +50,22 @@ export function countsOf(
   }
   return { launches, recorded, nvrtcMs };
 }
+
+/** Where several programs compile side by side, each is timed in its turn: says that it is ready (`FILE.ready`) and waits until FILE is there. Null: at once. */
+export async function waitForTurn(turn: string | null): Promise<void> {
+  if (turn === null) return;
+  Deno.writeTextFileSync(`${turn}.ready`, "");
+  await waitForFile(turn);
+}
+
+/** Waits until a file is there. */
+export async function waitForFile(path: string): Promise<void> {
+  const isThere = (): boolean => {
+    try {
+      return Deno.statSync(path).isFile;
+    } catch {
+      return false;
+    }
+  };
+  while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 20));
+}

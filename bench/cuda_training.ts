@@ -22,7 +22,7 @@ import {
 import { withConfig } from "../src/core/mod.ts";
 import type { CompiledGraph } from "../src/inductor/mod.ts";
 import { cudaContext } from "../src/runtime/cuda/mod.ts";
-import { countsOf, timeCalls, warmUp } from "./cuda_support.ts";
+import { countsOf, timeCalls, waitForTurn, warmUp } from "./cuda_support.ts";
 import { findPeer, print, printTable } from "./support.ts";
 import { makeTrainingModel, TRAINING_NAMES, type TrainingModel } from "./models/zoo/training.ts";
 
@@ -40,21 +40,6 @@ const context = cudaContext();
 const rows: string[][] = [];
 const results: Record<string, unknown>[] = [];
 const GIB = 2 ** 30;
-
-/** Timing waits for its turn where several programs compile side by side: the file of `--turn` appears. */
-function waitForTurn(): void {
-  const turn = option("--turn");
-  if (turn === null) return;
-  Deno.writeTextFileSync(`${turn}.ready`, "");
-  const isThere = (): boolean => {
-    try {
-      return Deno.statSync(turn).isFile;
-    } catch {
-      return false;
-    }
-  };
-  while (!isThere()) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
-}
 
 function forget(parameters: readonly nn.Parameter[]): void {
   for (const p of parameters) {
@@ -169,7 +154,7 @@ for (const name of names) {
     full = () => all(x, y).dispose();
     warmUp(context, full, 5);
   }
-  waitForTurn();
+  await waitForTurn(option("--turn"));
   const calls = tiny ? 3 : 30;
   const timing = timeCalls(context, call, calls);
   const adamw = full === null ? null : timeCalls(context, full, calls);

@@ -3,7 +3,7 @@
  *
  * Most of a case's time is its compiler's, and one process has one thread for everything before it. The parent has the list of cases and hands out runs of them, the
  * next to whoever is done; a worker (this program, with `--worker`) reads `FROM TO` lines, runs those cases and answers with one line of JSON. A worker that
- * dies fails the cases that it had, with its exit code, and another takes its place.
+ * dies fails the cases that it had, with its exit code, and another takes its place; so does one that does not answer in time.
  */
 import { reasonOf } from "./case.ts";
 import type { Executor } from "./execute.ts";
@@ -28,6 +28,10 @@ export async function work(chosen: readonly VectorCase[], vectors: Vectors, exec
 export interface JobOptions {
   readonly jobs: number;
   readonly batch: number;
+  /** A run of cases that takes longer has failed. Milliseconds, 120,000 unless told. */
+  readonly patience?: number;
+  /** What starts a worker, unless it is this program. */
+  readonly command?: () => Deno.Command;
   readonly progress?: (done: number) => void;
 }
 
@@ -45,6 +49,7 @@ function workerCommand(): Deno.Command {
 /** Runs all cases in processes of their own; outcomes in the order of the cases. */
 export async function runJobs(chosen: readonly VectorCase[], options: JobOptions): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
+  const { patience = 120_000, command = workerCommand } = options;
   let next = 0, done = 0;
   const take = (): readonly [number, number] | null => {
     if (next >= chosen.length) return null;
@@ -60,32 +65,55 @@ export async function runJobs(chosen: readonly VectorCase[], options: JobOptions
   };
   const one = async (): Promise<void> => {
     for (let range = take(); range !== null;) {
-      const child = workerCommand().spawn();
+      const child = command().spawn();
       const writer = child.stdin.getWriter();
       const lines = linesOf(child.stdout);
       for (; range !== null; range = take()) {
         const [from, to] = range;
-        const answer = await ask(writer, lines, `${from} ${to}\n`);
-        if (answer !== null) {
+        const answer = await inTime(ask(writer, lines, `${from} ${to}\n`), patience);
+        if (typeof answer === "string") {
           told(from, JSON.parse(answer) as Told[]);
           continue;
         }
-        const { code } = await child.status;
-        told(from, chosen.slice(from, to).map((c) => lost(c, code)));
+        const reason = answer === null
+          ? `the process that ran it ended with code ${(await child.status).code}`
+          : `the process that ran it and ${to - from - 1} others did not answer within ${patience / 1000} s`;
+        told(from, chosen.slice(from, to).map((c) => lost(c, reason)));
+        if (answer === undefined) end(child);
         range = take();
         break;
       }
-      await writer.close().catch(() => {});
-      await child.status;
+      writer.close().catch(() => {});
+      // It has answered all: what keeps it from ending is not waited for.
+      if (await inTime(child.status, Math.min(patience, 10_000)) === undefined) end(child);
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, one));
   return outcomes;
 }
 
-/** A case whose process died. */
-function lost(c: VectorCase, code: number): Told {
-  const verdict = { kind: "failed", reason: `the process that ran it ended with code ${code}` } as const;
+/** What a promise gives; undefined if it takes longer than `ms`. */
+async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => timer = setTimeout(() => resolve(undefined), ms));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function end(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended by now
+  }
+}
+
+/** A case whose process died, or does not answer. */
+function lost(c: VectorCase, reason: string): Told {
+  const verdict = { kind: "failed", reason } as const;
   return { values: verdict, gradients: c.grads === null ? null : verdict, missing: false, errors: [] };
 }
 
