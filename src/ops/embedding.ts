@@ -5,7 +5,7 @@
  */
 import { computeType, float64, int32, int64 } from "../core/mod.ts";
 import { type LoopInput, ops, pointwise, scatter } from "../loops/mod.ts";
-import { asExpr, exprOf, shapeToText, type Size, sizeAdd, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
+import { asExpr, exprOf, shapeToText, type Size, sizeAdd, sizeLe, sizeLt, sizeMax, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput } from "./define.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -194,7 +194,7 @@ defineOp({
       const position = indices.newOnes([n], { dtype: int64 }).cumsum(0).sub(1).unsqueeze(1).expand([n, width]);
       const candidates = F.where(isBest, position, n);
       const first = candidates.newFull([bags, width], n).scatterReduce(0, at, candidates, "amin");
-      const inRange = first.clampMax(Math.max(Number(n) - 1, 0)).flatten(0);
+      const inRange = first.clampMax(sizeMax(sizeSub(n, 1), 0)).flatten(0);
       const winners = indices.to(int64).indexSelect(0, inRange).reshape([bags, width]).maskedFill(empty, 0);
       return [best.maskedFill(empty, 0), bag, sizes, winners];
     }

@@ -1,0 +1,37 @@
+/** Exported programs of many kinds give PyTorch's results, at the sizes of the export and at others: called one operator at a time, and compiled. */
+import assert from "node:assert/strict";
+import "../../mod.ts";
+import { compileExported } from "../../src/export/mod.ts";
+import type { Tensor } from "../../src/tensor/mod.ts";
+import { assertClose, read, recorded } from "./support.ts";
+
+/** What is particular about a program, its file, and the recordings of its results. */
+const PROGRAMS = [
+  {
+    title: "bags of rows whose last offset ends them, as many as a symbol says",
+    file: "bags",
+    recordings: ["bags", "bags_other"],
+  },
+] as const;
+
+function check(name: string, results: readonly unknown[]): void {
+  const { output } = recorded(name);
+  const tensors = results.filter((r) => typeof r === "object" && r !== null);
+  assert.ok(tensors.length > 0 && output(tensors.length - 1) !== null && output(tensors.length) === null);
+  tensors.forEach((result, i) => assertClose(result, output(i) as Tensor, `${name}: result ${i}`));
+}
+
+for (const { title, file, recordings } of PROGRAMS) {
+  Deno.test(`a program with ${title} is called`, async () => {
+    const program = await read(file);
+    assert.deepEqual(program.problems, []);
+    for (const name of recordings) check(name, program.callFlat(recorded(name).inputs));
+  });
+  for (const tier of ["js", "aot"]) {
+    Deno.test(`a program with ${title} is compiled (tier ${tier})`, async () => {
+      const run = compileExported(await read(file), { options: { tier } });
+      assert.equal(run.kind, "compiled", run.reason ?? "");
+      for (const name of recordings) check(name, run(recorded(name).inputs));
+    });
+  }
+}
