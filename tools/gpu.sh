@@ -120,7 +120,7 @@ run="$deno run -A $flags"
 conformance="$run tests/conformance/run.ts --device cuda"
 sample="$conformance --vectors tests/conformance/sample"
 work doctor 60 $run src/cli/main.ts doctor
-if ! grep -q "^device cuda" "$logs/doctor.log"; then
+if ! grep -q "^device cuda:.*: cuda" "$logs/doctor.log"; then
   cat "$logs/doctor.log"
   echo "gpu.sh: no CUDA device works here, so nothing was run"
   exit 1

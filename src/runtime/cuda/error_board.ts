@@ -22,6 +22,8 @@ const MESSAGES: readonly ((value: bigint, size: bigint) => string)[] = [
   (matrix, pivot) => `matrix ${matrix} is singular: pivot ${pivot} is 0; use linalg_pinv or linalg_lstsq`,
   (matrix, minor) => `matrix ${matrix} is not positive definite: its leading minor of order ${minor} is not positive`,
   () => "histc: the range of the elements is not finite",
+  (element) => `element ${element} is negative; rates and counts must not be negative`,
+  (degree) => `special polynomial: degree n = ${degree} is too high: at most 1048576`,
 ];
 
 /** The words of one executable. */

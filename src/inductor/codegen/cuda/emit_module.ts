@@ -15,6 +15,7 @@ import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
 import { userLine } from "../../groups.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
+import ELEMENTWISE from "./algorithms/cuda_elementwise.cuh" with { type: "text" };
 import FOURIER from "./algorithms/cuda_fourier.cuh" with { type: "text" };
 import GROUPED from "./algorithms/cuda_grouped.cuh" with { type: "text" };
 import LINEAR from "./algorithms/cuda_linear.cuh" with { type: "text" };
@@ -43,6 +44,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   sort: SORT,
   fourier: FOURIER,
   search: SEARCH,
+  elementwise: ELEMENTWISE,
   linear: LINEAR,
   mma: MMA,
   grouped: GROUPED,

@@ -16,6 +16,7 @@ export type CudaInclude =
   | "fourier"
   | "search"
   | "linear"
+  | "elementwise"
   | "mma"
   | "grouped"
   | "blocks"

@@ -7,6 +7,7 @@ import type { OpTarget } from "../../../../graph/mod.ts";
 import type { HostGroup } from "../../../groups.ts";
 import type { CudaKernelText, EmitContext } from "../kernel_text.ts";
 import { AlgorithmCall, type ArgumentOf } from "./call.ts";
+import { ELEMENTWISE, emitElementwise } from "./elementwise.ts";
 import { emitFourier, emitHistc, fourierProblem, histcProblem } from "./fourier.ts";
 import { emitGroupedOuter, emitGroupedRows, groupedProblem } from "./grouped.ts";
 import {
@@ -36,6 +37,7 @@ function always(emit: Algorithm["emit"]): Algorithm {
   return { problem: () => null, emit };
 }
 const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
+  ...Object.fromEntries(Object.keys(ELEMENTWISE).map((target) => [target, always(emitElementwise)])),
   "aten.sort.default": sorting,
   "aten.sort.stable": sorting,
   "aten.topk.default": sorting,
