@@ -175,6 +175,14 @@ function repeatHeads(x: TensorValue, groups: Size): TensorValue {
   ]);
 }
 
+/** Keys and values with as many heads as queries, whose groups share them. */
+export function groupedHeads(
+  { query, key, value }: Pick<Inputs<TensorValue>, "query" | "key" | "value">,
+): Pick<Inputs<TensorValue>, "key" | "value"> {
+  const groups = sizeFloorDiv(last(query.shape, 3), last(key.shape, 3));
+  return groups === 1 ? { key, value } : { key: repeatHeads(key, groups), value: repeatHeads(value, groups) };
+}
+
 defineOp({
   schema:
     "aten::scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, float dropout_p=0.0, bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
@@ -191,14 +199,7 @@ defineOp({
   decompose: (args, F) => {
     const { query, attnMask, isCausal, dropoutP, enableGqa } = args;
     const scale = args.scale ?? 1 / Math.sqrt(Number(last(query.shape, 1)));
-    let { key, value } = args;
-    if (enableGqa) {
-      const groups = sizeFloorDiv(last(query.shape, 3), last(key.shape, 3));
-      if (groups !== 1) {
-        key = repeatHeads(key, groups);
-        value = repeatHeads(value, groups);
-      }
-    }
+    const { key, value } = enableGqa ? groupedHeads(args) : args;
     if (dropoutP > 0) {
       throw new TypeError(
         `scaled_dot_product_attention: dropout_p ${dropoutP} needs the state of a generator: use attention_with_dropout, or 0`,

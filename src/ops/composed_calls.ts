@@ -355,20 +355,26 @@ defineOp({
   samples: (g) => floats(g, { self: g.tensor([3]), mask: g.tensor([3], { requiresGrad: false }), scale: 2 }),
 });
 
+/** Masks of attention: of type 0 they are [queries, keys], of type 1 [batch, keys]. */
+function isKeyMask(
+  self: { readonly shape: readonly Size[] },
+  mask: { readonly shape: readonly Size[] },
+  maskType: Size | null,
+): boolean {
+  return maskType !== null && Number(maskType) === 1 && mask.shape.length === 2 && self.shape.length === 4;
+}
+
 defineOp({
   schema: "aten::_masked_softmax(Tensor self, Tensor mask, int? dim=None, int? mask_type=None) -> Tensor",
   doc: "softmax over elements whose mask is false; 0 at the others, also where all are masked.",
-  meta: ({ self, mask }) => {
-    broadcastShapes("_masked_softmax", self.shape, mask.shape);
+  meta: ({ self, mask, maskType }) => {
+    const [batch = 1, length = 1] = mask.shape;
+    const shape = isKeyMask(self, mask, maskType) ? [batch, 1, 1, length] : mask.shape;
+    broadcastShapes("_masked_softmax", self.shape, shape);
     return { shape: self.shape, dtype: self.dtype };
   },
   decompose: ({ self, mask, dim, maskType }, F) => {
-    const rank = self.ndim;
-    let m = mask;
-    // Masks of attention: 0 is [L, L], 1 is [B, L].
-    if (maskType !== null && Number(maskType) === 1 && mask.ndim === 2 && rank === 4) {
-      m = mask.unsqueeze(1).unsqueeze(1);
-    }
+    const m = isKeyMask(self, mask, maskType) ? mask.unsqueeze(1).unsqueeze(1) : mask;
     const hidden = m.to(F.zeros([], { dtype: int64 }).eq(0).dtype);
     return F._safeSoftmax(self.maskedFill(hidden, -Infinity), dim ?? -1);
   },

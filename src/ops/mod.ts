@@ -106,6 +106,9 @@ import "./composed_calls.ts";
 import "./description_calls.ts";
 import "./backward_forms.ts";
 import "./foreach.ts";
+import "./linear_cross_entropy.ts";
+import "./layer_gradients.ts";
+import "./transformer_calls.ts";
 // After all that they name.
 import "./aliases.ts";
 import "./in_place_forms.ts";
