@@ -22,6 +22,7 @@ import LINEAR from "./algorithms/cuda_linear.cuh" with { type: "text" };
 import RAGGED from "./algorithms/cuda_ragged.cuh" with { type: "text" };
 import RAGGED_HOPPER from "./algorithms/cuda_ragged_hopper.cuh" with { type: "text" };
 import SEARCH from "./algorithms/cuda_search.cuh" with { type: "text" };
+import SPECTRAL from "./algorithms/cuda_spectral.cuh" with { type: "text" };
 import SORT from "./algorithms/cuda_sort.cuh" with { type: "text" };
 import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
 import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
@@ -46,6 +47,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   search: SEARCH,
   elementwise: ELEMENTWISE,
   linear: LINEAR,
+  spectral: SPECTRAL,
   mma: MMA,
   grouped: GROUPED,
   blocks: BLOCKS,

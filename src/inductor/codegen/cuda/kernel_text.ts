@@ -17,6 +17,7 @@ export type CudaInclude =
   | "search"
   | "linear"
   | "elementwise"
+  | "spectral"
   | "mma"
   | "grouped"
   | "blocks"

@@ -2,7 +2,7 @@
  * Systems of linear equations on the device: Cholesky, triangular solves, LU, solve.
  *
  * One block a matrix (of triangular solves: 32 columns of one), in double in scratch memory, with LAPACK's choices, so that results are the host's. What is singular is
- * reported as wrong indices are, when data are read. Decompositions that iterate (eigenvalues, singular values) and QR stay on the host.
+ * reported as wrong indices are, when data are read. Decompositions that iterate, and QR, are in `spectral.ts`.
  */
 import { ceilDiv, constant, type Expr, max, mul } from "../../../../symbolic/mod.ts";
 import { memoryType } from "../../cpp/types.ts";
@@ -12,21 +12,23 @@ import { type AlgorithmCall, type AlgorithmTensor, Parameters, volume } from "./
 const THREADS = 256;
 const INCLUDES = ["linear"] as const;
 /** Bytes of a number in scratch memory. */
-const DOUBLE = constant(8);
+export const DOUBLE = constant(8);
 
-interface Matrices {
+/** Matrices of a tensor: the batch as one number. */
+export interface Matrices {
   readonly batch: Expr;
   readonly rows: Expr;
   readonly columns: Expr;
 }
 
-function matricesOf({ shape }: AlgorithmTensor): Matrices {
+/** The matrices of a tensor. */
+export function matricesOf({ shape }: AlgorithmTensor): Matrices {
   const [rows = constant(1), columns = constant(1)] = shape.slice(-2);
   return { batch: volume(shape.slice(0, -2)), rows, columns };
 }
 
 /** Doubles for all elements of a tensor. */
-function room(call: AlgorithmCall, p: Parameters, shape: readonly Expr[]): string {
+export function room(call: AlgorithmCall, p: Parameters, shape: readonly Expr[]): string {
   return p.scratch("double", mul(volume(shape), DOUBLE), call.context.scratchId());
 }
 

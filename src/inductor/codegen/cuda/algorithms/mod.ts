@@ -3,7 +3,7 @@
  *
  * Enters: a group that would run on the host, its tensors in row-major order. Leaves: kernels in the order of their launches, or null where there are none.
  */
-import type { OpTarget } from "../../../../graph/mod.ts";
+import type { OpTarget, TensorMeta } from "../../../../graph/mod.ts";
 import type { HostGroup } from "../../../groups.ts";
 import type { CudaKernelText, EmitContext } from "../kernel_text.ts";
 import { AlgorithmCall, type ArgumentOf } from "./call.ts";
@@ -22,6 +22,15 @@ import {
 import { emitRagged, raggedProblem } from "./ragged.ts";
 import { emitRaggedFlash } from "./ragged_hopper.ts";
 import { emitMode, emitSearch, modeProblem, searchProblem } from "./search.ts";
+import {
+  emitEigh,
+  emitMatrixExp,
+  emitPseudoInverse,
+  emitQr,
+  emitReflections,
+  emitSvd,
+  spectralProblem,
+} from "./spectral.ts";
 import { emitSort, sortProblem } from "./sort.ts";
 
 interface Algorithm {
@@ -35,6 +44,10 @@ const searching: Algorithm = { problem: searchProblem, emit: emitSearch };
 /** Algorithms that take every call. */
 function always(emit: Algorithm["emit"]): Algorithm {
   return { problem: () => null, emit };
+}
+/** Algorithms that take matrices of float32 and float64. */
+function spectral(key: string, emit: Algorithm["emit"]): Algorithm {
+  return { problem: (argument) => spectralProblem((argument(key) as TensorMeta).dtype.name), emit };
 }
 const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   ...Object.fromEntries(Object.keys(ELEMENTWISE).map((target) => [target, always(emitElementwise)])),
@@ -65,6 +78,14 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.slogdet.default": always(emitDeterminant),
   "aten.linalg_slogdet.default": always(emitDeterminant),
   "aten.linalg_lu_factor_ex.default": always(emitLu),
+  "aten.geqrf.default": spectral("self", emitReflections),
+  "aten.linalg_qr.default": spectral("A", emitQr),
+  "aten.linalg_eigh.default": spectral("self", emitEigh),
+  "aten.linalg_svd.default": spectral("A", emitSvd),
+  "tessera.thin_svd.default": spectral("self", emitSvd),
+  "tessera.pseudo_inverse.default": spectral("self", emitPseudoInverse),
+  "aten.linalg_matrix_exp.default": spectral("self", emitMatrixExp),
+  "aten.matrix_exp.default": spectral("self", emitMatrixExp),
   "tessera.permutation_matrix.default": always(emitPermutation),
 };
 
