@@ -14,6 +14,7 @@ const NAMES = [
   "warm_start",
   "operators",
   "cross",
+  "convolutions",
 ];
 const asked = Deno.args.length > 0 ? Deno.args : NAMES;
 const unknown = asked.filter((name) => !NAMES.includes(name));

@@ -42,6 +42,12 @@ const CASES: readonly Case[] = [
   { name: "a product whose sum is cut into pieces", input: [32, 4100], weight: [4100, 48], call: (x, w) => x.mm(w) },
   { name: "weights of each batch", input: [4, 20, 64], weight: [4, 64, 70], call: (x, w) => x.bmm(w) },
   { name: "a convolution", input: [2, 16, 9, 9], weight: [40, 16, 3, 3], call: (x, w) => nn.functional.conv2d(x, w) },
+  {
+    name: "a filtered convolution",
+    input: [1, 32, 22, 22],
+    weight: [40, 32, 3, 3],
+    call: (x, w) => nn.functional.conv2d(x, w),
+  },
 ];
 
 for (const { name, input, weight, call } of CASES) {

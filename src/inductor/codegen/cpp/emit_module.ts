@@ -19,6 +19,7 @@ import type { Kernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitCppContraction } from "../../templates/cpp_contraction.ts";
 import CONTRACTION_PRELUDE from "../../templates/contraction.h" with { type: "text" };
+import WINOGRAD_PRELUDE from "../../templates/winograd.h" with { type: "text" };
 import { slotNumbers } from "../slots.ts";
 import { type CppFunctionText, emitCppTile, grainText, type KeptOperand } from "./emit_tile.ts";
 import BLOCKS_PRELUDE from "./blocks.h" with { type: "text" };
@@ -123,8 +124,8 @@ interface FunctionText {
   readonly name: string;
   readonly support: string;
   readonly body: string;
-  /** A prelude that it needs beside the first. */
-  readonly needs: "contraction" | "blocks" | null;
+  /** Preludes that it needs beside the first. */
+  readonly needs: readonly ("contraction" | "winograd" | "blocks")[];
 }
 
 interface Launch {
@@ -194,7 +195,10 @@ class Module {
         name,
         support: support.replaceAll("@", name),
         body: text.text.replaceAll("@", name),
-        needs: kernel.kind === "contraction" || kernel.kind === "blocks" ? kernel.kind : null,
+        needs: [
+          ...(kernel.kind === "contraction" || kernel.kind === "blocks" ? [kernel.kind] : []),
+          ...(text.needs === undefined ? [] : [text.needs]),
+        ],
       });
     }
     return { name, kernel, text };
@@ -334,8 +338,9 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
       '#include "abi.h"',
       '#include "vec.h"',
       PRELUDE,
-      ...(functions.some((f) => f.needs === "contraction") ? [CONTRACTION_PRELUDE] : []),
-      ...(functions.some((f) => f.needs === "blocks") ? [BLOCKS_PRELUDE] : []),
+      ...(functions.some((f) => f.needs.includes("contraction")) ? [CONTRACTION_PRELUDE] : []),
+      ...(functions.some((f) => f.needs.includes("winograd")) ? [WINOGRAD_PRELUDE] : []),
+      ...(functions.some((f) => f.needs.includes("blocks")) ? [BLOCKS_PRELUDE] : []),
       ...functions.map((f) => functionText(f, several ? "" : "static ")),
       ...(i === 0
         ? [

@@ -1,0 +1,76 @@
+/**
+ * Convolutions by Winograd's minimal filtering in C++: the template of `winograd.h` with generated functions that read pixels and weights, and the epilogue.
+ *
+ * Enters: a contraction. Leaves: its function, or null where windows are not 3 × 3 that move by 1, or plain products are quicker by the model below. Results
+ * differ from plain sums by rounding: four to five times their error, 1e-6 of the norm of the result.
+ */
+import { float32 } from "../../core/mod.ts";
+import type { BufferRef } from "../../loops/mod.ts";
+import { constant, constantValue } from "../../symbolic/mod.ts";
+import { CppFunction, parameterLines } from "../codegen/cpp/emit_kernel.ts";
+import type { CppFunctionText } from "../codegen/cpp/emit_tile.ts";
+import { guess } from "../tile/axes.ts";
+import type { ContractionKernel } from "../tile/tile_ir.ts";
+import { epilogueFunction, KeptArguments, packFunction, product, type Writer } from "./cpp_operands.ts";
+import { type Planes, planesOf, rowsFunction } from "./cpp_planes.ts";
+import { keepOperand } from "./kept_operands.ts";
+
+/** Results along a side of a tile, places of a transformed one, and what else `winograd.h` fixes. */
+const SIDE = 4, PLACES = 36, PANEL = 8, WIDTH = SIDE * 48;
+/** Fewer channels are transformed in more time than they save. */
+const LEAST_CHANNELS = 16;
+
+/** Cycles that plain products take, and what this takes, on vectors of 16 lanes with two fused multiply-adds a cycle. */
+function isQuicker({ kernel, sample, y, x, channel }: Planes): boolean {
+  const samples = sample === null ? 1 : guess(sample.extent);
+  const height = guess(y.extent), width = guess(x.extent), channels = guess(channel.extent), outputs = guess(kernel.m);
+  const plain = samples * height * width * channels * outputs * 9 / 32 / 0.85;
+  const tiles = samples * Math.ceil(height / SIDE) * Math.ceil(width / SIDE);
+  const vectors = Math.ceil(tiles / 16);
+  const products = PLACES * vectors * channels * outputs / 2 / 0.85;
+  const transforms = vectors * (channels * (350 + 60 * 16 / Math.min(16, width / SIDE)) + outputs * 350);
+  // Weights of all places come from the third cache or from memory.
+  const bytes = PLACES * channels * outputs * 4;
+  const weights = bytes / (bytes > 16 << 20 ? 2.5 : 12);
+  return products + transforms + weights < 0.9 * plain;
+}
+
+/** Emits the function of a convolution that this does quickest; null for all other contractions. */
+export function emitCppWinograd(
+  kernel: ContractionKernel,
+  lanes: number,
+  constants: ReadonlySet<BufferRef>,
+): CppFunctionText | null {
+  if (lanes !== 16 || kernel.accumulate !== float32) return null;
+  const planes = planesOf(kernel);
+  if (planes === null) return null;
+  const { kernel: own, sample, y, x, channel, ky, kx } = planes;
+  if (constantValue(ky.extent) !== 3 || constantValue(kx.extent) !== 3) return null;
+  const channels = constantValue(channel.extent), outputs = constantValue(own.m);
+  if (channels === null || outputs === null || Math.min(channels, outputs) < LEAST_CHANNELS) return null;
+  if (!isQuicker(planes)) return null;
+  const writer: Writer = { kernel: own, lanes, type: "float", width: WIDTH };
+  const f = new CppFunction(own, [], [], lanes);
+  const s = f.scopes;
+  for (const line of parameterLines(own)) s.line(line);
+  const batches = product(own.batch.map((axis) => axis.extent));
+  const samples = sample === null ? constant(1) : sample.extent;
+  const numbers = [batches, samples, channel.extent, own.m, y.extent, x.extent].map((e) => s.index(e));
+  const kept = new KeptArguments(own, constants);
+  const panelBytes = PANEL * 4 * PLACES / 9;
+  const weights = kept.add(keepOperand(own, own.a, own.n, panelBytes, PANEL));
+  s.line(`const tsr_filter d = { ${numbers.join(", ")}, ${planes.isMirrored ? 1 : 0}, @_r, @_w, @_e, ${weights} };`);
+  kept.call(s, `tsr_filter_by<${SIDE}>(runtime, A, d);`);
+  return {
+    ...kept.result(),
+    needs: "winograd",
+    support: [
+      rowsFunction(writer, "@_r", planes),
+      packFunction(writer, "@_w", own.a, PANEL, constant(9)),
+      epilogueFunction(writer),
+    ].join("\n"),
+    text: s.text("  "),
+    count: constant(1),
+    picoseconds: constant(1_000_000_000),
+  };
+}

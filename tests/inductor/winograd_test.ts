@@ -1,0 +1,71 @@
+/** Convolutions of 3 × 3 by Winograd's filtering: close to sums in float64 whatever the sizes, with what is before and behind them, and gradients by the input. */
+import assert from "node:assert/strict";
+import { compile, F, noGrad, randn, type Tensor } from "../../mod.ts";
+import { float64, withConfig } from "../../src/core/mod.ts";
+import { type CompiledGraph, onCompile } from "../../src/inductor/mod.ts";
+import type { Toolchain } from "../../src/runtime/cpu/mod.ts";
+import { nativeTest } from "../runtime/support.ts";
+
+type Fn = (...tensors: Tensor[]) => Tensor[];
+
+/** The norm of the error of a result, in that of the same in float64. */
+function errorOf(result: Tensor, wanted: Tensor): number {
+  const [norm, error] = [wanted, result.to(float64).sub(wanted)].map((t) => Number(t.square().sum().sqrt().item()));
+  return (error ?? NaN) / (norm ?? NaN);
+}
+
+/** Asserts that as many convolutions of a function are filtered, and that all results are near to those in float64. */
+function check(toolchain: Toolchain, filtered: number, fn: Fn, calls: readonly (readonly Tensor[])[]): void {
+  using _config = withConfig({ disabled: new Set(["cache"]) });
+  noGrad(() => {
+    let graph: CompiledGraph | null = null;
+    const options = { mode: "aot", fullgraph: true, dynamic: calls.length > 1 } as const;
+    const exact = compile(fn, options), run = compile(fn, options);
+    for (const args of calls) {
+      const wanted = exact(...args.map((t) => t.to(float64)));
+      using _ = onCompile((record) => graph = record.graph);
+      run(...args).forEach((result, i) => {
+        const error = errorOf(result, wanted[i] ?? result);
+        assert.ok(error < 2e-6, `result ${i}, ${result.shape.join(" × ")}: ${error}`);
+      });
+    }
+    const source: string = (graph as CompiledGraph | null)?.cpp?.source ?? "";
+    const count = source.split("tsr_filter_by<4>(").length - 1;
+    assert.equal(count, toolchain.isa.vectorBytes === 64 ? filtered : 0);
+  });
+}
+
+nativeTest("filtered convolutions are as near to float64 as a few roundings", (toolchain) => {
+  // Images whose tiles end at their border and do not, fewer channels than a block and more, groups; outputs that make no whole panel.
+  const sizes = [
+    [2, 32, 32, 17, 29, 1, 1],
+    [1, 300, 36, 21, 20, 0, 1],
+    [3, 48, 33, 8, 70, 2, 1],
+    [2, 64, 96, 30, 19, 1, 2],
+  ] as const;
+  const args = sizes.flatMap(([n, from, to, height, width, , groups]) => [
+    randn([n, from, height, width]),
+    randn([to, from / groups, 3, 3]),
+    randn([to]),
+  ]);
+  const convolve: Fn = (...tensors) =>
+    sizes.map(([, , , , , padding, groups], i) => {
+      const [x, w, b] = tensors.slice(3 * i);
+      const y = F.conv2d(x as Tensor, w as Tensor, b as Tensor, 1, padding, 1, groups);
+      return y.add(y.mean([1], true)).relu();
+    });
+  check(toolchain, sizes.length, convolve, [args]);
+});
+
+nativeTest("gradients by the input are filtered with mirrored windows", (toolchain) => {
+  const size = [18, 26];
+  const back: Fn = (g, w) => [F.convInputGrad(g as Tensor, w as Tensor, size, [1, 1], [1, 1], [1, 1], 1)];
+  check(toolchain, 1, back, [[randn([2, 40, ...size]), randn([40, 48, 3, 3])]]);
+});
+
+nativeTest("filtered convolutions take images of any size", (toolchain) => {
+  const images = [[2, 32, 30], [3, 17, 45], [4, 5, 6]] as const;
+  const w = randn([40, 32, 3, 3]);
+  const convolve: Fn = (x) => [F.conv2d(x as Tensor, w.to((x as Tensor).dtype), null, 1, 1)];
+  check(toolchain, 1, convolve, images.map(([n, height, width]) => [randn([n, 32, height, width])]));
+});
