@@ -55,14 +55,84 @@ export function uniqueOnDevice(self: TensorValue, options: UniqueOptions, F: Fun
   const [values, order] = options.sort ? F.sort(flat, { stable: true, dim: 0 }) : [flat, null];
   const head = F.ones([Math.min(n, 1)], { dtype: bool, device: self.device });
   const starts = n === 0 ? head : F.cat([head, values.narrow(0, 1, n - 1).ne(values.narrow(0, 0, n - 1))], 0);
+  const { places, inverse, counts } = runsOf(starts, order, F);
+  return [
+    values.indexSelect(0, places),
+    options.inverse ? inverse().reshape(self.shape) : none(),
+    options.counts ? counts() : none(),
+  ];
+}
+
+interface Runs {
+  readonly places: TensorValue;
+  /** Of each element, which run it is in. */
+  readonly inverse: () => TensorValue;
+  /** How long each run is. */
+  readonly counts: () => TensorValue;
+}
+
+/** Runs of elements that begin where `starts` holds; `order` says which element stands where. */
+function runsOf(starts: TensorValue, order: TensorValue | null, F: Functional): Runs {
   const { places, running } = placesOf(starts, F);
-  const group = running.sub(1);
-  const inverse = !options.inverse
-    ? none()
-    : (order === null ? group : group.zerosLike().scatter(0, order, group)).reshape(self.shape);
-  const ends = F.cat([places, F.full([1], n, { dtype: int64, device: self.device })], 0);
-  const counts = options.counts ? ends.narrow(0, 1, Number(places.shape[0])).sub(places) : none();
-  return [values.indexSelect(0, places), inverse, counts];
+  return {
+    places,
+    inverse: () => {
+      const group = running.sub(1);
+      return order === null ? group : group.zerosLike().scatter(0, order, group);
+    },
+    counts: () => {
+      const end = F.full([1], sizeOf(starts), { dtype: int64, device: starts.device });
+      return F.cat([places, end], 0).narrow(0, 1, sizeOf(places)).sub(places);
+    },
+  };
+}
+
+/** Which rows along dimension 1 differ from the one before, the first included. NaN is like NaN. */
+function changes(rows: TensorValue, F: Functional): TensorValue {
+  const n = Number(rows.shape[1]);
+  const [next, before] = [rows.narrow(1, 1, n - 1), rows.narrow(1, 0, n - 1)];
+  const differ = next.dtype.isFloat
+    ? next.ne(before).logicalAnd(next.eq(next).logicalOr(before.eq(before)))
+    : next.ne(before);
+  return F.cat([F.ones([Number(rows.shape[0]), 1], { dtype: bool, device: rows.device }), differ], 1);
+}
+
+/** The rank of each element among the distinct ones of its row, for rows `[c, n]`. */
+function denseRanks(rows: TensorValue, F: Functional): TensorValue {
+  const [values, order] = F.sort(rows, { stable: true, dim: 1 });
+  const groups = changes(values, F).cumsum(1, { dtype: int64 }).sub(1);
+  return groups.zerosLike().scatter(1, order, groups);
+}
+
+/**
+ * The distinct slices along an axis, of runs of equal ones, with inverse and counts. To sort them in lexicographic order their elements are ranked, neighbours'
+ * ranks make one number, and these are ranked again: as many rounds as the number of elements has digits.
+ */
+export function uniqueSlicesOnDevice(
+  self: TensorValue,
+  axis: number,
+  options: Pick<UniqueOptions, "sort">,
+  F: Functional,
+): TensorValue[] | null {
+  const n = Number(self.shape[axis]);
+  if (n === 0) return null;
+  const columns = self.movedim(axis, 0).reshape([n, -1]).mT();
+  let starts = changes(columns, F).any(0);
+  let order: TensorValue | null = null;
+  if (options.sort) {
+    let ranks = denseRanks(columns, F);
+    while (Number(ranks.shape[0]) > 1) {
+      const c = Number(ranks.shape[0]), pairs = c >> 1;
+      const two = ranks.narrow(0, 0, 2 * pairs).reshape([pairs, 2, n]);
+      const joined = denseRanks(two.select(1, 0).mul(n).add(two.select(1, 1)), F);
+      ranks = c % 2 === 0 ? joined : F.cat([joined, ranks.narrow(0, c - 1, 1)], 0);
+    }
+    const [sorted, positions] = F.sort(ranks, { stable: true, dim: 1 });
+    [starts, order] = [changes(sorted, F).reshape([n]), positions.reshape([n])];
+  }
+  const { places, inverse, counts } = runsOf(starts, order, F);
+  const chosen = order === null ? places : order.indexSelect(0, places);
+  return [self.indexSelect(axis, chosen), inverse(), counts()];
 }
 
 /** `bincount` of a vector of integers. */

@@ -8,7 +8,7 @@ import { bool, int32, int64, normalizeAxis } from "../core/mod.ts";
 import { broadcastShapes, sameShape, shapeToText, sizeEq, sizeProd } from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
 import { compareHost, hostArray, type HostNumber, hostShape, readHost, writeHost } from "./host_axis.ts";
-import { nonzeroOnDevice, uniqueOnDevice } from "./device_selection.ts";
+import { nonzeroOnDevice, uniqueOnDevice, uniqueSlicesOnDevice } from "./device_selection.ts";
 import { distinct } from "./max_pool.ts";
 
 function count(shape: readonly number[]): number {
@@ -208,6 +208,8 @@ defineOp({
       { shape: [counts.length], data: counts },
     ];
   },
+  onDevice: ({ self, dim }, F) =>
+    uniqueSlicesOnDevice(self, normalizeAxis(Number(dim), self.shape.length, "unique_dim"), { sort: true }, F),
   samples: (g) => [
     {
       args: {
@@ -253,7 +255,12 @@ defineOp({
   onDevice: ({ self, dim, returnInverse, returnCounts }, F) =>
     dim === null || isVectorAxis(self, dim)
       ? uniqueOnDevice(self, { sort: false, inverse: returnInverse, counts: returnCounts }, F)
-      : null,
+      : uniqueSlicesOnDevice(
+        self,
+        normalizeAxis(Number(dim), self.shape.length, "unique_consecutive"),
+        { sort: false },
+        F,
+      ),
   samples: (g) => [
     {
       args: {
