@@ -81,6 +81,7 @@ export function costOf(value: Value): ValueCost {
         weight += primitive(v.op).cost;
         break;
       case "masked":
+      case "lookup":
         operations++;
         weight++;
         break;

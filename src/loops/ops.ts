@@ -140,6 +140,16 @@ function philox(seed: Value, stream: Value, position: Value): Value {
   return intern(`p${s.id},${t.id},${p.id}`, { kind: "philox", dtype: uint32, seed: s, stream: t, position: p });
 }
 
+/** An entry of a table of 16 or 32 numbers, rounded to float32; of the position (an int32) only the low bits count. */
+function lookup(table: readonly number[], at: Value): Value {
+  if (at.dtype !== int32) throw new InternalError(`lookup: the position is ${at.dtype.name}, not int32`);
+  if (table.length !== 16 && table.length !== 32) throw new InternalError(`lookup: a table of ${table.length} entries`);
+  const rounded = table.map(Math.fround);
+  if (at.kind === "constant") return constant(rounded[Number(at.value) & (table.length - 1)] ?? NaN, float32);
+  const key = rounded.map((v) => Object.is(v, -0) ? "-0" : String(v)).join();
+  return intern(`k${at.id}:${key}`, { kind: "lookup", dtype: float32, table: rounded, at });
+}
+
 const indirectSymbols = new Map<string, WeakRef<Sym>>();
 
 /**
@@ -268,6 +278,7 @@ export const ops = {
   bitcast,
   masked,
   philox,
+  lookup,
   indirect,
   apply,
   uniformFromBits,
@@ -332,6 +343,7 @@ export const ops = {
   bitwiseXor: binary("bitwiseXor"),
   shiftLeft: binary("shiftLeft"),
   shiftRight: binary("shiftRight"),
+  gcd: binary("gcd"),
   eq: binary("eq"),
   ne: binary("ne"),
   lt: binary("lt"),

@@ -62,6 +62,19 @@ function bigFloorMod(a: bigint, b: bigint): bigint {
   return r !== 0n && (r < 0n) !== (b < 0n) ? r + b : r;
 }
 
+/** The greatest common divisor of absolute values; of 0 and a number, that number. */
+function gcd(a: number, b: number): number {
+  let [x, y] = [Math.abs(a), Math.abs(b)];
+  while (y !== 0) [x, y] = [y, x % y];
+  return x;
+}
+
+function bigGcd(a: bigint, b: bigint): bigint {
+  let [x, y] = [a < 0n ? -a : a, b < 0n ? -b : b];
+  while (y !== 0n) [x, y] = [y, x % y];
+  return x;
+}
+
 /** A power modulo 2^64: whole, it might have more digits than memory. */
 function bigPower(a: bigint, b: bigint): bigint {
   let result = 1n, square = a;
@@ -256,6 +269,7 @@ export type PrimitiveName =
   | "bitwiseXor"
   | "shiftLeft"
   | "shiftRight"
+  | "gcd"
   | "eq"
   | "ne"
   | "lt"
@@ -346,6 +360,8 @@ export const PRIMITIVES: Readonly<Record<PrimitiveName, Primitive>> = {
     (a, b) => b < 0 || b > 31 ? (a < 0 ? -1 : 0) : a >> b,
     (a, b) => b < 0n || b > 63n ? (a < 0n ? -1n : 0n) : a >> b,
   ),
+  /** The greatest common divisor of absolute values; integers only. */
+  gcd: binary(gcd, bigGcd, 40),
   // Comparisons.
   eq: compare((a, b) => a === b, (a, b) => a === b),
   ne: compare((a, b) => a !== b, (a, b) => a !== b),

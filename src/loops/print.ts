@@ -110,6 +110,8 @@ function detailOf(v: Value, namer: Namer): string {
       return v.op;
     case "masked":
       return String(v.other);
+    case "lookup":
+      return v.table.join();
     case "cast":
     case "bitcast":
     case "philox":
@@ -199,6 +201,8 @@ function oneValue(
       return `masked(${of(v.mask)}, ${of(v.body)}, else ${Object.is(v.other, -0) ? "-0" : v.other})`;
     case "philox":
       return `philox(seed ${of(v.seed)}, stream ${of(v.stream)}, position ${of(v.position)})`;
+    case "lookup":
+      return `lookup([${v.table.join(" ")}], ${of(v.at)})`;
     default:
       return v satisfies never;
   }

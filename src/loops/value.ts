@@ -86,6 +86,16 @@ export interface PhiloxValue extends ValueBase {
   readonly position: Value;
 }
 
+/**
+ * The entry of a constant table of float32 at an int32: position modulo the number of entries, which is 16 or 32. One register or two of a processor, so that
+ * the coefficients of series by intervals are fetched by permutations.
+ */
+export interface LookupValue extends ValueBase {
+  readonly kind: "lookup";
+  readonly table: readonly number[];
+  readonly at: Value;
+}
+
 /** What is computed at one index. */
 export type Value =
   | ConstantValue
@@ -95,7 +105,8 @@ export type Value =
   | CastValue
   | BitcastValue
   | MaskedValue
-  | PhiloxValue;
+  | PhiloxValue
+  | LookupValue;
 
 /**
  * The payload of an index symbol of kind `"indirect"`: the computed value (an integer) that it stands for. Made by

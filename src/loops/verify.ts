@@ -5,7 +5,7 @@
  * belongs to the loop (or is a size); reductions and scans name axes that exist; a contraction's operands depend on their own index
  * groups only. Throws `VerifyError` with the offending value and the rule.
  */
-import { bool, type DType, int64, uint32, VerifyError } from "../core/mod.ts";
+import { bool, type DType, float32, int32, int64, uint32, VerifyError } from "../core/mod.ts";
 import type { Expr, Sym } from "../symbolic/mod.ts";
 import { freeSymbols, toText } from "../symbolic/mod.ts";
 import type { LoopNode } from "./loop_node.ts";
@@ -69,6 +69,9 @@ function verifyOne(where: string, v: Value, allowed: ReadonlySet<Sym>): void {
     case "philox":
       if ([v.seed, v.stream, v.position].some((x) => x.dtype !== int64)) fail(where, "philox takes int64", v);
       return verifyResult(where, v, uint32);
+    case "lookup":
+      if (v.at.dtype !== int32) fail(where, "a table is read at an int32", v);
+      return verifyResult(where, v, float32);
     default:
       v satisfies never;
   }

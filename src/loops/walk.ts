@@ -33,6 +33,8 @@ export function childrenOf(value: Value): readonly Value[] {
       return [value.mask, value.body];
     case "philox":
       return [value.seed, value.stream, value.position];
+    case "lookup":
+      return [value.at];
     default:
       return value satisfies never;
   }
@@ -138,6 +140,8 @@ export function rewriteValues(roots: readonly Value[], rewrite: ValueRewrite): V
         return ops.masked(of(value.mask), of(value.body), value.other);
       case "philox":
         return ops.philox(of(value.seed), of(value.stream), of(value.position));
+      case "lookup":
+        return ops.lookup(value.table, of(value.at));
       default:
         return value satisfies never;
     }

@@ -2,12 +2,15 @@
  * Bessel functions of order 0 and 1 under the names of `torch.special`, and the spherical one.
  *
  * Loops over Chebyshev series, so they fuse and run on every backend. Near 0 the series is of the regular part (Y and K have a logarithm beside it), far away
- * of the modulus-and-phase form (J, Y) or of the scaled function (K). The series are fitted once, when this module loads, from integrals and
- * expansions in float64. Mirrors the special functions of ATen (`Math.h`, after Cephes).
+ * of the modulus-and-phase form (J, Y) or of the scaled function (K). The series are fitted when they are first needed, from integrals and
+ * expansions in float64. In float32 what has a logarithm at 0 (Y, K) is a polynomial by intervals up to 8. Mirrors the special functions of ATen
+ * (`Math.h`, after Cephes).
  */
+import { float32 } from "../core/mod.ts";
 import { ops, type Value } from "../loops/mod.ts";
 import { chebyshevFit, chebyshevSum } from "./chebyshev.ts";
 import { definePointwise } from "./combinators.ts";
+import { evaluate, interpolate, intervalFit, type Intervals, intervalSum, isInside, powerSum } from "./interval_fit.ts";
 import { unarySamples } from "./sample_sets.ts";
 import { besselValue } from "./special_functions.ts";
 
@@ -30,10 +33,10 @@ function regularY(n: Order, x: number): number {
   const constant = EULER - Math.LN2;
   let sum = 0;
   if (n === 0) {
-    for (let k = 1; k < 20; k++) sum += (k % 2 === 0 ? 1 : -1) * exactJ(2 * k, x) / k;
+    for (let k = 1; k < 32; k++) sum += (k % 2 === 0 ? 1 : -1) * exactJ(2 * k, x) / k;
     return 2 / Math.PI * constant * exactJ(0, x) - 4 / Math.PI * sum;
   }
-  for (let k = 1; k < 20; k++) sum += (k % 2 === 0 ? 1 : -1) * (2 * k + 1) / (k * (k + 1)) * exactJ(2 * k + 1, x);
+  for (let k = 1; k < 32; k++) sum += (k % 2 === 0 ? 1 : -1) * (2 * k + 1) / (k * (k + 1)) * exactJ(2 * k + 1, x);
   const pole = (1 - exactJ(0, x)) / x;
   return 2 / Math.PI * ((constant - 1) * exactJ(1, x) - sum + pole);
 }
@@ -63,7 +66,8 @@ function modulusParts(n: Order, x: number): { readonly p: number; readonly q: nu
 
 /** exp(x) K_n(x), by its integral. */
 export function scaledK(order: number, x: number): number {
-  const step = 1 / 32;
+  // The trapezoid rule converges exponentially once its steps are half as wide as the integrand, whose width is x^-1/2.
+  const step = 1 / Math.max(32, 2 * Math.sqrt(x));
   let sum = 0.5;
   for (let k = 1; k < 4000; k++) {
     const t = k * step;
@@ -84,24 +88,42 @@ function exactI(n: Order, x: number): number {
 const NEAR = 8, NEAR_K = 2;
 const argument = (t: number, end: number): number => end * Math.sqrt((t + 1) / 2);
 
-const J_AND_Y = ([0, 1] as const).map((n) => ({
-  j: chebyshevFit((t) => exactJ(n, argument(t, NEAR)) / (n === 1 ? argument(t, NEAR) : 1), 24),
-  y: chebyshevFit((t) => regularY(n, argument(t, NEAR)) / (n === 1 ? argument(t, NEAR) : 1), 24),
-  p: chebyshevFit((t) => modulusParts(n, NEAR / argument(t, 1)).p, 20),
-  q: chebyshevFit((t) => modulusParts(n, NEAR / argument(t, 1)).q / argument(t, 1), 20),
-}));
+/** What a function makes, made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => made ??= make();
+}
 
-const K = ([0, 1] as const).map((n) => ({
-  near: chebyshevFit((t) => {
-    const x = argument(t, NEAR_K);
-    const k = Math.exp(-x) * scaledK(n, x), log = Math.log(x / 2) * exactI(n, x);
-    return n === 0 ? k + log : x * (k - log);
-  }, 18),
-  far: chebyshevFit((t) => {
-    const x = 2 * NEAR_K / (t + 1);
-    return x > 1e5 ? Math.sqrt(Math.PI / 2) : scaledK(n, x) * Math.sqrt(x);
-  }, 28),
-}));
+function bothOrders<T>(make: (n: Order) => T): readonly [T, T] {
+  return [make(0), make(1)];
+}
+
+const jAndY = bothOrders((n) =>
+  once(() => ({
+    j: chebyshevFit((t) => exactJ(n, argument(t, NEAR)) / (n === 1 ? argument(t, NEAR) : 1), 24),
+    y: chebyshevFit((t) => regularY(n, argument(t, NEAR)) / (n === 1 ? argument(t, NEAR) : 1), 24),
+    p: chebyshevFit((t) => modulusParts(n, NEAR / argument(t, 1)).p, 20),
+    q: chebyshevFit((t) => modulusParts(n, NEAR / argument(t, 1)).q / argument(t, 1), 20),
+  }))
+);
+
+const scaledFits = bothOrders((n) =>
+  once(() => ({
+    near: chebyshevFit((t) => {
+      const x = argument(t, NEAR_K);
+      const k = Math.exp(-x) * scaledK(n, x), log = Math.log(x / 2) * exactI(n, x);
+      return n === 0 ? k + log : x * (k - log);
+    }, 18),
+    far: chebyshevFit((t) => {
+      const x = 2 * NEAR_K / (t + 1);
+      return x > 1e5 ? Math.sqrt(Math.PI / 2) : scaledK(n, x) * Math.sqrt(x);
+    }, 28),
+  }))
+);
+
+/** Where functions with a logarithm at 0 are polynomials, in float32: from 2^-13 to 8. */
+const FITTED: Intervals = { first: -13, parts: 2, count: 32 };
+const FITTED_TERMS = 8;
 
 /** Near 0 (|x| ≤ 8): the series at x². */
 function nearSum(series: readonly number[], a: Value): Value {
@@ -111,7 +133,7 @@ function nearSum(series: readonly number[], a: Value): Value {
 
 /** The cylinder function of the first or second kind. */
 function cylinder(n: Order, second: boolean, x: Value): Value {
-  const fit = J_AND_Y[n] ?? { j: [], y: [], p: [], q: [] };
+  const fit = jAndY[n]();
   const a = ops.abs(x);
   const factor = (v: Value): Value => n === 1 ? ops.mul(v, ops.minimum(a, NEAR)) : v;
   const near = (): Value => {
@@ -136,9 +158,25 @@ function cylinder(n: Order, second: boolean, x: Value): Value {
   return n === 1 ? ops.where(ops.lt(x, 0), ops.neg(value), value) : value;
 }
 
+/** The cylinder function of the second kind. */
+function second(n: Order, x: Value): Value {
+  const value = cylinder(n, true, x);
+  if (x.dtype !== float32) return value;
+  const fit = intervalFit(`y${n}`, (v) => evaluate((w) => cylinder(n, true, w), v), FITTED, FITTED_TERMS);
+  return ops.where(isInside(fit, x), intervalSum(fit, x), value);
+}
+
 /** The modified function of the second kind, times exp(x) if scaled. */
 function modifiedSecond(n: Order, scaled: boolean, x: Value): Value {
-  const fit = K[n] ?? { near: [], far: [] };
+  const value = modifiedSeries(n, scaled, x);
+  if (x.dtype !== float32) return value;
+  const fit = intervalFit(`k${n}`, (v) => evaluate((w) => modifiedSeries(n, true, w), v), FITTED, FITTED_TERMS);
+  const sum = intervalSum(fit, x);
+  return ops.where(isInside(fit, x), scaled ? sum : ops.mul(sum, ops.exp(ops.neg(x))), value);
+}
+
+function modifiedSeries(n: Order, scaled: boolean, x: Value): Value {
+  const fit = scaledFits[n]();
   const small = ops.minimum(ops.maximum(x, 0), NEAR_K);
   const regular = chebyshevSum(fit.near, ops.sub(ops.mul(ops.mul(small, small), 2 / NEAR_K ** 2), 1));
   const log = ops.mul(ops.mul(ops.log(ops.mul(small, 0.5)), besselValue(n, small)), ops.exp(small));
@@ -152,8 +190,19 @@ function modifiedSecond(n: Order, scaled: boolean, x: Value): Value {
   return ops.where(ops.lt(x, 0), NaN, ops.where(ops.eq(x, 0), Infinity, bounded));
 }
 
+/** sin(x)/x to x² = 10, as a polynomial of x². */
+const SINC_END = 10;
+const sincPowers = once(() => interpolate((z) => z === 0 ? 1 : Math.sin(Math.sqrt(z)) / Math.sqrt(z), 0, SINC_END, 7));
+
 /** sin(x)/x. */
 function spherical(x: Value): Value {
+  const value = sphericalQuotient(x);
+  if (x.dtype !== float32) return value;
+  const square = ops.mul(x, x);
+  return ops.where(ops.lt(square, SINC_END), powerSum(sincPowers(), square), value);
+}
+
+function sphericalQuotient(x: Value): Value {
   const square = ops.mul(x, x);
   const terms = [-1 / 39916800 / 156, 1 / 39916800, -1 / 362880, 1 / 5040, -1 / 120, 1 / 6].map((c) => -c);
   const series = [...terms.slice(1), 1].reduce<Value>(
@@ -170,7 +219,12 @@ const FUNCTIONS: readonly (readonly [name: string, arg: "self" | "x", doc: strin
     const order = `kind of order ${n}`;
     return [
       [`bessel_j${n}`, "self", `The Bessel function of the first ${order}.`, (x) => cylinder(n, false, x)],
-      [`bessel_y${n}`, "self", `The Bessel function of the second ${order}.`, (x) => cylinder(n, true, x)],
+      [
+        `bessel_y${n}`,
+        "self",
+        `The Bessel function of the second ${order}.`,
+        (x) => second(n, x),
+      ],
       [
         `modified_bessel_i${n}`,
         "self",

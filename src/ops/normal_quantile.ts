@@ -4,7 +4,9 @@
  * Near one half it is an odd series in p - 1/2; in the tails, with z = √(-2 log p), it is z - log(z)/z less a rational function of 1/z. Coefficients after Cephes
  * (`ndtri`), which ATen follows. By way of erfinv(2p - 1), probabilities below the spacing of numbers near 1 would be lost.
  */
+import { float32 } from "../core/mod.ts";
 import { ops, type Value } from "../loops/mod.ts";
+import { evaluate, intervalFit, type Intervals, intervalSum, isInside } from "./interval_fit.ts";
 
 /** Where the series around one half ends. */
 const TAIL = Math.exp(-2);
@@ -41,8 +43,27 @@ function rational(x: Value, { above, below }: Rational): Value {
   return ops.div(polynomial(above), polynomial(below));
 }
 
+/** Where 4p(1 - p) is, and the quantile is 2p - 1 times a polynomial of it by intervals, in float32: p from 0.001 to 0.999. */
+const FITTED: Intervals = { first: -8, parts: 4, count: 32 };
+
 /** The number below which a standard normal variable stays with probability `p`; -∞ at 0, ∞ at 1, NaN outside. */
 export function normalQuantile(p: Value): Value {
+  const value = quantileByRanges(p);
+  if (p.dtype !== float32) return value;
+  const fit = intervalFit(
+    "normal quantile",
+    (q) => {
+      const root = Math.sqrt(1 - q);
+      return -evaluate(quantileByRanges, q / (2 + 2 * root)) / root;
+    },
+    FITTED,
+    7,
+  );
+  const q = ops.mul(ops.mul(p, 4), ops.sub(1, p));
+  return ops.where(isInside(fit, q), ops.mul(ops.fma(p, ops.constant(2, float32), -1), intervalSum(fit, q)), value);
+}
+
+function quantileByRanges(p: Value): Value {
   const centred = ops.sub(p, 0.5), square = ops.mul(centred, centred);
   const middle = ops.mul(
     ops.fma(centred, ops.mul(square, rational(square, MIDDLE)), centred),

@@ -10,6 +10,7 @@ import { broadcastShapes, sizeMul } from "../symbolic/mod.ts";
 import { definePointwise, defineScalarOverload, isMetaInput } from "./combinators.ts";
 import { defineOp } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
+import { endOf, evaluate, intervalFit, type Intervals, intervalSum } from "./interval_fit.ts";
 import { binarySamples, unarySamples } from "./sample_sets.ts";
 import type { SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -44,7 +45,23 @@ function zeta(s: number, x: Value): Value {
   return sum === null ? rest : ops.add(sum, rest);
 }
 
+/** Where ζ(s, x + 1) is a polynomial, in float32: x + 1 from 1 to 16. */
+const FITTED: Intervals = { first: 0, parts: 4, count: 16 };
+/** Beyond this order such polynomials would have to be longer. */
+const MOST_FITTED = 4;
+
+/** The n-th derivative of digamma: of positive float32 below 15 as x^-(n + 1) + ζ(n + 1, x + 1), times n!. */
 function polygamma(n: number, x: Value): Value {
+  const value = polygammaSeries(n, x);
+  if (x.dtype !== float32 || n === 0 || n > MOST_FITTED) return value;
+  const fit = intervalFit(`polygamma ${n}`, (v) => evaluate((w) => polygammaSeries(n, w), v), FITTED, n < 3 ? 7 : 8);
+  const factorial = [1, 1, -2, 6, -24][n] ?? NaN;
+  const near = ops.add(intervalSum(fit, ops.add(x, 1)), ops.div(ops.constant(factorial, float32), power(x, n + 1)));
+  const inside = ops.bitwiseAnd(ops.gt(x, 0), ops.lt(x, endOf(FITTED) - 1));
+  return ops.where(inside, near, value);
+}
+
+function polygammaSeries(n: number, x: Value): Value {
   if (n === 0) return ops.digamma(x);
   if (n === 1) {
     // Below 1/2 the reflection formula: trigamma(x) + trigamma(1 - x) = (π / sin πx)².
@@ -125,16 +142,8 @@ for (const name of ["gcd", "lcm"] as const) {
     doc: name === "gcd" ? "The greatest common divisor." : "The least common multiple.",
     promotion: "integer",
     inplace: true,
-    body: (_, { self, other }, compute) => {
-      // Euclid's algorithm needs at most 1.45 steps a bit; further steps change nothing, and vectors that are done skip them.
-      const steps = Math.ceil(1.45 * Math.min(8 * compute.bytes, 64)) + 1;
-      const after = (a: Value, b: Value, done: number): Value => {
-        let [x, y] = [a, b];
-        const until = Math.min(steps, done + 4);
-        for (let i = done; i < until; i++) [x, y] = [ops.where(ops.eq(y, 0), x, y), ops.truncMod(x, y)];
-        return until === steps ? x : ops.where(ops.eq(y, 0), x, after(x, y, until));
-      };
-      const a = after(ops.abs(self), ops.abs(other), 0);
+    body: (_, { self, other }) => {
+      const a = ops.gcd(self, other);
       if (name === "gcd") return a;
       return ops.where(ops.eq(a, 0), 0, ops.abs(ops.mul(ops.truncDiv(self, a), other)));
     },

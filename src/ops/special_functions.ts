@@ -5,7 +5,7 @@
  * loads, from slow exact evaluations in float64. The incomplete gamma functions iterate until they converge and run on the host. Mirrors the
  * special functions of ATen (`Math.h`, after Cephes).
  */
-import { bool, computeType, type DType, float64 } from "../core/mod.ts";
+import { bool, computeType, type DType, float32, float64, int32 } from "../core/mod.ts";
 import { lgamma } from "../loops/primitives.ts";
 import { ops, type Value } from "../loops/mod.ts";
 import { broadcastShapes, shapeToText } from "../symbolic/mod.ts";
@@ -14,6 +14,7 @@ import { definePointwise, promotedDtype, promotionOperand } from "./combinators.
 import { defineOp, type HostTensor, type VjpContext } from "./define.ts";
 import { hostArray, hostShape, readHost } from "./host_axis.ts";
 import { reduceGrad } from "./gradient.ts";
+import { endOf, evaluate, intervalFit, type Intervals, placeOf, tableSum } from "./interval_fit.ts";
 import { elementwiseStride } from "./layout.ts";
 import { type UnarySampleOptions, unarySamples } from "./sample_sets.ts";
 import { normalQuantile } from "./normal_quantile.ts";
@@ -129,6 +130,38 @@ function erfcxValue(x: Value): Value {
   return ops.where(ops.ge(x, 0), positive, ops.sub(ops.mul(ops.exp(ops.mul(x, x)), 2), positive));
 }
 
+function logNdtrByErfc(x: Value): Value {
+  const t = ops.mul(x, Math.SQRT1_2);
+  const far = ops.sub(ops.log(ops.mul(erfcxValue(ops.neg(ops.minimum(t, 0))), 0.5)), ops.mul(t, t));
+  return ops.where(ops.lt(x, -1), far, ops.log1p(ops.mul(ops.erfc(t), -0.5)));
+}
+
+/** Where the next function's polynomials are, of |x| + 1. */
+const FITTED: Intervals = { first: 0, parts: 4, count: 16 };
+
+/**
+ * The logarithm of the standard normal distribution function Φ. In float32 above -15, with polynomials p by intervals of |x| + 1: p - x²/2 below 0, and
+ * e^(-x²/2) p above, where what x² loses in rounding goes into a factor.
+ */
+function logNdtr(x: Value): Value {
+  const value = logNdtrByErfc(x);
+  if (x.dtype !== float32) return value;
+  const exact = (v: number): number => evaluate(logNdtrByErfc, v);
+  const above = intervalFit("log_ndtr above 0", (u) => exact(u - 1) * Math.exp((u - 1) ** 2 / 2), FITTED, 7);
+  const below = intervalFit("log_ndtr below 0", (u) => exact(1 - u) + (u - 1) ** 2 / 2, FITTED, 7);
+  const a = ops.abs(x), end = endOf(FITTED) - 1;
+  const c = ops.where(ops.lt(a, end), a, end - 2 ** -20);
+  const { at, start } = placeOf(FITTED, ops.add(c, 1));
+  const sign = ops.bitwiseAnd(ops.shiftRight(ops.bitcast(x, int32), 27), 16);
+  const tables = above.tables.map((table, k) => [...table, ...below.tables[k] ?? []]);
+  const p = tableSum(tables, ops.bitwiseOr(ops.bitwiseAnd(at, 15), sign), ops.sub(c, ops.sub(start, 1)));
+  const square = ops.mul(c, c);
+  const half = ops.mul(ops.fma(ops.neg(c), c, square), 0.5);
+  const tail = ops.mul(ops.exp(ops.mul(square, -0.5)), ops.fma(p, half, p));
+  const near = ops.where(ops.lt(x, 0), ops.fma(square, ops.constant(-0.5, float32), p), tail);
+  return ops.where(ops.gt(x, -end), near, value);
+}
+
 interface SpecialFunction {
   readonly names: readonly string[];
   readonly doc: string;
@@ -177,11 +210,7 @@ const FUNCTIONS: readonly SpecialFunction[] = [
   {
     names: ["special_log_ndtr"],
     doc: "The logarithm of the standard normal distribution function, without underflow.",
-    body: (x) => {
-      const t = ops.mul(x, Math.SQRT1_2);
-      const far = ops.sub(ops.log(ops.mul(erfcxValue(ops.neg(ops.minimum(t, 0))), 0.5)), ops.mul(t, t));
-      return ops.where(ops.lt(x, -1), far, ops.log1p(ops.mul(ops.erfc(t), -0.5)));
-    },
+    body: logNdtr,
     vjp: ({ grad }, self) => grad.div(self.mul(-Math.SQRT1_2).specialErfcx()).mul(Math.sqrt(2 / Math.PI)),
     samples: { edges: [0, 1, -1, 0.5, -2.5, Infinity, NaN, -30, 8] },
   },

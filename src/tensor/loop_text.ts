@@ -185,6 +185,8 @@ class Writer {
         return this.cast(this.value(v.arg), v.arg.dtype, v.dtype);
       case "bitcast":
         return `${this.constant(bitcaster(v.arg.dtype, v.dtype))}(${this.value(v.arg)})`;
+      case "lookup":
+        return `${this.constant(v.table)}[${this.value(v.at)} & ${v.table.length - 1}]`;
       case "philox":
         return `R.philox(${this.value(v.seed)}, ${this.value(v.stream)}, ${this.value(v.position)})`;
       default:

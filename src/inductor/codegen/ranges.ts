@@ -110,6 +110,8 @@ function pointwiseRange(op: string, args: readonly Range[]): Range {
       const most = Math.max(Math.abs(y.lower), Math.abs(y.upper));
       return { lower: y.lower >= 0 ? 0 : -most, upper: most };
     }
+    case "gcd":
+      return hull(0, Math.abs(x.lower), Math.abs(x.upper), Math.abs(y.lower), Math.abs(y.upper));
     case "bitwiseAnd":
       if (y.lower >= 0) return { lower: 0, upper: y.upper };
       return x.lower >= 0 ? { lower: 0, upper: x.upper } : FULL;

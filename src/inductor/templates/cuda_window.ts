@@ -196,6 +196,7 @@ function withoutIdleChoices(
     }
     if (s.kind === "pointwise") out.push({ ...s, args: s.args.map((v) => same.get(v) ?? v) });
     else if (s.kind === "cast" || s.kind === "bitcast") out.push({ ...s, arg: same.get(s.arg) ?? s.arg });
+    else if (s.kind === "lookup") out.push({ ...s, at: same.get(s.at) ?? s.at });
     else out.push(s);
   }
   return { statements: out, value: same.get(value) ?? value };

@@ -269,6 +269,11 @@ export class Builder {
         const out = this.#make(v.dtype, arg.axes, this.#depth(arg));
         return this.#put(key, out, { kind: "bitcast", out, arg });
       }
+      case "lookup": {
+        const at = this.#emit(v.at, mask);
+        const out = this.#make(v.dtype, at.axes, this.#depth(at));
+        return this.#put(key, out, { kind: "lookup", out, table: v.table, at });
+      }
       case "masked": {
         const own = this.#emit(v.mask, mask);
         const both = mask === null ? own : this.#pointwise(`and${own.id},${mask.id}`, "bitwiseAnd", [mask, own], bool);

@@ -4,7 +4,7 @@
  * Scalar targets only reorder (the axis along which most accesses are contiguous runs innermost). Vector targets give one axis a block of several
  * registers: the last reduced axis for reductions along rows, an outer axis for reductions along columns.
  */
-import { foldValue, type LoopVar, primitive, type PrimitiveName } from "../../loops/mod.ts";
+import { foldValue, loadsOf, type LoopVar, primitive, type PrimitiveName } from "../../loops/mod.ts";
 import { dependsOn, type Expr } from "../../symbolic/mod.ts";
 import type { ScatterStage, Stage } from "../groups.ts";
 import {
@@ -209,8 +209,10 @@ const WIDE_COLUMNS = 64;
 const COLUMN_BYTES = 1024;
 /** Registers that a transpose past the caches writes to each row: two lines. What is read should not be more than a set of the second cache holds. */
 const STREAMED_REGISTERS = 2;
-/** Registers for functions in two phases, where little else is done. */
-const PHASED_REGISTERS = 4, PHASED_WORK = 8;
+/** What else may be done where a function takes several registers. */
+const PHASED_WORK = 8;
+/** Registers for long computations on elements of one buffer, whose operations then alternate; longer ones would leave the registers. */
+const CHAIN_REGISTERS = 4, CHAIN_WORK = { least: 32, most: 512 };
 /** The cost from which on an operation is a function. */
 const FUNCTION_COST = 6;
 
@@ -230,6 +232,21 @@ function calls(stages: readonly Stage[], isMeant: (op: PrimitiveName) => boolean
   return found;
 }
 
+/** The registers that functions in phases take; 1 without any. */
+function phasedRegisters(stages: readonly Stage[]): number {
+  let registers = 1;
+  calls(stages, (op) => {
+    registers = Math.max(registers, PHASED.get(op) ?? 1);
+    return false;
+  });
+  return registers;
+}
+
+function isChain(space: LoopSpace, work: number): boolean {
+  if (work < CHAIN_WORK.least || work > CHAIN_WORK.most || space.stages.length !== 1) return false;
+  return new Set(loadsOf(space.stages.map((s) => s.value)).map((load) => load.buffer)).size === 1;
+}
+
 /** How many reductions one walk makes at most: each has registers of its own. */
 function reductionsAtOnce(space: LoopSpace): number {
   const count = new Map<number, number>();
@@ -245,9 +262,8 @@ function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = fa
   const work = workOf(space.stages.map((s) => s.value));
   const size = guess(extent(vector));
   if (!isTurned && !space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) {
-    const isPhased = work <= PHASED_WORK && size >= PHASED_REGISTERS * lanes &&
-      calls(space.stages, (op) => PHASED.has(op));
-    return isPhased ? PHASED_REGISTERS * lanes : lanes;
+    const registers = work <= PHASED_WORK ? phasedRegisters(space.stages) : isChain(space, work) ? CHAIN_REGISTERS : 1;
+    return size >= registers * lanes ? registers * lanes : lanes;
   }
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
   // Reductions along columns jump from row to row: what they read there should be worth the jump.

@@ -29,6 +29,7 @@ export function statementExprs(s: TileStatement): readonly Expr[] {
     case "pointwise":
     case "cast":
     case "bitcast":
+    case "lookup":
     case "philox":
     case "accumulator":
     case "dot":
@@ -54,6 +55,8 @@ export function operandsOf(s: TileStatement): readonly (TileValue | null)[] {
     case "cast":
     case "bitcast":
       return [s.arg];
+    case "lookup":
+      return [s.at];
     case "philox":
       return [s.seed, s.stream, s.position];
     case "accumulate":

@@ -113,6 +113,8 @@ class Printer {
       case "cast":
       case "bitcast":
         return `${this.define(s.out)} = ${s.kind}(${this.value(s.arg)})`;
+      case "lookup":
+        return `${this.define(s.out)} = lookup([${s.table.join(" ")}], ${this.value(s.at)})`;
       case "philox": {
         const args = [s.seed, s.stream, s.position].map((v) => this.value(v));
         return `${this.define(s.out)} = philox(${args.join(", ")})`;

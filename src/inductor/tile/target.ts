@@ -5,10 +5,16 @@
 import type { PrimitiveName } from "../../loops/mod.ts";
 
 /**
- * Functions that vectors compute in two phases, of several registers first the one and then the other: a processor waits for the latency of long chains, of
- * which it sees only so many instructions at once.
+ * Functions of several registers at once, and of how many: first the first half of each, then the rest, or steps of all in turn. A processor waits for the
+ * latency of long chains, of which it sees only so many instructions at once, and for the ends of loops that it did not foresee.
  */
-export const PHASED: ReadonlySet<PrimitiveName> = new Set<PrimitiveName>(["pow", "asinh", "acosh", "erfinv"]);
+export const PHASED: ReadonlyMap<PrimitiveName, number> = new Map<PrimitiveName, number>([
+  ["pow", 4],
+  ["asinh", 4],
+  ["acosh", 4],
+  ["erfinv", 8],
+  ["gcd", 8],
+]);
 
 /** A device's preferences. */
 export interface TileTarget {

@@ -84,6 +84,8 @@ export type TileStatement =
   }
   | { readonly kind: "cast"; readonly out: TileValue; readonly arg: TileValue }
   | { readonly kind: "bitcast"; readonly out: TileValue; readonly arg: TileValue }
+  /** The entry of a table of 16 or 32 float32 at an int32, modulo their number. */
+  | { readonly kind: "lookup"; readonly out: TileValue; readonly table: readonly number[]; readonly at: TileValue }
   | {
     readonly kind: "philox";
     readonly out: TileValue;

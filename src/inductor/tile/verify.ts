@@ -6,7 +6,7 @@
  * are combined with their own operation and only inside of their scope; dtypes match.
  */
 import { verifyBlockProgram } from "../../blocks/mod.ts";
-import { bool, computeType, config, type DType, float32, VerifyError } from "../../core/mod.ts";
+import { bool, computeType, config, type DType, float32, int32, VerifyError } from "../../core/mod.ts";
 import { type BufferRef, primitive } from "../../loops/mod.ts";
 import { coefficient, type Expr, freeSymbols, type Sym, toText } from "../../symbolic/mod.ts";
 import { statementExprs } from "./parameters.ts";
@@ -148,6 +148,12 @@ class Checker {
       case "bitcast":
         this.#use(s.arg);
         this.#varies(s.out, [s.arg]);
+        break;
+      case "lookup":
+        this.#use(s.at);
+        if (s.at.dtype !== int32 || s.out.dtype !== float32) this.fail("a table has float32 at places of int32");
+        if (s.table.length !== 16 && s.table.length !== 32) this.fail(`a table has ${s.table.length} entries`);
+        this.#varies(s.out, [s.at]);
         break;
       case "philox":
         this.#use(s.seed, s.stream, s.position);

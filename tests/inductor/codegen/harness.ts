@@ -132,6 +132,8 @@ class Interpreter {
         return Number(this.#value(v.mask)) !== 0 ? this.#value(v.body) : v.other;
       case "philox":
         return philoxWord(this.#value(v.seed), this.#value(v.stream), this.#value(v.position));
+      case "lookup":
+        return v.table[Number(this.#value(v.at)) & (v.table.length - 1)] ?? NaN;
       default:
         return v satisfies never;
     }

@@ -40,6 +40,7 @@ const integerOps = new Set<PrimitiveName>([
   "bitwiseXor",
   "shiftLeft",
   "shiftRight",
+  "gcd",
   "eq",
   "ne",
   "lt",
@@ -66,6 +67,7 @@ const boolOps = new Set<PrimitiveName>([
   "where",
 ]);
 const notFloat = new Set<PrimitiveName>([
+  "gcd",
   "bitwiseNot",
   "bitwiseAnd",
   "bitwiseOr",
@@ -174,6 +176,26 @@ eachTier((test, tier) => {
     }], [out]);
     const data = new Map<BufferRef, Numbers>([[state, [2n ** 61n + 5n, 12345]], [out, zeros(n)]]);
     check({ groups: [group], data, outputs: [out] }, tier);
+  });
+
+  test("entries of tables are found by the low bits of their places; random expressions may have them", () => {
+    const cases = [16, 32].map((entries): [string, Case] => {
+      const n = 67, v = loopVar(n);
+      const [at, x, out] = [buffer("at", int32, n), buffer("x", float32, n), buffer("out", float32, n)];
+      const table = Array.from({ length: entries }, (_, k) => k === 3 ? -0 : (k - 9) / 7);
+      const near = ops.lookup(table, ops.load(at, symbol(v))), bits = ops.bitcast(ops.load(x, symbol(v)), int32);
+      const far = ops.lookup(table.toReversed(), ops.shiftRight(bits, 21));
+      const value = ops.add(near, ops.mul(far, ops.lookup(table, ops.constant(entries + 1, int32))));
+      const group = loops([v], [], [{ kind: "pointwise", space: "outer", out, index: symbol(v), value }], [out]);
+      const places = Array.from({ length: n }, (_, k) => k * 37 - 900);
+      const numbers = Array.from({ length: n }, (_, k) => Math.fround(1.3 ** (k - 40)));
+      return [`${entries} entries`, {
+        groups: [group],
+        data: new Map<BufferRef, Numbers>([[at, places], [x, numbers], [out, zeros(n)]]),
+        outputs: [out],
+      }];
+    });
+    checkAll(cases, tier);
   });
 
   test("random expressions", () => {

@@ -31,7 +31,7 @@ export interface BranchPlan {
 export const NO_BRANCHES: BranchPlan = { branches: new Map(), inside: new Set() };
 
 function isPure(s: TileStatement): s is TileStatement & { readonly out: TileValue } {
-  return s.kind === "pointwise" || s.kind === "cast" || s.kind === "bitcast";
+  return s.kind === "pointwise" || s.kind === "cast" || s.kind === "bitcast" || s.kind === "lookup";
 }
 
 function costOf(statements: readonly TileStatement[]): number {

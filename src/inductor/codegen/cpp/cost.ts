@@ -38,6 +38,7 @@ export function costOf(body: readonly TileStatement[], lanes: number): Expr {
         break;
       case "cast":
       case "bitcast":
+      case "lookup":
         fixed += 150 * parts(s.out.axes);
         break;
       case "philox":

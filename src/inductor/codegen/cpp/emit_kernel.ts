@@ -204,6 +204,15 @@ export class CppFunction extends CppValues {
         );
         return;
       }
+      case "lookup": {
+        const vector = this.anyVector([s.at]);
+        const name = this.scopes.fresh("t");
+        const entries = s.table.map((c) => literal(c, "f32")).join(", ");
+        this.scopes.line(`alignas(64) static const float ${name}[${s.table.length}] = {${entries}};`, 0);
+        const text = (u: number): string => `tsr_lookup(${name}, ${this.operand(s.at, vector, "i32", u)})`;
+        this.define(s.out, vector, this.levelOf([s.at]), text);
+        return;
+      }
       case "philox":
         this.#philox(s);
         return;
@@ -365,6 +374,7 @@ export class CppFunction extends CppValues {
       return;
     }
     if (vector && lane === "f32" && this.#inParts(s, level)) return;
+    if (vector && lane === "i32" && s.op === "gcd" && this.parts > 1) return this.#together(s, level);
     this.define(s.out, vector, level, (u) => {
       const args = operands.map((v) => this.operand(v, vector, lane, u));
       const [condition] = s.args;
@@ -405,6 +415,18 @@ export class CppFunction extends CppValues {
     args.forEach((own, u) => this.scopes.line(`const auto ${name}_${u} = v${s.op}_first(${own[0]});`, level));
     this.define(s.out, true, level, (u) => `v${s.op}_rest(${name}_${u}, ${args[u]?.join(", ")})`);
     return true;
+  }
+
+  /** A function of int32 that takes all parts at once. */
+  #together(s: Pointwise, level: number): void {
+    const name = this.scopes.fresh("g");
+    const [a, b] = s.args.map((v) =>
+      Array.from({ length: this.parts }, (_, u) => this.operand(v, true, "i32", u)).join(", ")
+    );
+    this.scopes.line(`vi32 ${name}[${this.parts}] = {${a}};`, level);
+    this.scopes.line(`const vi32 ${name}b[${this.parts}] = {${b}};`, level);
+    this.scopes.line(`tsr_${s.op}_all(${name}, ${name}b);`, level);
+    this.define(s.out, true, level, (u) => `${name}[${u}]`);
   }
 
   /** The x of `exp(-|x|)`: log(1 + e^-|x|) is a function of its own, for an argument between 0 and 1. */

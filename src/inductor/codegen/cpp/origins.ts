@@ -61,6 +61,8 @@ export class Origins {
       case "cast":
       case "bitcast":
         return `${s.kind} ${v.dtype.name} ${this.key(s.arg)}`;
+      case "lookup":
+        return `lookup ${s.table.join()} ${this.key(s.at)}`;
       default:
         return `value ${v.id}`;
     }

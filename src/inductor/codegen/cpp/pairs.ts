@@ -32,7 +32,7 @@ export interface Pair {
 /** Whether a statement does nothing but define a value. */
 export function isPure(s: TileStatement): s is TileStatement & { readonly out: TileValue } {
   return s.kind === "constant" || s.kind === "load" || s.kind === "pointwise" || s.kind === "cast" ||
-    s.kind === "bitcast" || s.kind === "index";
+    s.kind === "bitcast" || s.kind === "lookup" || s.kind === "index";
 }
 
 /** The one accumulation of a walk that does nothing else; null for other walks. */

@@ -397,6 +397,12 @@ static long tsr_ipow(long a, long b) {
   for (; b > 0; b >>= 1, a *= a) if (b & 1) r *= a;
   return r;
 }
+// The greatest common divisor of absolute values, by the numbers without signs.
+static long tsr_gcd(long a, long b) {
+  unsigned long x = a < 0 ? 0ul - (unsigned long)a : (unsigned long)a, y = b < 0 ? 0ul - (unsigned long)b : (unsigned long)b;
+  while (y != 0) { const unsigned long r = x % y; x = y; y = r; }
+  return (long)x;
+}
 TSR long tsr_shl(long a, long b) { return b < 0 || b > 63 ? 0 : a << b; }
 TSR long tsr_shr(long a, long b) { return b < 0 || b > 63 ? (a < 0 ? -1 : 0) : a >> b; }
 #define TSR_INT_SCALARS(name)                                                                              \
@@ -413,6 +419,7 @@ TSR_INT_SCALARS(tsr_floor_mod)
 TSR_INT_SCALARS(tsr_trunc_div)
 TSR_INT_SCALARS(tsr_trunc_mod)
 TSR_INT_SCALARS(tsr_ipow)
+TSR_INT_SCALARS(tsr_gcd)
 TSR_INT_SCALARS(tsr_shl)
 TSR_INT_SCALARS(tsr_shr)
 TSR_INT_LANES(tsr_floor_div, vu32)
@@ -422,6 +429,62 @@ TSR_INT_LANES(tsr_trunc_mod, vu32)
 TSR_INT_LANES(tsr_ipow, vi32)
 TSR_INT_LANES(tsr_ipow, vu32)
 TSR_LONG_LANES(TSR, tsr_ipow, tsr_ipow)
+TSR_INT_LANES(tsr_gcd, vu32)
+TSR_LONG_LANES(TSR, tsr_gcd, tsr_gcd)
+// Stein's algorithm on several registers at once, which hides what each step waits for, and mispredicted ends: where u and v are odd,
+// min(u, v) and the odd part of |u - v| have their divisors. Both are kept less 1, so that 0 is larger than all, and the other one stays.
+#if TESSERA_AVX512 && !TESSERA_CLANG && defined(__AVX512CD__)
+TSR vi32 tsr_unsigned_min(vi32 a, vi32 b) { return __builtin_ia32_pminud512_mask(a, b, a, (unsigned short)-1); }
+TSR vi32 tsr_distance(vi32 a) { return __builtin_ia32_pabsd512_mask(a, a, (unsigned short)-1); }
+// The zeros above the lowest bit that is set; 32 for 0.
+TSR vi32 tsr_above_lowest(vi32 x) { const vi32 low = x & -x; return __builtin_ia32_vplzcntd_512_mask(low, low, (unsigned short)-1); }
+TSR vi32 tsr_rotate(vi32 x, vi32 n) { return __builtin_ia32_prolvd512_mask(x, n, x, (unsigned short)-1); }
+template <int n>
+TSR void tsr_gcd_all(vi32 (&a)[n], const vi32 (&b)[n]) {
+  vi32 above[n], u[n], v[n], least = vset(-1), more;
+#pragma GCC unroll 8
+  for (int i = 0; i < n; i++) {
+    u[i] = tsr_distance(a[i]);
+    v[i] = tsr_distance(b[i]);
+    least = tsr_unsigned_min(least, tsr_unsigned_min(u[i], v[i]));
+  }
+  if (__builtin_expect(vany(least == 0), 0)) {
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+      u[i] = vselect(u[i] == 0, v[i], u[i]);
+      v[i] = vselect(v[i] == 0, u[i], v[i]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < n; i++) {
+    const vi32 x = tsr_above_lowest(u[i]), y = tsr_above_lowest(v[i]);
+    above[i] = vmax(x, y);
+    u[i] = tsr_rotate(u[i], x + 1) - 1;
+    v[i] = tsr_rotate(v[i], y + 1) - 1;
+  }
+  do {
+    more = (vi32){};
+#pragma GCC unroll 2
+    for (int step = 0; step < 2; step++) {
+#pragma GCC unroll 8
+      for (int i = 0; i < n; i++) {
+        const vi32 d = tsr_distance(u[i] - v[i]);
+        v[i] = tsr_unsigned_min(u[i], v[i]);
+        const vi32 odd = tsr_rotate(d + d, tsr_above_lowest(d));
+        u[i] = odd - 1;
+        if (step == 1) more |= tsr_unsigned_min(odd, u[i] ^ v[i]);
+      }
+    }
+  } while (vany(more != 0));
+#pragma GCC unroll 8
+  for (int i = 0; i < n; i++) a[i] = (v[i] + 1) << ((31 - above[i]) & 31);
+}
+TSR vi32 tsr_gcd(vi32 a, vi32 b) { vi32 x[1] = {a}; const vi32 y[1] = {b}; tsr_gcd_all(x, y); return x[0]; }
+#else
+TSR_INT_LANES(tsr_gcd, vi32)
+template <int n>
+TSR void tsr_gcd_all(vi32 (&a)[n], const vi32 (&b)[n]) { for (int i = 0; i < n; i++) a[i] = tsr_gcd(a[i], b[i]); }
+#endif
 // Quotients of 32 bits in f64, of 24 bits in f32: rounding reaches no whole number that the quotient does not. What is divided by 0 is 0.
 // Both stand in line: around a call registers go to memory and back, whether it is made or not.
 struct tsr_division { vi32 quotient, rest; };
@@ -676,6 +739,17 @@ TSR vf32 tsr_bits_f32(vi32 x) { return vfloat(x); }
 TSR vf32 tsr_bits_f32(vu32 x) { return (vf32)x; }
 TSR vl2 tsr_bits_i64(vd2 x) { return {(vl)x.a, (vl)x.b}; }
 TSR vd2 tsr_bits_f64(vl2 x) { return {(vd)x.a, (vd)x.b}; }
+// An entry of a table of 16 or 32, by the low bits of its position.
+template <int n>
+TSR float tsr_lookup(const float (&table)[n], int at) { return table[at & (n - 1)]; }
+template <int n>
+TSR vf32 tsr_lookup(const float (&table)[n], vi32 at) {
+#if TESSERA_TABLES
+  return n == 16 ? vlookup(vload(table), at) : vlookup(vload(table), vload(table + n - 16), at);
+#else
+  return vgather(table, at & (n - 1));
+#endif
+}
 TSR int tsr_bits_i32(float x) { int r; __builtin_memcpy(&r, &x, 4); return r; }
 TSR float tsr_bits_f32(int x) { float r; __builtin_memcpy(&r, &x, 4); return r; }
 TSR float tsr_bits_f32(unsigned x) { float r; __builtin_memcpy(&r, &x, 4); return r; }

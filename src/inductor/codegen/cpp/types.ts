@@ -296,6 +296,8 @@ function integerText(op: PrimitiveName, a: string, b: string, lane: Lane, vector
       return `tsr_trunc_mod(${a}, ${b})`;
     case "pow":
       return `tsr_ipow(${a}, ${b})`;
+    case "gcd":
+      return `tsr_gcd(${a}, ${b})`;
     case "bitwiseNot":
       return `(~${a})`;
     case "bitwiseAnd":

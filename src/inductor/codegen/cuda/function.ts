@@ -379,6 +379,13 @@ export class CudaFunction {
       case "bitcast":
         this.#define(s.out, bitcastText(this.text(s.arg), s.arg.dtype, s.out.dtype, false), this.levelOf([s.arg]));
         return;
+      case "lookup": {
+        const name = this.scopes.fresh("t");
+        const entries = s.table.map((c) => literal(c, "f32")).join(", ");
+        this.scopes.line(`static const float ${name}[${s.table.length}] = {${entries}};`, 0);
+        this.#define(s.out, `${name}[${this.text(s.at)} & ${s.table.length - 1}]`, this.levelOf([s.at]));
+        return;
+      }
       case "philox": {
         const [seed, stream, position] = [s.seed, s.stream, s.position].map((v) => `(long)${this.text(v)}`);
         const level = this.levelOf([s.seed, s.stream, s.position]);

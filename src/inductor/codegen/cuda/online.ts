@@ -95,6 +95,8 @@ function isSame(
         return b.kind === "index" && a.expr === b.expr;
       case "pointwise":
         return b.kind === "pointwise" && a.op === b.op;
+      case "lookup":
+        return b.kind === "lookup" && a.table.join() === b.table.join();
       case "cast":
       case "bitcast":
         return true;

@@ -165,6 +165,16 @@ TSR long tsr_abs(long x) { return x < 0 ? -x : x; }
     for (; b > 0; b >>= 1, a *= a) if (b & 1) r *= a;                                                      \
     return r;                                                                                              \
   }
+// By the numbers without signs: that of the least int has no positive counterpart.
+template <typename T, typename U> TSR T tsr_gcd_of(U x, U y) {
+  while (y != 0) { const U r = x % y; x = y; y = r; }
+  return (T)x;
+}
+TSR unsigned tsr_gcd(unsigned a, unsigned b) { return tsr_gcd_of<unsigned, unsigned>(a, b); }
+TSR int tsr_gcd(int a, int b) { return tsr_gcd_of<int, unsigned>(a < 0 ? 0u - (unsigned)a : (unsigned)a, b < 0 ? 0u - (unsigned)b : (unsigned)b); }
+TSR long tsr_gcd(long a, long b) {
+  return tsr_gcd_of<long, unsigned long>(a < 0 ? 0ul - (unsigned long)a : (unsigned long)a, b < 0 ? 0ul - (unsigned long)b : (unsigned long)b);
+}
 TSR_INTEGER(int, 1)
 TSR_INTEGER(unsigned, 0)
 TSR_INTEGER(long, 1)

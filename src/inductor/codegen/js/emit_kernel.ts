@@ -222,6 +222,13 @@ export class JsFunction {
       case "bitcast":
         this.#define(s.out, this.#bitcast(this.scalar(s.arg), s.out.dtype), this.#levelOf([s.arg]));
         return;
+      case "lookup": {
+        const name = this.scopes.fresh("t");
+        this.scopes.line(`const ${name} = [${s.table.map((c) => Object.is(c, -0) ? "-0" : String(c)).join(", ")}];`, 0);
+        const text = `${name}[${this.scalar(s.at).text} & ${s.table.length - 1}]`;
+        this.#define(s.out, text, this.#levelOf([s.at]));
+        return;
+      }
       case "philox": {
         const [seed, stream, position] = [this.scalar(s.seed), this.scalar(s.stream), this.scalar(s.position)];
         const text = `${this.#use("philoxWord")}(${seed.text}, ${stream.text}, ${asNumber(position)})`;

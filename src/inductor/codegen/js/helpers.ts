@@ -4,7 +4,7 @@
  * Each is reached as a local constant of the generated module; only those used are passed in. Meaning: the evaluators of `src/loops/primitives.ts`.
  */
 import { digamma, erf, erfc, erfinv, lgamma, PRIMITIVES, roundHalfEven } from "../../../loops/mod.ts";
-import { float8_e4m3fn, float8_e5m2, type NarrowFloat, narrowFloat } from "../../../core/mod.ts";
+import { float8_e4m3fn, float8_e5m2, indexErrorText, type NarrowFloat, narrowFloat } from "../../../core/mod.ts";
 import { philoxWord } from "../../../loops/philox.ts";
 
 const [e4m3, e5m2] = [float8_e4m3fn, float8_e5m2].map((dtype) => narrowFloat(dtype) as NarrowFloat) as [
@@ -133,7 +133,7 @@ function toInt32(value: number): number {
 function bigAbs(a: bigint): bigint {
   return a < 0n ? -a : a;
 }
-const big = (op: "floorDiv" | "floorMod" | "truncDiv" | "truncMod" | "shiftLeft" | "shiftRight") =>
+const big = (op: "gcd" | "floorDiv" | "floorMod" | "truncDiv" | "truncMod" | "shiftLeft" | "shiftRight") =>
   PRIMITIVES[op].evaluateBigInt as (a: bigint, b: bigint) => bigint;
 
 function bigPow(base: bigint, exponent: bigint): bigint {
@@ -166,9 +166,7 @@ function intPow(a: number, b: number): number {
 }
 
 function indexError(value: number | bigint, size: number): never {
-  throw new RangeError(
-    `an index is ${value}, but the dimension it selects from has ${size} elements`,
-  );
+  throw new RangeError(indexErrorText(value, size));
 }
 
 const scratchArrays: Float64Array[] = [];
@@ -221,6 +219,8 @@ export const JS_HELPERS = {
   bigShiftLeft: big("shiftLeft"),
   bigShiftRight: big("shiftRight"),
   bigPow,
+  bigGcd: big("gcd"),
+  intGcd: PRIMITIVES.gcd.evaluate,
   intFloorMod,
   intFloorDiv,
   intTruncDiv,

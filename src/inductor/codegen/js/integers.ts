@@ -51,6 +51,7 @@ export function findBigints(bodies: readonly (readonly TileStatement[])[], axes:
       case "bitcast":
         useExactly(s.arg);
         break;
+      case "lookup":
       case "constant":
       case "index":
       case "finish":

@@ -342,6 +342,8 @@ function intText(op: PrimitiveName, a: string, b: string, type: DType, use: UseH
       return `${use("intTruncMod")}(${a}, ${b})`;
     case "pow":
       return wrap(`${use("intPow")}(${a}, ${b})`, type);
+    case "gcd":
+      return wrap(`${use("intGcd")}(${a}, ${b})`, type);
     case "bitwiseNot":
       return wide ? `(-1 - ${a})` : wrap(`~${a}`, type);
     case "bitwiseAnd":
@@ -406,6 +408,8 @@ function bigintText(op: PrimitiveName, a: string, b: string, use: UseHelper): st
       return `${use("bigTruncMod")}(${a}, ${b})`;
     case "pow":
       return `${use("bigPow")}(${a}, ${b})`;
+    case "gcd":
+      return wrapped(`${use("bigGcd")}(${a}, ${b})`);
     case "bitwiseNot":
       return `(~${a})`;
     case "bitwiseAnd":
