@@ -39,7 +39,7 @@ export interface CompiledPlan {
 export function compileGraphToPlan(graph: Graph, options: PlanOptions = {}): CompiledPlan {
   if (graphDevice(graph).type === "cuda" && isStageEnabled("layouts")) rewriteConvolutions(graph);
   pairComplex(graph);
-  const lowering = lowerGraph(graph);
+  const lowering = lowerGraph(graph, options.donate?.keys());
   const scheduled = scheduleGroups(lowering, options);
   const checksFirst = graphDevice(graph).type === "cpu";
   const plan = planHost(

@@ -37,12 +37,13 @@ import { feedsSmaller, UserCounts } from "./users.ts";
 type LoweredValue = LoweredTensor | readonly LoweredTensor[] | null;
 
 /**
- * Lowers a functional graph.
+ * Lowers a functional graph. `replaced` are the results that take the place of what the caller gave: stored where they are computed, and read from there
+ * afterwards, so that nobody needs the old values any more.
  *
  * @throws {CompileError} for operators that have to be decomposed, functionalised or run outside of compiled graphs, naming them.
  */
-export function lowerGraph(graph: Graph): Lowering {
-  return new GraphLowering(graph).run();
+export function lowerGraph(graph: Graph, replaced: Iterable<number> = []): Lowering {
+  return new GraphLowering(graph, replaced).run();
 }
 
 class GraphLowering {
@@ -61,12 +62,14 @@ class GraphLowering {
   readonly #padded: ReadonlySet<Node>;
   readonly #orders: ReadonlyMap<Node, DimOrder>;
   readonly #concatenations: Concatenations;
+  readonly #replacing: ReadonlySet<Node>;
   #operators = 0;
   /** While a kernel inlines a graph, nothing of it is stored. */
   #keepsLazy = false;
 
-  constructor(graph: Graph) {
+  constructor(graph: Graph, replaced: Iterable<number>) {
     this.#graph = graph;
+    this.#replacing = new Set([...replaced].map((at) => graph.output.results[at]).filter(isNode));
     this.#hint = sizeHints(graph);
     this.#onCuda = graphDevice(graph).type === "cuda";
     this.#padded = this.#onCuda && isStageEnabled("layouts") ? paddedRows(graph) : new Set();
@@ -246,7 +249,9 @@ class GraphLowering {
     const tensor = new LoweredTensor(node, shapeOf(meta), meta.dtype, state, origins);
     if (this.#keepsLazy) return tensor;
     const users = this.#users.of(node);
-    const reason = this.#inline
+    const reason = this.#replacing.has(node)
+      ? "it takes the place of what was there"
+      : this.#inline
       ? this.#copyReason(cast) ?? this.#finishReason(cast, meta, users) ?? reasonToRealize(state.cost, users)
       : null;
     if (reason !== null) this.#realize(tensor, reason);

@@ -143,13 +143,20 @@ class Fuser {
     const readers = this.#graph.readersOf(buffer);
     // Only loops fuse for what both read; others fuse with those who use their results.
     if (readers.size < 2 || node.group.kind !== "loops") return;
+    // For a number that both read, as a count of steps, updates of parameters are rather launched side by side, all alike.
+    const isAlone = this.#hint(buffer.numel) === 1 && this.#writesResultsOnly(node);
     const near: FusionNode[] = [];
     for (const other of readers) {
+      if (isAlone && this.#writesResultsOnly(other)) continue;
       if (other === node || other.group.kind !== "loops" || distanceOf(other, node) > MAX_DISTANCE) continue;
       near.push(other);
     }
     near.sort((x, y) => distanceOf(x, node) - distanceOf(y, node) || x.id - y.id);
     for (const other of near.slice(0, NEIGHBOURS)) this.#offer(other, node, false);
+  }
+
+  #writesResultsOnly(node: FusionNode): boolean {
+    return writtenBuffers(node.group).every((b) => this.#results.has(b));
   }
 
   #offer(x: FusionNode, y: FusionNode, isProducer: boolean): void {

@@ -184,3 +184,27 @@ Deno.test("a training step updates donated parameters in place", () => {
   const { plan } = check(graph, 10, { donate });
   assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 4);
 });
+
+Deno.test("moments and parameters are updated in place however many lie between them in the results", () => {
+  const many = 50;
+  const graph = record((g) => {
+    const step = g.parameter([]);
+    const ps = Array.from(
+      { length: many },
+      (_, i) => [g.parameter([6, 2 + i % 2]), g.parameter([6, 2 + i % 2])] as const,
+    );
+    const gradients = ps.map(([p]) => g.input(p.shape.map(Number)));
+    const counted = F.add(step, 1);
+    const moments = ps.map(([, m], i) => F.add(F.mul(m, 0.9), F.mul(gradients[i] as Tensor, 0.1)));
+    const updated = ps.map(([p], i) => F.sub(p, F.mul(F.div(moments[i] as Tensor, counted), 0.01)));
+    return [counted, ...updated, ...moments];
+  });
+  const at = (i: number): number => i === 0 ? 0 : i <= many ? 2 * i - 1 : 2 * (i - many);
+  const donate = new Map(
+    Array.from({ length: 2 * many + 1 }, (_, i) => [i, { kind: "attribute" as const, index: at(i) }]),
+  );
+  const { plan, groups } = compileGraphToPlan(graph, { donate });
+  assert.equal(plan.slots.filter((s) => s.kind === "donated").length, 2 * many + 1);
+  // The count, and the updates in one launch, each of them of one parameter: what they share is a number.
+  assert.deepEqual(groups.map((g) => g.kind === "foreach" ? g.members.length : g.kind), ["loops", many]);
+});

@@ -17,9 +17,16 @@ interface Shape {
   readonly x: number;
   readonly y: number;
   readonly pieces: number;
+  /** Blocks that should fit a multiprocessor, where all are to run at once. */
+  readonly blocksEach?: number;
 }
 
-function chooseShape(parts: readonly Part[], columns: number, context: EmitContext): Shape {
+/** Threads of a multiprocessor where blocks share columns: with few accumulators a thread, and with more. */
+const [MOST_THREADS, SOME_THREADS, FEW_ACCUMULATORS] = [1536, 1024, 8];
+/** Threads of a multiprocessor where elements are written as well, which takes longer: all that there are. */
+const ALL_THREADS = 2048;
+
+function chooseShape(parts: readonly Part[], columns: number, lanes: number, context: EmitContext): Shape {
   const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
   const lengths = passes.map((p) => constantValue(extentsOf(p.axes)));
   const length = Math.max(...passes.map((p) => guess(extentsOf(p.axes))));
@@ -32,9 +39,17 @@ function chooseShape(parts: readonly Part[], columns: number, context: EmitConte
   while (y < 32 && length > y * 64 && columns / x < context.multiprocessors * 4) y *= 2;
   const blocks = Math.ceil(columns / x);
   let pieces = 1;
-  if (passes.length === 1 && lengths[0] !== null && blocks < context.multiprocessors * 2) {
-    y = 16;
-    pieces = Math.max(1, Math.min(Math.ceil(context.multiprocessors * 4 / blocks), Math.floor(length / (y * 8)), 512));
+  const [only] = passes;
+  if (passes.length === 1 && only !== undefined && lengths[0] !== null && blocks < context.multiprocessors * 2) {
+    // As many as run at once: what is left for a second round keeps a part of the device waiting as long as the first.
+    const writes = only.body.some((s) => s.kind === "store");
+    const isFew = accumulatorsOf(only).size * lanes <= FEW_ACCUMULATORS;
+    const threads = !isFew ? SOME_THREADS : writes ? ALL_THREADS : MOST_THREADS;
+    y = writes ? 16 : 8;
+    const blocksEach = threads / (x * y);
+    const wanted = Math.floor(context.multiprocessors * blocksEach / blocks);
+    pieces = Math.max(1, Math.min(wanted, Math.floor(length / (y * 8)), 512));
+    if (pieces > 1) return { x, y, pieces, blocksEach };
   }
   return { x, y, pieces };
 }
@@ -76,7 +91,7 @@ export function emitColumns(
   const columns = lanes === 1 || column === null
     ? extentsOf(grid)
     : mul(extentsOf(grid.slice(0, -1)), floorDiv(column.extent, lanes));
-  const { x, y, pieces } = chooseShape(parts, guess(columns), context);
+  const { x, y, pieces, blocksEach } = chooseShape(parts, guess(columns), lanes, context);
   const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
   const s = f.scopes;
   const known = constantValue(columns);
@@ -133,6 +148,7 @@ export function emitColumns(
     grid: splitting === null ? line(tiles) : [tiles, constant(pieces), constant(1)],
     block: [x * y, 1, 1],
     sharedBytes: 0,
+    ...(blocksEach === undefined ? {} : { blocksEach }),
   };
 }
 

@@ -215,7 +215,9 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
   const { threads, rowsEach, pieces } = shape;
   const axis = (pass: Pass): Axis => pass.axes[pass.axes.length - 1] as Axis;
   const all = passes.flatMap((p) => p.body);
-  const lanes = lanesFor(all, axis(passes[0] as Pass), false);
+  const widest = lanesFor(all, axis(passes[0] as Pass), false);
+  // Where longer runs would leave threads without one, shorter ones.
+  const lanes = widest === 8 && (length / widest) % threads !== 0 ? 4 : widest;
   const units = length / lanes;
   const kept = Math.ceil(units / threads);
   const slot = { text: "0" };

@@ -12,6 +12,7 @@ import { CudaFunction } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line, POINTER_ALIGN } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
 import { lanesFor } from "./nests.ts";
+import { SameOrder } from "./same_order.ts";
 
 const THREADS = 256;
 /** Runs that a thread has at most. */
@@ -43,7 +44,9 @@ export function emitForeach(
 ): { readonly joined: CudaKernelText[]; readonly rest: TileKernel[] } {
   const byText = new Map<string, { shape: TileKernel; members: Member[] }>();
   const rest: TileKernel[] = [];
-  for (const kernel of kernels) {
+  const order = new SameOrder();
+  for (const given of kernels) {
+    const kernel = order.rewrite(given);
     const shape = generic(kernel);
     const length = constantValue(kernel.axes[0]?.extent ?? constant(0));
     if (shape === null || length === null) {

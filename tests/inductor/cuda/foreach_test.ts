@@ -1,0 +1,84 @@
+/**
+ * Updates of many tensors as few launches: kernels that compute alike have one text, whatever order their operands came in; sums over rows fill the device once.
+ */
+import assert from "node:assert/strict";
+import { emitForeach } from "../../../src/inductor/codegen/cuda/emit_foreach.ts";
+import { emitCudaModules } from "../../../src/inductor/codegen/cuda/emit_module.ts";
+import { SameOrder } from "../../../src/inductor/codegen/cuda/same_order.ts";
+import { CUDA_TARGET } from "../../../src/inductor/codegen/cuda/emit_tile.ts";
+import { compileGraphToPlan } from "../../../src/inductor/compile_plan.ts";
+import { cudaVeto } from "../../../src/inductor/cuda_veto.ts";
+import type { HostPlan } from "../../../src/inductor/host_plan.ts";
+import { lowerGroup } from "../../../src/inductor/tile/lower_group.ts";
+import { tileToText } from "../../../src/inductor/tile/print.ts";
+import type { TileKernel, TileStatement } from "../../../src/inductor/tile/tile_ir.ts";
+import { bfloat16, type DType, float32 } from "../../../src/core/mod.ts";
+import { constantValue } from "../../../src/symbolic/mod.ts";
+import { F, type Tensor } from "../../../src/tensor/mod.ts";
+import { record } from "../../../bench/cuda_cases.ts";
+
+function planOf(shapes: readonly (readonly number[])[], body: (x: Tensor[]) => Tensor[], dtype: DType): HostPlan {
+  const graph = record(shapes.map((shape) => [shape, dtype] as const), (inputs) => body([...inputs]));
+  return compileGraphToPlan(graph, { veto: cudaVeto }).plan;
+}
+
+const OPTIONS = { arch: 90, multiprocessors: 132 } as const;
+
+/** An update: `x·0.9 + g·g·0.1`, and its root. */
+function update(numel: number): TileKernel {
+  const plan = planOf([[numel], [numel]], ([x, g]) => {
+    const y = F.add(F.mul(x as Tensor, 0.9), F.mul(g as Tensor, F.mul(g as Tensor, 0.1)));
+    return [y, F.sqrt(y)];
+  }, float32);
+  const [step] = plan.steps;
+  assert.ok(step !== undefined && plan.steps.length === 1);
+  const [kernel] = lowerGroup(step.group, CUDA_TARGET);
+  assert.ok(kernel?.kind === "tile");
+  return kernel;
+}
+
+/** The same, operands of sums and products the other way round. */
+function turned(kernel: TileKernel): TileKernel {
+  const body = kernel.body.map((s): TileStatement =>
+    s.kind === "pointwise" && (s.op === "add" || s.op === "mul") ? { ...s, args: [...s.args].reverse() } : s
+  );
+  return { ...kernel, body };
+}
+
+Deno.test("kernels that differ in the order of operands alone share a launch", () => {
+  const kernels = [update(1000), turned(update(1000)), update(4096), turned(update(333))];
+  assert.notEqual(tileToText(kernels[0] as TileKernel), tileToText(kernels[1] as TileKernel));
+  const order = new SameOrder();
+  assert.equal(
+    tileToText(order.rewrite(kernels[0] as TileKernel)),
+    tileToText(order.rewrite(kernels[1] as TileKernel)),
+  );
+  const context = { ...OPTIONS, shared: new Set<never>(), scratchId: () => 0 };
+  const { joined, rest } = emitForeach(kernels, context);
+  assert.equal(joined.length, 1);
+  assert.equal(rest.length, 0);
+});
+
+Deno.test("what a kernel writes and reads again keeps its order", () => {
+  const kernel = update(64);
+  const [out] = kernel.writes;
+  const load = kernel.body.find((s) => s.kind === "load");
+  assert.ok(out !== undefined && load?.kind === "load");
+  const again: TileKernel = { ...kernel, body: [...kernel.body, { ...load, buffer: out }] };
+  assert.equal(new SameOrder().rewrite(again), again);
+});
+
+Deno.test("sums over rows take as many blocks as run at the same time", () => {
+  for (
+    const [rows, columns, dtype] of [[16384, 8192, bfloat16], [16384, 8192, float32], [65536, 768, bfloat16]] as const
+  ) {
+    const plan = planOf([[rows, columns]], ([x]) => [F.sum(x as Tensor, [0])], dtype);
+    const [step] = emitCudaModules(plan, OPTIONS).steps;
+    assert.ok(step?.kind === "launches");
+    const [launch] = step.launches;
+    assert.ok(launch !== undefined);
+    const blocks = launch.grid.reduce((n, e) => n * (constantValue(e) ?? 0), 1);
+    const fit = 132 * 1536 / launch.block[0];
+    assert.ok(blocks <= fit && blocks > 0.9 * fit, `${blocks} blocks where ${fit} fit`);
+  }
+});
