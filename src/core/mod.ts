@@ -3,5 +3,6 @@ export * from "./config.ts";
 export * from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
+export * from "./index_error.ts";
 export * from "./log.ts";
 export * from "./narrow_floats.ts";

@@ -8,6 +8,7 @@
 import { bool, type DType } from "../core/mod.ts";
 import { ops, type Value } from "../loops/mod.ts";
 import { definePointwise, defineScalarOverload, type Promotion } from "./combinators.ts";
+import { divisor } from "./conditions.ts";
 import type { MetaInput } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
 import { binarySamples } from "./sample_sets.ts";
@@ -113,7 +114,7 @@ for (const name of ["div", "divide", "true_divide"] as const) {
 
 /** Rounds a quotient down: Python's `//`. */
 function floorQuotient(a: Value, b: Value): Value {
-  return ops.floorDiv(a, b);
+  return ops.floorDiv(a, divisor(b));
 }
 
 const divMode = definePointwise({
@@ -131,7 +132,7 @@ const divMode = definePointwise({
       ? ops.div(self, other)
       : roundingMode === "floor"
       ? floorQuotient(self, other)
-      : ops.truncDiv(self, other),
+      : ops.truncDiv(self, divisor(other)),
   vjp: ({ self, other, roundingMode }, { grad, out, F }) => ({
     self: () => reduceGrad(roundingMode === null ? grad.div(other) : F.zerosLike(grad), self),
     other: () => reduceGrad(roundingMode === null ? grad.neg().mul(out).div(other) : F.zerosLike(grad), other),
@@ -159,7 +160,7 @@ const remainder = definePointwise({
   schema: "aten::remainder.Tensor(Tensor self, Tensor other) -> Tensor",
   doc: "The remainder of division rounded down, with the sign of other: Python's `%`.",
   inplace: true,
-  body: (_, { self, other }) => ops.floorMod(self, other),
+  body: (_, { self, other }) => ops.floorMod(self, divisor(other)),
   vjp: ({ self, other }, { grad, F }) => ({
     self: () => reduceGrad(grad, self),
     other: () => reduceGrad(grad.neg().mul(F.div(self, other, { roundingMode: "floor" })), other),
@@ -172,7 +173,7 @@ const fmod = definePointwise({
   schema: "aten::fmod.Tensor(Tensor self, Tensor other) -> Tensor",
   doc: "The remainder of division rounded towards 0, with the sign of self: C's fmod.",
   inplace: true,
-  body: (_, { self, other }) => ops.truncMod(self, other),
+  body: (_, { self, other }) => ops.truncMod(self, divisor(other)),
   vjp: ({ self, other }, { grad, F }) => ({
     self: () => reduceGrad(grad, self),
     other: () => reduceGrad(grad.neg().mul(F.div(self, other, { roundingMode: "trunc" })), other),

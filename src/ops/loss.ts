@@ -8,6 +8,7 @@ import { bool } from "../core/mod.ts";
 import { broadcastShapes, sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
 import { definePointwise, promotedDtype, promotionOperand } from "./combinators.ts";
 import { elementwiseStride } from "./layout.ts";
+import { unitInterval } from "./conditions.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -133,7 +134,8 @@ defineOp({
 definePointwise({
   schema: "tessera::binary_cross_entropy_terms(Tensor input, Tensor target) -> Tensor",
   doc: "-(t·log(x) + (1 - t)·log(1 - x)), logarithms bounded by -100.",
-  body: (ops, { input, target }) => {
+  body: (ops, given) => {
+    const input = unitInterval(given.input, "probability"), target = unitInterval(given.target, "target");
     const logX = ops.maximum(ops.log(input), -100);
     const logNotX = ops.maximum(ops.log1p(ops.neg(input)), -100);
     return ops.sub(ops.mul(ops.sub(target, 1), logNotX), ops.mul(target, logX));

@@ -4,6 +4,7 @@
  * The argument block is made once: a call writes the addresses of the caller's buffers, and no more where neither sizes nor arena have changed.
  * Errors that kernels meet come back in three words at the end.
  */
+import { indexErrorText } from "../../core/mod.ts";
 import type { HostStep } from "../js/executable.ts";
 import { type Executable, type SlotSource, SlotTable } from "../kernel.ts";
 import { OutOfMemoryError } from "../buffer.ts";
@@ -93,9 +94,7 @@ export class CpuExecutable implements Executable {
     const [value, size, kind] = this.#error;
     this.#error[2] = 0n;
     if (kind === 2n) throw new OutOfMemoryError("cpu", Number(value), cpuAllocator().stats().liveBytes);
-    throw new RangeError(
-      `an index is ${value}, but the dimension it selects from has ${size} elements`,
-    );
+    throw new RangeError(indexErrorText(value ?? 0n, size ?? 0n));
   }
 
   #write(position: number, address: number): void {

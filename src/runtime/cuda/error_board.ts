@@ -6,6 +6,7 @@
  * four int64 words of its own: a wrong index, the size that it broke, what kind of error it is (0: none), one in reserve.
  */
 
+import { indexErrorText } from "../../core/mod.ts";
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
 
@@ -18,7 +19,7 @@ const PORTABLE = 1;
 /** What each kind says; the words of kernels are numbers alone. */
 const MESSAGES: readonly ((value: bigint, size: bigint) => string)[] = [
   () => "",
-  (index, size) => `an index is ${index}, but the dimension it selects from has ${size} elements`,
+  indexErrorText,
   (matrix, pivot) => `matrix ${matrix} is singular: pivot ${pivot} is 0; use linalg_pinv or linalg_lstsq`,
   (matrix, minor) => `matrix ${matrix} is not positive definite: its leading minor of order ${minor} is not positive`,
   () => "histc: the range of the elements is not finite",
