@@ -43,6 +43,10 @@ const CASES: readonly (readonly [name: string, answers: string, said: readonly R
     /serves CUDA 11\.2; 11\.4 is the oldest/,
     /Install a newer NVIDIA driver/,
   ]],
+  ["a driver older than nvrtc", "version=12040", [
+    /serves CUDA 12\.4, but the only nvrtc found is 13\.0/,
+    /Install a newer NVIDIA driver, or an nvrtc of CUDA 12/,
+  ]],
   ["a GPU that nvrtc no longer knows", "capability=75", [
     /no longer compiles for compute capability 7\.5/,
     /older nvrtc/,
