@@ -9,11 +9,11 @@ import type { MatmulEpilogue, MatmulOperand, MatmulSpec, MatmulType } from "../.
 import type { CudaContext } from "./context.ts";
 import { checkCublas, type CublasLtLibrary, findCublasLt } from "./cublaslt_library.ts";
 import { handleFrom } from "./driver.ts";
-import type { Launchable } from "./launchable.ts";
+import type { Launchable, NodeParams } from "./launchable.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
 import { type LibrarySession, librarySessions } from "./library_session.ts";
 import { writeAddress } from "./layout.ts";
-import { withSingleNode } from "./single_node.ts";
+import { withLibraryNodes } from "./library_nodes.ts";
 import type { CudaStream } from "./stream.ts";
 import type { Handle } from "./symbols.ts";
 
@@ -156,7 +156,7 @@ export class CublasLtMatmul implements Launchable, Disposable {
       const { probe } = this.#session;
       const send = (): void =>
         this.#call([room.address, room.address, room.address, room.address, room.address], probe);
-      this.#recordable = withSingleNode(this.#context, probe, send, null);
+      this.#recordable = withLibraryNodes(this.#context, probe, send, null);
     }
     return this.#recordable;
   }
@@ -172,10 +172,10 @@ export class CublasLtMatmul implements Launchable, Disposable {
     else if (this.#context.launchBlocking) stream.synchronize();
   }
 
-  withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: Uint8Array<ArrayBuffer>) => void): void {
+  withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: NodeParams) => void): void {
     const { probe } = this.#session;
-    if (!withSingleNode(this.#context, probe, () => this.launch(shape, args, probe), use)) {
-      throw new TypeError(`cuBLASLt sends no single kernel for ${this.#text()}`);
+    if (!withLibraryNodes(this.#context, probe, () => this.launch(shape, args, probe), use)) {
+      throw new TypeError(`cuBLASLt does not send one kernel for ${this.#text()}`);
     }
   }
 

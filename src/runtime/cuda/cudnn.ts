@@ -9,10 +9,10 @@ import type { ConvolutionSpec, ConvolutionStep, ConvolutionType } from "../../co
 import type { CudaContext } from "./context.ts";
 import { CudnnDescriptor } from "./cudnn_descriptor.ts";
 import { checkCudnn, type CudnnApi, type CudnnLibrary, findCudnn } from "./cudnn_library.ts";
-import type { Launchable } from "./launchable.ts";
+import type { Launchable, NodeParams } from "./launchable.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
 import { type LibrarySession, librarySessions } from "./library_session.ts";
-import { withSingleNode } from "./single_node.ts";
+import { withLibraryNodes } from "./library_nodes.ts";
 import type { CudaStream } from "./stream.ts";
 
 export type { ConvolutionSpec, ConvolutionStep, ConvolutionType };
@@ -209,7 +209,7 @@ export class CudnnConvolution implements Launchable, Disposable {
       using room = this.#context.allocator.allocate(256, "an address");
       const { probe } = this.#session;
       const send = (): void => this.#call(this.#ids.map(() => room.address), room.address, probe);
-      this.#recordable = withSingleNode(this.#context, probe, send, null);
+      this.#recordable = withLibraryNodes(this.#context, probe, send, null);
     }
     return this.#recordable;
   }
@@ -223,10 +223,10 @@ export class CudnnConvolution implements Launchable, Disposable {
     else if (this.#context.launchBlocking) stream.synchronize();
   }
 
-  withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: Uint8Array<ArrayBuffer>) => void): void {
+  withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: NodeParams) => void): void {
     const { probe } = this.#session;
-    if (!withSingleNode(this.#context, probe, () => this.launch(shape, args, probe), use)) {
-      throw new TypeError(`cuDNN sends no single kernel for ${convolutionToText(this.spec)}`);
+    if (!withLibraryNodes(this.#context, probe, () => this.launch(shape, args, probe), use)) {
+      throw new TypeError(`cuDNN does not send one kernel for ${convolutionToText(this.spec)}`);
     }
   }
 

@@ -6,10 +6,12 @@
  * goes on using those addresses; the graph keeps its pool for as long as it lives. Mirrors `torch.cuda.CUDAGraph`.
  */
 
+import { InternalError } from "../../core/mod.ts";
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
 import { CudaError, type LaunchRecord } from "./errors.ts";
 import type { Launchable } from "./launchable.ts";
+import { clearedBefore } from "./library_nodes.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
 import type { CudaBuffer, PrivatePool } from "./memory.ts";
 import type { CudaStream } from "./stream.ts";
@@ -144,9 +146,15 @@ export class CudaGraph implements Disposable {
     const { api } = this.context;
     const set = api.cuGraphExecKernelNodeSetParams_v2 ?? api.cuGraphExecKernelNodeSetParams;
     this.context.activate();
+    const what = `kernel ${index}, ${kernel.fn.name}`;
     kernel.fn.withNodeParams(shape, args, (params) => {
-      const status = set(this.#live(), kernel.node, params);
-      this.context.check(status, "cuGraphExecKernelNodeSetParams", `kernel ${index}, ${kernel.fn.name}`);
+      const status = set(this.#live(), kernel.node, params.kernel);
+      this.context.check(status, "cuGraphExecKernelNodeSetParams", what);
+      if (params.clear === null) return;
+      const node = clearedBefore(this.context, kernel.node);
+      if (node === null) throw new InternalError(`${what} was recorded without a clearing of its memory`);
+      const cleared = api.cuGraphExecMemsetNodeSetParams(this.#live(), node, params.clear, this.context.handle);
+      this.context.check(cleared, "cuGraphExecMemsetNodeSetParams", what);
     });
   }
 

@@ -7,7 +7,7 @@
 
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
-import type { Launchable } from "./launchable.ts";
+import type { Launchable, NodeParams } from "./launchable.ts";
 import {
   type CudaArguments,
   type Dim3,
@@ -280,9 +280,9 @@ export class CudaFunction implements Launchable {
     else if (context.launchBlocking) stream.synchronize();
   }
 
-  withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: Uint8Array<ArrayBuffer>) => void): void {
+  withNodeParams(shape: LaunchShape, args: CudaArguments, use: (params: NodeParams) => void): void {
     this.allowSharedBytes(shape.sharedBytes ?? 0);
-    use(kernelNodeParams(shape, this.address, args.address));
+    use({ kernel: kernelNodeParams(shape, this.address, args.address), clear: null });
   }
 
   #configOf(shape: LaunchShape, stream: CudaStream): Uint8Array<ArrayBuffer> {

@@ -53,6 +53,8 @@ struct CUDA_KERNEL_NODE_PARAMS {
   CUkernel kern;
   CUcontext ctx;
 };
+struct CUDA_MEMSET_NODE_PARAMS { CUdeviceptr dst; size_t pitch; unsigned value, elementSize; size_t width, height; };
+typedef int CUgraphNodeType;
 struct CUDA_KERNEL_NODE_PARAMS_v1;
 struct CUgraphExecUpdateResultInfo;
 #endif
@@ -80,7 +82,7 @@ typedef void (*Entry)(void** values, const unsigned* dims);
 struct Function { std::string name; int shared = 49152; Entry entry = nullptr; std::vector<int> sizes; };
 struct Library { void* handle = nullptr; };
 struct Launch { Function* fn; unsigned dims[7]; std::vector<char> values; unsigned cluster = 0; unsigned cooperative = 0; };
-struct Op { int kind; Launch launch; CUdeviceptr to, from; size_t bytes; int value; };
+struct Op { int kind; Launch launch; CUdeviceptr to, from; size_t bytes; int value; Op* before = nullptr; };
 struct Graph { std::vector<Op*> ops; };
 struct Exec { std::map<Op*, Op> copies; std::vector<Op*> order; };
 struct Stream { Graph* graph = nullptr; Op* last = nullptr; };
@@ -154,6 +156,7 @@ CUresult send(CUstream stream, Op op) {
   Stream* s = (Stream*)stream;
   if (s->graph) {
     Op* kept = new Op(op);
+    kept->before = s->graph->ops.empty() ? nullptr : s->graph->ops.back();
     s->graph->ops.push_back(kept);
     s->last = kept;
     return OK;
@@ -376,7 +379,47 @@ API CUresult cuStreamGetCaptureInfo_v2(CUstream s, CUstreamCaptureStatus* st, cu
   *n = 1;
   return OK;
 }
-API CUresult cuGraphGetNodes(CUgraph g, CUgraphNode* nodes, size_t* n) { *n = ((Graph*)g)->ops.size(); return nodes ? BAD : OK; }
+API CUresult cuGraphGetNodes(CUgraph g, CUgraphNode* nodes, size_t* n) {
+  const auto& ops = ((Graph*)g)->ops;
+  for (size_t i = 0; nodes && i < ops.size() && i < *n; i++) nodes[i] = (CUgraphNode)ops[i];
+  *n = ops.size();
+  return OK;
+}
+API CUresult cuGraphNodeGetType(CUgraphNode n, CUgraphNodeType* out) { *(int*)out = ((Op*)n)->kind; return OK; }
+// What a stream recorded depends on what it recorded before.
+#undef cuGraphNodeGetDependencies
+API CUresult cuGraphNodeGetDependencies(CUgraphNode n, CUgraphNode* list, size_t* count) {
+  Op* const before = ((Op*)n)->before;
+  *count = before ? 1 : 0;
+  if (list && before) list[0] = (CUgraphNode)before;
+  return OK;
+}
+#undef cuGraphKernelNodeGetParams
+API CUresult cuGraphKernelNodeGetParams_v2(CUgraphNode n, CUDA_KERNEL_NODE_PARAMS* p) {
+  Op* const op = (Op*)n;
+  static void* params[64];
+  char* at = op->launch.values.data();
+  int i = 0;
+  for (int size : paramSizes(op->launch.fn->name)) { params[i++] = at; at += size; }
+  const unsigned* d = op->launch.dims;
+  memset(p, 0, sizeof *p);
+  p->func = (CUfunction)op->launch.fn;
+  p->gridDimX = d[0]; p->gridDimY = d[1]; p->gridDimZ = d[2]; p->blockDimX = d[3]; p->blockDimY = d[4]; p->blockDimZ = d[5]; p->sharedMemBytes = d[6];
+  p->kernelParams = params;
+  return OK;
+}
+API CUresult cuGraphMemsetNodeGetParams(CUgraphNode n, CUDA_MEMSET_NODE_PARAMS* p) {
+  *p = CUDA_MEMSET_NODE_PARAMS{};
+  p->dst = ((Op*)n)->to; p->value = ((Op*)n)->value; p->elementSize = 1; p->width = ((Op*)n)->bytes; p->height = 1;
+  return OK;
+}
+API CUresult cuGraphExecMemsetNodeSetParams(CUgraphExec e, CUgraphNode n, const CUDA_MEMSET_NODE_PARAMS* p, CUcontext c) {
+  Exec* exec = (Exec*)e;
+  if (!exec->copies.count((Op*)n) || c != current || p->height != 1) return BAD;
+  Op& op = exec->copies[(Op*)n];
+  op.to = p->dst; op.bytes = p->width * p->elementSize; op.value = p->value;
+  return OK;
+}
 API CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph g, unsigned long long f) {
   Exec* e = new Exec;
   for (Op* op : ((Graph*)g)->ops) { e->copies[op] = *op; e->order.push_back(op); }
