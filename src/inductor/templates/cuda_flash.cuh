@@ -114,6 +114,10 @@ struct tsr_dense_keys {
     keys = n;
     const int end = CAUSAL ? tsr_min(n, m0 + rows) : n;
     count = (end + BN - 1) / BN;
+#ifndef TSR_EMULATED
+    // Loops stay loops where the number of steps is known: unrolled, steps mix, and what they hold does not fit the registers.
+    asm volatile("" : "+r"(count));
+#endif
   }
   TSR_MEMBER int at(int step) const { return (count - 1 - step) * BN; }
   // Steps that need masks for rows from m0 on.
@@ -168,8 +172,10 @@ TSR void tsr_flash_softmax(float (&s)[BN / 2], float (&top)[2], float (&sum)[2],
           score.change(tsr_min(r, rows - 1), EDGE ? tsr_min(c + 1, keys - 1) : c + 1, y);
         }
         if (EDGE) {
-          if (c >= keys || (CAUSAL && c > r) || !score.keep(tsr_min(r, rows - 1), tsr_min(c, keys - 1))) x = -__builtin_inff();
-          if (c + 1 >= keys || (CAUSAL && c + 1 > r) || !score.keep(tsr_min(r, rows - 1), tsr_min(c + 1, keys - 1))) y = -__builtin_inff();
+          // Columns that are left from the thread's first one on: compared with constants, or the columns of all sums take registers.
+          const int left = (CAUSAL ? tsr_min(keys, r + 1) : keys) - column;
+          if (j * 8 >= left || !score.keep(tsr_min(r, rows - 1), tsr_min(c, keys - 1))) x = -__builtin_inff();
+          if (j * 8 + 1 >= left || !score.keep(tsr_min(r, rows - 1), tsr_min(c + 1, keys - 1))) y = -__builtin_inff();
         }
       }
     }
