@@ -2,7 +2,18 @@
  * Functions with loops of data-dependent length on "cuda", emulated where there is no GPU: the host's results, random ones too, and no copy to the host.
  */
 import assert from "node:assert/strict";
-import { compile, F, float32, float64, manualSeed, onEvent, type Tensor, tensor } from "../../../mod.ts";
+import {
+  compile,
+  F,
+  float16,
+  float32,
+  float64,
+  int32,
+  manualSeed,
+  onEvent,
+  type Tensor,
+  tensor,
+} from "../../../mod.ts";
 import { assertClose, cudaTest } from "../../helpers/cuda_test.ts";
 
 function check(what: string, fn: (...inputs: Tensor[]) => readonly Tensor[], inputs: readonly Tensor[]): void {
@@ -52,4 +63,9 @@ cudaTest("draws are those of the host, and faulty rates are said when data are r
   ];
   check("draws", draw, [rates, counts, chances]);
   assert.throws(() => F.poisson(tensor([1.5, -2]).cuda()).cpu(), /element 1 is negative; rates and counts/);
+});
+
+cudaTest("a compiled view as another dtype copies bytes on the device", () => {
+  const x = tensor([[1.5, -2, NaN, 0], [3, 4, -0, 1e30]]);
+  check("views", (x) => [x.view(int32).add(1), x.view(float16).to(float32), x.add(0).view(float64)], [x]);
 });

@@ -87,3 +87,16 @@ export function emitElementwise(call: AlgorithmCall): CudaKernelText[] {
     `${lines.join("")}    tsr_put(${to} + i, (${type})${value});\n  }\n`;
   return [p.kernel(body, { includes: ["elementwise"], blocks: ceilDiv(total, THREADS), threads: THREADS })];
 }
+
+/** The bytes of a tensor as they are, for `view` as another dtype. */
+export function emitBytes(call: AlgorithmCall): CudaKernelText[] {
+  const self = call.input("self"), out = call.output(0);
+  const bytes = Math.min(self.dtype.bytes, out.dtype.bytes);
+  const type = bytes >= 8 ? "long" : bytes === 4 ? "int" : bytes === 2 ? "short" : "signed char";
+  const width = Math.min(bytes, 8), total = mul(volume(out.shape), constant(out.dtype.bytes / width));
+  const p = new Parameters();
+  const from = p.pointer(`const ${type}`, self.buffer), to = p.pointer(type, out.buffer);
+  const body = `  for (long i = (long)blockIdx.x * blockDim.x + threadIdx.x; i < ${p.size(total)}; ` +
+    `i += (long)gridDim.x * blockDim.x) ${to}[i] = ${from}[i];\n`;
+  return [p.kernel(body, { includes: [], blocks: ceilDiv(total, THREADS), threads: THREADS })];
+}

@@ -7,7 +7,7 @@ import type { OpTarget, TensorMeta } from "../../../../graph/mod.ts";
 import type { HostGroup } from "../../../groups.ts";
 import type { CudaKernelText, EmitContext } from "../kernel_text.ts";
 import { AlgorithmCall, type ArgumentOf } from "./call.ts";
-import { ELEMENTWISE, emitElementwise } from "./elementwise.ts";
+import { ELEMENTWISE, emitBytes, emitElementwise } from "./elementwise.ts";
 import { emitFourier, emitHistc, fourierProblem, histcProblem } from "./fourier.ts";
 import { emitGroupedOuter, emitGroupedRows, groupedProblem } from "./grouped.ts";
 import {
@@ -78,6 +78,7 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.slogdet.default": always(emitDeterminant),
   "aten.linalg_slogdet.default": always(emitDeterminant),
   "aten.linalg_lu_factor_ex.default": always(emitLu),
+  "aten.view.dtype": always(emitBytes),
   "aten.geqrf.default": spectral("self", emitReflections),
   "aten.linalg_qr.default": spectral("A", emitQr),
   "aten.linalg_eigh.default": spectral("self", emitEigh),
