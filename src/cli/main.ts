@@ -1,11 +1,9 @@
 /**
  * The command line: `deno run -A src/cli/main.ts`, as a task `deno task tessera`.
  *
- * Starts the driver on a thread of its own before anything else is loaded, where a model will run on a GPU: that takes longer than loading the compiler. So
- * nothing but what starts it is imported here; the commands are in `program.ts`.
+ * Starts the driver on a thread of its own before anything else is loaded, where a model will run on a GPU: that takes longer than loading the compiler. A model on
+ * the CPU runs in a process that never loads the compiler, if it can (`run_apart.ts`). So nothing is imported here; the commands are in `program.ts`.
  */
-import { startCuda } from "../runtime/cuda/start.ts";
-
 /** The number of the GPU that `run --device cuda:N` names; null for anything else. */
 export function deviceToStart(args: readonly string[]): number | null {
   if (args[0] !== "run") return null;
@@ -15,9 +13,21 @@ export function deviceToStart(args: readonly string[]): number | null {
   return cuda === null ? null : Number(cuda[1] ?? 0);
 }
 
+/** The address of a module. Deno reads what an import names in its text when the process starts, whether it will be needed or not. */
+function later(module: string): string {
+  return new URL(module, import.meta.url).href;
+}
+
 if (import.meta.main) {
   const ordinal = deviceToStart(Deno.args);
-  if (ordinal !== null) void startCuda(ordinal);
-  const { main } = await import("./program.ts");
+  if (ordinal !== null) {
+    const { startCuda } = await import(later("../runtime/cuda/start.ts")) as typeof import("../runtime/cuda/start.ts");
+    void startCuda(ordinal);
+  } else if (Deno.args[0] === "run") {
+    const { runApart } = await import(later("./run_apart.ts")) as typeof import("./run_apart.ts");
+    const code = await runApart(import.meta.url, Deno.args);
+    if (code !== null) Deno.exit(code);
+  }
+  const { main } = await import(later("./program.ts")) as typeof import("./program.ts");
   Deno.exit(await main(Deno.args));
 }

@@ -15,6 +15,7 @@ import { loadTarget } from "./explain.ts";
 import { modeOf } from "./mode.ts";
 import { EXIT, print, printError, UsageError } from "./output.ts";
 import type { RunFlags } from "./run.ts";
+import { endWithInput, HANDED_OVER } from "./hand_over.ts";
 
 /** Builds the program; `exit` receives the code of commands that fail without an error. */
 export function makeProgram(exit: (code: number) => void): Command {
@@ -122,6 +123,7 @@ Examples:
     .option("--profile", "with --bench: time each launch, and list those that take longest")
     .option("--chrome-trace <file>", "with --profile: write the launches as a trace that Perfetto opens")
     .option("--json", "print one JSON object as the last line")
+    .addOption(new Option("--hand-over").hideHelp())
     .addHelpText(
       "after",
       `
@@ -131,9 +133,12 @@ Examples:
     )
     .action(async (path: string, options: RunFlags & { readonly json?: boolean }) => {
       const { loadRun } = await import("./load_run.ts");
-      const { runModel, runToText } = await loadRun();
+      const { runModel, runWithProfileToText } = await loadRun();
+      if (options.handOver === true) endWithInput();
       const report = await runModel(path, options);
-      print(options.json === true ? JSON.stringify(report) : runToText(report));
+      const { handedOver } = report;
+      if (handedOver) exit(HANDED_OVER);
+      print(options.json === true || handedOver ? JSON.stringify(report) : runWithProfileToText(report));
     });
 
   const cache = program.command("cache")

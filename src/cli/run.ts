@@ -16,12 +16,13 @@ import type { CompileMode } from "../capture/mod.ts";
 import { listBackends } from "../capture/mod.ts";
 import { type Device, device as deviceOf, type DType, dtypeFromName, withConfig } from "../core/mod.ts";
 import { isTensorMeta, valueToText } from "../graph/mod.ts";
-import { type LaunchTime, profileToText, traceToJson } from "../inductor/mod.ts";
-import { cudaContext, type DevicePeaks, peaksOf } from "../runtime/cuda/mod.ts";
+import { profileToText, traceToJson } from "../inductor/mod.ts";
+import { cudaContext, peaksOf } from "../runtime/cuda/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { collectGarbage, shrinkProcess } from "./memory.ts";
 import { modeOf } from "./mode.ts";
 import { UsageError, writeTrace } from "./output.ts";
+import { countOf, peakRss, reportOf, type RunReport, runToText, timedCalls } from "./run_report.ts";
 
 /** Options as commander hands them over. */
 export interface RunFlags {
@@ -35,46 +36,16 @@ export interface RunFlags {
   readonly model?: string;
   readonly profile?: boolean;
   readonly chromeTrace?: string;
+  /** Only compile, if what is compiled can be kept for a process without a compiler. */
+  readonly handOver?: boolean;
 }
 
-/** What a run tells. Times in milliseconds, sizes in bytes; null where nothing was timed. */
-export interface RunReport {
-  readonly model: string;
-  readonly device: string;
-  readonly backend: string;
-  readonly mode: string;
-  /** The dtype that was asked for; null for as exported. */
-  readonly dtype: string | null;
-  readonly kind: CompiledExport["kind"];
-  readonly reason: string | null;
-  /** Reading the file and its weights. */
+/** A run that ended when the program was compiled and kept. */
+export interface HandedOver {
+  readonly handedOver: true;
   readonly load_ms: number;
-  /** From the loaded file to a function with all kernels built. */
   readonly compile_ms: number;
-  readonly first_call_ms: number;
-  readonly median_ms: number | null;
-  readonly p10_ms: number | null;
-  readonly p90_ms: number | null;
-  readonly iterations: number;
-  readonly kernels: number;
-  readonly graph_breaks: number;
-  /** Weights, inputs, and what the plan holds at once. */
-  readonly peak_bytes: number;
-  /** The most memory that the process held; null where the system does not tell. */
   readonly peak_rss_bytes: number | null;
-  /** With `--profile`: the launches of the timed calls. */
-  readonly profile?: readonly LaunchTime[];
-  /** What the device can do at most, where its driver says so. */
-  readonly peaks?: DevicePeaks;
-}
-
-/** Calls before the timed ones, unless they take longer than this. */
-const WARM_UP = { calls: 3, ms: 2000 } as const;
-
-function countOf(text: string | undefined): number {
-  if (text === undefined) return 0;
-  if (!/^\d{1,7}$/.test(text)) throw new UsageError(`run: --bench ${text}: give a number of calls, such as 20`);
-  return Number(text);
 }
 
 function usage<T>(flag: string, body: () => T): T {
@@ -161,7 +132,7 @@ async function openModel(
     mode,
     device,
     ...(dtype === null ? {} : { dtype }),
-    ...(byFile ? { file: { path, ...model } } : {}),
+    ...(byFile || flags.handOver === true ? { file: { path, ...model } } : {}),
   });
   return { name: program.name, inputs, loaded, kept: false, call };
 }
@@ -173,22 +144,6 @@ function settle(results: readonly RunValue[]): void {
   cudaContext(last.device.index).synchronize();
 }
 
-function quantile(sorted: readonly number[], q: number): number | null {
-  if (sorted.length === 0) return null;
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? null;
-}
-
-const rounded = (ms: number | null): number | null => ms === null ? null : Math.round(ms * 1e4) / 1e4;
-
-function peakRss(): number | null {
-  try {
-    const line = /^VmHWM:\s*(\d+) kB/m.exec(Deno.readTextFileSync("/proc/self/status"));
-    return line === null ? null : Number(line[1]) * 1024;
-  } catch {
-    return null;
-  }
-}
-
 /** Lowering for longer than this leaves tens of megabytes behind. */
 const WORTH_COLLECTING_MS = 500;
 
@@ -197,7 +152,7 @@ const WORTH_COLLECTING_MS = 500;
  *
  * @throws {UsageError} for wrong options; errors of reading, compiling and calling.
  */
-export async function runModel(path: string, flags: RunFlags): Promise<RunReport> {
+export async function runModel(path: string, flags: RunFlags): Promise<RunReport | HandedOver> {
   const mode = modeOf("run", flags.mode);
   const iterations = countOf(flags.bench);
   const device = usage("--device", () => deviceOf(flags.device));
@@ -215,6 +170,9 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   if (performance.now() - loaded > WORTH_COLLECTING_MS) collectGarbage();
   await call.ready();
   const compiled = performance.now();
+  if (flags.handOver === true && call.isKept?.() === true) {
+    return { handedOver: true, load_ms: loaded - start, compile_ms: compiled - loaded, peak_rss_bytes: peakRss() };
+  }
   // What is kept leaves nothing behind, and looking for it takes as long as all the rest.
   if (!kept) shrinkProcess();
   const called = performance.now();
@@ -225,8 +183,7 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
     const tensors = results.filter((r): r is Tensor => r instanceof Tensor);
     await saveSafetensors(flags.outputs, new Map(tensors.map((t, i) => [`output_${i}`, t])));
   }
-  call.readProfile();
-  const times = iterations === 0 ? [] : timed(call, inputs, iterations);
+  const times = timedCalls(() => settle(call(inputs)), iterations, () => void call.readProfile());
   const profile = call.readProfile();
   if (flags.chromeTrace !== undefined) {
     if (flags.profile !== true || iterations === 0) {
@@ -236,62 +193,29 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
     writeTrace(flags.chromeTrace, traceToJson(traced, String(device)));
   }
   const inputBytes = inputs.reduce<number>((n, v) => v instanceof Tensor ? n + v.numel * v.dtype.bytes : n, 0);
-  const { kernels, graphBreaks, peakBytes, attributeBytes } = call.stats;
-  return {
-    model: name === "model" ? path.replace(/^.*\//, "") : name,
+  const report = reportOf({
+    name,
+    path,
     device: String(device),
     backend: flags.backend,
     mode,
     dtype: dtype?.name ?? null,
     kind: call.kind,
     reason: call.reason,
-    load_ms: rounded(loaded - start) ?? 0,
-    compile_ms: rounded(compiled - loaded) ?? 0,
-    first_call_ms: rounded(first) ?? 0,
-    median_ms: rounded(quantile(times, 0.5)),
-    p10_ms: rounded(quantile(times, 0.1)),
-    p90_ms: rounded(quantile(times, 0.9)),
-    iterations: times.length,
-    kernels,
-    graph_breaks: graphBreaks,
-    peak_bytes: attributeBytes + inputBytes + peakBytes,
-    peak_rss_bytes: peakRss(),
-    ...(flags.profile === true ? { profile } : {}),
-    ...(flags.profile === true && device.type === "cuda" ? { peaks: peaksOf(cudaContext(device.index).info) } : {}),
-  };
+    stats: call.stats,
+    inputBytes,
+    loadMs: loaded - start,
+    compileMs: compiled - loaded,
+    firstMs: first,
+    times,
+    compilerPeakRss: null,
+  });
+  if (flags.profile !== true) return report;
+  return { ...report, profile, ...(device.type === "cuda" ? { peaks: peaksOf(cudaContext(device.index).info) } : {}) };
 }
 
-/** Times of calls after warm-up, sorted. */
-function timed(call: CompiledExport, inputs: readonly RunValue[], iterations: number): number[] {
-  const begin = performance.now();
-  for (let i = 0; i < WARM_UP.calls && performance.now() - begin < WARM_UP.ms; i++) settle(call(inputs));
-  call.readProfile();
-  const times: number[] = [];
-  for (let i = 0; i < iterations; i++) {
-    const start = performance.now();
-    settle(call(inputs));
-    times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b);
-}
-
-/** The report for people. */
-export function runToText(report: RunReport): string {
-  const ms = (value: number): string => value < 10 ? `${value.toFixed(3)} ms` : `${value.toFixed(1)} ms`;
-  const lines = [
-    `${report.model} on ${report.device}: ${
-      report.kind === "compiled"
-        ? `${report.kernels} kernels, built in ${ms(report.compile_ms)}`
-        : `run node by node: ${report.reason}`
-    }`,
-    `loaded in ${ms(report.load_ms)}, first call ${ms(report.first_call_ms)}`,
-  ];
-  const { median_ms, p10_ms, p90_ms } = report;
-  if (median_ms !== null && p10_ms !== null && p90_ms !== null) {
-    lines.push(`${report.iterations} calls: median ${ms(median_ms)}, 10 % ${ms(p10_ms)}, 90 % ${ms(p90_ms)}`);
-  }
-  const { profile, iterations } = report;
-  if (profile !== undefined && profile.length > 0) lines.push(profileToText(profile, iterations, report.peaks ?? null));
-  lines.push(`${(report.peak_bytes / 2 ** 20).toFixed(1)} MiB of tensors`);
-  return lines.join("\n");
+/** The report for people, with what launches take. */
+export function runWithProfileToText(report: RunReport): string {
+  const { profile = [], iterations, peaks = null } = report;
+  return runToText(report, profile.length > 0 ? profileToText(profile, iterations, peaks) : null);
 }

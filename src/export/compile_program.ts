@@ -23,6 +23,7 @@ import { isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
 import { type CompileRecord, freezeProgram, type LaunchTime, onCompile } from "../inductor/mod.ts";
 import { fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
 import { inLayout } from "./input_layout.ts";
+import { keepNative } from "./keep_native.ts";
 import { keepProgram } from "./kept_program.ts";
 import type { Bindings } from "./pt2/bindings.ts";
 import { callableGraph, type DTypeChange, whatNeedsInterpreter } from "./pt2/callable_graph.ts";
@@ -44,7 +45,7 @@ export interface CompileExportedOptions {
   readonly dtype?: DType;
   /** Further options of the backend. */
   readonly options?: Readonly<Record<string, unknown>>;
-  /** The file that the program was read from, and which model of it: lets a later process find what was compiled by these alone (CUDA only). */
+  /** The file that the program was read from, and which model of it: lets a later process find what was compiled by these alone. */
   readonly file?: { readonly path: string; readonly model?: string };
 }
 
@@ -72,6 +73,8 @@ export interface CompiledExport {
   ready(): Promise<void>;
   /** Of what was compiled with the setting `profile`: how long launches took since this was last asked. Else empty. */
   readProfile(): readonly LaunchTime[];
+  /** Whether a later process finds by the file alone what was compiled; known when `ready` has resolved. */
+  isKept?(): boolean;
 }
 
 /** The dtype of most floating elements among the parameters; null if there are none. */
@@ -206,6 +209,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   };
   const { file, device } = options;
   // Only what runs as it was exported, and what nobody else writes.
+  let isKept = false;
   let keeps = file !== undefined && device !== undefined && frozen !== null && change === null &&
     options.options === undefined && sizeInputs.length === 0 && writtenInputs.size === 0 &&
     program.outputSpecs.every(({ kind }) => kind === "userOutput" || kind === "lossOutput");
@@ -213,16 +217,12 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     if (!keeps || file === undefined || device === undefined || frozen === null) return;
     keeps = false;
     const { path, ...model } = file;
-    keepProgram({
-      program,
-      path,
-      options: { device: deviceOf(device), mode: context.mode, ...model },
-      kept: compiler.kept?.nameOf(module, examples, context) ?? null,
-      tensorInputs,
-      held,
-      frozen,
-      stats,
-    });
+    const where = deviceOf(device);
+    const kept = compiler.kept?.nameOf(module, examples, context) ?? null;
+    const parts = { program, path, kept, tensorInputs, held, stats };
+    isKept = where.type === "cpu"
+      ? keepNative({ ...parts, options: { mode: context.mode, ...model } })
+      : keepProgram({ ...parts, options: { device: where, mode: context.mode, ...model }, frozen });
   };
   return Object.assign(run, {
     kind: "compiled" as const,
@@ -233,6 +233,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
       keep();
     },
     readProfile: () => records.flatMap((r) => r.graph.readProfile() ?? []),
+    isKept: () => isKept,
   });
 }
 

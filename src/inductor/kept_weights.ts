@@ -5,12 +5,8 @@
  * since, and to give back the pages of a mapped file that only the packed form was made from, so that a program's weights are not twice in memory. Invariant: no
  * packed form that a kernel reads is older than its tensor.
  */
-import { cpuAllocator, type CpuBuffer, isMapped } from "../runtime/cpu/mod.ts";
+import { type CpuBuffer, isMapped, type PackedPlace, PackedWeights } from "../runtime/cpu/mod.ts";
 import type { Storage, Tensor } from "../tensor/mod.ts";
-import type { KeptMemory } from "./codegen/cpp/emit_module.ts";
-
-/** The kernels know these numbers. */
-const PACK = 0n, PACK_AND_GIVE_BACK = 2n;
 
 interface Seen {
   readonly storage: Storage;
@@ -25,26 +21,26 @@ function isSeen(seen: Seen | undefined, tensor: Tensor | undefined): boolean {
 
 /** Packed weights. */
 export class KeptWeights {
-  /** States and elements. */
-  readonly memory: CpuBuffer;
-  readonly #keeps: readonly KeptMemory[];
+  readonly #packed: PackedWeights;
   /** For each packed weight, what its attributes were when it was packed last; null: not known. */
   readonly #seen: (readonly Seen[] | null)[];
 
-  constructor(keeps: readonly KeptMemory[]) {
-    this.#keeps = keeps;
-    this.#seen = keeps.map(() => null);
-    this.memory = cpuAllocator().allocate(keeps.reduce((end, k) => Math.max(end, k.offset + 64 + k.bytes), 0));
-    for (let i = 0; i < keeps.length; i++) this.#state(i, PACK);
+  constructor(places: readonly PackedPlace[]) {
+    this.#packed = new PackedWeights(places);
+    this.#seen = places.map(() => null);
+  }
+
+  /** States and elements. */
+  get memory(): CpuBuffer {
+    return this.#packed.memory;
   }
 
   /** Looks at the attributes of a call; null: nothing is known of them. */
   check(attributes: readonly Tensor[] | null): void {
-    for (let i = 0; i < this.#keeps.length; i++) {
-      const sources = this.#keeps[i]?.attributes ?? [];
+    for (const [i, { attributes: sources }] of this.#packed.places.entries()) {
       if (attributes === null) {
         this.#seen[i] = null;
-        this.#state(i, PACK);
+        this.#packed.repack(i, false);
         continue;
       }
       const seen = this.#seen[i] ?? null;
@@ -59,18 +55,12 @@ export class KeptWeights {
       const isClean = now.every(({ storage }) =>
         storage.version === 0 && storage.buffer !== null && isMapped(storage.buffer as CpuBuffer)
       );
-      this.#state(i, isClean && this.#keeps[i]?.sole === true ? PACK_AND_GIVE_BACK : PACK);
+      this.#packed.repack(i, isClean);
     }
   }
 
   /** For each packed weight: 1 if it is packed, else it will be by the next call. */
   states(): number[] {
-    const { storage, byteOffset } = this.memory;
-    return this.#keeps.map(({ offset }) => Number(new BigInt64Array(storage, byteOffset + offset, 1)[0]));
-  }
-
-  #state(i: number, state: bigint): void {
-    const { storage, byteOffset } = this.memory;
-    new BigInt64Array(storage, byteOffset + (this.#keeps[i]?.offset ?? 0), 1)[0] = state;
+    return this.#packed.states();
   }
 }

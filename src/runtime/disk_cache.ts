@@ -11,10 +11,21 @@
  * Because the halves are apart, a miss can say which part of the environment differs. Mirrors Inductor's `FxGraphCache`.
  */
 
-import { createHash } from "node:crypto";
 import { config, isStageEnabled, readEnvironment } from "../core/config.ts";
 import { emitEvent, warnOnce } from "../core/log.ts";
 import { formatBytes } from "./buffer.ts";
+import {
+  hashFile,
+  messageOf,
+  readOrEmpty,
+  removeIfThere,
+  sha256,
+  sha256OfParts,
+  walk,
+  writeParts,
+} from "./disk_files.ts";
+
+export { sha256 } from "./disk_files.ts";
 
 /** How often a process that writes little counts the whole cache: small enough to be cheap, so that the limit still holds in the long run. */
 const COUNT_CHANCE = 1 / 50;
@@ -86,11 +97,6 @@ interface IndexFile {
 /** Age after which a file goes: of killed writers (temporary files, unreferenced objects), and sources kept for inspection. */
 const STALE_MS = { tmp: 3_600_000, objects: 3_600_000, failed: 7 * 86_400_000 } as const;
 const HEX = /^[0-9a-f]{64}$/;
-
-/** SHA-256 in hex. */
-export function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
-}
 
 /**
  * Makes a key.
@@ -199,24 +205,47 @@ export class DiskCache {
     return { hit: true, path, bytes };
   }
 
+  /** Where the bytes of an entry lie, checked as {@linkcode DiskCache.lookup} does but never held as a whole; null if there are none. Never throws. */
+  locate(key: CacheKey): string | null {
+    const index = parseIndex(readOrEmpty(this.#indexPath(key)));
+    return index === null || index.kind !== key.kind ? null : this.object(index.kind, index.sha256);
+  }
+
+  /** Where the object of this kind and hash lies, if it is there and its bytes have the hash; else null. Never throws. */
+  object(kind: string, hash: string): string | null {
+    if (!/^[a-z0-9]{1,16}$/.test(kind) || !HEX.test(hash)) return null;
+    const path = this.#objectPath(hash, kind);
+    try {
+      return hashFile(path).sha256 === hash ? path : null;
+    } catch {
+      return null;
+    }
+  }
+
   /** Stores bytes and returns the path of the object. Replaces an entry of the same key. */
   put(key: CacheKey, bytes: Uint8Array): string {
-    const hash = sha256(bytes);
+    return this.putParts(key, [bytes]);
+  }
+
+  /** As {@linkcode DiskCache.put}, for bytes that lie in several places. */
+  putParts(key: CacheKey, parts: readonly Uint8Array[]): string {
+    const hash = sha256OfParts(parts);
+    const byteLength = parts.reduce((n, part) => n + part.byteLength, 0);
     const objectPath = this.#objectPath(hash, key.kind);
     const index: IndexFile = {
       format: 1,
       kind: key.kind,
       id: key.id,
       sha256: hash,
-      bytes: bytes.byteLength,
+      bytes: byteLength,
       created: new Date().toISOString(),
       environment: { ...key.environment },
     };
     // The object first: an index never names what is not there.
-    this.#write(objectPath, bytes);
-    this.#write(this.#indexPath(key), new TextEncoder().encode(JSON.stringify(index)));
-    this.#written += bytes.byteLength;
-    if (this.#bytes !== undefined) this.#bytes += bytes.byteLength;
+    this.#write(objectPath, parts);
+    this.#write(this.#indexPath(key), [new TextEncoder().encode(JSON.stringify(index))]);
+    this.#written += byteLength;
+    if (this.#bytes !== undefined) this.#bytes += byteLength;
     // Counting a large cache takes 0.1 s, so a process that writes little counts it only now and then.
     else if (this.#written > this.limitBytes / 64 || chance() < COUNT_CHANCE) this.#bytes = this.#measure();
     if (this.#bytes !== undefined && this.#bytes > this.limitBytes) this.sweep();
@@ -303,11 +332,11 @@ export class DiskCache {
     return bytes;
   }
 
-  #write(path: string, bytes: Uint8Array): void {
+  #write(path: string, parts: readonly Uint8Array[]): void {
     const temporary = this.temporaryPath(".tmp");
     try {
       Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true, mode: 0o700 });
-      Deno.writeFileSync(temporary, bytes, { mode: 0o600, createNew: true });
+      writeParts(temporary, parts);
       Deno.renameSync(temporary, path);
     } catch (error) {
       removeIfThere(temporary);
@@ -407,48 +436,6 @@ function parseIndex(text: string): IndexFile | null {
   } catch {
     return null;
   }
-}
-
-/** Files below a folder, links left out; empty if it is not there. */
-function* walk(directory: string): Generator<{ path: string; info: Deno.FileInfo }> {
-  let files: Deno.DirEntry[];
-  try {
-    files = [...Deno.readDirSync(directory)];
-  } catch {
-    return;
-  }
-  for (const file of files) {
-    const path = `${directory}/${file.name}`;
-    if (file.isDirectory) {
-      yield* walk(path);
-    } else if (file.isFile) {
-      try {
-        yield { path, info: Deno.statSync(path) };
-      } catch {
-        // Another process took it.
-      }
-    }
-  }
-}
-
-function readOrEmpty(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch {
-    return "";
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // Gone already, or not ours to remove; the next look-up decides again.
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The folder that holds the cache unless TESSERA_CACHE_DIR says otherwise: the user's cache folder, `tessera`. */

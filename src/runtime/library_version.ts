@@ -14,6 +14,7 @@ const LAYERS = [
   "symbolic",
   "graph",
   "loops",
+  "blocks",
   "runtime",
   "ops",
   "tensor",
@@ -24,6 +25,7 @@ const LAYERS = [
   "capture",
   "aot_autograd",
   "inductor",
+  "export",
 ];
 
 let known: { readonly version: string | null } | null = null;

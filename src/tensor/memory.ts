@@ -9,6 +9,8 @@ import type { HostArray } from "../ops/mod.ts";
 import type { Buffer } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer } from "../runtime/cpu/memory.ts";
 
+export { forEachPosition } from "../runtime/positions.ts";
+
 /** What a device must offer so that tensors can live on it. */
 export interface DeviceMemory {
   /** Memory with undefined content. */
@@ -139,36 +141,4 @@ export function rawFromHost(dtype: DType, values: ArrayLike<number | bigint | bo
     }
   }
   return raw;
-}
-
-/** Calls `visit` with the element position of every index of a strided layout, in row-major order. */
-export function forEachPosition(
-  shape: readonly number[],
-  stride: readonly number[],
-  offset: number,
-  visit: (position: number, linear: number) => void,
-): void {
-  const rank = shape.length;
-  let total = 1;
-  for (const size of shape) total *= size;
-  if (total === 0) return;
-  if (rank === 0) {
-    visit(offset, 0);
-    return;
-  }
-  const index = new Array<number>(rank).fill(0);
-  let position = offset;
-  for (let linear = 0; linear < total; linear++) {
-    visit(position, linear);
-    for (let d = rank - 1; d >= 0; d--) {
-      const next = (index[d] ?? 0) + 1;
-      if (next < (shape[d] ?? 0)) {
-        index[d] = next;
-        position += stride[d] ?? 0;
-        break;
-      }
-      position -= (next - 1) * (stride[d] ?? 0);
-      index[d] = 0;
-    }
-  }
 }

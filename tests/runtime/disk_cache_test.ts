@@ -212,3 +212,21 @@ Deno.test("the cache draws nothing from the program's Math.random", async () => 
     assert.equal(draws, 0);
   });
 });
+
+Deno.test("parts are stored as one object, which is found without being read as a whole, unless it is damaged", async () => {
+  await withTempDir((directory) => {
+    const cache = new DiskCache({ directory });
+    const path = cache.putParts(key("a"), [bytesOf("lib"), bytesOf(""), bytesOf("rary")]);
+    assert.equal(Deno.readTextFileSync(path), "library");
+    assert.equal(cache.locate(key("a")), path);
+    const hash = path.replace(/^.*\/|\.so$/g, "");
+    assert.equal(cache.object("so", hash), path);
+    assert.equal(cache.locate(key("b")), null);
+    for (const [kind, of] of [["so", "0".repeat(64)], ["../so", hash], ["so", "../x"]] as const) {
+      assert.equal(cache.object(kind, of), null);
+    }
+    Deno.writeTextFileSync(path, "librarx");
+    assert.equal(cache.locate(key("a")), null);
+    assert.equal(cache.object("so", hash), null);
+  });
+});

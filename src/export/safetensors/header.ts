@@ -24,7 +24,7 @@ import {
   uint64,
   uint8,
 } from "../../core/mod.ts";
-import { FormatError, quoteName } from "../zip/archive.ts";
+import { FormatError, quoteName } from "../format_error.ts";
 
 /** Longest header that is read. */
 export const MAX_HEADER_BYTES = 100_000_000;

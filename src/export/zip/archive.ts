@@ -11,6 +11,9 @@ import { type Entry, fromRandomAccessReader, RandomAccessReader, type ZipFile } 
 import { crc32, inflateRawSync } from "node:zlib";
 import { CpuBuffer } from "../../runtime/cpu/memory.ts";
 import { giveBackPages, mapFile } from "../../runtime/cpu/mapped_file.ts";
+import { FormatError, quoteName } from "../format_error.ts";
+
+export { FormatError, quoteName } from "../format_error.ts";
 
 const LOCAL_HEADER = 0x04034b50;
 const LOCAL_HEADER_BYTES = 30;
@@ -39,16 +42,6 @@ interface Member extends ZipEntry {
   readonly offset: number;
   readonly packedSize: number;
   readonly crc: number;
-}
-
-/** Something about a file is not as its format says. Names the file and the place in it. */
-export class FormatError extends Error {
-  override readonly name: string = "FormatError";
-}
-
-/** Shows a name from a file: quoted, cut, control characters escaped. */
-export function quoteName(name: string): string {
-  return JSON.stringify(name.length > 120 ? `${name.slice(0, 120)}…` : name);
 }
 
 /**

@@ -11,4 +11,6 @@ export * from "./native_sources.ts";
 export * from "./thread_pool.ts";
 export * from "./file_reader.ts";
 export * from "./mapped_file.ts";
+export * from "./packed_weights.ts";
+export * from "./native_plan.ts";
 export * from "./spare_memory.ts";

@@ -1,5 +1,5 @@
 /**
- * Gives back memory that the process holds and does not need now: free memory of the C allocator, and the engine's machine code.
+ * Gives back memory that the process holds and does not need now: free memory of the C allocator, and the engine's machine code and constants.
  *
  * Reading and compiling a model touches code and allocates for a while; its calls need little of either. The pages of the executable are a mapped file that nobody wrote to, so the
  * system reads again those that are touched again; without this it drops them only when memory is short. Linux only: elsewhere nothing happens.
@@ -8,12 +8,15 @@ import { hasFfi, LIBC_NAMES } from "./memory.ts";
 
 const MADV_DONTNEED = 4;
 
-/** The pages of machine code of the executable, as start and end addresses. */
-function codeRanges(): [bigint, bigint][] {
+/** The ranges of the executable's file that nobody has written to, code and constants, as start and end addresses. */
+function cleanRanges(): [bigint, bigint][] {
   const path = Deno.execPath();
-  return Deno.readTextFileSync("/proc/self/maps").split("\n").flatMap((line): [bigint, bigint][] => {
-    const [, start, end, file] = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ \S+ +(.*)$/.exec(line) ?? [];
-    return file === path ? [[BigInt(`0x${start}`), BigInt(`0x${end}`)]] : [];
+  const mappings = Deno.readTextFileSync("/proc/self/smaps").split(/\n(?=[0-9a-f]+-[0-9a-f]+ )/);
+  return mappings.flatMap((text): [bigint, bigint][] => {
+    const [, start, end, file] = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \S+ +(.*)$/m.exec(text) ?? [];
+    // What the loader has relocated is in no file.
+    const isClean = /^Anonymous: +0 kB$/m.test(text);
+    return file === path && isClean ? [[BigInt(`0x${start}`), BigInt(`0x${end}`)]] : [];
   });
 }
 
@@ -27,7 +30,7 @@ export function releaseSpareMemory(): void {
         madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
       });
       symbols.malloc_trim(0n);
-      for (const [start, end] of codeRanges()) symbols.madvise(start, end - start, MADV_DONTNEED);
+      for (const [start, end] of cleanRanges()) symbols.madvise(start, end - start, MADV_DONTNEED);
       return;
     } catch {
       // Not this C library, or one that has no malloc_trim; or the maps may not be read.

@@ -77,6 +77,11 @@ export function prepareThreadPool(): CompileJob {
   });
 }
 
+/** Makes the pool of a library that an earlier process built, unless there is one. @throws {Error} if it cannot be loaded */
+export function openThreadPool(path: string): ThreadPool {
+  return pool ??= new ThreadPool(new Library(path));
+}
+
 /** The pool, or null while it is still being compiled. */
 export function tryThreadPool(): ThreadPool | null {
   if (pool !== undefined) return pool;

@@ -1,0 +1,190 @@
+/**
+ * `tessera run` on the CPU in a process that never loads the compiler.
+ *
+ * Enters: the command line. What an earlier process compiled is found by the model's file alone; if there is nothing, a process of its own compiles, keeps that, and ends before this one
+ * opens the model. So what runs a model holds the runtime, the weights and the activations, and nothing of what compiling took. Whatever cannot be run so (other devices, sizes that
+ * change, profiles, wrong arguments) is left to `run.ts`: in the compiling process if there is one, for it has read the program already, else in this one.
+ */
+import { loadBuffers } from "../export/safetensors/buffers.ts";
+import { type NativeEntry, type OpenNative, openNative } from "../export/native_entry.ts";
+import { writeTensorParts } from "../export/safetensors/write_parts.ts";
+import type { CpuBuffer } from "../runtime/cpu/memory.ts";
+import { releaseSpareMemory } from "../runtime/cpu/spare_memory.ts";
+import { HANDED_OVER } from "./hand_over.ts";
+import { EXIT, print, printError } from "./output.ts";
+import { reportOf, runToText, timedCalls } from "./run_report.ts";
+
+/** The flags of runs that need no compiler. */
+interface ApartFlags {
+  readonly path: string;
+  readonly inputs: string | null;
+  readonly outputs: string | null;
+  readonly model: string | null;
+  readonly mode: string;
+  readonly calls: number;
+  readonly json: boolean;
+}
+
+const VALUED = new Set(["--inputs", "--outputs", "--device", "--backend", "--mode", "--bench", "--model"]);
+
+/** The flags, if the process can do without the compiler with them; else null, and who parses them says what is wrong. */
+export function apartFlags(args: readonly string[]): ApartFlags | null {
+  if (args[0] !== "run") return null;
+  const values = new Map<string, string>();
+  const paths: string[] = [];
+  let json = false;
+  for (let i = 1; i < args.length; i++) {
+    const arg = args[i] as string;
+    const [, flag = arg, value] = /^(--[a-z-]+)=(.*)$/s.exec(arg) ?? [];
+    if (VALUED.has(flag)) {
+      const given = value ?? args[++i];
+      if (given === undefined) return null;
+      values.set(flag, given);
+    } else if (arg === "--json") json = true;
+    else if (arg.startsWith("-")) return null;
+    else paths.push(arg);
+  }
+  const [path] = paths;
+  const calls = values.get("--bench") ?? "0";
+  const mode = values.get("--mode") ?? "default";
+  if (path === undefined || paths.length !== 1 || !/^\d{1,7}$/.test(calls)) return null;
+  if ((values.get("--device") ?? "cpu") !== "cpu" || (values.get("--backend") ?? "inductor") !== "inductor") {
+    return null;
+  }
+  if (!["default", "reduce-overhead", "max-autotune", "aot"].includes(mode)) return null;
+  return {
+    path,
+    inputs: values.get("--inputs") ?? null,
+    outputs: values.get("--outputs") ?? null,
+    model: values.get("--model") ?? null,
+    mode,
+    calls: Number(calls),
+    json,
+  };
+}
+
+function open({ path, mode, model }: ApartFlags): OpenNative | null {
+  return openNative(path, { mode, ...(model === null ? {} : { model }) });
+}
+
+/** The inputs that the plan takes; null if the file has others, which the program itself complains about. */
+function inputsOf({ inputs, tensorInputs }: NativeEntry, path: string | null): CpuBuffer[] | null {
+  const file = path === null ? new Map() : loadBuffers(path);
+  if (file === null || file.size !== inputs.length) return null;
+  const buffers: CpuBuffer[] = [];
+  for (const [i, { dtype, shape }] of inputs.entries()) {
+    const given = file.get(`input_${i}`);
+    if (given === undefined || given.dtype !== dtype || String(given.shape) !== String(shape)) return null;
+    buffers.push(given.buffer);
+  }
+  return tensorInputs.map((at) => buffers[at] as CpuBuffer);
+}
+
+/** What the process that compiled tells. */
+interface Compiled {
+  readonly load_ms: number;
+  readonly compile_ms: number;
+  readonly peak_rss_bytes: number | null;
+}
+
+/** Runs an opened program; null if its inputs are not those of the file. */
+async function call(
+  flags: ApartFlags,
+  { entry, program }: OpenNative,
+  openMs: number,
+  compiled: Compiled | null,
+): Promise<number | null> {
+  const inputs = inputsOf(entry, flags.inputs);
+  if (inputs === null) return null;
+  // The engine's code that opening took is not needed any more.
+  releaseSpareMemory();
+  const called = performance.now();
+  const results = program.run(inputs);
+  const firstMs = performance.now() - called;
+  if (flags.outputs !== null) {
+    await writeTensorParts(flags.outputs, results.map((r, i) => ({ ...r, name: `output_${i}` })));
+  }
+  const times = timedCalls(() => void program.run(inputs), flags.calls);
+  const report = reportOf({
+    name: entry.name,
+    path: flags.path,
+    device: "cpu",
+    backend: "inductor",
+    mode: flags.mode,
+    dtype: null,
+    kind: "compiled",
+    reason: null,
+    stats: entry.stats,
+    inputBytes: inputs.reduce((n, b) => n + b.byteLength, 0),
+    loadMs: compiled?.load_ms ?? openMs,
+    compileMs: compiled === null ? 0 : compiled.compile_ms + openMs,
+    firstMs,
+    times,
+    compilerPeakRss: compiled?.peak_rss_bytes ?? null,
+  });
+  print(flags.json ? JSON.stringify(report) : runToText(report));
+  return EXIT.ok;
+}
+
+/** This process's permissions as flags; null if they are too few to start one that compiles. */
+function permissions(): readonly string[] | null {
+  const needed = ["read", "write", "run", "ffi", "env"] as const;
+  const granted = [...needed, "sys", "net"].filter((name) =>
+    Deno.permissions.querySync({ name } as Deno.PermissionDescriptor).state === "granted"
+  );
+  if (!needed.every((name) => granted.includes(name))) return null;
+  // What the processor can do stands in a file that is not read with less than all of them.
+  return mayReadSystem() ? ["--allow-all"] : granted.map((name) => `--allow-${name}`);
+}
+
+function mayReadSystem(): boolean {
+  try {
+    return Deno.readTextFileSync("/proc/self/status") !== "";
+  } catch {
+    return false;
+  }
+}
+
+/** Compiles in a process of its own. A number is the exit code of a process that ran the model itself; null: there can be no other process. */
+async function compileApart(script: string, args: readonly string[]): Promise<Compiled | number | null> {
+  const allowed = permissions();
+  // A compiled executable runs itself, whatever it is told.
+  if (allowed === null || Deno.build.standalone) return null;
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", ...allowed, script, ...args, "--hand-over"],
+    // Ends when this process does, and nothing that waits for this process's output waits for the other's.
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const errors = child.stderr.pipeTo(Deno.stderr.writable, { preventClose: true });
+  const said = await new Response(child.stdout).text();
+  const { code } = await child.status;
+  await errors;
+  if (code !== HANDED_OVER) {
+    if (said !== "") print(said.trimEnd());
+    return code;
+  }
+  return JSON.parse(said.trim().split("\n").at(-1) ?? "") as Compiled;
+}
+
+/** Runs a model in this process without the compiler; its exit code, or null if the whole command line has to do it. */
+export async function runApart(script: string, args: readonly string[]): Promise<number | null> {
+  const flags = apartFlags(args);
+  if (flags === null) return null;
+  try {
+    // What starting took of the engine's code is not needed beside the weights.
+    releaseSpareMemory();
+    const start = performance.now();
+    const known = open(flags);
+    if (known !== null) return await call(flags, known, performance.now() - start, null);
+    const compiled = await compileApart(script, args);
+    if (compiled === null || typeof compiled === "number") return compiled;
+    const opening = performance.now();
+    const made = open(flags);
+    return made === null ? null : await call(flags, made, performance.now() - opening, compiled);
+  } catch (error) {
+    printError(`tessera: ${error instanceof Error ? error.message : String(error)}`);
+    return EXIT.failed;
+  }
+}

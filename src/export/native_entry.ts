@@ -1,0 +1,101 @@
+/**
+ * Exported programs that an earlier process compiled for the CPU, as a process without a compiler runs them.
+ *
+ * Enters: a path. Leaves: a plan over mapped files, found in the cache by the file alone; neither the archive nor the program's JSON is read. An entry belongs to a file of the same place,
+ * size, time and inode; its weights were checked against their CRC when it was made, and what the cache holds is checked by its hash. Nothing here imports tensors, operators or the
+ * compiler: the process stays as small as the runtime. `keep_native.ts` writes the entries. Mirrors what `aoti_load_package` skips.
+ */
+import { config, emitEvent, isStageEnabled } from "../core/mod.ts";
+import { type CacheKey, cacheKey, diskCache } from "../runtime/disk_cache.ts";
+import { libraryVersion } from "../runtime/library_version.ts";
+import { mapFile } from "../runtime/cpu/mapped_file.ts";
+import { hasFfi } from "../runtime/cpu/memory.ts";
+import { type NativePlan, NativeProgram } from "../runtime/cpu/native_plan.ts";
+import { chooseIsa, readCpuFeatures } from "../runtime/cpu/toolchain.ts";
+
+/** Raise it when the meaning of entries changes. */
+const FORMAT = "1";
+
+/** An input as the entry knows it: row-major. */
+export interface NativeInput {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+}
+
+/** What is kept of a program. */
+export interface NativeEntry {
+  readonly name: string;
+  readonly plan: NativePlan;
+  /** Hashes of the libraries, which lie in the cache. */
+  readonly library: string;
+  readonly threadPool: string;
+  /** Whether constants are kept beside it. */
+  readonly hasConstants: boolean;
+  readonly inputs: readonly NativeInput[];
+  /** Which of the inputs the plan takes, in its order. */
+  readonly tensorInputs: readonly number[];
+  readonly stats: {
+    readonly kernels: number;
+    readonly peakBytes: number;
+    readonly attributeBytes: number;
+    readonly graphBreaks: number;
+  };
+}
+
+/** Which program is asked for, and how. */
+export interface NativeOptions {
+  readonly mode: string;
+  /** Which model of the file. */
+  readonly model?: string;
+}
+
+/** A program that is ready to be called. */
+export interface OpenNative {
+  readonly entry: NativeEntry;
+  readonly program: NativeProgram;
+}
+
+/** The key of a file's entry; null if nothing may be kept or read now. */
+export function nativeKey(path: string, { mode, model }: NativeOptions): CacheKey | null {
+  const { disabled, profile, logs, traceDir } = config();
+  // Who looks at what the compiler does wants it to do it.
+  if (!isStageEnabled("cache") || disabled.size > 0 || profile || logs.size > 0 || traceDir !== null) return null;
+  const compiler = libraryVersion();
+  if (compiler === null || !hasFfi()) return null;
+  const { size, mtime, ino, dev } = Deno.statSync(path);
+  const file = [Deno.realPathSync(path), size, mtime?.getTime() ?? 0, ino ?? 0, dev];
+  const isa = chooseIsa(Deno.build.arch, readCpuFeatures());
+  const machine = `${isa.name} ${isa.flags.join(" ")} ${navigator.hardwareConcurrency}`;
+  return cacheKey("native", JSON.stringify([file, mode, model ?? null]), { compiler, machine, format: FORMAT });
+}
+
+/** The key of the constants beside an entry. */
+export function nativeConstantsKey(entry: CacheKey): CacheKey {
+  return cacheKey("constants", entry.id, { format: FORMAT });
+}
+
+/** Opens a program that is kept; null if the cache does not have it. Damaged entries count as absent, and an event says so. */
+export function openNative(path: string, options: NativeOptions): OpenNative | null {
+  try {
+    const key = nativeKey(path, options);
+    const found = key === null ? null : diskCache().lookup(key);
+    if (key === null || found === null || !found.hit) return null;
+    const entry = JSON.parse(new TextDecoder().decode(found.bytes)) as NativeEntry;
+    const library = diskCache().object("so", entry.library);
+    const threadPool = diskCache().object("so", entry.threadPool);
+    const constants = entry.hasConstants ? diskCache().locate(nativeConstantsKey(key)) : null;
+    if (library === null || threadPool === null || (entry.hasConstants && constants === null)) return null;
+    const files = {
+      library,
+      threadPool,
+      model: mapFile(path),
+      constants: constants === null ? null : mapFile(constants),
+    };
+    return { entry, program: new NativeProgram(entry.plan, files) };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    emitEvent({ kind: "cache", message: `${path}: what is kept of it cannot be used: ${why}` });
+    return null;
+  }
+}

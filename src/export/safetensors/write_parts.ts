@@ -1,0 +1,73 @@
+/**
+ * Writes a safetensors file of elements that lie in memory already, whatever holds them.
+ *
+ * Enters: names, dtypes, shapes and row-major bytes, which are asked for one after the other. Leaves: a file in which each tensor is aligned to 8 bytes at least where its dtype
+ * needs it: wider dtypes stand first, and the header is padded. It is written beside its place and renamed, so that nobody sees half of it.
+ */
+import type { DType } from "../../core/dtype.ts";
+import { safetensorsDtype } from "./header.ts";
+
+/** A tensor to be written. */
+export interface TensorPart {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Its elements in row-major order. */
+  readonly read: () => Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>;
+}
+
+const HEADER_ALIGNMENT = 8;
+
+/** The header's bytes, its length included; `parts` are in the order of their data. */
+function headerOf(parts: readonly TensorPart[], metadata: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
+  const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [["__metadata__", metadata]] : [];
+  let at = 0;
+  for (const { name, dtype, shape } of parts) {
+    const end = at + shape.reduce((n, size) => n * size, dtype.bytes);
+    header.push([name, { dtype: safetensorsDtype(dtype), shape, data_offsets: [at, end] }]);
+    at = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
+  const length = Math.ceil(json.length / HEADER_ALIGNMENT) * HEADER_ALIGNMENT;
+  const bytes = new Uint8Array(8 + length).fill(0x20);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+/**
+ * Writes tensors to a safetensors file.
+ *
+ * @throws {RangeError} for a tensor called `__metadata__`; {TypeError} for a dtype that the format has no name of; the errors of writing files
+ */
+export async function writeTensorParts(
+  path: string,
+  tensors: readonly TensorPart[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  if (tensors.some(({ name }) => name === "__metadata__")) {
+    throw new RangeError('safetensors: a tensor cannot be called "__metadata__"');
+  }
+  const parts = [...tensors].sort((a, b) => b.dtype.bytes - a.dtype.bytes);
+  const header = headerOf(parts, metadata);
+  const temporary = `${path}.${crypto.randomUUID()}.part`;
+  const file = await Deno.open(temporary, { write: true, createNew: true });
+  try {
+    try {
+      const writer = file.writable.getWriter();
+      await writer.write(header);
+      for (const { read } of parts) await writer.write(await read());
+      await writer.close();
+    } catch (error) {
+      // The stream closes the file when it fails; closing twice is what is ignored here.
+      try {
+        file.close();
+      } catch { /* closed already */ }
+      throw error;
+    }
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
+}

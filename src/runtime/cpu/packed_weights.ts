@@ -1,0 +1,53 @@
+/**
+ * The memory in which kernels keep packed weights from call to call.
+ *
+ * Each packed weight has 64 bytes, the first eight of which are its state, and its elements behind. Before a call the state says whether the kernel has to pack; it leaves 1 where it has.
+ */
+import { cpuAllocator, type CpuBuffer } from "./memory.ts";
+
+/** The kernels know these numbers. */
+const PACK = 0n, PACK_AND_GIVE_BACK = 2n;
+
+/** Where a packed weight lies, and what it is made of. */
+export interface PackedPlace {
+  /** Where it begins, in bytes. */
+  readonly offset: number;
+  /** Bytes of the elements. */
+  readonly bytes: number;
+  /** The attributes that it is made of. */
+  readonly attributes: readonly number[];
+  /** No other launch reads them. */
+  readonly sole: boolean;
+}
+
+/** States and elements of packed weights. */
+export class PackedWeights {
+  readonly places: readonly PackedPlace[];
+  readonly memory: CpuBuffer;
+
+  /** All are to be packed. */
+  constructor(places: readonly PackedPlace[]) {
+    this.places = places;
+    this.memory = cpuAllocator().allocate(places.reduce((end, k) => Math.max(end, k.offset + 64 + k.bytes), 0));
+    for (let i = 0; i < places.length; i++) this.repack(i, false);
+  }
+
+  /**
+   * Has the next call pack a weight.
+   *
+   * @param clean what it is made of lies in pages of mapped files that nobody wrote to; they are given back once the weight is packed, if no other launch reads them
+   */
+  repack(i: number, clean: boolean): void {
+    this.#states(i)[0] = clean && this.places[i]?.sole === true ? PACK_AND_GIVE_BACK : PACK;
+  }
+
+  /** For each packed weight: 1 if it is packed, else it will be by the next call. */
+  states(): number[] {
+    return this.places.map((_, i) => Number(this.#states(i)[0]));
+  }
+
+  #states(i: number): BigInt64Array<ArrayBuffer> {
+    const { storage, byteOffset } = this.memory;
+    return new BigInt64Array(storage, byteOffset + (this.places[i]?.offset ?? 0), 1);
+  }
+}
