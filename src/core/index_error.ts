@@ -14,7 +14,8 @@ const CONDITIONS = {
   probability: "an element of the input is not between 0 and 1: apply sigmoid before, or use the form with logits",
   target: "an element of the target is not between 0 and 1",
   standardDeviation: "an element of std is negative or not a number",
-  order: "an index of the sorter is out of range",
+  quantile: "an element of q is not between 0 and 1",
+  repeats: "the repeats do not add up to output_size",
 } as const;
 
 /** A condition on data. */

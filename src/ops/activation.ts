@@ -12,7 +12,7 @@ import { defineOp, type MetaInput, type VjpContext } from "./define.ts";
 import { reduceGrad } from "./gradient.ts";
 import { elementwiseStride } from "./layout.ts";
 import { unarySamples } from "./sample_sets.ts";
-import { scalarNumber } from "./scalars.ts";
+import { checkFits, scalarNumber } from "./scalars.ts";
 import type { TensorValue } from "./value.ts";
 
 /** An activation without parameters. */
@@ -79,8 +79,10 @@ definePointwise({
   schema: "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor",
   doc: "min(max(x, minVal), maxVal).",
   inplace: true,
-  check: ({ self, minVal }) => {
+  check: ({ self, minVal, maxVal }) => {
     refuseBool("hardtanh", self);
+    checkFits("hardtanh", "minVal", minVal, self.dtype);
+    checkFits("hardtanh", "maxVal", maxVal, self.dtype);
     if (self.dtype.kind === "uint" && Math.trunc(scalarNumber(minVal)) < 0) {
       throw new RangeError(`hardtanh: minVal ${minVal} does not fit self of ${self.dtype.name}, which has no sign`);
     }
@@ -262,6 +264,10 @@ definePointwise({
   schema: "aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor",
   doc: "x where it is greater than the threshold, else value.",
   inplace: true,
+  check: ({ self, threshold, value }) => {
+    checkFits("threshold", "threshold", threshold, self.dtype);
+    checkFits("threshold", "value", value, self.dtype);
+  },
   body: (_, { self, threshold, value }) => ops.where(ops.le(self, scalarNumber(threshold)), scalarNumber(value), self),
   vjp: ({ self, threshold }, { grad, F }) => ({ self: () => F.where(self.le(threshold), 0, grad) }),
   samples: (g) => unarySamples(g, { args: { threshold: 1, value: 3 } }),

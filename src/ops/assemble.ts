@@ -328,12 +328,15 @@ defineOp({
     }
     return { shape: [outputSize ?? repeats.shape[0] ?? 1], dtype: repeats.dtype };
   },
-  host: ({ repeats }) => {
+  host: ({ repeats, outputSize }) => {
     const out: number[] = [];
     for (let i = 0; i < repeats.data.length; i++) {
       const times = Number(readHost(repeats.data, i));
       if (times < 0) throw new RangeError(`repeat_interleave: cannot repeat element ${i} ${times} times`);
       for (let k = 0; k < times; k++) out.push(i);
+    }
+    if (outputSize !== null && Number(outputSize) !== out.length) {
+      throw new RangeError(`repeat_interleave: the repeats add up to ${out.length}, output_size is ${outputSize}`);
     }
     return [{ shape: [out.length], data: BigInt64Array.from(out, (i) => BigInt(i)) }];
   },
@@ -368,11 +371,12 @@ defineOp({
     // Nothing to repeat, whatever number of elements was announced.
     if (sizeIsZero(x.shape[axis] ?? 1)) return x.clone();
     const counts = repeats.reshape([-1]).expand([x.shape[axis] ?? 1]);
+    if (outputSize === null) return x.indexSelect(axis, F.repeatInterleave(counts));
     // With a known size no shape depends on data: position p belongs to the first element whose running count exceeds p.
-    const at = outputSize === null
-      ? F.repeatInterleave(counts)
-      : F.searchsorted(counts.cumsum(0), F.arange(outputSize, { device: self.device }), { right: true });
-    return x.indexSelect(axis, at);
+    const running = counts.cumsum(0);
+    const missing = F.require(running.narrow(0, -1, 1).sub(outputSize), "repeats");
+    const at = F.searchsorted(running, F.arange(outputSize, { device: self.device }), { right: true });
+    return x.indexSelect(axis, at.add(missing));
   },
   samples: (g) => [
     { args: { self: g.tensor([2, 3]), repeats: g.indices([3], 3), dim: 1 } },

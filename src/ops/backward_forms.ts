@@ -170,11 +170,11 @@ defineOp({
   schema: "aten::native_dropout_backward(Tensor grad_output, Tensor mask, float scale) -> Tensor",
   doc: "The gradient of native_dropout: grad_output × mask × scale.",
   meta: ({ gradOutput, mask }) => {
-    checkMeets("native_dropout_backward", mask, gradOutput);
+    const shape = broadcastShapes("native_dropout_backward", gradOutput.shape, mask.shape);
     return {
-      shape: gradOutput.shape,
+      shape,
       dtype: gradOutput.dtype.isFloat ? gradOutput.dtype : getDefaultDtype(),
-      stride: elementwiseStride(gradOutput.shape, [gradOutput, mask]),
+      stride: elementwiseStride(shape, [gradOutput, mask]),
     };
   },
   decompose: ({ gradOutput, mask, scale }) =>

@@ -73,12 +73,23 @@ defineOp({
   samples: (g) => [{ args: { size: [2, 3], dtype: g.dtype } }],
 });
 
+/** @throws {TypeError} if there is not one stride for each dimension; {RangeError} if one is negative. */
+function stridesOf(where: string, size: readonly Size[], stride: readonly Size[]): readonly Size[] {
+  if (size.length !== stride.length) {
+    throw new TypeError(`${where}: size ${shapeToText(size)} and stride ${shapeToText(stride)} must be as long`);
+  }
+  if (stride.some((s) => sizeLt(s, 0))) {
+    throw new RangeError(`${where}: a stride cannot be negative, got ${shapeToText(stride)}`);
+  }
+  return stride;
+}
+
 defineOp({
   schema: `aten::empty_strided(SymInt[] size, SymInt[] stride, *, ${OPTIONS}) -> Tensor`,
   doc: "A new tensor with the given strides; its elements are 0.",
   meta: ({ size, stride, dtype, device }) => ({
     ...fresh("empty_strided", size, { dtype, device }, getDefaultDtype()),
-    stride,
+    stride: stridesOf("empty_strided", size, stride),
   }),
   loop: (_, out) => constantLoop(0, out),
   samples: (g) => [{ args: { size: [2, 3], stride: [1, 2], dtype: g.dtype } }],
@@ -396,7 +407,7 @@ defineOp({
   doc: "A new tensor with the given strides, in the dtype and on the device of self; its elements are 0.",
   meta: ({ self, size, stride, dtype, device }) => ({
     ...fresh("new_empty_strided", size, { dtype: dtype ?? self.dtype, device: device ?? self.device }, self.dtype),
-    stride,
+    stride: stridesOf("new_empty_strided", size, stride),
   }),
   loop: (_, out) => constantLoop(0, out),
   vjp: () => ({ self: () => null }),

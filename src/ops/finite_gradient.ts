@@ -50,7 +50,7 @@ function gradientSpecs(self: MetaInput, args: GradientArgs<MetaInput>): TensorSp
   return axes.map(() => ({ shape: self.shape, dtype }));
 }
 
-/** Derivative along `axis` at points `step` apart. */
+/** Derivative along `axis` at points `step` apart. Differences of integers wrap around before they are divided, as ATen's do. */
 function uniform(x: TensorValue, axis: number, step: number, order: number, F: Functional): TensorValue {
   const n = x.shape[axis] ?? 1;
   const part = (from: Size): TensorValue => x.narrow(axis, from, 1);
@@ -107,7 +107,7 @@ function gradients(self: TensorValue, args: GradientArgs<TensorValue>, F: Functi
   return gradientAxes(self.shape, args).map((axis, i) => {
     const list = Array.isArray(spacing) ? spacing as readonly (Scalar | TensorValue)[] : null;
     const own = list === null ? (spacing as Scalar | null | undefined) ?? 1 : list[i] ?? 1;
-    return isTensor(own) ? irregular(x, axis, own, order, F) : uniform(x, axis, scalarNumber(own), order, F);
+    return isTensor(own) ? irregular(x, axis, own, order, F) : uniform(self, axis, scalarNumber(own), order, F);
   });
 }
 

@@ -1931,6 +1931,8 @@ export interface TensorMethods<T> {
   replicationPad2d(padding: Size | readonly Size[]): T;
   /** self with its edge repeated around it. */
   replicationPad3d(padding: Size | readonly Size[]): T;
+  /** self, all of whose elements meet a condition. */
+  require(condition: string): T;
   /** The same elements in another shape: a view where that is possible, else a copy; one size may be -1. */
   reshape(shape: readonly Size[]): T;
   /** The same elements in the shape of other. */
@@ -6473,6 +6475,8 @@ export interface Functional<T = TensorValue> {
   replicationPad2d(self: T | Scalar, padding: Size | readonly Size[]): T;
   /** self with its edge repeated around it. */
   replicationPad3d(self: T | Scalar, padding: Size | readonly Size[]): T;
+  /** self, all of whose elements meet a condition. */
+  require(self: T | Scalar, condition: string): T;
   /** Interpolates one dimension to a size: nearest, nearest-exact, linear or cubic. */
   resampleAxis(input: T | Scalar, dim: Size, size: Size, mode: string, alignCorners: boolean, factor: number): T;
   /** The gradient of resample_axis: adds each element to the positions that its output read. */

@@ -200,7 +200,7 @@ defineOp({
       );
     }
     if (Number(minlength) < 0) throw new RangeError(`bincount: minlength must not be negative, got ${minlength}`);
-    return { shape: [minlength], dtype: weightType(weights) };
+    return { shape: [minlength], dtype: countType(self, weights) };
   },
   host: ({ self, weights, minlength }) => {
     let size = Number(minlength);
@@ -214,15 +214,23 @@ defineOp({
       const v = Number(readHost(self.data, i));
       sums[v] = (sums[v] ?? 0) + (weights === null ? 1 : Number(readHost(weights.data, i)));
     }
-    return [{ shape: [size], data: weights === null ? BigInt64Array.from(sums, (n) => BigInt(n)) : sums }];
+    return [{
+      shape: [size],
+      data: countType(self, weights) === int64 ? BigInt64Array.from(sums, (n) => BigInt(n)) : sums,
+    }];
   },
   onDevice: ({ self, weights, minlength }, F) =>
-    bincountOnDevice(self, weights, Number(minlength), weightType(weights), F),
+    bincountOnDevice(self, weights, Number(minlength), countType(self, weights), F),
   samples: (g) => [{ args: { self: g.indices([10], 5) } }],
 });
 
-function weightType(weights: { readonly dtype: DType } | null): DType {
-  return weights === null ? int64 : weights.dtype.isFloat && weights.dtype.bytes === 4 ? weights.dtype : float64;
+/** Without elements nothing is weighed, and counts are counts. */
+function countType(self: { readonly shape: readonly Size[] }, weights: { readonly dtype: DType } | null): DType {
+  return weights === null || self.shape[0] === 0
+    ? int64
+    : weights.dtype.isFloat && weights.dtype.bytes === 4
+    ? weights.dtype
+    : float64;
 }
 
 const MEMBERSHIP = [["Tensor_Tensor", "Tensor elements, Tensor test_elements"], [

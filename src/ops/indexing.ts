@@ -149,7 +149,9 @@ defineOp({
   schema: "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor",
   doc: "gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null.",
   meta: ({ self, indices, dim }) => {
-    checkIndex("take_along_dim", "indices", indices.dtype);
+    if (indices.dtype !== int64) {
+      throw new TypeError(`take_along_dim: indices must be int64, got ${indices.dtype.name}; convert with .to(int64)`);
+    }
     if (dim === null) return { shape: [numelOf(indices.shape)], dtype: self.dtype };
     const shape = alongShape(self, indices, dim);
     const axis = axisOf("take_along_dim", dim, self.shape.length);

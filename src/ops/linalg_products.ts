@@ -4,7 +4,7 @@
  * Pseudo-inverse and rank under ATen's overloads (tolerances as numbers or tensors), powers and exponential, chains of products. Mirrors
  * `LinearAlgebra.cpp` of ATen.
  */
-import { bool, computeType, int64 } from "../core/mod.ts";
+import { bool, computeType, float32, int64 } from "../core/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { broadcastShapes, shapeToText, sizeAdd, sizeEq } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand } from "./combinators.ts";
@@ -128,8 +128,10 @@ for (const name of ["linalg_matrix_power", "matrix_power"] as const) {
   defineOp({
     schema: `aten::${name}(Tensor self, int n) -> Tensor` as "aten::matrix_power(Tensor self, int n) -> Tensor",
     doc: "The n-th power of square matrices; a negative one is of the inverse.",
-    meta: ({ self }) => {
-      squareShape(name, self);
+    meta: ({ self, n }) => {
+      // Integers have powers, but no inverses.
+      const isWhole = self.dtype.isIntegral && self.dtype !== bool && Number(n) >= 0;
+      squareShape(name, isWhole ? { ...self, dtype: float32 } : self);
       return { shape: self.shape, dtype: self.dtype };
     },
     decompose: ({ self, n }, F) => {

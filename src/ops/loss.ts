@@ -8,7 +8,7 @@ import { bool } from "../core/mod.ts";
 import { broadcastShapes, sameShape, shapeToText, type Size } from "../symbolic/mod.ts";
 import { definePointwise, promotedDtype, promotionOperand } from "./combinators.ts";
 import { elementwiseStride } from "./layout.ts";
-import { unitInterval } from "./conditions.ts";
+import { required } from "./conditions.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Sample, SampleGenerator } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -121,12 +121,12 @@ defineOp({
     if (!self.dtype.isFloat) {
       throw new TypeError(`huber_loss: self must be floating point, got ${self.dtype.name}; convert with .to(float32)`);
     }
-    return lossSpec("huber_loss", [self, target], reduction);
+    return { ...lossSpec("huber_loss", [self, target], reduction), dtype: self.dtype };
   },
   decompose: ({ self, target, reduction, delta }, F) => {
     const z = distance(self, target);
     const losses = F.where(z.le(delta), squared(z, delta).mul(0.5), z.sub(0.5 * delta).mul(delta));
-    return reduceLoss("huber_loss", losses, reduction);
+    return reduceLoss("huber_loss", losses.to(self.dtype), reduction);
   },
   samples: (g) => [...lossSamples(g), ...lossSamples(g, { delta: 0.5 })],
 });
@@ -135,7 +135,7 @@ definePointwise({
   schema: "tessera::binary_cross_entropy_terms(Tensor input, Tensor target) -> Tensor",
   doc: "-(t·log(x) + (1 - t)·log(1 - x)), logarithms bounded by -100.",
   body: (ops, given) => {
-    const input = unitInterval(given.input, "probability"), target = unitInterval(given.target, "target");
+    const input = required(given.input, "probability"), target = required(given.target, "target");
     const logX = ops.maximum(ops.log(input), -100);
     const logNotX = ops.maximum(ops.log1p(ops.neg(input)), -100);
     return ops.sub(ops.mul(ops.sub(target, 1), logNotX), ops.mul(target, logX));

@@ -437,9 +437,12 @@ defineOp({
     return { shape, dtype: promotedDtype("addr", [self, vec1, vec2].map(promotionOperand), "default") };
   },
   decompose: ({ self, vec1, vec2, beta, alpha }) => {
-    const dtype = promoteTypes(promoteTypes(self.dtype, vec1.dtype), vec2.dtype);
+    const rank = self.ndim === 0 ? "zeroDim" : "tensor";
+    const vectors = [vec1, vec2].map(({ dtype }) => ({ dtype, rank: "tensor" as const }));
+    const dtype = promotedDtype("addr", [{ dtype: self.dtype, rank }, ...vectors], "default");
     const compute = computeType(dtype);
-    return affine(self, vec1.to(compute).unsqueeze(1).mul(vec2.to(compute).unsqueeze(0)), beta, alpha).to(dtype);
+    const product = vec1.to(compute).unsqueeze(1).mul(vec2.to(compute).unsqueeze(0));
+    return affine(self.to(dtype), product, beta, alpha);
   },
   samples: (g) => [{ args: { self: g.tensor([3, 4]), vec1: g.tensor([3]), vec2: g.tensor([4]), beta: 2, alpha: 3 } }],
 });

@@ -15,6 +15,7 @@ import "./bitwise.ts";
 import "./blend.ts";
 import "./comparison.ts";
 import "./compose_shapes.ts";
+import "./conditions.ts";
 import "./copy.ts";
 import "./creation.ts";
 import "./spaced.ts";

@@ -184,7 +184,8 @@ defineOp({
   doc: "1 with the probability that self holds, else 0; from the default generator.",
   random: true,
   meta: ({ self }) => filledSpec("bernoulli", self),
-  decompose: ({ self }, F) => drawing(F, self.device, (state) => F.philoxBernoulli(state, self)),
+  decompose: ({ self }, F) =>
+    drawing(F, self.device, (state) => F.philoxBernoulli(state, F.require(self, "probability"))),
   samples: () => [],
 });
 

@@ -160,7 +160,9 @@ for (
         "default",
       );
       const shape = broadcastShapes("normal", ...tensors.map((t) => t.shape));
-      return normalNumbers(F, shape, dtype, like).mul(std).add(mean).to(dtype);
+      return normalNumbers(F, shape, dtype, like).mul(
+        typeof std === "number" ? std : F.require(std, "standardDeviation"),
+      ).add(mean).to(dtype);
     },
     samples: () => [],
   });

@@ -205,10 +205,10 @@ defineOp({
     if (!self.dtype.isFloat) {
       throw new TypeError(`soft_margin_loss: self must be floating point, got ${self.dtype.name}`);
     }
-    return lossSpec("soft_margin_loss", [self, target], reduction);
+    return { ...lossSpec("soft_margin_loss", [self, target], reduction), dtype: self.dtype };
   },
   decompose: ({ self, target, reduction }) =>
-    reduceLoss("soft_margin_loss", self.neg().mul(target).exp().log1p(), reduction),
+    reduceLoss("soft_margin_loss", self.neg().mul(target).exp().log1p().to(self.dtype), reduction),
   samples: reductions((g) => ({ self: g.tensor([3, 4]), target: signs(g, [3, 4]) })),
 });
 

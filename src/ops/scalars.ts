@@ -34,6 +34,15 @@ export function scalarMeta(value: Scalar, device: Device = cpu): MetaInput {
   };
 }
 
+/** @throws {RangeError} if an integer dtype does not hold a number, its fraction cut off; whole negative numbers wrap around. */
+export function checkFits(where: string, name: string, value: Scalar, dtype: DType): void {
+  if (!dtype.isIntegral || dtype === bool || isSymInt(value) || typeof value === "boolean") return;
+  const number = Number(value);
+  const least = dtype.kind === "uint" && Number.isInteger(number) ? -dtype.max : dtype.min;
+  if (number >= least && number <= dtype.max) return;
+  throw new RangeError(`${where}: ${name} ${value} does not fit into ${dtype.name}`);
+}
+
 /** The exact value of a scalar, before it is cast to the type of the computation. */
 function exactValue(value: Scalar): Value {
   if (isSymInt(value)) return ops.index(exprOf(value), int64);

@@ -9,6 +9,7 @@ import { type CombineOp, type LoopInput, type LoopNode, ops, pointwise, scatter,
 import { asExpr, type Expr, shapeToText, type Size, sizeEq, sizeLe } from "../symbolic/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
+import { checkFits } from "./scalars.ts";
 import { onlyElement } from "./only_element.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -391,7 +392,10 @@ defineOp({
   schema: "aten::index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> Tensor",
   doc: "self with a number written at the positions of index along dim.",
   inplace: true,
-  meta: ({ self, dim, index }) => indexSpec("index_fill", self, dim, index, null),
+  meta: ({ self, dim, index, value }) => {
+    checkFits("index_fill", "value", value, self.dtype);
+    return indexSpec("index_fill", self, dim, index, null);
+  },
   loop: ({ self, dim, index, value }) => indexLoop("set", self, dim, index, () => scalarValue(value, self.dtype)),
   vjp: ({ dim, index }, { grad }) => ({ self: () => grad.indexFill(dim, index, 0) }),
   samples: (g) => [{ args: { self: g.tensor([3, 4]), dim: 1, index: g.indices([2], 4), value: 2 } }],

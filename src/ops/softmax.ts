@@ -89,6 +89,11 @@ function backwardSpec(
       }`,
     );
   }
+  if (gradOutput.dtype !== output.dtype) {
+    throw new TypeError(
+      `${where}: grad_output is ${gradOutput.dtype.name}, output ${output.dtype.name}: convert one of them`,
+    );
+  }
   return { shape: output.shape, dtype: inputDtype };
 }
 

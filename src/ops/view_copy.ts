@@ -5,7 +5,7 @@
  * operators of ATen.
  */
 import { callOperator } from "./call.ts";
-import { defineOp, type MetaInput, type NamedArgs, overloadsOf, type TensorSpec } from "./define.ts";
+import { defineOp, getOp, type MetaInput, type NamedArgs, overloadsOf, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -13,21 +13,26 @@ const owned = ({ shape, dtype }: TensorSpec): TensorSpec => ({ shape, dtype });
 
 /** Defines `name_copy` for every overload of `name`. */
 function defineCopies(name: string): void {
-  for (const op of [...overloadsOf(name)]) {
-    const schema = op.schema.text.replace(`::${name}`, `::${name}_copy`).replaceAll("(a)", "");
+  for (const view of [...overloadsOf(name)]) {
+    // A copy needs no strides that show what is there.
+    const isReshape = view.target === "aten.view.default";
+    const op = isReshape ? getOp("aten.reshape.default") : view;
+    const own = <T>(args: NamedArgs<T>): NamedArgs<T> =>
+      isReshape ? { self: args["self"] ?? null, shape: args["size"] ?? null } : args;
+    const schema = view.schema.text.replace(`::${name}`, `::${name}_copy`).replaceAll("(a)", "");
     const definition = {
       schema,
       doc: `A copy of what ${name}() shows.`,
       meta: (args: NamedArgs<MetaInput>) => {
-        const specs = op.meta(args);
+        const specs = op.meta(own(args));
         return "shape" in specs ? owned(specs) : specs.map(owned);
       },
       decompose: (args: NamedArgs<TensorValue>, F: Functional) => {
-        const views = callOperator(F, op, args);
+        const views = callOperator(F, op, own(args));
         const copy = (t: TensorValue): TensorValue => t.clone({ memoryFormat: "contiguous_format" });
         return "shape" in views ? copy(views) : views.map(copy);
       },
-      samples: op.samples,
+      samples: view.samples,
     };
     defineOp(definition as unknown as Parameters<typeof defineOp>[0]);
   }
