@@ -5,7 +5,17 @@
  * transforms drop or rebuild the half of the spectrum that symmetry gives. Mirrors `SpectralOps.cpp` of ATen.
  */
 import { complex64, float32, float64, getDefaultDtype, normalizeAxes } from "../core/mod.ts";
-import { shapeToText, type Size, sizeAdd, sizeFloorDiv, sizeLe, sizeLt, sizeMul, sizeSub } from "../symbolic/mod.ts";
+import {
+  shapeToText,
+  type Size,
+  sizeAdd,
+  sizeFloorDiv,
+  sizeLe,
+  sizeLt,
+  sizeMul,
+  sizeProd,
+  sizeSub,
+} from "../symbolic/mod.ts";
 import { defineOp, type HostResult, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
 import { transformLine } from "./fft_lines.ts";
 import type { Functional } from "./functional.ts";
@@ -63,28 +73,27 @@ defineOp({
       : [],
 });
 
-/** The norm argument as a factor for `count` elements. */
-function scaleOf(where: string, norm: string | null, count: number, forward: boolean): number {
+/** To which power of the number of elements a transform multiplies its result. */
+type Norm = 0 | -0.5 | -1;
+
+/** The norm argument. */
+function normOf(where: string, norm: string | null, forward: boolean): Norm {
   switch (norm) {
     case null:
     case "backward":
-      return forward ? 1 : 1 / count;
+      return forward ? 0 : -1;
     case "forward":
-      return forward ? 1 / count : 1;
+      return forward ? -1 : 0;
     case "ortho":
-      return 1 / Math.sqrt(count);
+      return -0.5;
     default:
       throw new RangeError(`${where}: norm must be backward, forward or ortho, got "${norm}"`);
   }
 }
 
 /** `_fft_*` count normalisations: none, by the root, by the number of elements. */
-function scaleByMode(mode: Size, count: number): number {
-  return Number(mode) === 0 ? 1 : Number(mode) === 1 ? 1 / Math.sqrt(count) : 1 / count;
-}
-
-function countOf(shape: readonly Size[], axes: readonly number[]): number {
-  return axes.reduce((n, axis) => n * Number(shape[axis]), 1);
+function normByMode(mode: Size): Norm {
+  return Number(mode) === 0 ? 0 : Number(mode) === 1 ? -0.5 : -1;
 }
 
 function toPairs(x: TensorValue, F: Functional): TensorValue {
@@ -117,8 +126,16 @@ interface Plan {
   readonly sizes: readonly Size[];
 }
 
-function transform(self: TensorValue, plan: Plan, scale: number, F: Functional): TensorValue {
+function transform(self: TensorValue, plan: Plan, norm: Norm, F: Functional): TensorValue {
   const { kind, forward, axes, sizes } = plan;
+  const count = sizeProd(sizes);
+  const isKnown = norm === 0 || typeof count === "number";
+  const scale = norm === 0 || !isKnown ? 1 : norm === -1 ? 1 / Number(count) : 1 / Math.sqrt(Number(count));
+  /** A factor that only the run knows follows the transform. */
+  const scaled = (pairs: TensorValue): TensorValue =>
+    isKnown
+      ? pairs
+      : pairs.div(norm === -1 ? count : F.full([], count, { dtype: pairs.dtype, device: pairs.device }).sqrt());
   const last = axes[axes.length - 1] ?? 0;
   const n = sizes[sizes.length - 1] ?? 1;
   let pairs = toPairs(self, F);
@@ -127,7 +144,7 @@ function transform(self: TensorValue, plan: Plan, scale: number, F: Functional):
     pairs = resize(pairs, axis, size, F);
   });
   if (kind !== "c2r") {
-    const out = F.fftPairs(pairs, axes, forward, scale);
+    const out = scaled(F.fftPairs(pairs, axes, forward, scale));
     const kept = kind === "r2c" ? out.narrow(last, 0, half(n)) : out;
     return kept.contiguous().viewAsComplex();
   }
@@ -137,7 +154,7 @@ function transform(self: TensorValue, plan: Plan, scale: number, F: Functional):
   const mirrored = sizeSub(n, half(n));
   const sign = F.stack([rows.select(-1, 0), rows.select(-1, 1).neg()], -1);
   const full = sizeLe(mirrored, 0) ? rows : F.cat([rows, sign.narrow(last, 1, mirrored).flip([last])], last);
-  return F.fftPairs(full, [last], forward, scale).select(-1, 0).contiguous();
+  return scaled(F.fftPairs(full, [last], forward, scale).select(-1, 0)).contiguous();
 }
 
 function planSpec(where: string, self: MetaInput, plan: Plan): TensorSpec {
@@ -173,7 +190,7 @@ function sizesOf(
 ): Size[] {
   return axes.map((axis, i) => {
     const size = given?.[i];
-    if (size !== undefined && Number(size) !== -1) return size;
+    if (size !== undefined && size !== -1) return size;
     const have = self.shape[axis] ?? 1;
     return kind === "c2r" && i === axes.length - 1 ? sizeMul(2, sizeSub(have, 1)) : have;
   });
@@ -208,7 +225,7 @@ for (const [name, kind, forward] of ONE) {
     },
     decompose: ({ self, n, dim, norm }, F) => {
       const p = plan(self, n, dim);
-      return transform(self, p, scaleOf(name, norm, Number(p.sizes[0]), forward), F);
+      return transform(self, p, normOf(name, norm, forward), F);
     },
     samples: samplesFor(kind, { n: 8 }),
   });
@@ -241,7 +258,7 @@ for (const [name, kind, forward] of ONE) {
       meta: ({ self, s, dim }) => planSpec(many, self, planMany(self, s, dim)),
       decompose: ({ self, s, dim, norm }, F) => {
         const p = planMany(self, s, dim);
-        return transform(self, p, scaleOf(many, norm, p.sizes.reduce((a: number, b) => a * Number(b), 1), forward), F);
+        return transform(self, p, normOf(many, norm, forward), F);
       },
       samples: samplesFor(kind, { norm: "ortho" }),
     });
@@ -257,8 +274,12 @@ defineOp({
   },
   decompose: ({ self, dim, normalization, forward }, F) => {
     const axes = normalizeAxes(dim.map(Number), self.ndim, "_fft_c2c");
-    const scale = scaleByMode(normalization, countOf(self.shape, axes));
-    return transform(self, { kind: "c2c", forward, axes, sizes: sizesOf(self, axes, null, "c2c") }, scale, F);
+    return transform(
+      self,
+      { kind: "c2c", forward, axes, sizes: sizesOf(self, axes, null, "c2c") },
+      normByMode(normalization),
+      F,
+    );
   },
   samples: () => [],
 });
@@ -274,8 +295,12 @@ defineOp({
   decompose: ({ self, dim, normalization, onesided }, F) => {
     const axes = normalizeAxes(dim.map(Number), self.ndim, "_fft_r2c");
     const kind = onesided ? "r2c" : "c2c";
-    const scale = scaleByMode(normalization, countOf(self.shape, axes));
-    return transform(self, { kind, forward: true, axes, sizes: sizesOf(self, axes, null, kind) }, scale, F);
+    return transform(
+      self,
+      { kind, forward: true, axes, sizes: sizesOf(self, axes, null, kind) },
+      normByMode(normalization),
+      F,
+    );
   },
   samples: (g) =>
     g.dtype === float32 ? [{ args: { self: g.tensor([3, 4]), dim: [0, 1], normalization: 1, onesided: true } }] : [],
@@ -292,8 +317,7 @@ defineOp({
   decompose: ({ self, dim, normalization, lastDimSize }, F) => {
     const axes = normalizeAxes(dim.map(Number), self.ndim, "_fft_c2r");
     const sizes = axes.map((axis, i) => i === axes.length - 1 ? lastDimSize : self.shape[axis] ?? 1);
-    const count = sizes.reduce((a: number, b) => a * Number(b), 1);
-    return transform(self, { kind: "c2r", forward: false, axes, sizes }, scaleByMode(normalization, count), F);
+    return transform(self, { kind: "c2r", forward: false, axes, sizes }, normByMode(normalization), F);
   },
   samples: () => [],
 });
@@ -314,8 +338,8 @@ for (const name of ["fft_fftshift", "fft_ifftshift"] as const) {
     decompose: ({ self, dim }) => {
       const axes = dim === null ? self.shape.map((_, d) => d) : normalizeAxes(dim.map(Number), self.ndim, name);
       const by = axes.map((axis) => {
-        const size = Number(self.shape[axis]);
-        return name === "fft_fftshift" ? Math.floor(size / 2) : Math.ceil(size / 2);
+        const size = self.shape[axis] ?? 1;
+        return sizeFloorDiv(name === "fft_fftshift" ? size : sizeAdd(size, 1), 2);
       });
       return axes.length === 0 ? self.clone() : self.roll(by, axes);
     },

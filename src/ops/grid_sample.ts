@@ -5,7 +5,7 @@
  * from those of the parts, and the forward pass fuses to one pointwise kernel. Mirrors ATen's GridSampler.cpp.
  */
 import { int64 } from "../core/mod.ts";
-import { shapeToText, type Size, sizeEq, sizeIsZero, sizeProd } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeEq, sizeIsZero, sizeProd, sizeSub } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
 import type { TensorValue } from "./value.ts";
@@ -19,16 +19,20 @@ interface Tap {
   readonly weight: TensorValue | null;
 }
 
-/** From [-1, 1] to positions, with the operations in ATen's order, which is one in images and another in volumes: half types round after each. */
-function unnormalize(x: TensorValue, size: number, rank: number, alignCorners: boolean): TensorValue {
-  if (rank === 2) return alignCorners ? x.add(1).mul((size - 1) / 2) : x.add(1).mul(size / 2).sub(0.5);
-  return alignCorners ? x.add(1).div(2).mul(size - 1) : x.add(1).mul(size).sub(1).div(2);
+/** Times half a size. */
+function timesHalf(x: TensorValue, size: Size): TensorValue {
+  return typeof size === "number" ? x.mul(size / 2) : x.mul(size).div(2);
 }
 
-/** Reflects positions between two borders, given doubled so that they are whole. */
-function reflect(x: TensorValue, twiceLow: number, twiceHigh: number): TensorValue {
-  if (twiceLow === twiceHigh) return x.mul(0);
-  const low = twiceLow / 2, span = (twiceHigh - twiceLow) / 2;
+/** From [-1, 1] to positions, with the operations in ATen's order, which is one in images and another in volumes: half types round after each. */
+function unnormalize(x: TensorValue, size: Size, rank: number, alignCorners: boolean): TensorValue {
+  if (rank === 2) return alignCorners ? timesHalf(x.add(1), sizeSub(size, 1)) : timesHalf(x.add(1), size).sub(0.5);
+  return alignCorners ? x.add(1).div(2).mul(sizeSub(size, 1)) : x.add(1).mul(size).sub(1).div(2);
+}
+
+/** Reflects positions at a border and at another that is `span` further. */
+function reflect(x: TensorValue, low: number, span: Size): TensorValue {
+  if (sizeIsZero(span)) return x.mul(0);
   const distance = x.sub(low).abs();
   const extra = distance.fmod(span);
   const flips = distance.div(span).floor().detach();
@@ -38,12 +42,11 @@ function reflect(x: TensorValue, twiceLow: number, twiceHigh: number): TensorVal
 }
 
 /** Brings positions into the input, as the padding mode says. */
-function pad(x: TensorValue, size: number, padding: number, alignCorners: boolean): TensorValue {
+function pad(x: TensorValue, size: Size, padding: number, alignCorners: boolean): TensorValue {
   if (padding === ZEROS) return x;
-  const inside = padding === REFLECTION
-    ? alignCorners ? reflect(x, 0, 2 * (size - 1)) : reflect(x, -1, 2 * size - 1)
-    : x;
-  return inside.clamp(0, size - 1);
+  const last = sizeSub(size, 1);
+  const inside = padding === REFLECTION ? alignCorners ? reflect(x, 0, last) : reflect(x, -0.5, size) : x;
+  return inside.clamp(0, last);
 }
 
 function cubicWeights(t: TensorValue): TensorValue[] {
@@ -56,7 +59,7 @@ function cubicWeights(t: TensorValue): TensorValue[] {
 /** The taps of one coordinate. */
 function tapsOf(
   x: TensorValue,
-  size: number,
+  size: Size,
   rank: number,
   mode: number,
   padding: number,
@@ -94,7 +97,7 @@ function sample(
   alignCorners: boolean,
 ): TensorValue {
   const rank = input.ndim - 2;
-  const sizes = input.shape.slice(2).map(Number);
+  const sizes = input.shape.slice(2);
   const [n = 1, c = 1] = input.shape;
   const places = grid.shape.slice(1, -1);
   const count = sizeProd(places);
@@ -107,7 +110,7 @@ function sample(
     let valid: TensorValue | null = null;
     corner.forEach(({ position }, d) => {
       const size = sizes[d] ?? 1;
-      const clamped = position.clamp(0, size - 1).to(int64);
+      const clamped = position.clamp(0, sizeSub(size, 1)).to(int64);
       index = index === null ? clamped : index.mul(size).add(clamped);
       const inside = position.ge(0).logicalAnd(position.lt(size));
       valid = valid === null ? inside : valid.logicalAnd(inside);

@@ -12,6 +12,11 @@ const PROGRAMS = [
     file: "bags",
     recordings: ["bags", "bags_other"],
   },
+  {
+    title: "samples at positions, spectra and quantiles of images of any size",
+    file: "signals",
+    recordings: ["signals", "signals_other"],
+  },
 ] as const;
 
 function check(name: string, results: readonly unknown[]): void {
