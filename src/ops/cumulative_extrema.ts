@@ -11,7 +11,6 @@ import {
   type Size,
   sizeEq,
   sizeIsZero,
-  sizeLe,
   sizeMul,
   sizeSub,
 } from "../symbolic/mod.ts";
@@ -156,7 +155,8 @@ for (const name of ["quantile", "nanquantile"] as const) {
       }
       return quantileSpec(name, self, q.shape, args);
     },
-    decompose: ({ self, q, ...args }, F) => quantileValue(self, q, args, name === "nanquantile", F),
+    decompose: ({ self, q, ...args }, F) =>
+      quantileValue(self, F.require(q, "quantile"), args, name === "nanquantile", F),
     samples: samples((g) => g.tensor([2], { values: [0.3, 0.75], requiresGrad: false })),
   });
   defineOp({
@@ -186,7 +186,9 @@ function integralDtype(where: string, inputs: readonly MetaInput[]): DType {
 }
 
 function neighbours(y: TensorValue, axis: number): readonly [TensorValue, TensorValue] {
-  const inner = sizeSub(y.shape[axis] ?? 1, 1);
+  const size = y.shape[axis] ?? 1;
+  const inner = size === 0 ? 0 : sizeSub(size, 1);
+  if (inner === 0) return [y.narrow(axis, 0, 0), y.narrow(axis, 0, 0)];
   return [y.narrow(axis, 0, inner), y.narrow(axis, 1, inner)];
 }
 
@@ -201,11 +203,10 @@ function spacing(y: TensorValue, x: TensorValue, axis: number): TensorValue {
   return right.sub(left);
 }
 
-function integralShape(where: string, y: MetaInput, axis: number, shape: readonly Size[], isRunning: boolean): Size[] {
-  if (isRunning && sizeLe(y.shape[axis] ?? 1, 0)) {
-    throw new RangeError(`${where}: dimension ${axis} of ${shapeToText(y.shape)} has no elements`);
-  }
-  return isRunning ? shape.map((s, d) => d === axis ? sizeSub(s, 1) : s) : shape.filter((_, d) => d !== axis);
+function integralShape(axis: number, shape: readonly Size[], isRunning: boolean): Size[] {
+  return isRunning
+    ? shape.map((s, d) => d === axis && s !== 0 ? sizeSub(s, 1) : s)
+    : shape.filter((_, d) => d !== axis);
 }
 
 const INTEGRALS = ["trapezoid", "trapz", "cumulative_trapezoid"] as const;
@@ -224,13 +225,13 @@ for (const name of INTEGRALS) {
           `${name}: ${x.shape[0]} points x do not go with dimension ${axis} of y ${shapeToText(y.shape)}`,
         );
       }
-      if (y.shape[axis] === 0 && !isRunning) return { shape: y.shape.filter((_, d) => d !== axis), dtype };
+      if (y.shape[axis] === 0 && !isRunning) return { shape: y.shape.filter((_, d) => d !== axis), dtype: y.dtype };
       const shape = x.shape.length <= 1 ? y.shape : joint(y.shape, x.shape);
-      return { shape: integralShape(name, y, axis, shape, isRunning), dtype };
+      return { shape: integralShape(axis, shape, isRunning), dtype };
     },
     decompose: ({ y, x, dim }) => {
       const axis = axisOf(name, dim, y.ndim);
-      if (y.shape[axis] === 0) return asFloat(y.sum([axis]));
+      if (y.shape[axis] === 0 && !isRunning) return y.newZeros(y.shape.filter((_, d) => d !== axis));
       const [left, right] = neighbours(y, axis);
       const terms = left.add(right).mul(spacing(y, x, axis));
       return asFloat(isRunning ? terms.cumsum(axis) : terms.sum([axis])).div(2);
@@ -249,8 +250,9 @@ for (const name of INTEGRALS) {
     meta: ({ y, dx, dim }) => {
       const axis = axisOf(name, dim, y.shape.length);
       if (y.dtype === bool) throw new TypeError(`${name}: needs numbers, got bool`);
+      if (y.shape[axis] === 0 && !isRunning) return { shape: y.shape.filter((_, d) => d !== axis), dtype: y.dtype };
       const dtype = promotedDtype(name, [promotionOperand(y), { dtype: scalarDtype(dx), rank: "scalar" }], "float");
-      return { shape: integralShape(name, y, axis, y.shape, isRunning), dtype };
+      return { shape: integralShape(axis, y.shape, isRunning), dtype };
     },
     decompose: ({ y, dx, dim }) => {
       const axis = axisOf(name, dim, y.ndim);
@@ -260,8 +262,8 @@ for (const name of INTEGRALS) {
         const [left, right] = neighbours(y, axis);
         return asFloat(left.add(right)).mul(step / 2).cumsum(axis);
       }
+      if (size === 0) return y.newZeros(y.shape.filter((_, d) => d !== axis));
       const wide = asFloat(y);
-      if (size === 0) return wide.sum([axis]);
       // Ends meet in their own dtype, in which small integers wrap around.
       const ends = asFloat(y.select(axis, 0).add(y.select(axis, -1)));
       return wide.sum([axis]).sub(ends.mul(0.5)).mul(step);
