@@ -6,7 +6,7 @@
 // Values are unaligned in memory; `_n` variants touch only the first n elements and fill the rest with zero.
 //
 // Accuracy: the functions in f32 stay within 3 ulp (erfc, erfinv and lgamma within 5), as fast as memory on a machine with fused products.
-// pow with AVX-512 computes in pairs of f32, 1 ulp. The others (pow elsewhere, hypot, large angles) compute each half in f64, whose error is far below half an ulp of f32, and round once: 1 ulp at
+// pow with AVX-512 computes in pairs of f32, 1.1 ulp. The others (pow elsewhere, hypot, large angles) compute each half in f64, whose error is far below half an ulp of f32, and round once: 1 ulp at
 // most. Subnormal numbers, signed zeros and infinities included. Constants are fractions of Taylor series, or say how they were fitted.
 // The layer expects -ffp-contract=off and never contracts by itself: fused means vfma.
 // Everything is `static inline`: a function that is not used costs no more than its parsing.

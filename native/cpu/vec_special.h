@@ -127,41 +127,48 @@ V vd vd_pow(vd x, vd y) {
 __attribute__((noinline, cold, unused)) static vf32 vpow_any(vf32 a, vf32 b) {
   return vnarrow(vd_pow(vwiden_low(a), vwiden_low(b)), vd_pow(vwiden_high(a), vwiden_high(b)));
 }
-// log2 of a positive normal number as a sum, within 2^-35 of itself. x = 2^n m with m in [3/4, 3/2); m c - 1, where 1 / c is near the middle of one of
-// 16 intervals of m, is exact for c of five or six bits; the intervals beside 1 have c = 1. n - log2 c is exact but for what `rest` adds.
+// The natural logarithm of a positive normal number as a sum. x = 2^n m with m in [3/4, 3/2); r = m c - 1, where 1 / c is near the middle of one of 16
+// intervals of m, is exact for c of five or six bits; the intervals beside 1 have c = 1. n ln 2 - log c is exact but for what `rest` and the product with
+// the rest of ln 2 add. Within 2^-34 of itself; `moderate`, where r^2 / 2 is rounded, within 2^-29, enough for exponents up to 16.
 struct vpow_log { vf32 high, low; };
-V vpow_log vpow_first(vf32 x) {
+template <int moderate>
+V vpow_log vpow_parts(vf32 x) {
   const vf32 c = {0x1p+0f, 0x1.dp-1f, 0x1.cp-1f, 0x1.ap-1f, 0x1.9p-1f, 0x1.8p-1f, 0x1.7p-1f, 0x1.6p-1f, 0x1.5p+0f, 0x1.4p+0f, 0x1.38p+0f, 0x1.28p+0f, 0x1.2p+0f, 0x1.18p+0f, 0x1.1p+0f, 0x1p+0f};
-  const vf32 upper = {0x0p+0f, 0x1.22ep-3f, 0x1.8a9p-3f, 0x1.32cp-2f, 0x1.6cbp-2f, 0x1.a9p-2f, 0x1.e7ep-2f, 0x1.14c4p-1f, -0x1.91b8p-2f, -0x1.49a8p-2f, -0x1.244p-2f, -0x1.acfp-3f, -0x1.5cp-3f, -0x1.08cp-3f, -0x1.664p-4f, 0x0p+0f};
-  const vf32 rest = {0x0p+0f, -0x1.48f554p-17f, -0x1.9fd502p-17f, -0x1.1c8f12p-22f, 0x1.ed0cbap-19f, -0x1.a39fbep-20f, -0x1.40358ep-19f, 0x1.60fe68p-17f, -0x1.d448f8p-17f, 0x1.ed0cbap-20f, -0x1.eac382p-20f, -0x1.78b6d4p-17f, -0x1.a39fbep-19f, -0x1.62336ap-17f, 0x1.20a6dep-21f, 0x0p+0f};
+  const vf32 upper = {0x0p+0f, 0x1.933p-4f, 0x1.1178p-3f, 0x1.a94p-3f, 0x1.f99p-3f, 0x1.2698p-2f, 0x1.522cp-2f, 0x1.7fbp-2f, -0x1.1674p-2f, -0x1.c9p-3f, -0x1.9528p-3f, -0x1.2958p-3f, -0x1.e27p-4f, -0x1.6f1p-4f, -0x1.f0ap-5f, 0x0p+0f};
+  const vf32 rest = {0x0p+0f, 0x1.797566p-18f, 0x1.d044fcp-20f, -0x1.2c3752p-19f, 0x1.c6cb3cp-19f, -0x1.deecb2p-18f, -0x1.1f8c76p-18f, -0x1.7109fap-20f, -0x1.cababap-18f, 0x1.070cacp-20f, 0x1.2b185ep-18f, 0x1.683fp-18f, -0x1.db8abcp-22f, 0x1.6ba8d4p-19f, -0x1.86008cp-20f, 0x0p+0f};
   vf32 m = vmantissa(x);
   vi32 at = vbits(m) >> 19;
-  vf32 n = vexponent(x) - vexponent(m) + vlookup(upper, at);
+  vf32 n = vexponent(x) - vexponent(m);
   vf32 r = vfma(m, vlookup(c, at), vset(-1.0f)), z = r * r;
-  // r (L - L/2 r) with L = log2 e: each rounding is known, and added to the terms that need no more than f32.
-  vf32 slope = vfma(r, vset(-0x1.715476p-1f), vset(0x1.715476p+0f));
-  vf32 lost = vfma(r, vset(-0x1.715476p-1f), 0x1.715476p+0f - slope);
-  vf32 near = r * slope, high = n + near;
-  vf32 tail = v_poly(r, z, -0x1.4ae0cp-27f, 0x1.ec709ep-2f, -0x1.715418p-2f, 0x1.2775bap-2f, -0x1.ee95c6p-3f, 0x1.a8fe1ap-3f);
-  tail = vfma(tail, z, vfma(r, vset(0x1.4ae0cp-26f), vlookup(rest, at)));
-  return {high, vfma(r, lost, vfma(r, slope, -near)) + (near - (high - n)) + tail};
+  vf32 a = vfma(n, vset(0x1.62e4p-1f), vlookup(upper, at)), small = vfma(n, vset(0x1.7f7d1cp-20f), vlookup(rest, at));
+  if (moderate) {
+    vf32 tail = v_poly(r, z, -0.5f, 0x1.555556p-2f, -0x1p-2f, 0x1.999596p-3f, -0x1.559d2cp-3f, 0x1.1de144p-3f), high = a + r;
+    return {high, vfma(tail, z, (r - (high - a)) + small)};
+  }
+  vf32 tail = v_poly(r, z, 0x1.555556p-2f, -0x1p-2f, 0x1.999596p-3f, -0x1.559d2cp-3f, 0x1.1de144p-3f);
+  vf32 half = r * -0.5f, s = vfma(half, r, r), high = a + s;
+  return {high, vfma(tail, z * r, (s - (high - a)) + (small + vfma(half, r, r - s)))};
 }
+V vpow_log vpow_first(vf32 x) { return vpow_parts<0>(x); }
+V vpow_log vpow_first_moderate(vf32 x) { return vpow_parts<1>(x); }
 // Whether vpow_rest gives a^b: for normal positive numbers to moderate powers.
-V int vpow_easy(vf32 a, vf32 b) { return vall(((vu32)vbits(a) - 0x800000u < (vu32){} + 0x7f000000u) & (vabs(b) < 0x1p16f)); }
-// 2^(b log2 a). The product's integer part is an exponent; what it lost in rounding enters where it is small. A result that is too large or too small
-// leaves the series' range, where an even series is positive, and the exponent decides.
+V int vpow_easy(vf32 a, vf32 b) { return vall(((vu32)vbits(a) - 0x800000u < (vu32){} + 0x7f000000u) & (vabs(b) < 0x1p11f)); }
+// e^(b log a) = 2^p: a whole number, a sixteenth and a series. What the products lost in rounding enters where the rest is small.
 V vf32 vpow_rest(vpow_log l, vf32 a, vf32 b) {
   if (__builtin_expect(!vpow_easy(a, b), 0)) return vpow_any(a, b);
-  vf32 p = l.high * b, e = vfma(l.low, b, vfma(l.high, b, -p));
-  vf32 k = vround(p + e), q = p - k, f = q + e, z = f * f;
-  vf32 u = z * v_poly(f, z, 0x1.ebfbep-3f, 0x1.c6af88p-5f, 0x1.3b2a2ap-7f, 0x1.5f043p-10f, 0x1.4445a2p-13f);
-  return vscale(vfma(q, vset(0x1.62e43p-1f), vfma(e, vset(0x1.62e43p-1f), u)) + 1.0f, k);
+  const vf32 roots = {0x1p+0f, 0x1.0b5586p+0f, 0x1.172b84p+0f, 0x1.2387a6p+0f, 0x1.306fep+0f, 0x1.3dea64p+0f, 0x1.4bfdaep+0f, 0x1.5ab07ep+0f, 0x1.6a09e6p+0f, 0x1.7a1148p+0f, 0x1.8ace54p+0f, 0x1.9c4918p+0f, 0x1.ae89fap+0f, 0x1.c199bep+0f, 0x1.d5818ep+0f, 0x1.ea4afap+0f};
+  vf32 h = b * 0x1.715476p+0f, lost = vfma(b, vset(0x1.4ae0cp-26f), vfma(b, vset(0x1.715476p+0f), -h));
+  vf32 p = l.high * h, e = vfma(l.low, h, vfma(l.high, lost, vfma(l.high, h, -p)));
+  vf32 t = (p + e) + 0x1.8p19f, k = t - 0x1.8p19f, f = (p - k) + e, root = vlookup(roots, vbits(t));
+  vf32 u = vfma(vfma(f, vset(0x1.c6afap-5f), vset(0x1.ebfbep-3f)), f, vset(0x1.62e43p-1f)) * f;
+  return vscale(vfma(root, u, root), k);
 }
 V vf32 vpow(vf32 a, vf32 b) { return vpow_rest(vpow_first(a), a, b); }
 #else
 // Nothing to prepare.
 struct vpow_log {};
 V vpow_log vpow_first(vf32) { return {}; }
+V vpow_log vpow_first_moderate(vf32) { return {}; }
 TESSERA_BINARY(pow)
 V vf32 vpow_rest(vpow_log, vf32 a, vf32 b) { return vpow(a, b); }
 #endif

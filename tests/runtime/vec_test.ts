@@ -69,6 +69,8 @@ const UNARY: Readonly<Record<string, { readonly exact: Unary; readonly ulp: numb
   // 1 with fused products.
   pow_1_5: { exact: (x) => x ** 1.5, ulp: 1.5 },
   pow_2_5: { exact: (x) => x ** 2.5, ulp: 2 },
+  pow_1_7: { exact: (x) => x ** Math.fround(1.7), ulp: 1.1 },
+  pow_minus_15: { exact: (x) => x ** -15, ulp: 1.1 },
   sqrt: { exact: Math.sqrt, ulp: 0.5 },
   rsqrt: { exact: (x) => 1 / Math.sqrt(x), ulp: 2 },
   floor: { exact: Math.floor, ulp: 0 },
@@ -107,7 +109,7 @@ function nextafter(x: number, y: number): number {
 }
 
 const BINARY: Readonly<Record<string, { readonly exact: (x: number, y: number) => number; readonly ulp: number }>> = {
-  pow: { exact: pow, ulp: 1 },
+  pow: { exact: pow, ulp: 1.1 },
   atan2: { exact: Math.atan2, ulp: 3 },
   logaddexp_abs: { exact: (x, y) => logaddexp(Math.abs(x), Math.abs(y)), ulp: 3 },
   hypot: { exact: Math.hypot, ulp: 1 },
@@ -126,6 +128,8 @@ V vf32 vdigamma_abs(vf32 x) { return vdigamma_positive(vabs(x)); }
 V vf32 vterm_minus(vf32 x) { return vexp_term(vneg(vabs(x))); }
 V vf32 vpow_1_5(vf32 x) { return vpow_half<1>(x); }
 V vf32 vpow_2_5(vf32 x) { return vpow_half<2>(x); }
+V vf32 vpow_1_7(vf32 x) { return vpow_rest(vpow_first_moderate(x), x, vset(1.7f)); }
+V vf32 vpow_minus_15(vf32 x) { return vpow_rest(vpow_first_moderate(x), x, vset(-15.0f)); }
 V vf32 vlogaddexp_abs(vf32 x, vf32 y) { return vlogaddexp(vabs(x), vabs(y)); }
 #define UNARY(name) TESSERA_EXPORT void k_##name(void** a) { \\
   const float* x = (const float*)a[1]; float* y = (float*)a[2]; long n = tessera_long(a[3]), i = 0; \\

@@ -209,8 +209,8 @@ const WIDE_COLUMNS = 64;
 const COLUMN_BYTES = 1024;
 /** Registers that a transpose past the caches writes to each row: two lines. What is read should not be more than a set of the second cache holds. */
 const STREAMED_REGISTERS = 2;
-/** What else may be done where a function takes several registers. */
-const PHASED_WORK = 8;
+/** Registers for functions that take several at once, where little else is done. */
+const PHASED_REGISTERS = 8, PHASED_WORK = 8;
 /** Registers for long computations on elements of one buffer, whose operations then alternate; longer ones would leave the registers. */
 const CHAIN_REGISTERS = 4, CHAIN_WORK = { least: 32, most: 512 };
 /** The cost from which on an operation is a function. */
@@ -230,16 +230,6 @@ function calls(stages: readonly Stage[], isMeant: (op: PrimitiveName) => boolean
     return null;
   });
   return found;
-}
-
-/** The registers that functions in phases take; 1 without any. */
-function phasedRegisters(stages: readonly Stage[]): number {
-  let registers = 1;
-  calls(stages, (op) => {
-    registers = Math.max(registers, PHASED.get(op) ?? 1);
-    return false;
-  });
-  return registers;
 }
 
 function isChain(space: LoopSpace, work: number): boolean {
@@ -262,8 +252,10 @@ function blockOf(space: LoopSpace, vector: LoopVar, lanes: number, isTurned = fa
   const work = workOf(space.stages.map((s) => s.value));
   const size = guess(extent(vector));
   if (!isTurned && !space.stages.some((s) => s.kind === "reduction" || s.kind === "cross")) {
-    const registers = work <= PHASED_WORK ? phasedRegisters(space.stages) : isChain(space, work) ? CHAIN_REGISTERS : 1;
-    return size >= registers * lanes ? registers * lanes : lanes;
+    const isPhased = work <= PHASED_WORK && calls(space.stages, (op) => PHASED.has(op));
+    let registers = isPhased ? PHASED_REGISTERS : isChain(space, work) ? CHAIN_REGISTERS : 1;
+    while (registers > 1 && size < registers * lanes) registers /= 2;
+    return registers * lanes;
   }
   const most = work <= 12 ? 4 : work <= 30 ? 2 : 1;
   // Reductions along columns jump from row to row: what they read there should be worth the jump.

@@ -5,16 +5,10 @@
 import type { PrimitiveName } from "../../loops/mod.ts";
 
 /**
- * Functions of several registers at once, and of how many: first the first half of each, then the rest, or steps of all in turn. A processor waits for the
- * latency of long chains, of which it sees only so many instructions at once, and for the ends of loops that it did not foresee.
+ * Functions of several registers at once: first the first half of each, then the rest, or steps of all in turn. A processor waits for the latency of long
+ * chains, of which it sees only so many instructions at once, and for the ends of loops that it did not foresee.
  */
-export const PHASED: ReadonlyMap<PrimitiveName, number> = new Map<PrimitiveName, number>([
-  ["pow", 4],
-  ["asinh", 4],
-  ["acosh", 4],
-  ["erfinv", 8],
-  ["gcd", 8],
-]);
+export const PHASED: ReadonlySet<PrimitiveName> = new Set<PrimitiveName>(["pow", "asinh", "acosh", "erfinv", "gcd"]);
 
 /** A device's preferences. */
 export interface TileTarget {

@@ -26,6 +26,9 @@ const IMPURE: ReadonlySet<TileStatement["kind"]> = new Set(["accumulator", "fini
 /** Exponents of `vpow_half`, by what it is called with. */
 const HALF_POWERS: ReadonlyMap<number | bigint, number> = new Map([[1.5, 1], [2.5, 2]]);
 
+/** Exponents up to which a logarithm of fewer digits is enough. */
+const MODERATE_POWER = 16;
+
 type Pointwise = TileStatement & { readonly kind: "pointwise" };
 
 /** Writes the body of one function. */
@@ -412,7 +415,11 @@ export class CppFunction extends CppValues {
     if (!PHASED.has(s.op) || this.parts === 1) return false;
     const name = this.scopes.fresh("h");
     const args = Array.from({ length: this.parts }, (_, u) => s.args.map((v) => this.operand(v, true, "f32", u)));
-    args.forEach((own, u) => this.scopes.line(`const auto ${name}_${u} = v${s.op}_first(${own[0]});`, level));
+    const power = s.op === "pow" && exponent !== undefined
+      ? Number(this.#constants.get(exponent) ?? Infinity)
+      : Infinity;
+    const first = Math.abs(power) <= MODERATE_POWER ? `v${s.op}_first_moderate` : `v${s.op}_first`;
+    args.forEach((own, u) => this.scopes.line(`const auto ${name}_${u} = ${first}(${own[0]});`, level));
     this.define(s.out, true, level, (u) => `v${s.op}_rest(${name}_${u}, ${args[u]?.join(", ")})`);
     return true;
   }
