@@ -107,6 +107,8 @@ const CASES: readonly Case[] = [
   layer(96, 96, 56, 7, { groups: 96 }),
   layer(384, 384, 14, 7, { groups: 384 }),
   layer(240, 240, 14, 5, { groups: 240 }),
+  layer(144, 144, 56, 5, { groups: 144, stride: 2, padding: 2 }),
+  layer(672, 672, 14, 5, { groups: 672, stride: 2, padding: 2 }),
   layer(96, 96, 112, 3, { groups: 96, stride: 2 }),
   layer(144, 144, 56, 3, { groups: 144 }),
   layer(3, 32, 224, 3, { stride: 2 }),

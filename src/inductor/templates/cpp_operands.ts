@@ -82,7 +82,7 @@ export class KeptArguments {
 }
 
 /** Names the positions along axes of a linear position; returns the name of the innermost one. */
-function decompose(s: Scopes, axes: readonly Axis[], linear: string): string | null {
+export function decompose(s: Scopes, axes: readonly Axis[], linear: string): string | null {
   if (axes.length === 0) return null;
   const whole = newSym("whole", { kind: "index", lower: 0 });
   const name = s.fresh("l");

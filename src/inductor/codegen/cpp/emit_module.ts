@@ -18,7 +18,9 @@ import { tileToText } from "../../tile/print.ts";
 import type { Kernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitCppContraction } from "../../templates/cpp_contraction.ts";
+import { emitCppSlide } from "../../templates/cpp_slide.ts";
 import CONTRACTION_PRELUDE from "../../templates/contraction.h" with { type: "text" };
+import SLIDE_PRELUDE from "../../templates/slide.h" with { type: "text" };
 import WINOGRAD_PRELUDE from "../../templates/winograd.h" with { type: "text" };
 import { slotNumbers } from "../slots.ts";
 import { type CppFunctionText, emitCppTile, grainText, type KeptOperand } from "./emit_tile.ts";
@@ -116,7 +118,8 @@ export const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-alia
 export function emitCppKernel(kernel: Kernel, lanes: number, constants?: ReadonlySet<BufferRef>): CppFunctionText {
   if (kernel.kind === "attention") throw new InternalError("attention as one kernel is for CUDA");
   if (kernel.kind === "blocks") return emitCppBlocks(kernel, lanes);
-  return kernel.kind === "tile" ? emitCppTile(kernel, lanes) : emitCppContraction(kernel, lanes, constants);
+  if (kernel.kind === "contraction") return emitCppContraction(kernel, lanes, constants);
+  return emitCppSlide(kernel, lanes) ?? emitCppTile(kernel, lanes);
 }
 
 /** A kernel's function and those that only it calls. */
@@ -125,7 +128,7 @@ interface FunctionText {
   readonly support: string;
   readonly body: string;
   /** Preludes that it needs beside the first. */
-  readonly needs: readonly ("contraction" | "winograd" | "blocks")[];
+  readonly needs: readonly ("contraction" | "winograd" | "slide" | "blocks")[];
 }
 
 interface Launch {
@@ -340,6 +343,7 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
       PRELUDE,
       ...(functions.some((f) => f.needs.includes("contraction")) ? [CONTRACTION_PRELUDE] : []),
       ...(functions.some((f) => f.needs.includes("winograd")) ? [WINOGRAD_PRELUDE] : []),
+      ...(functions.some((f) => f.needs.includes("slide")) ? [SLIDE_PRELUDE] : []),
       ...(functions.some((f) => f.needs.includes("blocks")) ? [BLOCKS_PRELUDE] : []),
       ...functions.map((f) => functionText(f, several ? "" : "static ")),
       ...(i === 0
