@@ -212,6 +212,9 @@ function checkConv(
       `${where}: the weight expects ${expected} input channels, but the input has ${inChannels}: ${shapes}`,
     );
   }
+  if (transposed && input.shape.slice(2).some(sizeIsZero)) {
+    throw new TypeError(`${where}: the input has an empty dimension other than batch and channels: ${shapes}`);
+  }
   const first = weight.shape[0] ?? 1;
   if (weight.shape.some((s, d) => sizeIsZero(s) && (d !== 1 || transposed))) {
     throw new TypeError(`${where}: the weight has an empty dimension: ${shapes}`);

@@ -361,7 +361,9 @@ export interface TensorMethods<T> {
   /** A copy of what as_strided() shows. */
   asStridedCopy(size: readonly Size[], stride: readonly Size[], options?: { storageOffset?: Size | null }): T;
   asStridedCopy(size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
-  /** self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage. */
+  /** self with src in the place of as_strided(size, stride, storage_offset); self is all of its storage, in order. */
+  asStridedPut(src: T | Scalar, size: readonly Size[], stride: readonly Size[], storageOffset: Size): T;
+  /** self with src in the place of as_strided(size, stride, storageOffset) in self's storage. */
   asStridedScatter(
     src: T | Scalar,
     size: readonly Size[],
@@ -3285,7 +3287,15 @@ export interface Functional<T = TensorValue> {
     options?: { storageOffset?: Size | null },
   ): T;
   asStridedCopy(self: T | Scalar, size: readonly Size[], stride: readonly Size[], storageOffset?: Size | null): T;
-  /** self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage. */
+  /** self with src in the place of as_strided(size, stride, storage_offset); self is all of its storage, in order. */
+  asStridedPut(
+    self: T | Scalar,
+    src: T | Scalar,
+    size: readonly Size[],
+    stride: readonly Size[],
+    storageOffset: Size,
+  ): T;
+  /** self with src in the place of as_strided(size, stride, storageOffset) in self's storage. */
   asStridedScatter(
     self: T | Scalar,
     src: T | Scalar,
@@ -5830,8 +5840,6 @@ export interface Functional<T = TensorValue> {
   /** Categories drawn with probabilities in proportion to self, a vector or rows; with or without replacement. */
   multinomial(self: T | Scalar, numSamples: Size, options?: { replacement?: boolean; generator?: null | null }): T;
   multinomial(self: T | Scalar, numSamples: Size, replacement?: boolean, options?: { generator?: null | null }): T;
-  /** Draws classes from rows of unnormalised probabilities by given uniform numbers in [0, 1). */
-  multinomialFrom(probabilities: T | Scalar, uniform: T | Scalar, numSamples: Size, replacement: boolean): T;
   /** self × other, broadcast. */
   multiply(self: T | Scalar, other: T | Scalar): T;
   multiply(self: T | Scalar, other: Scalar): T;

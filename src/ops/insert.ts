@@ -5,7 +5,7 @@
  * loop that asks at every element whether it lies in the part, so it fuses with its neighbours. Mirrors the `*_scatter` and
  * `*_backward` functions of ATen.
  */
-import { type DType, float32 } from "../core/mod.ts";
+import { type DType, float32, int64 } from "../core/mod.ts";
 import { type LoopInput, type LoopNode, ops, pointwise, reduction, scatter, type Value } from "../loops/mod.ts";
 import {
   add,
@@ -20,7 +20,22 @@ import {
   mul,
   sub,
 } from "../symbolic/mod.ts";
-import { sameShape, shapeToText, type Size, sizeEq, sizeLe, sizeLt, sizeSub } from "../symbolic/mod.ts";
+import {
+  isContiguous,
+  sameShape,
+  shapeToText,
+  type Size,
+  sizeAdd,
+  sizeEq,
+  sizeIsZero,
+  sizeLe,
+  sizeLt,
+  sizeMax,
+  sizeMul,
+  sizeSub,
+} from "../symbolic/mod.ts";
+import type { Functional } from "./functional.ts";
+import type { TensorValue } from "./value.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import {
@@ -263,34 +278,85 @@ defineOp({
   samples: (g) => [{ args: { self: g.tensor([8]), src: g.tensor([2, 3]), dim: 0, size: 3, step: 4 } }],
 });
 
+/** @throws {TypeError} if several elements are one place. */
+function checkPlaces(size: readonly Size[], stride: readonly Size[]): void {
+  if (!size.some((s, d) => sizeEq(stride[d] ?? 1, 0) && !sizeLe(s, 1))) return;
+  throw new TypeError(
+    `as_strided_scatter: several elements of size [${size.join(", ")}], stride [${
+      stride.join(", ")
+    }] are one place; writing to them is not defined`,
+  );
+}
+
+/** Where the elements of strides lie in storage, in the order of their indices. */
+function storagePositions(
+  size: readonly Size[],
+  stride: readonly Size[],
+  offset: Size,
+  like: TensorValue,
+  F: Functional,
+): TensorValue {
+  const { device } = like;
+  return size.reduce<TensorValue>((sum, n, d) => {
+    const along = F.arange(n, { device }).mul(stride[d] ?? 0);
+    return sum.add(along.reshape(size.map((_, e) => e === d ? -1 : 1)));
+  }, F.full([], offset, { dtype: int64, device })).expand(size).reshape([-1]);
+}
+
 defineOp({
   schema:
     "aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor",
-  doc: "self with src in the place of as_strided(size, stride, storageOffset); self is seen as contiguous storage.",
+  doc: "self with src in the place of as_strided(size, stride, storageOffset) in self's storage.",
   meta: ({ self, src, size, stride, storageOffset }) => {
     checkPart("as_strided_scatter", src, size);
-    if (size.some((s, d) => sizeEq(stride[d] ?? 1, 0) && !sizeLe(s, 1))) {
-      throw new TypeError(
-        `as_strided_scatter: several elements of size [${size.join(", ")}], stride [${
-          stride.join(", ")
-        }] are one place; writing to them is not defined`,
-      );
+    checkPlaces(size, stride);
+    checkStrided("as_strided_scatter", self, size, stride, storageOffset ?? self.storageOffset);
+    return asSelf(self);
+  },
+  decompose: ({ self, src, size, stride, storageOffset }, F) => {
+    const offset = storageOffset ?? self.storageOffset;
+    if (isContiguous(self.shape, self.stride) && sizeIsZero(self.storageOffset)) {
+      return F.asStridedPut(self, src, size, stride, offset);
     }
-    const { shape, dtype, device } = self;
-    const flags = { isScalar: false, requiresGrad: false };
-    const whole = { shape, dtype, device, stride: contiguousStride(shape), storageOffset: 0, ...flags };
-    checkStrided("as_strided_scatter", whole, size, stride, storageOffset ?? 0);
+    // Of elements that share memory ATen makes a copy in order first.
+    if (self.shape.some((n, d) => sizeIsZero(self.stride[d] ?? 1) && !sizeLe(n, 1))) {
+      return F.asStridedPut(self.contiguous(), src, size, stride, offset);
+    }
+    // Where in storage self's elements lie, and there src's. What lies between self's elements cannot be seen.
+    const own = storagePositions(self.shape, self.stride, self.storageOffset, self, F);
+    const places = storagePositions(size, stride, offset, self, F);
+    const last = (n: readonly Size[], s: readonly Size[], from: Size): Size =>
+      n.reduce<Size>((sum, size, d) => sizeAdd(sum, sizeMul(sizeSub(size, 1), s[d] ?? 0)), from);
+    const end = sizeAdd(sizeMax(last(self.shape, self.stride, self.storageOffset), last(size, stride, offset)), 1);
+    const storage = src.newZeros([end], { dtype: self.dtype })
+      .scatter(0, own, self.reshape([-1])).scatter(0, places, src.to(self.dtype).reshape([-1]));
+    return storage.indexSelect(0, own).reshape(self.shape);
+  },
+  samples: (g) => [
+    { args: { self: g.tensor([4, 5]), src: g.tensor([3, 2]), size: [3, 2], stride: [5, 2], storageOffset: 1 } },
+  ],
+});
+
+defineOp({
+  schema:
+    "tessera::as_strided_put(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt storage_offset) -> Tensor",
+  doc: "self with src in the place of as_strided(size, stride, storage_offset); self is all of its storage, in order.",
+  meta: ({ self, src, size, stride, storageOffset }) => {
+    checkPart("as_strided_scatter", src, size);
+    checkPlaces(size, stride);
+    const whole = { ...self, stride: contiguousStride(self.shape), storageOffset: 0 };
+    checkStrided("as_strided_scatter", whole, size, stride, storageOffset);
     return asSelf(self);
   },
   loop: ({ self, src, size, stride, storageOffset }) => {
     checkWholeStorage("as_strided_scatter", self);
     return scatter("set", self, size, (index) => ({
-      target: unravel(stridedPosition(stride, storageOffset ?? 0, index), self.shape),
+      target: unravel(stridedPosition(stride, storageOffset, index), self.shape),
       value: ops.cast(src.load(index), self.dtype),
     }));
   },
   vjp: ({ src, size, stride, storageOffset }, { grad, F }) => ({
-    self: () => F.asStridedScatter(grad.contiguous(), F.zerosLike(src), size, stride, storageOffset),
+    self: () => F.asStridedPut(grad.contiguous(), F.zerosLike(src), size, stride, storageOffset),
     src: () => grad.contiguous().asStrided(size, stride, storageOffset),
   }),
   samples: (g) => [

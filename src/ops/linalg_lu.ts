@@ -103,6 +103,12 @@ defineOp({
     const n = Number(rows), k = Number(pivots.shape[pivots.shape.length - 1]);
     const batch = pivots.shape.slice(0, -1).map(Number);
     const count = batch.reduce((a, b) => a * b, 1);
+    for (let i = 0; i < pivots.data.length; i++) {
+      const pivot = Number(pivots.data[i]);
+      if (!(pivot >= 1 && pivot <= n)) {
+        throw new RangeError(`lu: pivot ${i} is ${pivot}; pivots of ${n} rows count from 1 to ${n}`);
+      }
+    }
     const matrices = Array.from({ length: count }, (_, b) => {
       const order = pivotOrder(Array.from(pivots.data.subarray(b * k, b * k + k), Number), n);
       return Matrix.from(n, n, (i, j) => order[j] === i ? 1 : 0);

@@ -283,6 +283,8 @@ defineOp({
   },
   host: ({ self, atol, rtol }) => {
     const [rows = 0, columns = 0] = self.shape.slice(-2).map(Number);
+    const at = self.data.findIndex((v: number | bigint) => !Number.isFinite(Number(v)));
+    if (at >= 0) throw new RangeError(`linalg_pinv: element ${at} of ${shapeToText(self.shape)} is not finite`);
     const out = readMatrices(self).map((a, b) => {
       const { u, s, vh } = thinDecomposition(a);
       const tolerance = Math.max(

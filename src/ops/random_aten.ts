@@ -245,8 +245,13 @@ defineOp({
   schema: "aten::dropout_(Tensor(a!) self, float p, bool train) -> Tensor(a!)",
   doc: "dropout, in place.",
   random: true,
-  meta: ({ self, p }) => {
+  meta: ({ self, p, train }) => {
     checkProbability("dropout_", p);
+    if (train && p > 0 && !self.dtype.isFloat) {
+      throw new TypeError(
+        `dropout_: self is ${self.dtype.name} and cannot hold scaled numbers; convert with .to(float32)`,
+      );
+    }
     return { shape: self.shape, dtype: self.dtype, stride: self.stride, storageOffset: self.storageOffset };
   },
   decompose: ({ self, p, train }, F) => train && p > 0 ? self.copy_(dropped(F, self, p)) : self,

@@ -241,6 +241,7 @@ function marginSpec(
       }`,
     );
   }
+  if (self.shape.at(-1) === 0) throw new TypeError(`${where}: scores ${shapeToText(self.shape)} have no classes`);
   const rows = self.shape.length === 2 ? self.shape.slice(0, 1) : targetRank === 1 ? target.shape : [];
   return { shape: reducedLossShape(where, rows, reduction), dtype: self.dtype };
 }

@@ -66,7 +66,8 @@ function scatterLoop(
   return scatter(op, self, index.shape, (at) => {
     const position = ops.indirect(ops.cast(index.load(at), int64), self.shape[axis] ?? asExpr(1));
     if (self.shape.length === 0) return { target: [], value: onlyElement(ops.cast(value(at), self.dtype), position) };
-    const target = at.map((e, d) => d === axis ? position : e);
+    // An index of no dimensions goes into a vector.
+    const target = at.length < self.shape.length ? [position] : at.map((e, d) => d === axis ? position : e);
     return { target, value: ops.cast(value(at), self.dtype) };
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Searching and data-dependent selection: nonzero, masked_select, unique, searchsorted, bucketize, multinomial.
+ * Searching and data-dependent selection: nonzero, masked_select, unique, searchsorted, bucketize.
  *
  * All run on the host's memory. The shapes of the first three depend on the data: eager only, a graph break under capture.
  * `meta` gives the largest shape that is possible. Mirrors ATen's Unique.cpp, Bucketization.cpp and Indexing.
@@ -402,74 +402,5 @@ defineOp({
     searchHost({ sortedSequence: boundaries, right, side: null, sorter: null }, self, hostShape(self), outInt32),
   samples: (g) => [
     { args: { self: distinct(g, [3, 2]), boundaries: g.tensor([4], { values: [0, 1, 2, 3], requiresGrad: false }) } },
-  ],
-});
-
-defineOp({
-  schema:
-    "tessera::multinomial_from(Tensor probabilities, Tensor uniform, int num_samples, bool replacement) -> Tensor",
-  doc: "Draws classes from rows of unnormalised probabilities by given uniform numbers in [0, 1).",
-  meta: ({ probabilities, uniform, numSamples }) => {
-    const shape = [...probabilities.shape.slice(0, -1), numSamples];
-    if (probabilities.shape.length < 1 || probabilities.shape.length > 2 || !probabilities.dtype.isFloat) {
-      throw new TypeError(
-        `multinomial: needs floating point probabilities [classes] or [rows, classes], got ${probabilities.dtype.name} ${
-          shapeToText(probabilities.shape)
-        }`,
-      );
-    }
-    if (shapeToText(uniform.shape) !== shapeToText(shape)) {
-      throw new TypeError(`multinomial: uniform ${shapeToText(uniform.shape)} must be ${shapeToText(shape)}`);
-    }
-    return { shape, dtype: int64 };
-  },
-  host: ({ probabilities, uniform, numSamples, replacement }) => {
-    const classes = Number(probabilities.shape[probabilities.shape.length - 1] ?? 0);
-    const samples = Number(numSamples);
-    const shape = [...hostShape(probabilities).slice(0, -1), samples];
-    const rows = count(shape.slice(0, -1));
-    const data = new BigInt64Array(rows * samples);
-    for (let row = 0; row < rows; row++) {
-      const weights = Array.from(
-        { length: classes },
-        (_, c) => Number(readHost(probabilities.data, row * classes + c)),
-      );
-      let total = weights.reduce((a, b) => a + b, 0);
-      const positive = weights.filter((w) => w > 0).length;
-      if (weights.some((w) => !(w >= 0 && w < Infinity)) || !(total > 0) || (!replacement && positive < samples)) {
-        throw new RangeError(
-          `multinomial: row ${row} must hold finite numbers of at least 0 with ${
-            replacement ? "a positive sum" : `${samples} positive ones, to draw ${samples} without replacement`
-          }`,
-        );
-      }
-      for (let s = 0; s < samples; s++) {
-        const aim = Number(readHost(uniform.data, row * samples + s)) * total;
-        let sum = 0, chosen = -1;
-        for (let c = 0; c < classes; c++) {
-          const w = weights[c] ?? 0;
-          if (w <= 0) continue;
-          chosen = c;
-          sum += w;
-          if (aim < sum) break;
-        }
-        data[row * samples + s] = BigInt(chosen);
-        if (!replacement) {
-          total -= weights[chosen] ?? 0;
-          weights[chosen] = 0;
-        }
-      }
-    }
-    return [{ shape, data }];
-  },
-  samples: (g) => [
-    {
-      args: {
-        probabilities: g.tensor([2, 3], { values: [1, 2, 3, 0, 1, 1], requiresGrad: false }),
-        uniform: g.tensor([2, 2], { values: [0, 0.5, 0.25, 0.9], requiresGrad: false }),
-        numSamples: 2,
-        replacement: false,
-      },
-    },
   ],
 });

@@ -5,8 +5,8 @@
  * loads, from slow exact evaluations in float64. The incomplete gamma functions iterate until they converge and run on the host. Mirrors the
  * special functions of ATen (`Math.h`, after Cephes).
  */
-import { bool, computeType, type DType, float32, float64, int32 } from "../core/mod.ts";
-import { lgamma } from "../loops/primitives.ts";
+import { bool, computeType, type DType, float32, float64 } from "../core/mod.ts";
+import { erfc, lgamma } from "../loops/primitives.ts";
 import { ops, type Value } from "../loops/mod.ts";
 import { broadcastShapes, shapeToText } from "../symbolic/mod.ts";
 import { chebyshevFit, chebyshevPowers, chebyshevSum } from "./chebyshev.ts";
@@ -14,7 +14,7 @@ import { definePointwise, promotedDtype, promotionOperand } from "./combinators.
 import { defineOp, type HostTensor, type VjpContext } from "./define.ts";
 import { hostArray, hostShape, readHost } from "./host_axis.ts";
 import { reduceGrad } from "./gradient.ts";
-import { endOf, evaluate, intervalFit, type Intervals, placeOf, tableSum } from "./interval_fit.ts";
+import { endOf, evaluate, type IntervalFit, intervalFit, type Intervals, placeOf, tableSum } from "./interval_fit.ts";
 import { elementwiseStride } from "./layout.ts";
 import { type UnarySampleOptions, unarySamples } from "./sample_sets.ts";
 import { normalQuantile } from "./normal_quantile.ts";
@@ -87,6 +87,16 @@ function besselSeries(n: 0 | 1, a: Value): Value {
   return n === 0 ? series : ops.mul(series, ops.mul(a, 0.5));
 }
 
+/** Functions of |x| below 15, as polynomials by intervals of |x| + 1. */
+const SHIFTED: Intervals = { first: 0, parts: 4, count: 16 };
+const SHIFTED_END = endOf(SHIFTED) - 1;
+
+/** The value of such a fit at `a`, whose last digits count though |x| + 1 loses them. */
+function shiftedSum(fit: IntervalFit, a: Value): Value {
+  const { at, start } = placeOf(SHIFTED, ops.add(a, 1));
+  return tableSum(fit.tables, at, ops.sub(a, ops.sub(start, 1)));
+}
+
 /** I_n(x) and, scaled, exp(-|x|)·I_n(x): in float32 the power series needs no exponential. */
 function bessel(n: 0 | 1, x: Value, scaled: boolean): Value {
   const a = ops.abs(x);
@@ -94,11 +104,17 @@ function bessel(n: 0 | 1, x: Value, scaled: boolean): Value {
     const value = besselValue(n, x);
     return scaled ? value : ops.mul(value, ops.exp(a));
   }
-  const near = besselSeries(n, ops.minimum(a, SMALL));
   const far = besselTail(n, ops.maximum(a, SMALL));
-  const even = scaled
-    ? ops.where(ops.le(a, SMALL), ops.mul(near, ops.exp(ops.neg(a))), ops.where(ops.isinf(a), 0, far))
-    : ops.where(ops.le(a, SMALL), near, ops.mul(far, ops.exp(a)));
+  if (scaled) {
+    const ratio = (u: number): number => u === 1 ? (n === 0 ? 1 : 0.5) : besselScaled(n, u - 1) / (n === 0 ? 1 : u - 1);
+    const sum = shiftedSum(intervalFit(`i${n}e`, ratio, SHIFTED, 7), a);
+    const outer = ops.where(ops.isinf(a), 0, far);
+    const isNear = ops.lt(a, SHIFTED_END);
+    if (n === 0) return ops.where(isNear, sum, outer);
+    return ops.where(isNear, ops.mul(sum, x), ops.copysign(outer, x));
+  }
+  const near = besselSeries(n, ops.minimum(a, SMALL));
+  const even = ops.where(ops.le(a, SMALL), near, ops.mul(far, ops.exp(a)));
   return n === 0 ? even : ops.copysign(even, x);
 }
 
@@ -121,7 +137,18 @@ export function besselValue(n: 0 | 1, x: Value): Value {
   return n === 0 ? value : ops.where(ops.lt(x, 0), ops.neg(value), value);
 }
 
-/** exp(x²)·erfc(x). */
+/** exp(x²)·erfc(x); in float32 between -15 and 15 by intervals of |x|, and what x² loses in rounding goes into a factor. */
+function erfcx(x: Value): Value {
+  const value = erfcxValue(x);
+  if (x.dtype !== float32) return value;
+  const a = ops.abs(x), square = ops.mul(x, x), exp = ops.exp(square);
+  const fit = intervalFit("erfcx", (u) => evaluate(erfcxValue, u - 1), SHIFTED, 7);
+  const positive = shiftedSum(fit, a);
+  const power = ops.mul(ops.fma(exp, ops.fma(x, x, ops.neg(square)), exp), 2);
+  const near = ops.where(ops.lt(x, 0), ops.where(ops.isinf(exp), exp, ops.sub(power, positive)), positive);
+  return ops.where(ops.lt(a, SHIFTED_END), near, value);
+}
+
 function erfcxValue(x: Value): Value {
   const a = ops.abs(x);
   const bounded = ops.minimum(a, 1e30);
@@ -130,36 +157,32 @@ function erfcxValue(x: Value): Value {
   return ops.where(ops.ge(x, 0), positive, ops.sub(ops.mul(ops.exp(ops.mul(x, x)), 2), positive));
 }
 
-function logNdtrByErfc(x: Value): Value {
+function logNdtrTail(x: Value): Value {
   const t = ops.mul(x, Math.SQRT1_2);
-  const far = ops.sub(ops.log(ops.mul(erfcxValue(ops.neg(ops.minimum(t, 0))), 0.5)), ops.mul(t, t));
-  return ops.where(ops.lt(x, -1), far, ops.log1p(ops.mul(ops.erfc(t), -0.5)));
+  return ops.sub(ops.log(ops.mul(erfcxValue(ops.neg(ops.minimum(t, 0))), 0.5)), ops.mul(t, t));
 }
 
-/** Where the next function's polynomials are, of |x| + 1. */
-const FITTED: Intervals = { first: 0, parts: 4, count: 16 };
+function logNdtrByErfc(x: Value): Value {
+  const upper = ops.log1p(ops.mul(ops.erfc(ops.mul(x, Math.SQRT1_2)), -0.5));
+  return ops.where(ops.lt(x, -1), logNdtrTail(x), upper);
+}
 
 /**
  * The logarithm of the standard normal distribution function Φ. In float32 above -15, with polynomials p by intervals of |x| + 1: p - x²/2 below 0, and
  * e^(-x²/2) p above, where what x² loses in rounding goes into a factor.
  */
 function logNdtr(x: Value): Value {
-  const value = logNdtrByErfc(x);
-  if (x.dtype !== float32) return value;
+  if (x.dtype !== float32) return logNdtrByErfc(x);
   const exact = (v: number): number => evaluate(logNdtrByErfc, v);
-  const above = intervalFit("log_ndtr above 0", (u) => exact(u - 1) * Math.exp((u - 1) ** 2 / 2), FITTED, 7);
-  const below = intervalFit("log_ndtr below 0", (u) => exact(1 - u) + (u - 1) ** 2 / 2, FITTED, 7);
-  const a = ops.abs(x), end = endOf(FITTED) - 1;
-  const c = ops.where(ops.lt(a, end), a, end - 2 ** -20);
-  const { at, start } = placeOf(FITTED, ops.add(c, 1));
-  const sign = ops.bitwiseAnd(ops.shiftRight(ops.bitcast(x, int32), 27), 16);
-  const tables = above.tables.map((table, k) => [...table, ...below.tables[k] ?? []]);
-  const p = tableSum(tables, ops.bitwiseOr(ops.bitwiseAnd(at, 15), sign), ops.sub(c, ops.sub(start, 1)));
+  const above = intervalFit("log_ndtr above 0", (u) => exact(u - 1) * Math.exp((u - 1) ** 2 / 2), SHIFTED, 7);
+  const below = intervalFit("log_ndtr below 0", (u) => exact(1 - u) + (u - 1) ** 2 / 2, SHIFTED, 7);
+  const a = ops.abs(x);
+  const c = ops.where(ops.lt(a, SHIFTED_END), a, SHIFTED_END - 2 ** -20);
   const square = ops.mul(c, c);
-  const half = ops.mul(ops.fma(ops.neg(c), c, square), 0.5);
-  const tail = ops.mul(ops.exp(ops.mul(square, -0.5)), ops.fma(p, half, p));
-  const near = ops.where(ops.lt(x, 0), ops.fma(square, ops.constant(-0.5, float32), p), tail);
-  return ops.where(ops.gt(x, -end), near, value);
+  const left = ops.fma(square, ops.constant(-0.5, float32), shiftedSum(below, c));
+  const p = shiftedSum(above, c), half = ops.mul(ops.fma(ops.neg(c), c, square), 0.5);
+  const right = ops.mul(ops.exp(ops.mul(square, -0.5)), ops.fma(p, half, p));
+  return ops.where(ops.gt(x, -SHIFTED_END), ops.where(ops.lt(x, 0), left, right), logNdtrTail(x));
 }
 
 interface SpecialFunction {
@@ -203,7 +226,7 @@ const FUNCTIONS: readonly SpecialFunction[] = [
   {
     names: ["special_erfcx"],
     doc: "exp(self²) · erfc(self), without underflow.",
-    body: erfcxValue,
+    body: erfcx,
     vjp: ({ grad, out }, self) => grad.mul(self.mul(out).mul(2).sub(2 / Math.sqrt(Math.PI))),
     samples: { edges: [0, 1, -1, 0.5, -2.5, Infinity, 30, NaN] },
   },
@@ -271,6 +294,23 @@ function wideSum(terms: readonly TensorValue[], dtype: DType): TensorValue {
   return wide === dtype ? sum : sum.to(dtype);
 }
 
+/** Beyond it a series needs thousands of terms, and differences of logarithms lose their digits. */
+const LARGE_SHAPE = 1e6;
+
+/** P or Q for a large first argument: Temme's uniform expansion (1979), of which the first correction is below 1e-9. */
+function uniformGamma(a: number, x: number, upper: boolean): number {
+  const mu = (x - a) / a;
+  // mu - log(1 + mu), half the square of eta.
+  const half = Math.abs(mu) < 1e-2
+    ? mu * mu * (1 / 2 - mu * (1 / 3 - mu * (1 / 4 - mu * (1 / 5 - mu * (1 / 6 - mu * (1 / 7 - mu / 8))))))
+    : mu - Math.log1p(mu);
+  const eta = Math.sign(mu) * Math.sqrt(2 * half);
+  const first = Math.abs(mu) < 1e-2 ? -1 / 3 + eta / 12 - eta * eta * 2 / 135 : 1 / mu - 1 / eta;
+  const rest = Math.exp(-a * half) / Math.sqrt(2 * Math.PI * a) * first;
+  const argument = eta * Math.sqrt(a / 2);
+  return upper ? erfc(argument) / 2 + rest : erfc(-argument) / 2 - rest;
+}
+
 /** The regularised lower incomplete gamma function P(a, x), or with `upper` its complement Q(a, x). */
 export function incompleteGamma(a: number, x: number, upper: boolean): number {
   if (Number.isNaN(a) || Number.isNaN(x) || a < 0 || x < 0) return NaN;
@@ -278,6 +318,7 @@ export function incompleteGamma(a: number, x: number, upper: boolean): number {
   if (x === 0) return upper ? 1 : 0;
   if (a === Infinity) return x === Infinity ? NaN : (upper ? 1 : 0);
   if (x === Infinity) return upper ? 0 : 1;
+  if (a > LARGE_SHAPE) return uniformGamma(a, x, upper);
   const scale = Math.exp(a * Math.log(x) - x - lgamma(a));
   if (x < a + 1) {
     let term = 1 / a, sum = term;

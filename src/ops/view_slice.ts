@@ -370,7 +370,7 @@ defineOp({
     mayOverlap: true,
     ofStorage: true,
     writeBack: ({ self, size, stride, storageOffset }, changed, F) =>
-      F.asStridedScatter(self, changed, size, stride, storageOffset),
+      F.asStridedPut(self, changed, size, stride, storageOffset ?? 0),
   },
   samples: (g) => [
     { args: { self: g.tensor([4, 5]), size: [3, 2], stride: [5, 2], storageOffset: 1 } },

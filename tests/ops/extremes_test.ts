@@ -51,3 +51,11 @@ Deno.test("Chebyshev polynomials of high degree take no longer than others", () 
   assert.ok(Math.abs((got[0] ?? 0) - Math.cos(n * Math.acos(0.5))) < 1e-3);
   assert.deepEqual(got.slice(1), [1, 1]);
 });
+
+Deno.test("incomplete gamma functions of huge arguments", () => {
+  const a = tensor([1e30, 1e30, 2e6, 2e6], { dtype: float64 });
+  const expected = [0.5, 1, 0.76028655, 0.49981194];
+  for (const got of bothWays((x) => a.igamma(x), tensor([1e30, 2e30, 2.001e6, 2e6 - 1], { dtype: float64 }))) {
+    got.forEach((v, i) => assert.ok(Math.abs(Number(v) - (expected[i] ?? 0)) < 1e-6, `${i}: ${v}`));
+  }
+});

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { float32 } from "../../src/core/mod.ts";
 import { allOps, SampleGenerator } from "../../src/ops/mod.ts";
-import { arange, dispatchComplete, F, noGrad, Tensor, tensor } from "../../src/tensor/mod.ts";
+import {
+  arange,
+  dispatchComplete,
+  F,
+  noGrad,
+  referenceBackend,
+  Tensor,
+  tensor,
+  withEagerBackend,
+} from "../../src/tensor/mod.ts";
 import { makeArgs } from "./harness.ts";
 
 const grid = (...shape: number[]): Tensor => arange(shape.reduce((a, b) => a * b, 1)).view(shape);
@@ -96,4 +105,18 @@ Deno.test("cat() promotes and skips empty vectors; stack() refuses unequal shape
   assert.equal(F.cat([grid(2), tensor([0.5])]).dtype, float32);
   assert.throws(() => F.cat([grid(2, 2), grid(3, 3)]), { name: "TypeError", message: /\[2, 2\] and \[3, 3\]/ });
   assert.throws(() => F.stack([grid(2), grid(3)]), { name: "TypeError", message: /stack: .*use cat\(\)/ });
+});
+
+Deno.test("asStridedScatter() writes where strides point in self's storage", () => {
+  const nines = tensor([9, 9], { dtype: float32 });
+  const run = (x: Tensor, stride: number): unknown => x.asStridedScatter(nines, [2], [stride], 0).flatten().toArray();
+  for (const backend of [null, referenceBackend]) {
+    const check = (): void => {
+      assert.deepEqual(run(grid(2, 3).to(float32).t(), 1), [9, 3, 9, 4, 2, 5]);
+      assert.deepEqual(run(grid(6).to(float32).slice(0, 0, 6, 2), 2), [9, 9, 4]);
+      assert.deepEqual(run(grid(2).to(float32).unsqueeze(1).expand([2, 3]), 1), [9, 9, 0, 1, 1, 1]);
+    };
+    if (backend === null) check();
+    else withEagerBackend(backend, check);
+  }
 });
