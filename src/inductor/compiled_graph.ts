@@ -91,7 +91,7 @@ interface InputSlot {
 function planOptionsOn(device: Device, graph: Graph, options: PlanOptions): PlanOptions {
   const donate = donationsOn(device, graph, options.donate);
   return {
-    ...(device === cpu ? {} : { veto: cudaVeto, joinInputs: true }),
+    ...(device === cpu ? {} : { veto: cudaVeto, joinInputs: true, joinWhole: true }),
     ...options,
     crossReductions: options.crossReductions !== false,
     scanSteps: device === cpu,

@@ -3,10 +3,10 @@
  *
  * Members are kernels without a reduction whose results no other kernel reads (updates of parameters and optimiser state, mostly), or that
  * write nothing but parts of one buffer (a concatenation) that nobody reads between them: none can depend on another, so putting them together at the place of the last one
- * closes no cycle. What one launch costs is then paid once for all parameters of a model. Mirrors `ForeachKernelSchedulerNode` of TorchInductor.
+ * closes no cycle. Reductions of whole tensors to single numbers (norms of gradients, whether they are finite) are members too, where nobody reads one before the last is there. What one launch costs is then paid once for all parameters of a model. Mirrors `ForeachKernelSchedulerNode` of TorchInductor.
  */
 import type { BufferRef } from "../loops/mod.ts";
-import { readBuffers, scatteredBuffers, writtenBuffers } from "./dependencies.ts";
+import { readBuffers, readsOf, scatteredBuffers, writtenBuffers } from "./dependencies.ts";
 import type { ForeachGroup, Group, LoopGroup } from "./groups.ts";
 
 /** Kernels in one launch at most: keeps parameter lists within what devices take. */
@@ -70,8 +70,72 @@ function familyOf(groups: readonly Group[], joinInputs: boolean): Family {
   };
 }
 
-/** Combines kernels. Groups come and leave in launch order. With `joinInputs`, kernels that read no other kernel's results stand where the first of them stood. */
-export function foreachGroups(groups: readonly Group[], joinInputs = false): Group[] {
+/** Reductions of whole tensors in one launch at most: their parameters are few. */
+const MAX_WHOLE = 200;
+
+/** Whether a group reduces whole tensors, in one walk, to single numbers; it may write what it computes on the way. */
+export function isWhole(group: Group): group is LoopGroup {
+  if (group.kind !== "loops" || group.axes.length > 0 || group.reduceAxes.length === 0) return false;
+  const results = new Set<BufferRef>();
+  return group.stages.every((s) => {
+    if (s.kind !== "reduction" && s.kind !== "pointwise") return false;
+    if (s.kind === "pointwise" && s.space === "final") return false;
+    if (s.kind === "reduction" || s.space === "outer") results.add(s.out);
+    if (s.kind === "pointwise" && s.space === "outer") return true;
+    // What needs a sum first is another walk.
+    return readsOf([s.value]).every((r) => !results.has(r.buffer));
+  });
+}
+
+/** Reductions of whole tensors, of which none needs another and nobody needs one before the last of them is there. */
+function wholeBatches(groups: readonly Group[]): LoopGroup[][] {
+  const writers = new Map<BufferRef, Group[]>();
+  for (const group of groups) {
+    for (const b of writtenBuffers(group)) {
+      const list = writers.get(b);
+      if (list === undefined) writers.set(b, [group]);
+      else list.push(group);
+    }
+  }
+  /** How many such reductions stand on the way to a group. */
+  const levels = new Map<Group, number>();
+  const firstReader = new Map<BufferRef, number>();
+  groups.forEach((group, at) => {
+    let level = 0;
+    for (const b of [...readBuffers(group), ...scatteredBuffers(group)]) {
+      if (!firstReader.has(b)) firstReader.set(b, at);
+      for (const w of writers.get(b) ?? []) {
+        const own = levels.get(w);
+        if (own !== undefined) level = Math.max(level, own + (isWhole(w) ? 1 : 0));
+      }
+    }
+    levels.set(group, level);
+  });
+  const open = new Map<number, { members: LoopGroup[]; reader: number }>();
+  const batches: LoopGroup[][] = [];
+  groups.forEach((group, at) => {
+    // Memory that is written several times is read at its place.
+    if (!isWhole(group) || [...readBuffers(group)].some((b) => (writers.get(b)?.length ?? 0) > 1)) return;
+    const level = levels.get(group) ?? 0;
+    const reader = Math.min(...writtenBuffers(group).map((b) => firstReader.get(b) ?? Infinity));
+    const batch = open.get(level);
+    if (batch === undefined || at > batch.reader || batch.members.length === MAX_WHOLE) {
+      const members = [group];
+      batches.push(members);
+      open.set(level, { members, reader });
+      return;
+    }
+    batch.members.push(group);
+    batch.reader = Math.min(batch.reader, reader);
+  });
+  return batches;
+}
+
+/**
+ * Combines kernels. Groups come and leave in launch order. With `joinInputs`, kernels that read no other kernel's results stand where the first of them stood; with
+ * `joinWhole`, reductions of whole tensors share launches too.
+ */
+export function foreachGroups(groups: readonly Group[], joinInputs = false, joinWhole = false): Group[] {
   const family = familyOf(groups, joinInputs);
   const families = new Map<unknown, { reason: string; members: LoopGroup[] }>();
   for (const group of groups) {
@@ -91,6 +155,12 @@ export function foreachGroups(groups: readonly Group[], joinInputs = false): Gro
       for (const member of batch) replaced.set(member, null);
       replaced.set(place, combine(batch, reason));
     }
+  }
+  for (const members of joinWhole ? wholeBatches(groups) : []) {
+    const last = members.at(-1);
+    if (last === undefined || members.length < 2) continue;
+    for (const member of members) replaced.set(member, null);
+    replaced.set(last, combine(members, "independent reductions of whole tensors share one launch"));
   }
   return groups.flatMap((group) => {
     const made = replaced.get(group);

@@ -8,7 +8,7 @@
 import { isStageEnabled, log } from "../core/mod.ts";
 import type { BufferRef } from "../loops/mod.ts";
 import { readBuffers, scatteredBuffers, writtenBuffers } from "./dependencies.ts";
-import { foreachGroups } from "./foreach.ts";
+import { foreachGroups, isWhole } from "./foreach.ts";
 import { canFuse, fuseGroups, type FusionPlan, type FusionScore, scoreFusion } from "./fusion.ts";
 import { FusionGraph, type FusionNode, MinHeap } from "./fusion_graph.ts";
 import type { Group } from "./groups.ts";
@@ -41,6 +41,8 @@ export interface SchedulerOptions {
   readonly foreach?: boolean;
   /** Kernels that read inputs of the graph alone share launches before all others: what they write lives longer. Default false. */
   readonly joinInputs?: boolean;
+  /** Reductions of whole tensors share launches: the backend reduces many in one. Default false. */
+  readonly joinWhole?: boolean;
 }
 
 /** Readers after a group, of a buffer that both read, that are tried as partners. */
@@ -143,11 +145,10 @@ class Fuser {
     const readers = this.#graph.readersOf(buffer);
     // Only loops fuse for what both read; others fuse with those who use their results.
     if (readers.size < 2 || node.group.kind !== "loops") return;
-    // For a number that both read, as a count of steps, updates of parameters are rather launched side by side, all alike.
-    const isAlone = this.#hint(buffer.numel) === 1 && this.#writesResultsOnly(node);
+    const isNumber = this.#hint(buffer.numel) === 1;
     const near: FusionNode[] = [];
     for (const other of readers) {
-      if (isAlone && this.#writesResultsOnly(other)) continue;
+      if (isNumber && this.#areAlike(node, other)) continue;
       if (other === node || other.group.kind !== "loops" || distanceOf(other, node) > MAX_DISTANCE) continue;
       near.push(other);
     }
@@ -155,8 +156,11 @@ class Fuser {
     for (const other of near.slice(0, NEIGHBOURS)) this.#offer(other, node, false);
   }
 
-  #writesResultsOnly(node: FusionNode): boolean {
-    return writtenBuffers(node.group).every((b) => this.#results.has(b));
+  /** For a number that both read, as a count of steps or a scale, updates of parameters, and reductions of whole gradients, are rather launched side by side. */
+  #areAlike(x: FusionNode, y: FusionNode): boolean {
+    const isUpdate = (n: FusionNode): boolean => writtenBuffers(n.group).every((b) => this.#results.has(b));
+    if (isUpdate(x) && isUpdate(y)) return true;
+    return this.#options.joinWhole === true && isWhole(x.group) && isWhole(y.group);
   }
 
   #offer(x: FusionNode, y: FusionNode, isProducer: boolean): void {
@@ -236,5 +240,5 @@ export function scheduleGroups(lowering: Lowering, options: SchedulerOptions = {
   if (isOn && options.scanSteps !== false) groups = fuseScans(groups, hint);
   const stored = storedBuffers(groups, results);
   groups = groups.map((g) => simplify(settleGroup(g, stored), hint));
-  return isOn && options.foreach !== false ? foreachGroups(groups, options.joinInputs) : groups;
+  return isOn && options.foreach !== false ? foreachGroups(groups, options.joinInputs, options.joinWhole) : groups;
 }

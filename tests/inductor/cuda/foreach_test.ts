@@ -2,6 +2,8 @@
  * Updates of many tensors as few launches: kernels that compute alike have one text, whatever order their operands came in; sums over rows fill the device once.
  */
 import assert from "node:assert/strict";
+import { cudaTest } from "../../helpers/cuda_test.ts";
+import { compile, CompiledGraph, nn, onCompile, optim, tensor } from "../../../mod.ts";
 import { emitForeach } from "../../../src/inductor/codegen/cuda/emit_foreach.ts";
 import { emitCudaModules } from "../../../src/inductor/codegen/cuda/emit_module.ts";
 import { SameOrder } from "../../../src/inductor/codegen/cuda/same_order.ts";
@@ -57,6 +59,47 @@ Deno.test("kernels that differ in the order of operands alone share a launch", (
   const { joined, rest } = emitForeach(kernels, context);
   assert.equal(joined.length, 1);
   assert.equal(rest.length, 0);
+});
+
+const LENGTHS = [1, 70, 4099, 512, 33, 20000];
+
+/** What is left of parameters after three steps whose gradients are clipped by their norm and scaled, the second of them infinite; and the launches of a step. */
+function trained(where: "cpu" | "cuda"): { readonly values: number[]; readonly launches: number } {
+  const ps = LENGTHS.map((n, i) =>
+    nn.parameter(tensor(Array.from({ length: n }, (_, j) => Math.sin(i + j)), { dtype: float32 }).to(where))
+  );
+  const opt = new optim.AdamW(ps, { lr: 0.1 });
+  const scaler = new optim.GradScaler(where, { initScale: 4 });
+  const gradients = LENGTHS.map((n) => Array.from({ length: n }, (_, j) => Math.cos(j)));
+  let launches = 0;
+  using _ = onCompile(({ graph }) => {
+    const modules = graph instanceof CompiledGraph ? graph.cuda?.modules : undefined;
+    launches = 0;
+    for (const step of modules?.steps ?? []) launches += step.kind === "launches" ? step.launches.length : 1;
+  });
+  const step = compile(() => {
+    scaler.unscale(opt);
+    nn.utils.clipGradNorm_(ps, 1);
+    scaler.step(opt);
+    scaler.update();
+  }, { fullgraph: true });
+  for (let round = 0; round < 3; round++) {
+    ps.forEach((p, i) => {
+      const own = [...gradients[i] as number[]];
+      if (round === 1 && i === 2) own[4000] = Infinity;
+      p.grad = tensor(own, { dtype: float32 }).to(where);
+    });
+    step();
+  }
+  return { values: ps.flatMap((p) => [...p.detach().cpu().dataSync()].map(Number)), launches };
+}
+
+cudaTest("whether gradients are finite, and their norms, take two launches each for all of them", () => {
+  const [got, want] = [trained("cuda"), trained("cpu")];
+  want.values.forEach((v, i) => {
+    assert.ok(Math.abs(v - (got.values[i] ?? NaN)) < 1e-5, `element ${i}: ${got.values[i]} instead of ${v}`);
+  });
+  assert.ok(got.launches < 2 * LENGTHS.length, `${got.launches} launches`);
 });
 
 Deno.test("what a kernel writes and reads again keeps its order", () => {

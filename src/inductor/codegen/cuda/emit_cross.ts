@@ -26,9 +26,9 @@ const OTHER_REGISTERS = 52;
 const MOST_HELD = 64;
 /** Rows of a piece at least: its sums are written and read once. */
 const LEAST_ROWS = 8;
-/** Threads of the second launch: columns side by side, and pieces. */
-const COLUMNS = 32;
-const PIECES_AT_ONCE = 16;
+/** Threads of the second launch, and how many of them have columns side by side: few where there are few columns, so that all multiprocessors take part. */
+const PIECE_THREADS = 512;
+const [COLUMNS, FEW_COLUMNS] = [32, 8];
 /** Bytes of a row from which on its next one is asked for early: of shorter ones more are on their way than memory needs. */
 const LONG_ROW = 8192;
 const ARRAY_OPS: readonly TileArrayOp[] = ["sum", "prod", "max", "min"];
@@ -262,19 +262,42 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
     combineRows(f, [...own], threads);
   }
   s.close();
+  const joined = sums.filter((sum) => joinsRows(shape, length, sum));
+  if (joined.length > 0) {
+    const bytes = Math.max(...joined.map(({ v }) => rowsEach * length * widthOf(v)));
+    s.line(`__shared__ uint4 room[${Math.ceil(bytes / 16)}];`);
+  }
   for (const sum of sums) {
     if (!sum.isArray) {
       if (sum.inPasses) combineRow(f, sum.v, sum.op, threads);
       s.line(`if (tx == 0) *${placeOf(launch, sum, "piece", "0")} = ${f.accumulator(sum.v)};`);
       continue;
     }
-    s.open(`#pragma unroll\nfor (int c = 0; c < ${kept}; c++) {`);
-    s.line(`const int q = c * ${threads} + tx;`);
-    const to = placeOf(launch, sum, "piece", `q * ${lanes}`);
-    s.line(
-      `if (q < ${units}) for (int u = 0; u < ${lanes}; u++) (${to})[u] = ${names.get(sum.v)}[c * ${lanes} + u];`,
-    );
+    const type = scalarType(sum.v.dtype);
+    const name = names.get(sum.v);
+    const write = (to: string): void => {
+      s.open(`#pragma unroll\nfor (int c = 0; c < ${kept}; c++) {`);
+      s.line(`const int q = c * ${threads} + tx;`);
+      s.line(
+        `if (q < ${units}) for (int u = 0; u < ${lanes}; u++) (${to})[q * ${lanes} + u] = ${name}[c * ${lanes} + u];`,
+      );
+      s.close();
+    };
+    if (!joined.includes(sum)) {
+      write(placeOf(launch, sum, "piece", "0"));
+      continue;
+    }
+    // The block's rows are one piece.
+    const room = `((${type}*)room)`;
+    write(`${room} + (int)threadIdx.x / ${threads} * ${length}`);
+    s.line("__syncthreads();");
+    s.open(`for (int q = (int)threadIdx.x; q < ${length}; q += ${threads * rowsEach}) {`);
+    s.line(`${type} w = ${room}[q];`);
+    const lambda = combineLambda(sum.op, sum.v.dtype);
+    s.line(`for (int r = 1; r < ${rowsEach}; r++) w = (${lambda})(w, ${room}[r * ${length} + q]);`);
+    s.line(`*${placeOf(launch, sum, "blockIdx.x", "q")} = w;`);
     s.close();
+    s.line("__syncthreads();");
   }
   const { args, parameters } = signature(f, [scratch]);
   return {
@@ -287,6 +310,14 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
     sharedBytes: 0,
     ...(shape.blocksEach > 1 ? { blocksEach: shape.blocksEach } : {}),
   };
+}
+
+/** Shared memory in which a block adds up the sums of its rows. */
+const JOINED_BYTES = 24 << 10;
+
+/** Whether a block's rows write their sums as one piece. */
+function joinsRows({ rowsEach }: CrossShape, length: number, sum: Sum): boolean {
+  return rowsEach > 1 && sum.isArray && rowsEach * length * widthOf(sum.v) <= JOINED_BYTES;
 }
 
 /** Asks for the piece's next row while this one is worked on: between reductions memory would wait. */
@@ -327,10 +358,12 @@ function emitPieces(launch: Launch): CudaKernelText {
     arrays: (v) => held.get(v) ?? "0",
   });
   const s = f.scopes;
-  const block = COLUMNS * PIECES_AT_ONCE;
+  const block = PIECE_THREADS;
+  const columns = length / COLUMNS < context.multiprocessors / 2 ? FEW_COLUMNS : COLUMNS;
+  const atOnce = block / columns;
   const hasArrays = sums.some((sum) => sum.isArray);
-  s.line(`const int tx = (int)threadIdx.x % ${COLUMNS}, ty = (int)threadIdx.x / ${COLUMNS};`);
-  s.line(`const int at = (int)blockIdx.x * ${COLUMNS} + tx;`);
+  s.line(`const int tx = (int)threadIdx.x % ${columns}, ty = (int)threadIdx.x / ${columns};`);
+  s.line(`const int at = (int)blockIdx.x * ${columns} + tx;`);
   s.line(`const int column = tsr_min(at, ${length} - 1);`);
   for (const st of cross.before) if (st.kind !== "accumulators") f.statement(st);
   for (const sum of sums) {
@@ -339,11 +372,12 @@ function emitPieces(launch: Launch): CudaKernelText {
     const name = s.fresh("w");
     s.line(`${type} ${name} = ${neutralText(sum.op, sum.v.dtype)};`);
     if (sum.isArray) {
-      s.open(`#pragma unroll 8\nfor (int piece = ty; piece < ${pieces}; piece += ${PIECES_AT_ONCE}) {`);
+      const count = joinsRows(shape, length, sum) ? pieces / shape.rowsEach : pieces;
+      s.open(`#pragma unroll 8\nfor (int piece = ty; piece < ${count}; piece += ${atOnce}) {`);
       s.line(`${name} = (${lambda})(${name}, *${placeOf(launch, sum, "piece", "column")});`);
       s.close();
       s.line(`{ __shared__ ${type} room[${block}];`);
-      s.line(`  ${name} = tsr_column_reduce<${COLUMNS}, ${PIECES_AT_ONCE}>(${name}, room, ${lambda}); }`);
+      s.line(`  ${name} = tsr_column_reduce<${columns}, ${atOnce}>(${name}, room, ${lambda}); }`);
       held.set(sum.v, name);
       continue;
     }
@@ -369,7 +403,7 @@ function emitPieces(launch: Launch): CudaKernelText {
     body: s.text("  "),
     includes: new Set(["collectives"]),
     args,
-    grid: line(hasArrays ? ceilDiv(constant(length), COLUMNS) : constant(1)),
+    grid: line(hasArrays ? ceilDiv(constant(length), columns) : constant(1)),
     block: [block, 1, 1],
     sharedBytes: 0,
   };

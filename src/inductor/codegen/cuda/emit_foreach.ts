@@ -8,6 +8,7 @@ import { ceilDiv, constant, constantValue, newSym, symbol } from "../../../symbo
 import { tileToText } from "../../tile/print.ts";
 import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
 import { memoryType } from "../cpp/types.ts";
+import type { Scopes } from "../scopes.ts";
 import { CudaFunction } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line, POINTER_ALIGN } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
@@ -78,13 +79,8 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
   const axis = shape.axes[0] as Axis;
   const lanes = lanesFor(shape.body, axis, true);
   const span = THREADS * lanes * RUNS;
-  const buffers = [...shape.reads, ...shape.writes];
-  const writes = new Set(shape.writes);
-  const type = (i: number): string => {
-    const b = buffers[i];
-    return b === undefined ? "" : `${writes.has(b) ? "" : "const "}${memoryType(b.dtype)}*`;
-  };
-  buffers.forEach((_, i) => s.line(`${type(i)} p${i};`));
+  const { types, args, parameters } = memberParameters(shape, members.map((m) => m.kernel));
+  types.forEach((type, i) => s.line(`${type} p${i};`));
   s.line(`${f.index} n0;`);
   s.line("int first;");
   const starts: number[] = [];
@@ -93,12 +89,50 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
     starts.push(blocks);
     blocks += Math.ceil(length / span);
   }
+  writeChoice(
+    s,
+    starts,
+    (m) => `${types.map((_, i) => `p${i} = m${m}_${i};`).join(" ")} n0 = ${members[m]?.length}; first = ${starts[m]};`,
+  );
+  s.line(`${f.index} start = ((${f.index})blockIdx.x - first) * ${span} + (${f.index})threadIdx.x * ${lanes};`);
+  s.open(`#pragma unroll 2\nfor (int run = 0; run < ${RUNS}; run++, start += ${THREADS * lanes}) {`);
+  s.line(`const int count = (int)tsr_min((long)n0 - start, ${lanes}l);`);
+  s.line("if (count <= 0) break;");
+  f.chunk(shape.body, { symbol: axis.symbol, lanes, base: "start", count: "count" });
+  s.close();
+  return {
+    parameters: parameters.join(", "),
+    body: s.text("  "),
+    includes: new Set(),
+    args,
+    grid: line(ceilDiv(blocks, 1)),
+    block: [THREADS, 1, 1],
+    sharedBytes: 0,
+  };
+}
+
+/** The pointers of all members as arguments and parameters (`m3_0` is the first of the fourth), and the types that a block's own have. */
+export function memberParameters(
+  shape: TileKernel,
+  members: readonly TileKernel[],
+): { readonly types: string[]; readonly args: CudaArg[]; readonly parameters: string[] } {
+  const types = [
+    ...shape.reads.map((b) => `const ${memoryType(b.dtype)}*`),
+    ...shape.writes.map((b) => `${memoryType(b.dtype)}*`),
+  ];
+  const buffers = members.map((kernel) => [...kernel.reads, ...kernel.writes]);
+  return {
+    types,
+    args: buffers.flatMap((own) => own.map((buffer): CudaArg => ({ kind: "buffer", buffer, align: POINTER_ALIGN }))),
+    parameters: buffers.flatMap((own, m) => own.map((_, i) => `${types[i]} m${m}_${i}`)),
+  };
+}
+
+/** Finds a block's member by its number, in as many steps as there are bits; `starts` are the first blocks of members, `assign` writes what it has. */
+export function writeChoice(s: Scopes, starts: readonly number[], assign: (member: number) => string): void {
   const choose = (from: number, to: number): void => {
     if (to - from === 1) {
-      s.line(
-        buffers.map((_, i) => `p${i} = m${from}_${i};`).join(" ") +
-          ` n0 = ${members[from]?.length}; first = ${starts[from]};`,
-      );
+      s.line(assign(from));
       return;
     }
     const middle = (from + to) >> 1;
@@ -109,28 +143,5 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
     choose(middle, to);
     s.close();
   };
-  choose(0, members.length);
-  s.line(`${f.index} start = ((${f.index})blockIdx.x - first) * ${span} + (${f.index})threadIdx.x * ${lanes};`);
-  s.open(`#pragma unroll 2\nfor (int run = 0; run < ${RUNS}; run++, start += ${THREADS * lanes}) {`);
-  s.line(`const int count = (int)tsr_min((long)n0 - start, ${lanes}l);`);
-  s.line("if (count <= 0) break;");
-  f.chunk(shape.body, { symbol: axis.symbol, lanes, base: "start", count: "count" });
-  s.close();
-  const args: CudaArg[] = [];
-  const parameters: string[] = [];
-  members.forEach(({ kernel }, m) => {
-    [...kernel.reads, ...kernel.writes].forEach((buffer, i) => {
-      args.push({ kind: "buffer", buffer, align: POINTER_ALIGN });
-      parameters.push(`${type(i)} m${m}_${i}`);
-    });
-  });
-  return {
-    parameters: parameters.join(", "),
-    body: s.text("  "),
-    includes: new Set(),
-    args,
-    grid: line(ceilDiv(blocks, 1)),
-    block: [THREADS, 1, 1],
-    sharedBytes: 0,
-  };
+  choose(0, starts.length);
 }

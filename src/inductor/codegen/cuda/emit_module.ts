@@ -29,6 +29,7 @@ import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
 import { emitCudaBlocks } from "./blocks/emit.ts";
 import COLLECTIVES from "./collectives.cuh" with { type: "text" };
 import { emitForeach } from "./emit_foreach.ts";
+import { emitForeachSums } from "./emit_foreach_sums.ts";
 import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
 import type { CudaInclude, CudaKernelText, EmitContext } from "./kernel_text.ts";
 import type { CudaLaunch, CudaModules, CudaModuleText, CudaOptions, CudaStep } from "./launch.ts";
@@ -154,12 +155,14 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<Emit
       log("tile", () => `${kernel.name} (CUDA)\n${tileToText(kernel)}`);
     }
     const tiles = kernels.filter((kernel): kernel is TileKernel => kernel.kind === "tile");
-    const joint = step.group.kind === "foreach" ? emitForeach(tiles, context) : { joined: [], rest: kernels };
+    const updates = step.group.kind === "foreach" ? emitForeach(tiles, context) : null;
+    const sums = updates === null ? null : emitForeachSums(updates.rest, context);
     for (
       const texts of [
         algorithm ?? [],
-        joint.joined,
-        ...joint.rest.map((kernel) => emitCudaKernel(kernel, context)),
+        updates?.joined ?? [],
+        sums?.joined ?? [],
+        ...(sums?.rest ?? kernels).map((kernel) => emitCudaKernel(kernel, context)),
       ]
     ) {
       for (const text of texts) {

@@ -1,9 +1,10 @@
 /**
  * Kernels that compute alike, as the same text: statements and operands in an order that structure alone decides.
  *
- * Values are hash-consed, so that the order of the operands of a sum depends on what was made before it. Enters: a kernel without loops; leaves: one that loads and computes the
- * same, operands of commutative operators sorted by what they are made of, statements in the order in which stores need them, stores last (what they overwrite has been read).
+ * Values are hash-consed, so that the order of the operands of a sum depends on what was made before it. Enters: a kernel; leaves: one that loads and computes the
+ * same, operands of commutative operators sorted by what they are made of, statements in the order in which effects need them, effects last (what they overwrite has been read).
  */
+import type { BufferRef } from "../../../loops/mod.ts";
 import { newSym, substitute, type Sym, symbol } from "../../../symbolic/mod.ts";
 import { operandsOf, parametersOf } from "../../tile/parameters.ts";
 import type { TileKernel, TileStatement, TileValue } from "../../tile/tile_ir.ts";
@@ -19,17 +20,30 @@ export class SameOrder {
   readonly #known = new WeakMap<TileValue, number>();
   readonly #position = newSym("i", { kind: "index", lower: 0 });
 
-  /** The kernel in the common order; itself where its effects are of another kind. */
+  /** The kernel in the common order; itself where its effects are of another kind. Of a loop, its body. */
   rewrite(kernel: TileKernel): TileKernel {
-    const made = new Map<TileValue, Made>();
-    const stores: (TileStatement & { readonly kind: "store" })[] = [];
+    const axes = kernel.axes.map((axis) => axis.symbol);
     const written = new Set(kernel.writes);
-    for (const s of kernel.body) {
-      if (s.kind === "store") stores.push(s);
-      else if (!("out" in s) || !isPure(s) || (s.kind === "load" && written.has(s.buffer))) return kernel;
+    const rewritten = kernel.body.some((s) => s.kind === "for")
+      ? kernel.body.map((s) => s.kind === "for" ? { ...s, body: this.#body(s.body, axes, written) ?? s.body } : s)
+      : this.#body(kernel.body, axes, written);
+    if (rewritten === null) return kernel;
+    const { reads, writes } = parametersOf([rewritten], kernel.axes);
+    return { ...kernel, body: rewritten, reads, writes };
+  }
+
+  #body(
+    statements: readonly TileStatement[],
+    axes: readonly Sym[],
+    written: ReadonlySet<BufferRef>,
+  ): TileStatement[] | null {
+    const made = new Map<TileValue, Made>();
+    const effects: (TileStatement & { readonly kind: "store" | "accumulate" })[] = [];
+    for (const s of statements) {
+      if (s.kind === "store" || s.kind === "accumulate") effects.push(s);
+      else if (!("out" in s) || !isPure(s) || (s.kind === "load" && written.has(s.buffer))) return null;
       else made.set(s.out, s);
     }
-    const axes = kernel.axes.map((axis) => axis.symbol);
     const seen = new Set<TileValue>();
     const body: TileStatement[] = [];
     const visit = (v: TileValue): void => {
@@ -40,10 +54,9 @@ export class SameOrder {
       for (const w of operandsOf(sorted)) if (w !== null) visit(w);
       body.push(sorted);
     };
-    for (const s of stores) visit(s.value);
-    body.push(...stores);
-    const { reads, writes } = parametersOf([body], kernel.axes);
-    return { ...kernel, body, reads, writes };
+    for (const s of effects) visit(s.value);
+    body.push(...effects);
+    return body;
   }
 
   /** What a value is made of, as a number. */
