@@ -69,3 +69,21 @@ nativeTest("filtered convolutions take images of any size", (toolchain) => {
   const convolve: Fn = (x) => [F.conv2d(x as Tensor, w.to((x as Tensor).dtype), null, 1, 1)];
   check(toolchain, 1, convolve, images.map(([n, height, width]) => [randn([n, 32, height, width])]));
 });
+
+nativeTest("what is infinite or NaN stays in the windows that see it", () => {
+  const filters = randn([40, 32, 3, 3]);
+  const [infinite, nan] = [randn([2, 32, 23, 29]), randn([2, 32, 23, 29])];
+  infinite.select(0, 1).select(0, 7).select(0, 11).select(0, 13).fill_(Infinity);
+  nan.select(0, 0).select(0, 3).select(0, 0).select(0, 28).fill_(NaN);
+  noGrad(() => {
+    const convolve = compile((x: Tensor) => F.conv2d(x, filters, null, 1, 1), { mode: "aot", fullgraph: true });
+    for (const [x, seen] of [[infinite, 9 * 40], [nan, 4 * 40]] as const) {
+      const [result, wanted] = [convolve(x), F.conv2d(x, filters, null, 1, 1)];
+      assert.equal(Number(wanted.isfinite().logicalNot().sum().item()), seen);
+      assert.ok(result.isfinite().equal(wanted.isfinite()));
+      assert.ok(result.isnan().equal(wanted.isnan()));
+      const error = errorOf(result.nanToNum(0, 0, 0), wanted.to(float64).nanToNum(0, 0, 0));
+      assert.ok(error < 2e-6, String(error));
+    }
+  });
+});

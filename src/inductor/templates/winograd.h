@@ -4,6 +4,7 @@
 // and given to the epilogue, which is the contraction's. Tiles are counted along rows of tiles of all samples; vectors run along them. Transformed pixels
 // stand in panels of up to three vectors of tiles, [place][panel][channel][tile], transformed weights in [place][panel of 8][channel][8]. As many rows of
 // tiles as a second-level cache holds are transformed at a time. Weights are kept where the contraction's would be.
+// A transform carries an infinity or a NaN to results whose windows do not see it: where one is met, the panel is summed as written.
 // After Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016). The points 0, ±3/4, ±3/2, ∞ keep the rounding error of M = 4 at about
 // four times that of plain sums (with 0, ±1, ±2, ∞ it is eight times), after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution" (2020).
 
@@ -123,7 +124,7 @@ struct tsr_winograd {
 
   long private_floats() const {
     const long pixel_floats = line_rows * line + PLACES * edge, weight_floats = 9 * d->channels * MR + VW;
-    const long product_floats = PLACES * GROUP * MR * PANEL + M * MR * WIDTH;
+    const long product_floats = PLACES * GROUP * MR * PANEL + M * MR * WIDTH + weight_floats + (M + 2) * line;
     return tsr_max(pixel_floats, tsr_max(weight_floats, product_floats)) + 4 * VW;
   }
   long private_bytes() const { return private_floats() * 4; }
@@ -279,8 +280,17 @@ struct tsr_winograd {
   // Transforms the sums of a panel back, and hands them over.
   void finish(long panel, long p, const float* sums, float* results) const {
     const long v0 = first_vector(panel), count = first_vector(panel + 1) - v0;
-    for (int o = 0; o < MR; o++)
-      for (long v = 0; v < count; v++) back(sums + (o * count + v) * VW, MR * count * VW, results + o * WIDTH + v * VW * M);
+    vi32 wild = {};
+    for (int o = 0; o < MR; o++) {
+      for (long v = 0; v < count; v++) {
+        // Behind the last tile lies what was there.
+        const vi32 there = vfirst(tiles - (v0 + v) * VW);
+        wild |= there & back(sums + (o * count + v) * VW, MR * count * VW, results + o * WIDTH + v * VW * M);
+      }
+    }
+    int any = 0;
+    for (int i = 0; i < VW; i++) any |= wild[i];
+    if (any) sum_directly(v0, count, p, results, results + M * MR * WIDTH);
     const long end = tsr_min(tiles, (v0 + count) * VW), outputs = tsr_min(MR, d->outputs - p * MR);
     for (long t = v0 * VW; t < end;) {
       const long row = row0 + t / across, x = t % across, run = tsr_min(across - x, end - t);
@@ -293,9 +303,36 @@ struct tsr_winograd {
     }
   }
 
-  // Results of a vector of tiles, in the order of pixels: M lines, a line of all results of the panel apart.
-  TSR void back(const float* from, long step, float* to) {
+  // The results of a panel from pixels and weights as they are.
+  __attribute__((noinline)) void sum_directly(long v0, long count, long p, float* results, float* memory) const {
+    const long channels = d->channels, end = tsr_min(tiles, (v0 + count) * VW), outputs = tsr_min(MR, d->outputs - p * MR);
+    float *const windows = memory, *const image = memory + ((9 * channels * MR + VW) & -VW);
+    d->weights(A, batch, p * MR, outputs, 0, channels, windows);
+    __builtin_memset(results, 0, M * MR * WIDTH * 4);
+    for (long t = v0 * VW; t < end;) {
+      const long row = row0 + t / across, x = t % across, run = tsr_min(across - x, end - t), y = row % down * M;
+      float* const to = results + (t - v0 * VW) * M;
+      for (long c = 0; c < channels; c++) {
+        d->rows(A, batch, row / down, c, y, y + M + 2, image, line);
+        for (int k = 0; k < 9; k++) {
+          const float* const weight = windows + (c * 9 + (d->mirrored ? 8 - k : k)) * MR;
+          for (int i = 0; i < M; i++) {
+            const float* const from = image + (i + k / 3) * line + x * M + k % 3;
+            for (long o = 0; o < outputs; o++) {
+              float* const sum = to + (i * MR + o) * WIDTH;
+              for (long j = 0; j < run * M; j++) sum[j] += weight[o] * from[j];
+            }
+          }
+        }
+      }
+      t += run;
+    }
+  }
+
+  // Results of a vector of tiles, in the order of pixels: M lines, a line of all results of the panel apart. Tells in which lanes one is infinite or NaN.
+  TSR vi32 back(const float* from, long step, float* to) {
     vf32 t[M * N], y[M];
+    vf32 nothing = {};
 #pragma GCC unroll 8
     for (int j = 0; j < N; j++) {
       vf32 x[N];
@@ -307,6 +344,7 @@ struct tsr_winograd {
     for (int i = 0; i < M; i++) {
       const vf32* const x = t + i * N;
       lines::results(x[0], x[1], x[2], x[3], x[N - 2], x[N - 1], y, 1);
+      for (int j = 0; j < M; j++) nothing = vfma(y[j], (vf32){}, nothing);
       float* const line = to + i * MR * WIDTH;
       if (M == 4) {
         const vf32 e0 = TSR_MIX_LOW(y[0], y[2]), e1 = TSR_MIX_HIGH(y[0], y[2]);
@@ -317,6 +355,8 @@ struct tsr_winograd {
         vstore(line + 3 * VW, TSR_MIX_HIGH(e1, o1));
       }
     }
+    // Zero times anything finite is zero.
+    return nothing != (vf32){};
   }
 };
 
