@@ -33,7 +33,8 @@ export function nonzeroOnDevice(self: TensorValue, F: Functional): TensorValue {
   const flags = (self.dtype === bool ? self : self.ne(0)).reshape([-1]);
   let { places: rest } = placesOf(flags, F);
   const columns: TensorValue[] = [];
-  for (const size of self.shape.map(Number).reverse()) {
+  for (const given of self.shape.map(Number).reverse()) {
+    const size = Math.max(given, 1); // without elements there are no places
     columns.unshift(rest.remainder(size));
     rest = rest.floorDivide(size);
   }
