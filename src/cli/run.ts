@@ -162,6 +162,13 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   if (!listBackends().includes(flags.backend)) {
     throw new UsageError(`run: --backend ${flags.backend}: use one of ${listBackends().join(", ")}`);
   }
+  if (dtype?.isFloat === false) throw new UsageError(`run: --dtype ${dtype.name}: give a float dtype, such as float16`);
+  if (flags.profile === true && iterations === 0) {
+    throw new UsageError("run: --profile lists what timed launches take: add --bench CALLS");
+  }
+  if (flags.chromeTrace !== undefined && flags.profile !== true) {
+    throw new UsageError("run: --chrome-trace shows timed launches: add --profile and --bench CALLS");
+  }
   const start = performance.now();
   using _ = withConfig({ profile: flags.profile === true });
   const model = flags.model === undefined ? {} : { model: flags.model };
@@ -186,9 +193,6 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   const times = timedCalls(() => settle(call(inputs)), iterations, () => void call.readProfile());
   const profile = call.readProfile();
   if (flags.chromeTrace !== undefined) {
-    if (flags.profile !== true || iterations === 0) {
-      throw new UsageError("run: --chrome-trace shows timed launches: add --profile and --bench CALLS");
-    }
     const traced = [{ name: name === "" ? "model" : name, rows: profile, calls: times.length }];
     writeTrace(flags.chromeTrace, traceToJson(traced, String(device)));
   }

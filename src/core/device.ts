@@ -24,6 +24,7 @@ const interned = new Map<string, Device>();
  * The device named by a text such as `"cpu"` or `"cuda:1"`; a device is returned as it is.
  *
  * @throws {TypeError} for a text that names no device.
+ * @throws {RangeError} for a second CPU.
  *
  * @example
  * ```ts
@@ -39,6 +40,9 @@ export function device(spec: DeviceLike): Device {
   }
   const type = match[1] as DeviceType;
   const index = Number(match[2] ?? 0);
+  if (index > 0 && (type === "cpu" || type === "meta")) {
+    throw new RangeError(`device: there is no "${spec}": "${type}" is one device, without an index`);
+  }
   const key = `${type}:${index}`;
   let found = interned.get(key);
   if (found === undefined) {

@@ -96,7 +96,11 @@ Deno.test("tessera run ends with 2 for bad usage and says what to give", async (
     [[model, "--mode", "fast"], /--mode fast: use one of default, reduce-overhead/],
     [[model, "--backend", "xla"], /--backend xla: use one of .*inductor/],
     [[model, "--device", "tpu"], /--device: .*"tpu" is not a device/],
+    [[model, "--device", "cpu:3"], /--device: .*there is no "cpu:3"/],
     [[model, "--dtype", "f99"], /--dtype: unknown dtype "f99"/],
+    [[model, "--dtype", "int32"], /--dtype int32: give a float dtype/],
+    [[model, "--profile"], /--profile lists what timed launches take: add --bench/],
+    [[model, "--bench", "2", "--chrome-trace", "t.json"], /--chrome-trace .* add --profile/],
     [[model, "--bench", "many"], /--bench many: give a number/],
     [[model, "--nonsense"], /unknown option '--nonsense'/],
   ];

@@ -84,7 +84,8 @@ export function layoutOfCode(code: number): string | null {
 /** The device, or null for a type that is not known. */
 export function deviceOf({ type, index }: DeviceData): Device | null {
   if (type !== "cpu" && type !== "cuda" && type !== "meta") return null;
-  return (index ?? 0) > 999 ? null : device(index === null ? type : `${type}:${index}`);
+  if (type !== "cuda") return device(type);
+  return index !== null && (index < 0 || index > 999) ? null : device(index === null ? type : `${type}:${index}`);
 }
 
 const FRAME = /File "([^"\n]{1,4096})", line (\d{1,9})(?:, in ([^\n]{1,200}))?/g;
