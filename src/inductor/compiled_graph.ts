@@ -34,6 +34,7 @@ import { type CompiledPlan, compileGraphToPlan, type PlanOptions } from "./compi
 import { CppTier, usableToolchain } from "./cpp_tier.ts";
 import { slotNumbers } from "./codegen/slots.ts";
 import { cudaTarget, CudaTier } from "./cuda_tier.ts";
+import { cppVeto } from "./cpp_veto.ts";
 import { cudaVeto } from "./cuda_veto.ts";
 import { donationsOn, graphDevice, resultDevices } from "./graph_device.ts";
 import { hostRunner } from "./host_steps.ts";
@@ -91,7 +92,7 @@ interface InputSlot {
 function planOptionsOn(device: Device, graph: Graph, options: PlanOptions): PlanOptions {
   const donate = donationsOn(device, graph, options.donate);
   return {
-    ...(device === cpu ? {} : { veto: cudaVeto, joinInputs: true, joinWhole: true }),
+    ...(device === cpu ? { veto: cppVeto } : { veto: cudaVeto, joinInputs: true, joinWhole: true }),
     ...options,
     crossReductions: options.crossReductions !== false,
     scanSteps: device === cpu,

@@ -69,9 +69,6 @@ function nestOf(outer: Loop): { readonly ky: Axis; readonly kx: Axis; readonly b
 
 function slideOf(kernel: TileKernel): Slide | null {
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
-  const [y, x] = grid.slice(-2);
-  const images = grid.slice(0, -2);
-  if (y === undefined || x === undefined) return null;
   const loops = kernel.body.filter((s): s is Loop => s.kind === "for");
   const [loop] = loops;
   const nest = loop === undefined || loops.length > 1 ? null : nestOf(loop);
@@ -95,13 +92,31 @@ function slideOf(kernel: TileKernel): Slide | null {
   for (const [pixelValue, weightValue] of [product.args, [...product.args].reverse()]) {
     if (pixelValue === undefined || weightValue === undefined || pixelValue.dtype !== float32) continue;
     const pixel = neededFor(own, pixelValue), weight = neededFor(own, weightValue);
-    if (uses(weight, x) || uses(weight, y) || !uses(weight, kx) || !uses(pixel, x)) continue;
     // A row of results would be written where a later one is still read.
     if ([...pixel, ...weight].some((s) => s.kind === "load" && kernel.writes.includes(s.buffer))) continue;
-    const slides = (a: Axis, k: Axis): number | undefined => STEPS.find((step) => slidesBy(pixel, a, k, -step));
-    const down = slides(y, ky), step = slides(x, kx);
-    if (down === undefined || step === undefined) continue;
-    return { images, y, x, ky, kx, down, step, pixel, pixelValue, weight, weightValue, rest, sum: finish.out };
+    if (!uses(weight, kx)) continue;
+    const sliding = (k: Axis): { readonly axis: Axis; readonly step: number } | undefined =>
+      grid.filter((axis) => uses(pixel, axis) && !uses(weight, axis)).flatMap((axis) => {
+        const step = STEPS.find((step) => slidesBy(pixel, axis, k, -step));
+        return step === undefined ? [] : [{ axis, step }];
+      })[0];
+    const down = sliding(ky), along = sliding(kx);
+    if (down === undefined || along === undefined || down.axis === along.axis) continue;
+    return {
+      images: grid.filter((axis) => axis !== down.axis && axis !== along.axis),
+      y: down.axis,
+      x: along.axis,
+      ky,
+      kx,
+      down: down.step,
+      step: along.step,
+      pixel,
+      pixelValue,
+      weight,
+      weightValue,
+      rest,
+      sum: finish.out,
+    };
   }
   return null;
 }
