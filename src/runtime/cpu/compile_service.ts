@@ -90,6 +90,8 @@ export function baseFlags(toolchain: Toolchain): readonly string[] {
     "-fno-trapping-math",
     "-ffp-contract=off",
     "-w",
+    // Constants beside the code, so that their pages are there with it: what is read under a mask of zeros fetches no page, and takes microseconds where there is none.
+    ...(Deno.build.os === "linux" ? ["-Wl,-z,noseparate-code"] : []),
     ...toolchain.isa.flags,
   ];
 }

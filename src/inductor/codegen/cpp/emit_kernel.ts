@@ -11,6 +11,7 @@ import { PHASED } from "../../tile/target.ts";
 import type { Axis, KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { CppArrays } from "./arrays.ts";
 import { type Branch, type BranchPlan, NO_BRANCHES } from "./branches.ts";
+import { conditionOf, writeCondition } from "./conditions.ts";
 import { CppMemory } from "./memory.ts";
 import { CppReductions } from "./reductions.ts";
 import { termsOf } from "./origins.ts";
@@ -300,6 +301,12 @@ export class CppFunction extends CppValues {
       const masked = s.mask === null ? text : `${this.scalar(s.mask)} ? ${text} : 0`;
       this.scopes.line(`const long ${name} = ${masked};`, level);
       this.scopes.define(s.symbol, name, level);
+      return;
+    }
+    const condition = conditionOf(s, this.#made.get(s.value), this.#constants);
+    if (condition !== null && this.known(condition.holds).vector) {
+      writeCondition(this, condition, s.mask, size, level);
+      this.bindLanes(s.symbol, Array.from({ length: this.parts }, () => "tsr_set(0)"), level);
       return;
     }
     const lane = this.known(s.value).lane;

@@ -1075,6 +1075,14 @@ TSR long tsr_bind(long value, long size) {
   tsr_bad_index(value, size);
   return 0;
 }
+// A condition that is stated as an index. Written in line: around a call registers would go to memory and back, whether it is made or not.
+TSR void tsr_require(int holds, long value, long size) {
+  if (__builtin_expect(!holds, 0) && tsr_error[2] == 0) {
+    tsr_error[0] = value;
+    tsr_error[1] = size;
+    tsr_error[2] = 1;
+  }
+}
 // Lanes where `m` does not hold are 0.
 TSR vi32 tsr_bind(vi32 value, long size, vi32 m) {
   vi32 at = value < 0 ? value + (int)size : value;
