@@ -5,6 +5,7 @@
  * execution and {@linkcode EMULATED_FLAGS}.
  */
 import { findToolchain } from "../../../../src/runtime/cpu/toolchain.ts";
+import { precompiledFlags } from "./precompiled.ts";
 
 const folder = new URL("./", import.meta.url).pathname;
 
@@ -58,7 +59,8 @@ export function emulatedKernels(source: string, functions: readonly string[]): M
     const path = `${directory}/module.cpp`;
     Deno.writeTextFileSync(path, emulatedText(source, functions));
     const [command = "", ...first] = found.toolchain.command;
-    const args = [...first, ...EMULATED_FLAGS, "-o", `${path}.so`, path];
+    const flags = [...precompiledFlags(found.toolchain.command, EMULATED_FLAGS), ...EMULATED_FLAGS];
+    const args = [...first, ...flags, "-o", `${path}.so`, path];
     const { success, stderr } = new Deno.Command(command, { args, stderr: "piped" }).outputSync();
     if (!success) throw new Error(new TextDecoder().decode(stderr).slice(0, 4000));
     const kernels = new Map<string, EmulatedKernel>();

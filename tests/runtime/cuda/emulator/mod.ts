@@ -13,10 +13,9 @@ import {
 import { nvrtcCandidates } from "../../../../src/runtime/cuda/paths.ts";
 import { initialize } from "../../../../src/runtime/cuda/driver.ts";
 import { createHash } from "node:crypto";
-import { config } from "../../../../src/core/mod.ts";
-import { defaultCacheDirectory } from "../../../../src/runtime/disk_cache.ts";
 import { findToolchain } from "../../../../src/runtime/cpu/toolchain.ts";
 import { EMULATED_FLAGS, WATCHED_FLAGS } from "./kernels.ts";
+import { emulatorCache, precompiledFlags, publish } from "./precompiled.ts";
 import { openWatcher, type Watcher } from "./watcher.ts";
 
 /** The numbers of the fake driver's settings. */
@@ -58,8 +57,9 @@ interface EmulatorOptions {
 
 /** Makes libcuda.so.1 and libnvrtc.so.13 in a folder, which `TESSERA_CUDA_PATH` may name. @param command the C++ compiler */
 export function buildEmulator(folder: string, command: readonly string[], options: EmulatorOptions = {}): void {
-  const flags = [...EMULATED_FLAGS, ...options.watched === true ? WATCHED_FLAGS : []].join(" ");
-  const minor = options.minor ?? minorOf(flags);
+  const own = [...EMULATED_FLAGS, ...options.watched === true ? WATCHED_FLAGS : []];
+  const minor = options.minor ?? minorOf(own.join(" "));
+  const flags = [...precompiledFlags(command, own), ...own].join(" ");
   // A process needs libraries of its own, for they have state; what the compiler made of one text can be copied. The watched one names its folder.
   const kept = options.watched === true ? null : keptFolder([...command, flags, minor].join(" "));
   if (kept !== null && copyLibraries(kept, folder)) return;
@@ -68,22 +68,17 @@ export function buildEmulator(folder: string, command: readonly string[], option
   const made = `${kept}.${crypto.randomUUID()}`;
   Deno.mkdirSync(made, { recursive: true, mode: 0o700 });
   copyLibraries(folder, made);
-  try {
-    Deno.renameSync(made, kept);
-  } catch {
-    // Another process was quicker.
-    Deno.removeSync(made, { recursive: true });
-  }
+  publish(made, kept);
 }
 
 /** Where libraries of this text are kept; null without a cache. */
 function keptFolder(how: string): string | null {
-  const cache = config().cacheDir ?? defaultCacheDirectory();
+  const cache = emulatorCache();
   if (cache === null) return null;
   const text = ["../fake_libcuda.cpp", "fake_libnvrtc.cpp"]
     .map((name) => Deno.readTextFileSync(new URL(name, import.meta.url))).join(how);
   const hash = createHash("sha256").update(text).digest("hex").slice(0, 32);
-  return `${cache}/emulator/${hash}`;
+  return `${cache}/${hash}`;
 }
 
 /** Copies both libraries; false if they are not there. */
