@@ -36,6 +36,9 @@ interface Case {
   readonly call: (x: Tensor, w: Tensor) => Tensor;
 }
 
+/** So large that a filtered weight may be kept beside it. */
+const LARGE = range([400_000], 3);
+
 const CASES: readonly Case[] = [
   { name: "a product", input: [40, 96], weight: [96, 200], call: (x, w) => x.mm(w) },
   { name: "a linear layer", input: [40, 96], weight: [200, 96], call: (x, w) => x.mm(w.t()) },
@@ -43,10 +46,10 @@ const CASES: readonly Case[] = [
   { name: "weights of each batch", input: [4, 20, 64], weight: [4, 64, 70], call: (x, w) => x.bmm(w) },
   { name: "a convolution", input: [2, 16, 9, 9], weight: [40, 16, 3, 3], call: (x, w) => nn.functional.conv2d(x, w) },
   {
-    name: "a filtered convolution",
+    name: "a filtered convolution, beside larger weights",
     input: [1, 32, 22, 22],
     weight: [40, 32, 3, 3],
-    call: (x, w) => nn.functional.conv2d(x, w),
+    call: (x, w) => nn.functional.conv2d(x, w).add(LARGE.max().sub(6)),
   },
 ];
 
@@ -92,6 +95,51 @@ Deno.test({
       for (const call of ["first", "second"]) assertSame(run(x), steps(x), `${call} call`);
     });
     assert.deepEqual(statesOf(graph), [1, 1]);
+  },
+});
+
+Deno.test({
+  name: "one weight in one form is kept once, whatever the launches do beside it",
+  ignore: !hasCompiler,
+  fn() {
+    using _config = withConfig({ disabled: new Set(["cache"]) });
+    let graph: CompiledGraph | null = null;
+    using _ = onCompile((record) => graph = record.graph);
+    const w = range([80, 80], 5), bias = range([80], 3);
+    const steps = (x: Tensor, y: Tensor): Tensor => x.mm(w).add(bias).mul(y).div(80).tanh().mm(w).div(80).relu();
+    const run = compile(steps, { mode: "aot", options: { freezing: true } });
+    noGrad(() => {
+      const x = range([40, 80], 7), y = range([40, 80], 9);
+      for (const call of ["first", "second"]) assertSame(run(x, y), steps(x, y), `${call} call`);
+    });
+    assert.deepEqual(statesOf(graph), [1]);
+  },
+});
+
+Deno.test({
+  name:
+    "filtered weights, which are four times as large, are kept for the convolutions that come first, up to an eighth of all weights",
+  ignore: !hasCompiler,
+  fn() {
+    const found = findToolchain();
+    const lanes = found.ok ? found.toolchain.isa.vectorBytes / 4 : 0;
+    using _config = withConfig({ disabled: new Set(["cache"]) });
+    let graph: CompiledGraph | null = null;
+    using _ = onCompile((record) => graph = record.graph);
+    const small = range([32, 32, 3, 3], 5), wide = range([256, 32, 3, 3], 7);
+    const steps = (x: Tensor): Tensor =>
+      nn.functional.conv2d(nn.functional.conv2d(nn.functional.conv2d(x, small), small), wide).add(LARGE.max());
+    const run = compile(steps, { mode: "aot", options: { freezing: true } });
+    noGrad(() => {
+      const x = range([1, 32, 44, 44], 7);
+      const [a, b] = [run(x), steps(x)];
+      const scale = Number(b.abs().max().item());
+      assert.ok(Number(a.sub(b).abs().max().item()) < 1e-5 * scale);
+    });
+    const source: string = (graph as CompiledGraph | null)?.cpp?.source ?? "";
+    // The first two share one weight; the third would need 864 KiB more of 230.
+    assert.equal(source.split("tsr_filter_by<4>(").length - 1, lanes === 16 ? 2 : 0);
+    assert.deepEqual(statesOf(graph).length, 2);
   },
 });
 

@@ -11,9 +11,17 @@ import { CppFunction, parameterLines } from "../codegen/cpp/emit_kernel.ts";
 import type { CppFunctionText } from "../codegen/cpp/emit_tile.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
 import { chooseTiling } from "./contraction_tiling.ts";
-import { epilogueFunction, KeptArguments, packFunction, product, stepLevel, type Writer } from "./cpp_operands.ts";
+import {
+  epilogueFunction,
+  KeptArguments,
+  packForm,
+  packFunction,
+  product,
+  stepLevel,
+  type Writer,
+} from "./cpp_operands.ts";
 import { emitCppWinograd } from "./cpp_winograd.ts";
-import { keepOperand } from "./kept_operands.ts";
+import { keepOperand, type KeptBudget } from "./kept_operands.ts";
 
 const NONE: ReadonlySet<BufferRef> = new Set();
 
@@ -21,13 +29,15 @@ const NONE: ReadonlySet<BufferRef> = new Set();
  * Emits the function of a contraction and the functions that it passes to the template.
  *
  * @param constants Buffers whose packed form may be kept from call to call.
+ * @param budget How much more memory than the weights themselves packed forms may take; null: any.
  */
 export function emitCppContraction(
   kernel: ContractionKernel,
   lanes: number,
   constants: ReadonlySet<BufferRef> = NONE,
+  budget: KeptBudget | null = null,
 ): CppFunctionText {
-  const filter = emitCppWinograd(kernel, lanes, constants);
+  const filter = emitCppWinograd(kernel, lanes, constants, budget);
   if (filter !== null) return filter;
   const { swapped, rows, registers } = chooseTiling(kernel, lanes);
   const own: ContractionKernel = swapped
@@ -56,9 +66,20 @@ export function emitCppContraction(
   const numbers = [batches, own.m, own.n, steps, inner].map((e) => s.index(e));
   const bytes = type === "double" ? 8 : 4;
   const kept = new KeptArguments(own, constants);
+  const [ofBatches, m, n, ...ofSteps] = numbers;
   const [keptA, keptB] = [
-    kept.add(keepOperand(own, own.a, own.n, tileRows * bytes, tileRows)),
-    kept.add(keepOperand(own, own.b, own.m, width * bytes, width)),
+    kept.add(keepOperand(own, own.a, own.n, tileRows * bytes, tileRows), () => [
+      ofBatches,
+      m,
+      ...ofSteps,
+      packForm(writer, own.a, tileRows, inner),
+    ]),
+    kept.add(keepOperand(own, own.b, own.m, width * bytes, width), () => [
+      ofBatches,
+      n,
+      ...ofSteps,
+      packForm(writer, own.b, width, inner),
+    ]),
   ];
   s.line(`const tsr_contraction d = { ${numbers.join(", ")}, @_a, @_b, @_e, ${keptA}, ${keptB} };`);
   kept.call(s, `tsr_contract<${type}, ${tileRows}, ${tileRegisters}>(runtime, A, d);`);

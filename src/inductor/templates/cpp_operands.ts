@@ -12,6 +12,7 @@ import type { CppFunctionText, KeptOperand } from "../codegen/cpp/emit_tile.ts";
 import type { Scopes } from "../codegen/scopes.ts";
 import type { Axis, ContractionKernel, OperandProgram, TileStatement } from "../tile/tile_ir.ts";
 import { packMode } from "./contraction_tiling.ts";
+import { operandSources } from "./kept_operands.ts";
 
 /** A block of k is a whole number of steps; a step is about this long. */
 const LONGEST_STEP = 512;
@@ -54,11 +55,16 @@ export class KeptArguments {
     this.#first = kernel.reads.length + kernel.writes.length + kernel.sizes.length + 1;
   }
 
-  /** The text of a `tsr_kept`: null pointers where nothing is kept. */
-  add(found: KeptOperand | null): string {
-    if (found === null || !found.sources.every((b) => this.#constants.has(b))) return "{ 0, 0 }";
+  /** Whether an operand is kept. */
+  isKept(found: Omit<KeptOperand, "form"> | null): found is Omit<KeptOperand, "form"> {
+    return found !== null && found.sources.every((b) => this.#constants.has(b));
+  }
+
+  /** The text of a `tsr_kept`: null pointers where nothing is kept. `form` tells all that decides the packed form. */
+  add(found: Omit<KeptOperand, "form"> | null, form: () => readonly (string | undefined)[]): string {
+    if (!this.isKept(found)) return "{ 0, 0 }";
     const at = this.#first + 2 * this.#keeps.length;
-    this.#keeps.push(found);
+    this.#keeps.push({ ...found, form: form().join("\n") });
     return `{ (long*)A[${at}], (char*)A[${at + 1}] }`;
   }
 
@@ -154,6 +160,12 @@ export function packFunction(
     else packAcross(writer, f, program, lane ?? null, width, inner);
     s.close();
   });
+}
+
+/** What a pack function does, as text that is the same for all kernels: as if the kernel read nothing but the operand. */
+export function packForm(writer: Writer, program: OperandProgram, width: number, inner: Expr): string {
+  const reads = [...operandSources(program)];
+  return packFunction({ ...writer, kernel: { ...writer.kernel, reads, writes: [] } }, "form", program, width, inner);
 }
 
 /** Loops over the operand's k for the steps asked for; `body` runs at each position of all but the axes left out. */

@@ -2,7 +2,8 @@
  * Convolutions by Winograd's minimal filtering in C++: the template of `winograd.h` with generated functions that read pixels and weights, and the epilogue.
  *
  * Enters: a contraction. Leaves: its function, or null where windows are not 3 × 3 that move by 1, or plain products are quicker by the model below. Results
- * differ from plain sums by rounding: four to five times their error, 1e-6 of the norm of the result.
+ * differ from plain sums by rounding: four to five times their error, 1e-6 of the norm of the result. Transformed weights are four times as large: those that are kept from call to call
+ * must fit the plan's budget.
  */
 import { float32 } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
@@ -11,9 +12,9 @@ import { CppFunction, parameterLines } from "../codegen/cpp/emit_kernel.ts";
 import type { CppFunctionText } from "../codegen/cpp/emit_tile.ts";
 import { guess } from "../tile/axes.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
-import { epilogueFunction, KeptArguments, packFunction, product, type Writer } from "./cpp_operands.ts";
+import { epilogueFunction, KeptArguments, packForm, packFunction, product, type Writer } from "./cpp_operands.ts";
 import { type Planes, planesOf, rowsFunction } from "./cpp_planes.ts";
-import { keepOperand } from "./kept_operands.ts";
+import { keepOperand, type KeptBudget } from "./kept_operands.ts";
 
 /** Results along a side of a tile, places of a transformed one, and what else `winograd.h` fixes. */
 const SIDE = 4, PLACES = 36, PANEL = 8, WIDTH = SIDE * 48;
@@ -35,11 +36,12 @@ function isQuicker({ kernel, sample, y, x, channel }: Planes): boolean {
   return products + transforms + weights < 0.9 * plain;
 }
 
-/** Emits the function of a convolution that this does quickest; null for all other contractions. */
+/** Emits the function of a convolution that this does quickest and within the budget; null for all other contractions. */
 export function emitCppWinograd(
   kernel: ContractionKernel,
   lanes: number,
   constants: ReadonlySet<BufferRef>,
+  budget: KeptBudget | null = null,
 ): CppFunctionText | null {
   if (lanes !== 16 || kernel.accumulate !== float32) return null;
   const planes = planesOf(kernel);
@@ -58,7 +60,17 @@ export function emitCppWinograd(
   const numbers = [batches, samples, channel.extent, own.m, y.extent, x.extent].map((e) => s.index(e));
   const kept = new KeptArguments(own, constants);
   const panelBytes = PANEL * 4 * PLACES / 9;
-  const weights = kept.add(keepOperand(own, own.a, own.n, panelBytes, PANEL));
+  const packed = keepOperand(own, own.a, own.n, panelBytes, PANEL);
+  if (kept.isKept(packed) && budget !== null && !budget.take(packed)) return null;
+  const [ofBatches, , ofChannels, ofOutputs] = numbers;
+  const weights = kept.add(packed, () => [
+    "winograd",
+    ofBatches,
+    ofChannels,
+    ofOutputs,
+    planes.isMirrored ? "mirrored" : "",
+    packForm(writer, own.a, PANEL, constant(9)),
+  ]);
   s.line(`const tsr_filter d = { ${numbers.join(", ")}, ${planes.isMirrored ? 1 : 0}, @_r, @_w, @_e, ${weights} };`);
   kept.call(s, `tsr_filter_by<${SIDE}>(runtime, A, d);`);
   return {

@@ -15,6 +15,32 @@ const MOST_USES = 2048;
 /** Smaller operands stay in the caches. */
 const LEAST_ELEMENTS = 4096;
 
+/** Packed forms that are larger than their weights may take so much more than all weights of a plan together. */
+const MOST_GROWTH = 1 / 8;
+
+/** What packed forms may still take beyond their weights' own size. Who comes first is served first: early convolutions use each weight most often. */
+export class KeptBudget {
+  #left: number;
+
+  /** @param weights The attributes of a plan. */
+  constructor(weights: Iterable<BufferRef>) {
+    this.#left = 0;
+    for (const weight of weights) this.#left += MOST_GROWTH * bytesOf(weight);
+  }
+
+  /** Takes what a packed form needs, if there is so much left. */
+  take({ sources, bytes }: Pick<KeptOperand, "sources" | "bytes">): boolean {
+    const growth = bytes - sources.reduce((n, source) => n + bytesOf(source), 0);
+    if (growth > this.#left) return false;
+    this.#left -= Math.max(0, growth);
+    return true;
+  }
+}
+
+function bytesOf({ numel, dtype }: BufferRef): number {
+  return (constantValue(numel) ?? 0) * dtype.bytes;
+}
+
 function countOf(axes: readonly Axis[]): number | null {
   let count = 1;
   for (const { extent } of axes) {
@@ -23,6 +49,15 @@ function countOf(axes: readonly Axis[]): number | null {
     count *= size;
   }
   return count;
+}
+
+/** The buffers that an operand is read from, in the order of its loads. */
+export function operandSources(operand: OperandProgram): Set<BufferRef> {
+  const sources = new Set<BufferRef>();
+  walkStatements(operand.body, (s) => {
+    if (s.kind === "load") sources.add(s.buffer);
+  });
+  return sources;
 }
 
 /**
@@ -38,20 +73,19 @@ export function keepOperand(
   uses: Expr,
   panelBytes: number,
   width: number,
-): KeptOperand | null {
+): Omit<KeptOperand, "form"> | null {
   const [batches, rows, k] = [kernel.batch, operand.rows, operand.k].map(countOf);
   // A size that only a call knows counts as few.
   const used = constantValue(uses) ?? 0;
   if (batches === null || batches === undefined || rows === null || rows === undefined) return null;
   if (k === null || k === undefined) return null;
   if (used > MOST_USES || batches * rows * k < LEAST_ELEMENTS) return null;
-  const sources = new Set<BufferRef>();
+  const sources = operandSources(operand);
   let isPlain = true;
   const missing = new Set(kernel.batch);
   walkStatements(operand.body, (s) => {
     if (s.kind === "store" || s.kind === "combine") isPlain = false;
     if (s.kind !== "load") return;
-    sources.add(s.buffer);
     for (const axis of missing) if (dependsOn(s.index, axis.symbol)) missing.delete(axis);
   });
   // An operand that all batches share would be kept once for each.

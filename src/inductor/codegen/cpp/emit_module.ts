@@ -18,6 +18,7 @@ import { tileToText } from "../../tile/print.ts";
 import type { Kernel } from "../../tile/tile_ir.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitCppContraction } from "../../templates/cpp_contraction.ts";
+import { KeptBudget } from "../../templates/kept_operands.ts";
 import { emitCppSlide } from "../../templates/cpp_slide.ts";
 import CONTRACTION_PRELUDE from "../../templates/contraction.h" with { type: "text" };
 import SLIDE_PRELUDE from "../../templates/slide.h" with { type: "text" };
@@ -115,10 +116,15 @@ export function argsLayout(plan: HostPlan): ArgsLayout {
 export const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-aliasing"];
 
 /** The text of one kernel's function. */
-export function emitCppKernel(kernel: Kernel, lanes: number, constants?: ReadonlySet<BufferRef>): CppFunctionText {
+export function emitCppKernel(
+  kernel: Kernel,
+  lanes: number,
+  constants?: ReadonlySet<BufferRef>,
+  budget: KeptBudget | null = null,
+): CppFunctionText {
   if (kernel.kind === "attention") throw new InternalError("attention as one kernel is for CUDA");
   if (kernel.kind === "blocks") return emitCppBlocks(kernel, lanes);
-  if (kernel.kind === "contraction") return emitCppContraction(kernel, lanes, constants);
+  if (kernel.kind === "contraction") return emitCppContraction(kernel, lanes, constants, budget);
   return emitCppSlide(kernel, lanes) ?? emitCppTile(kernel, lanes);
 }
 
@@ -147,6 +153,7 @@ class Module {
   readonly clocks: ClockedLaunch[] = [];
   /** Attributes whose packed forms may be kept. */
   readonly #constants: ReadonlySet<BufferRef>;
+  readonly #budget: KeptBudget;
   #keptBytes = 0;
   readonly #kept = new Map<
     string,
@@ -164,6 +171,7 @@ class Module {
     this.#constants = new Set(
       keepWeights ? plan.slots.flatMap((s) => s.kind === "attribute" && !donors.has(s.buffer) ? [s.buffer] : []) : [],
     );
+    this.#budget = new KeptBudget(this.#constants);
     this.#layout = argsLayout(plan);
     this.#slotOf = slotNumbers(plan);
     this.#sizeAt = new Map(plan.sizes.map((sym, i) => [sym, i]));
@@ -187,7 +195,7 @@ class Module {
   add(kernel: Kernel, lanes: number): Launch {
     verifyWhenAsked(kernel);
     log("tile", () => `${kernel.name} (C++)\n${tileToText(kernel)}`);
-    const text = emitCppKernel(kernel, lanes, this.#constants);
+    const text = emitCppKernel(kernel, lanes, this.#constants, this.#budget);
     const support = text.support ?? "";
     const whole = `${support}\n${text.text}`;
     let name = this.#functions.get(whole);
@@ -227,14 +235,14 @@ class Module {
     }));
   }
 
-  /** The arguments that name what a launch keeps. The same function packs the same weight in the same way: such launches share it. */
-  #keep(name: string, index: number, { sources, bytes }: KeptOperand): string[] {
+  /** The arguments that name what a launch keeps. Launches that want the same weight in the same form share it. */
+  #keep({ sources, bytes, form }: KeptOperand): string[] {
     const attributes = sources.map((source) => {
       const attribute = this.#attributeOf.get(source);
       if (attribute === undefined) throw new InternalError(`${source.label} is kept but is no attribute`);
       return attribute;
     });
-    const key = `${name}/${index}/${attributes}`;
+    const key = `${attributes}/${form}`;
     let found = this.#kept.get(key);
     if (found === undefined) {
       this.#kept.set(key, found = { offset: this.#keptBytes, bytes, attributes, sources, users: 0 });
@@ -245,10 +253,10 @@ class Module {
   }
 
   /** The arguments of a launch as an array literal: buffers, sizes, the runtime, what is kept. */
-  args({ kernel, name, text }: Launch): string {
+  args({ kernel, text }: Launch): string {
     const parts = [...kernel.reads, ...kernel.writes].map((b) => this.#pointer(b));
     for (const sym of kernel.sizes) parts.push(`(void*)s[${this.#sizeIndex(sym)}]`);
-    parts.push("(void*)runtime", ...(text.keeps ?? []).flatMap((kept, i) => this.#keep(name, i, kept)));
+    parts.push("(void*)runtime", ...(text.keeps ?? []).flatMap((kept) => this.#keep(kept)));
     return `{ ${parts.join(", ")} }`;
   }
 

@@ -20,6 +20,8 @@ export interface KeptOperand {
   /** The buffers that it is made of: one, or several that are multiplied as one. */
   readonly sources: readonly BufferRef[];
   readonly bytes: number;
+  /** What decides the packed form, beside the sources: operands of one form that are made of the same share it. */
+  readonly form: string;
 }
 
 /** A function and how to launch it. */
