@@ -139,22 +139,24 @@ export function besselValue(n: 0 | 1, x: Value): Value {
 
 /** exp(x²)·erfc(x); in float32 between -15 and 15 by intervals of |x|, and what x² loses in rounding goes into a factor. */
 function erfcx(x: Value): Value {
-  const value = erfcxValue(x);
-  if (x.dtype !== float32) return value;
+  if (x.dtype !== float32) return erfcxValue(x);
   const a = ops.abs(x), square = ops.mul(x, x), exp = ops.exp(square);
   const fit = intervalFit("erfcx", (u) => evaluate(erfcxValue, u - 1), SHIFTED, 7);
   const positive = shiftedSum(fit, a);
   const power = ops.mul(ops.fma(exp, ops.fma(x, x, ops.neg(square)), exp), 2);
   const near = ops.where(ops.lt(x, 0), ops.where(ops.isinf(exp), exp, ops.sub(power, positive)), positive);
-  return ops.where(ops.lt(a, SHIFTED_END), near, value);
+  return ops.where(ops.lt(a, SHIFTED_END), near, ops.where(ops.lt(x, 0), Infinity, erfcxPositive(a)));
 }
 
 function erfcxValue(x: Value): Value {
-  const a = ops.abs(x);
+  const positive = erfcxPositive(ops.abs(x));
+  return ops.where(ops.ge(x, 0), positive, ops.sub(ops.mul(ops.exp(ops.mul(x, x)), 2), positive));
+}
+
+function erfcxPositive(a: Value): Value {
   const bounded = ops.minimum(a, 1e30);
   const t = ops.div(ops.sub(bounded, 2), ops.add(bounded, 2));
-  const positive = ops.div(chebyshevSum(ERFCX, t), ops.add(a, 1));
-  return ops.where(ops.ge(x, 0), positive, ops.sub(ops.mul(ops.exp(ops.mul(x, x)), 2), positive));
+  return ops.div(chebyshevSum(ERFCX, t), ops.add(a, 1));
 }
 
 function logNdtrTail(x: Value): Value {

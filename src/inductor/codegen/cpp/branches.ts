@@ -11,7 +11,7 @@ import { operandsOf } from "../../tile/parameters.ts";
 import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
 
 /** What a side costs at least, in additions, so that a test and a branch are worth it. */
-const WORTH_A_BRANCH = 24;
+const WORTH_A_BRANCH = 20;
 
 type Pointwise = TileStatement & { readonly kind: "pointwise" };
 
@@ -34,8 +34,14 @@ function isPure(s: TileStatement): s is TileStatement & { readonly out: TileValu
   return s.kind === "pointwise" || s.kind === "cast" || s.kind === "bitcast" || s.kind === "lookup";
 }
 
+/** An entry of a table is a permutation, of which a processor does one at a time, and often a load. */
+const LOOKUP_COST = 3;
+
 function costOf(statements: readonly TileStatement[]): number {
-  return statements.reduce((n, s) => n + (s.kind === "pointwise" ? primitive(s.op).cost : 1), 0);
+  const costs = statements.map((s) =>
+    s.kind === "pointwise" ? primitive(s.op).cost : s.kind === "lookup" ? LOOKUP_COST : 1
+  );
+  return costs.reduce((a, b) => a + b, 0);
 }
 
 /** Plans for the statements of a kernel's body. */
