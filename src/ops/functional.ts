@@ -46,6 +46,11 @@ export interface TensorMethods<T> {
   /** relu(self + alpha × other). */
   _addRelu(other: T | Scalar, options?: { alpha?: Scalar }): T;
   _addRelu(other: Scalar, options?: { alpha?: Scalar }): T;
+  /** relu(self + alpha × other). */
+  _addRelu_(other: T | Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu_(other: T | Scalar, alpha?: Scalar): T;
+  _addRelu_(other: Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu_(other: Scalar, alpha?: Scalar): T;
   /** relu, or gelu, of addmm. */
   _addmmActivation(
     mat1: T | Scalar,
@@ -1846,10 +1851,31 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  randLike(
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** Integers in [low, high) in the shape of self, from the default generator. */
   randintLike(
     high: Size,
     options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  randintLike(
+    high: Size,
+    options: {
+      generator: null | null;
       dtype?: DType | null;
       layout?: string | null;
       device?: DeviceLike | null;
@@ -1868,9 +1894,31 @@ export interface TensorMethods<T> {
       memoryFormat?: string | null;
     },
   ): T;
+  randintLike(
+    low: Size,
+    high: Size,
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** Numbers of the standard normal distribution, in the shape of self, from the default generator. */
   randnLike(
     options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  randnLike(
+    options: {
+      generator: null | null;
       dtype?: DType | null;
       layout?: string | null;
       device?: DeviceLike | null;
@@ -2577,6 +2625,11 @@ export interface Functional<T = TensorValue> {
   /** relu(self + alpha × other). */
   _addRelu(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
   _addRelu(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  /** relu(self + alpha × other). */
+  _addRelu_(self: T | Scalar, other: T | Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu_(self: T | Scalar, other: T | Scalar, alpha?: Scalar): T;
+  _addRelu_(self: T | Scalar, other: Scalar, options?: { alpha?: Scalar }): T;
+  _addRelu_(self: T | Scalar, other: Scalar, alpha?: Scalar): T;
   /** relu, or gelu, of addmm. */
   _addmmActivation(
     self: T | Scalar,
@@ -6337,6 +6390,17 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  randLike(
+    self: T | Scalar,
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** Integers in [0, high), from the default generator. */
   randint(
     high: Size,
@@ -6386,9 +6450,34 @@ export interface Functional<T = TensorValue> {
   ): T;
   randintLike(
     self: T | Scalar,
+    high: Size,
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  randintLike(
+    self: T | Scalar,
     low: Size,
     high: Size,
     options?: {
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
+  randintLike(
+    self: T | Scalar,
+    low: Size,
+    high: Size,
+    options: {
+      generator: null | null;
       dtype?: DType | null;
       layout?: string | null;
       device?: DeviceLike | null;
@@ -6422,6 +6511,17 @@ export interface Functional<T = TensorValue> {
       memoryFormat?: string | null;
     },
   ): T;
+  randnLike(
+    self: T | Scalar,
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+      memoryFormat?: string | null;
+    },
+  ): T;
   /** Integers from a range, in the shape of self: all that the dtype holds if none is given. */
   random(self: T | Scalar, options?: { generator?: null | null }): T;
   random(self: T | Scalar, to: Size, options?: { generator?: null | null }): T;
@@ -6434,6 +6534,16 @@ export interface Functional<T = TensorValue> {
   randperm(
     n: Size,
     options?: { dtype?: DType | null; layout?: string | null; device?: DeviceLike | null; pinMemory?: boolean | null },
+  ): T;
+  randperm(
+    n: Size,
+    options: {
+      generator: null | null;
+      dtype?: DType | null;
+      layout?: string | null;
+      device?: DeviceLike | null;
+      pinMemory?: boolean | null;
+    },
   ): T;
   /** All elements in one dimension: a view where that is possible, else a copy. */
   ravel(self: T | Scalar): T;

@@ -108,6 +108,7 @@ import "./description_calls.ts";
 import "./backward_forms.ts";
 import "./foreach.ts";
 import "./linear_cross_entropy.ts";
+import "./internal_names.ts";
 import "./layer_gradients.ts";
 import "./transformer_calls.ts";
 // After all that they name.

@@ -52,20 +52,23 @@ for (const [name, doc, operator] of DISTRIBUTIONS) {
       samples: () => [],
     });
   }
-  defineOp({
-    schema: `aten::${name}_like(Tensor self, *, ${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
-    doc: `Numbers ${doc}, in the shape of self, from the default generator.`,
-    random: true,
-    meta: ({ self, dtype, device }) =>
-      drawnSpec(`${name}_like`, { size: self.shape, dtype: dtype ?? self.dtype, device }, true),
-    decompose: ({ self, dtype, device }, F) =>
-      drawing(
-        F,
-        device ?? self.device,
-        (state) => F[operator](state, self.shape, { dtype: dtype ?? self.dtype, device: device ?? self.device }),
-      ),
-    samples: () => [],
-  });
+  for (const [overload, generator] of GENERATORS) {
+    defineOp({
+      schema:
+        `aten::${name}_like${overload}(Tensor self, *, ${generator}${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor` as `aten::rand_like(Tensor self, *, ${typeof OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
+      doc: `Numbers ${doc}, in the shape of self, from the default generator.`,
+      random: true,
+      meta: ({ self, dtype, device }) =>
+        drawnSpec(`${name}_like`, { size: self.shape, dtype: dtype ?? self.dtype, device }, true),
+      decompose: ({ self, dtype, device }, F) =>
+        drawing(
+          F,
+          device ?? self.device,
+          (state) => F[operator](state, self.shape, { dtype: dtype ?? self.dtype, device: device ?? self.device }),
+        ),
+      samples: () => [],
+    });
+  }
 }
 
 function checkRange(where: string, low: Size, high: Size): void {
@@ -103,11 +106,18 @@ for (const [overload, generator] of GENERATORS) {
   });
 }
 
-for (const [overload, parameters] of [["", "SymInt high"], [".low_dtype", "SymInt low, SymInt high"]] as const) {
+for (
+  const [overload, parameters, generator] of [
+    ["", "SymInt high", ""],
+    [".generator", "SymInt high", GENERATORS[1][1]],
+    [".low_dtype", "SymInt low, SymInt high", ""],
+    [".low_generator_dtype", "SymInt low, SymInt high", GENERATORS[1][1]],
+  ] as const
+) {
   const lowOf = (args: object): Size => (args as { readonly low?: Size }).low ?? 0;
   defineOp({
     schema:
-      `aten::randint_like${overload}(Tensor self, ${parameters}, *, ${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor` as `aten::randint_like(Tensor self, SymInt high, *, ${typeof OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
+      `aten::randint_like${overload}(Tensor self, ${parameters}, *, ${generator}${OPTIONS}, MemoryFormat? memory_format=None) -> Tensor` as `aten::randint_like(Tensor self, SymInt high, *, ${typeof OPTIONS}, MemoryFormat? memory_format=None) -> Tensor`,
     doc: "Integers in [low, high) in the shape of self, from the default generator.",
     random: true,
     meta: ({ self, high, dtype, device, ...rest }) => {
@@ -124,17 +134,20 @@ for (const [overload, parameters] of [["", "SymInt high"], [".low_dtype", "SymIn
   });
 }
 
-defineOp({
-  schema: `aten::randperm(SymInt n, *, ${OPTIONS}) -> Tensor`,
-  doc: "A random order of 0 … n-1, from the default generator.",
-  random: true,
-  meta: ({ n, dtype, device }) => drawnSpec("randperm", { size: [n], dtype: dtype ?? int64, device }, false),
-  decompose: ({ n, dtype, device }, F) => {
-    const order = drawing(F, device, (state) => F.philoxUniform(state, [n], { dtype: float32, device })).argsort();
-    return dtype === null || dtype === int64 ? order : order.to(dtype);
-  },
-  samples: () => [],
-});
+for (const [overload, generator] of GENERATORS) {
+  defineOp({
+    schema:
+      `aten::randperm${overload}(SymInt n, *, ${generator}${OPTIONS}) -> Tensor` as `aten::randperm(SymInt n, *, ${typeof OPTIONS}) -> Tensor`,
+    doc: "A random order of 0 … n-1, from the default generator.",
+    random: true,
+    meta: ({ n, dtype, device }) => drawnSpec("randperm", { size: [n], dtype: dtype ?? int64, device }, false),
+    decompose: ({ n, dtype, device }, F) => {
+      const order = drawing(F, device, (state) => F.philoxUniform(state, [n], { dtype: float32, device })).argsort();
+      return dtype === null || dtype === int64 ? order : order.to(dtype);
+    },
+    samples: () => [],
+  });
+}
 
 function filledSpec(where: string, self: MetaInput): TensorSpec {
   if (!self.dtype.isFloat) {
