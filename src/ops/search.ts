@@ -311,6 +311,12 @@ function searchHost(
   const { sortedSequence: sequence, sorter } = args;
   const right = isRight(args);
   const n = Number(sequence.shape[sequence.shape.length - 1] ?? 0);
+  for (let i = 0; sorter !== null && i < sorter.data.length; i++) {
+    const place = Number(readHost(sorter.data, i));
+    if (place < 0 || place >= n) {
+      throw new RangeError(`searchsorted: sorter names element ${place} of a sequence of ${n}`);
+    }
+  }
   const total = count(shape);
   const perLine = sequence.shape.length === 1 ? total : shape[shape.length - 1] ?? 1;
   const data = small ? new Int32Array(total) : new BigInt64Array(total);

@@ -155,6 +155,14 @@ defineOp({
     const { size, hop, oneSided, window: own } = framesOf("istft", args, true);
     checkWindow("istft", window, own);
     const [frequencies = 0, count = 0] = self.shape.slice(-2).map(Number);
+    if (self.shape.some((s) => s === 0)) {
+      throw new TypeError(`istft: self ${shapeToText(self.shape)} has no elements`);
+    }
+    if (hop > own) {
+      throw new RangeError(
+        `istft: hop_length ${hop} is larger than win_length ${own}: elements between would be unknown`,
+      );
+    }
     if (frequencies !== (oneSided ? Math.floor(size / 2) + 1 : size)) {
       throw new TypeError(`istft: ${frequencies} frequencies do not go with n_fft = ${size}`);
     }
