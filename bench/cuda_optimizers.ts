@@ -3,10 +3,10 @@
  *
  *     deno run -A bench/cuda_optimizers.ts [--tiny] [NAME…]
  *
- * The parameters are those of the networks of `cuda_training.ts`, float32, each with a gradient. With a `GradScaler` the gradients are read once more, to look for infinities, and
- * every result is chosen against what was there.
+ * The parameters are those of the networks of `cuda_training.ts`, float32, each with a gradient. Clipping by the norm reads the gradients once more, and so does a `GradScaler`, which
+ * looks for infinities; both write them. With a `GradScaler` every result is chosen against what was there. Small networks wait for the host, so that kernels are timed by themselves too.
  */
-import { compile, manualSeed, type nn, onCompile, optim, randn } from "../mod.ts";
+import { compile, manualSeed, nn, onCompile, optim, randn } from "../mod.ts";
 import { withConfig } from "../src/core/mod.ts";
 import type { CompiledGraph } from "../src/inductor/mod.ts";
 import { cudaContext } from "../src/runtime/cuda/mod.ts";
@@ -52,8 +52,19 @@ const OPTIMIZERS: readonly {
     },
   },
   {
+    name: "AdamW, clipped",
+    moves: 9,
+    make: (p) => {
+      const opt = new optim.AdamW(p, { lr: 1e-4 });
+      return () => {
+        nn.utils.clipGradNorm_(p, 1);
+        opt.step();
+      };
+    },
+  },
+  {
     name: "AdamW, GradScaler",
-    moves: 8,
+    moves: 9,
     make: (p) => {
       const opt = new optim.AdamW(p, { lr: 1e-4 });
       const scaler = new optim.GradScaler("cuda", { initScale: 1 });
