@@ -247,7 +247,7 @@ defineOp({
     const isShort = self.device.type === "cpu" && sizeLt(available, sizeProd(shape));
     const last = isShort
       ? F.assertEnough(ranks.select(0, -1), available, "masked_scatter").sub(1)
-      : F.fullLike(flat, Number(sizeAdd(available, -1)), { dtype: int64 });
+      : F.fullLike(flat, sizeAdd(available, -1), { dtype: int64 });
     const at = ranks.sub(1).minimum(last).clamp(0);
     const taken = source.reshape([-1]).indexSelect(0, at).view(shape);
     return F.where(holds, taken, wide);

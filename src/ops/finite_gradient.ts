@@ -6,7 +6,7 @@
  */
 import { bool, getDefaultDtype, uint8 } from "../core/mod.ts";
 import type { Scalar } from "../graph/mod.ts";
-import { shapeToText, type Size, sizeSub } from "../symbolic/mod.ts";
+import { shapeToText, type Size, sizeLe, sizeSub } from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
@@ -36,7 +36,7 @@ function gradientSpecs(self: MetaInput, args: GradientArgs<MetaInput>): TensorSp
   const axes = gradientAxes(self.shape, args);
   if (new Set(axes).size !== axes.length) throw new RangeError(`gradient: dimensions [${axes}] repeat`);
   for (const axis of axes) {
-    if (!(Number(self.shape[axis]) >= order + 1)) {
+    if (sizeLe(self.shape[axis] ?? 1, order)) {
       throw new RangeError(
         `gradient: dimension ${axis} of ${shapeToText(self.shape)} needs at least ${order + 1} elements`,
       );
