@@ -76,3 +76,16 @@ cudaTest("exponentials of matrices of large and small norm", () => {
   const [out] = onDevice((a) => [F.matrixExp(a)], a) as [Tensor];
   assertClose(out, F.matrixExp(a), 2e-5);
 });
+
+cudaTest("the gradient of a determinant, also of matrices without full rank", () => {
+  manualSeed(9);
+  const regular = randn([2, 5, 5]), thin = randn([5, 4]), thinner = randn([5, 3]);
+  const a = F.stack([...regular.unbind(0), thin.matmul(randn([4, 5])), thinner.matmul(randn([3, 5]))], 0);
+  const gradient = (a: Tensor): readonly Tensor[] => {
+    F.det(a).sum().backward();
+    return [a.grad as Tensor];
+  };
+  const [want] = gradient(a.clone().requiresGrad_()) as [Tensor];
+  const [got] = onDevice((a) => gradient(a.detach().clone().requiresGrad_()), a) as [Tensor];
+  assertClose(got, want, 2e-5);
+});

@@ -343,6 +343,43 @@ TSR void tsr_pseudo_inverse(const T* x, const A* atol, const R* rtol, double* ro
   }
 }
 
+// det(A) times the inverse of A', which singular matrices have too: with A = U S V', det(U V') U T V', where T has on its diagonal the product of the other values.
+template <int THREADS, typename T>
+TSR void tsr_cofactors(const T* x, double* room, double* turns, double* sizes, double* long_basis, double* sums, int* places, int* exchanges, T* out, int n) {
+  const long matrix = blockIdx.x, size = (long)n * n;
+  double *a = room + matrix * size, *v = turns + matrix * size, *norms = sizes + matrix * n, *u = long_basis + matrix * size, *parts = sums + matrix * n;
+  int *order = places + matrix * n, *pivots = exchanges + matrix * n;
+  tsr_load_vectors<THREADS>(x + matrix * size, a, n, n);
+  tsr_orthogonalize<THREADS>(a, v, norms, order, n, n);
+  // What is 0 but for rounding has no direction.
+  const double least = n == 0 ? 0 : norms[order[0]] * n * 2.2e-16;
+  int found = 0;
+  while (found < n && norms[order[found]] > least) found++;
+  for (long e = threadIdx.x; e < (long)found * n; e += THREADS) u[e] = a[(long)order[e / n] * n + e % n] / norms[order[e / n]];
+  __syncthreads();
+  tsr_complete<THREADS>(u, parts, found, n, n);
+  for (int r = threadIdx.x; r < n; r += THREADS) {
+    double product = 1;
+    for (int i = 0; i < n; i++) product *= i == r ? 1 : i < found ? norms[order[i]] : 0;
+    parts[r] = product;
+  }
+  for (long e = threadIdx.x; e < size; e += THREADS) {
+    double sum = 0;
+    for (int r = 0; r < n; r++) sum += u[(long)r * n + e / n] * v[(long)order[r] * n + e % n];
+    a[e] = sum;
+  }
+  __syncthreads();
+  tsr_eliminate<THREADS>(a, nullptr, pivots, n, n, 0, true);
+  __syncthreads();
+  int sign = 1;
+  for (int i = 0; i < n; i++) sign *= (a[(long)i * n + i] < 0 ? -1 : 1) * (pivots[i] == i + 1 ? 1 : -1);
+  for (long e = threadIdx.x; e < size; e += THREADS) {
+    double sum = 0;
+    for (int r = 0; r < n; r++) sum += parts[r] * u[(long)r * n + e / n] * v[(long)order[r] * n + e % n];
+    out[matrix * size + e] = (T)(sign * sum);
+  }
+}
+
 template <int THREADS>
 TSR void tsr_square_product(const double* a, const double* b, double* out, int n) {
   for (long e = threadIdx.x; e < (long)n * n; e += THREADS) {

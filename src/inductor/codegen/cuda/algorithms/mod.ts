@@ -23,6 +23,7 @@ import { emitRagged, raggedProblem } from "./ragged.ts";
 import { emitRaggedFlash } from "./ragged_hopper.ts";
 import { emitMode, emitSearch, modeProblem, searchProblem } from "./search.ts";
 import {
+  emitCofactors,
   emitEigh,
   emitMatrixExp,
   emitPseudoInverse,
@@ -85,6 +86,7 @@ const ALGORITHMS: Readonly<Record<string, Algorithm>> = {
   "aten.linalg_svd.default": spectral("A", emitSvd),
   "tessera.thin_svd.default": spectral("self", emitSvd),
   "tessera.pseudo_inverse.default": spectral("self", emitPseudoInverse),
+  "tessera.cofactor_matrix.default": spectral("self", emitCofactors),
   "aten.linalg_matrix_exp.default": spectral("self", emitMatrixExp),
   "aten.matrix_exp.default": spectral("self", emitMatrixExp),
   "tessera.permutation_matrix.default": always(emitPermutation),

@@ -16,7 +16,7 @@ const INT = constant(4);
 /** A kernel that calls `name` with a block a matrix. */
 function kernel(p: Parameters, name: string, args: readonly string[], batch: Expr): CudaKernelText {
   const body = `  ${name}<${THREADS}>(${args.join(", ")});\n`;
-  return p.kernel(body, { includes: ["spectral"], blocks: batch, threads: THREADS });
+  return p.kernel(body, { includes: ["linear", "spectral"], blocks: batch, threads: THREADS });
 }
 
 /** Integers for all elements of a shape. */
@@ -125,6 +125,26 @@ export function emitPseudoInverse(call: AlgorithmCall): CudaKernelText[] {
     p.size(max(volume(rtol.shape), constant(1))),
   ];
   return [kernel(p, "tsr_pseudo_inverse", args, batch)];
+}
+
+/** The kernel of `cofactor_matrix`. */
+export function emitCofactors(call: AlgorithmCall): CudaKernelText[] {
+  const self = call.input("self"), type = memoryType(self.dtype);
+  const { batch, rows: n } = matricesOf(self);
+  const p = new Parameters();
+  const args = [
+    p.pointer(`const ${type}`, self.buffer),
+    room(call, p, self.shape),
+    room(call, p, self.shape),
+    room(call, p, [batch, n]),
+    room(call, p, self.shape),
+    room(call, p, [batch, n]),
+    places(call, p, [batch, n]),
+    places(call, p, [batch, n]),
+    p.pointer(type, call.output(0).buffer),
+    `(int)${p.size(n)}`,
+  ];
+  return [kernel(p, "tsr_cofactors", args, batch)];
 }
 
 /** The kernel of `matrix_exp`. */
