@@ -70,9 +70,11 @@ export function planRows(
   if (walks.some((w) => w.axis !== axis || w.split || w.body.some((s) => s.kind === "for"))) return NOTHING;
   const [only] = walks;
   if (walks.length === 1 && only !== undefined) {
-    if (instructionsOf(only) < MANY_INSTRUCTIONS) return NOTHING;
+    const streamed = axis.block > 1 || inner === undefined ? NOTHING.streamed : streamedBy([only], inner, lanes);
+    if (instructionsOf(only) < MANY_INSTRUCTIONS) return { ...NOTHING, streamed };
     if (axis.block > 1) return { ...NOTHING, fetched: planStream(kernel, only, axis), isNear: true };
-    return inner === undefined ? NOTHING : { ...NOTHING, fetched: planJumps(kernel, only, axis, inner), isNear: true };
+    if (inner === undefined) return NOTHING;
+    return { ...NOTHING, fetched: planJumps(kernel, only, axis, inner), streamed, isNear: true };
   }
   // Rows follow each other along an outer axis; so do blocks of columns, where the vector is the outer axis.
   const isRow = axis.block > 1;
@@ -82,15 +84,7 @@ export function planRows(
     ? NOTHING
     : planFetched(kernel, walks, again, axis, inner);
   const vector = isRow ? axis : inner;
-  const streamed = new Set(
-    walks.slice(1).flatMap((w) =>
-      w.body.flatMap((s) =>
-        s.kind === "store" && vector !== undefined && isStreamed(s.buffer, s.index, vector.symbol, lanes)
-          ? [s.buffer]
-          : []
-      )
-    ),
-  );
+  const streamed = vector === undefined ? NOTHING.streamed : streamedBy(walks.slice(1), vector, lanes);
   return {
     fetched: fetches.fetched,
     claimed: new Map([...fetches.claimed].map(([v, stores]) => [v, stores.filter((s) => !streamed.has(s.buffer))])),
@@ -100,6 +94,12 @@ export function planRows(
     elements: Math.ceil(extent / lanes) * lanes,
     isNear: isRow && extent <= NEAR_ELEMENTS,
   };
+}
+
+/** What walks write along a vector, and is more than caches hold. */
+function streamedBy(walks: readonly Loop[], vector: Axis, lanes: number): ReadonlySet<BufferRef> {
+  const stores = walks.flatMap((w) => w.body.filter((s): s is Store => s.kind === "store"));
+  return new Set(stores.filter((s) => isStreamed(s.buffer, s.index, vector.symbol, lanes)).map((s) => s.buffer));
 }
 
 /** About how many instructions a walk has for a register beside its loads. */
