@@ -3,7 +3,7 @@
  *
  * Enters: a contraction. Leaves: its function, or null where windows are not 3 × 3 that move by 1, or plain products are quicker by the model below. Results
  * differ from plain sums by rounding: four to five times their error, 1e-6 of the norm of the result. Transformed weights are four times as large: those that are kept from call to call
- * must fit the plan's budget.
+ * must fit the plan's budget, others are transformed by each call, which the model counts.
  */
 import { float32 } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
@@ -21,8 +21,11 @@ const SIDE = 4, PLACES = 36, PANEL = 8, WIDTH = SIDE * 48;
 /** Fewer channels are transformed in more time than they save. */
 const LEAST_CHANNELS = 16;
 
-/** Cycles that plain products take, and what this takes, on vectors of 16 lanes with two fused multiply-adds a cycle. */
-function isQuicker({ kernel, sample, y, x, channel }: Planes): boolean {
+/** Cycles that a window's weights of eight results take to be transformed. */
+const WEIGHT_CYCLES = 370;
+
+/** Cycles that plain products take, and what this takes, on vectors of 16 lanes with two fused multiply-adds a cycle; with weights that are kept transformed or not. */
+function isQuicker({ kernel, sample, y, x, channel }: Planes, isKept: boolean): boolean {
   const samples = sample === null ? 1 : guess(sample.extent);
   const height = guess(y.extent), width = guess(x.extent), channels = guess(channel.extent), outputs = guess(kernel.m);
   const plain = samples * height * width * channels * outputs * 9 / 32 / 0.85;
@@ -33,10 +36,11 @@ function isQuicker({ kernel, sample, y, x, channel }: Planes): boolean {
   // Weights of all places come from the third cache or from memory.
   const bytes = PLACES * channels * outputs * 4;
   const weights = bytes / (bytes > 16 << 20 ? 2.5 : 12);
-  return products + transforms + weights < 0.9 * plain;
+  const anew = isKept ? 0 : Math.ceil(outputs / PANEL) * channels * WEIGHT_CYCLES;
+  return products + transforms + weights + anew < 0.9 * plain;
 }
 
-/** Emits the function of a convolution that this does quickest and within the budget; null for all other contractions. */
+/** Emits the function of a convolution that this does quickest; null for all other contractions. */
 export function emitCppWinograd(
   kernel: ContractionKernel,
   lanes: number,
@@ -50,7 +54,7 @@ export function emitCppWinograd(
   if (constantValue(ky.extent) !== 3 || constantValue(kx.extent) !== 3) return null;
   const channels = constantValue(channel.extent), outputs = constantValue(own.m);
   if (channels === null || outputs === null || Math.min(channels, outputs) < LEAST_CHANNELS) return null;
-  if (!isQuicker(planes)) return null;
+  if (!isQuicker(planes, true)) return null;
   const writer: Writer = { kernel: own, lanes, type: "float", width: WIDTH };
   const f = new CppFunction(own, [], [], lanes);
   const s = f.scopes;
@@ -59,11 +63,15 @@ export function emitCppWinograd(
   const samples = sample === null ? constant(1) : sample.extent;
   const numbers = [batches, samples, channel.extent, own.m, y.extent, x.extent].map((e) => s.index(e));
   const kept = new KeptArguments(own, constants);
-  const panelBytes = PANEL * 4 * PLACES / 9;
-  const packed = keepOperand(own, own.a, own.n, panelBytes, PANEL);
-  if (kept.isKept(packed) && budget !== null && !budget.take(packed)) return null;
+  const packed = keepOperand(own, own.a, own.n, PANEL * 4 * PLACES / 9, PANEL);
+  // A cache line a place: `weight_place` of `winograd.h`.
+  const bytes = (packed?.bytes ?? 0) + 64 * PLACES * guess(batches);
+  const wanted = kept.isKept(packed) && (budget === null || budget.take({ ...packed, bytes }))
+    ? { ...packed, bytes }
+    : null;
+  if (!isQuicker(planes, wanted !== null)) return null;
   const [ofBatches, , ofChannels, ofOutputs] = numbers;
-  const weights = kept.add(packed, () => [
+  const weights = kept.add(wanted, () => [
     "winograd",
     ofBatches,
     ofChannels,
