@@ -7,8 +7,11 @@ import { print } from "../support.ts";
 
 /** What a Deno holds that runs an empty script. */
 async function bareDeno(): Promise<number> {
-  const text = `console.log(/^VmHWM:\\s*(\\d+)/m.exec(Deno.readTextFileSync("/proc/self/status"))[1])`;
-  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["eval", text] }).output();
+  const script = await Deno.makeTempFile({ suffix: ".js" });
+  const pattern = "/^VmHWM:\\s*(\\d+)/m";
+  await Deno.writeTextFile(script, `console.log(${pattern}.exec(Deno.readTextFileSync("/proc/self/status"))[1])`);
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["run", "-A", script] }).output();
+  await Deno.remove(script);
   return 1024 * Number(new TextDecoder().decode(stdout));
 }
 
