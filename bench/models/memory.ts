@@ -5,11 +5,14 @@
  */
 import { print } from "../support.ts";
 
-/** What a Deno holds that runs an empty script. */
+/** What a Deno holds that has waited for a timer, and then ends. */
 async function bareDeno(): Promise<number> {
   const script = await Deno.makeTempFile({ suffix: ".js" });
   const pattern = "/^VmHWM:\\s*(\\d+)/m";
-  await Deno.writeTextFile(script, `console.log(${pattern}.exec(Deno.readTextFileSync("/proc/self/status"))[1])`);
+  await Deno.writeTextFile(
+    script,
+    `await new Promise((r) => setTimeout(r, 5)); console.log(${pattern}.exec(Deno.readTextFileSync("/proc/self/status"))[1])`,
+  );
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["run", "-A", script] }).output();
   await Deno.remove(script);
   return 1024 * Number(new TextDecoder().decode(stdout));
