@@ -199,7 +199,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     frozen?.refresh();
     const results = noGrad(() => compiled([...tensors, ...sizes]));
     for (const [to, from] of restore) noGrad(() => to.copy_(from));
-    return [...results];
+    return program.withNumbers(results);
   };
   const stats: CompiledStats = {
     kernels: records.reduce((n, r) => n + r.graph.counters.kernels, 0),
@@ -211,7 +211,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
   // Only what runs as it was exported, and what nobody else writes.
   let isKept = false;
   let keeps = file !== undefined && device !== undefined && frozen !== null && change === null &&
-    options.options === undefined && sizeInputs.length === 0 && writtenInputs.size === 0 &&
+    options.options === undefined && sizeInputs.length === 0 && writtenInputs.size === 0 && !program.yieldsNumbers &&
     program.outputSpecs.every(({ kind }) => kind === "userOutput" || kind === "lossOutput");
   const keep = (): void => {
     if (!keeps || file === undefined || device === undefined || frozen === null) return;

@@ -17,6 +17,11 @@ const PROGRAMS = [
     file: "signals",
     recordings: ["signals", "signals_other"],
   },
+  {
+    title: "fractions of sizes, among its results too",
+    file: "fractions",
+    recordings: ["fractions", "fractions_other"],
+  },
 ] as const;
 
 function check(name: string, results: readonly unknown[]): void {

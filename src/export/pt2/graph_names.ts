@@ -5,7 +5,15 @@
  * expressions over the program's symbols. Invariant: a name is given its meaning once, and before it is used.
  */
 import type { Device } from "../../core/mod.ts";
-import type { Argument, CallNode, Graph, Node, NodeValue, TensorMeta } from "../../graph/mod.ts";
+import {
+  type Argument,
+  type CallNode,
+  type Graph,
+  isNode,
+  type Node,
+  type NodeValue,
+  type TensorMeta,
+} from "../../graph/mod.ts";
 import { asBool, type BoolExpr, constant, type Expr, freeSymbols, type Size, where } from "../../symbolic/mod.ts";
 import { quoteName } from "../zip/archive.ts";
 import { NoCounterpart, type Scope } from "./arguments.ts";
@@ -149,6 +157,11 @@ export class GraphNames implements Scope {
     return this.#numberOf.get(name) ?? null;
   }
 
+  /** Whether an argument is such a number. */
+  isNumber(argument: Argument): boolean {
+    return isNode(argument) && this.numbers.has(argument as Node);
+  }
+
   /** Gives the name of a number its node. */
   protected defineNumber(name: string, node: Node, at: JsonCursor): void {
     if (this.#numberOf.has(name)) at.fail(`the name ${quoteName(name)} is defined twice`);
@@ -160,6 +173,18 @@ export class GraphNames implements Scope {
   protected isOfNumbers(name: string): boolean {
     const value = this.data.symBoolValues.get(name);
     return typeof value === "object" && /'z[uf]\w*'/.test(value.text);
+  }
+
+  /** Whether a number computed from sizes is none that expressions can say: a quotient, a root. */
+  protected isFraction(name: string): boolean {
+    const value = this.data.symFloatValues.get(name);
+    if (value === undefined || typeof value === "number") return false;
+    try {
+      this.#expr(value);
+      return false;
+    } catch {
+      return true;
+    }
   }
 
   symFloat(name: string): Argument {

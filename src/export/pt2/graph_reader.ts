@@ -6,7 +6,7 @@
  * their graph, autocast by explicit casts; assertions become constraints. Calls that nothing can run are kept as unsupported ones and collected.
  * Invariant: each name is defined once, before its first use, so what a file says cannot form a cycle. Mirrors `GraphModuleDeserializer`.
  */
-import type { DType } from "../../core/mod.ts";
+import { cpu, type DType } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -145,16 +145,29 @@ export class GraphReader extends GraphNames {
     return args;
   }
 
-  /** Arithmetic on numbers that are tensors; tells whether it was that. */
+  /** Arithmetic on numbers that are tensors, or that makes fractions of sizes; tells whether it was that. */
   #readArithmetic({ target, inputs, outputs, cursor }: NodeData): boolean {
     const [output] = outputs;
     const named = (data: ArgumentData): boolean =>
       data.kind === "symFloat" && "name" in data.value && this.numberOf(data.value.name) !== null;
-    if (output?.kind !== "symFloat" || !("name" in output.value) || !inputs.some(({ arg }) => named(arg))) return false;
-    const made = arithmeticOn(this.graph, target, inputs.map(({ arg }) => argumentOf(arg, null, this)));
+    if (output?.kind !== "symFloat" || !("name" in output.value)) return false;
+    if (!inputs.some(({ arg }) => named(arg)) && !this.isFraction(output.value.name)) return false;
+    const given = inputs.map(({ arg }) => this.#numberFrom(arg));
+    const made = given.includes(null) ? null : arithmeticOn(this.graph, target, given, this.context.device ?? cpu);
     if (made === null) return false;
     this.defineNumber(output.value.name, made, cursor);
     return true;
+  }
+
+  /** An operand of arithmetic; null for what is no number, or none that is known. */
+  #numberFrom(arg: ArgumentData): Argument {
+    if (!/^(sym)?(Int|Float)$/i.test(arg.kind)) return null;
+    try {
+      return argumentOf(arg, null, this);
+    } catch (error) {
+      if (error instanceof NoCounterpart) return null;
+      throw error;
+    }
   }
 
   #readCall(node: NodeData, given: Operator): void {

@@ -1,11 +1,11 @@
 /**
- * Numbers that a program reads out of float tensors, `t.item()`, as the tensors that they are.
+ * Numbers that a program reads out of float tensors, `t.item()`, and fractions of sizes, as the tensors that they are.
  *
  * Enters: calls that take such a number, or arithmetic on it. Leaves: 0-dim float64 nodes, so that nothing is read on the way and the graph stays whole. An operator that wants a
  * number takes the overload of the same name that wants a tensor; the number is cast to the dtype that its operands have, for a number never decides it. Mirrors
  * `tensorify_python_scalars` of PyTorch.
  */
-import { type DType, float32, float64 } from "../../core/mod.ts";
+import { type Device, type DType, float32, float64 } from "../../core/mod.ts";
 import { type Argument, type Graph, isNode, isTensorMeta, type Node, type TensorMeta } from "../../graph/mod.ts";
 import { findOp, getOp, type Operator, overloadsOf } from "../../ops/mod.ts";
 import { castTo } from "./autocast.ts";
@@ -48,15 +48,15 @@ function call(graph: Graph, target: string, args: Readonly<Record<string, Argume
   return graph.call(op, op.schema.args.map((arg): Argument => args[arg.key] ?? arg.defaultValue), value);
 }
 
-/** Arithmetic on numbers of which one at least is a node; null if it is not known. */
-export function arithmeticOn(graph: Graph, target: string, given: readonly Argument[]): Node | null {
+/** Arithmetic on numbers: nodes, sizes and constants; null if it is not known. Without a node the result lives on `home`. */
+export function arithmeticOn(graph: Graph, target: string, given: readonly Argument[], home: Device): Node | null {
   const name = Object.hasOwn(ARITHMETIC, target) ? ARITHMETIC[target] : undefined;
   const number = given.find(isNode);
-  if (name === undefined || number === undefined || !isTensorMeta(number.value)) return null;
+  if (name === undefined || number !== undefined && !isTensorMeta(number.value)) return null;
   const op = getOp(name);
   const tensors = op.schema.args.filter((a) => a.type === "Tensor");
   if (tensors.length !== given.length) return null;
-  const { device } = number.value;
+  const device = number !== undefined && isTensorMeta(number.value) ? number.value.device : home;
   const operands = given.map((v) =>
     isNode(v) ? v : call(graph, "aten.full.default", { size: [], fillValue: v, dtype: float64, device }, {
       ...NUMBER,

@@ -29,7 +29,11 @@ export type InputSpec =
 
 /** What a result of the graph is; in the order of the graph's output. */
 export type OutputSpec =
-  | { readonly kind: "userOutput" | "lossOutput" | "token" }
+  | {
+    readonly kind: "userOutput" | "lossOutput" | "token";
+    /** A number that the graph computes as a tensor of one element. */
+    readonly isNumber?: boolean;
+  }
   | {
     readonly kind:
       | "bufferMutation"
@@ -197,7 +201,23 @@ export class ExportedProgram {
           spec satisfies never;
       }
     });
-    return outputs;
+    return this.withNumbers(outputs);
+  }
+
+  /** Whether some of the user's results are numbers that the graph computes as tensors. */
+  get yieldsNumbers(): boolean {
+    return this.outputSpecs.some((spec) => "isNumber" in spec && spec.isNumber === true);
+  }
+
+  /** The user's results, with numbers in the place of the tensors that hold them. */
+  withNumbers(outputs: readonly RunValue[]): RunValue[] {
+    if (!this.yieldsNumbers) return [...outputs];
+    const specs = this.outputSpecs.filter(({ kind }) => kind === "userOutput" || kind === "lossOutput");
+    return outputs.map((result, i) => {
+      const spec = specs[i];
+      const isNumber = spec !== undefined && "isNumber" in spec && spec.isNumber === true;
+      return isNumber && result instanceof Tensor ? Number(result.item()) : result;
+    });
   }
 
   #placeholder(name: string): PlaceholderNode | null {

@@ -265,7 +265,7 @@ function readOutputs(
       case "userOutput":
       case "lossOutput":
       case "token":
-        return { kind: spec.kind };
+        return { kind: spec.kind, isNumber: reader.isNumber(results[i] ?? null) };
       case "bufferMutation":
       case "parameterMutation":
       case "gradientToParameter":
