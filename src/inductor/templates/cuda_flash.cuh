@@ -107,7 +107,7 @@ struct tsr_scored {
 
 // Which tiles of keys a block of queries sees: all up to the last, those at edges first.
 // With ALL, a mask has to be asked everywhere.
-template <int BN, bool CAUSAL, bool ALL>
+template <int BN, bool CAUSAL, bool ALL, bool LOOPS>
 struct tsr_dense_keys {
   int count, keys;
   TSR_MEMBER tsr_dense_keys(int m0, int rows, int n) {
@@ -115,13 +115,13 @@ struct tsr_dense_keys {
     const int end = CAUSAL ? tsr_min(n, m0 + rows) : n;
     count = (end + BN - 1) / BN;
 #ifndef TSR_EMULATED
-    // Loops stay loops where the number of steps is known: unrolled, steps mix, and what they hold does not fit the registers.
-    asm volatile("" : "+r"(count));
+    // Where registers are few, loops stay loops though the number of steps is known: unrolled, steps mix, and what they hold does not fit.
+    if (LOOPS) asm volatile("" : "+r"(count));
 #endif
   }
   TSR_MEMBER int at(int step) const { return (count - 1 - step) * BN; }
   // Steps that need masks for rows from m0 on.
-  TSR_MEMBER int edges(int m0) const { return ALL ? count : count - tsr_min(count, (CAUSAL ? tsr_min(keys, m0 + 1) : keys) / BN); }
+  TSR_MEMBER int edges(int m0) const { return ALL ? count : CAUSAL ? count - tsr_min(count, tsr_min(keys, m0 + 1) / BN) : keys % BN != 0; }
   // Rows of the first step that are keys, where memory goes on with others'; 0: behind the last there are zeros.
   TSR_MEMBER int own() const { return 0; }
 };

@@ -55,6 +55,20 @@ function shapeOf(role: AttentionKernel["role"], width: number, isPlain: boolean)
   }
 }
 
+/** Steps up to which kernels of three consumers, who have few registers, are told that a loop is one. */
+const FEW_STEPS = 8;
+/** What a third consumer of 64 columns is worth, measured on an H100. */
+const THIRD = 1.15;
+
+/** A forward kernel's shape for few rows and keys: consumers that have rows, and steps of which the last one is not mostly empty. */
+function fitted(shape: Shape, rows: number | null, keys: number | null): Shape {
+  let { consumers, step } = shape;
+  const cost = (count: number): number => rows === null ? 0 : Math.ceil(rows / (64 * count)) * count;
+  if (consumers === 3 && cost(2) * THIRD < cost(3)) consumers = 2;
+  if (keys !== null) step = Math.min(step, 16 * Math.ceil(keys / Math.ceil(keys / step) / 16));
+  return { ...shape, consumers, step };
+}
+
 /** The shape of a forward kernel of plain scores. */
 export function forwardShape(width: number): Shape {
   return shapeOf("forward", width, true);
@@ -125,7 +139,10 @@ export function emitFlashAttention(kernel: AttentionKernel, context: EmitContext
   if (matrices === null) return null;
   const { scores, tiles: lists } = kernel;
   const isPlain = mask === null && scores === null && scale > 0;
-  const wanted = shapeOf(role, Math.max(padded(d), padded(e)), isPlain);
+  const usual = shapeOf(role, Math.max(padded(d), padded(e)), isPlain);
+  const wanted = role === "forward" && lists === null
+    ? fitted(usual, constantValue(m.extent), constantValue(n.extent))
+    : usual;
   // Lists are of tiles of 128.
   const shape = lists !== null && 128 % wanted.step !== 0 ? { ...wanted, step: 64 } : wanted;
   const { step, stages, consumers } = shape;
@@ -212,8 +229,11 @@ export function emitFlashAttention(kernel: AttentionKernel, context: EmitContext
   const common = `${half}, ${dp}, ${ep}, ${step}, ${stages}`;
   const all = scores !== null && scores.keep !== null;
   const listed = lists === null ? null : listedTiles(f, lists, step, rows);
+  // Loops of few steps would be unrolled.
+  const known = constantValue(n.extent);
+  const loops = role === "forward" && consumers === 3 && known !== null && known <= FEW_STEPS * step;
   const keys = listed ??
-    `const tsr_dense_keys<${step}, ${causal}, ${all}> steps(first, ${rows}, (int)(${f.extent(n.extent)}));`;
+    `const tsr_dense_keys<${step}, ${causal}, ${all}, ${loops}> steps(first, ${rows}, (int)(${f.extent(n.extent)}));`;
   // Texts first: what they name is written where they are made.
   if (role === "forward") {
     const places = `${result(out, m, e)}, ${second === null ? "(float*)nullptr, 0" : row(second)}`;
