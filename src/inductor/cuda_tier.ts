@@ -33,8 +33,9 @@ import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
 import { type CudaArtifact, restoreCuda } from "./cache/stored_cuda.ts";
 import { ContractionTuner, type TunedContraction } from "./autotune/tuner.ts";
 import { architectureName, emitCudaModules } from "./codegen/cuda/emit_module.ts";
-import type { CudaArg, CudaLaunch, CudaModules, CudaOptions } from "./codegen/cuda/launch.ts";
+import type { CudaArg, CudaLaunch, CudaModules, CudaOptions, TensorMapSpec } from "./codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
+import type { Expr } from "../symbolic/mod.ts";
 import { hostRunner } from "./host_steps.ts";
 import type { HostPlan } from "./host_plan.ts";
 import type { Hint } from "./loop_space.ts";
@@ -297,6 +298,23 @@ function targetOf(context: CudaContext, architecture: string): CompileTarget {
     : chosen.value;
 }
 
+/** A map at the sizes of a call. */
+function mapFunction(
+  plan: HostPlan,
+  { type, sizes, strideBytes, box, swizzle, l2Promotion }: TensorMapSpec,
+): Extract<CudaPlanArg, { kind: "tensorMap" }>["map"] {
+  const functions = (list: readonly Expr[]) => list.map((e) => sizeFunction(plan, e));
+  const [sizesOf, strides] = [functions(sizes), functions(strideBytes)];
+  return (at) => ({
+    type,
+    sizes: sizesOf.map((f) => f(at)),
+    strideBytes: strides.map((f) => f(at)),
+    box,
+    swizzle,
+    l2Promotion,
+  });
+}
+
 function planArg(plan: HostPlan, arg: CudaArg, slotOf: (buffer: BufferRef) => number): CudaPlanArg {
   switch (arg.kind) {
     case "buffer":
@@ -308,24 +326,16 @@ function planArg(plan: HostPlan, arg: CudaArg, slotOf: (buffer: BufferRef) => nu
     }
     case "scratch":
       return { kind: "scratch", bytes: sizeFunction(plan, arg.bytes), zeroed: arg.zeroed, id: arg.id };
+    case "scratchMap":
+      return { kind: "scratchMap", bytes: sizeFunction(plan, arg.bytes), id: arg.id, map: mapFunction(plan, arg.map) };
     case "tensorMap": {
-      const { map } = arg;
-      const bytes = arg.buffer.dtype.bytes;
-      const offset = sizeFunction(plan, map.offset);
-      const sizesOf = map.sizes.map((e) => sizeFunction(plan, e));
-      const strides = map.strideBytes.map((e) => sizeFunction(plan, e));
+      const { bytes } = arg.buffer.dtype;
+      const offset = sizeFunction(plan, arg.map.offset);
       return {
         kind: "tensorMap",
         slot: slotOf(arg.buffer),
         offset: (sizes) => offset(sizes) * bytes,
-        map: (sizes) => ({
-          type: map.type,
-          sizes: sizesOf.map((f) => f(sizes)),
-          strideBytes: strides.map((f) => f(sizes)),
-          box: map.box,
-          swizzle: map.swizzle,
-          l2Promotion: map.l2Promotion,
-        }),
+        map: mapFunction(plan, arg.map),
       };
     }
     case "error":

@@ -97,6 +97,11 @@ export class DevicePlan {
       return { buffer, offset: 0 };
     };
     this.#ready = [];
+    const scratchOf = (id: number, bytes: number): CudaBuffer => {
+      let found = this.#scratch.get(id);
+      if (found === undefined) this.#scratch.set(id, found = this.allocate(bytes));
+      return found;
+    };
     for (const step of this.modules.steps) {
       if (step.kind === "host") throw new Error("a host step");
       for (const launch of step.launches) {
@@ -118,17 +123,17 @@ export class DevicePlan {
               else args.setLong(i, value);
               return;
             }
-            case "scratch": {
-              let found = this.#scratch.get(arg.id);
-              if (found === undefined) this.#scratch.set(arg.id, found = this.allocate(of(arg.bytes)));
-              args.setBuffer(i, found);
+            case "scratch":
+              args.setBuffer(i, scratchOf(arg.id, of(arg.bytes)));
               return;
-            }
             case "error":
               args.setBuffer(i, this.error);
               return;
+            case "scratchMap":
             case "tensorMap": {
-              const { buffer, offset } = bufferOf(slots.get(arg.buffer) ?? -1);
+              const { buffer, offset } = arg.kind === "scratchMap"
+                ? { buffer: scratchOf(arg.id, of(arg.bytes)), offset: 0 }
+                : bufferOf(slots.get(arg.buffer) ?? -1);
               const { map } = arg;
               const bytes = map.type === "float32" || map.type === "tfloat32" ? 4 : map.type === "uint8" ? 1 : 2;
               encodeTiled(this.context, {
@@ -189,7 +194,7 @@ export class DevicePlan {
 
 function kindOf(arg: CudaArg): ParameterKind {
   if (arg.kind === "size") return arg.type;
-  return arg.kind === "tensorMap" ? "tensorMap" : "pointer";
+  return arg.kind === "tensorMap" || arg.kind === "scratchMap" ? "tensorMap" : "pointer";
 }
 
 /** A plan on the GPU for buffers in the host's memory, which go there and come back. */

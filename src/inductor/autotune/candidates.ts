@@ -173,9 +173,9 @@ export class Workbench implements Disposable {
         return { kind: "slot", slot: this.#slots.indexOf(arg.buffer), align: arg.align, offset: arg.offset ?? 0 };
       case "scratch":
         return { kind: "scratch", bytes: fixed(arg.bytes), zeroed: arg.zeroed, id: arg.id };
+      case "scratchMap":
       case "tensorMap": {
-        const { map, buffer } = arg;
-        const offset = fixed(map.offset)() * buffer.dtype.bytes;
+        const { map } = arg;
         const [sizes, strideBytes] = [map.sizes.map((e) => fixed(e)()), map.strideBytes.map((e) => fixed(e)())];
         const made = {
           type: map.type,
@@ -185,7 +185,11 @@ export class Workbench implements Disposable {
           swizzle: map.swizzle,
           l2Promotion: map.l2Promotion,
         };
-        return { kind: "tensorMap", slot: this.#slots.indexOf(buffer), offset: () => offset, map: () => made };
+        if (arg.kind === "scratchMap") {
+          return { kind: "scratchMap", bytes: fixed(arg.bytes), id: arg.id, map: () => made };
+        }
+        const offset = fixed(map.offset)() * arg.buffer.dtype.bytes;
+        return { kind: "tensorMap", slot: this.#slots.indexOf(arg.buffer), offset: () => offset, map: () => made };
       }
       case "error":
         return { kind: "error" };

@@ -31,6 +31,7 @@ type StoredArg =
   | readonly [kind: "slot", slot: number, align: number, offset: number]
   | readonly [kind: "scratch", bytes: number, zeroed: boolean, id: number]
   | readonly [kind: "map", slot: number, offsetBytes: number, map: StoredMap]
+  | readonly [kind: "scratchMap", bytes: number, id: number, map: StoredMap]
   | readonly [kind: "error"];
 
 interface StoredLaunch {
@@ -72,6 +73,10 @@ function number(e: Expr): number {
   return value;
 }
 
+function storedMap({ offset: _, sizes, strideBytes, ...rest }: TensorMapSpec): StoredMap {
+  return { ...rest, sizes: sizes.map(number), strideBytes: strideBytes.map(number) };
+}
+
 function storedArg(arg: CudaArg, slotOf: (buffer: BufferRef) => number): StoredArg {
   switch (arg.kind) {
     case "buffer":
@@ -80,11 +85,10 @@ function storedArg(arg: CudaArg, slotOf: (buffer: BufferRef) => number): StoredA
       throw new Symbolic();
     case "scratch":
       return ["scratch", number(arg.bytes), arg.zeroed, arg.id];
-    case "tensorMap": {
-      const { offset, sizes, strideBytes, ...rest } = arg.map;
-      const map = { ...rest, sizes: sizes.map(number), strideBytes: strideBytes.map(number) };
-      return ["map", slotOf(arg.buffer), number(offset) * arg.buffer.dtype.bytes, map];
-    }
+    case "scratchMap":
+      return ["scratchMap", number(arg.bytes), arg.id, storedMap(arg.map)];
+    case "tensorMap":
+      return ["map", slotOf(arg.buffer), number(arg.map.offset) * arg.buffer.dtype.bytes, storedMap(arg.map)];
     case "error":
       return ["error"];
     default:
@@ -173,6 +177,10 @@ export function restoreCuda(
       case "map": {
         const map = a[3];
         return { kind: "tensorMap", slot: slot(a[1]), offset: fixed(a[2]), map: () => map };
+      }
+      case "scratchMap": {
+        const map = a[3];
+        return { kind: "scratchMap", bytes: fixed(a[1]), id: whole(a[2]), map: () => map };
       }
       case "error":
         return { kind: "error" };

@@ -2,6 +2,7 @@
  * How long a product should take on Hopper's tensor cores, by how it is cut: the cost model by which the default mode chooses tiles.
  *
  * Blocks take tiles in rounds. A round costs the steps along k and the tile's end (sums to memory), which the other warpgroup's products hide where warpgroups take tiles in turn.
+ * Rows whose beginnings are no multiples of a line of 128 bytes cost two requests of the second cache each, which is what a step takes then if it is more.
  * Tiles that several blocks share cost a part of the steps, and adding the parts up; where the steps are shared evenly, every block
  * has as many as any other. The constants are fitted to measurements (`tools/fit_contractions.ts`).
  */
@@ -16,9 +17,14 @@ export interface ContractionCosts {
   readonly join: number;
   /** What it costs that blocks' runs of steps end anywhere. */
   readonly stream: number;
+  /** What a row of a step takes that straddles lines. */
+  readonly straddle: number;
+  /** What a step of blocks in pairs takes, as a multiple. */
+  readonly pair: number;
   readonly bytesPerMicrosecond: number;
-  /** For each width of a tile: a step along k, the end of a tile, and the end where it is hidden. */
-  readonly widths: readonly {
+  /** For each tile: a step along k, the end of a tile, and the end where it is hidden. */
+  readonly tiles: readonly {
+    readonly height: number;
     readonly width: number;
     readonly step: number;
     readonly end: number;
@@ -28,6 +34,7 @@ export interface ContractionCosts {
 
 /** What a way of cutting a product costs. */
 export interface CostQuery {
+  readonly height: number;
   readonly width: number;
   readonly tiles: number;
   /** Steps of 128 bytes along k. */
@@ -35,6 +42,10 @@ export interface CostQuery {
   /** Blocks that share a tile of the last round, or all where there is no whole round; 0 for even runs of steps. */
   readonly pieces: number;
   readonly turns: boolean;
+  /** Blocks are pairs that read columns for each other. */
+  readonly mates: boolean;
+  /** Rows begin anywhere in lines of 128 bytes. */
+  readonly straddles: boolean;
   /** Rows are gathered by threads instead of the copy engine. */
   readonly gathered: boolean;
   readonly multiprocessors: number;
@@ -47,10 +58,12 @@ const GATHERED = 1.3;
 
 /** Microseconds. */
 export function contractionCost(costs: ContractionCosts, query: CostQuery): number {
-  const { width, tiles, steps, pieces, turns, gathered, multiprocessors, bytes } = query;
-  const own = costs.widths.find((w) => w.width === width);
+  const { height, width, tiles, steps, pieces, turns, mates, gathered, multiprocessors, bytes } = query;
+  const own = costs.tiles.find((t) => t.height === height && t.width === width);
   if (own === undefined) return Infinity;
-  const step = own.step * (gathered && width <= 64 ? GATHERED : 1);
+  const alone = own.step * (gathered && width <= 64 ? GATHERED : 1) * (mates ? costs.pair : 1);
+  const rows = height + (mates ? width / 2 : width);
+  const step = query.straddles ? Math.max(alone, rows * costs.straddle) : alone;
   const floor = costs.launch + bytes / costs.bytesPerMicrosecond;
   if (turns) {
     const rounds = Math.ceil(tiles / multiprocessors);

@@ -8,11 +8,12 @@ import type { LibraryAlgorithms } from "../../runtime/cuda/mod.ts";
 import type { CudaKernelText, EmitContext } from "../codegen/cuda/kernel_text.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
 import { emitHopperContraction } from "./cuda_hopper.ts";
-import { type HopperShape, prepareHopper, shapesOf } from "./cuda_hopper_plan.ts";
+import { type HopperShape, type Prepared, prepareHopper, shapesOf } from "./cuda_hopper_plan.ts";
 import { emitContractionTemplate, mmaTilings } from "./cuda_contraction.ts";
 import { libraryProduct, libraryText } from "./cuda_library.ts";
 import { convolutionText, libraryConvolution } from "./cuda_library_convolution.ts";
 import { splitContraction } from "./cuda_sums.ts";
+import { turnOperands } from "./cuda_turned.ts";
 
 /** One way. `apart`: the epilogue is a kernel of its own. */
 export type ContractionChoice =
@@ -33,11 +34,11 @@ export function choiceToText(choice: ContractionChoice): string {
   const apart = "apart" in choice && choice.apart ? ", epilogue apart" : "";
   switch (choice.template) {
     case "hopper": {
-      const { n, pieces, tail, turns } = choice.shape;
+      const { m, n, pieces, tail, turns, mates } = choice.shape;
       const shared = pieces === 1
         ? ""
         : `${tail ? ", last tiles" : ", k"} ${pieces === 0 ? "by steps" : `in ${pieces}`}`;
-      return `wgmma 128×${n}${shared}${turns ? " in turns" : ""}${apart}`;
+      return `wgmma ${m}×${n}${shared}${turns ? " in turns" : ""}${mates ? " in pairs" : ""}${apart}`;
     }
     case "mma":
       return `mma ${choice.m}×${choice.n}${choice.pieces === 1 ? "" : `, k in ${choice.pieces}`}${apart}`;
@@ -67,14 +68,31 @@ export function readChoice(value: unknown): ContractionChoice | null {
     return { template, m, n, pieces, apart };
   }
   if (template !== "hopper" || typeof shape !== "object" || shape === null) return null;
-  const { n: columns, pieces: parts, tail, turns } = shape as Record<string, unknown>;
-  return whole(columns, 256) && whole(parts, 64) && typeof tail === "boolean" && typeof turns === "boolean"
-    ? { template, shape: { n: columns, pieces: parts, tail, turns }, apart }
+  const { m: height, n: columns, pieces: parts, tail, turns, mates } = shape as Record<string, unknown>;
+  const flags = [tail, turns, mates].every((flag) => typeof flag === "boolean");
+  return flags && whole(height, 256) && whole(columns, 256) && whole(parts, 64)
+    ? {
+      template,
+      shape: {
+        m: height,
+        n: columns,
+        pieces: parts,
+        tail: tail === true,
+        turns: turns === true,
+        mates: mates === true,
+      },
+      apart,
+    }
     : null;
 }
 
 /** How many shapes of a template are worth measuring. */
 const SHAPES = 8;
+
+function turnedPrepared(kernel: ContractionKernel, context: EmitContext): Prepared | null {
+  const turned = turnOperands(kernel, context);
+  return turned === null ? null : prepareHopper(turned.kernel, context);
+}
 
 /** What can be measured for a contraction, likely ones first. `algorithms`: how many of each library's. */
 export function contractionChoices(
@@ -84,7 +102,7 @@ export function contractionChoices(
 ): ContractionChoice[] {
   const out: ContractionChoice[] = [];
   const tf32 = context.allowTf32 === true;
-  const prepared = prepareHopper(kernel, context);
+  const prepared = prepareHopper(kernel, context) ?? turnedPrepared(kernel, context);
   const hasEpilogue = kernel.epilogue.body.length > 3;
   const sums = (): ContractionKernel => splitContraction(kernel, 0).sums;
   if (prepared !== null) {
@@ -127,11 +145,16 @@ export function emitChoice(
   }
   switch (choice.template) {
     case "hopper": {
+      const turned = turnOperands(kernel, context);
+      if (turned !== null) {
+        const product = emitChoice(turned.kernel, choice, context);
+        return product === null ? null : turned.placed(product);
+      }
       const prepared = prepareHopper(kernel, context);
-      const { n, pieces, tail, turns } = choice.shape;
+      const { m, n, pieces, tail, turns, mates } = choice.shape;
       const known = prepared !== null &&
         shapesOf(prepared, context).some(({ shape: s }) =>
-          s.n === n && s.pieces === pieces && s.tail === tail && s.turns === turns
+          s.m === m && s.n === n && s.pieces === pieces && s.tail === tail && s.turns === turns && s.mates === mates
         );
       const text = known ? emitHopperContraction(kernel, context, choice.shape) : null;
       return text === null ? null : [text];

@@ -9,13 +9,14 @@ import { float64, InternalError } from "../../core/mod.ts";
 import { ceilDiv, constant, constantValue, type Expr, mul } from "../../symbolic/mod.ts";
 import { CudaFunction } from "../codegen/cuda/function.ts";
 import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
-import { lanesFor } from "../codegen/cuda/nests.ts";
 import { guess, guessProduct } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
+import { writeEpilogue } from "./cuda_epilogue.ts";
 import { emitHopperContraction } from "./cuda_hopper.ts";
 import { prefersRows, swapped } from "./cuda_hopper_plan.ts";
 import { PLAIN } from "./cuda_plain_tile.ts";
 import { reorderK } from "./cuda_reorder.ts";
+import { turnOperands } from "./cuda_turned.ts";
 import { chooseMma, type MmaElement } from "./cuda_mma_elements.ts";
 import { type OperandPlan, planOperand, productOf, type TileRoom, writePut, writeTileLoop } from "./cuda_operands.ts";
 
@@ -42,7 +43,10 @@ export function emitCudaContraction(given: ContractionKernel, context: EmitConte
   const measured = context.choose?.(ordered, context) ?? null;
   if (measured !== null) return measured;
   const hopper = emitHopperContraction(ordered, context);
-  return hopper !== null ? [hopper] : emitContractionTemplate(ordered, context);
+  if (hopper !== null) return [hopper];
+  const turned = turnOperands(ordered, context);
+  const product = turned === null ? null : emitHopperContraction(turned.kernel, context);
+  return turned !== null && product !== null ? turned.placed([product]) : emitContractionTemplate(ordered, context);
 }
 
 /** The kernels of a contraction by plain arithmetic or mma.sync, whose tiling may be given. */
@@ -193,94 +197,6 @@ export function writeSplit(f: CudaFunction, tiling: Tiling, shared: string, pitc
   s.line(`${shared}[e / ${tiling.n} * ${pitch} + e % ${tiling.n}] = sum;`);
   s.close();
   s.line("__syncthreads();");
-}
-
-/** Runs the epilogue over a tile of sums in shared memory. */
-export function writeEpilogue(
-  f: CudaFunction,
-  kernel: ContractionKernel,
-  tiling: Tiling,
-  shared: string,
-  pitch: number,
-  type: string,
-  within: {
-    readonly thread: string;
-    readonly tileM: number;
-    readonly tileN: number;
-    /** Sums are elements of memory, of any type. */
-    readonly inMemory?: boolean;
-  } = {
-    thread: "(int)threadIdx.x",
-    tileM: tiling.m,
-    tileN: tiling.n,
-  },
-): void {
-  const s = f.scopes;
-  const { epilogue } = kernel;
-  const innerN = epilogue.n[epilogue.n.length - 1];
-  const innerM = epilogue.m[epilogue.m.length - 1];
-  const lanesN = innerN === undefined ? 0 : exactLanes(epilogue.body, innerN, tiling.n);
-  const lanesM = innerM === undefined ? 0 : exactLanes(epilogue.body, innerM, tiling.m);
-  const alongN = lanesN > 1 ||
-    lanesM <= 1 && !(isContiguousAlong(epilogue.body, innerM) && !isContiguousAlong(epilogue.body, innerN));
-  const lanes = Math.max(1, alongN ? lanesN : lanesM);
-  const across = (alongN ? tiling.n : tiling.m) / lanes;
-  const runs = tiling.m * tiling.n / lanes;
-  s.open(`#pragma unroll 2\nfor (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`);
-  const [slow, fast] = alongN ? ["lr", "lc"] : ["lc", "lr"];
-  s.line(`const int ${slow} = e / ${across}, ${fast} = e % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
-  s.line(`const ${f.index} em = m0 + lr, en = n0 + lc;`);
-  const conditions: string[] = [];
-  const rest = (e: Expr, size: number): boolean => (constantValue(e) ?? 1) % size !== 0;
-  if (rest(kernel.m, within.tileM)) conditions.push(`em < ${f.extent(kernel.m)}`);
-  if (rest(kernel.n, within.tileN)) conditions.push(`en < ${f.extent(kernel.n)}`);
-  if (conditions.length > 0) s.open(`if (${conditions.join(" && ")}) {`);
-  const extent = (axis: Axis): string => f.extent(axis.extent);
-  f.decompose(epilogue.m, "em", extent);
-  f.decompose(epilogue.n, "en", extent);
-  const inner = alongN ? innerN : innerM;
-  const at = (u: string): string => {
-    const place = alongN ? `lr * ${pitch} + lc + ${u}` : `(lr + ${u}) * ${pitch} + lc`;
-    return within.inMemory === true ? `tsr_get(${shared} + ${place})` : `${shared}[${place}]`;
-  };
-  if (inner === undefined) {
-    f.assign(epilogue.accumulator, at("0"));
-    f.statements(epilogue.body);
-  } else {
-    // Sums that lie side by side are read as vectors, which no two threads want from one bank.
-    const run = alongN && lanes > 1 ? s.fresh("sums") : null;
-    if (run !== null) {
-      s.line(`${type} ${run}[${lanes}];`);
-      s.line(`tsr_load<${lanes}>(${run}, ${shared} + lr * ${pitch} + lc);`);
-    }
-    f.chunk(epilogue.body, {
-      symbol: inner.symbol,
-      lanes,
-      base: f.symbolText(inner.symbol),
-      outside: [epilogue.accumulator],
-      before: (u) => {
-        const name = s.fresh("acc");
-        s.line(`const ${type} ${name} = ${run === null ? at(u) : `${run}[${u}]`};`);
-        f.assign(epilogue.accumulator, name);
-      },
-    });
-  }
-  if (conditions.length > 0) s.close();
-  s.close();
-}
-
-function exactLanes(body: ContractionKernel["epilogue"]["body"], axis: Axis, tile: number): number {
-  const extent = constantValue(axis.extent);
-  if (extent === null) return 1;
-  let lanes = lanesFor(body, axis, false);
-  while (lanes > 1 && (extent % lanes !== 0 || tile % lanes !== 0)) lanes /= 2;
-  return lanes;
-}
-
-/** Whether a store moves by single elements along an axis. */
-export function isContiguousAlong(body: ContractionKernel["epilogue"]["body"], axis: Axis | undefined): boolean {
-  return axis !== undefined &&
-    body.some((s) => s.kind === "store" && lanesFor([s], { ...axis, extent: constant(64) }, false) > 1);
 }
 
 function bodiesOf(kernel: ContractionKernel): { bodies: (typeof kernel.a.body)[]; axes: Axis[] } {

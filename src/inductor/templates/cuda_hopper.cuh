@@ -21,6 +21,26 @@ TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b
 TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c, int d) {
   asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];" :: "r"(to), "l"(map), "r"(barrier), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
 }
+// Brings a line of memory to the second cache.
+TSR void tsr_ask(const void* p) { asm volatile("prefetch.global.L2 [%0];" :: "l"(p) : "memory"); }
+// Pairs of blocks (clusters of two): half of a box to the same place of both, and its arrival at the barriers of both.
+TSR int tsr_mate() { int rank; asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank)); return rank; }
+TSR void tsr_mates_sync() { asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory"); }
+TSR void tsr_mates_arrive(unsigned barrier, int mate) {
+  asm volatile("{\n.reg .b32 there;\nmapa.shared::cluster.u32 there, %0, %1;\nmbarrier.arrive.shared::cluster.b64 _, [there];\n}" :: "r"(barrier), "r"(mate) : "memory");
+}
+template <int HALF> TSR void tsr_box_half(unsigned to, const tsr_map* map, unsigned barrier, int a, int b) {
+  const int mate = tsr_mate();
+  asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4}], [%2], %5;" :: "r"(to + mate * HALF * 128), "l"(map), "r"(barrier), "r"(a), "r"(b + mate * HALF), "h"((unsigned short)3) : "memory");
+}
+template <int HALF> TSR void tsr_box_half(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c) {
+  const int mate = tsr_mate();
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;" :: "r"(to + mate * HALF * 128), "l"(map), "r"(barrier), "r"(a), "r"(b + mate * HALF), "r"(c), "h"((unsigned short)3) : "memory");
+}
+template <int HALF> TSR void tsr_box_half(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c, int d) {
+  const int mate = tsr_mate();
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;" :: "r"(to + mate * HALF * 128), "l"(map), "r"(barrier), "r"(a), "r"(b + mate * HALF), "r"(c), "r"(d), "h"((unsigned short)3) : "memory");
+}
 // 16 bytes to shared memory by this thread, zeros where not `there`; NEAR: neighbours read what is left of the line, which the first cache keeps.
 template <bool NEAR> TSR void tsr_gather16(unsigned to, const void* from, bool there) {
   if (NEAR) asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" :: "r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
@@ -49,17 +69,31 @@ TSR unsigned long tsr_matrix(unsigned at, int lead, int stride) {
   return (unsigned long)((at & 0x3ffff) >> 4) | (unsigned long)((lead & 0x3ffff) >> 4) << 16 |
          (unsigned long)((stride & 0x3ffff) >> 4) << 32 | 1ul << 62;
 }
-// Sixteen rows and 64 columns of a warp's sums, from column 64 · SLAB on, as rows of L floats.
+// Sixteen rows and up to 64 columns of a warp's sums, from column FIRST on. Pieces of four columns lie, by turns, in the first and the second half of a row, at places that
+// are exchanged by the row's number: neither those who write pairs nor those who read runs of eight want one bank twice.
 template <typename T> struct alignas(8) tsr_two { T x, y; };
-template <int SLAB, int L, int R, typename T>
+TSR int tsr_slab(int row, int column) {
+  const int half = column >> 2 & 1;
+  return row * 64 + half * 32 + (((column >> 3) ^ (row & 7) ^ (half << 2)) << 2) + (column & 3);
+}
+template <int FIRST, int COLUMNS, int R, typename T>
 TSR void tsr_wgmma_put(T* to, const T (&d)[R]) {
-  const int lane = threadIdx.x & 31;
-  T* p = to + (lane >> 2) * L + (lane & 3) * 2;
+  const int lane = threadIdx.x & 31, row = lane >> 2, half = lane >> 1 & 1;
+  T* const p = to + row * 64 + half * 32 + (lane & 1) * 2;
 #pragma unroll
-  for (int j = 0; j < 8; j++) {
-    *(tsr_two<T>*)(p + j * 8) = {d[(SLAB * 8 + j) * 4], d[(SLAB * 8 + j) * 4 + 1]};
-    *(tsr_two<T>*)(p + 8 * L + j * 8) = {d[(SLAB * 8 + j) * 4 + 2], d[(SLAB * 8 + j) * 4 + 3]};
+  for (int j = 0; j < COLUMNS / 8; j++) {
+    const int at = FIRST / 2 + j * 4;
+    T* const q = p + ((j ^ row ^ (half << 2)) << 2);
+    *(tsr_two<T>*)q = {d[at], d[at + 1]};
+    *(tsr_two<T>*)(q + 8 * 64) = {d[at + 2], d[at + 3]};
   }
+}
+// A run of N of them, which begins at a multiple of N.
+template <int N, typename C, typename T>
+TSR void tsr_slab_load(C (&run)[N], const T* from, int row, int column) {
+  constexpr int M = N < 4 ? N : 4;
+#pragma unroll
+  for (int i = 0; i < N; i += M) tsr_load<M>(*(C(*)[M])(run + i), from + tsr_slab(row, column + i));
 }
 // Parts of one sum from several blocks: a warp leaves its own, `distance` vectors from part to part, and the one that comes last gets all, added in order.
 TSR float4 tsr_four(float a, float b, float c, float d) { return make_float4(a, b, c, d); }

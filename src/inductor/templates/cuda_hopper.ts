@@ -7,21 +7,24 @@
  * warpgroup instead, sixteen bytes at a time, zeros where a mask does not hold.
  */
 import { InternalError } from "../../core/mod.ts";
-import { ceilDiv, constant, constantValue, mul } from "../../symbolic/mod.ts";
+import { ceilDiv, coefficient, constant, constantValue, freeSymbols, mul } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { type CudaKernelText, type EmitContext, signature } from "../codegen/cuda/kernel_text.ts";
 import type { CudaArg } from "../codegen/cuda/launch.ts";
-import type { ContractionKernel } from "../tile/tile_ir.ts";
-import { contractionFunction, type Tiling, writeEpilogue } from "./cuda_contraction.ts";
+import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts";
+import { contractionFunction, type Tiling } from "./cuda_contraction.ts";
+import { writeEpilogue } from "./cuda_epilogue.ts";
 import { HopperJobs } from "./cuda_hopper_jobs.ts";
-import { bestShape, BM, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
+import { bestShape, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
 import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
 
-/** Columns of a slab that a warp hands to the epilogue at once, and the distance of its rows. */
+/** Columns of a slab that a warp hands to the epilogue at once, and its bytes: 16 rows, whose pieces are exchanged so that no two threads want one bank. */
 const SLAB = 64;
-const PITCH = SLAB + 4;
+const SLAB_BYTES = 16 * SLAB * 4;
 const SHARED_LIMIT = 227 * 1024;
+/** Columns up to which sums that are made in steps have registers for two of them. */
+const PROMOTED_TWICE = 128;
 
 /** How rows get to shared memory: by the copy engine, or run by run by the threads of a warpgroup. */
 type Rows = { readonly kind: "map"; readonly matrix: Matrix } | { readonly kind: "gather"; readonly plan: OperandPlan };
@@ -37,33 +40,70 @@ export function emitHopperContraction(
   const shape = chosen ?? bestShape(prepared, context);
   if (shape === null) return null;
   const { kernel, element, other, rows, gathered, columns } = prepared;
-  const source: Rows = rows === null ? { kind: "gather", plan: gathered } : { kind: "map", matrix: boxed(rows, BM) };
-  return write(kernel, context, source, boxed(columns, shape.n), shape, [element, other]);
+  const source: Rows = rows === null
+    ? { kind: "gather", plan: gathered }
+    : { kind: "map", matrix: boxed(rows, shape.m, 1) };
+  return write(kernel, context, source, boxed(columns, shape.n, shape.mates ? 2 : 1), shape, [element, other]);
 }
 
-/** The matrix with boxes of so many rows. */
-function boxed(matrix: Matrix, rows: number): Matrix {
+/** The matrix with boxes of so many rows, or of the part of a tile that a block of a pair reads for both. */
+function boxed(matrix: Matrix, rows: number, parts: number): Matrix {
   const [inner = 64, outer = 64, ...batch] = matrix.map.box;
-  return { ...matrix, map: { ...matrix.map, box: [inner, matrix.along === "k" ? rows : outer, ...batch] } };
+  return { ...matrix, map: { ...matrix.map, box: [inner, (matrix.along === "k" ? rows : outer) / parts, ...batch] } };
 }
 
-function position(f: CudaFunction, kernel: ContractionKernel, n: number): void {
+function position(f: CudaFunction, kernel: ContractionKernel, { m, n }: HopperShape): void {
   const s = f.scopes;
   s.line(`const int batch = tile / (tm * tn), inBatch = tile - batch * (tm * tn);`);
   s.line(`const int group = inBatch / (8 * tn), height = tsr_min(tm - group * 8, 8);`);
   s.line(`const int inGroup = inBatch - group * 8 * tn;`);
-  s.line(`const int m0 = (group * 8 + inGroup % height) * ${BM}, n0 = inGroup / height * ${n};`);
+  s.line(`const int m0 = (group * 8 + inGroup % height) * ${m}, n0 = inGroup / height * ${n};`);
   f.decompose(kernel.batch, "batch", (axis) => f.extent(axis.extent));
 }
 
-/** Lines that copy one tile of an operand. */
-function copyLines(f: CudaFunction, matrix: Matrix, map: string, to: string, row: string, rows: number): string[] {
+/** Lines that copy one tile of an operand; `mates`: half of it, to both blocks of a pair. */
+function copyLines(
+  f: CudaFunction,
+  matrix: Matrix,
+  names: { readonly map: string; readonly to: string; readonly row: string },
+  rows: number,
+  mates: boolean,
+): string[] {
+  const { map, to, row } = names;
   const batch = matrix.batch.map((axis) => `, (int)${f.symbolText(axis.symbol)}`).join("");
-  if (matrix.along === "k") return [`tsr_box(${to}, &${map}, full, k0, ${row}${batch});`];
+  const copy = (place: string, outer: number, x: string, y: string): string =>
+    mates
+      ? `tsr_box_half<${outer / 2}>(${place}, &${map}, full, ${x}, ${y}${batch});`
+      : `tsr_box(${place}, &${map}, full, ${x}, ${y}${batch});`;
+  if (matrix.along === "k") return [copy(to, rows, "k0", row)];
   return Array.from(
     { length: rows / 64 },
-    (_, i) => `tsr_box(${to} + ${i * 64 * LINE}, &${map}, full, ${row} + ${i * 64}, k0${batch});`,
+    (_, i) => copy(`${to} + ${i * 64 * LINE}`, 64, `${row} + ${i * 64}`, "k0"),
   );
+}
+
+/** Asks for what the epilogue reads of its own tile, which arrives while the sums are made. */
+function askEpilogue(f: CudaFunction, kernel: ContractionKernel, { m, n, turns }: HopperShape, thread: string): void {
+  const { body, m: rows, n: columns } = kernel.epilogue;
+  const inner = columns.at(-1);
+  if (inner === undefined) return;
+  const loads = body.filter((st): st is TileStatement & { readonly kind: "load" } =>
+    st.kind === "load" && st.mask === null && constantValue(coefficient(st.index, inner.symbol) ?? constant(0)) === 1 &&
+    rows.some((axis) => freeSymbols(st.index).has(axis.symbol))
+  );
+  const s = f.scopes;
+  for (const { buffer, index } of loads) {
+    const each = LINE / buffer.dtype.bytes;
+    s.open(`for (int e = ${thread}; e < ${m * Math.ceil(n / each)}; e += ${turns ? 128 : 256}) {`);
+    s.line(`const ${f.index} em = m0 + e / ${Math.ceil(n / each)}, en = n0 + e % ${Math.ceil(n / each)} * ${each};`);
+    s.open(`if (em < ${f.extent(kernel.m)} && en < ${f.extent(kernel.n)}) {`);
+    const extent = (axis: Axis): string => f.extent(axis.extent);
+    f.decompose(rows, "em", extent);
+    f.decompose(columns, "en", extent);
+    if (f.knows(index)) s.line(`tsr_ask(${f.pointer(buffer)} + ${s.index(index)});`);
+    s.close();
+    s.close();
+  }
 }
 
 function mapParameter(matrix: Matrix, name: string): { arg: CudaArg; text: string } {
@@ -79,20 +119,25 @@ function write(
   shape: HopperShape,
   [element, other]: readonly [Element, Element],
 ): CudaKernelText {
-  const { n, turns } = shape;
+  const { m, n, turns, mates } = shape;
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
   const BK = LINE / element.dtype.bytes;
-  const [aBytes, bBytes] = [BM * LINE, n * LINE];
-  const epilogueBytes = 8 * 16 * PITCH * 4;
+  const [aBytes, bBytes] = [m * LINE, n * LINE];
+  const epilogueBytes = 8 * SLAB_BYTES;
   const stages = Math.min(6, Math.floor((SHARED_LIMIT - 1024 - 256 - epilogueBytes) / (aBytes + bBytes)));
   const ring = stages * (aBytes + bBytes);
   const sharedBytes = ring + epilogueBytes + stages * 16 + 1024;
-  const tiling: Tiling = { m: 16, n: SLAB, k: BK, warpM: 0, warpN: 0, threads: 32, stages, pieces: 1 };
-  const [tm, tn] = [ceilDiv(kernel.m, BM), ceilDiv(kernel.n, n)];
+  // A pair has two tiles of rows and the same columns, so there is an even number of them: the last may have no rows.
+  const [tm, tn] = [mates ? mul(ceilDiv(kernel.m, 2 * m), 2) : ceilDiv(kernel.m, m), ceilDiv(kernel.n, n)];
   const batches = productOf(kernel.batch.map((axis) => axis.extent));
   const tiles = mul(batches, tm, tn);
-  const jobs = new HopperJobs(tiles, ceilDiv(productOf(kernel.k), BK), shape, context.multiprocessors);
+  const jobs = new HopperJobs(
+    tiles,
+    ceilDiv(productOf(kernel.k), BK),
+    shape,
+    mates ? context.multiprocessors & ~1 : context.multiprocessors,
+  );
   const sum = sumText(element);
   s.line("TSR_DYNAMIC(room);");
   s.line("const unsigned base = (tsr_smem(room) + 1023) & ~1023u;");
@@ -103,16 +148,18 @@ function write(
   jobs.begin(f);
   const job = (): void => {
     jobs.open(f);
-    position(f, kernel, n);
+    position(f, kernel, shape);
   };
   s.open("if (threadIdx.x == 0) {");
   s.open(`for (int i = 0; i < ${stages}; i++) {`);
   s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 5 : 1});`);
-  s.line(`tsr_barrier_init(barriers + i * 16 + 8, ${turns ? 4 : 8});`);
+  s.line(`tsr_barrier_init(barriers + i * 16 + 8, ${(turns ? 4 : 8) * (mates ? 2 : 1)});`);
   s.close();
   s.line("tsr_barrier_visible();");
+  if (rows.kind === "map") s.line("tsr_map_ready(&mapA);");
+  s.line("tsr_map_ready(&mapB);");
   s.close();
-  s.line("__syncthreads();");
+  s.line(mates ? "tsr_mates_sync();" : "__syncthreads();");
   s.line("int stage = 0, phase = 0;");
   const gather = rows.kind === "gather";
   // One thread issues copies of boxes; gathering takes two warpgroups, or the tensor cores wait: each has every other step.
@@ -131,9 +178,10 @@ function write(
   s.line("tsr_barrier_wait(full + 8, phase ^ 1);");
   if (gather) s.open("if ((threadIdx.x & 127) == 0) {");
   s.line(`tsr_barrier_expect(full, ${gather ? bBytes : aBytes + bBytes});`);
-  for (const line of copyLines(f, b, "mapB", `to + ${aBytes}`, "n0", n)) s.line(line);
-  if (rows.kind === "map") { for (const line of copyLines(f, rows.matrix, "mapA", "to", "m0", BM)) s.line(line); }
-  else {
+  for (const line of copyLines(f, b, { map: "mapB", to: `to + ${aBytes}`, row: "n0" }, n, mates)) s.line(line);
+  if (rows.kind === "map") {
+    for (const line of copyLines(f, rows.matrix, { map: "mapA", to: "to", row: "m0" }, m, false)) s.line(line);
+  } else {
     s.close();
     const length = constantValue(productOf(kernel.k));
     // Channels that fill whole lines of 128 bytes are read once; of others, the next pixel's copy finds the rest in the first cache.
@@ -145,7 +193,7 @@ function write(
       {
         threads: 128,
         thread: "((int)threadIdx.x & 127)",
-        rows: BM,
+        rows: m,
         k: BK,
         pitch: BK,
         row0: "m0",
@@ -172,11 +220,13 @@ function write(
   s.close();
   if (gather) s.line("if (last != 0) tsr_gathered_arrive<0>(last);");
   else s.close();
+  // Neither block's memory may go while the other one still copies to it or tells it of stages.
+  if (mates) s.line("tsr_mates_sync();");
   s.close();
   s.open("else {");
   s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
   s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
-  s.line(`${sum}* const own = staging + warp * ${16 * PITCH};`);
+  s.line(`${sum}* const own = staging + warp * ${16 * SLAB};`);
   if (turns) s.line("int turn = -1;");
   job();
   if (turns) {
@@ -190,7 +240,10 @@ function write(
     // A barrier tells one phase from the next only: whoever is next begins when the other has seen all of its stages.
     s.line("if (turn > 0) tsr_signal_wait(consumer + 1, 256);");
   }
-  const accs = turns ? ["acc", "acc1"] : ["acc"];
+  // A warpgroup has 64 rows of a tile, or 128.
+  const high = turns || m === 256;
+  const accs = high ? ["acc", "acc1"] : ["acc"];
+  askEpilogue(f, kernel, shape, turns ? "((int)threadIdx.x & 127)" : `((int)threadIdx.x - ${128 * producers})`);
   const promoted = element.promoted === true;
   const along = rows.kind === "gather" ? "k" : rows.matrix.along;
   const descriptor = (direction: "k" | "rows", at: string): string =>
@@ -207,7 +260,7 @@ function write(
     s.line("{");
     s.line("const unsigned full = barriers + stage * 16;");
     // A warpgroup has 64 rows: along k these are 64 lines of 128 bytes, along rows one piece of 64.
-    s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${64 * LINE}`};`);
+    s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${(m / 2) * LINE}`};`);
     s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
     s.line("tsr_barrier_wait(full, phase);");
     s.line("tsr_wgmma_begin();");
@@ -221,14 +274,27 @@ function write(
     s.line("tsr_wgmma_commit();");
     s.line("}");
   };
-  const arrive = "if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);";
+  const arrive = mates
+    ? "if (before >= 0 && (threadIdx.x & 31) < 2) tsr_mates_arrive(barriers + before * 16 + 8, threadIdx.x & 31);"
+    : "if (before >= 0 && (threadIdx.x & 31) == 0) tsr_barrier_arrive(barriers + before * 16 + 8);";
   const next = (): void => {
     s.line("before = stage;");
     s.line(`if (++stage == ${stages}) { stage = 0; phase ^= 1; }`);
   };
   declare("", promoted);
   s.line("int before = -1;");
-  if (promoted) {
+  if (promoted && n > PROMOTED_TWICE) {
+    // Registers for one step: while its sums are added up, the other warpgroup's products go on.
+    declare("First", false);
+    s.open("for (int step = firstStep; step < lastStep; step++) {");
+    multiply("First", "k > 0");
+    next();
+    s.line("tsr_wgmma_wait<0>();");
+    s.line(arrive);
+    addStep("First");
+    s.close();
+    s.line("before = -1;");
+  } else if (promoted) {
     // Two steps are under way at a time, each with registers of its own: the sums of the first are added up while the second goes on.
     declare("First", false);
     declare("Second", false);
@@ -266,22 +332,26 @@ function write(
   s.line(arrive);
   jobs.join(f, "acc", sum, n);
   s.line(`const int mTile = m0, nTile = n0;`);
-  const parts = accs.flatMap((acc, i) => Array.from({ length: n / SLAB }, (_, slab) => ({ acc, i, slab })));
+  const parts = accs.flatMap((acc, i) => Array.from({ length: Math.ceil(n / SLAB) }, (_, slab) => ({ acc, i, slab })));
   for (const { acc, i, slab } of parts) {
+    const columns = Math.min(SLAB, n - slab * SLAB);
+    const tiling: Tiling = { m: 16, n: columns, k: BK, warpM: 0, warpN: 0, threads: 32, stages, pieces: 1 };
     s.open("{");
     s.line("__syncwarp();");
-    s.line(`tsr_wgmma_put<${slab}, ${PITCH}>(own, ${acc});`);
+    s.line(`tsr_wgmma_put<${slab * SLAB}, ${columns}>(own, ${acc});`);
     s.line("__syncwarp();");
-    const row = turns ? `${i * 64} + (warp & 3) * 16` : "warp * 16";
-    s.line(`const int m0 = mTile + ${row}, n0 = nTile + ${slab * SLAB};`);
-    writeEpilogue(f, kernel, tiling, "own", PITCH, sum, {
+    const first = turns ? `${i * 64}` : high ? `consumer * 128 + ${i * 64}` : "consumer * 64";
+    s.line(`const int m0 = mTile + ${first} + (warp & 3) * 16, n0 = nTile + ${slab * SLAB};`);
+    writeEpilogue(f, kernel, tiling, "own", SLAB, sum, {
       thread: "((int)threadIdx.x & 31)",
-      tileM: BM,
+      tileM: mates ? 2 * m : m,
       tileN: n,
+      exchanged: true,
     });
     s.close();
   }
   s.close();
+  if (mates) s.line("tsr_mates_sync();");
   s.close();
   const { args, parameters } = signature(f, [
     ...(rows.kind === "gather" ? [] : [mapParameter(rows.matrix, "mapA")]),
@@ -296,6 +366,7 @@ function write(
     args,
     grid: [jobs.grid, constant(1), constant(1)],
     block: [gather ? 512 : 384, 1, 1],
+    ...(mates ? { cluster: [2, 1, 1] as const } : {}),
     sharedBytes,
     blocksEach: 1,
   };

@@ -24,7 +24,8 @@ import { guess } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
 import { contractionCost } from "./contraction_cost.ts";
 import { HOPPER_COSTS } from "./contraction_costs.ts";
-import { isContiguousAlong, tileCount } from "./cuda_contraction.ts";
+import { tileCount } from "./cuda_contraction.ts";
+import { isContiguousAlong } from "./cuda_epilogue.ts";
 import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
 import { type Element, elementOf } from "./cuda_wgmma.ts";
 
@@ -130,14 +131,16 @@ function matrixOf(
 }
 
 /**
- * How a product is cut: columns of a tile; blocks that share a tile's sum, 0 for even runs of steps (stream-K); whether only the tiles of the last, unfilled round are shared; whether the two warpgroups take
- * tiles in turn, so that one multiplies while the other writes, instead of halves of one tile.
+ * How a product is cut: rows and columns of a tile; blocks that share a tile's sum, 0 for even runs of steps (stream-K); whether only the tiles of the last, unfilled round are shared; whether the two warpgroups take
+ * tiles in turn, so that one multiplies while the other writes, instead of halves of one tile; whether blocks are pairs with the same columns, each of which reads one half of them for both.
  */
 export interface HopperShape {
+  readonly m: number;
   readonly n: number;
   readonly pieces: number;
   readonly tail: boolean;
   readonly turns: boolean;
+  readonly mates: boolean;
 }
 
 /** A product whose operands the template can read. */
@@ -197,7 +200,7 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
  * tiles whose sums several blocks share.
  */
 export function shapesOf(
-  { kernel, element, rows }: Prepared,
+  { kernel, element, rows, columns }: Prepared,
   context: EmitContext,
 ): { shape: HopperShape; cost: number }[] {
   const sms = context.multiprocessors;
@@ -208,22 +211,53 @@ export function shapesOf(
   const [m, n] = [guess(kernel.m), guess(kernel.n)];
   const moved = tileCount(kernel, m, n) * bytes * ((m + n) * guess(k) + m * n);
   const gathered = rows === null;
+  const promoted = element.promoted === true;
+  const straddles = [rows, columns].some((matrix) =>
+    matrix !== null && (constantValue(matrix.map.strideBytes[0] ?? constant(LINE)) ?? LINE) % LINE !== 0
+  );
   const out: { shape: HopperShape; cost: number }[] = [];
-  for (const width of [256, 192, 128, 64]) {
+  // Rows of 256 are two of 64 for each warpgroup.
+  const high = gathered || promoted || m <= 128 ? [] : ([[256, 192], [256, 128]] as const);
+  // Columns along their rows come in boxes of 64.
+  const widths = [256, 192, 160, 128, 96, 64].filter((w) => columns.along === "k" || w % 64 === 0);
+  for (const [height, width] of [...high, ...widths.map((w) => [BM, w] as const)]) {
     const padded = Math.ceil(n / width) * width;
     if (width > 64 && padded >= n * 1.5 && padded > 64) continue;
     // Whoever gathers needs registers that wide tiles do not leave, and so do sums that are made in steps.
-    if (width > 128 && (gathered || element.promoted === true)) continue;
-    const tiles = tileCount(kernel, BM, width);
-    const whole = Math.floor(tiles / sms);
-    const rest = tiles - whole * sms;
-    const add = (pieces: number, turns: boolean): void => {
-      const query = { width, tiles, steps, pieces, turns, gathered, multiprocessors: sms, bytes: moved };
-      const shape = { n: width, pieces, tail: pieces !== 1 && whole > 0, turns };
+    if (width > (gathered ? 128 : promoted ? 192 : 256)) continue;
+    const count = tileCount(kernel, height, width);
+    const add = (pieces: number, turns: boolean, mates = false): void => {
+      const tiles = mates ? tileCount(kernel, 2 * height, width) * 2 : count;
+      const query = {
+        height,
+        width,
+        tiles,
+        steps,
+        pieces,
+        turns,
+        mates,
+        straddles,
+        gathered,
+        multiprocessors: sms,
+        bytes: moved,
+      };
+      const shape = { m: height, n: width, pieces, tail: pieces !== 1 && count >= sms, turns, mates };
       out.push({ shape, cost: contractionCost(HOPPER_COSTS, query) });
     };
+    // Pairs read less, of several rows of tiles.
+    const pairs = !gathered && m > height;
+    if (pairs) add(1, false, true);
+    if (height > BM) {
+      add(1, false);
+      continue;
+    }
+    const whole = Math.floor(count / sms);
+    const rest = count - whole * sms;
     // Sums of two halves are as many registers as there are.
-    if (width <= (element.promoted === true ? 64 : 128) && !gathered) add(1, true);
+    if (width <= (promoted ? 64 : 192) && !gathered) {
+      add(1, true);
+      if (pairs) add(1, true, true);
+    }
     // The run of steps of a block should be no shorter than a piece.
     if (isStatic && rest > 0 && rest * steps >= sms * LEAST_STEPS && steps > 1) add(0, false);
     for (const pieces of isStatic ? PIECES : [1]) {
@@ -242,9 +276,9 @@ export function shapesOf(
 export function bestShape(prepared: Prepared, context: EmitContext): HopperShape | null {
   const [best] = shapesOf(prepared, context);
   if (best === undefined) return null;
-  const { n, pieces } = best.shape;
+  const { m, n, pieces } = best.shape;
   if (pieces === 0) return best.shape;
-  return tileCount(prepared.kernel, BM, n) * pieces * 3 < context.multiprocessors ? null : best.shape;
+  return tileCount(prepared.kernel, m, n) * pieces * 3 < context.multiprocessors ? null : best.shape;
 }
 
 /** Whether the result is contiguous along m alone, so that rows and columns should be exchanged; null where it is along n, or along neither. */

@@ -217,14 +217,17 @@ export class Binding {
           if (arg.type === "i32") args.setInt(parameter, arg.value(sizes));
           else args.setLong(parameter, arg.value(sizes));
           break;
+        case "scratchMap":
         case "scratch": {
-          const space = arg.zeroed ? "zeros" : "arena";
+          const zeroed = arg.kind === "scratch" && arg.zeroed;
+          const space = zeroed ? "zeros" : "arena";
           let offset = scratch.get(arg.id);
           if (offset === undefined) {
             scratch.set(arg.id, offset = end[space]);
             end[space] += aligned(arg.bytes(sizes));
           }
-          uses.push([arg.zeroed ? this.#zeroUses : this.#arenaUses, { launch: bound, parameter, offset, map: null }]);
+          const map = arg.kind === "scratch" ? null : arg.map(sizes);
+          uses.push([zeroed ? this.#zeroUses : this.#arenaUses, { launch: bound, parameter, offset, map }]);
           break;
         }
         case "error":
@@ -251,6 +254,7 @@ function parameterKind(arg: CudaPlanArg): ParameterKind {
     case "size":
       return arg.type;
     case "tensorMap":
+    case "scratchMap":
       return "tensorMap";
     case "slot":
     case "scratch":

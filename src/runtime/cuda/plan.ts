@@ -21,6 +21,13 @@ export type CudaPlanArg =
   | { readonly kind: "size"; readonly value: SizeFunction; readonly type: "i32" | "i64" }
   /** Memory for one step; the launches of a step that name the same id share it. */
   | { readonly kind: "scratch"; readonly bytes: SizeFunction; readonly zeroed: boolean; readonly id: number }
+  /** A map of such memory, from its beginning. */
+  | {
+    readonly kind: "scratchMap";
+    readonly bytes: SizeFunction;
+    readonly id: number;
+    readonly map: (sizes: readonly number[]) => Omit<TiledTensorMap, "address">;
+  }
   | {
     readonly kind: "tensorMap";
     readonly slot: number;

@@ -4,11 +4,14 @@ import { contractionCost, type CostQuery } from "../../../src/inductor/templates
 import { HOPPER_COSTS } from "../../../src/inductor/templates/contraction_costs.ts";
 
 const query: CostQuery = {
+  height: 128,
   width: 128,
   tiles: 132,
   steps: 64,
   pieces: 1,
   turns: false,
+  mates: false,
+  straddles: false,
   gathered: false,
   multiprocessors: 132,
   bytes: 0,

@@ -193,8 +193,8 @@ Deno.test("a choice in a file is taken only if it is one, and fits the contracti
     { template: "plain", apart: false },
     { template: "cublaslt", algorithm: 2, apart: true },
     { template: "mma", m: 64, n: 64, pieces: 1, apart: false },
-    { template: "hopper", shape: { n: 128, pieces: 4, tail: true, turns: true }, apart: false },
-    { template: "hopper", shape: { n: 256, pieces: 0, tail: false, turns: false }, apart: false },
+    { template: "hopper", shape: { m: 128, n: 128, pieces: 4, tail: true, turns: true, mates: false }, apart: false },
+    { template: "hopper", shape: { m: 256, n: 256, pieces: 0, tail: false, turns: false, mates: true }, apart: false },
   ];
   for (const choice of good) assert.deepEqual(readChoice(JSON.parse(JSON.stringify(choice))), choice);
   const bad: unknown[] = [
@@ -205,9 +205,13 @@ Deno.test("a choice in a file is taken only if it is one, and fits the contracti
     { template: "cublaslt", algorithm: 1e9, apart: true },
     { template: "cublaslt", algorithm: 1 },
     { template: "mma", m: "64", n: 64, pieces: 1, apart: false },
-    { template: "hopper", shape: { n: -1, pieces: 1, tail: false, turns: false }, apart: false },
+    { template: "hopper", shape: { m: 128, n: -1, pieces: 1, tail: false, turns: false, mates: false }, apart: false },
     { template: "hopper", shape: null, apart: false },
-    { template: "hopper", shape: { n: 128, pieces: 1e6, tail: false, turns: false }, apart: false },
+    {
+      template: "hopper",
+      shape: { m: 128, n: 128, pieces: 1e6, tail: false, turns: false, mates: false },
+      apart: false,
+    },
   ];
   for (const value of bad) assert.equal(readChoice(value), null, JSON.stringify(value));
   const kernel = kernelOf(matmul([1, 1024, 1024, 512], float16, { tb: true }));
@@ -215,7 +219,11 @@ Deno.test("a choice in a file is taken only if it is one, and fits the contracti
   assert.equal(
     emitChoice(
       kernel,
-      { template: "hopper", shape: { n: 77, pieces: 1, tail: false, turns: false }, apart: false },
+      {
+        template: "hopper",
+        shape: { m: 128, n: 77, pieces: 1, tail: false, turns: false, mates: false },
+        apart: false,
+      },
       context(),
     ),
     null,
@@ -245,7 +253,7 @@ Deno.test("an entry of the cache that is damaged or made up is no entry, and its
   assert.equal(tunedToText(entry as NonNullable<typeof entry>).split("\n").length, 1);
 });
 
-Deno.test("products of float32 keep their bits unless tf32 is allowed, and take wgmma only where both operands lie along k", () => {
+Deno.test("products of float32 keep their bits unless tf32 is allowed, and take wgmma only where both operands lie along k or it pays to turn them", () => {
   const templates = (contraction: Contraction, allowTf32: boolean): string[] => {
     const kernel = kernelOf(contraction);
     const choices = contractionChoices(kernel, candidateContext({ ...H100, allowTf32 }), { cublaslt: 1 });
@@ -254,6 +262,8 @@ Deno.test("products of float32 keep their bits unless tf32 is allowed, and take 
   const linear = matmul([1, 1024, 1024, 512], float32, { tb: true });
   assert.deepEqual(templates(linear, false), ["plain", "cublaslt"]);
   assert.deepEqual(templates(linear, true), ["hopper", "mma", "cublaslt"]);
-  assert.deepEqual(templates(matmul([1, 1024, 1024, 512], float32, {}), true), ["mma", "cublaslt"]);
+  assert.deepEqual(templates(matmul([1, 512, 512, 512], float32, {}), true), ["mma", "cublaslt"]);
+  assert.deepEqual(templates(matmul([1, 4096, 4096, 512], float32, {}), true), ["hopper", "mma", "cublaslt"]);
+  assert.deepEqual(templates(matmul([1, 4096, 4096, 512], float32, {}), false), ["plain", "cublaslt"]);
   assert.equal(libraryProduct(kernelOf(linear), false)?.spec.tf32, false);
 });

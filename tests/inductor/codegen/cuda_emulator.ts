@@ -16,6 +16,13 @@ export function emulate(plan: HostPlan, options: Parameters<typeof emitCudaModul
   const scratch = new Map<number, CpuBuffer>();
   const maps: CpuBuffer[] = [];
   const error = cpuAllocator().allocateZeroed(32);
+  const scratchOf = (id: number, bytes: number): number => {
+    let found = scratch.get(id);
+    if (found === undefined || found.byteLength < bytes) {
+      scratch.set(id, found = cpuAllocator().allocateZeroed(bytes).pin());
+    }
+    return found.address;
+  };
   const word = (
     arg: CudaArg,
     launch: CudaLaunch,
@@ -31,22 +38,22 @@ export function emulate(plan: HostPlan, options: Parameters<typeof emitCudaModul
       }
       case "size":
         return BigInt(sizes[plan.sizes.indexOf(arg.sym)] ?? 0);
-      case "scratch": {
-        const bytes = sizeFunction(plan, arg.bytes)(sizes);
-        let found = scratch.get(arg.id);
-        if (found === undefined || found.byteLength < bytes) {
-          scratch.set(arg.id, found = cpuAllocator().allocateZeroed(bytes).pin());
-        }
-        return BigInt(found.address);
-      }
+      case "scratch":
+        return BigInt(scratchOf(arg.id, sizeFunction(plan, arg.bytes)(sizes)));
       case "error":
         return BigInt(error.pin().address);
+      case "scratchMap":
       case "tensorMap": {
-        const found = buffers[slots.get(arg.buffer) ?? -1];
-        if (found === undefined) throw new Error(`no slot for ${arg.buffer.label} of ${launch.function}`);
         const of = (e: typeof arg.map.offset): number => sizeFunction(plan, e)(sizes);
         const { map } = arg;
-        const { bytes } = arg.buffer.dtype;
+        const bytes = { float16: 2, bfloat16: 2, float32: 4, tfloat32: 4, uint8: 1 }[map.type];
+        let from = 0;
+        if (arg.kind === "scratchMap") from = scratchOf(arg.id, of(arg.bytes));
+        else {
+          const found = buffers[slots.get(arg.buffer) ?? -1];
+          if (found === undefined) throw new Error(`no slot for ${arg.buffer.label} of ${launch.function}`);
+          from = found.pin().address;
+        }
         if (map.swizzle !== 128) throw new Error("the emulator has no such tensor map");
         // As `emulate_hopper.h` reads them: word 13 of the map points to everything.
         const memory = cpuAllocator().allocateZeroed(512).pin();
@@ -54,7 +61,7 @@ export function emulate(plan: HostPlan, options: Parameters<typeof emitCudaModul
         const [whole, rank] = [16, map.sizes.length];
         words[13] = BigInt(memory.address + whole * 8);
         const type = bytes === 1 ? 0n : bytes === 2 ? 6n : 11n;
-        words.set([type, BigInt(rank), BigInt(found.pin().address + bytes * of(map.offset)), 3n], whole);
+        words.set([type, BigInt(rank), BigInt(from + bytes * of(map.offset)), 3n], whole);
         words.set(map.sizes.map((e) => BigInt(of(e))), whole + 4);
         words.set(map.strideBytes.map((e) => BigInt(of(e))), whole + 10);
         words.set(map.box.map(BigInt), whole + 14);

@@ -14,60 +14,17 @@ import {
   int8,
 } from "../../../src/core/mod.ts";
 import { candidateContext, requestOf } from "../../../src/inductor/autotune/candidates.ts";
-import { CUDA_TARGET } from "../../../src/inductor/codegen/cuda/emit_tile.ts";
-import type { CudaKernelText, EmitContext } from "../../../src/inductor/codegen/cuda/kernel_text.ts";
 import { emitCudaContraction } from "../../../src/inductor/templates/cuda_contraction.ts";
 import { choiceToText } from "../../../src/inductor/templates/cuda_choices.ts";
 import { emitHopperContraction } from "../../../src/inductor/templates/cuda_hopper.ts";
-import { reorderK } from "../../../src/inductor/templates/cuda_reorder.ts";
-import { lowerGroup } from "../../../src/inductor/tile/lower_group.ts";
-import type { ContractionKernel } from "../../../src/inductor/tile/tile_ir.ts";
-import type { BufferRef } from "../../../src/loops/mod.ts";
+import { turnOperands } from "../../../src/inductor/templates/cuda_turned.ts";
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 import { type CompileTarget, findNvrtc, NvrtcCompiler } from "../../../src/runtime/cuda/mod.ts";
-import { constantValue } from "../../../src/symbolic/mod.ts";
 import { type Contraction, matmul } from "../templates/contractions.ts";
-import { emulate } from "./cuda_emulator.ts";
-import { zeros } from "./groups.ts";
-import { check, type Numbers, randomNumbers, randomSource } from "./harness.ts";
+import { kernelOf, run } from "./cuda_products.ts";
 
 const toolchain = findToolchain();
 const nvrtc = findNvrtc();
-
-function kernelOf({ group }: Contraction): ContractionKernel {
-  const [kernel] = lowerGroup(group, CUDA_TARGET);
-  if (kernel?.kind !== "contraction") throw new Error("no contraction");
-  return reorderK(kernel);
-}
-
-/** Compares a contraction on the emulated device with its meaning; what is emitted goes to `see`. */
-function run(
-  contraction: Contraction,
-  options: { arch: number; allowTf32?: boolean; multiprocessors?: number; choose?: EmitContext["choose"] },
-  tolerance: { relative: number; absolute: number },
-  see: (texts: readonly CudaKernelText[]) => void = () => {},
-): void {
-  const next = randomSource(7);
-  const { a, b, out, extra, group } = contraction;
-  const data = new Map<BufferRef, Numbers>();
-  for (const x of [a, b, ...extra]) data.set(x, randomNumbers(constantValue(x.numel) ?? 0, x.dtype, next));
-  data.set(out, zeros(constantValue(out.numel) ?? 0));
-  check({ groups: [group], data, outputs: [out], tolerance }, {
-    name: `sm_${options.arch}`,
-    compile: (plan) =>
-      emulate(plan, {
-        multiprocessors: 3,
-        ...options,
-        choose: (kernel, context) => {
-          const texts = options.choose === undefined
-            ? emitCudaContraction(kernel, { ...context, choose: () => null })
-            : options.choose(kernel, context);
-          see(texts ?? []);
-          return texts;
-        },
-      }),
-  });
-}
 
 function emulated(name: string, fn: () => void): void {
   Deno.test({
@@ -126,6 +83,35 @@ emulated("tf32 on Ampere rounds operands to ten bits, whichever way they lie, an
   }
 });
 
+emulated(
+  "operands that the tensor cores cannot turn are laid along k before, batch by batch, ends of rows included",
+  () => {
+    const turned = (product: Contraction, tolerance: { relative: number; absolute: number }, kernels: number): void =>
+      run(
+        product,
+        {
+          arch: 90,
+          allowTf32: true,
+          choose: (kernel, context) => {
+            assert.equal(emitHopperContraction(kernel, context), null);
+            const found = turnOperands(kernel, context, true);
+            const text = found === null ? null : emitHopperContraction(found.kernel, context);
+            return found === null || text === null ? null : found.placed([text]);
+          },
+        },
+        tolerance,
+        (texts) => {
+          assert.equal(texts.length, kernels);
+          assert.ok(texts.at(-1)?.args.some((a) => a.kind === "scratchMap"));
+        },
+      );
+    const tolerance = { relative: 2e-3, absolute: 8e-2 };
+    turned(matmul([1, 70, 68, 100], float32, { bias: true }), tolerance, 2);
+    turned(matmul([2, 40, 36, 70], float32, { ta: true }), tolerance, 3);
+    turned(matmul([1, 70, 80, 160], int8, { result: int32 }), EXACT, 2);
+  },
+);
+
 emulated("blocks that share the steps of the last tiles evenly sum what one block sums", () => {
   // Five tiles on three blocks: two of them, of three steps each, are six steps for three blocks, the second of which has some of both.
   const contraction = matmul([1, 640, 40, 3 * 64], bfloat16, { tb: true, bias: true });
@@ -134,7 +120,7 @@ emulated("blocks that share the steps of the last tiles evenly sum what one bloc
     arch: 90,
 
     choose: (kernel, context) => {
-      const shape = { n: 64, pieces: 0, tail: true, turns: false };
+      const shape = { m: 128, n: 64, pieces: 0, tail: true, turns: false, mates: false };
       seen.push(choiceToText({ template: "hopper", shape, apart: false }));
       const text = emitHopperContraction(kernel, context, shape);
       return text === null ? null : [text];

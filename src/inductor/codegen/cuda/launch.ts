@@ -41,6 +41,8 @@ export type CudaArg =
   | { readonly kind: "scratch"; readonly bytes: Expr; readonly zeroed: boolean; readonly id: number }
   /** 128 bytes by value, aligned to 64. */
   | { readonly kind: "tensorMap"; readonly buffer: BufferRef; readonly map: TensorMapSpec }
+  /** The same over the scratch memory of an id, from its beginning. */
+  | { readonly kind: "scratchMap"; readonly bytes: Expr; readonly id: number; readonly map: TensorMapSpec }
   /** A pointer to {@linkcode ERROR_WORDS} words. */
   | { readonly kind: "error" };
 

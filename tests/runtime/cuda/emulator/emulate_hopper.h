@@ -123,10 +123,26 @@ static void tsr_copy_box(unsigned to, const tsr_map* map, unsigned barrier, cons
   b.bytes -= (int)(total * bytes);
   tsr_barrier_check(b);
 }
+static void tsr_run(unsigned to, const void* from, int bytes, unsigned barrier) {
+  if ((to | (uintptr_t)from | bytes) & 15) { fprintf(stderr, "emulated CUDA: a run is not aligned to 16 bytes\n"); abort(); }
+  tsr_engine_writes(to, from, bytes, true, barrier);
+  tsr_emulated_barrier& b = tsr_barriers.at(barrier);
+  b.filled = b.phase + 1;
+  b.bytes -= bytes;
+  tsr_barrier_check(b);
+}
 template <typename... C>
 static void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, C... at) {
   const int places[] = {at...};
   tsr_copy_box(to, map, barrier, places);
+}
+static inline void tsr_ask(const void*) {}
+// Blocks follow each other, so each of a pair reads both halves, and tells itself of stages as often as both would.
+static inline void tsr_mates_sync() { __syncthreads(); }
+static inline void tsr_mates_arrive(unsigned barrier, int) { tsr_barrier_arrive(barrier); }
+template <int HALF, typename... C>
+static void tsr_box_half(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, C... batch) {
+  for (int mate = 0; mate < 2; mate++) tsr_box(to + mate * HALF * 128, map, barrier, a, b + mate * HALF, batch...);
 }
 template <bool NEAR> static inline void tsr_gather16(unsigned to, const void* from, bool there) {
   TSR_TELL(copy, tsr_thread(), tsr_at(to), 16, __builtin_return_address(0));

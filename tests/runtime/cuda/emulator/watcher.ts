@@ -77,7 +77,13 @@ function restrict(allow: (pairs: BigUint64Array<ArrayBuffer> | null) => void): v
       }
       const { args, fn } = planned[at++] ?? {};
       if (args === undefined || fn !== launch.fn) throw new TypeError("launches do not follow the plan");
-      const ranges = args.flatMap((arg, i) => rangeOf(this, arg, launch.args.addressIn(i)));
+      const ranges = args.flatMap((arg, i) =>
+        rangeOf(
+          this,
+          arg,
+          () => arg.kind === "scratchMap" ? mapped(launch.args.tensorMap(i)) : launch.args.addressIn(i),
+        )
+      );
       allow(new BigUint64Array(ranges.map(BigInt)));
       try {
         send.call(this, { ...segment, launches: [launch], graph: null }, stream, false);
@@ -88,16 +94,22 @@ function restrict(allow: (pairs: BigUint64Array<ArrayBuffer> | null) => void): v
   };
 }
 
+/** The address in a tensor map, as the driver without a device writes them. */
+function mapped(map: Uint8Array<ArrayBuffer>): number {
+  return Number(new DataView(map.buffer, map.byteOffset).getBigUint64(16, true));
+}
+
 /** The memory that an argument gives. Words of 4 bytes that it has part in belong to it: atomics of narrow types compare whole words. */
-function rangeOf(binding: Binding, arg: CudaPlanArg, address: number): number[] {
+function rangeOf(binding: Binding, arg: CudaPlanArg, address: () => number): number[] {
   switch (arg.kind) {
     case "slot":
     case "tensorMap": {
       const from = binding.addressOf(arg.slot);
       return [from - from % 4, 4 * Math.ceil((from + (binding.slotBytes[arg.slot] ?? 0)) / 4)];
     }
+    case "scratchMap":
     case "scratch":
-      return [address, address + arg.bytes(binding.sizes)];
+      return [address(), address() + arg.bytes(binding.sizes)];
     case "size":
     case "error":
       return [];

@@ -1,0 +1,111 @@
+/**
+ * The end of a contraction's tile on CUDA: its sums, in shared memory, go through the epilogue's program in vectors along whichever axis is contiguous.
+ *
+ * Enters: a tile of sums and where it lies. Leaves: the loop of its threads over runs of results. Sums of Hopper's warps lie in slabs whose pieces are exchanged.
+ */
+import { constant, constantValue, type Expr } from "../../symbolic/mod.ts";
+import type { CudaFunction } from "../codegen/cuda/function.ts";
+import { lanesFor } from "../codegen/cuda/nests.ts";
+import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
+import type { Tiling } from "./cuda_contraction.ts";
+
+/** Statements of an epilogue up to which its loop is unrolled: longer ones take registers (with GELU, products were 9 to 28 % slower). */
+const FEW_STATEMENTS = 12;
+
+/** Runs the epilogue over a tile of sums in shared memory. */
+export function writeEpilogue(
+  f: CudaFunction,
+  kernel: ContractionKernel,
+  tiling: Tiling,
+  shared: string,
+  pitch: number,
+  type: string,
+  within: {
+    readonly thread: string;
+    readonly tileM: number;
+    readonly tileN: number;
+    /** Sums are elements of memory, of any type. */
+    readonly inMemory?: boolean;
+    /** Sums lie in a slab whose pieces are exchanged (`tsr_slab`). */
+    readonly exchanged?: boolean;
+  } = {
+    thread: "(int)threadIdx.x",
+    tileM: tiling.m,
+    tileN: tiling.n,
+  },
+): void {
+  const s = f.scopes;
+  const { epilogue } = kernel;
+  const innerN = epilogue.n[epilogue.n.length - 1];
+  const innerM = epilogue.m[epilogue.m.length - 1];
+  const lanesN = innerN === undefined ? 0 : exactLanes(epilogue.body, innerN, tiling.n);
+  const lanesM = innerM === undefined ? 0 : exactLanes(epilogue.body, innerM, tiling.m);
+  const alongN = lanesN > 1 ||
+    lanesM <= 1 && !(isContiguousAlong(epilogue.body, innerM) && !isContiguousAlong(epilogue.body, innerN));
+  const lanes = Math.max(1, alongN ? lanesN : lanesM);
+  const across = (alongN ? tiling.n : tiling.m) / lanes;
+  const runs = tiling.m * tiling.n / lanes;
+  // What little is done with sums of a warp waits for what it reads: all of it is asked for at once.
+  const together = within.exchanged === true && epilogue.body.length <= FEW_STATEMENTS ? "" : " 2";
+  s.open(`#pragma unroll${together}\nfor (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`);
+  const [slow, fast] = alongN ? ["lr", "lc"] : ["lc", "lr"];
+  s.line(`const int ${slow} = e / ${across}, ${fast} = e % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
+  s.line(`const ${f.index} em = m0 + lr, en = n0 + lc;`);
+  const conditions: string[] = [];
+  const rest = (e: Expr, size: number): boolean => (constantValue(e) ?? 1) % size !== 0;
+  if (rest(kernel.m, within.tileM)) conditions.push(`em < ${f.extent(kernel.m)}`);
+  if (rest(kernel.n, within.tileN)) conditions.push(`en < ${f.extent(kernel.n)}`);
+  if (conditions.length > 0) s.open(`if (${conditions.join(" && ")}) {`);
+  const extent = (axis: Axis): string => f.extent(axis.extent);
+  f.decompose(epilogue.m, "em", extent);
+  f.decompose(epilogue.n, "en", extent);
+  const inner = alongN ? innerN : innerM;
+  const exchanged = within.exchanged === true;
+  const at = (u: string): string => {
+    if (exchanged) return `${shared}[${alongN ? `tsr_slab(lr, lc + ${u})` : `tsr_slab(lr + ${u}, lc)`}]`;
+    const place = alongN ? `lr * ${pitch} + lc + ${u}` : `(lr + ${u}) * ${pitch} + lc`;
+    return within.inMemory === true ? `tsr_get(${shared} + ${place})` : `${shared}[${place}]`;
+  };
+  if (inner === undefined) {
+    f.assign(epilogue.accumulator, at("0"));
+    f.statements(epilogue.body);
+  } else {
+    // Sums that lie side by side are read as vectors, which no two threads want from one bank.
+    const run = alongN && lanes > 1 ? s.fresh("sums") : null;
+    if (run !== null) {
+      s.line(`${type} ${run}[${lanes}];`);
+      s.line(
+        exchanged
+          ? `tsr_slab_load<${lanes}>(${run}, ${shared}, lr, lc);`
+          : `tsr_load<${lanes}>(${run}, ${shared} + lr * ${pitch} + lc);`,
+      );
+    }
+    f.chunk(epilogue.body, {
+      symbol: inner.symbol,
+      lanes,
+      base: f.symbolText(inner.symbol),
+      outside: [epilogue.accumulator],
+      before: (u) => {
+        const name = s.fresh("acc");
+        s.line(`const ${type} ${name} = ${run === null ? at(u) : `${run}[${u}]`};`);
+        f.assign(epilogue.accumulator, name);
+      },
+    });
+  }
+  if (conditions.length > 0) s.close();
+  s.close();
+}
+
+function exactLanes(body: ContractionKernel["epilogue"]["body"], axis: Axis, tile: number): number {
+  const extent = constantValue(axis.extent);
+  if (extent === null) return 1;
+  let lanes = lanesFor(body, axis, false);
+  while (lanes > 1 && (extent % lanes !== 0 || tile % lanes !== 0)) lanes /= 2;
+  return lanes;
+}
+
+/** Whether a store moves by single elements along an axis. */
+export function isContiguousAlong(body: ContractionKernel["epilogue"]["body"], axis: Axis | undefined): boolean {
+  return axis !== undefined &&
+    body.some((s) => s.kind === "store" && lanesFor([s], { ...axis, extent: constant(64) }, false) > 1);
+}

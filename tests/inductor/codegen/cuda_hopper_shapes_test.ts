@@ -1,0 +1,40 @@
+/**
+ * Tiles of the Hopper template on the emulated device: high ones, and pairs of blocks that read columns for each other. Blocks of a pair follow each other there, so what one reads
+ * for the other each reads itself: places and counts are tested, not who waits for whom.
+ */
+import assert from "node:assert/strict";
+import { bfloat16, float16 } from "../../../src/core/mod.ts";
+import { emitHopperContraction } from "../../../src/inductor/templates/cuda_hopper.ts";
+import type { HopperShape } from "../../../src/inductor/templates/cuda_hopper_plan.ts";
+import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
+import { matmul } from "../templates/contractions.ts";
+import { run } from "./cuda_products.ts";
+
+const plain = { pieces: 1, tail: false, turns: false, mates: false } as const;
+
+const CASES: readonly (readonly [sizes: [number, number, number, number], tb: boolean, shape: HopperShape])[] = [
+  [[1, 300, 136, 136], true, { ...plain, m: 256, n: 128 }],
+  [[1, 300, 136, 136], false, { ...plain, m: 256, n: 128, mates: true }],
+  [[2, 200, 72, 72], true, { ...plain, m: 128, n: 64, mates: true }],
+  [[1, 140, 100, 72], true, { ...plain, m: 128, n: 96 }],
+  [[1, 136, 128, 136], false, { ...plain, m: 128, n: 64, turns: true, mates: true }],
+];
+
+for (const [sizes, tb, shape] of CASES) {
+  const { m, n, turns, mates } = shape;
+  Deno.test({
+    name: `tiles of ${m} × ${n}${turns ? " in turns" : ""}${mates ? " in pairs" : ""} multiply ${sizes.join(" × ")}`,
+    ignore: !findToolchain().ok,
+    fn: () => {
+      const product = matmul(sizes, tb ? float16 : bfloat16, { tb, bias: true });
+      run(product, {
+        arch: 90,
+        choose: (kernel, context) => {
+          const text = emitHopperContraction(kernel, context, shape);
+          assert.deepEqual(text?.cluster, mates ? [2, 1, 1] : undefined);
+          return text === null ? null : [text];
+        },
+      }, { relative: 1e-2, absolute: 3e-2 });
+    },
+  });
+}
