@@ -12,7 +12,7 @@ import type { ForeachGroup, Group, LoopGroup } from "./groups.ts";
 /** Kernels in one launch at most: keeps parameter lists within what devices take. */
 export const MAX_MEMBERS = 64;
 /** Stages in one launch at most: keeps its source small. */
-const MAX_MEMBER_STAGES = 160;
+const MAX_MEMBER_STAGES = 180;
 
 function combine(members: readonly LoopGroup[], reason: string): ForeachGroup {
   return {

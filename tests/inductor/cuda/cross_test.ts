@@ -31,6 +31,15 @@ function gradients(x: Tensor, w: Tensor, b: Tensor, d: Tensor): Tensor[] {
 
 const CASES: readonly (readonly [string, (...inputs: Tensor[]) => Tensor[], readonly [number, number], DType])[] = [
   ["gradients of a layer norm", gradients as (...inputs: Tensor[]) => Tensor[], [1100, 128], float32],
+  [
+    "rows that the copy engine brings, their distances from their means and the largest of columns,",
+    (x) => {
+      const y = (x as Tensor).sub((x as Tensor).mean([1], true));
+      return [y, y.amax([0])];
+    },
+    [1025, 2048],
+    float32,
+  ],
   ["gradients of a layer norm of odd length", gradients as (...inputs: Tensor[]) => Tensor[], [1061, 131], float16],
   [
     "the largest of columns and the sum of all beside softmax",
@@ -65,6 +74,8 @@ for (const [name, f, [rows, length], dtype] of CASES) {
     ) as [Tensor[], Tensor[]];
     assert.equal(launches, 2);
     assert.match(texts.join("\n"), /for \(int row = piece; row < \d+; row \+= \d+\)/);
+    // Long rows are in shared memory before a block needs them.
+    assert.equal(/tsr_run\(tsr_smem/.test(texts.join("\n")), length === 2048);
     want.forEach((t, i) => {
       const scale = Number(t.abs().max().item());
       const far = farthest(got[i] as Tensor, t);

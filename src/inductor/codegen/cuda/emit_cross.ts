@@ -16,6 +16,7 @@ import { writesHalves } from "./halves.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
 import { extentsOf, lanesFor, type Part, partsOf, type Pass } from "./nests.ts";
+import { LONG_ROW, rowRuns, writeFirstRuns, writeNextRun, writeRunDone, writeWaitRun } from "./row_runs.ts";
 import { isAlignedRun } from "./vectors.ts";
 import { combineLambda, neutralText, scalarType } from "./texts.ts";
 
@@ -29,8 +30,6 @@ const LEAST_ROWS = 8;
 /** Threads of the second launch, and how many of them have columns side by side: few where there are few columns, so that all multiprocessors take part. */
 const PIECE_THREADS = 512;
 const [COLUMNS, FEW_COLUMNS] = [32, 8];
-/** Bytes of a row from which on its next one is asked for early: of shorter ones more are on their way than memory needs. */
-const LONG_ROW = 8192;
 const ARRAY_OPS: readonly TileArrayOp[] = ["sum", "prod", "max", "min"];
 
 /** How rows are taken. */
@@ -244,8 +243,16 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
   }
   const outer = new Set(sums.map(({ v }) => v));
   const rowShape: RowShape = { threads, rowsEach, lanes: passes.map(() => lanes), kept, sharedBytes: 0, pieces: 1 };
+  // The first part that waits for all threads of a row says when the row before is done with.
+  const isOwn = (st: TileStatement): boolean => st.kind === "accumulate" && !outer.has(st.accumulator);
+  const waits = cross.parts.find((part) => part.kind === "pass" && part.pass.body.some(isOwn));
+  const runs = waits === undefined || threads <= 32
+    ? null
+    : rowRuns(kernel, passes, cross.rows, shape.blocksEach, context.arch);
+  if (runs !== null) writeFirstRuns(f, runs, "piece", rows, pieces);
   s.open(`for (${f.index} row = piece; row < ${rows}; row += ${pieces}) {`);
-  writePrefetch(f, launch, passes, lanes);
+  if (runs !== null) writeWaitRun(f, runs, "row");
+  else writePrefetch(f, launch, passes, lanes);
   f.decompose(cross.rows, "row", (a) => f.extent(a.extent));
   const cached = declareCaches(f, kernel, cross.parts, rowShape, slot, cross.rows);
   const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
@@ -254,13 +261,15 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
       guarded(f, part.body, "tx == 0");
       continue;
     }
-    writePass(f, part.pass, lanes, rowShape, cached, null, slot, exp, (u) => lane.text = u);
+    writePass(f, part.pass, lanes, rowShape, cached, null, slot, exp, { before: (u) => lane.text = u });
     const own = new Map<TileValue, TileReduceOp>();
     for (const st of part.pass.body) {
       if (st.kind === "accumulate" && !outer.has(st.accumulator)) own.set(st.accumulator, st.op);
     }
     combineRows(f, [...own], threads);
+    if (runs !== null && part === waits) writeNextRun(f, runs, "row", rows, pieces);
   }
+  if (runs !== null) writeRunDone(f, runs);
   s.close();
   const joined = sums.filter((sum) => joinsRows(shape, length, sum));
   if (joined.length > 0) {
@@ -303,11 +312,11 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
   return {
     parameters,
     body: s.text("  "),
-    includes: new Set(["collectives"]),
+    includes: new Set(runs === null ? ["collectives"] : ["collectives", "hopper", "runs"]),
     args,
     grid: line(constant(pieces / rowsEach)),
     block: [threads * rowsEach, 1, 1],
-    sharedBytes: 0,
+    sharedBytes: runs === null ? 0 : runs.stages * runs.stageBytes,
     ...(shape.blocksEach > 1 ? { blocksEach: shape.blocksEach } : {}),
   };
 }

@@ -34,6 +34,7 @@ import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
 import type { CudaInclude, CudaKernelText, EmitContext } from "./kernel_text.ts";
 import type { CudaLaunch, CudaModules, CudaModuleText, CudaOptions, CudaStep } from "./launch.ts";
 import PRELUDE from "./prelude.cuh" with { type: "text" };
+import RUNS from "./runs.cuh" with { type: "text" };
 import FLASH from "../../templates/cuda_flash.cuh" with { type: "text" };
 import FLASH_BACKWARD from "../../templates/cuda_flash_backward.cuh" with { type: "text" };
 import HALVES from "../../templates/cuda_halves.cuh" with { type: "text" };
@@ -53,6 +54,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   grouped: GROUPED,
   blocks: BLOCKS,
   hopper: HOPPER,
+  runs: RUNS,
   block_groups: BLOCK_GROUPS,
   halves: HALVES,
   attention: ATTENTION,

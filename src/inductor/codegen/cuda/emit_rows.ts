@@ -17,6 +17,7 @@ import { writesHalves } from "./halves.ts";
 import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
+import { exponentialHooks, keepExponential, type LaneHooks } from "./kept_exps.ts";
 import { combineOnline, isOnline, joinOnline, writeOnline } from "./online.ts";
 import { combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import { STAGED_ROWS, stagedRows, writeStagedReads, writeStagedResults } from "./staged_rows.ts";
@@ -30,6 +31,8 @@ const REGISTERS = 65536;
 const OTHER_REGISTERS = 40;
 /** Registers that hold a row of which an online maximum is taken: with more, few blocks fit, and all wait at the same time. */
 const ONLINE_KEPT = 24;
+/** Exponentials that a thread keeps from one walk to the next at most. */
+const MOST_EXPONENTIALS = 12;
 /** Elements that an online maximum takes together. */
 const ONLINE_ELEMENTS = 16;
 
@@ -156,8 +159,11 @@ function rowsOf(threads: number): number {
 
 /** Emits a kernel whose rows are reduced by neighbouring threads. */
 export function emitRows(kernel: TileKernel, given: readonly Part[], context: EmitContext): CudaKernelText {
-  const parts = joinOnline(given);
-  const chosen = chooseShape(kernel, parts, context);
+  const joint = joinOnline(given);
+  const chosen = chooseShape(kernel, joint, context);
+  const count = chosen.kept ?? 0;
+  const isOne = chosen.lanes.every((lanes) => lanes === 1) && count > 0 && count <= MOST_EXPONENTIALS;
+  const { parts, kept: exponential } = isOne ? keepExponential(joint) : { parts: joint, kept: null };
   const passes = parts.flatMap((part) => part.kind === "pass" ? [part.pass] : []);
   // Where rows are staged, memory that is near holds what registers would.
   const fits = chosen.threads >= 8 && chosen.sharedBytes === 0 && chosen.pieces === 1;
@@ -190,6 +196,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
   if (staged !== null) writeStagedReads(f, staged, block);
   const slot: CacheSlot = { text: "0" };
   const cached = declareCaches(f, kernel, parts, shape, slot);
+  const hooks = exponential === null ? null : exponentialHooks(f, exponential, count, 1, slot);
   const splitting: Splitting | null = pieces > 1
     ? { pieces, outputs: rows, output: "row", id: context.scratchId(), tile: "blockIdx.x", tiles: rows, block: threads }
     : null;
@@ -201,7 +208,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
       continue;
     }
     const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
-    writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp);
+    writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp, hooks?.(part.pass));
     if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads));
     combineRows(f, [...accumulatorsOf(part.pass)], threads);
     if (splitting !== null) {
@@ -294,7 +301,7 @@ export function declareCaches(
   return cached;
 }
 
-/** Writes a pass along the row; `before` is told of each lane. */
+/** Writes a pass along the row. */
 export function writePass(
   f: CudaFunction,
   pass: Pass,
@@ -304,7 +311,7 @@ export function writePass(
   valid: string | null,
   slot: CacheSlot,
   exp: string,
-  before?: (lane: string) => void,
+  hooks: LaneHooks = {},
 ): void {
   const s = f.scopes;
   const { threads, kept, pieces } = shape;
@@ -371,7 +378,7 @@ export function writePass(
     f.decompose(pass.axes.slice(0, -1), outer, (axis) => f.extent(axis.extent));
   }
   const rest = lanes === 1 ? {} : restOf(f, inner, lanes, base);
-  const use = { ...(kept === null ? {} : { cached }), ...(before === undefined ? {} : { before }) };
+  const use = { ...(kept === null ? {} : { cached }), ...hooks };
   if (!isOnline(pass)) f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
   else {
     const at = kept !== null && kept > 0 ? "" : `r * ${lanes} + `;

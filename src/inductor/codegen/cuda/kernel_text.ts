@@ -23,6 +23,7 @@ export type CudaInclude =
   | "blocks"
   | "block_groups"
   | "hopper"
+  | "runs"
   | "halves"
   | "attention"
   | "ragged"

@@ -76,7 +76,7 @@ function onlyAccumulation(pass: Pass): TileStatement & { readonly kind: "accumul
 }
 
 /** Whether two values are computed alike, each in its own body; what comes from outside must be one value. */
-function isSame(
+export function isSame(
   x: TileValue,
   bodyX: readonly TileStatement[],
   y: TileValue,

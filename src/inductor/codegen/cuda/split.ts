@@ -80,7 +80,7 @@ export function combinePartials(
     s.line(`${name} = ${neutralText(op, v.dtype)};`);
     if (isArg(op)) s.line(`${name}p = TSR_NOWHERE;`);
   }
-  s.open(`for (int piece = ${first}; piece < ${pieces}; piece += ${step}) {`);
+  s.open(`#pragma unroll 8\nfor (int piece = ${first}; piece < ${pieces}; piece += ${step}) {`);
   list.forEach(({ v, op, name }, i) => {
     const type = scalarType(v.dtype);
     const at = s.fresh("w");
