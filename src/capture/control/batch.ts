@@ -332,7 +332,9 @@ function broadcasts(op: Operator, args: NamedArgs<Tensor>, meta: TensorMeta): bo
     const number = v instanceof Tensor ? v.wrapped : v;
     if (number !== null) {
       const dtype = dtypeOfNumber(number as number);
-      return { shape: [], dtype, load: () => ops.constant(0, dtype), isScalar: true };
+      // A divisor of 0 would be refused; a size has no number yet.
+      const known = typeof number === "number" || typeof number === "boolean" ? Number(number) : 1;
+      return { shape: [], dtype, load: () => ops.constant(known, dtype), isScalar: true };
     }
     const { shape: sizes, dtype } = v as Tensor;
     const shape = sizes.map(exprOf);
