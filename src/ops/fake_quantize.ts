@@ -4,7 +4,7 @@
  * All are decompositions: scale, round to even, move by the zero point, clamp. Gradients of fake quantisation pass where the number was inside of the grid. Mirrors
  * `fake_quantize_core.cpp` of ATen and `quantized_decomposed` of `torch.ao`, which exported models in PyTorch's quantised form call.
  */
-import { bool, type DType, float32, int16, int32, int8, normalizeAxis, uint8 } from "../core/mod.ts";
+import { bool, type DType, float32, float64, int16, int32, int64, int8, normalizeAxis, uint8 } from "../core/mod.ts";
 import { shapeToText, type Size, sizeEq } from "../symbolic/mod.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import { preservedStride } from "./layout.ts";
@@ -316,4 +316,25 @@ defineOp({
     return back(x, along(scales, input, axis), zero).to(outDtype ?? float32);
   },
   samples: inputSamples(int8, both),
+});
+
+defineOp({
+  schema:
+    "quantized_decomposed::choose_qparams.tensor(Tensor input, int quant_min, int quant_max, float eps, ScalarType dtype) -> (Tensor, Tensor)",
+  doc: "Scale and zero point, of one element each, that lay all elements and 0 on a grid.",
+  public: false,
+  meta: ({ input, quantMin, quantMax, dtype }) => {
+    checkRange("choose_qparams", input, quantMin, quantMax);
+    integers("choose_qparams", dtype);
+    return [float64, int64].map((dtype) => ({ shape: [1], dtype, device: input.device }));
+  },
+  decompose: ({ input, quantMin, quantMax, eps }) => {
+    const low = input.amin().clampMax(0), high = input.amax().clampMin(0);
+    const span = high.sub(low).div(Number(quantMax) - Number(quantMin));
+    const scale = span.to(float32).clampMin(Math.fround(Number(eps)));
+    const zero = low.to(float32).div(scale).round().neg().add(Number(quantMin));
+    const placed = zero.clamp(Number(quantMin), Number(quantMax));
+    return [scale.to(float64).reshape([1]), placed.to(int64).reshape([1])];
+  },
+  samples: inputSamples(float32, () => ({ quantMin: -8, quantMax: 7, eps: 1e-7 })),
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import "../../mod.ts";
 import { compile } from "../../src/capture/mod.ts";
-import { float32, int32, int8 } from "../../src/core/mod.ts";
+import { float32, int32, int8, uint8 } from "../../src/core/mod.ts";
 import { findOp } from "../../src/ops/mod.ts";
 import { dispatch, F, type Tensor, tensor } from "../../src/tensor/mod.ts";
 
@@ -53,6 +53,18 @@ Deno.test("quantized_decomposed operators store and read PyTorch's integers", ()
     1.5,
     9,
   ]);
+  // PyTorch: scale 12 / 255, zero point 64.
+  const [scale, zeroPoint] = call("choose_qparams.tensor", {
+    input: x,
+    quantMin: 0,
+    quantMax: 255,
+    eps: 1e-7,
+    dtype: uint8,
+  }) as unknown as [Tensor, Tensor];
+  assert.deepEqual([scale.dtype.name, zeroPoint.dtype.name, scale.shape, zeroPoint.shape], ["float64", "int64", [1], [
+    1,
+  ]]);
+  assert.deepEqual([numbers(scale), numbers(zeroPoint)], [[0.04706], [64]]);
   const each = { scales, zeroPoints: zeros, axis: 1, quantMin: -8, quantMax: 7, dtype: int8 };
   const c = call("quantize_per_channel.default", { input: x, ...each });
   assert.deepEqual(numbers(c), [-8, -5, -2, 3, 4, 4, 3, 7]);
