@@ -4,20 +4,20 @@
  */
 import assert from "node:assert/strict";
 import { bfloat16, float16 } from "../../../src/core/mod.ts";
+import { candidateContext } from "../../../src/inductor/autotune/candidates.ts";
 import { emitHopperContraction } from "../../../src/inductor/templates/cuda_hopper.ts";
-import type { HopperShape } from "../../../src/inductor/templates/cuda_hopper_plan.ts";
+import { bestShape, type HopperShape, prepareHopper } from "../../../src/inductor/templates/cuda_hopper_plan.ts";
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 import { matmul } from "../templates/contractions.ts";
-import { run } from "./cuda_products.ts";
+import { kernelOf, run } from "./cuda_products.ts";
 
 const plain = { pieces: 1, tail: false, turns: false, mates: false } as const;
 
 const CASES: readonly (readonly [sizes: [number, number, number, number], tb: boolean, shape: HopperShape])[] = [
-  [[1, 300, 136, 136], true, { ...plain, m: 256, n: 128 }],
-  [[1, 300, 136, 136], false, { ...plain, m: 256, n: 128, mates: true }],
-  [[2, 200, 72, 72], true, { ...plain, m: 128, n: 64, mates: true }],
+  [[1, 300, 104, 72], false, { ...plain, m: 256, n: 128, mates: true }],
+  [[2, 136, 40, 72], true, { ...plain, m: 128, n: 64, mates: true }],
   [[1, 140, 100, 72], true, { ...plain, m: 128, n: 96 }],
-  [[1, 136, 128, 136], false, { ...plain, m: 128, n: 64, turns: true, mates: true }],
+  [[1, 136, 128, 72], false, { ...plain, m: 128, n: 64, turns: true, mates: true }],
 ];
 
 for (const [sizes, tb, shape] of CASES) {
@@ -38,3 +38,13 @@ for (const [sizes, tb, shape] of CASES) {
     },
   });
 }
+
+Deno.test("blocks are pairs where rows straddle lines of memory, and alone where they do not", () => {
+  const best = (k: number): HopperShape | null => {
+    const context = candidateContext({ arch: 90, multiprocessors: 132 });
+    const prepared = prepareHopper(kernelOf(matmul([1, 512, 1024, k], float16, { tb: true })), context);
+    return prepared === null ? null : bestShape(prepared, context);
+  };
+  assert.equal(best(1000)?.mates, true);
+  assert.equal(best(1024)?.mates, false);
+});

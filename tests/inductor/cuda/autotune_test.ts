@@ -113,6 +113,31 @@ Deno.test({
 });
 
 Deno.test({
+  name: "pairs of blocks are recorded, and replays write to the memory of their own call" +
+    (isReal ? "" : " [skipped: no GPU]"),
+  ignore: !isReal,
+  sanitizeResources: false,
+  sanitizeOps: false,
+  fn: () => {
+    using _ = withConfig({ disabled: new Set(["cache"]) });
+    // Rows of 2,000 bytes straddle lines, so blocks read columns for each other.
+    const half = (shape: number[]): Tensor => randn(shape).mul(0.1).to(float16).cuda();
+    const [x, w, v] = [half([512, 1000]), half([1000, 1000]), half([1024, 1000])];
+    const deep = (x: Tensor): Tensor => F.linear(F.linear(F.linear(x, w).relu(), w).relu(), v);
+    const f = compile(deep);
+    const results: [Tensor, Tensor][] = [];
+    for (let i = 0; i < 4; i++) {
+      const input = x.mul(1 + i / 4);
+      results.push([noGrad(() => f(input)), noGrad(() => deep(input))]);
+    }
+    for (const [got, expected] of results) {
+      const largest = expected.cpu().to(float32).abs().max().item() as number;
+      assert.ok(farthest(got, expected) < 0.02 * largest, `${farthest(got, expected)} of ${largest}`);
+    }
+  },
+});
+
+Deno.test({
   name: "tf32 rounds operands to ten bits, and nothing more" + (isReal ? "" : " [skipped: no GPU]"),
   ignore: !isReal,
   sanitizeResources: false,
