@@ -1,10 +1,10 @@
 /**
  * What generated products, convolutions and attention reach on a CUDA device. What memory bounds is in `cuda_memory.ts`.
  *
- *     deno run -A bench/cuda_kernels.ts [FILTER]
+ *     deno run -A bench/cuda_kernels.ts [FILTER] [--turn FILE]
  *
  * Needs a GPU and nvrtc, no packages. Every case is a graph of one function, compiled as `compile` does it, and checked at single elements in double precision.
- * Prints a table last.
+ * All are compiled first; `--turn` waits then, where others compile beside it (`waitForTurn`).
  */
 import { GraphRecorder } from "../src/aot_autograd/recorder.ts";
 import { bfloat16, cpu, device as deviceOf, type DType, float16, float32 } from "../src/core/mod.ts";
@@ -16,9 +16,37 @@ import { contiguousStride } from "../src/symbolic/mod.ts";
 import { F, type Tensor, withMode } from "../src/tensor/mod.ts";
 import { DevicePlan } from "../tests/helpers/cuda_device.ts";
 import { bytesOf, fill, numbers, planFor } from "./cuda_cases.ts";
+import { waitForTurn } from "./cuda_support.ts";
+import { print } from "./support.ts";
 
-const filter = Deno.args[0] ?? "";
-const rows: string[] = [];
+const turnAt = Deno.args.indexOf("--turn");
+const turn = turnAt < 0 ? null : Deno.args[turnAt + 1] ?? null;
+const filter = Deno.args.filter((_, i) => turnAt < 0 || (i !== turnAt && i !== turnAt + 1))[0] ?? "";
+let faults = 0;
+/** What is left to do of each case: fill, check, time. */
+const compiled: (() => void)[] = [];
+
+/** Compiles a case now, and leaves the rest of it for later. */
+function later(name: string, plan: () => HostPlan, run: (device: DevicePlan, plan: HostPlan) => void): void {
+  const failed = (e: unknown): void => {
+    faults++;
+    print(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
+  };
+  try {
+    const made = plan();
+    const device = new DevicePlan(made);
+    compiled.push(() => {
+      try {
+        run(device, made);
+      } catch (e) {
+        failed(e);
+      }
+      for (const own of device.buffers) own?.dispose();
+    });
+  } catch (e) {
+    failed(e);
+  }
+}
 
 /** Runs a plan once; what it writes. */
 function outputOf(plan: HostPlan, device: DevicePlan): Uint8Array<ArrayBuffer> {
@@ -34,9 +62,9 @@ function outputOf(plan: HostPlan, device: DevicePlan): Uint8Array<ArrayBuffer> {
 function reach(name: string, flops: number, ms: number, worst: number, limit: number, device: DevicePlan): void {
   const rate = (flops / ms / 1e9).toFixed(0).padStart(6);
   const error = `error ${worst.toExponential(1)}${worst <= limit ? "" : "  WRONG"}`;
-  const compiled = `compiled in ${device.compileMs.toFixed(0)} ms`;
-  rows.push(`${name.padEnd(34)} ${ms.toFixed(4).padStart(9)} ms ${rate} TFLOP/s  ${error}  ${compiled}`);
-  for (const own of device.buffers) own?.dispose();
+  const took = `compiled in ${device.compileMs.toFixed(0)} ms`;
+  if (!(worst <= limit)) faults++;
+  print(`${name.padEnd(34)} ${ms.toFixed(4).padStart(9)} ms ${rate} TFLOP/s  ${error}  ${took}`);
 }
 
 function product(
@@ -47,17 +75,17 @@ function product(
   batch = 1,
 ): void {
   if (!name.includes(filter) || m === undefined || n === undefined || k === undefined) return;
-  try {
-    const b = batch > 1 ? [batch] : [];
-    const aShape = layout === "tn" ? [...b, k, m] : [...b, m, k];
-    const bShape = layout === "nt" ? [...b, n, k] : [...b, k, n];
-    const plan = planFor([[aShape, dtype], [bShape, dtype]], ([x, y]) => {
+  const b = batch > 1 ? [batch] : [];
+  const aShape = layout === "tn" ? [...b, k, m] : [...b, m, k];
+  const bShape = layout === "nt" ? [...b, n, k] : [...b, k, n];
+  const make = (): HostPlan =>
+    planFor([[aShape, dtype], [bShape, dtype]], ([x, y]) => {
       if (x === undefined || y === undefined) return [];
       const p = layout === "tn" ? F.transpose(x, -2, -1) : x;
       const q = layout === "nt" ? F.transpose(y, -2, -1) : y;
       return [batch > 1 ? F.bmm(p, q) : F.mm(p, q)];
     });
-    const device = new DevicePlan(plan);
+  later(name, make, (device, plan) => {
     const given = fill(plan, device);
     const [x, y] = [given.get(0), given.get(1)];
     if (x === undefined || y === undefined) throw new Error("no buffers");
@@ -76,31 +104,27 @@ function product(
     const ms = device.time(15, 3);
     const limit = dtype === float32 ? 1e-5 : dtype === float16 ? 1e-3 : 5e-3;
     reach(name, 2 * batch * m * n * k, ms, worst, limit, device);
-  } catch (e) {
-    rows.push(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
-  }
+  });
 }
 
 /** A convolution with channels innermost; sizes: batch, channels in and out, image, filter, stride. */
 function convolution(name: string, [n, ci, co, hw, kernel, stride]: readonly number[]): void {
   if (!name.includes(filter) || n === undefined || ci === undefined || co === undefined || hw === undefined) return;
   if (kernel === undefined || stride === undefined) return;
-  try {
-    const pad = kernel >> 1;
-    const last = (s: readonly number[]): number[] => {
-      const [, c = 1, h = 1, w = 1] = s;
-      return [c * h * w, 1, w * c, c];
-    };
-    const r = new GraphRecorder();
-    const input = (shape: readonly number[], i: number): Tensor =>
-      r.placeholder(`x${i}`, { shape, stride: last(shape), storageOffset: 0, dtype: bfloat16, device: cpu });
-    const y = withMode(r, () => {
-      const [x, w] = [input([n, ci, hw, hw], 0), input([co, ci, kernel, kernel], 1)];
-      return F.relu(F.conv2d(x, w, null, [stride, stride], [pad, pad]));
-    });
-    r.graph.setOutput([r.nodeOf(y)]);
-    const { plan } = compileGraphToPlan(r.graph, { crossReductions: false });
-    const device = new DevicePlan(plan);
+  const pad = kernel >> 1;
+  const last = (s: readonly number[]): number[] => {
+    const [, c = 1, h = 1, w = 1] = s;
+    return [c * h * w, 1, w * c, c];
+  };
+  const r = new GraphRecorder();
+  const input = (shape: readonly number[], i: number): Tensor =>
+    r.placeholder(`x${i}`, { shape, stride: last(shape), storageOffset: 0, dtype: bfloat16, device: cpu });
+  const y = withMode(r, () => {
+    const [x, w] = [input([n, ci, hw, hw], 0), input([co, ci, kernel, kernel], 1)];
+    return F.relu(F.conv2d(x, w, null, [stride, stride], [pad, pad]));
+  });
+  r.graph.setOutput([r.nodeOf(y)]);
+  later(name, () => compileGraphToPlan(r.graph, { crossReductions: false }).plan, (device, plan) => {
     const given = fill(plan, device);
     const [x, w] = [given.get(0), given.get(1)];
     if (x === undefined || w === undefined) throw new Error("no buffers");
@@ -129,9 +153,7 @@ function convolution(name: string, [n, ci, co, hw, kernel, stride]: readonly num
     const ms = device.time(15, 5);
     const flops = 2 * n * co * out * out * ci * kernel * kernel;
     reach(name, flops, ms, worst, 5e-3, device);
-  } catch (e) {
-    rows.push(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
-  }
+  });
 }
 
 for (
@@ -150,30 +172,28 @@ for (
 function attention(name: string, sizes: readonly number[], dtype: DType, isCausal = false): void {
   if (!name.includes(filter)) return;
   const [b = 1, h = 1, length = 1, width = 1] = sizes;
-  try {
-    const r = new GraphRecorder(keepsAttention(new Graph()));
-    const shape = [b, length, h, width];
-    const out = withMode(r, () => {
-      const [q, k, v] = ["q", "k", "v"].map((n) =>
-        r.placeholder(n, {
-          shape,
-          stride: contiguousStride(shape),
-          storageOffset: 0,
-          dtype,
-          device: deviceOf("cuda:0"),
-        })
-      ).map((t) => F.transpose(t, 1, 2)) as [Tensor, Tensor, Tensor];
-      return F.transpose(F.scaledDotProductAttention(q, k, v, null, 0, isCausal), 1, 2);
-    });
-    r.graph.setOutput([r.nodeOf(out)]);
-    const { plan } = compileGraphToPlan(r.graph, { crossReductions: false });
-    const device = new DevicePlan(plan);
+  const r = new GraphRecorder(keepsAttention(new Graph()));
+  const shape = [b, length, h, width];
+  const out = withMode(r, () => {
+    const [q, k, v] = ["q", "k", "v"].map((n) =>
+      r.placeholder(n, {
+        shape,
+        stride: contiguousStride(shape),
+        storageOffset: 0,
+        dtype,
+        device: deviceOf("cuda:0"),
+      })
+    ).map((t) => F.transpose(t, 1, 2)) as [Tensor, Tensor, Tensor];
+    return F.transpose(F.scaledDotProductAttention(q, k, v, null, 0, isCausal), 1, 2);
+  });
+  r.graph.setOutput([r.nodeOf(out)]);
+  later(name, () => compileGraphToPlan(r.graph, { crossReductions: false }).plan, (device, plan) => {
     const given = fill(plan, device);
     const [q, k, v] = [given.get(0), given.get(1), given.get(2)];
     if (q === undefined || k === undefined || v === undefined) throw new Error("no buffers");
     const got = outputOf(plan, device);
     let worst = 0;
-    for (let t = 0; t < 20; t++) {
+    for (let t = 0; t < 8; t++) {
       const [bi, hi, i, j] = [t * 7 % b, t * 13 % h, t * 7919 % length, t * 31 % width];
       const place = (row: number, column: number): number => ((bi * length + row) * h + hi) * width + column;
       const scores: number[] = [];
@@ -191,9 +211,7 @@ function attention(name: string, sizes: readonly number[], dtype: DType, isCausa
     const ms = device.time(15, 3);
     const flops = 4 * b * h * length * length * width / (isCausal ? 2 : 1);
     reach(name, flops, ms, worst, 2e-2, device);
-  } catch (e) {
-    rows.push(`${name.padEnd(34)} FAILED ${e instanceof Error ? e.message.slice(0, 600) : e}`);
-  }
+  });
 }
 
 for (const width of [64, 128]) {
@@ -226,5 +244,7 @@ product("mm f16 nn 999x1001x500", [999, 1001, 500], float16, "nn");
 product("mm f32 nn 4096", [4096, 4096, 4096], float32, "nn");
 product("mm f32 nn 64x64x16384", [64, 64, 16384], float32, "nn");
 
-Deno.stdout.writeSync(new TextEncoder().encode(`${rows.join("\n")}\n`));
-if (rows.some((r) => r.includes("WRONG") || r.includes("FAILED"))) Deno.exit(1);
+await waitForTurn(turn);
+for (const run of compiled) run();
+print(`${compiled.length} cases, ${faults} of them wrong or failed`);
+if (faults > 0) Deno.exit(1);

@@ -2,7 +2,7 @@
 # Everything that needs a GPU, in one call of ten minutes at most: tests, operators against PyTorch's results, random programs, sanitizers, what it costs. Ends with a short table.
 #
 #     tools/gpu.sh [all]                 all that is below
-#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo memcheck racecheck training models bench kernels memory optimizers convolutions
+#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo memcheck racecheck training models kernels bench memory optimizers convolutions
 #     tools/gpu.sh pack [DIR]            on a machine with a network: fills .gpu/ (which git ignores) with what a machine without one needs: this Deno, the packages of
 #                                        deno.json, and the operator vectors of DIR (cases.jsonl, tensors.safetensors); about 45 MB
 #
@@ -13,7 +13,7 @@
 # are asked where they are there. Logs go to $OUT/logs.tar.gz if OUT is set, and are dropped otherwise. Exits with 1 if anything failed.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-ALL="doctor tests sample vectors fuzz demo memcheck racecheck training models bench kernels memory optimizers convolutions"
+ALL="doctor tests sample vectors fuzz demo memcheck racecheck training models kernels bench memory optimizers convolutions"
 NO_COLOR=1
 PYTHONUNBUFFERED=1
 export NO_COLOR PYTHONUNBUFFERED
@@ -69,8 +69,8 @@ timed=""
 for what in "$@"; do
   case $what in
   doctor | tests | sample | vectors | fuzz | demo | memcheck | racecheck) side="$side $what" ;;
-  training | models) turns="$turns $what" ;;
-  bench | kernels | memory | optimizers | convolutions) timed="$timed $what" ;;
+  training | models | kernels) turns="$turns $what" ;;
+  bench | memory | optimizers | convolutions) timed="$timed $what" ;;
   *) echo "gpu.sh: $what is not one of $ALL" >&2; exit 2 ;;
   esac
 done
@@ -176,6 +176,9 @@ for what in $turns; do
   models)
     work models 150 $run bench/cuda_models.ts --peer --turn "$room/turns/models" &
     started="$started models" ;;
+  kernels)
+    work kernels 180 $run bench/cuda_kernels.ts --turn "$room/turns/kernels" &
+    started="$started kernels" ;;
   esac
 done
 count() { n=0; for f in $started; do [ ! -e "$room/turns/$f.ready" ] && [ ! -e "$room/$f.end" ] || n=$((n + 1)); done; echo $n; }
@@ -184,7 +187,7 @@ while [ "$(count)" -lt "$(echo $started | wc -w)" ]; do sleep 0.2; done
 for what in $started; do
   : >"$room/turns/$what"
   while [ ! -e "$room/$what.end" ]; do sleep 0.1; done
-  tell $what 9
+  tell $what 60
 done
 wait
 keep
@@ -192,8 +195,7 @@ keep
 for what in $timed; do
   case $what in
   bench) work bench 60 $run bench/cuda_runtime.ts ;;
-  kernels) work kernels 90 $run bench/cuda_kernels.ts ;;
-  memory) work memory 60 $run bench/cuda_memory.ts ;;
+  memory) work memory 75 $run bench/cuda_memory.ts ;;
   optimizers) work optimizers 75 $run bench/cuda_optimizers.ts resnet50 bert_base ;;
   convolutions) work convolutions 45 $run bench/cuda_convolutions.ts --seconds 25 ;;
   esac
