@@ -16,6 +16,7 @@ import { emitEvent, warnOnce } from "../core/log.ts";
 import { formatBytes } from "./buffer.ts";
 import {
   hashFile,
+  isFile,
   messageOf,
   readOrEmpty,
   removeIfThere,
@@ -29,6 +30,9 @@ export { sha256 } from "./disk_files.ts";
 
 /** How often a process that writes little counts the whole cache: small enough to be cheap, so that the limit still holds in the long run. */
 const COUNT_CHANCE = 1 / 50;
+
+/** How much of the limit is left when it was passed: listing a large cache takes seconds, so that room is made for many entries at once. */
+const SWEPT = 0.8;
 
 /** A number from 0 to 1 that takes none from the program's `Math.random`, which it may have replaced by a sequence of its own. */
 function chance(): number {
@@ -242,13 +246,14 @@ export class DiskCache {
       environment: { ...key.environment },
     };
     // The object first: an index never names what is not there.
+    const more = isFile(objectPath) ? 0 : byteLength;
     this.#write(objectPath, parts);
     this.#write(this.#indexPath(key), [new TextEncoder().encode(JSON.stringify(index))]);
-    this.#written += byteLength;
-    if (this.#bytes !== undefined) this.#bytes += byteLength;
+    this.#written += more;
+    if (this.#bytes !== undefined) this.#bytes += more;
     // Counting a large cache takes 0.1 s, so a process that writes little counts it only now and then.
     else if (this.#written > this.limitBytes / 64 || chance() < COUNT_CHANCE) this.#bytes = this.#measure();
-    if (this.#bytes !== undefined && this.#bytes > this.limitBytes) this.sweep();
+    if (this.#bytes !== undefined && this.#bytes > this.limitBytes) this.sweep(this.limitBytes * SWEPT);
     return objectPath;
   }
 
@@ -278,9 +283,13 @@ export class DiskCache {
 
   /** Removes every entry and returns how many there were. Libraries that are loaded stay usable. */
   clear(): number {
-    const count = this.entries().length;
+    let count = 0;
+    // The indices first: none names what is gone.
     for (const part of ["entries", "objects"]) {
-      for (const { path } of walk(`${this.directory}/${part}`)) removeIfThere(path);
+      for (const { path } of walk(`${this.directory}/${part}`)) {
+        removeIfThere(path);
+        if (part === "entries" && path.endsWith(".json")) count++;
+      }
     }
     this.#bytes = 0;
     return count;
@@ -292,29 +301,33 @@ export class DiskCache {
       directory: this.directory,
       temporary: this.temporary,
       entries: entries.length,
-      bytes: entries.reduce((sum, entry) => sum + entry.bytes, 0),
+      bytes: bytesOf(entries),
       hits: this.#hits,
       misses: [...this.#misses.values()].reduce((sum, n) => sum + n, 0),
       missReasons: Object.fromEntries(this.#misses),
     };
   }
 
-  /** Removes what killed writers left, then the least recently used entries until the limit holds. */
-  sweep(limitBytes: number = this.limitBytes): void {
+  /** Removes what killed writers left, then the least recently used entries until what is left takes so much at most. */
+  sweep(mostBytes: number = this.limitBytes): void {
     const entries = this.entries();
-    let total = entries.reduce((sum, entry) => sum + entry.bytes, 0);
-    const kept = new Set(entries.map((entry) => entry.path));
-    while (total > limitBytes) {
+    const users = new Map<string, number>();
+    for (const { path } of entries) users.set(path, (users.get(path) ?? 0) + 1);
+    let total = bytesOf(entries);
+    while (total > mostBytes) {
       const oldest = entries.pop();
       if (oldest === undefined) break;
       removeIfThere(`${this.directory}/entries/${oldest.id.slice(0, 2)}/${oldest.id}.json`);
-      total -= oldest.bytes;
-      if (entries.some((entry) => entry.path === oldest.path)) continue;
-      removeIfThere(oldest.path);
-      kept.delete(oldest.path);
+      const others = (users.get(oldest.path) ?? 1) - 1;
+      if (others > 0) users.set(oldest.path, others);
+      else {
+        users.delete(oldest.path);
+        removeIfThere(oldest.path);
+        total -= oldest.bytes;
+      }
     }
     this.#sweepStale("tmp");
-    this.#sweepStale("objects", kept);
+    this.#sweepStale("objects", new Set(users.keys()));
     this.#bytes = total;
   }
 
@@ -382,6 +395,11 @@ export class DiskCache {
       if (!kept.has(path) && (info.mtime?.getTime() ?? 0) < limit) removeIfThere(path);
     }
   }
+}
+
+/** What the objects of entries take, each once. */
+function bytesOf(entries: readonly CacheEntry[]): number {
+  return [...new Map(entries.map(({ path, bytes }) => [path, bytes])).values()].reduce((sum, n) => sum + n, 0);
 }
 
 /** Makes the folders; null if they can be used, else why not. */

@@ -62,6 +62,14 @@ export function* walk(directory: string): Generator<{ path: string; info: Deno.F
   }
 }
 
+export function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
 export function readOrEmpty(path: string): string {
   try {
     return Deno.readTextFileSync(path);

@@ -104,6 +104,21 @@ Deno.test("the least recently used entries go when the limit is passed", async (
   });
 });
 
+Deno.test("passing the limit makes room for many entries, and what two entries share is one thing", async () => {
+  await withTempDir((directory) => {
+    const cache = new DiskCache({ directory, limitBytes: 1000 });
+    const put = (n: number): void => void cache.put(key(`entry ${n}`), new Uint8Array(100).fill(n));
+    put(0);
+    cache.put(key("the same as entry 0"), new Uint8Array(100));
+    for (let n = 1; n < 10; n++) put(n);
+    assert.deepEqual([cache.entries().length, cache.stats().bytes], [11, 1000]);
+    put(10);
+    assert.equal(cache.stats().bytes, 800);
+    for (const n of [11, 12]) put(n);
+    assert.equal(cache.stats().bytes, 1000);
+  });
+});
+
 Deno.test("entries() lists, clear() empties, files belong to the owner only", async () => {
   await withTempDir((directory) => {
     const cache = new DiskCache({ directory: `${directory}/cache` });
