@@ -67,7 +67,7 @@ defineOp({
   doc: "The squared difference, averaged unless asked otherwise.",
   meta: ({ self, target, reduction }) => lossSpec("mse_loss", [self, target], reduction, false),
   decompose: ({ self, target, reduction }) => {
-    const d = self.sub(target);
+    const d = difference(self, target);
     return reduceLoss("mse_loss", d.mul(d), reduction);
   },
   samples: (g) => [
@@ -86,9 +86,14 @@ defineOp({
 
 /** The distance of two tensors, of which one may be bool. */
 function distance(self: TensorValue, target: TensorValue): TensorValue {
-  if (target.dtype === bool && self.dtype !== bool) return self.sub(target.to(self.dtype)).abs();
-  if (self.dtype === bool && target.dtype !== bool) return self.to(target.dtype).sub(target).abs();
-  return self.sub(target).abs();
+  return difference(self, target).abs();
+}
+
+/** self - target, of which one may be bool. */
+function difference(self: TensorValue, target: TensorValue): TensorValue {
+  if (target.dtype === bool && self.dtype !== bool) return self.sub(target.to(self.dtype));
+  if (self.dtype === bool && target.dtype !== bool) return self.to(target.dtype).sub(target);
+  return self.sub(target);
 }
 
 /** The square of a distance where it is at most `limit`; beyond, where it is not looked at, finite, so that its gradient is 0 and not NaN. */
