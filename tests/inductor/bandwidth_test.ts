@@ -4,7 +4,7 @@ import "../../mod.ts";
 import { compile } from "../../src/capture/mod.ts";
 import { bool, type DType, float32, float64, int16, int32, int64 } from "../../src/core/mod.ts";
 import { emitCppTile } from "../../src/inductor/codegen/cpp/emit_tile.ts";
-import type { LoopGroup } from "../../src/inductor/groups.ts";
+import type { LoopGroup, ScanGroup } from "../../src/inductor/groups.ts";
 import { lowerGroup } from "../../src/inductor/tile/lower_group.ts";
 import { cppTarget } from "../../src/inductor/tile/target.ts";
 import { loopVar, ops, type Value } from "../../src/loops/mod.ts";
@@ -42,7 +42,7 @@ function twoWalks(rows: number, columns: number): LoopGroup {
   };
 }
 
-function textOf(group: LoopGroup): string {
+function textOf(group: LoopGroup | ScanGroup): string {
   const [kernel] = lowerGroup(group, cppTarget(16, 2));
   assert(kernel?.kind === "tile");
   return emitCppTile(kernel, 16).text;
@@ -64,6 +64,50 @@ Deno.test("rows of more than the caches hold are written past them, and their li
   assert.doesNotMatch(textOf(twoWalks(64, 4096)), /tsr_stream/);
   // Rows that begin within a line.
   assert.doesNotMatch(textOf(twoWalks(4096, 4100)), /tsr_stream/);
+});
+
+/** Running sums of a matrix along an axis. */
+function runningSums(rows: number, columns: number, scanAxis: 0 | 1): ScanGroup {
+  const [x, out] = [buffer("x", float32, rows * columns), buffer("out", float32, rows * columns)];
+  const [i, j] = [loopVar(rows), loopVar(columns)];
+  const at = add(mul(symbol(i), columns), symbol(j));
+  return {
+    ...base([out]),
+    kind: "scan",
+    axes: [i, j],
+    scanAxis: scanAxis === 0 ? i : j,
+    op: "sum",
+    value: ops.load(x, at),
+    out,
+    index: at,
+  };
+}
+
+Deno.test("scans along columns of more than the caches hold write past them; small ones, and scans along rows, do not", () => {
+  assert.match(textOf(runningSums(4096, 4096, 0)), /tsr_stream\(p1/);
+  assert.doesNotMatch(textOf(runningSums(512, 4096, 0)), /tsr_stream/);
+  assert.doesNotMatch(textOf(runningSums(4096, 4096, 1)), /tsr_stream/);
+});
+
+Deno.test("long functions of one buffer take four registers in turn, functions in phases eight", () => {
+  const pointwise = (body: (x: Value) => Value, dtype: DType): LoopGroup => {
+    const [x, out] = [buffer("x", dtype, 4096), buffer("out", dtype, 4096)];
+    const i = loopVar(4096);
+    const value = body(ops.load(x, symbol(i)));
+    return {
+      kind: "loops",
+      axes: [i],
+      reduceAxes: [],
+      stages: [{ kind: "pointwise", space: "outer", out, index: symbol(i), value }],
+      ...base([out]),
+    };
+  };
+  const chain = (x: Value): Value => Array.from({ length: 20 }, (_, k) => k + 2).reduce((v, k) => ops.fma(v, x, k), x);
+  assert.equal(textOf(pointwise(chain, float32)).match(/tsr_store\(/g)?.length, 4);
+  assert.equal(textOf(pointwise((x) => ops.add(x, 1), float32)).match(/tsr_store\(/g)?.length, 1);
+  assert.match(textOf(pointwise((x) => ops.gcd(x, ops.constant(36, int32)), int32)), /tsr_gcd_all\(g/);
+  assert.match(textOf(pointwise((x) => ops.pow(x, 1.7), float32)), /vpow_first_moderate/);
+  assert.doesNotMatch(textOf(pointwise((x) => ops.pow(x, 170), float32)), /vpow_first_moderate/);
 });
 
 /** The position of the largest number of each row. */
@@ -249,11 +293,16 @@ nativeTest("whole numbers are divided and shifted in lanes as they are one by on
     fmod: (a, b) => F.fmod(a, b),
     left: (a, b) => F.bitwiseLeftShift(a, b),
     right: (a, b) => F.bitwiseRightShift(a, b),
+    gcd: (a, b) => F.gcd(a, b.sub(1)),
   };
-  const pairs = (values: readonly (number | bigint)[], dtype: DType): [Tensor, Tensor] => [
-    tensor(values.flatMap((v) => values.map(() => v)), { dtype }),
-    tensor(values.flatMap(() => values), { dtype }),
-  ];
+  // Division by 0 raises.
+  const pairs = (values: readonly (number | bigint)[], dtype: DType): [Tensor, Tensor] => {
+    const divisors = values.filter((v) => Number(v) !== 0);
+    return [
+      tensor(values.flatMap((v) => divisors.map(() => v)), { dtype }),
+      tensor(values.flatMap(() => divisors), { dtype }),
+    ];
+  };
   // Numbers of 64 bits that fit 32 in all lanes, and such that do not.
   const inputs = [
     pairs(edges, int32),
