@@ -127,13 +127,28 @@ if ! grep -q "^device cuda:.*: cuda" "$logs/doctor.log"; then
 fi
 [ "$side" = "${side#* doctor}" ] || tell doctor 16
 
-# The tests, file by file on all cores, longest first; the last line says how many passed. Those that only compile need no GPU.
+# The tests, file by file on all cores, longest first; the last line says how many passed. Those that only compile need no GPU. A process that dies is told, and its
+# file runs again.
+cat >"$room/test.sh" <<END
+log="$logs/tests/\$(basename "\$1" .ts).log"
+$deno test -A $flags --preload=tests/setup.ts "\$1" >"\$log" 2>&1
+code=\$?
+if [ \$code -ge 128 ]; then
+  mv "\$log" "\$log.died"
+  echo "\$1 died with code \$code; it runs again" | tee -a "$logs/died"
+  $deno test -A $flags --preload=tests/setup.ts "\$1" >"\$log" 2>&1
+  code=\$?
+fi
+[ \$code -eq 0 ] || echo "\$1 failed with code \$code" | tee -a "$logs/failed"
+END
 cat >"$room/tests.sh" <<END
 mkdir -p "$logs/tests"
-ls -S tests/runtime/cuda/*_test.ts tests/inductor/cuda/*_test.ts tests/kernels/cuda_test.ts | grep -v compile_ |
-  xargs -P "\$(nproc)" -I FILE sh -c '$deno test -A $flags --preload=tests/setup.ts FILE >"$logs/tests/\$(basename FILE .ts).log" 2>&1 || echo "FILE failed"'
+ls -S tests/runtime/cuda/*_test.ts tests/inductor/cuda/*_test.ts tests/kernels/cuda_test.ts | grep -v compile_ | xargs -P "\$(nproc)" -n 1 sh "$room/test.sh"
 grep -hA 12 '^ ERRORS' "$logs"/tests/*.log | cut -c1-200
-cat "$logs"/tests/*.log | awk '/ passed/ { for (i = 2; i <= NF; i++) { if (\$i ~ /^passed/) p += \$(i - 1); if (\$i ~ /^failed/) f += \$(i - 1) } } END { print p + 0 " tests passed, " f + 0 " failed"; exit f > 0 || p == 0 }'
+cat "$logs"/tests/*.log | awk '/ passed/ { for (i = 2; i <= NF; i++) { if (\$i ~ /^passed/) p += \$(i - 1); if (\$i ~ /^failed/) f += \$(i - 1) } } END { print p + 0 " tests passed, " f + 0 " failed" }' >"$room/sums"
+[ ! -f "$logs/died" ] || echo "; files whose process died once: \$(wc -l <"$logs/died")" >>"$room/sums"
+tr -d '\n' <"$room/sums"; echo
+[ ! -f "$logs/failed" ] && ! grep -q '^0 tests' "$room/sums"
 END
 
 checker=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
