@@ -139,13 +139,15 @@ Deno.test({
     const compiler = new NvrtcCompiler(nvrtc.value);
     const compiled = (contraction: Contraction, arch: number, allowTf32 = false): string => {
       const context = candidateContext({ arch, multiprocessors: 132, allowTf32 });
-      const [text] = emitCudaContraction(kernelOf(contraction), context);
+      // A kernel that turns an operand comes before the product.
+      const texts = emitCudaContraction(kernelOf(contraction), context);
+      const text = texts.at(-1);
       if (text === undefined) throw new Error("no kernel");
       const target = (kind: CompileTarget["kind"]): CompileTarget => ({
         arch: arch === 90 ? "sm_90a" : `sm_${arch}`,
         kind,
       });
-      compiler.compileUncached(requestOf(text, target("cubin")));
+      for (const one of texts) compiler.compileUncached(requestOf(one, target("cubin")));
       return new TextDecoder().decode(compiler.compileUncached(requestOf(text, target("ptx"))).bytes);
     };
     const linear = (dtype: DType, result: DType): Contraction =>
@@ -157,7 +159,9 @@ Deno.test({
       [linear(float8_e5m2, bfloat16), 89, false, /mma\.sync\S*\.f32\.e5m2\.e5m2\.f32/],
       [linear(float8_e4m3fn, bfloat16), 80, false, /mma\.sync\S*\.f32\.f16\.f16\.f32/],
       [linear(float32, float32), 80, true, /mma\.sync\S*\.f32\.tf32\.tf32\.f32/],
-      [matmul([1, 1024, 1024, 512], float32, {}), 90, true, /mma\.sync\S*\.f32\.tf32\.tf32\.f32/],
+      [matmul([1, 512, 512, 512], float32, {}), 90, true, /mma\.sync\S*\.f32\.tf32\.tf32\.f32/],
+      [matmul([1, 4096, 4096, 512], float32, {}), 90, true, /wgmma\.mma_async\S*\.f32\.tf32\.tf32/],
+      [matmul([1, 8192, 4096, 4096], int8, { result: int32 }), 90, false, /wgmma\.mma_async\S*\.s32\.s8\.s8/],
     ];
     for (const [contraction, arch, tf32, expected] of cases) {
       assert.match(compiled(contraction, arch, tf32), expected, `sm_${arch} ${expected}`);
