@@ -56,5 +56,5 @@ definePointwise({
   body: (_, { self, condition }) => required(self, condition as Condition),
   vjp: (_, { grad }) => ({ self: () => grad }),
   samples: (g) =>
-    g.dtype.isFloat ? [{ args: { self: g.tensor([3], { values: [0, 0.5, 1] }), condition: "quantile" } }] : [],
+    g.dtype.isFloat ? [{ args: { self: g.tensor([3], { values: [0.25, 0.5, 0.75] }), condition: "quantile" } }] : [],
 });

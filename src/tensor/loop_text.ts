@@ -5,7 +5,18 @@
  * variable, computed by the evaluators of `loops/numbers.ts` and rounded to its dtype, so this is the definition of primitives made executable and
  * shares no code with the real emitters. Sums of floats accumulate in float64. int64 values are numbers where that is exact, else bigints.
  */
-import { bool, computeType, type DType, float32, float64, int64, InternalError, narrowFloat } from "../core/mod.ts";
+import {
+  bool,
+  computeType,
+  CONDITION_SIZE,
+  type DType,
+  float32,
+  float64,
+  indexErrorText,
+  int64,
+  InternalError,
+  narrowFloat,
+} from "../core/mod.ts";
 import {
   asIndex,
   type BufferRef,
@@ -49,7 +60,11 @@ const runtime = {
     const v = Number(value);
     const at = v < 0 ? v + size : v;
     if (!(at >= 0 && at < size)) {
-      throw new RangeError(`index ${v} is out of range for a dimension of size ${size}: use ${-size} to ${size - 1}`);
+      throw new RangeError(
+        size === CONDITION_SIZE
+          ? indexErrorText(v, size)
+          : `index ${v} is out of range for a dimension of size ${size}: use ${-size} to ${size - 1}`,
+      );
     }
     return at;
   },

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { compile, float32, int32, int64, type Tensor, tensor, uint8 } from "../../mod.ts";
 import { registerLibrary } from "../../src/capture/mod.ts";
-import { F } from "../../src/tensor/mod.ts";
+import { F, referenceBackend, withEagerBackend } from "../../src/tensor/mod.ts";
 
 const ZERO = /an integer is divided by 0/;
 const TIERS = ["js", "aot"] as const;
@@ -16,6 +16,7 @@ function everywhere(
   args: () => Tensor[],
 ): void {
   check(() => run(...args()));
+  withEagerBackend(referenceBackend, () => check(() => run(...args())));
   for (const tier of TIERS) {
     const own = (...given: Tensor[]): Tensor => run(...given);
     registerLibrary({ own });
