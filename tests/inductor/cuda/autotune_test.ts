@@ -25,7 +25,8 @@ import { assertClose, cudaTest, farthest, noCuda } from "../../helpers/cuda_test
 
 const F = nn.functional;
 const isReal = noCuda === null && device("cuda") !== cpu && cudaContext(0).info.name.startsWith("NVIDIA");
-const size = isReal ? 512 : 72;
+// Emulated, the first product is too short for ways by warpgroups, of which there are many, and which take long.
+const size = isReal ? 512 : 48;
 
 /** Events while `fn` runs. */
 function heard(fn: () => void): string[] {
