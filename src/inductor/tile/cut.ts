@@ -212,7 +212,7 @@ const STREAMED_REGISTERS = 2;
 /** Registers for functions that take several at once, where little else is done. */
 const PHASED_REGISTERS = 8, PHASED_WORK = 8;
 /** Registers for long computations on elements of one buffer, whose operations then alternate; longer ones would leave the registers. */
-const CHAIN_REGISTERS = 4, CHAIN_WORK = { least: 32, most: 512 };
+const CHAIN_REGISTERS = 4, CHAIN_WORK = { least: 32, most: 1024 };
 /** The cost from which on an operation is a function. */
 const FUNCTION_COST = 6;
 
