@@ -28,24 +28,21 @@ function onDevice(value: unknown, device: Device): unknown {
   return Array.isArray(value) ? value.map((item) => onDevice(item, device)) : value;
 }
 
-/** Runs the function on its device and tells what each launch takes. */
-function measured(
-  target: Target,
-  inputs: readonly unknown[],
+/**
+ * Times a compiled function and tells what each launch takes. `make` compiles it with clocks; what it makes is called on the inputs.
+ */
+export function measuredToText(
+  make: () => () => unknown,
   device: Device,
   traceFile: string | null,
-  mode: CompileMode,
 ): string {
   using _ = withConfig({ profile: true });
   const graphs: CompiledGraph[] = [];
   using _graphs = onCompile(({ graph }) => void graphs.push(graph));
-  // Only C++ kernels have clocks on the CPU.
-  const run = compile(target.fn as (...args: unknown[]) => unknown, {
-    mode: device === cpu ? "aot" : mode,
-  });
-  for (let call = 0; call < 2; call++) run(...inputs);
+  const call = make();
+  for (let n = 0; n < 2; n++) call();
   for (const graph of graphs) graph.readProfile();
-  for (let call = 0; call < TIMED_CALLS; call++) run(...inputs);
+  for (let n = 0; n < TIMED_CALLS; n++) call();
   // A backward that nobody asked for has not run.
   const traced = graphs.map((graph) => ({
     name: graph.name,
@@ -58,6 +55,22 @@ function measured(
   return [
     ...traced.map(({ name, rows }) => `\nmeasured (${name})\n${profileToText(rows, TIMED_CALLS, peaks)}`),
     ...(tuned.length === 0 ? [] : ["\nchosen by measurement", ...tuned.map((line) => `  ${line}`)]),
+  ].join("\n");
+}
+
+/** The kernels that a graph became, and why each group is one. */
+export function compiledToText(kind: string, graph: CompiledGraph): string {
+  const { counters, groups } = graph.compiled;
+  return [
+    "",
+    `compiled (${kind})`,
+    `kernels    ${counters.kernels} (${counters.kernelsUnfused} unfused)`,
+    `reads      ${formatBytes(counters.bytesRead)}`,
+    `writes     ${formatBytes(counters.bytesWritten)}`,
+    `peak       ${formatBytes(counters.peakBytes)}`,
+    ...groups.map((group) =>
+      [`\n${groupToText(group)}`, ...group.reasons.map((reason) => `  because ${reason}`)].join("\n")
+    ),
   ].join("\n");
 }
 
@@ -80,20 +93,18 @@ export function explainTarget(
   const fn = target.fn as (...args: unknown[]) => unknown;
   const explanation = explain(fn, { backend: "inductor", options: { tier: "js" } })(...inputs);
   const parts = [`graph of ${target.name}`, String(explanation)];
-  for (const [kind, graph] of graphs) {
-    const { counters, groups } = graph.compiled;
-    parts.push(
-      "",
-      `compiled (${kind})`,
-      `kernels    ${counters.kernels} (${counters.kernelsUnfused} unfused)`,
-      `reads      ${formatBytes(counters.bytesRead)}`,
-      `writes     ${formatBytes(counters.bytesWritten)}`,
-      `peak       ${formatBytes(counters.peakBytes)}`,
-      ...groups.map((group) =>
-        [`\n${groupToText(group)}`, ...group.reasons.map((reason) => `  because ${reason}`)].join("\n")
-      ),
-    );
+  for (const [kind, graph] of graphs) parts.push(compiledToText(kind, graph));
+  if (device !== cpu || traceFile !== null) {
+    // Only C++ kernels have clocks on the CPU.
+    const options = { mode: device === cpu ? "aot" : mode } as const;
+    parts.push(measuredToText(
+      () => {
+        const run = compile(fn, options);
+        return () => run(...inputs);
+      },
+      device,
+      traceFile,
+    ));
   }
-  if (device !== cpu || traceFile !== null) parts.push(measured(target, inputs, device, traceFile, mode));
   return parts.join("\n");
 }

@@ -58,14 +58,18 @@ Examples:
     });
 
   program.command("explain")
-    .argument("<script>", "a module and the name of its function: SCRIPT#EXPORT; default export without #")
-    .description("show the graphs, breaks, guards and kernels of a function")
+    .argument(
+      "<script>",
+      "a module and the name of its function, SCRIPT#EXPORT (default export without #), or a .pt2 file",
+    )
+    .description("show the graphs, breaks, guards and kernels of a function or an exported model")
     .option("--device <device>", "cpu or cuda: where the inputs are moved to", "cpu")
     .option(
       "--mode <mode>",
       "on cuda: default, reduce-overhead or max-autotune, which tells what it measured",
       "default",
     )
+    .option("--inputs <file>", "of a .pt2 file: safetensors file as run takes it; launches are timed with it")
     .option("--chrome-trace <file>", "run it, and write its launches as a trace that Perfetto opens")
     .addHelpText(
       "after",
@@ -78,17 +82,37 @@ Examples:
   deno task tessera explain script.ts#model
   deno task tessera explain script.ts
   deno task tessera explain script.ts --device cuda    with the time of each kernel
+  deno task tessera explain model.pt2
+  deno task tessera explain model.pt2 --inputs in.safetensors    with the time of each kernel
   deno task tessera explain script.ts --chrome-trace trace.json`,
     )
     .action(async (
       script: string,
-      options: { readonly device: string; readonly mode: string; readonly chromeTrace?: string },
+      options: {
+        readonly device: string;
+        readonly mode: string;
+        readonly inputs?: string;
+        readonly chromeTrace?: string;
+      },
     ) => {
       const where = checkDevice(options.device);
       const mode = modeOf("explain", options.mode);
+      const { inputs, chromeTrace } = options;
+      if (script.endsWith(".pt2")) {
+        const { explainModel } = await import("./explain_model.ts");
+        const files = {
+          ...(inputs === undefined ? {} : { inputs }),
+          ...(chromeTrace === undefined ? {} : { chromeTrace }),
+        };
+        print(await explainModel(script, { device: where, mode, ...files }));
+        return;
+      }
+      if (inputs !== undefined) {
+        throw new UsageError("explain: --inputs is for .pt2 files; a script exports its inputs");
+      }
       const target = await loadTarget(script);
       const { explainTarget } = await import("./explain_target.ts");
-      print(explainTarget(target, where, options.chromeTrace ?? null, mode));
+      print(explainTarget(target, where, chromeTrace ?? null, mode));
     });
 
   program.command("inspect")

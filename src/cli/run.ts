@@ -63,8 +63,12 @@ interface WantedInput {
   readonly isTensor: boolean;
 }
 
-/** The program's inputs from the file's tensors. */
-function readInputs(userInputs: readonly WantedInput[], path: string | undefined, device: Device): RunValue[] {
+/**
+ * The program's inputs from the file's tensors.
+ *
+ * @throws {UsageError} if the program takes inputs and no file is named; {TypeError} if the file holds others
+ */
+export function readInputs(userInputs: readonly WantedInput[], path: string | undefined, device: Device): RunValue[] {
   const wanted = userInputs.map((p, i) => `input_${i}: ${p.text} (${p.name})`).join(", ");
   if (path === undefined) {
     if (userInputs.length === 0) return [];
