@@ -23,8 +23,8 @@ interface Shape {
 
 /** Threads of a multiprocessor where blocks share columns: with few accumulators a thread, and with more. */
 const [MOST_THREADS, SOME_THREADS, FEW_ACCUMULATORS] = [1536, 1024, 8];
-/** Threads of a multiprocessor where elements are written as well, which takes longer: all that there are. */
-const ALL_THREADS = 2048;
+/** Threads of a multiprocessor where elements are written as well, which takes longer: all that there are, if 32 registers hold what a thread reads and sums. */
+const [ALL_THREADS, FEW_VALUES] = [2048, 4];
 
 function chooseShape(parts: readonly Part[], columns: number, lanes: number, context: EmitContext): Shape {
   const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
@@ -43,8 +43,10 @@ function chooseShape(parts: readonly Part[], columns: number, lanes: number, con
   if (passes.length === 1 && only !== undefined && lengths[0] !== null && blocks < context.multiprocessors * 2) {
     // As many as run at once: what is left for a second round keeps a part of the device waiting as long as the first.
     const writes = only.body.some((s) => s.kind === "store");
-    const isFew = accumulatorsOf(only).size * lanes <= FEW_ACCUMULATORS;
-    const threads = !isFew ? SOME_THREADS : writes ? ALL_THREADS : MOST_THREADS;
+    const sums = accumulatorsOf(only).size * lanes;
+    const reads = only.body.filter((s) => s.kind === "load").length * lanes;
+    const all = writes && sums + reads <= FEW_VALUES;
+    const threads = sums > FEW_ACCUMULATORS ? SOME_THREADS : all ? ALL_THREADS : MOST_THREADS;
     y = writes ? 16 : 8;
     const blocksEach = threads / (x * y);
     const wanted = Math.floor(context.multiprocessors * blocksEach / blocks);
