@@ -192,6 +192,7 @@ function attention(name: string, sizes: readonly number[], dtype: DType, isCausa
     const [q, k, v] = [given.get(0), given.get(1), given.get(2)];
     if (q === undefined || k === undefined || v === undefined) throw new Error("no buffers");
     const got = outputOf(plan, device);
+    const [ofBatch = 0, ofRow = 0, ofHead = 0, ofColumn = 0] = out.stride.map(Number);
     let worst = 0;
     for (let t = 0; t < 8; t++) {
       const [bi, hi, i, j] = [t * 7 % b, t * 13 % h, t * 7919 % length, t * 31 % width];
@@ -205,7 +206,8 @@ function attention(name: string, sizes: readonly number[], dtype: DType, isCausa
       const top = scores.reduce((x, y) => Math.max(x, y), -Infinity);
       const parts = scores.map((x) => Math.exp(x - top));
       const sum = parts.reduce((all, p, n) => all + p * numbers(v, dtype, place(n, j)), 0);
-      const d = Math.abs(numbers(got, dtype, place(i, j)) - sum / parts.reduce((x, y) => x + y, 0));
+      const found = numbers(got, dtype, bi * ofBatch + i * ofRow + hi * ofHead + j * ofColumn);
+      const d = Math.abs(found - sum / parts.reduce((x, y) => x + y, 0));
       if (!(d <= worst)) worst = d;
     }
     const ms = device.time(15, 3);
