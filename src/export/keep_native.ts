@@ -12,6 +12,7 @@ import type { FileRange, NativePlan } from "../runtime/cpu/mod.ts";
 import { diskCache } from "../runtime/mod.ts";
 import { contiguousStride } from "../symbolic/mod.ts";
 import { cpuBuffer, type Storage, type Tensor } from "../tensor/mod.ts";
+import { fileIdentity } from "./file_identity.ts";
 import {
   nativeConstantsKey,
   type NativeEntry,
@@ -96,7 +97,9 @@ export function keepNative(
   { program, path, options, kept, tensorInputs, held, stats }: NativeProgramParts,
 ): boolean {
   const inputs = inputsOf(program);
-  const key = inputs === null ? null : nativeKey(path, options);
+  // A file that was replaced while its program was compiled is another one.
+  const isSame = program.file !== null && program.file === fileIdentity(path);
+  const key = inputs === null || !isSame ? null : nativeKey(program.file, options);
   const parts = key === null || kept === null ? null : nativeParts(kept);
   if (inputs === null || key === null || parts === null || parts.inputOffsets.some((n) => n !== 0)) return false;
   const places = placesOf(program);

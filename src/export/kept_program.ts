@@ -3,7 +3,7 @@
  *
  * Enters: a path. Leaves: a callable, for which neither the archive's directory nor the program's JSON was read: the cache has its inputs, where its weights lie in the
  * file, how packed weights are made of them, and the name under which the backend keeps the launches. The driver starts on another thread meanwhile. An entry belongs to a
- * file of the same place, size, time and inode; weights were checked against their CRC when it was made. Programs whose sizes are symbols, or that write inputs or
+ * file of the same place, size, times and inode; weights were checked against their CRC when it was made. Programs whose sizes are symbols, or that write inputs or
  * parameters, are not kept. Mirrors what `torch._inductor.aoti_load_package` skips.
  */
 import { type CompileMode, findBackend } from "../capture/mod.ts";
@@ -16,6 +16,7 @@ import { type CacheKey, cacheKey, diskCache, libraryVersion } from "../runtime/m
 import { contiguousStride } from "../symbolic/mod.ts";
 import { allocateStorage, deviceMemory, fillExpanded, noGrad, Storage, Tensor } from "../tensor/mod.ts";
 import type { CompiledExport, CompiledStats } from "./compile_program.ts";
+import { fileIdentity } from "./file_identity.ts";
 import {
   type FileJoin,
   joinedInFile,
@@ -74,14 +75,12 @@ export interface KeptOptions {
   readonly model?: string;
 }
 
-/** The key of a file's entry; null if nothing may be kept or read now. */
-function keyOf(path: string, { device, mode, model }: KeptOptions): CacheKey | null {
+/** The key of the entry of a file, which is named by its identity; null if nothing may be kept or read now. */
+function keyOf(file: string | null, { device, mode, model }: KeptOptions): CacheKey | null {
   const { disabled, profile } = config();
   if (!isStageEnabled("cache") || disabled.size > 0 || profile || device.type !== "cuda") return null;
   const compiler = libraryVersion();
-  if (compiler === null) return null;
-  const { size, mtime, ino, dev } = Deno.statSync(path);
-  const file = [Deno.realPathSync(path), size, mtime?.getTime() ?? 0, ino ?? 0, dev];
+  if (file === null || compiler === null) return null;
   return cacheKey("opened", JSON.stringify([file, String(device), mode, model ?? null]), { compiler, format: FORMAT });
 }
 
@@ -93,10 +92,10 @@ function constantsKey(program: CacheKey): CacheKey {
 /**
  * Opens a program that an earlier process compiled; null if the cache does not have it. Damaged entries count as absent, and say so.
  *
- * @throws {Deno.errors.NotFound} and the like for the file; {TypeError} without a working driver
+ * @throws {TypeError} without a working driver
  */
 export async function openKept(path: string, options: KeptOptions): Promise<KeptProgram | null> {
-  const key = keyOf(path, options);
+  const key = keyOf(fileIdentity(path), options);
   const found = key === null ? null : diskCache().lookup(key);
   if (found === null || !found.hit) return null;
   const started = startCuda(options.device.index);
@@ -275,7 +274,8 @@ export interface CompiledProgramParts {
 export function keepProgram(
   { program, path, options, kept, tensorInputs, held, frozen, stats }: CompiledProgramParts,
 ): boolean {
-  const key = keyOf(path, options);
+  // A file that was replaced while its program was compiled is another one.
+  const key = program.file === fileIdentity(path) ? keyOf(program.file, options) : null;
   if (key === null || kept === null) return false;
   const inputs: KeptInput[] = [];
   for (const { name, value } of program.userInputs) {

@@ -2,7 +2,7 @@
  * Exported programs that an earlier process compiled for the CPU, as a process without a compiler runs them.
  *
  * Enters: a path. Leaves: a plan over mapped files, found in the cache by the file alone; neither the archive nor the program's JSON is read. An entry belongs to a file of the same place,
- * size, time and inode; its weights were checked against their CRC when it was made, and what the cache holds is checked by its hash. Nothing here imports tensors, operators or the
+ * size, times and inode; its weights were checked against their CRC when it was made, and what the cache holds is checked by its hash. Nothing here imports tensors, operators or the
  * compiler: the process stays as small as the runtime. `keep_native.ts` writes the entries. Mirrors what `aoti_load_package` skips.
  */
 import { config, emitEvent, isStageEnabled } from "../core/mod.ts";
@@ -12,6 +12,7 @@ import { mapFile } from "../runtime/cpu/mapped_file.ts";
 import { hasFfi } from "../runtime/cpu/memory.ts";
 import { type NativePlan, NativeProgram } from "../runtime/cpu/native_plan.ts";
 import { chooseIsa, readCpuFeatures } from "../runtime/cpu/toolchain.ts";
+import { fileIdentity } from "./file_identity.ts";
 
 /** Raise it when the meaning of entries changes. */
 const FORMAT = "1";
@@ -56,15 +57,13 @@ export interface OpenNative {
   readonly program: NativeProgram;
 }
 
-/** The key of a file's entry; null if nothing may be kept or read now. */
-export function nativeKey(path: string, { mode, model }: NativeOptions): CacheKey | null {
+/** The key of the entry of a file, which is named by its identity; null if nothing may be kept or read now. */
+export function nativeKey(file: string | null, { mode, model }: NativeOptions): CacheKey | null {
   const { disabled, profile, logs, traceDir } = config();
   // Who looks at what the compiler does wants it to do it.
   if (!isStageEnabled("cache") || disabled.size > 0 || profile || logs.size > 0 || traceDir !== null) return null;
   const compiler = libraryVersion();
-  if (compiler === null || !hasFfi()) return null;
-  const { size, mtime, ino, dev } = Deno.statSync(path);
-  const file = [Deno.realPathSync(path), size, mtime?.getTime() ?? 0, ino ?? 0, dev];
+  if (file === null || compiler === null || !hasFfi()) return null;
   const isa = chooseIsa(Deno.build.arch, readCpuFeatures());
   const machine = `${isa.name} ${isa.flags.join(" ")} ${navigator.hardwareConcurrency}`;
   return cacheKey("native", JSON.stringify([file, mode, model ?? null]), { compiler, machine, format: FORMAT });
@@ -78,7 +77,8 @@ export function nativeConstantsKey(entry: CacheKey): CacheKey {
 /** Opens a program that is kept; null if the cache does not have it. Damaged entries count as absent, and an event says so. */
 export function openNative(path: string, options: NativeOptions): OpenNative | null {
   try {
-    const key = nativeKey(path, options);
+    const file = fileIdentity(path);
+    const key = nativeKey(file, options);
     const found = key === null ? null : diskCache().lookup(key);
     if (key === null || found === null || !found.hit) return null;
     const entry = JSON.parse(new TextDecoder().decode(found.bytes)) as NativeEntry;
@@ -92,6 +92,8 @@ export function openNative(path: string, options: NativeOptions): OpenNative | n
       model: mapFile(path),
       constants: constants === null ? null : mapFile(constants),
     };
+    // Another one may have taken its place since it was asked for.
+    if (fileIdentity(path) !== file) return null;
     return { entry, program: new NativeProgram(entry.plan, files) };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

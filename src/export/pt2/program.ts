@@ -50,6 +50,7 @@ export interface ProgramInit {
   readonly name: string;
   /** What errors call the program: the file's path. */
   readonly label: string;
+  readonly file: string | null;
   readonly graph: Graph;
   readonly inputSpecs: readonly InputSpec[];
   readonly outputSpecs: readonly OutputSpec[];
@@ -68,6 +69,8 @@ export interface ProgramInit {
 /** A program that was exported by PyTorch. */
 export class ExportedProgram {
   readonly name: string;
+  /** The identity of the file that it was read from, before it was read; null if it is no file. */
+  readonly file: string | null;
   readonly graph: Graph;
   readonly inputSpecs: readonly InputSpec[];
   readonly outputSpecs: readonly OutputSpec[];
@@ -90,6 +93,7 @@ export class ExportedProgram {
   /** Made by {@linkcode readExportedProgram}. */
   constructor(init: ProgramInit) {
     this.name = init.name;
+    this.file = init.file;
     this.graph = init.graph;
     this.inputSpecs = init.inputSpecs;
     this.outputSpecs = init.outputSpecs;

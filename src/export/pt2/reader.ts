@@ -15,6 +15,7 @@ import {
 } from "../../graph/mod.ts";
 import { contiguousStride, isSymInt } from "../../symbolic/mod.ts";
 import { FormatError, quoteName, ZipArchive } from "../zip/archive.ts";
+import { fileIdentity } from "../file_identity.ts";
 import { Attributes } from "./attributes.ts";
 import { rewriteBatches } from "./batches.ts";
 import { checkMetas } from "./check_metas.ts";
@@ -49,14 +50,19 @@ export interface ReadOptions {
  * ```
  */
 export async function readExportedProgram(path: string, options: ReadOptions = {}): Promise<ExportedProgram> {
-  return readProgram(await ZipArchive.open(path), options);
+  const file = fileIdentity(path);
+  return readProgram(await ZipArchive.open(path), options, file);
 }
 
-/** Reads an exported program from an open archive; errors as in {@linkcode readExportedProgram}. */
-export function readProgram(archive: ZipArchive, options: ReadOptions = {}): ExportedProgram {
+/** Reads an exported program from an open archive, whose file has this identity; errors as in {@linkcode readExportedProgram}. */
+export function readProgram(
+  archive: ZipArchive,
+  options: ReadOptions = {},
+  file: string | null = null,
+): ExportedProgram {
   const parts = readParts(archive, options.model ?? null);
   try {
-    return build(archive.label, parts, options.device === undefined ? null : device(options.device));
+    return build(archive.label, file, parts, options.device === undefined ? null : device(options.device));
   } catch (error) {
     // A graph that breaks an invariant of graphs is the file's fault here.
     if (error instanceof VerifyError) throw new FormatError(`${archive.label}: ${error.message}`, { cause: error });
@@ -64,7 +70,7 @@ export function readProgram(archive: ZipArchive, options: ReadOptions = {}): Exp
   }
 }
 
-function build(label: string, parts: ModelParts, target: Device | null): ExportedProgram {
+function build(label: string, file: string | null, parts: ModelParts, target: Device | null): ExportedProgram {
   const data = programData(parts.program);
   const problems = new Problems();
   const context: ReadContext = {
@@ -90,6 +96,7 @@ function build(label: string, parts: ModelParts, target: Device | null): Exporte
   return new ExportedProgram({
     name: parts.name,
     label,
+    file,
     graph: reader.graph,
     inputSpecs,
     outputSpecs,
