@@ -89,20 +89,33 @@ Deno.test("scans along columns of more than the caches hold write past them; sma
   assert.doesNotMatch(textOf(runningSums(4096, 4096, 1)), /tsr_stream/);
 });
 
-Deno.test("long functions of one buffer take four registers in turn, functions in phases eight", () => {
-  const pointwise = (body: (x: Value) => Value, dtype: DType): LoopGroup => {
-    const [x, out] = [buffer("x", dtype, 4096), buffer("out", dtype, 4096)];
-    const i = loopVar(4096);
-    const value = body(ops.load(x, symbol(i)));
-    return {
-      kind: "loops",
-      axes: [i],
-      reduceAxes: [],
-      stages: [{ kind: "pointwise", space: "outer", out, index: symbol(i), value }],
-      ...base([out]),
-    };
+/** A function of each element. */
+function pointwise(body: (x: Value) => Value, dtype: DType, count = 4096): LoopGroup {
+  const [x, out] = [buffer("x", dtype, count), buffer("out", dtype, count)];
+  const i = loopVar(count);
+  const value = body(ops.load(x, symbol(i)));
+  return {
+    kind: "loops",
+    axes: [i],
+    reduceAxes: [],
+    stages: [{ kind: "pointwise", space: "outer", out, index: symbol(i), value }],
+    ...base([out]),
   };
-  const chain = (x: Value): Value => Array.from({ length: 20 }, (_, k) => k + 2).reduce((v, k) => ops.fma(v, x, k), x);
+}
+
+/** A polynomial of so many products. */
+function chainOf(length: number): (x: Value) => Value {
+  return (x) => Array.from({ length }, (_, k) => k + 2).reduce((v, k) => ops.fma(v, x, k), x);
+}
+
+Deno.test("long functions write past the caches what is more than they hold, short ones and small results do not", () => {
+  assert.match(textOf(pointwise(chainOf(80), float32, 2 ** 24)), /tsr_stream\(p1/);
+  assert.doesNotMatch(textOf(pointwise(chainOf(80), float32)), /tsr_stream/);
+  assert.doesNotMatch(textOf(pointwise(chainOf(20), float32, 2 ** 24)), /tsr_stream/);
+});
+
+Deno.test("long functions of one buffer take four registers in turn, functions in phases eight", () => {
+  const chain = chainOf(20);
   assert.equal(textOf(pointwise(chain, float32)).match(/tsr_store\(/g)?.length, 4);
   assert.equal(textOf(pointwise((x) => ops.add(x, 1), float32)).match(/tsr_store\(/g)?.length, 1);
   assert.match(textOf(pointwise((x) => ops.gcd(x, ops.constant(36, int32)), int32)), /tsr_gcd_all\(g/);

@@ -24,6 +24,12 @@ const STREAM_AHEAD = 8192;
 /** What computing a value takes at least, in additions, so that keeping it is worth a store and a load. */
 const WORTH_KEEPING = 12;
 
+/**
+ * Instructions from which on a function writes past the caches what is more than they hold: values that leave the registers are stores as well, and wait in
+ * line behind those whose lines are read from memory first.
+ */
+const LONG_FUNCTION = 60;
+
 type Loop = TileStatement & { readonly kind: "for" };
 type Load = TileStatement & { readonly kind: "load" };
 type Store = TileStatement & { readonly kind: "store" };
@@ -66,6 +72,9 @@ export function planRows(
   const walks = body.filter((s): s is Loop => s.kind === "for");
   const axis = walks[0]?.axis;
   const extent = axis === undefined ? null : constantValue(axis.extent);
+  if (walks.length === 0 && inner !== undefined && instructionsOf({ body }) >= LONG_FUNCTION) {
+    return { ...NOTHING, streamed: streamedBy([{ body }], inner, lanes) };
+  }
   if (axis === undefined || extent === null) return NOTHING;
   if (walks.some((w) => w.axis !== axis || w.split || w.body.some((s) => s.kind === "for"))) return NOTHING;
   const [only] = walks;
@@ -97,13 +106,13 @@ export function planRows(
 }
 
 /** What walks write along a vector, and is more than caches hold. */
-function streamedBy(walks: readonly Loop[], vector: Axis, lanes: number): ReadonlySet<BufferRef> {
+function streamedBy(walks: readonly Pick<Loop, "body">[], vector: Axis, lanes: number): ReadonlySet<BufferRef> {
   const stores = walks.flatMap((w) => w.body.filter((s): s is Store => s.kind === "store"));
   return new Set(stores.filter((s) => isStreamed(s.buffer, s.index, vector.symbol, lanes)).map((s) => s.buffer));
 }
 
 /** About how many instructions a walk has for a register beside its loads. */
-function instructionsOf(walk: Loop): number {
+function instructionsOf(walk: Pick<Loop, "body">): number {
   return walk.body.reduce((n, s) => {
     if (s.kind === "accumulate") return n + (s.position !== null ? 4 : s.op === "max" || s.op === "min" ? 2 : 1);
     return s.kind === "pointwise" ? n + (s.out.dtype === bool ? 2 : 1) : s.kind === "cast" ? n + 1 : n;
