@@ -6,7 +6,14 @@
  * change, profiles, wrong arguments) is left to `run.ts`: in the compiling process if there is one, for it has read the program already, else in this one.
  */
 import { loadBuffers } from "../export/safetensors/buffers.ts";
-import { type NativeEntry, type OpenNative, openNative } from "../export/native_entry.ts";
+import { fileIdentity } from "../export/file_identity.ts";
+import {
+  type NativeEntry,
+  nativeKey,
+  type NativeOptions,
+  type OpenNative,
+  openNative,
+} from "../export/native_entry.ts";
 import { writeTensorParts } from "../export/safetensors/write_parts.ts";
 import type { CpuBuffer } from "../runtime/cpu/memory.ts";
 import { releaseSpareMemory } from "../runtime/cpu/spare_memory.ts";
@@ -63,8 +70,8 @@ export function apartFlags(args: readonly string[]): ApartFlags | null {
   };
 }
 
-function open({ path, mode, model }: ApartFlags): OpenNative | null {
-  return openNative(path, { mode, ...(model === null ? {} : { model }) });
+function optionsOf({ mode, model }: ApartFlags): NativeOptions {
+  return { mode, ...(model === null ? {} : { model }) };
 }
 
 /** The inputs that the plan takes; null if the file has others, which the program itself complains about. */
@@ -159,8 +166,9 @@ async function compileApart(script: string, args: readonly string[]): Promise<Co
   }).spawn();
   const errors = child.stderr.pipeTo(Deno.stderr.writable, { preventClose: true });
   const said = await new Response(child.stdout).text();
-  const { code } = await child.status;
+  const { code, signal } = await child.status;
   await errors;
+  if (signal !== null) throw new Error(`the process that compiles was ended by ${signal}`);
   if (code !== HANDED_OVER) {
     if (said !== "") print(said.trimEnd());
     return code;
@@ -176,12 +184,15 @@ export async function runApart(script: string, args: readonly string[]): Promise
     // What starting took of the engine's code is not needed beside the weights.
     releaseSpareMemory();
     const start = performance.now();
-    const known = open(flags);
+    const options = optionsOf(flags);
+    // Where nothing can be kept, another process would compile in vain.
+    if (nativeKey(fileIdentity(flags.path), options) === null) return null;
+    const known = openNative(flags.path, options);
     if (known !== null) return await call(flags, known, performance.now() - start, null);
     const compiled = await compileApart(script, args);
     if (compiled === null || typeof compiled === "number") return compiled;
     const opening = performance.now();
-    const made = open(flags);
+    const made = openNative(flags.path, options);
     return made === null ? null : await call(flags, made, performance.now() - opening, compiled);
   } catch (error) {
     printError(`tessera: ${error instanceof Error ? error.message : String(error)}`);

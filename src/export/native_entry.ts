@@ -64,6 +64,8 @@ export function nativeKey(file: string | null, { mode, model }: NativeOptions): 
   if (!isStageEnabled("cache") || disabled.size > 0 || profile || logs.size > 0 || traceDir !== null) return null;
   const compiler = libraryVersion();
   if (file === null || compiler === null || !hasFfi()) return null;
+  // What lies in a folder of this process is gone with it.
+  if (diskCache().temporary) return null;
   const isa = chooseIsa(Deno.build.arch, readCpuFeatures());
   const machine = `${isa.name} ${isa.flags.join(" ")} ${navigator.hardwareConcurrency}`;
   return cacheKey("native", JSON.stringify([file, mode, model ?? null]), { compiler, machine, format: FORMAT });

@@ -91,6 +91,17 @@ Deno.test("tessera run leaves programs with sizes that change to the process tha
   });
 });
 
+Deno.test("tessera run compiles once where nothing can be kept", async () => {
+  await withModel(STATIC, async (run, folder) => {
+    await Deno.writeTextFile(`${folder}/cache`, "no folder");
+    const result = await run();
+    assert.equal(reportOf(result).compiler_peak_rss_bytes, null);
+    assertOutputs(STATIC, folder);
+    // One process says so.
+    assert.equal(result.err.match(/the cache folder .* cannot be used/g)?.length, 1, result.err);
+  });
+});
+
 Deno.test("apartFlags() takes what needs no compiler, and nothing else", () => {
   const flags = apartFlags(["run", "m.pt2", "--bench=5", "--inputs", "a", "--json"]);
   assert.deepEqual(flags, {
