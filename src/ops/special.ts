@@ -4,7 +4,7 @@
  * Pointwise bodies of a few primitives. Series are cut where the rest is below the precision of float64 for arguments above -3. Mirrors the
  * `special_*` functions of ATen.
  */
-import { float32, float64 } from "../core/mod.ts";
+import { float32, float64, int32 } from "../core/mod.ts";
 import { ops, type Value } from "../loops/mod.ts";
 import { broadcastShapes, sizeMul } from "../symbolic/mod.ts";
 import { definePointwise, defineScalarOverload, isMetaInput } from "./combinators.ts";
@@ -18,6 +18,8 @@ import type { TensorValue } from "./value.ts";
 /** Bernoulli numbers B_2, B_4, … divided by (2k)!, of the Euler-Maclaurin series. */
 const BERNOULLI = [1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000];
 const SHIFT = 12;
+/** Below it, derivatives of digamma are those of its mirror image. */
+const LEAST_DIRECT = -2;
 
 function power(x: Value, n: number): Value {
   let out = x;
@@ -72,7 +74,35 @@ function polygammaSeries(n: number, x: Value): Value {
   }
   let factorial = 1;
   for (let i = 2; i <= n; i++) factorial *= i;
-  return ops.mul(zeta(n + 1, x), n % 2 === 0 ? -factorial : factorial);
+  const sign = n % 2 === 0 ? -1 : 1;
+  // Where the series ends too early, the reflection formula: ψₙ(x) = (-1)ⁿ ψₙ(1 - x) - π dⁿ/dxⁿ cot πx.
+  const reflected = ops.lt(x, LEAST_DIRECT);
+  const value = ops.mul(zeta(n + 1, ops.where(reflected, ops.sub(1, x), x)), sign * factorial);
+  const mirrored = ops.sub(ops.mul(value, -sign), slopeOfCotangent(n, x));
+  const isPole = ops.eq(x, ops.floor(x));
+  return ops.where(reflected, ops.where(isPole, sign * Infinity, mirrored), value);
+}
+
+/** π times the n-th derivative of cot πx: a polynomial P of the cotangent, of which P' (-1 - cot²) is the next one. */
+function slopeOfCotangent(n: number, x: Value): Value {
+  let powers = [0, 1];
+  for (let i = 0; i < n; i++) {
+    const next = new Array<number>(powers.length + 1).fill(0);
+    for (let k = 1; k < powers.length; k++) {
+      const slope = k * (powers[k] ?? 0);
+      next[k - 1] = (next[k - 1] ?? 0) - slope;
+      next[k + 1] = (next[k + 1] ?? 0) - slope;
+    }
+    powers = next;
+  }
+  // Nothing is lost in the distance from the next integer, nor in that from the middle, where the cotangent is 0.
+  const rest = ops.sub(x, ops.round(x));
+  const middle = ops.sub(0.5, ops.abs(rest));
+  const cot = ops.div(ops.sin(ops.mul(middle, Math.PI)), ops.sin(ops.mul(rest, Math.PI)));
+  const square = ops.mul(cot, cot);
+  let sum: Value = ops.constant(powers[n + 1] ?? 0, x.dtype);
+  for (let k = n - 1; k >= 0; k -= 2) sum = ops.fma(sum, square, powers[k] ?? 0);
+  return ops.mul(n % 2 === 0 ? ops.mul(sum, cot) : sum, Math.PI ** (n + 1));
 }
 
 definePointwise({
@@ -143,9 +173,13 @@ for (const name of ["gcd", "lcm"] as const) {
     promotion: "integer",
     inplace: true,
     body: (_, { self, other }) => {
-      const a = ops.gcd(self, other);
-      if (name === "gcd") return a;
-      return ops.where(ops.eq(a, 0), 0, ops.abs(ops.mul(ops.truncDiv(self, a), other)));
+      if (name === "gcd") return ops.gcd(self, other);
+      // Short integers overflow when they are stored, after their signs are gone.
+      const isShort = self.dtype.bytes < 4;
+      const [x, y] = isShort ? [ops.cast(self, int32), ops.cast(other, int32)] : [self, other];
+      const a = ops.gcd(x, y);
+      const least = ops.where(ops.eq(a, 0), 0, ops.abs(ops.mul(ops.truncDiv(x, a), y)));
+      return isShort ? ops.cast(least, self.dtype) : least;
     },
     samples: (g: SampleGenerator) => g.dtype.kind === "int" ? binarySamples(g, { low: 1, high: 40, both: true }) : [],
   });

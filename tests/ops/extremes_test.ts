@@ -2,7 +2,7 @@
  * Numbers at the ends of their ranges, with PyTorch's results: tails of the normal distribution, powers beyond 64 bits, infinities of half types, signs of zeros.
  */
 import assert from "node:assert/strict";
-import { compile, float16, float64, int64, type Tensor, tensor } from "../../mod.ts";
+import { compile, F, float16, float64, int64, int8, type Tensor, tensor } from "../../mod.ts";
 import { getOp } from "../../src/ops/mod.ts";
 import { dispatch } from "../../src/tensor/mod.ts";
 
@@ -57,5 +57,28 @@ Deno.test("incomplete gamma functions of huge arguments", () => {
   const expected = [0.5, 1, 0.76028655, 0.49981194];
   for (const got of bothWays((x) => a.igamma(x), tensor([1e30, 2e30, 2.001e6, 2e6 - 1], { dtype: float64 }))) {
     got.forEach((v, i) => assert.ok(Math.abs(Number(v) - (expected[i] ?? 0)) < 1e-6, `${i}: ${v}`));
+  }
+});
+
+Deno.test("derivatives of digamma far below 0, and at its poles", () => {
+  const x = tensor([-12.25, -19.25, -100.75, -13, -2.5, -Infinity], { dtype: float64 });
+  const expected = [
+    [124.01896466745856, 124.02254467016166, -124.0252042649264, -Infinity, -0.1082040516417282, -Infinity],
+    [1558.5444945580357, 1558.54519726173, 1558.5454546172969, Infinity, 194.74787621918756, Infinity],
+  ];
+  expected.forEach((wanted, i) => {
+    for (const got of bothWays((x) => F.polygamma(i + 2, x), x)) {
+      got.forEach((v, k) => {
+        const w = wanted[k] ?? NaN;
+        assert.ok(v === w || Math.abs(Number(v) - w) < 1e-11 * Math.abs(w), `order ${i + 2}, ${k}: ${v}, not ${w}`);
+      });
+    }
+  });
+});
+
+Deno.test("least common multiples that a short integer does not hold wrap around with their sign gone before", () => {
+  const other = tensor([-64, 3, 3, 5], { dtype: int8 });
+  for (const got of bothWays((x) => x.lcm(other), tensor([-127, 127, 100, 0], { dtype: int8 }))) {
+    assert.deepEqual(got, [-64, 125, 44, 0]);
   }
 });
