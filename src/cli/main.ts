@@ -13,21 +13,28 @@ export function deviceToStart(args: readonly string[]): number | null {
   return cuda === null ? null : Number(cuda[1] ?? 0);
 }
 
-/** The address of a module. Deno reads what an import names in its text when the process starts, whether it will be needed or not. */
-function later(module: string): string {
-  return new URL(module, import.meta.url).href;
+/** Loads a module by its address. Deno reads what an import names in its text when the process starts, whether it will be needed or not. */
+async function later(module: string): Promise<unknown> {
+  try {
+    return await import(new URL(module, import.meta.url).href);
+  } catch (error) {
+    // Files that no text names need permission to be read.
+    if (!(error instanceof TypeError) || !error.message.startsWith("Requires read access")) throw error;
+    Deno.stderr.writeSync(new TextEncoder().encode(`tessera: ${error.message}\n`));
+    Deno.exit(1);
+  }
 }
 
 if (import.meta.main) {
   const ordinal = deviceToStart(Deno.args);
   if (ordinal !== null) {
-    const { startCuda } = await import(later("../runtime/cuda/start.ts")) as typeof import("../runtime/cuda/start.ts");
+    const { startCuda } = await later("../runtime/cuda/start.ts") as typeof import("../runtime/cuda/start.ts");
     void startCuda(ordinal);
   } else if (Deno.args[0] === "run") {
-    const { runApart } = await import(later("./run_apart.ts")) as typeof import("./run_apart.ts");
+    const { runApart } = await later("./run_apart.ts") as typeof import("./run_apart.ts");
     const code = await runApart(import.meta.url, Deno.args);
     if (code !== null) Deno.exit(code);
   }
-  const { main } = await import(later("./program.ts")) as typeof import("./program.ts");
+  const { main } = await later("./program.ts") as typeof import("./program.ts");
   Deno.exit(await main(Deno.args));
 }

@@ -15,3 +15,11 @@ Deno.test("the example of explain in tessera --help can be run", async () => {
     assert.match(out, /kernels +\d+ \(\d+ unfused\)/);
   }
 });
+
+Deno.test("tessera says which permission it needs", async () => {
+  const args = ["run", "--no-check", "--no-prompt", MAIN, "--help"];
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, env: { NO_COLOR: "1" }, stderr: "piped" })
+    .output();
+  assert.equal(code, 1);
+  assert.match(new TextDecoder().decode(stderr), /^tessera: Requires read access .*--allow-read/);
+});
