@@ -93,7 +93,8 @@ export function hurwitzZeta(s: number, q: number): number {
   }
   let sum = 0, at = q;
   for (let k = 0; k < 12 || at < 12; k++, at += 1) {
-    const term = at ** -s;
+    // 1 to the power of an infinity is no number in JavaScript.
+    const term = at === 1 ? 1 : at ** -s;
     sum += term;
     if (Math.abs(term) < 1e-18 * Math.abs(sum)) return sum;
   }

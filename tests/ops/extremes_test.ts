@@ -82,3 +82,10 @@ Deno.test("least common multiples that a short integer does not hold wrap around
     assert.deepEqual(got, [-64, 125, 44, 0]);
   }
 });
+
+Deno.test("zeta of an infinity is its largest term", () => {
+  const q = tensor([1, 0.5, 1e-45], { dtype: float64 });
+  for (const got of bothWays((x) => F.specialZeta(x, q), tensor([Infinity], { dtype: float64 }))) {
+    assert.deepEqual(got, [1, Infinity, Infinity]);
+  }
+});
