@@ -17,6 +17,8 @@ export interface ExplainModelOptions {
   /** A safetensors file with `input_0`, `input_1`, …; needed where launches are timed. */
   readonly inputs?: string;
   readonly chromeTrace?: string;
+  /** Which model of the file, if it holds several. */
+  readonly model?: string;
 }
 
 /**
@@ -25,11 +27,11 @@ export interface ExplainModelOptions {
  * @throws {UsageError} if times are asked for without inputs; {UnsupportedError} naming what is not supported and where it stands; errors of reading the file
  */
 export async function explainModel(path: string, options: ExplainModelOptions): Promise<string> {
-  const { device, inputs, chromeTrace } = options;
+  const { device, inputs, chromeTrace, model } = options;
   if (chromeTrace !== undefined && inputs === undefined) {
     throw new UsageError("explain: --chrome-trace times launches of a model: add --inputs FILE");
   }
-  const program = await readExportedProgram(path, { device });
+  const program = await readExportedProgram(path, { device, ...(model === undefined ? {} : { model }) });
   const graphs: [string, CompiledGraph][] = [];
   const call = (() => {
     using _ = onCompile(({ kind, graph }) => void graphs.push([kind, graph]));

@@ -69,6 +69,7 @@ Examples:
       "on cuda: default, reduce-overhead or max-autotune, which tells what it measured",
       "default",
     )
+    .option("--model <name>", "of a .pt2 file: which model, if it holds several")
     .option("--inputs <file>", "of a .pt2 file: safetensors file as run takes it; launches are timed with it")
     .option("--chrome-trace <file>", "run it, and write its launches as a trace that Perfetto opens")
     .addHelpText(
@@ -91,24 +92,27 @@ Examples:
       options: {
         readonly device: string;
         readonly mode: string;
+        readonly model?: string;
         readonly inputs?: string;
         readonly chromeTrace?: string;
       },
     ) => {
       const where = checkDevice(options.device);
       const mode = modeOf("explain", options.mode);
-      const { inputs, chromeTrace } = options;
+      const { model, inputs, chromeTrace } = options;
       if (script.endsWith(".pt2")) {
         const { explainModel } = await import("./explain_model.ts");
-        const files = {
+        const given = {
+          ...(model === undefined ? {} : { model }),
           ...(inputs === undefined ? {} : { inputs }),
           ...(chromeTrace === undefined ? {} : { chromeTrace }),
         };
-        print(await explainModel(script, { device: where, mode, ...files }));
+        print(await explainModel(script, { device: where, mode, ...given }));
         return;
       }
-      if (inputs !== undefined) {
-        throw new UsageError("explain: --inputs is for .pt2 files; a script exports its inputs");
+      if (model !== undefined || inputs !== undefined) {
+        const flag = model === undefined ? "--inputs" : "--model";
+        throw new UsageError(`explain: ${flag} is for .pt2 files; a script exports its function and inputs`);
       }
       const target = await loadTarget(script);
       const { explainTarget } = await import("./explain_target.ts");

@@ -42,4 +42,7 @@ Deno.test("tessera explain says what times of a model need", async () => {
   const script = await explain("examples/mlp.ts#model", "--inputs", "in.safetensors");
   assert.equal(script.code, 2);
   assert.match(script.err, /--inputs is for \.pt2 files/);
+  const other = await explain(fixture("qkv.pt2"), "--model", "other");
+  assert.equal(other.code, 1);
+  assert.match(other.err, /other/);
 });
