@@ -5,15 +5,7 @@
  * Integrals are sums of neighbours. Mirrors `ReduceOps.cpp` (cummax), `Sorting.cpp` (quantile) and `Integration.cpp` of ATen.
  */
 import { bool, type DType, getDefaultDtype, int32, int64, normalizeAxis } from "../core/mod.ts";
-import {
-  contiguousStride,
-  shapeToText,
-  type Size,
-  sizeEq,
-  sizeIsZero,
-  sizeMul,
-  sizeSub,
-} from "../symbolic/mod.ts";
+import { contiguousStride, shapeToText, type Size, sizeEq, sizeIsZero, sizeMul, sizeSub } from "../symbolic/mod.ts";
 import { axisOf, promotedDtype, promotionOperand, reducedShape } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";

@@ -82,6 +82,8 @@ class Frame {
         return castNumber(this.eval(v.arg), v.arg.dtype, v.dtype);
       case "masked":
         return Number(this.eval(v.mask)) !== 0 ? this.eval(v.body) : v.other;
+      case "lookup":
+        return v.table[Number(this.eval(v.at)) & (v.table.length - 1)] ?? NaN;
       case "bitcast":
       case "philox":
         throw new InternalError(`${v.kind} is not run here`);
