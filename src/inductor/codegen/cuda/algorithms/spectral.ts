@@ -12,6 +12,8 @@ import { DOUBLE, matricesOf, room } from "./linear.ts";
 
 const THREADS = 256;
 const INT = constant(4);
+/** What an exponential has in memory: the scaled matrix, the sum, a term and the next one. */
+const MATRICES = constant(4);
 
 /** A kernel that calls `name` with a block a matrix. */
 function kernel(p: Parameters, name: string, args: readonly string[], batch: Expr): CudaKernelText {
@@ -154,7 +156,7 @@ export function emitMatrixExp(call: AlgorithmCall): CudaKernelText[] {
   const p = new Parameters();
   const args = [
     p.pointer(`const ${type}`, self.buffer),
-    p.scratch("double", mul(mul(volume(self.shape), INT), DOUBLE), call.context.scratchId()),
+    p.scratch("double", mul(mul(volume(self.shape), MATRICES), DOUBLE), call.context.scratchId()),
     p.pointer(type, call.output(0).buffer),
     `(int)${p.size(n)}`,
   ];
