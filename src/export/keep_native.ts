@@ -11,8 +11,9 @@ import { nativeParts } from "../inductor/mod.ts";
 import type { FileRange, NativePlan } from "../runtime/cpu/mod.ts";
 import { diskCache } from "../runtime/mod.ts";
 import { contiguousStride } from "../symbolic/mod.ts";
-import { cpuBuffer, type Storage, type Tensor } from "../tensor/mod.ts";
+import { cpuBuffer, type Storage } from "../tensor/mod.ts";
 import { fileIdentity } from "./file_identity.ts";
+import type { CompiledProgramParts } from "./kept_program.ts";
 import {
   nativeConstantsKey,
   type NativeEntry,
@@ -27,16 +28,9 @@ const MOST_CONSTANT_BYTES = 2 ** 30;
 /** Where constants start: a cache line. */
 const ALIGN = 64;
 
-/** What {@linkcode keepNative} writes down. */
-export interface NativeProgramParts {
-  readonly program: ExportedProgram;
-  readonly path: string;
+/** What {@linkcode keepNative} writes down: constants are told from weights by their storages, so none are named. */
+export interface NativeProgramParts extends Omit<CompiledProgramParts, "options" | "frozen" | "stats"> {
   readonly options: NativeOptions;
-  /** The name under which the backend keeps the compiled form. */
-  readonly kept: string | null;
-  readonly tensorInputs: readonly number[];
-  /** The tensors that the graph reads, by path. */
-  readonly held: ReadonlyMap<string, Tensor>;
   readonly stats: NativeEntry["stats"];
 }
 
