@@ -28,8 +28,16 @@ import {
 } from "./host_axis.ts";
 import type { SampleGenerator, TensorSample } from "./samples.ts";
 import { distinct } from "./max_pool.ts";
+import { type Before, firstPositions, rankPosition } from "./select_order.ts";
 import type { Functional } from "./functional.ts";
 import type { TensorValue } from "./value.ts";
+
+/** Which of two positions of a line comes first; NaN counts as the largest. */
+function ordered(self: HostTensor, line: AxisLine, largest: boolean): Before {
+  const values = Array.from({ length: line.length }, (_, i) => readHost(self.data, line.start + i * line.step));
+  const sign = largest ? -1 : 1;
+  return (a, b) => sign * compareHost(values[a] ?? 0, values[b] ?? 0) < 0;
+}
 
 /** Values and int64 indices of one shape. */
 function pairSpec(self: MetaInput, shape: readonly Size[]): [TensorSpec, TensorSpec] {
@@ -62,7 +70,7 @@ function takeAlong(
   dim: Size,
   count: number,
   shape: readonly Size[],
-  choose: (line: AxisLine) => readonly number[],
+  choose: (line: AxisLine) => ArrayLike<number>,
 ): HostResult[] {
   const from = hostShape(self);
   const axis = normalizeAxis(Number(dim), from.length, "sort");
@@ -74,11 +82,12 @@ function takeAlong(
   for (const line of axisLines(from, axis)) {
     const target = targets.next().value;
     if (target === undefined) break;
-    choose(line).forEach((position, i) => {
-      const at = target.start + i * target.step;
+    const chosen = choose(line);
+    for (let i = 0; i < chosen.length; i++) {
+      const at = target.start + i * target.step, position = chosen[i] as number;
       writeHost(values, at, readHost(self.data, line.start + position * line.step));
       indices[at] = BigInt(position);
-    });
+    }
   }
   const numbers = shape.map(Number);
   return [{ shape: numbers, data: values }, { shape: numbers, data: indices }];
@@ -159,13 +168,13 @@ defineOp({
     if (self.dtype === bool) throw new TypeError("topk: needs numbers, got bool; convert with .to(uint8)");
     return pairSpec(self, withDim(self.shape, checkCount("topk", self, dim, k, 0), k));
   },
-  host: ({ self, k, dim, largest }, [out]) =>
+  host: ({ self, k, dim, largest, sorted }, [out]) =>
     takeAlong(
       self,
       dim,
       Number(k),
       out?.shape ?? [],
-      (line) => sortedPositions(self.data, line, largest).slice(0, Number(k)),
+      (line) => firstPositions(line.length, Number(k), sorted, ordered(self, line, largest)),
     ),
   vjp: ({ self, dim }, context) => takenGrad(self, dim, true, context),
   samples: (g) => [
@@ -180,10 +189,13 @@ defineOp({
   meta: ({ self, k, dim, keepdim }) =>
     pairSpec(self, withDim(self.shape, checkCount("kthvalue", self, dim, k, 1), keepdim ? 1 : null)),
   host: ({ self, k, dim }, [out]) =>
-    takeAlong(self, dim, 1, out?.shape ?? [], (line) => {
-      const at = sortedPositions(self.data, line, false)[Number(k) - 1];
-      return at === undefined ? [] : [at];
-    }),
+    takeAlong(
+      self,
+      dim,
+      1,
+      out?.shape ?? [],
+      (line) => line.length === 0 ? [] : [rankPosition(line.length, Number(k) - 1, ordered(self, line, false))],
+    ),
   vjp: ({ self, dim, keepdim }, context) => takenGrad(self, dim, keepdim, context),
   samples: (g) => [{ args: { self: sample(g), k: 2 } }, { args: { self: sample(g), k: 1, dim: 0, keepdim: true } }],
 });
