@@ -2,7 +2,7 @@
  * Functions that run on a CUDA device by themselves: their plans, their inputs, and whether results are right. For benchmarks of generated kernels.
  */
 import { GraphRecorder } from "../src/aot_autograd/recorder.ts";
-import { bfloat16, cpu, type DType, float16, float32, int64 } from "../src/core/mod.ts";
+import { bfloat16, bool, cpu, type DType, float16, float32, int64, int8 } from "../src/core/mod.ts";
 import type { Graph } from "../src/graph/mod.ts";
 import { cudaVeto } from "../src/inductor/cuda_veto.ts";
 import { emitJsModule } from "../src/inductor/codegen/js/emit_module.ts";
@@ -25,6 +25,10 @@ export interface Case {
   readonly body: (inputs: readonly Tensor[]) => readonly Tensor[];
   /** Reads the inputs and writes the results once; several times for AdamW-like updates. */
   readonly tolerance?: number;
+  /** Bytes that are moved, where it is not all that the function is given and gives. */
+  readonly bytes?: number;
+  /** What indices are below; default 1000. */
+  readonly indices?: number;
 }
 
 /** The graph of a function. */
@@ -49,8 +53,8 @@ export function record(shapes: Case["inputs"], body: Case["body"]): Graph {
 const bits = new Uint32Array(1);
 const floats = new Float32Array(bits.buffer);
 
-/** Bytes of `count` normal numbers of a dtype; indices below 1000 for int64. */
-export function content(count: number, dtype: DType, seed: number): Uint8Array<ArrayBuffer> {
+/** Bytes of `count` normal numbers of a dtype; indices below `indices` for int64, one of two for bool. */
+export function content(count: number, dtype: DType, seed: number, indices = 1000): Uint8Array<ArrayBuffer> {
   const period = Math.min(count, 1 << 20);
   const bytes = new Uint8Array(new ArrayBuffer(period * dtype.bytes));
   let state = seed * 2654435761 >>> 0 || 1;
@@ -69,7 +73,9 @@ export function content(count: number, dtype: DType, seed: number): Uint8Array<A
     else if (dtype === bfloat16) {
       floats[0] = x;
       view.setUint16(2 * i, ((bits[0] ?? 0) + 0x8000) >>> 16, true);
-    } else if (dtype === int64) view.setBigInt64(8 * i, BigInt(Math.floor(next() * 1000)), true);
+    } else if (dtype === int64) view.setBigInt64(8 * i, BigInt(Math.floor(next() * indices)), true);
+    else if (dtype === bool) bytes[i] = x > 0 ? 1 : 0;
+    else if (dtype === int8) bytes[i] = Math.round(40 * x);
     else throw new TypeError(dtype.name);
   }
   const all = new Uint8Array(new ArrayBuffer(count * dtype.bytes));
@@ -88,7 +94,8 @@ export function numbers(bytes: Uint8Array<ArrayBuffer>, dtype: DType, at: number
     bits[0] = view.getUint16(2 * at, true) << 16;
     return floats[0] ?? NaN;
   }
-  return Number(view.getBigInt64(8 * at, true));
+  if (dtype === bool) return bytes[at] ?? NaN;
+  return dtype === int8 ? view.getInt8(at) : Number(view.getBigInt64(8 * at, true));
 }
 
 /** What `compile` would run on a device. */
@@ -104,14 +111,14 @@ export function bytesOf(plan: HostPlan, i: number): number {
 }
 
 /** Fills a device plan; returns what stands in its inputs. */
-export function fill(plan: HostPlan, device: DevicePlan): Map<number, Uint8Array<ArrayBuffer>> {
+export function fill(plan: HostPlan, device: DevicePlan, indices = 1000): Map<number, Uint8Array<ArrayBuffer>> {
   const given = new Map<number, Uint8Array<ArrayBuffer>>();
   plan.slots.forEach((slot, i) => {
     if (slot.kind === "arena" || slot.kind === "donated") return;
     const own = device.allocate(bytesOf(plan, i), 0xee);
     device.buffers[i] = own;
     if (slot.kind !== "input") return;
-    const bytes = content(bytesOf(plan, i) / slot.buffer.dtype.bytes, slot.buffer.dtype, i + 1);
+    const bytes = content(bytesOf(plan, i) / slot.buffer.dtype.bytes, slot.buffer.dtype, i + 1, indices);
     device.memory.write(own, 0, bytes);
     given.set(i, bytes);
   });
