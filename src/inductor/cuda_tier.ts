@@ -301,18 +301,11 @@ function targetOf(context: CudaContext, architecture: string): CompileTarget {
 /** A map at the sizes of a call. */
 function mapFunction(
   plan: HostPlan,
-  { type, sizes, strideBytes, box, swizzle, l2Promotion }: TensorMapSpec,
+  { sizes, strideBytes, offset: _, ...rest }: TensorMapSpec,
 ): Extract<CudaPlanArg, { kind: "tensorMap" }>["map"] {
   const functions = (list: readonly Expr[]) => list.map((e) => sizeFunction(plan, e));
   const [sizesOf, strides] = [functions(sizes), functions(strideBytes)];
-  return (at) => ({
-    type,
-    sizes: sizesOf.map((f) => f(at)),
-    strideBytes: strides.map((f) => f(at)),
-    box,
-    swizzle,
-    l2Promotion,
-  });
+  return (at) => ({ ...rest, sizes: sizesOf.map((f) => f(at)), strideBytes: strides.map((f) => f(at)) });
 }
 
 function planArg(plan: HostPlan, arg: CudaArg, slotOf: (buffer: BufferRef) => number): CudaPlanArg {

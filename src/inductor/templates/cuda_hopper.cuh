@@ -21,6 +21,16 @@ TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b
 TSR void tsr_box(unsigned to, const tsr_map* map, unsigned barrier, int a, int b, int c, int d) {
   asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2];" :: "r"(to), "l"(map), "r"(barrier), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
 }
+// Channels of as many pixels as the map says, one for each window from the one at (w, h, d, n) on: what is (x, y, z) behind the place where it begins.
+TSR void tsr_pixels(unsigned to, const tsr_map* map, unsigned barrier, int c, int w, int n, int x) {
+  asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], [%2], {%6};" :: "r"(to), "l"(map), "r"(barrier), "r"(c), "r"(w), "r"(n), "h"((unsigned short)x) : "memory");
+}
+TSR void tsr_pixels(unsigned to, const tsr_map* map, unsigned barrier, int c, int w, int h, int n, int x, int y) {
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], [%2], {%7, %8};" :: "r"(to), "l"(map), "r"(barrier), "r"(c), "r"(w), "r"(h), "r"(n), "h"((unsigned short)x), "h"((unsigned short)y) : "memory");
+}
+TSR void tsr_pixels(unsigned to, const tsr_map* map, unsigned barrier, int c, int w, int h, int d, int n, int x, int y, int z) {
+  asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6, %7}], [%2], {%8, %9, %10};" :: "r"(to), "l"(map), "r"(barrier), "r"(c), "r"(w), "r"(h), "r"(d), "r"(n), "h"((unsigned short)x), "h"((unsigned short)y), "h"((unsigned short)z) : "memory");
+}
 // Brings a line of memory to the second cache.
 TSR void tsr_ask(const void* p) { asm volatile("prefetch.global.L2 [%0];" :: "l"(p) : "memory"); }
 // Pairs of blocks (clusters of two): half of a box to the same place of both, and its arrival at the barriers of both.

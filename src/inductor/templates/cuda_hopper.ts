@@ -3,8 +3,8 @@
  *
  * Blocks stay and take one tile after the other; one warpgroup only issues copies, so those of the next tile are under way while the others write the
  * last. Either operand may lie along k or along its rows. Sums go through a little shared memory of each warp to the epilogue, in vectors. After the
- * scheme of CUTLASS's warp-specialised persistent kernels. Rows that are no matrix (the pixels of a convolution) are gathered by the threads of the first
- * warpgroup instead, sixteen bytes at a time, zeros where a mask does not hold.
+ * scheme of CUTLASS's warp-specialised persistent kernels. Rows that are no matrix are pixels of a convolution, which the copy engine finds as well (`cuda_im2col.ts`), or are
+ * gathered by the threads of the first warpgroup instead, sixteen bytes at a time, zeros where a mask does not hold.
  */
 import { InternalError } from "../../core/mod.ts";
 import { ceilDiv, coefficient, constant, constantValue, freeSymbols, mul } from "../../symbolic/mod.ts";
@@ -16,6 +16,7 @@ import { contractionFunction, type Tiling } from "./cuda_contraction.ts";
 import { writeEpilogue } from "./cuda_epilogue.ts";
 import { HopperJobs } from "./cuda_hopper_jobs.ts";
 import { bestShape, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
+import { pixelLines } from "./cuda_im2col.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
 import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
 
@@ -70,6 +71,7 @@ function copyLines(
   mates: boolean,
 ): string[] {
   const { map, to, row } = names;
+  if (matrix.pixels !== undefined) return pixelLines(matrix.pixels, names);
   const batch = matrix.batch.map((axis) => `, (int)${f.symbolText(axis.symbol)}`).join("");
   const copy = (place: string, outer: number, x: string, y: string): string =>
     mates
@@ -165,7 +167,9 @@ function write(
   // One thread issues copies of boxes; gathering takes two warpgroups, or the tensor cores wait: each has every other step.
   const producers = gather ? 2 : 1;
   s.open(`if (group4 < ${producers}) {`);
-  s.line(`tsr_fewer_registers<${gather ? 96 : 24}>();`);
+  // Where pixels are takes more registers than where boxes are.
+  const pixels = rows.kind === "map" && rows.matrix.pixels !== undefined;
+  s.line(`tsr_fewer_registers<${gather ? 96 : pixels ? 40 : 24}>();`);
   if (gather) {
     s.line("bool mine = group4 == 0;");
     s.line("unsigned last = 0;");
@@ -224,7 +228,7 @@ function write(
   if (mates) s.line("tsr_mates_sync();");
   s.close();
   s.open("else {");
-  s.line(`tsr_more_registers<${gather ? 160 : 240}>();`);
+  s.line(`tsr_more_registers<${gather ? 160 : pixels ? 232 : 240}>();`);
   s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
   s.line(`${sum}* const own = staging + warp * ${16 * SLAB};`);
   if (turns) s.line("int turn = -1;");

@@ -27,6 +27,7 @@ import { HOPPER_COSTS } from "./contraction_costs.ts";
 import { tileCount } from "./cuda_contraction.ts";
 import { isContiguousAlong } from "./cuda_epilogue.ts";
 import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
+import type { Pixels } from "./cuda_pixels.ts";
 import { type Element, elementOf } from "./cuda_wgmma.ts";
 
 /** Rows of a tile. */
@@ -45,6 +46,8 @@ export interface Matrix {
   readonly map: TensorMapSpec;
   /** Batch axes that are dimensions of the map. */
   readonly batch: readonly Axis[];
+  /** Rows that are windows of images, where they are no matrix. */
+  readonly pixels?: Pixels;
 }
 
 /** Where the elements of a matrix lie: distances of rows, of columns and of each batch, and the first element. */

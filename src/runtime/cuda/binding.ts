@@ -12,7 +12,7 @@ import { CudaArguments, type LaunchShape, type ParameterKind } from "./layout.ts
 import type { Launchable } from "./launchable.ts";
 import type { CudaPlan, CudaPlanArg, CudaPlanLaunch } from "./plan.ts";
 import type { CudaStream } from "./stream.ts";
-import { encodeTiled } from "./tensor_map.ts";
+import { encodeMap } from "./tensor_map.ts";
 
 /** Scratch ranges start at multiples of this, as allocations do. */
 const ALIGN = 256;
@@ -245,7 +245,7 @@ export class Binding {
   #write({ launch, parameter, offset, map }: Use, base: number): void {
     launch.stale = true;
     if (map === null) launch.args.setAddress(parameter, base + offset);
-    else encodeTiled(this.#context, { ...map, address: base + offset }, launch.args.tensorMap(parameter));
+    else encodeMap(this.#context, { ...map, address: base + offset }, launch.args.tensorMap(parameter));
   }
 }
 

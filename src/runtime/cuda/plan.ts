@@ -9,7 +9,7 @@ import type { SlotSource } from "../kernel.ts";
 import type { HostStep } from "../cpu/executable.ts";
 import type { Dim3 } from "./layout.ts";
 import type { Launchable } from "./launchable.ts";
-import type { TiledTensorMap } from "./tensor_map.ts";
+import type { PlannedTensorMap } from "./tensor_map.ts";
 
 /** A number that may depend on the sizes of a call. */
 export type SizeFunction = (sizes: readonly number[]) => number;
@@ -26,14 +26,14 @@ export type CudaPlanArg =
     readonly kind: "scratchMap";
     readonly bytes: SizeFunction;
     readonly id: number;
-    readonly map: (sizes: readonly number[]) => Omit<TiledTensorMap, "address">;
+    readonly map: (sizes: readonly number[]) => Omit<PlannedTensorMap, "address">;
   }
   | {
     readonly kind: "tensorMap";
     readonly slot: number;
     /** Bytes between the slot's memory and the map's. */
     readonly offset: SizeFunction;
-    readonly map: (sizes: readonly number[]) => Omit<TiledTensorMap, "address">;
+    readonly map: (sizes: readonly number[]) => Omit<PlannedTensorMap, "address">;
   }
   | { readonly kind: "error" };
 

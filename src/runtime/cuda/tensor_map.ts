@@ -62,6 +62,20 @@ export interface TiledTensorMap extends TensorMapBase {
   readonly box: readonly number[];
 }
 
+/** Where the windows of a convolution begin, for W, H, D as there are. */
+export interface PixelCorners {
+  /** The first place, and the last one counted from the end. */
+  readonly lower: readonly number[];
+  readonly upper: readonly number[];
+  /** From one window to the next. */
+  readonly steps: readonly number[];
+}
+
+/** A box of a tensor; with `pixels`, so many channels and so many pixels instead: `box` has these two. */
+export interface PlannedTensorMap extends TiledTensorMap {
+  readonly pixels?: PixelCorners;
+}
+
 /** Pixels and channels of a convolution's input, in NHWC order: sizes are C, W, H, N. */
 export interface Im2colTensorMap extends TensorMapBase {
   /** Corners of the box of pixels, for W, H, D as there are. */
@@ -186,4 +200,17 @@ export function encodeIm2col(context: CudaContext, map: Im2colTensorMap, out: Ui
     map.nanOutside === true ? 1 : 0,
   );
   context.check(status, operation, `${map.type} ${sizes.join("×")}`);
+}
+
+/** Writes either kind of map into `out`. @throws {RangeError} naming the rule that the map breaks */
+export function encodeMap(context: CudaContext, map: PlannedTensorMap, out: Uint8Array<ArrayBuffer>): void {
+  const { pixels, box, ...base } = map;
+  if (pixels === undefined) {
+    encodeTiled(context, map, out);
+    return;
+  }
+  const [channelsPerPixel = 0, pixelsPerColumn = 0] = box;
+  const { lower: lowerCorner, upper: upperCorner, steps } = pixels;
+  const elementStrides = [1, ...steps, 1];
+  encodeIm2col(context, { ...base, elementStrides, lowerCorner, upperCorner, channelsPerPixel, pixelsPerColumn }, out);
 }

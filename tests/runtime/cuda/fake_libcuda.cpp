@@ -460,5 +460,11 @@ API CUresult cuTensorMapEncodeIm2col(CUtensorMap* out, CUtensorMapDataType type,
   uint64_t* w = (uint64_t*)out;
   w[0] = type; w[1] = rank; w[2] = (uint64_t)address; w[3] = dims[0]; w[4] = strides[0]; w[5] = (uint64_t)(int64_t)lower[0]; w[6] = (uint64_t)(int64_t)upper[1];
   w[7] = channels; w[8] = pixels; w[9] = steps[0]; w[10] = swizzle; w[11] = l2; w[12] = fill;
+  // As for boxes, and the corners and steps of W, H, D.
+  int64_t* whole = new int64_t[28]();
+  whole[0] = type; whole[1] = rank; whole[2] = (int64_t)address; whole[3] = swizzle; whole[14] = channels; whole[15] = pixels;
+  for (unsigned d = 0; d < rank; d++) { whole[4 + d] = dims[d]; if (d > 0) whole[9 + d] = strides[d - 1]; }
+  for (unsigned d = 0; d + 2 < rank; d++) { whole[19 + d] = lower[d]; whole[22 + d] = upper[d]; whole[25 + d] = steps[d + 1]; }
+  w[13] = (uint64_t)whole;
   return OK;
 }

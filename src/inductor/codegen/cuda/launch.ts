@@ -30,6 +30,12 @@ export interface TensorMapSpec {
   readonly box: readonly number[];
   readonly swizzle: "none" | 32 | 64 | 128;
   readonly l2Promotion: "none" | 64 | 128 | 256;
+  /** For windows that slide over an image, sizes C, W, H, D as there are, N: where the first and the last one begin, and their step. The box is then channels, pixels. */
+  readonly pixels?: {
+    readonly lower: readonly number[];
+    readonly upper: readonly number[];
+    readonly steps: readonly number[];
+  };
 }
 
 /** One argument of a kernel, in the order of its parameters. */

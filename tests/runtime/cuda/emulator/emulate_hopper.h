@@ -123,6 +123,52 @@ static void tsr_copy_box(unsigned to, const tsr_map* map, unsigned barrier, cons
   b.bytes -= (int)(total * bytes);
   tsr_barrier_check(b);
 }
+// Channels of pixels of windows one after the other, from the window at `at` on, each moved by `moved`.
+static void tsr_copy_pixels(unsigned to, const tsr_map* map, unsigned barrier, const int* at, const int* moved) {
+  const int64_t* const whole = (const int64_t*)((const uint64_t*)map)[13];
+  static const int sizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4};
+  const int bytes = sizes[whole[0]], rank = (int)whole[1];
+  const int64_t *dims = whole + 4, *strides = whole + 9, channels = whole[14], pixels = whole[15];
+  const int64_t *lower = whole + 19, *upper = whole + 22, *steps = whole + 25;
+  int64_t place[5];
+  for (int d = 0; d < rank; d++) place[d] = at[d];
+  for (int64_t p = 0; p < pixels; p++) {
+    int64_t base = whole[2];
+    bool there = true;
+    for (int d = 1; d < rank; d++) {
+      const int64_t x = place[d] + (d + 1 < rank ? moved[d - 1] : 0);
+      there = there && x >= 0 && x < dims[d];
+      base += x * strides[d];
+    }
+    for (int64_t c = 0; c < channels; c++) {
+      unsigned address = to + (unsigned)((p * channels + c) * bytes);
+      if (whole[3] == 3) address ^= (address >> 7 & 7) << 4;
+      tsr_engine_writes(address, (const void*)(base + (at[0] + c) * bytes), bytes, there && at[0] + c < dims[0], barrier);
+    }
+    for (int d = 1; d < rank; d++) {
+      if (d + 1 == rank) { place[d]++; break; }
+      place[d] += steps[d - 1];
+      if (place[d] <= dims[d] - 1 + upper[d - 1]) break;
+      place[d] = lower[d - 1];
+    }
+  }
+  tsr_emulated_barrier& b = tsr_barriers.at(barrier);
+  b.filled = b.phase + 1;
+  b.bytes -= (int)(pixels * channels * bytes);
+  tsr_barrier_check(b);
+}
+static inline void tsr_pixels(unsigned to, const tsr_map* map, unsigned barrier, int c, int w, int n, int x) {
+  const int at[] = {c, w, n}, moved[] = {x};
+  tsr_copy_pixels(to, map, barrier, at, moved);
+}
+static inline void tsr_pixels(unsigned to, const tsr_map* map, unsigned barrier, int c, int w, int h, int n, int x, int y) {
+  const int at[] = {c, w, h, n}, moved[] = {x, y};
+  tsr_copy_pixels(to, map, barrier, at, moved);
+}
+static inline void tsr_pixels(unsigned to, const tsr_map* map, unsigned barrier, int c, int w, int h, int d, int n, int x, int y, int z) {
+  const int at[] = {c, w, h, d, n}, moved[] = {x, y, z};
+  tsr_copy_pixels(to, map, barrier, at, moved);
+}
 static void tsr_run(unsigned to, const void* from, int bytes, unsigned barrier) {
   if ((to | (uintptr_t)from | bytes) & 15) { fprintf(stderr, "emulated CUDA: a run is not aligned to 16 bytes\n"); abort(); }
   tsr_engine_writes(to, from, bytes, true, barrier);
