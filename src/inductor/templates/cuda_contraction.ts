@@ -255,7 +255,10 @@ function rooms(
   };
 }
 
-/** Plain arithmetic: each thread has 4 × 4 sums. Any dtype, any program. */
+/**
+ * Plain arithmetic: each thread has 8 × 8 sums, or 4 × 4. Any dtype, any program. Tiles take turns in two places of shared memory: what is read for the next one waits in
+ * registers, few of them, while this one is multiplied.
+ */
 function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelText {
   const double = kernel.accumulate === float64;
   const type: SumType = double ? "double" : kernel.accumulate.isFloat ? "float" : "int";
@@ -264,39 +267,46 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   const wide = tileCount(kernel, 128, 128) >= context.multiprocessors && !double;
   const side = wide ? 128 : 64;
   const own = wide ? 8 : 4;
-  const pieces = splitOf(kernel, tileCount(kernel, side, side), 16, context);
-  const tiling: Tiling = { m: side, n: side, k: 16, warpM: 0, warpN: 0, threads: 256, stages: 1, pieces };
+  const k = wide ? 8 : 16;
+  const pieces = splitOf(kernel, tileCount(kernel, side, side), k, context);
+  const tiling: Tiling = { m: side, n: side, k, warpM: 0, warpN: 0, threads: 256, stages: 2, pieces };
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
   const position = writePosition(f, kernel, tiling);
   const { a: roomA, b: roomB, aSize, bSize } = rooms(kernel, tiling, a, b, { k: 4, rows: 4 }, position, "rows");
   const pitch = tiling.n + 4;
-  const total = Math.max(aSize + bSize, tiling.m * pitch) * (double ? 8 : 4);
+  const stage = aSize + bSize;
+  const total = Math.max(2 * stage, tiling.m * pitch) * (double ? 8 : 4);
   s.line("TSR_DYNAMIC(room);");
-  s.line(`${type}* const sa = (${type}*)room; ${type}* const sb = sa + ${aSize};`);
+  s.line(`${type}* const tiles = (${type}*)room;`);
   s.line(`${type} acc[${own}][${own}] = {};`);
-  s.line("const int ty = (int)threadIdx.x / 16, tx = (int)threadIdx.x % 16;");
+  // A warp has four by eight threads: what they read of an operand is a line of shared memory at most.
+  s.line("const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;");
+  s.line("const int ty = warp / 2 * 4 + lane / 8, tx = warp % 2 * 8 + lane % 8;");
   const eachA = Math.ceil(tiling.m * tiling.k / a.lanes / 256);
   const eachB = Math.ceil(tiling.n * tiling.k / b.lanes / 256);
   s.line(`${type} ra[${eachA}][${a.lanes}], rb[${eachB}][${b.lanes}];`);
-  s.open(`for (${f.index} k0 = ${position.k0}; k0 < ${position.kEnd} + ${tiling.k}; k0 += ${tiling.k}) {`);
+  s.line("int turn = 0;");
+  s.open(`for (${f.index} k0 = ${position.k0}; k0 < ${position.kEnd} + ${tiling.k}; k0 += ${tiling.k}, turn ^= 1) {`);
+  s.line(`${type}* const sa = tiles + turn * ${stage}; ${type}* const sb = sa + ${aSize};`);
   s.open(`if (k0 < ${position.kEnd}) {`);
   writeTileLoop(f, a, roomA, "ra", "sa");
   writeTileLoop(f, b, roomB, "rb", "sb");
   s.close();
   s.open(`if (k0 > ${position.k0}) {`);
+  s.line(`const ${type}* const from = tiles + (turn ^ 1) * ${stage};`);
   s.line(
-    `tsr_plain_tile<${type}, ${own}, ${tiling.k}, ${roomA.pitch}, ${roomB.pitch}>(acc, sa + ty * 4, sb + tx * 4);`,
+    `tsr_plain_tile<${type}, ${own}, ${tiling.k}, ${roomA.pitch}, ${roomB.pitch}>` +
+      `(acc, from + ty * 4, from + ${aSize} + tx * 4);`,
   );
   s.close();
-  s.line("__syncthreads();");
   s.open(`if (k0 < ${position.kEnd}) {`);
   writePut(f, a, roomA, "ra", "sa", type);
   writePut(f, b, roomB, "rb", "sb", type);
   s.close();
   s.line("__syncthreads();");
   s.close();
-  s.line(`${type}* const sums = (${type}*)room;`);
+  s.line(`${type}* const sums = tiles;`);
   s.line("#pragma unroll");
   s.line(`for (int i = 0; i < ${own}; i++)`);
   s.line("#pragma unroll");
