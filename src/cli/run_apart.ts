@@ -5,17 +5,13 @@
  * opens the model. So what runs a model holds the runtime, the weights and the activations, and nothing of what compiling took. Whatever cannot be run so (other devices, sizes that
  * change, profiles, wrong arguments) is left to `run.ts`: in the compiling process if there is one, for it has read the program already, else in this one.
  */
-import { loadBuffers } from "../export/safetensors/buffers.ts";
+import { emitEvent } from "../core/log.ts";
 import { fileIdentity } from "../export/file_identity.ts";
-import {
-  type NativeEntry,
-  nativeKey,
-  type NativeOptions,
-  type OpenNative,
-  openNative,
-} from "../export/native_entry.ts";
+import { type NativeCall, nativeCall } from "../export/native_call.ts";
+import { nativeKey, type NativeOptions, type OpenNative, openNative } from "../export/native_entry.ts";
+import { loadBuffers, type NamedBuffer } from "../export/safetensors/buffers.ts";
 import { writeTensorParts } from "../export/safetensors/write_parts.ts";
-import type { CpuBuffer } from "../runtime/cpu/memory.ts";
+import { NativeProgram } from "../runtime/cpu/native_plan.ts";
 import { releaseSpareMemory } from "../runtime/cpu/spare_memory.ts";
 import { HANDED_OVER } from "./hand_over.ts";
 import { EXIT, print, printError } from "./output.ts";
@@ -74,19 +70,6 @@ function optionsOf({ mode, model }: ApartFlags): NativeOptions {
   return { mode, ...(model === null ? {} : { model }) };
 }
 
-/** The inputs that the plan takes; null if the file has others, which the program itself complains about. */
-function inputsOf({ inputs, tensorInputs }: NativeEntry, path: string | null): CpuBuffer[] | null {
-  const file = path === null ? new Map() : loadBuffers(path);
-  if (file === null || file.size !== inputs.length) return null;
-  const buffers: CpuBuffer[] = [];
-  for (const [i, { dtype, shape }] of inputs.entries()) {
-    const given = file.get(`input_${i}`);
-    if (given === undefined || given.dtype !== dtype || String(given.shape) !== String(shape)) return null;
-    buffers.push(given.buffer);
-  }
-  return tensorInputs.map((at) => buffers[at] as CpuBuffer);
-}
-
 /** What the process that compiled tells. */
 interface Compiled {
   readonly load_ms: number;
@@ -94,15 +77,35 @@ interface Compiled {
   readonly peak_rss_bytes: number | null;
 }
 
-/** Runs an opened program; null if its inputs are not those of the file. */
-async function call(
-  flags: ApartFlags,
-  { entry, program }: OpenNative,
-  openMs: number,
-  compiled: Compiled | null,
-): Promise<number | null> {
-  const inputs = inputsOf(entry, flags.inputs);
-  if (inputs === null) return null;
+/** A program that is ready to be called on the inputs of this command line. */
+interface Ready extends OpenNative, NativeCall {
+  readonly program: NativeProgram;
+  readonly openMs: number;
+}
+
+/** What is known of a model: nothing (or nothing that can be used), inputs that the program has to complain of, or all that it takes to run it. */
+async function open(flags: ApartFlags): Promise<Ready | "absent" | "other inputs"> {
+  const start = performance.now();
+  const known = openNative(flags.path, optionsOf(flags));
+  if (known === null) return "absent";
+  const file = flags.inputs === null ? new Map<string, NamedBuffer>() : loadBuffers(flags.inputs);
+  try {
+    const made = file === null ? null : await nativeCall(known.entry, file);
+    if (made === null) return "other inputs";
+    const program = new NativeProgram(made.plan, known.files);
+    return { ...known, ...made, program, openMs: performance.now() - start };
+  } catch (error) {
+    // A condition of the program that these inputs break.
+    if (error instanceof RangeError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    emitEvent({ kind: "cache", message: `${flags.path}: what is kept of it cannot be used: ${why}` });
+    return "absent";
+  }
+}
+
+/** Runs an opened program. */
+async function call(flags: ApartFlags, ready: Ready, compiled: Compiled | null): Promise<number> {
+  const { entry, program, inputs, openMs } = ready;
   // The engine's code that opening took is not needed any more.
   releaseSpareMemory();
   const called = performance.now();
@@ -183,17 +186,15 @@ export async function runApart(script: string, args: readonly string[]): Promise
   try {
     // What starting took of the engine's code is not needed beside the weights.
     releaseSpareMemory();
-    const start = performance.now();
-    const options = optionsOf(flags);
     // Where nothing can be kept, another process would compile in vain.
-    if (nativeKey(fileIdentity(flags.path), options) === null) return null;
-    const known = openNative(flags.path, options);
-    if (known !== null) return await call(flags, known, performance.now() - start, null);
+    if (nativeKey(fileIdentity(flags.path), optionsOf(flags)) === null) return null;
+    const known = await open(flags);
+    if (known === "other inputs") return null;
+    if (known !== "absent") return await call(flags, known, null);
     const compiled = await compileApart(script, args);
     if (compiled === null || typeof compiled === "number") return compiled;
-    const opening = performance.now();
-    const made = openNative(flags.path, options);
-    return made === null ? null : await call(flags, made, performance.now() - opening, compiled);
+    const made = await open(flags);
+    return typeof made === "string" ? null : await call(flags, made, compiled);
   } catch (error) {
     printError(`tessera: ${error instanceof Error ? error.message : String(error)}`);
     return EXIT.failed;

@@ -6,3 +6,4 @@ export * from "./errors.ts";
 export * from "./index_error.ts";
 export * from "./log.ts";
 export * from "./narrow_floats.ts";
+export * from "./seed.ts";

@@ -12,6 +12,7 @@ import "../aot_autograd/mod.ts";
 import { type CompileMode, type CompilerBackend, findBackend } from "../capture/mod.ts";
 import {
   CompileError,
+  cpu,
   type Device,
   device as deviceOf,
   type DeviceLike,
@@ -208,11 +209,12 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     graphBreaks: 0,
   };
   const { file, device } = options;
-  // Only what runs as it was exported, and what nobody else writes.
+  // Only what runs as it was exported; on a device, what nobody else writes.
   let isKept = false;
-  let keeps = file !== undefined && device !== undefined && frozen !== null && change === null &&
-    options.options === undefined && sizeInputs.length === 0 && writtenInputs.size === 0 && !program.yieldsNumbers &&
+  const isFixed = sizeInputs.length === 0 && writtenInputs.size === 0 && !program.yieldsNumbers &&
     program.outputSpecs.every(({ kind }) => kind === "userOutput" || kind === "lossOutput");
+  let keeps = file !== undefined && device !== undefined && frozen !== null && change === null &&
+    options.options === undefined && (isFixed || deviceOf(device) === cpu);
   const keep = (): void => {
     if (!keeps || file === undefined || device === undefined || frozen === null) return;
     keeps = false;
@@ -221,7 +223,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     const kept = compiler.kept?.nameOf(module, examples, context) ?? null;
     const parts = { program, path, kept, tensorInputs, held, stats };
     isKept = where.type === "cpu"
-      ? keepNative({ ...parts, options: { mode: context.mode, ...model } })
+      ? keepNative({ ...parts, options: { mode: context.mode, ...model }, metas, sizeInputs })
       : keepProgram({ ...parts, options: { device: where, mode: context.mode, ...model }, frozen });
   };
   return Object.assign(run, {

@@ -2,16 +2,17 @@
  * Keeps what a process without a compiler needs to run an exported program on the CPU.
  *
  * Enters: a program that was compiled, with its tensors. Leaves: an entry of the cache (`native_entry.ts`), which names its plan and libraries and says where in the model's file the weights
- * lie; constants that were computed from them lie in an entry beside it. Programs with symbolic sizes, other inputs than row-major tensors, or results that are
- * memory of the caller are not kept.
+ * lie; constants that were computed from them lie in an entry beside it. Sizes that change stand in it as texts, with the conditions that calls check. The state of the generator of random
+ * numbers is new in each process. Programs that need operators between their kernels are not kept.
  */
-import { cpu } from "../core/mod.ts";
-import { isTensorMeta } from "../graph/mod.ts";
-import { nativeParts } from "../inductor/mod.ts";
-import type { FileRange, NativePlan } from "../runtime/cpu/mod.ts";
+import { SizeWriter, type StoredExpr } from "../capture/mod.ts";
+import { CompileError, cpu } from "../core/mod.ts";
+import { isTensorMeta, type TensorMeta } from "../graph/mod.ts";
+import { type NativeParts, nativeParts } from "../inductor/mod.ts";
+import type { FileRange, NativeAttribute } from "../runtime/cpu/mod.ts";
 import { diskCache } from "../runtime/mod.ts";
-import { contiguousStride } from "../symbolic/mod.ts";
-import { cpuBuffer, type Storage } from "../tensor/mod.ts";
+import { isSymInt, type Size, type SymInt } from "../symbolic/mod.ts";
+import { cpuBuffer, defaultGenerator, type Storage } from "../tensor/mod.ts";
 import { fileIdentity } from "./file_identity.ts";
 import type { CompiledProgramParts } from "./kept_program.ts";
 import {
@@ -20,6 +21,7 @@ import {
   type NativeInput,
   nativeKey,
   type NativeOptions,
+  type NativeSizes,
 } from "./native_entry.ts";
 import type { ExportedProgram } from "./pt2/program.ts";
 
@@ -32,9 +34,11 @@ const ALIGN = 64;
 export interface NativeProgramParts extends Omit<CompiledProgramParts, "options" | "frozen" | "stats"> {
   readonly options: NativeOptions;
   readonly stats: NativeEntry["stats"];
+  /** The tensors among the graph's inputs. */
+  readonly metas: readonly TensorMeta[];
+  /** Sizes that follow them as inputs. */
+  readonly sizeInputs: readonly SymInt[];
 }
-
-type AttributeRange = NativePlan["attributes"][number];
 
 /** Where in the model's file the storages of a program's tensors lie. */
 function placesOf(
@@ -68,69 +72,109 @@ class ConstantsFile {
   }
 }
 
-/** The program's inputs, if each is a row-major tensor of fixed sizes. */
-function inputsOf(program: ExportedProgram): NativeInput[] | null {
-  const inputs: NativeInput[] = [];
-  for (const { name, value } of program.userInputs) {
-    if (!isTensorMeta(value) || value.device !== cpu || value.storageOffset !== 0) return null;
-    const shape = value.shape.filter((size): size is number => typeof size === "number");
-    if (shape.length < value.shape.length) return null;
-    const rowMajor = contiguousStride(shape);
-    if (value.stride.some((s, d) => shape[d] !== 1 && s !== rowMajor[d])) return null;
-    inputs.push({ name, dtype: value.dtype.name, shape });
-  }
-  return inputs;
+/** Something that an entry cannot say. */
+class Unfit extends Error {}
+
+/** The program's inputs and sizes, as `writer` writes them. @throws {Unfit} if one is none of those that an entry knows */
+function inputsOf(program: ExportedProgram, writer: SizeWriter): NativeInput[] {
+  return program.userInputs.map(({ name, value }): NativeInput => {
+    if (isTensorMeta(value)) {
+      if (value.device !== cpu || value.storageOffset !== 0) throw new Unfit();
+      const { shape, stride, dtype } = value;
+      const write = (size: Size): StoredExpr => writer.size(size);
+      return { kind: "tensor", name, dtype: dtype.name, shape: shape.map(write), stride: stride.map(write) };
+    }
+    if (isSymInt(value)) return { kind: "size", name, value: writer.size(value) };
+    if (typeof value === "number") return { kind: "constant", name, value };
+    throw new Unfit();
+  });
 }
 
-function bytesOf({ shape, dtype }: NativeInput, sizes: ReadonlyMap<string, number>): number {
-  return shape.reduce((n, size) => n * size, sizes.get(dtype) ?? 1);
+function sizesOf(
+  program: ExportedProgram,
+  writer: SizeWriter,
+  given: readonly SymInt[],
+  { symbols: planSymbols, sources }: NativeParts,
+): NativeSizes | null {
+  const bound = (n: number): number | null => Number.isFinite(n) ? n : null;
+  const { ranges, constraints } = program.conditions;
+  const sizes = {
+    ranges: ranges.filter(({ min, max }) => min !== -Infinity || max !== Infinity).map(({ text, expr, min, max }) => ({
+      text,
+      expr: writer.expr(expr),
+      min: bound(min),
+      max: bound(max),
+    })),
+    constraints: constraints.map(({ cond, text }) => ({ cond: writer.condition(cond), text })),
+    given: given.map((size) => writer.size(size)),
+    planSymbols,
+    sources,
+  };
+  const { symbols } = writer;
+  if (symbols.length === 0 && planSymbols.length === 0) return null;
+  // What only data decide is no size of a call.
+  if ([...symbols, ...planSymbols].some(([, lower]) => !Number.isSafeInteger(lower))) throw new Unfit();
+  return { symbols, ...sizes };
 }
 
 /** Keeps a compiled program, if that can be; tells whether it was. */
-export function keepNative(
-  { program, path, options, kept, tensorInputs, held, stats }: NativeProgramParts,
+export function keepNative(given: NativeProgramParts): boolean {
+  try {
+    return keep(given);
+  } catch (error) {
+    // An entry cannot say it, or two symbols share a name.
+    if (error instanceof Unfit || error instanceof CompileError) return false;
+    throw error;
+  }
+}
+
+function keep(
+  { program, path, options, kept, tensorInputs, sizeInputs, metas, held, stats }: NativeProgramParts,
 ): boolean {
-  const inputs = inputsOf(program);
   // A file that was replaced while its program was compiled is another one.
   const isSame = program.file !== null && program.file === fileIdentity(path);
-  const key = inputs === null || !isSame ? null : nativeKey(program.file, options);
-  const parts = key === null || kept === null ? null : nativeParts(kept);
-  if (inputs === null || key === null || parts === null || parts.inputOffsets.some((n) => n !== 0)) return false;
+  const key = isSame ? nativeKey(program.file, options) : null;
+  if (key === null || kept === null) return false;
+  const writer = new SizeWriter();
+  const inputs = inputsOf(program, writer);
+  const isTensor = program.outputSpecs
+    .filter(({ kind }) => kind === "userOutput" || kind === "lossOutput")
+    .map((spec) => !("isNumber" in spec && spec.isNumber === true));
+  const parts = nativeParts(kept, { inputs: metas, attributes: held }, isTensor);
+  if (parts === null || parts.inputOffsets.some((n) => n !== 0)) return false;
+  const sizes = sizesOf(program, writer, sizeInputs, parts);
   const places = placesOf(program);
   const constants = new ConstantsFile();
-  const attributes: AttributeRange[] = [];
-  for (const [i, path] of parts.paths.entries()) {
+  const generator = defaultGenerator(cpu).state.storage;
+  const written = new Set(parts.plan.written);
+  const attributes = parts.paths.map((path, i): NativeAttribute => {
     const t = held.get(path);
-    if (t === undefined || t.device !== cpu || t.storage.buffer === null) return false;
+    if (t === undefined || t.device !== cpu || t.storage.buffer === null) throw new Unfit();
     const { dtype, storage } = t;
+    if (storage === generator) return { file: "generator" };
     const place = places.get(storage);
     const { byteLength, uint8 } = cpuBuffer(t.storage.buffer);
     // The plan's indices may contain the offset.
     const skipped = (Number(t.storageOffset) - (parts.attributeOffsets[i] ?? 0)) * dtype.bytes;
-    if (skipped < 0 || skipped > byteLength) return false;
+    if (skipped < 0 || skipped > byteLength) throw new Unfit();
     const begin = place?.offset ?? constants.place(storage, uint8);
     const file: FileRange["file"] = place === undefined ? "constants" : "model";
     const alignment = dtype.isComplex ? dtype.bytes / 2 : dtype.bytes;
-    attributes.push({ file, offset: begin + skipped, byteLength: byteLength - skipped, alignment });
-  }
+    const offset = begin + skipped;
+    // A copy would part what is written from others that share its memory.
+    if (written.has(i) && offset % alignment !== 0) throw new Unfit();
+    return { file, offset, byteLength: byteLength - skipped, alignment };
+  });
   if (constants.byteLength > MOST_CONSTANT_BYTES) return false;
   const library = hashOf(parts.library), threadPool = hashOf(parts.threadPool);
   if (library === null || threadPool === null) return false;
-  const sizes = new Map(
-    program.userInputs.flatMap(({ value }) =>
-      isTensorMeta(value) ? [[value.dtype.name, value.dtype.bytes] as const] : []
-    ),
-  );
-  const inputBytes = tensorInputs.map((at) => {
-    const input = inputs[at];
-    return input === undefined ? 0 : bytesOf(input, sizes);
-  });
   const hasConstants = constants.byteLength > 0;
   if (hasConstants) diskCache().putParts(nativeConstantsKey(key), constants.parts);
   const { kernels, peakBytes, attributeBytes, graphBreaks } = stats;
   const entry: NativeEntry = {
     name: program.name,
-    plan: { ...parts.plan, attributes, inputBytes },
+    plan: { ...parts.plan, attributes },
+    sizes,
     library,
     threadPool,
     hasConstants,

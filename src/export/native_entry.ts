@@ -1,33 +1,64 @@
 /**
  * Exported programs that an earlier process compiled for the CPU, as a process without a compiler runs them.
  *
- * Enters: a path. Leaves: a plan over mapped files, found in the cache by the file alone; neither the archive nor the program's JSON is read. An entry belongs to a file of the same place,
+ * Enters: a path. Leaves: a plan and its mapped files, found in the cache by the file alone; neither the archive nor the program's JSON is read. An entry belongs to a file of the same place,
  * size, times and inode; its weights were checked against their CRC when it was made, and what the cache holds is checked by its hash. Nothing here imports tensors, operators or the
  * compiler: the process stays as small as the runtime. `keep_native.ts` writes the entries. Mirrors what `aoti_load_package` skips.
  */
+import type { StoredExpr, StoredSymbol } from "../capture/stored_sizes.ts";
 import { config, emitEvent, isStageEnabled } from "../core/mod.ts";
 import { type CacheKey, cacheKey, diskCache } from "../runtime/disk_cache.ts";
 import { libraryVersion } from "../runtime/library_version.ts";
 import { mapFile } from "../runtime/cpu/mapped_file.ts";
 import { hasFfi } from "../runtime/cpu/memory.ts";
-import { type NativePlan, NativeProgram } from "../runtime/cpu/native_plan.ts";
+import type { NativeFiles, NativePlan } from "../runtime/cpu/native_plan.ts";
 import { chooseIsa, readCpuFeatures } from "../runtime/cpu/toolchain.ts";
 import { fileIdentity } from "./file_identity.ts";
 
 /** Raise it when the meaning of entries changes. */
-const FORMAT = "1";
+const FORMAT = "2";
 
-/** An input as the entry knows it: row-major. */
-export interface NativeInput {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
+/** An input as the entry knows it: a tensor, a number whose value is a size, or one that the program was exported for. */
+export type NativeInput =
+  | {
+    readonly kind: "tensor";
+    readonly name: string;
+    readonly dtype: string;
+    readonly shape: readonly StoredExpr[];
+    /** What the kernels expect. */
+    readonly stride: readonly StoredExpr[];
+  }
+  | { readonly kind: "size"; readonly name: string; readonly value: StoredExpr }
+  | { readonly kind: "constant"; readonly name: string; readonly value: number };
+
+/** The sizes of a program that was compiled for many. */
+export interface NativeSizes {
+  /** Symbols of the program, in which its inputs and conditions are written, and those of the plan. */
+  readonly symbols: readonly StoredSymbol[];
+  readonly planSymbols: readonly StoredSymbol[];
+  /** Null is no bound. */
+  readonly ranges: readonly {
+    readonly text: string;
+    readonly expr: StoredExpr;
+    readonly min: number | null;
+    readonly max: number | null;
+  }[];
+  readonly constraints: readonly { readonly cond: string; readonly text: string }[];
+  /** Sizes that the plan takes as inputs behind the tensors. */
+  readonly given: readonly StoredExpr[];
+  /** Where a call shows each size of the plan. */
+  readonly sources: readonly (readonly [
+    name: string,
+    source: readonly [input: number, what: "size" | "shape" | "stride", dim: number],
+  ])[];
 }
 
 /** What is kept of a program. */
 export interface NativeEntry {
   readonly name: string;
-  readonly plan: NativePlan;
+  readonly plan: Omit<NativePlan<StoredExpr>, "inputBytes">;
+  /** Null where all sizes are numbers. */
+  readonly sizes: NativeSizes | null;
   /** Hashes of the libraries, which lie in the cache. */
   readonly library: string;
   readonly threadPool: string;
@@ -51,10 +82,10 @@ export interface NativeOptions {
   readonly model?: string;
 }
 
-/** A program that is ready to be called. */
+/** A program whose plan and files are there. */
 export interface OpenNative {
   readonly entry: NativeEntry;
-  readonly program: NativeProgram;
+  readonly files: NativeFiles;
 }
 
 /** The key of the entry of a file, which is named by its identity; null if nothing may be kept or read now. */
@@ -96,7 +127,7 @@ export function openNative(path: string, options: NativeOptions): OpenNative | n
     };
     // Another one may have taken its place since it was asked for.
     if (fileIdentity(path) !== file) return null;
-    return { entry, program: new NativeProgram(entry.plan, files) };
+    return { entry, files };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     emitEvent({ kind: "cache", message: `${path}: what is kept of it cannot be used: ${why}` });

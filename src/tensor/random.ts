@@ -4,7 +4,15 @@
  * A generator's state is a tensor int64[2] = [seed, offset]. Each draw is a pure function of the state and the element's position (Philox), then
  * the offset advances, in place. Under capture the state is a tensor like any other, so compiled and eager draw the same numbers.
  */
-import { cpu, type Device, device as toDevice, type DeviceLike, getDefaultDtype, int64 } from "../core/mod.ts";
+import {
+  cpu,
+  type Device,
+  device as toDevice,
+  type DeviceLike,
+  getDefaultDtype,
+  int64,
+  randomSeed,
+} from "../core/mod.ts";
 import { getOp, setDefaultState, type TensorValue } from "../ops/mod.ts";
 import type { Size } from "../symbolic/mod.ts";
 import { checkSize } from "./arguments.ts";
@@ -59,7 +67,7 @@ export class Generator {
   }
 }
 
-const defaults = new Generator(BigInt(Math.floor(Math.random() * 2 ** 52)));
+const defaults = new Generator(randomSeed());
 const ofDevices = new Map<Device, Generator>([[cpu, defaults]]);
 
 setDefaultState((device) => defaultGenerator(device ?? cpu).state as unknown as TensorValue);

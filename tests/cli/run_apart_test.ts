@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { loadSafetensors, saveSafetensors } from "../../src/export/mod.ts";
 import { apartFlags } from "../../src/cli/run_apart.ts";
+import { zeros } from "../../src/tensor/mod.ts";
 import { filesOf, runScript, type ScriptResult } from "../helpers/run_script.ts";
 
 const MAIN = new URL("../../src/cli/main.ts", import.meta.url).pathname;
@@ -83,11 +84,24 @@ Deno.test("tessera run compiles in another process, and later ones need no compi
   });
 });
 
-Deno.test("tessera run leaves programs with sizes that change to the process that compiles", async () => {
+Deno.test("tessera run needs no compiler for programs with sizes that change, nor for what they say of others", async () => {
   await withModel("mlp_dynamic", async (run, folder) => {
+    assert.ok(reportOf(await run()).compiler_peak_rss_bytes !== null);
+    const report = reportOf(await run());
+    assert.deepEqual([report.kind, report.compile_ms], ["compiled", 0]);
+    assertOutputs("mlp_dynamic", folder);
+    await saveSafetensors(`${folder}/in.safetensors`, new Map([["input_0", zeros([1000, 4])]]));
+    const { code, err } = await run();
+    assert.equal(code, 1);
+    assert.match(err, /^tessera: input x: dimension 0 must be 2 to 64, as the program was exported; it is 1000 \(s77\)\n$/);
+  });
+});
+
+Deno.test("tessera run leaves programs that need operators between their kernels to the process that compiles", async () => {
+  await withModel("cond", async (run, folder) => {
     const report = reportOf(await run());
     assert.deepEqual([report.kind, report.compiler_peak_rss_bytes], ["compiled", null]);
-    assertOutputs("mlp_dynamic", folder);
+    assertOutputs("cond", folder);
   });
 });
 

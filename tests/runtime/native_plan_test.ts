@@ -26,7 +26,10 @@ Deno.test("NativeProgram refuses plans that name what does not exist", () => {
     packed: [],
     slots: [{ kind: "attribute", index: 0 }, { kind: "arena", offset: 0, bytes: 64 }],
     arenaBytes: 64,
+    sizes: [],
     inputBytes: [],
+    written: [],
+    writes: [],
     attributes: [{ file: "model", offset: 0, byteLength: 16, alignment: 4 }],
     results: [],
   };
@@ -51,6 +54,14 @@ Deno.test("NativeProgram refuses plans that name what does not exist", () => {
   refuses({ args: { ...plan.args, arena: 5 } }, /holds 5 where a whole number up to 4/);
   refuses({ slots: [{ kind: "input", index: 0 }, ...plan.slots.slice(1)] }, /holds 0 where a whole number up to -1/);
   refuses({ packed: [{ offset: 0, bytes: 64, attributes: [1], sole: true }] }, /holds 1 where a whole number up to 0/);
+  const result = { slot: 0, dtype: "float32", shape: [4], stride: [1], offset: 0 };
+  refuses({ results: [{ ...result, offset: 1 }] }, /outside of the memory of slot 0/);
+  refuses({ writes: [{ from: result, to: { ...result, slot: 1, stride: [8] } }] }, /outside of the memory of slot 1/);
+  refuses({ writes: [{ from: result, to: { ...result, slot: 1, shape: [3] } }] }, /between two shapes/);
+  refuses({ written: [1] }, /holds 1 where a whole number up to 0/);
+  refuses({ sizes: [-1] }, /holds -1/);
+  const [own] = plan.slots as [NativePlan["slots"][number]];
+  refuses({ slots: [own, { kind: "donated", of: 1 }] }, /slot of kind donated/);
   // What is well formed gets as far as its libraries.
   assert.throws(() => new NativeProgram(plan, files), /nowhere\.so/);
 });

@@ -151,12 +151,15 @@ export class ExportedProgram {
     if (this.problems.length > 0) throw new UnsupportedError(this.#label, this.problems);
   }
 
+  /** What calls check of the sizes: declared ranges, and conditions under which the program was exported and read. */
+  get conditions(): Conditions {
+    const { ranges, constraints } = this.#conditions;
+    return { ranges, constraints: [...constraints, ...this.shapes.guards] };
+  }
+
   /** Checks inputs as {@linkcode callFlat} does and yields the values of the symbolic sizes. */
   bind(inputs: readonly unknown[]): Bindings {
-    const bindings = new Bindings({
-      ranges: this.#conditions.ranges,
-      constraints: [...this.#conditions.constraints, ...this.shapes.guards],
-    });
+    const bindings = new Bindings(this.conditions);
     if (inputs.length !== this.#placeholders.length) {
       throw new TypeError(
         `${this.name}: takes ${this.#placeholders.length} inputs (${

@@ -8,9 +8,6 @@
 import {
   and,
   type BoolExpr,
-  coefficient,
-  constant,
-  dependsOn,
   evaluate,
   evaluateBool,
   type Expr,
@@ -21,16 +18,15 @@ import {
   type ShapeEnvLike,
   type Size,
   sizeOf,
-  substitute,
   substituteBool,
   type Sym,
   symbol,
   toText,
   TRUE,
-  withoutSymbol,
 } from "../../symbolic/mod.ts";
 import { FormatError, quoteName } from "../zip/archive.ts";
 import type { RangeData } from "./schema.ts";
+import { solve } from "./size_values.ts";
 import { parseSympy, parseSympyBool, type SymbolFacts } from "./sympy_parser.ts";
 
 /** A condition that every call must fulfil. */
@@ -231,26 +227,4 @@ export class ProgramShapes implements ShapeEnvLike {
     }
     return map;
   }
-}
-
-/** What an equation says: nothing new, too little yet, or a symbol's value. */
-export type Solution = "known" | "open" | "impossible" | { readonly sym: Sym; readonly value: number };
-
-/** Solves `expr == value` for the one symbol that has no value, where it occurs as coefficient · symbol + rest. */
-export function solve(expr: Expr, value: number, known: ReadonlyMap<Sym, number>): Solution {
-  const unknown = [...freeSymbols(expr)].filter((sym) => !known.has(sym));
-  const [sym] = unknown;
-  if (sym === undefined) return "known";
-  if (unknown.length > 1) return "open";
-  const bound = new Map<Sym, Expr>();
-  for (const other of freeSymbols(expr)) {
-    const there = known.get(other);
-    if (there !== undefined) bound.set(other, constant(there));
-  }
-  const left = substitute(expr, bound);
-  // The symbol may vanish, as in s1 * s0 for s1 = 0: the equation says nothing of it then.
-  const factor = coefficient(left, sym), rest = withoutSymbol(left, sym);
-  if (!dependsOn(left, sym) || factor?.kind !== "const" || rest?.kind !== "const") return "open";
-  const solution = (value - rest.value) / factor.value;
-  return Number.isSafeInteger(solution) ? { sym, value: solution } : "impossible";
 }

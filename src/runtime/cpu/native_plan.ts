@@ -6,6 +6,7 @@
  */
 import { type DType, dtypeFromName } from "../../core/dtype.ts";
 import { CompileError } from "../../core/errors.ts";
+import { randomSeed } from "../../core/seed.ts";
 import type { SlotSource } from "../kernel.ts";
 import { forEachPosition } from "../positions.ts";
 import { type ArgsPositions, CpuExecutable } from "./executable.ts";
@@ -22,35 +23,51 @@ export interface FileRange {
   readonly byteLength: number;
 }
 
-/** Where a slot's memory comes from. */
-export type NativeSlot =
+/** What a plan reads beside its inputs: a range of a file, or the state of the generator of random numbers, which is new in each process. */
+export type NativeAttribute = (FileRange & { readonly alignment: number }) | { readonly file: "generator" };
+
+/** Where a slot's memory comes from. `N` is a number, or what stands for one until sizes are known. */
+export type NativeSlot<N = number> =
   | { readonly kind: "input"; readonly index: number }
   | { readonly kind: "attribute"; readonly index: number }
-  | { readonly kind: "output"; readonly bytes: number }
-  | { readonly kind: "arena"; readonly offset: number; readonly bytes: number };
+  | { readonly kind: "output"; readonly bytes: N }
+  | { readonly kind: "arena"; readonly offset: N; readonly bytes: N }
+  /** The memory of another slot, which a result is written into. */
+  | { readonly kind: "donated"; readonly of: number };
 
-/** A result: elements of a slot. */
-export interface NativeResult {
+/** Elements of a slot. */
+export interface NativeResult<N = number> {
   readonly slot: number;
   readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly stride: readonly number[];
-  readonly offset: number;
+  readonly shape: readonly N[];
+  readonly stride: readonly N[];
+  readonly offset: N;
+}
+
+/** Elements that a call copies when its kernels are done: what becomes of an input or attribute that the program writes. */
+export interface NativeWrite<N = number> {
+  readonly from: NativeResult<N>;
+  readonly to: NativeResult<N>;
 }
 
 /** A plan as JSON. */
-export interface NativePlan {
+export interface NativePlan<N = number> {
   /** Exported functions of the library, in their order. */
   readonly exports: readonly string[];
   readonly args: ArgsPositions;
   readonly packed: readonly PackedPlace[];
-  readonly slots: readonly NativeSlot[];
-  readonly arenaBytes: number;
+  readonly slots: readonly NativeSlot<N>[];
+  readonly arenaBytes: N;
+  /** The sizes that kernels are told. */
+  readonly sizes: readonly N[];
   /** Bytes that each input has at least. */
-  readonly inputBytes: readonly number[];
-  readonly attributes: readonly (FileRange & { readonly alignment: number })[];
+  readonly inputBytes: readonly N[];
+  readonly attributes: readonly NativeAttribute[];
+  /** Attributes that a call writes. */
+  readonly written: readonly number[];
+  readonly writes: readonly NativeWrite<N>[];
   /** Results that are tensors. */
-  readonly results: readonly NativeResult[];
+  readonly results: readonly NativeResult<N>[];
 }
 
 /** A result of a call. */
@@ -74,11 +91,86 @@ function whole(n: unknown, most = Number.MAX_SAFE_INTEGER): number {
   throw new CompileError(`a kept plan holds ${String(n)} where a whole number up to ${most} belongs`);
 }
 
-/** The elements that a layout reaches: one past the last. */
-function reach({ shape, stride, offset }: NativeResult): number {
+/** The elements that a layout reaches: one past the last. @throws {CompileError} if it is none */
+export function strideReach({ shape, stride, offset }: Pick<NativeResult, "shape" | "stride" | "offset">): number {
   if (shape.length !== stride.length) throw new CompileError("a kept plan has a result of two ranks");
   if (shape.some((size) => whole(size) === 0)) return 0;
   return shape.reduce((end, size, d) => end + (size - 1) * whole(stride[d]), whole(offset) + 1);
+}
+
+/** Bytes of the files that a plan reads; null for one that there is none of. */
+export interface FileSizes {
+  readonly model: number;
+  readonly constants: number | null;
+}
+
+/** The state of a generator: a seed and how much was drawn. */
+const GENERATOR_BYTES = 16;
+
+/** The bytes of an attribute. */
+function attributeBytes(attribute: NativeAttribute, sizes: FileSizes): number {
+  if (attribute.file === "generator") return GENERATOR_BYTES;
+  const { file, offset, byteLength } = attribute;
+  const size = sizes[file];
+  if (size === null) throw new CompileError("a kept plan reads constants that were not kept");
+  return whole(byteLength, size - whole(offset, size));
+}
+
+/**
+ * Checks that everything that a plan names exists, and lies in the memory that it names.
+ *
+ * @throws {CompileError} naming what does not
+ */
+export function verifyNativePlan(plan: NativePlan, files: FileSizes): void {
+  const { slots, packed, args, attributes } = plan;
+  const arenaBytes = whole(plan.arenaBytes), words = whole(args.length), count = slots.length;
+  const held = attributes.map((a) => attributeBytes(a, files));
+  for (const { attributes: sources, offset, bytes } of packed) {
+    for (const at of sources) whole(at, held.length - 1);
+    whole(offset);
+    whole(bytes);
+  }
+  for (const at of plan.written) whole(at, held.length - 1);
+  for (const size of plan.sizes) whole(size);
+  for (const at of [...args.slots, args.arena, args.sizes, args.error, args.kept]) {
+    if (at !== null) whole(at, words - 1);
+  }
+  if (args.slots.length !== count) throw new CompileError("a kept plan has arguments of other slots");
+  const bytesOf = (slot: NativeSlot | undefined, deep = true): number => {
+    switch (slot?.kind) {
+      case "input":
+        return whole(plan.inputBytes[whole(slot.index, plan.inputBytes.length - 1)]);
+      case "attribute":
+        return held[whole(slot.index, held.length - 1)] ?? 0;
+      case "output":
+        return whole(slot.bytes);
+      case "arena":
+        return whole(slot.bytes, arenaBytes - whole(slot.offset, arenaBytes));
+      case "donated":
+        if (deep) return bytesOf(slots[whole(slot.of, count - 1)], false);
+        break;
+      default:
+        slot satisfies undefined;
+    }
+    throw new CompileError(`a kept plan has a slot of kind ${slot?.kind}`);
+  };
+  const capacities = slots.map((slot) => bytesOf(slot));
+  for (const layout of [...plan.results, ...plan.writes.flatMap(({ from, to }) => [from, to])]) {
+    const { bytes } = dtypeFromName(layout.dtype);
+    if (strideReach(layout) * bytes > (capacities[whole(layout.slot, count - 1)] ?? 0)) {
+      throw new CompileError(`a kept plan has a result outside of the memory of slot ${layout.slot}`);
+    }
+  }
+  for (const { from, to } of plan.writes) {
+    if (String(from.shape) !== String(to.shape) || from.dtype !== to.dtype) {
+      throw new CompileError("a kept plan copies between two shapes or dtypes");
+    }
+  }
+}
+
+/** A generator's state that nobody can foretell. */
+export function freshGeneratorState(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new BigInt64Array([randomSeed(), 0n]).buffer);
 }
 
 /** A plan that can be called. */
@@ -86,35 +178,30 @@ export class NativeProgram {
   readonly #plan: NativePlan;
   readonly #executable: CpuExecutable;
   readonly #buffers: (CpuBuffer | undefined)[];
+  /** Packed weights that are made of what calls write. */
+  readonly #repack: () => void;
   /** Of the call before. */
   #outputs: CpuBuffer[] = [];
 
   /** @throws {CompileError} if the plan is none; {Error} if a library cannot be loaded */
   constructor(plan: NativePlan, files: NativeFiles) {
+    verifyNativePlan(plan, { model: files.model.byteLength, constants: files.constants?.byteLength ?? null });
     this.#plan = plan;
-    const arenaBytes = whole(plan.arenaBytes);
-    const count = plan.slots.length;
     const attributes = plan.attributes.map((range) => attributeOf(range, files));
-    const packed = plan.packed.length === 0 ? null : new PackedWeights(plan.packed.map(checkPlace));
+    const packed = plan.packed.length === 0 ? null : new PackedWeights(plan.packed);
+    const written = new Set(plan.written);
+    const isWritten = ({ attributes: sources }: PackedPlace): boolean => sources.some((at) => written.has(at));
     plan.packed.forEach((place, i) => {
-      const sources = place.attributes.map((at) => attributes[whole(at, attributes.length - 1)] as CpuBuffer);
-      packed?.repack(i, sources.every(isMapped));
+      packed?.repack(i, !isWritten(place) && place.attributes.every((at) => isMapped(attributes[at] as CpuBuffer)));
     });
+    const anew = plan.packed.flatMap((place, i) => isWritten(place) ? [i] : []);
+    this.#repack = () => anew.forEach((i) => packed?.repack(i, false));
     const sources = plan.slots.map((slot): SlotSource => {
+      if (slot.kind === "donated") return { kind: "alias", of: slot.of };
       if (slot.kind !== "arena") return { kind: "external" };
-      const offset = whole(slot.offset, arenaBytes), bytes = whole(slot.bytes, arenaBytes - offset);
-      return { kind: "arena", offset: () => offset, bytes: () => bytes };
+      return { kind: "arena", offset: () => slot.offset, bytes: () => slot.bytes };
     });
-    const words = whole(plan.args.length);
-    for (const at of [...plan.args.slots, plan.args.arena, plan.args.sizes, plan.args.error, plan.args.kept]) {
-      if (at !== null) whole(at, words - 1);
-    }
-    if (plan.args.slots.length !== count) throw new CompileError("a kept plan has arguments of other slots");
-    this.#buffers = plan.slots.map((slot) => {
-      if (slot.kind === "input") whole(slot.index, plan.inputBytes.length - 1);
-      if (slot.kind === "output") whole(slot.bytes);
-      return slot.kind === "attribute" ? attributes[whole(slot.index, attributes.length - 1)] : undefined;
-    });
+    this.#buffers = plan.slots.map((slot) => slot.kind === "attribute" ? attributes[slot.index] : undefined);
     openThreadPool(files.threadPool);
     this.#executable = new CpuExecutable({
       library: new Library(files.library, plan.exports),
@@ -122,18 +209,18 @@ export class NativeProgram {
       host: [],
       layout: plan.args,
       sources,
-      arenaBytes: () => arenaBytes,
+      arenaBytes: () => plan.arenaBytes,
       ...(packed === null ? {} : { kept: packed.memory }),
     });
   }
 
   /**
-   * Runs the plan. Results are good until the next call.
+   * Runs the plan. Results are good until the next call. What the program writes of its inputs is written.
    *
    * @throws {TypeError} if an input is missing or too short; {RangeError} if a gather or scatter meets an index outside of its dimension
    */
   run(inputs: readonly CpuBuffer[]): ResultBuffer[] {
-    const { slots, inputBytes, results } = this.#plan;
+    const { slots, inputBytes, results, sizes, writes } = this.#plan;
     inputBytes.forEach((bytes, i) => {
       const given = inputs[i];
       if (given === undefined || given.byteLength < bytes) {
@@ -151,35 +238,54 @@ export class NativeProgram {
         buffers[i] = buffer;
       }
     });
-    this.#executable.run(buffers, []);
+    slots.forEach((slot, i) => {
+      if (slot.kind === "donated") buffers[i] = buffers[slot.of];
+    });
+    this.#repack();
+    this.#executable.run(buffers, sizes);
+    for (const { from, to } of writes) copyElements(from, buffers[from.slot], to, buffers[to.slot]);
     return results.map((result) => resultOf(result, buffers[result.slot]));
   }
 }
 
-function checkPlace(place: PackedPlace): PackedPlace {
-  whole(place.offset);
-  whole(place.bytes);
-  return place;
-}
-
 /** An attribute where its file lies in memory; copied if that is not aligned. */
-function attributeOf(
-  { file, offset, byteLength, alignment }: NativePlan["attributes"][number],
-  files: NativeFiles,
-): CpuBuffer {
+function attributeOf(attribute: NativeAttribute, files: NativeFiles): CpuBuffer {
+  if (attribute.file === "generator") return CpuBuffer.wrap(freshGeneratorState());
+  const { file, offset, byteLength, alignment } = attribute;
   const from = files[file];
   if (from === null) throw new CompileError("a kept plan reads constants that were not kept");
-  whole(byteLength, from.byteLength - whole(offset, from.byteLength));
   const bytes = from.uint8.subarray(offset, offset + byteLength);
   return CpuBuffer.wrap(bytes.byteOffset % alignment === 0 ? bytes : bytes.slice());
 }
 
-function resultOf(result: NativeResult, buffer: CpuBuffer | undefined): ResultBuffer {
-  const dtype = dtypeFromName(result.dtype);
-  const { shape, stride, offset } = result;
-  if (buffer === undefined || reach(result) * dtype.bytes > buffer.byteLength) {
-    throw new CompileError(`a kept plan has a result outside of the memory of slot ${result.slot}`);
-  }
+function copyElements(
+  from: NativeResult,
+  source: CpuBuffer | undefined,
+  to: NativeResult,
+  target: CpuBuffer | undefined,
+): void {
+  if (source === undefined || target === undefined) throw new CompileError("a kept plan copies what no slot has");
+  const { bytes } = dtypeFromName(from.dtype);
+  const elements = rowMajorBytes(source.uint8, bytes, from.shape, from.stride, from.offset);
+  // Where the two overlap, all is read before anything is written.
+  placeBytes(source === target ? elements.slice() : elements, target.uint8, bytes, to);
+}
+
+/** Writes row-major elements where a strided layout has them. */
+export function placeBytes(
+  elements: Uint8Array<ArrayBuffer>,
+  target: Uint8Array<ArrayBuffer>,
+  size: number,
+  { shape, stride, offset }: Pick<NativeResult, "shape" | "stride" | "offset">,
+): void {
+  forEachPosition(shape, stride, offset, (position, linear) => {
+    for (let b = 0; b < size; b++) target[position * size + b] = elements[linear * size + b] ?? 0;
+  });
+}
+
+function resultOf({ dtype: name, shape, stride, offset }: NativeResult, buffer: CpuBuffer | undefined): ResultBuffer {
+  const dtype = dtypeFromName(name);
+  if (buffer === undefined) throw new CompileError("a kept plan has a result that no slot has");
   return { dtype, shape, read: () => rowMajorBytes(buffer.uint8, dtype.bytes, shape, stride, offset) };
 }
 
