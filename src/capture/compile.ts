@@ -14,7 +14,7 @@ import { breaksInText } from "./behind_breaks.ts";
 import { ORIGINAL } from "./closures.ts";
 import { SizeMemory } from "./dynamic.ts";
 import { breakOfError, isEndless } from "./failed_trace.ts";
-import type { CompiledGuard } from "./guard_code.ts";
+import type { CompiledGuard } from "./guard_types.ts";
 import { GraphBreak, userFiles } from "./graph_break.ts";
 import { describeFailure, GuardTree } from "./guard_tree.ts";
 import { type CaptureOptions, findCapture, keepCapture, whyNotKept } from "./persistent/capture_cache.ts";
@@ -130,7 +130,7 @@ export class CompiledCode {
     const [latest] = entries;
     if (latest !== undefined) {
       const values = new Array<unknown>(latest.valueCount);
-      if (latest.guard.run(args, self, values) === -1) return this.#run(latest, values, self, args);
+      if (latest.guard.holds(args, self, values)) return this.#run(latest, values, self, args);
       if (entries.length > 1) {
         const found = this.#findOlder(self, args);
         if (found !== null) return this.#run(found.entry, found.values, self, args);
@@ -222,8 +222,8 @@ export class CompiledCode {
     if (wasFound) this.found++;
     for (const { message } of entry.remarks) warnOnce(`compile: ${message}`);
     const values = new Array<unknown>(entry.valueCount);
-    const failed = entry.guard.run(args, self, values);
-    if (failed !== -1) {
+    if (!entry.guard.holds(args, self, values)) {
+      const failed = entry.guard.run(args, self, values);
       const found = new GraphBreak(
         `what it reads changes by being read (${entry.guard.sentences[failed]})`,
         "keep what counts or draws out of getters",

@@ -11,50 +11,23 @@ import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } 
 import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
 import { guardHelpers } from "./guard_helpers.ts";
+import { loopText } from "./guard_loops.ts";
+import type { CompiledGuard, GuardFunction, GuardInput } from "./guard_types.ts";
 import type { ShapeGuard } from "./shape_env.ts";
 import type { Source } from "./source.ts";
 
-/** Returns -1 and fills `values`, or the number of the failing check. */
-export type GuardFunction = (args: readonly unknown[], self: unknown, values: unknown[]) => number;
-
-/** A compiled guard. */
-export interface CompiledGuard {
-  readonly run: GuardFunction;
-  /** What each check demands, by number. */
-  readonly sentences: readonly string[];
-  /** Whether a check is about sizes or strides. */
-  readonly ofSizes: readonly boolean[];
-  readonly text: string;
-  /** The statements of the text in order; every one reads, checks or fetches one thing. `c[n]` is the nth constant. */
-  readonly lines: readonly string[];
-  readonly constants: readonly unknown[];
-}
-
-/** What is compiled. */
-export interface GuardInput {
-  readonly roots: readonly Source[];
-  readonly shapeGuards: readonly ShapeGuard[];
-  /** Sources whose values the call needs, in order. */
-  readonly wanted: readonly Source[];
-  readonly argumentCount: number;
-  /** The real captures of this call. */
-  readonly captures: (() => Readonly<Record<string, unknown>>) | null;
-  /** Sources whose values were different objects, and must be again; and objects that none of them may be. */
-  readonly distinct: readonly { readonly sources: readonly Source[]; readonly from: ReadonlySet<unknown> }[];
-  /** Inputs that may not share memory with those behind them. */
-  readonly apart: readonly {
-    readonly source: Source;
-    readonly others: readonly Source[];
-    readonly storages: ReadonlySet<unknown>;
-  }[];
-}
-
 const ROOT_ORDER = ["arguments", "argument", "this", "constant", "capture", "binding"];
 
-/** V8 does not optimise very long functions: guards are cut into functions of about this many lines. */
+/** V8 does not optimise very long functions: guards are cut into functions of about this many lines. Longer ones are asked as loops. */
 const CHUNK_LINES = 300;
+/** Pairs of inputs that may not share memory from which on they are looked up in a set. */
+const MANY_PAIRS = 64;
 
 class Emitter {
+  /** Whether only the answer counts, and not which check it was: lines are as alike as they can be. */
+  readonly #brief: boolean;
+  /** Lists that hold values of many sources while a brief guard runs. */
+  lists = 0;
   /** The bodies of the functions that make up the guard; the last one is being written. */
   readonly #chunks: string[][] = [[]];
   /** Checks that compare several sources stand at the end. */
@@ -70,6 +43,10 @@ class Emitter {
   /** Where a size is read. */
   readonly #sizeAt = new Map<Sym, { readonly source: Source; readonly dim: number }>();
   #next = 0;
+
+  constructor(brief = false) {
+    this.#brief = brief;
+  }
 
   get #lines(): string[] {
     return this.#chunks[this.#chunks.length - 1] as string[];
@@ -103,7 +80,7 @@ class Emitter {
 
   /** Fails with the next number where `condition` (a text) is true. */
   #fail(condition: string, sentence: string, ofSize = false): void {
-    this.#lines.push(`if (${condition}) return ${this.sentences.length};`);
+    this.#lines.push(`if (${condition}) return ${this.#brief ? "false" : this.sentences.length};`);
     this.sentences.push(sentence);
     this.ofSizes.push(ofSize);
   }
@@ -153,7 +130,7 @@ class Emitter {
 
   /** The name under which a source's value stands; emits its read and its checks, then those below it. */
   source(source: Source): void {
-    if (this.#lines.length > CHUNK_LINES) this.#startChunk();
+    if (!this.#brief && this.#lines.length > CHUNK_LINES) this.#startChunk();
     const name = this.nameOf(source);
     for (const check of source.checks) this.#check(source, name, check);
     for (const child of source.children) this.source(child);
@@ -266,8 +243,17 @@ class Emitter {
 
   #tensor(source: Source, v: string, check: TensorCheck): void {
     const { dtype, device } = check;
-    this.#fail(`!(${v} instanceof h.T)`, `${source} was a tensor`);
+    this.#fail(`!h.isTensor(${v})`, `${source} was a tensor`);
     this.#fail(`${v}.dtype !== ${this.#constant(dtype)}`, `${source}.dtype was ${dtype.name}`);
+    const isStatic = [...check.shape, ...check.stride].every((s) => s?.kind === "const");
+    if (this.#brief && isStatic) {
+      for (const [name, sizes] of [["shape", check.shape], ["stride", check.stride]] as const) {
+        const numbers = sizes.map((s) => s?.kind === "const" ? s.value : NaN);
+        this.#fail(`!h.sizes(${v}.${name}, ${this.#constant(numbers)})`, "");
+      }
+      this.#fail(`${v}.device !== ${this.#constant(device)} || ${v}.requiresGrad !== ${check.requiresGrad}`, "");
+      return;
+    }
     const shape = this.#define(`${v}.shape`);
     this.#fail(`${shape}.length !== ${check.shape.length}`, `${source} had ${check.shape.length} dimensions`);
     check.shape.forEach((size, d) => this.#size(size, `${shape}[${d}]`, source, d));
@@ -345,12 +331,43 @@ class Emitter {
     });
   }
 
+  /** Many inputs and what is written of them: one look-up each. */
+  apartByLookUp(all: GuardInput["apart"]): void {
+    const written = new Set(all.flatMap(({ others }) => others));
+    this.#late.push(() => {
+      const own = this.#listOf([...written], (v) => `${v}.storage`);
+      const storages = this.#define(`new Set(${own})`);
+      this.#fail(`${storages}.size !== ${written.size}`, "inputs that are written did not share memory");
+      for (const { source } of all) {
+        if (written.has(source)) continue;
+        const v = this.nameOf(source);
+        this.#fail(`${storages}.has(${v}.storage)`, `${source} shared no memory with inputs that are written`);
+      }
+    });
+    for (const { source, storages } of all) this.apart(source, [], storages);
+  }
+
+  /** A list of what is read from sources. */
+  #listOf(sources: readonly Source[], read: (v: string) => string = (v) => v): string {
+    if (!this.#brief) return `[${sources.map((s) => read(this.nameOf(s))).join(", ")}]`;
+    const name = `l${this.lists++}`;
+    for (const s of sources) this.#lines.push(`${name}.push(${read(this.nameOf(s))});`);
+    return name;
+  }
+
   /** Different objects stay different. */
   distinct(sources: readonly Source[], from: ReadonlySet<unknown>): void {
     this.#late.push(() => {
-      const names = sources.map((s) => this.nameOf(s));
       const list = sources.map(String).join(", ");
       const sentence = `${list} were different objects`;
+      if (this.#brief) {
+        if (sources.length > 1) this.#fail(`!h.distinct(${this.#listOf(sources)})`, sentence);
+        for (const s of from.size === 0 ? [] : sources) {
+          this.#fail(`${this.#constant(from)}.has(${this.nameOf(s)})`, "");
+        }
+        return;
+      }
+      const names = sources.map((s) => this.nameOf(s));
       if (names.length > 1 && names.length <= 4) {
         const pairs = names.flatMap((a, i) => names.slice(i + 1).map((b) => `${a} === ${b}`));
         this.#fail(pairs.join(" || "), sentence);
@@ -385,10 +402,15 @@ class Emitter {
     return this.#chunks.flat();
   }
 
-  /** The text of the whole guard. */
-  finish(wanted: readonly Source[], hasCaptures: boolean): string {
+  /** Writes what stands at the end. */
+  finish(wanted: readonly Source[]): void {
+    if (this.#brief) this.#startChunk();
     for (const emit of this.#late) emit();
     wanted.forEach((s, i) => this.#lines.push(`values[${i}] = ${this.nameOf(s)};`));
+  }
+
+  /** The text of the whole guard. */
+  text(hasCaptures: boolean): string {
     const parts = this.#chunks.map((lines, i) =>
       `function guard${i}(a, t, values, k) {\n${lines.map((l) => `  ${l}\n`).join("")}  return -1;\n}`
     );
@@ -401,24 +423,48 @@ class Emitter {
   }
 }
 
-/** Compiles the checks of a trace. */
-export function compileGuards(input: GuardInput): CompiledGuard {
-  const emitter = new Emitter();
+function emitterFor(input: GuardInput, brief: boolean): Emitter {
+  const emitter = new Emitter(brief);
   emitter.prologue(input.argumentCount);
   const rank = (s: Source): number => ROOT_ORDER.indexOf(s.key.kind);
   const roots = [...input.roots].sort((a, b) => rank(a) - rank(b));
   for (const root of roots) emitter.source(root);
   for (const guard of input.shapeGuards) emitter.shapeGuard(guard);
   for (const { sources, from } of input.distinct) emitter.distinct(sources, from);
-  for (const { source, others, storages } of input.apart) emitter.apart(source, others, storages);
-  const text = emitter.finish(input.wanted, input.captures !== null);
+  if (input.apart.reduce((n, { others }) => n + others.length, 0) > MANY_PAIRS) emitter.apartByLookUp(input.apart);
+  else for (const { source, others, storages } of input.apart) emitter.apart(source, others, storages);
+  emitter.finish(input.wanted);
+  return emitter;
+}
+
+function made<F>(text: string, constants: readonly unknown[], captures: GuardInput["captures"]): F {
   const make = new Function("c", "h", "captures", text) as (
     c: readonly unknown[],
     h: typeof guardHelpers,
     captures: GuardInput["captures"],
-  ) => GuardFunction;
+  ) => F;
+  return make(constants, guardHelpers, captures);
+}
+
+/** Compiles the checks of a trace. */
+export function compileGuards(input: GuardInput): CompiledGuard {
+  const emitter = emitterFor(input, false);
   const { constants, sentences, ofSizes, allLines: lines } = emitter;
-  return { run: make(constants, guardHelpers, input.captures), sentences, ofSizes, text, lines, constants };
+  const hasCaptures = input.captures !== null;
+  const text = emitter.text(hasCaptures);
+  const rest = { sentences, ofSizes, text, lines, constants };
+  if (lines.length <= CHUNK_LINES) {
+    const run = made<GuardFunction>(text, constants, input.captures);
+    return { run, holds: (args, self, values) => run(args, self, values) === -1, ...rest };
+  }
+  let own: GuardFunction | null = null;
+  const run: GuardFunction = (args, self, values) => {
+    own ??= made<GuardFunction>(text, constants, input.captures);
+    return own(args, self, values);
+  };
+  const brief = emitterFor(input, true);
+  const loops = loopText(brief.allLines, brief.constants, brief.lists, hasCaptures);
+  return { run, holds: made<CompiledGuard["holds"]>(loops, brief.constants, input.captures), ...rest };
 }
 
 function describe(value: unknown): string {

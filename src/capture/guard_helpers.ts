@@ -20,6 +20,8 @@ interface Closure {
 /** What generated code may call. */
 interface Helpers {
   readonly T: typeof Tensor;
+  readonly isTensor: (value: unknown) => boolean;
+  readonly sizes: (given: ArrayLike<unknown>, expected: readonly number[]) => boolean;
   readonly proto: (value: unknown) => object | null;
   readonly is: (a: unknown, b: unknown) => boolean;
   readonly keys: (value: object, expected: readonly string[], symbols: number) => boolean;
@@ -51,6 +53,12 @@ function sameList(a: readonly unknown[], b: readonly unknown[]): boolean {
 /** What generated guards call as `h`. */
 export const guardHelpers: Helpers = {
   T: Tensor,
+  isTensor: (value) => value instanceof Tensor,
+  sizes: (given, expected) => {
+    if (given.length !== expected.length) return false;
+    for (let i = 0; i < expected.length; i++) if (given[i] !== expected[i]) return false;
+    return true;
+  },
   proto: (value) =>
     (typeof value === "object" && value !== null) || typeof value === "function"
       ? Object.getPrototypeOf(value)

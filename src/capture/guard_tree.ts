@@ -6,8 +6,9 @@
  * functions of their own, because V8 does not optimise long ones. Mirrors the guard manager tree of TorchDynamo.
  */
 import { isDType } from "../tensor/mod.ts";
-import type { CompiledGuard, GuardInput } from "./guard_code.ts";
+import type { CompiledGuard, GuardInput } from "./guard_types.ts";
 import { guardHelpers } from "./guard_helpers.ts";
+import { readsFor } from "./guard_loops.ts";
 
 /** V8 does not optimise very long functions. */
 const MOST_LINES = 300;
@@ -23,26 +24,6 @@ interface Branch {
 type Find = (args: readonly unknown[], self: unknown, values: unknown[]) => number;
 
 const CONSTANT = /"(?:[^"\\]|\\.)*"|\bc\[(\d+)\]/g;
-const VARIABLE = /"(?:[^"\\]|\\.)*"|\b(v\d+)\b/g;
-
-function variablesIn(line: string): string[] {
-  return [...line.matchAll(VARIABLE)].flatMap((m) => m[1] ?? []);
-}
-
-/** The reads among `all[0..before]` that some lines need, in order. */
-function readsFor(all: readonly string[], before: number, lines: readonly string[]): string[] {
-  const defined = new Set(lines.flatMap((line) => /^const (v\d+) = /.exec(line)?.[1] ?? []));
-  const needed = new Set(lines.flatMap(variablesIn).filter((v) => !defined.has(v)));
-  const out: string[] = [];
-  for (let i = before - 1; i >= 0 && needed.size > 0; i--) {
-    const line = all[i] ?? "";
-    const name = /^const (v\d+) = /.exec(line)?.[1];
-    if (name === undefined || !needed.delete(name)) continue;
-    out.unshift(line);
-    for (const v of variablesIn(line)) if (v !== name) needed.add(v);
-  }
-  return out;
-}
 
 /** The guards of several entries. */
 export class GuardTree {

@@ -114,8 +114,10 @@ class Restoration {
       })),
     });
     const values = new Array<unknown>(wanted.length);
-    const failed = guard.run(this.#request.args, this.#request.self, values);
-    if (failed !== -1) bad(guard.sentences[failed] ?? "its guards do not hold");
+    if (!guard.holds(this.#request.args, this.#request.self, values)) {
+      const failed = guard.run(this.#request.args, this.#request.self, values);
+      bad(guard.sentences[failed] ?? "its guards do not hold");
+    }
     const inputs = wholeNumber(stored.inputs, wanted.length);
     const output = this.#template(stored.output, new Map());
     const effects = stored.effects.map((e) => this.#effect(e));
