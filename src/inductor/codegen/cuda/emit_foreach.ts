@@ -9,7 +9,7 @@ import { tileToText } from "../../tile/print.ts";
 import type { Axis, TileKernel } from "../../tile/tile_ir.ts";
 import { memoryType } from "../cpp/types.ts";
 import type { Scopes } from "../scopes.ts";
-import { CudaFunction } from "./function.ts";
+import { CudaFunction, sizeName } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line, POINTER_ALIGN } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
 import { lanesFor } from "./nests.ts";
@@ -81,7 +81,7 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
   const span = THREADS * lanes * RUNS;
   const { types, args, parameters } = memberParameters(shape, members.map((m) => m.kernel));
   types.forEach((type, i) => s.line(`${type} p${i};`));
-  s.line(`${f.index} n0;`);
+  s.line(`${f.index} ${sizeName(0)};`);
   s.line("int first;");
   const starts: number[] = [];
   let blocks = 0;
@@ -92,11 +92,14 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
   writeChoice(
     s,
     starts,
-    (m) => `${types.map((_, i) => `p${i} = m${m}_${i};`).join(" ")} n0 = ${members[m]?.length}; first = ${starts[m]};`,
+    (m) =>
+      `${types.map((_, i) => `p${i} = m${m}_${i};`).join(" ")} ${sizeName(0)} = ${members[m]?.length}; first = ${
+        starts[m]
+      };`,
   );
   s.line(`${f.index} start = ((${f.index})blockIdx.x - first) * ${span} + (${f.index})threadIdx.x * ${lanes};`);
   s.open(`#pragma unroll 2\nfor (int run = 0; run < ${RUNS}; run++, start += ${THREADS * lanes}) {`);
-  s.line(`const int count = (int)tsr_min((long)n0 - start, ${lanes}l);`);
+  s.line(`const int count = (int)tsr_min((long)${sizeName(0)} - start, ${lanes}l);`);
   s.line("if (count <= 0) break;");
   f.chunk(shape.body, { symbol: axis.symbol, lanes, base: "start", count: "count" });
   s.close();

@@ -10,7 +10,7 @@ import { tileToText } from "../../tile/print.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { memberParameters, writeChoice } from "./emit_foreach.ts";
 import { combineRow, guarded } from "./emit_rows.ts";
-import { CudaFunction } from "./function.ts";
+import { CudaFunction, sizeName } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
 import { accumulatorsOf, lanesFor, partsOf, type Pass } from "./nests.ts";
@@ -144,10 +144,10 @@ function emitJoined(shape: Shape, members: readonly Member[], context: EmitConte
     const f = new CudaFunction(shape.kernel, [shape.kernel.body], shape.kernel.axes, { shared: context.shared });
     const { types } = memberParameters(shape.kernel, kernels);
     types.forEach((type, i) => f.scopes.line(`${type} p${i};`));
-    shape.kernel.sizes.forEach((_, i) => f.scopes.line(`${f.index} n${i};`));
+    shape.kernel.sizes.forEach((_, i) => f.scopes.line(`${f.index} ${sizeName(i)};`));
     f.scopes.line("int first, parts;");
     writeChoice(f.scopes, starting, (m) => {
-      const sizes = [members[m]?.length, ...members[m]?.places ?? []].map((n, i) => `n${i} = ${n};`).join(" ");
+      const sizes = [members[m]?.length, ...members[m]?.places ?? []].map((n, i) => `${sizeName(i)} = ${n};`).join(" ");
       const own = `first = ${starts[m]}; parts = ${(starts[m + 1] ?? blocks) - (starts[m] ?? 0)};`;
       return `${types.map((_, i) => `p${i} = m${m}_${i};`).join(" ")} ${sizes} ${own}`;
     });
@@ -172,7 +172,7 @@ function emitJoined(shape: Shape, members: readonly Member[], context: EmitConte
     `${f.index} start = ((${f.index})blockIdx.x - first) * ${THREADS * lanes * RUNS} + (int)threadIdx.x * ${lanes};`,
   );
   s.open(`#pragma unroll 4\nfor (int run = 0; run < ${RUNS}; run++, start += ${THREADS * lanes}) {`);
-  s.line(`const int count = (int)tsr_min((long)n0 - start, ${lanes}l);`);
+  s.line(`const int count = (int)tsr_min((long)${sizeName(0)} - start, ${lanes}l);`);
   s.line("if (count <= 0) break;");
   f.chunk(shape.pass.body, { symbol: axis.symbol, lanes, base: "start", count: "count" });
   s.close();

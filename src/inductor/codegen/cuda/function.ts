@@ -31,6 +31,11 @@ interface Known {
   readonly level: number;
 }
 
+/** What a kernel calls the size of that number: no name that templates give to positions of their own. */
+export function sizeName(i: number): string {
+  return `size${i}`;
+}
+
 /** Writes one function. */
 export class CudaFunction {
   readonly scopes: Scopes;
@@ -73,7 +78,7 @@ export class CudaFunction {
       dialect: (symbol) =>
         cudaDialect({ symbol, min: "tsr_min", max: "tsr_max", suffix: this.index === "int" ? "" : "l" }),
     });
-    kernel.sizes.forEach((sym, i) => this.scopes.define(sym, `n${i}`, 0));
+    kernel.sizes.forEach((sym, i) => this.scopes.define(sym, sizeName(i), 0));
   }
 
   /** Parameters of the kernel itself, in the order of its buffers and sizes. */
@@ -84,7 +89,7 @@ export class CudaFunction {
         const plain = shared?.has(b) === true ? "" : " __restrict__";
         return `${this.#written.has(b) ? "" : "const "}${memoryType(b.dtype)}*${plain} p${i}`;
       }),
-      ...this.kernel.sizes.map((_, i) => `const ${this.index} n${i}`),
+      ...this.kernel.sizes.map((_, i) => `const ${this.index} ${sizeName(i)}`),
     ];
   }
 
