@@ -8,7 +8,7 @@
  * takes every Nth case from the Ith on; all are compiled first, and with `--turn` they wait then, where others compile beside them (`waitForTurn`).
  */
 import { DevicePlan } from "../tests/helpers/cuda_device.ts";
-import { bytesOf, type Case, check, fill, planFor } from "./cuda_cases.ts";
+import { bytesOf, type Case, check, fillOnDevice, planFor } from "./cuda_cases.ts";
 import { MEMORY_CASES } from "./cuda_memory_cases.ts";
 import { waitForTurn } from "./cuda_support.ts";
 import { print } from "./support.ts";
@@ -51,7 +51,7 @@ function prepare(c: Case): () => void {
   });
   const moved = c.bytes ?? bytes;
   return () => {
-    fill(plan, device, c.indices);
+    fillOnDevice(plan, device, c.indices);
     const ms = device.time();
     const copy = copyTime(device, moved);
     const rate = (moved / ms / 1e6).toFixed(0).padStart(6);

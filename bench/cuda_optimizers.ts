@@ -5,13 +5,14 @@
  *
  * The parameters are those of the networks of `cuda_training.ts`, float32, each with a gradient. Clipping by the norm reads the gradients once more, and so does a `GradScaler`, which
  * looks for infinities; both write them. With a `GradScaler` every result is chosen against what was there. Small networks wait for the host, so that kernels are timed by themselves too.
+ * "ms" is a call that waits for nothing and that nothing follows, "in a row" one of many that are sent without waiting. `bench/peers/cuda_optimizers.py` is PyTorch's side.
  */
 import { compile, manualSeed, nn, onCompile, optim, randn } from "../mod.ts";
 import { withConfig } from "../src/core/mod.ts";
 import type { CompiledGraph } from "../src/inductor/mod.ts";
 import { cudaContext } from "../src/runtime/cuda/mod.ts";
 import { makeTrainingModel, TRAINING_NAMES } from "./models/zoo/training.ts";
-import { countsOf, timeCalls, warmUp } from "./cuda_support.ts";
+import { countsOf, timeCalls, timeInARow, warmUp } from "./cuda_support.ts";
 import { print, printTable } from "./support.ts";
 
 const tiny = Deno.args.includes("--tiny");
@@ -103,6 +104,7 @@ for (const name of given.length > 0 ? given : TRAINING_NAMES) {
     const step = compile(make(parameters), { fullgraph: true });
     const cold = warmUp(context, step);
     const { ms, hostMs } = timeCalls(context, step, CALLS);
+    const inARow = timeInARow(context, step, CALLS);
     const { launches } = countsOf(graphs);
     const kernels = kernelTime(make(parameters));
     rows.push([
@@ -111,7 +113,8 @@ for (const name of given.length > 0 ? given : TRAINING_NAMES) {
       String(parameters.length),
       String(launches),
       ms.toFixed(3),
-      hostMs.toFixed(2),
+      hostMs.toFixed(3),
+      inARow.toFixed(3),
       kernels.toFixed(3),
       (moves * bytes / kernels / 1e6).toFixed(0),
       `${(100 * moves * bytes / kernels / rate).toFixed(0)} %`,
@@ -121,6 +124,18 @@ for (const name of given.length > 0 ? given : TRAINING_NAMES) {
   }
 }
 printTable(
-  ["parameters of", "step", "tensors", "launches", "ms", "host ms", "kernels ms", "GB/s", "of a copy", "cold s"],
+  [
+    "parameters of",
+    "step",
+    "tensors",
+    "launches",
+    "ms",
+    "host ms",
+    "in a row ms",
+    "kernels ms",
+    "GB/s",
+    "of a copy",
+    "cold s",
+  ],
   rows,
 );

@@ -38,6 +38,18 @@ export function timeCalls(context: CudaContext, call: () => unknown, calls: numb
   return { ms: median(device), hostMs: median(host) };
 }
 
+/** Milliseconds of a call when many are sent without waiting, as within a loop of training. */
+export function timeInARow(context: CudaContext, call: () => unknown, calls: number): number {
+  const times = Array.from({ length: 5 }, () => {
+    context.synchronize();
+    const from = performance.now();
+    for (let i = 0; i < calls; i++) call();
+    context.synchronize();
+    return (performance.now() - from) / calls;
+  });
+  return median(times);
+}
+
 /** Launches of all graphs, recorded graphs, and milliseconds that nvrtc took. */
 export function countsOf(
   graphs: readonly CompiledGraph[],

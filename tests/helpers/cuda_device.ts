@@ -151,7 +151,7 @@ export class DevicePlan {
               arg satisfies never;
           }
         });
-        if (launch.sharedBytes > 48 * 1024) fn.allowSharedBytes(launch.sharedBytes);
+        if (launch.sharedBytes > 32 * 1024) fn.allowSharedBytes(launch.sharedBytes);
         const shape = { grid, block: launch.block, sharedBytes: launch.sharedBytes };
         this.#ready.push({
           fn,

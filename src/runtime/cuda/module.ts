@@ -30,7 +30,7 @@ const FUNCTION_ATTRIBUTE = {
 const MAX_DYNAMIC_SHARED = 8;
 const NON_PORTABLE_CLUSTER = 14;
 /** More dynamic shared memory than this has to be asked for. */
-const SHARED_WITHOUT_ASKING = 48 * 1024;
+const SHARED_WITHOUT_ASKING = 16 * 1024;
 
 /** What a function needs; sizes in bytes. `localBytes` above 0 means that registers are spilled. */
 export type CudaFunctionAttributes = { readonly [name in keyof typeof FUNCTION_ATTRIBUTE]: number };
