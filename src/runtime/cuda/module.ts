@@ -29,7 +29,7 @@ const FUNCTION_ATTRIBUTE = {
 } as const;
 const MAX_DYNAMIC_SHARED = 8;
 const NON_PORTABLE_CLUSTER = 14;
-/** More dynamic shared memory than this has to be asked for. */
+/** More dynamic shared memory than this is asked for: 48 KiB need no asking, but what a kernel has of its own is among them. */
 const SHARED_WITHOUT_ASKING = 16 * 1024;
 
 /** What a function needs; sizes in bytes. `localBytes` above 0 means that registers are spilled. */
