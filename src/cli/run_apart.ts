@@ -7,26 +7,14 @@
  */
 import { emitEvent } from "../core/log.ts";
 import { fileIdentity } from "../export/file_identity.ts";
-import { type NativeCall, nativeCall } from "../export/native_call.ts";
-import { nativeKey, type NativeOptions, type OpenNative, openNative } from "../export/native_entry.ts";
+import { nativeCall } from "../export/native_call.ts";
+import { nativeKey, type NativeOptions, openNative } from "../export/native_entry.ts";
 import { loadBuffers, type NamedBuffer } from "../export/safetensors/buffers.ts";
-import { writeTensorParts } from "../export/safetensors/write_parts.ts";
-import { NativeProgram } from "../runtime/cpu/native_plan.ts";
+import { verifyNativePlan } from "../runtime/cpu/native_plan.ts";
 import { releaseSpareMemory } from "../runtime/cpu/spare_memory.ts";
 import { HANDED_OVER } from "./hand_over.ts";
 import { EXIT, print, printError } from "./output.ts";
-import { reportOf, runToText, timedCalls } from "./run_report.ts";
-
-/** The flags of runs that need no compiler. */
-interface ApartFlags {
-  readonly path: string;
-  readonly inputs: string | null;
-  readonly outputs: string | null;
-  readonly model: string | null;
-  readonly mode: string;
-  readonly calls: number;
-  readonly json: boolean;
-}
+import { type ApartFlags, becomeRun, type Compiled, type ReadyRun } from "./run_as_program.ts";
 
 const VALUED = new Set(["--inputs", "--outputs", "--device", "--backend", "--mode", "--bench", "--model"]);
 
@@ -70,21 +58,8 @@ function optionsOf({ mode, model }: ApartFlags): NativeOptions {
   return { mode, ...(model === null ? {} : { model }) };
 }
 
-/** What the process that compiled tells. */
-interface Compiled {
-  readonly load_ms: number;
-  readonly compile_ms: number;
-  readonly peak_rss_bytes: number | null;
-}
-
-/** A program that is ready to be called on the inputs of this command line. */
-interface Ready extends OpenNative, NativeCall {
-  readonly program: NativeProgram;
-  readonly openMs: number;
-}
-
 /** What is known of a model: nothing (or nothing that can be used), inputs that the program has to complain of, or all that it takes to run it. */
-async function open(flags: ApartFlags): Promise<Ready | "absent" | "other inputs"> {
+async function open(flags: ApartFlags): Promise<ReadyRun | "absent" | "other inputs"> {
   const start = performance.now();
   const known = openNative(flags.path, optionsOf(flags));
   if (known === null) return "absent";
@@ -92,48 +67,38 @@ async function open(flags: ApartFlags): Promise<Ready | "absent" | "other inputs
   try {
     const made = file === null ? null : await nativeCall(known.entry, file);
     if (made === null) return "other inputs";
-    const program = new NativeProgram(made.plan, known.files);
-    return { ...known, ...made, program, openMs: performance.now() - start };
+    const { model, constants } = known.files;
+    verifyNativePlan(made.plan, { model: model.byteLength, constants: constants?.byteLength ?? null });
+    return { ...known, ...made, flags, openMs: performance.now() - start, compiled: null };
   } catch (error) {
     // A condition of the program that these inputs break.
     if (error instanceof RangeError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    emitEvent({ kind: "cache", message: `${flags.path}: what is kept of it cannot be used: ${why}` });
-    return "absent";
+    return unusable(flags, error);
   }
 }
 
-/** Runs an opened program. */
-async function call(flags: ApartFlags, ready: Ready, compiled: Compiled | null): Promise<number> {
-  const { entry, program, inputs, openMs } = ready;
-  // The engine's code that opening took is not needed any more.
-  releaseSpareMemory();
-  const called = performance.now();
-  const results = program.run(inputs);
-  const firstMs = performance.now() - called;
-  if (flags.outputs !== null) {
-    await writeTensorParts(flags.outputs, results.map((r, i) => ({ ...r, name: `output_${i}` })));
+function unusable({ path }: ApartFlags, error: unknown): "absent" {
+  const why = error instanceof Error ? error.message : String(error);
+  emitEvent({ kind: "cache", message: `${path}: what is kept of it cannot be used: ${why}` });
+  return "absent";
+}
+
+/** Runs a model: another program in the place of this process, or this process; "absent" if its libraries do not load. */
+async function call(ready: ReadyRun): Promise<number | "absent"> {
+  becomeRun(ready);
+  const { openRun } = await loadRunHere();
+  let run: () => Promise<number>;
+  try {
+    run = openRun(ready);
+  } catch (error) {
+    return unusable(ready.flags, error);
   }
-  const times = timedCalls(() => void program.run(inputs), flags.calls);
-  const report = reportOf({
-    name: entry.name,
-    path: flags.path,
-    device: "cpu",
-    backend: "inductor",
-    mode: flags.mode,
-    dtype: null,
-    kind: "compiled",
-    reason: null,
-    stats: entry.stats,
-    inputBytes: inputs.reduce((n, b) => n + b.byteLength, 0),
-    loadMs: compiled?.load_ms ?? openMs,
-    compileMs: compiled === null ? 0 : compiled.compile_ms + openMs,
-    firstMs,
-    times,
-    compilerPeakRss: compiled?.peak_rss_bytes ?? null,
-  });
-  print(flags.json ? JSON.stringify(report) : runToText(report));
-  return EXIT.ok;
+  return await run();
+}
+
+/** Loads a module by its address: Deno reads what an import names when the process starts, needed or not. */
+async function loadRunHere(): Promise<typeof import("./run_here.ts")> {
+  return await import(new URL("./run_here.ts", import.meta.url).href) as typeof import("./run_here.ts");
 }
 
 /** This process's permissions as flags; null if they are too few to start one that compiles. */
@@ -190,11 +155,13 @@ export async function runApart(script: string, args: readonly string[]): Promise
     if (nativeKey(fileIdentity(flags.path), optionsOf(flags)) === null) return null;
     const known = await open(flags);
     if (known === "other inputs") return null;
-    if (known !== "absent") return await call(flags, known, null);
+    const code = known === "absent" ? known : await call(known);
+    if (code !== "absent") return code;
     const compiled = await compileApart(script, args);
     if (compiled === null || typeof compiled === "number") return compiled;
     const made = await open(flags);
-    return typeof made === "string" ? null : await call(flags, made, compiled);
+    const done = typeof made === "string" ? "absent" : await call({ ...made, compiled });
+    return done === "absent" ? null : done;
   } catch (error) {
     printError(`tessera: ${error instanceof Error ? error.message : String(error)}`);
     return EXIT.failed;

@@ -3,6 +3,7 @@
  */
 import type { LaunchTime } from "../inductor/mod.ts";
 import type { DevicePeaks } from "../runtime/cuda/mod.ts";
+import { marker, type ReportValue } from "../runtime/cpu/plan_job.ts";
 import { UsageError } from "./output.ts";
 
 /** What a run tells. Times in milliseconds, sizes in bytes; null where nothing was timed. */
@@ -40,7 +41,7 @@ export interface RunReport {
 }
 
 /** Calls before the timed ones, unless they take longer than this. */
-const WARM_UP = { calls: 3, ms: 2000 } as const;
+export const WARM_UP = { calls: 3, ms: 2000 } as const;
 
 /** The number of timed calls. @throws {UsageError} if the text is none */
 export function countOf(text: string | undefined): number {
@@ -132,9 +133,17 @@ export function timedCalls(call: () => void, iterations: number, warm: () => voi
   return times.sort((a, b) => a - b);
 }
 
-/** The report for people; `profile` is what launches take, as text. */
-export function runToText(report: RunReport, profile: string | null = null): string {
-  const ms = (value: number): string => value < 10 ? `${value.toFixed(3)} ms` : `${value.toFixed(1)} ms`;
+/** A time for people. */
+function msToText(value: number): string {
+  return value < 10 ? `${value.toFixed(3)} ms` : `${value.toFixed(1)} ms`;
+}
+
+/** The report for people; `profile` is what launches take, as text, and `ms` writes times. */
+export function runToText(
+  report: RunReport,
+  profile: string | null = null,
+  ms: (value: number) => string = msToText,
+): string {
   const lines = [
     `${report.model} on ${report.device}: ${
       report.kind === "compiled"
@@ -150,4 +159,36 @@ export function runToText(report: RunReport, profile: string | null = null): str
   if (profile !== null) lines.push(profile);
   lines.push(`${(report.peak_bytes / 2 ** 20).toFixed(1)} MiB of tensors`);
   return lines.join("\n");
+}
+
+/** What is known only when another program has run the model. */
+const LATER = { first_call_ms: "first", median_ms: "median", p10_ms: "p10", p90_ms: "p90" } as const;
+
+/**
+ * The report of a run that is still to be done by the program that runs plans: markers stand for its numbers.
+ *
+ * @param opening which time the program adds what opening takes to: of loading, or of compiling if this command line compiled
+ */
+export function reportForLater(report: RunReport, json: boolean, opening: "load_ms" | "compile_ms"): string {
+  const values = new Map<keyof RunReport, ReportValue>([[opening, "open"]]);
+  for (const [key, value] of Object.entries(LATER) as [keyof typeof LATER, ReportValue][]) {
+    if (key === "first_call_ms" || report.iterations > 0) values.set(key, value);
+  }
+  if (json) {
+    const fields = (Object.keys(report) as (keyof RunReport)[]).map((key) => {
+      const value = values.get(key);
+      const text = key === "peak_rss_bytes"
+        ? marker("peak", "bytes")
+        : value === undefined
+        ? JSON.stringify(report[key])
+        : marker(value, "json");
+      return `${JSON.stringify(key)}:${text}`;
+    });
+    return `{${fields.join(",")}}`;
+  }
+  // Each time stands for its marker.
+  const order = [...values];
+  const stand = Object.fromEntries(order.map(([key], i) => [key, -1 - i]));
+  const shown = { ...report, ...stand };
+  return runToText(shown, null, (ms) => ms < 0 ? marker(order[-1 - ms]?.[1] ?? "open", "text") : msToText(ms));
 }

@@ -28,6 +28,11 @@ export function conditionIndex(condition: Condition): number {
   return -(CONDITION_SIZE + 1 + NAMES.indexOf(condition));
 }
 
+/** The texts of the conditions: the first is of index -({@linkcode CONDITION_SIZE} + 1). */
+export function conditionTexts(): string[] {
+  return NAMES.map((name) => CONDITIONS[name]);
+}
+
 /** The text of an error that a kernel reported. */
 export function indexErrorText(index: number | bigint, size: number | bigint): string {
   const broken = Number(size) === CONDITION_SIZE ? NAMES[-Number(index) - CONDITION_SIZE - 1] : undefined;

@@ -22,6 +22,7 @@ import {
 } from "../core/mod.ts";
 import { isTensorMeta, type NodeValue, type TensorMeta } from "../graph/mod.ts";
 import { type CompileRecord, freezeProgram, type LaunchTime, onCompile } from "../inductor/mod.ts";
+import { prepareRunner } from "../runtime/cpu/mod.ts";
 import { fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
 import { inLayout } from "./input_layout.ts";
 import { keepNative } from "./keep_native.ts";
@@ -215,6 +216,8 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     program.outputSpecs.every(({ kind }) => kind === "userOutput" || kind === "lossOutput");
   let keeps = file !== undefined && device !== undefined && frozen !== null && change === null &&
     options.options === undefined && (isFixed || deviceOf(device) === cpu);
+  // Is built while the kernels are.
+  if (keeps && device !== undefined && deviceOf(device) === cpu) prepareRunner();
   const keep = (): void => {
     if (!keeps || file === undefined || device === undefined || frozen === null) return;
     keeps = false;

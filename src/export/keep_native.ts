@@ -6,10 +6,10 @@
  * numbers is new in each process. Programs that need operators between their kernels are not kept.
  */
 import { SizeWriter, type StoredExpr } from "../capture/mod.ts";
-import { CompileError, cpu } from "../core/mod.ts";
+import { CompileError, cpu, emitEvent } from "../core/mod.ts";
 import { isTensorMeta, type TensorMeta } from "../graph/mod.ts";
 import { type NativeParts, nativeParts } from "../inductor/mod.ts";
-import type { FileRange, NativeAttribute } from "../runtime/cpu/mod.ts";
+import { type CompileJob, type FileRange, type NativeAttribute, prepareRunner } from "../runtime/cpu/mod.ts";
 import { diskCache } from "../runtime/mod.ts";
 import { isSymInt, type Size, type SymInt } from "../symbolic/mod.ts";
 import { cpuBuffer, defaultGenerator, type Storage } from "../tensor/mod.ts";
@@ -168,6 +168,7 @@ function keep(
   if (constants.byteLength > MOST_CONSTANT_BYTES) return false;
   const library = hashOf(parts.library), threadPool = hashOf(parts.threadPool);
   if (library === null || threadPool === null) return false;
+  const runner = prepareRunner();
   const hasConstants = constants.byteLength > 0;
   if (hasConstants) diskCache().putParts(nativeConstantsKey(key), constants.parts);
   const { kernels, peakBytes, attributeBytes, graphBreaks } = stats;
@@ -177,6 +178,7 @@ function keep(
     sizes,
     library,
     threadPool,
+    runner: runnerHash(runner),
     hasConstants,
     inputs,
     tensorInputs,
@@ -184,6 +186,16 @@ function keep(
   };
   diskCache().put(key, new TextEncoder().encode(JSON.stringify(entry)));
   return true;
+}
+
+/** The program that runs plans, once it is built; null if it cannot be. */
+function runnerHash(job: CompileJob): string | null {
+  try {
+    return hashOf(job.waitSync());
+  } catch (error) {
+    emitEvent({ kind: "cache", message: error instanceof Error ? error.message : String(error) });
+    return null;
+  }
 }
 
 /** The hash by which the cache names an object; null for a file that is none of its objects. */

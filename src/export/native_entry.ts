@@ -16,7 +16,7 @@ import { chooseIsa, readCpuFeatures } from "../runtime/cpu/toolchain.ts";
 import { fileIdentity } from "./file_identity.ts";
 
 /** Raise it when the meaning of entries changes. */
-const FORMAT = "2";
+const FORMAT = "3";
 
 /** An input as the entry knows it: a tensor, a number whose value is a size, or one that the program was exported for. */
 export type NativeInput =
@@ -62,6 +62,8 @@ export interface NativeEntry {
   /** Hashes of the libraries, which lie in the cache. */
   readonly library: string;
   readonly threadPool: string;
+  /** Of the program that runs plans; null if it could not be built. */
+  readonly runner: string | null;
   /** Whether constants are kept beside it. */
   readonly hasConstants: boolean;
   readonly inputs: readonly NativeInput[];
@@ -86,6 +88,9 @@ export interface NativeOptions {
 export interface OpenNative {
   readonly entry: NativeEntry;
   readonly files: NativeFiles;
+  /** Paths of the mapped files, and of the program that runs plans. */
+  readonly constantsPath: string | null;
+  readonly runner: string | null;
 }
 
 /** The key of the entry of a file, which is named by its identity; null if nothing may be kept or read now. */
@@ -127,7 +132,8 @@ export function openNative(path: string, options: NativeOptions): OpenNative | n
     };
     // Another one may have taken its place since it was asked for.
     if (fileIdentity(path) !== file) return null;
-    return { entry, files };
+    const runner = entry.runner === null ? null : diskCache().object("so", entry.runner);
+    return { entry, files, constantsPath: constants, runner };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     emitEvent({ kind: "cache", message: `${path}: what is kept of it cannot be used: ${why}` });

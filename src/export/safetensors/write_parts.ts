@@ -18,8 +18,16 @@ export interface TensorPart {
 
 const HEADER_ALIGNMENT = 8;
 
+/** Tensors in the order in which a file holds their data. */
+export function inFileOrder<T extends Pick<TensorPart, "dtype">>(tensors: readonly T[]): T[] {
+  return [...tensors].sort((a, b) => b.dtype.bytes - a.dtype.bytes);
+}
+
 /** The header's bytes, its length included; `parts` are in the order of their data. */
-function headerOf(parts: readonly TensorPart[], metadata: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
+export function safetensorsHeader(
+  parts: readonly Omit<TensorPart, "read">[],
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array<ArrayBuffer> {
   const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [["__metadata__", metadata]] : [];
   let at = 0;
   for (const { name, dtype, shape } of parts) {
@@ -48,8 +56,8 @@ export async function writeTensorParts(
   if (tensors.some(({ name }) => name === "__metadata__")) {
     throw new RangeError('safetensors: a tensor cannot be called "__metadata__"');
   }
-  const parts = [...tensors].sort((a, b) => b.dtype.bytes - a.dtype.bytes);
-  const header = headerOf(parts, metadata);
+  const parts = inFileOrder(tensors);
+  const header = safetensorsHeader(parts, metadata);
   const temporary = `${path}.${crypto.randomUUID()}.part`;
   const file = await Deno.open(temporary, { write: true, createNew: true });
   try {

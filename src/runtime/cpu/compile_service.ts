@@ -24,6 +24,8 @@ export interface CompileRequest {
   readonly name: string;
   /** Appended to {@linkcode baseFlags}, so they can override them. */
   readonly flags?: readonly string[];
+  /** A program with a `main` and the C++ compiler's own libraries, not a shared library. */
+  readonly executable?: boolean;
 }
 
 /** Where a job stands. */
@@ -75,12 +77,11 @@ printf %s "$code" >"$base.code"; mv -f "$base.code" "$base.status"`;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** Flags of every kernel: floating point as written (no contraction, signed zeros and NaN kept), no C++ runtime. */
-export function baseFlags(toolchain: Toolchain): readonly string[] {
+export function baseFlags(toolchain: Toolchain, executable = false): readonly string[] {
   return [
     "-O3",
     "-std=gnu++17",
-    "-shared",
-    "-fPIC",
+    ...(executable ? ["-pie", "-fPIE"] : ["-shared", "-fPIC"]),
     "-fvisibility=hidden",
     "-fno-exceptions",
     "-fno-rtti",
@@ -97,7 +98,8 @@ export function baseFlags(toolchain: Toolchain): readonly string[] {
 }
 
 /** Linking without start files and the C++ library halves the time of a small kernel. */
-function linkFlags(): readonly string[] {
+function linkFlags(executable: boolean): readonly string[] {
+  if (executable) return Deno.build.os === "linux" ? ["-ldl", "-lpthread", "-lm"] : [];
   return Deno.build.os === "linux" ? ["-nostdlib", "-lm", "-lc", "-lpthread", "-lgcc"] : ["-lm"];
 }
 
@@ -219,7 +221,7 @@ export class CompileService {
 
   #compile(request: CompileRequest, toolchain: Toolchain, requested: number): CompileJob {
     const cache = this.#options.cache ?? diskCache();
-    const flags = [...baseFlags(toolchain), ...(request.flags ?? [])];
+    const flags = [...baseFlags(toolchain, request.executable), ...(request.flags ?? [])];
     const units = [request.source, ...request.parts ?? []];
     const key = cacheKey("so", units.length === 1 ? request.source : JSON.stringify(units), {
       compiler: toolchain.version,
@@ -301,7 +303,15 @@ export class CompileService {
     this.#running.push(task);
     try {
       task.child = new Deno.Command("sh", {
-        args: ["-c", SCRIPT, "sh", task.base, String(task.units), linkFlags().join(" "), ...task.command],
+        args: [
+          "-c",
+          SCRIPT,
+          "sh",
+          task.base,
+          String(task.units),
+          linkFlags(task.request.executable === true).join(" "),
+          ...task.command,
+        ],
         stdin: "null",
         stdout: "null",
         stderr: "null",

@@ -13,4 +13,6 @@ export * from "./file_reader.ts";
 export * from "./mapped_file.ts";
 export * from "./packed_weights.ts";
 export * from "./native_plan.ts";
+export * from "./native_program.ts";
 export * from "./spare_memory.ts";
+export { prepareRunner } from "./prepare_runner.ts";

@@ -1,20 +1,16 @@
 /**
- * A static plan on the CPU as data, and what runs it without tensors, graphs or a compiler.
+ * A plan on the CPU as data, for those who have no tensors, graphs or compiler.
  *
- * Enters: {@linkcode NativePlan}, which an earlier process wrote, its libraries, and the files in which its weights lie. Leaves: a function of buffers. Everything that is read back is
- * checked before the library is called with it: slots exist, ranges lie in their files and in the arena, results in their memory. Mirrors `AOTIModelRunner` of TorchInductor.
+ * {@linkcode NativePlan} is what an earlier process wrote. Everything that is read back is checked before a library is called with it: slots exist, ranges lie in their files and in the arena,
+ * results in their memory. `native_program.ts` runs plans in this process, `plan_job.ts` writes them down for one that is nothing else.
  */
-import { type DType, dtypeFromName } from "../../core/dtype.ts";
+import { dtypeFromName } from "../../core/dtype.ts";
 import { CompileError } from "../../core/errors.ts";
 import { randomSeed } from "../../core/seed.ts";
-import type { SlotSource } from "../kernel.ts";
 import { forEachPosition } from "../positions.ts";
-import { type ArgsPositions, CpuExecutable } from "./executable.ts";
-import { Library } from "./library.ts";
-import { isMapped } from "./mapped_file.ts";
-import { cpuAllocator, CpuBuffer } from "./memory.ts";
-import { type PackedPlace, PackedWeights } from "./packed_weights.ts";
-import { openThreadPool } from "./thread_pool.ts";
+import type { ArgsPositions } from "./executable.ts";
+import type { CpuBuffer } from "./memory.ts";
+import type { PackedPlace } from "./packed_weights.ts";
 
 /** A range of one of the plan's two files: the model, and the constants that were computed from it. */
 export interface FileRange {
@@ -68,14 +64,6 @@ export interface NativePlan<N = number> {
   readonly writes: readonly NativeWrite<N>[];
   /** Results that are tensors. */
   readonly results: readonly NativeResult<N>[];
-}
-
-/** A result of a call. */
-export interface ResultBuffer {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Its elements in row-major order. */
-  read(): Uint8Array<ArrayBuffer>;
 }
 
 /** The files that a plan reads. */
@@ -173,104 +161,6 @@ export function freshGeneratorState(): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new BigInt64Array([randomSeed(), 0n]).buffer);
 }
 
-/** A plan that can be called. */
-export class NativeProgram {
-  readonly #plan: NativePlan;
-  readonly #executable: CpuExecutable;
-  readonly #buffers: (CpuBuffer | undefined)[];
-  /** Packed weights that are made of what calls write. */
-  readonly #repack: () => void;
-  /** Of the call before. */
-  #outputs: CpuBuffer[] = [];
-
-  /** @throws {CompileError} if the plan is none; {Error} if a library cannot be loaded */
-  constructor(plan: NativePlan, files: NativeFiles) {
-    verifyNativePlan(plan, { model: files.model.byteLength, constants: files.constants?.byteLength ?? null });
-    this.#plan = plan;
-    const attributes = plan.attributes.map((range) => attributeOf(range, files));
-    const packed = plan.packed.length === 0 ? null : new PackedWeights(plan.packed);
-    const written = new Set(plan.written);
-    const isWritten = ({ attributes: sources }: PackedPlace): boolean => sources.some((at) => written.has(at));
-    plan.packed.forEach((place, i) => {
-      packed?.repack(i, !isWritten(place) && place.attributes.every((at) => isMapped(attributes[at] as CpuBuffer)));
-    });
-    const anew = plan.packed.flatMap((place, i) => isWritten(place) ? [i] : []);
-    this.#repack = () => anew.forEach((i) => packed?.repack(i, false));
-    const sources = plan.slots.map((slot): SlotSource => {
-      if (slot.kind === "donated") return { kind: "alias", of: slot.of };
-      if (slot.kind !== "arena") return { kind: "external" };
-      return { kind: "arena", offset: () => slot.offset, bytes: () => slot.bytes };
-    });
-    this.#buffers = plan.slots.map((slot) => slot.kind === "attribute" ? attributes[slot.index] : undefined);
-    openThreadPool(files.threadPool);
-    this.#executable = new CpuExecutable({
-      library: new Library(files.library, plan.exports),
-      exports: plan.exports,
-      host: [],
-      layout: plan.args,
-      sources,
-      arenaBytes: () => plan.arenaBytes,
-      ...(packed === null ? {} : { kept: packed.memory }),
-    });
-  }
-
-  /**
-   * Runs the plan. Results are good until the next call. What the program writes of its inputs is written.
-   *
-   * @throws {TypeError} if an input is missing or too short; {RangeError} if a gather or scatter meets an index outside of its dimension
-   */
-  run(inputs: readonly CpuBuffer[]): ResultBuffer[] {
-    const { slots, inputBytes, results, sizes, writes } = this.#plan;
-    inputBytes.forEach((bytes, i) => {
-      const given = inputs[i];
-      if (given === undefined || given.byteLength < bytes) {
-        throw new TypeError(`input ${i} must have ${bytes} bytes, has ${given?.byteLength ?? 0}`);
-      }
-    });
-    for (const buffer of this.#outputs) buffer.dispose();
-    this.#outputs = [];
-    const buffers = this.#buffers;
-    slots.forEach((slot, i) => {
-      if (slot.kind === "input") buffers[i] = inputs[slot.index];
-      else if (slot.kind === "output") {
-        const buffer = cpuAllocator().allocate(slot.bytes);
-        this.#outputs.push(buffer);
-        buffers[i] = buffer;
-      }
-    });
-    slots.forEach((slot, i) => {
-      if (slot.kind === "donated") buffers[i] = buffers[slot.of];
-    });
-    this.#repack();
-    this.#executable.run(buffers, sizes);
-    for (const { from, to } of writes) copyElements(from, buffers[from.slot], to, buffers[to.slot]);
-    return results.map((result) => resultOf(result, buffers[result.slot]));
-  }
-}
-
-/** An attribute where its file lies in memory; copied if that is not aligned. */
-function attributeOf(attribute: NativeAttribute, files: NativeFiles): CpuBuffer {
-  if (attribute.file === "generator") return CpuBuffer.wrap(freshGeneratorState());
-  const { file, offset, byteLength, alignment } = attribute;
-  const from = files[file];
-  if (from === null) throw new CompileError("a kept plan reads constants that were not kept");
-  const bytes = from.uint8.subarray(offset, offset + byteLength);
-  return CpuBuffer.wrap(bytes.byteOffset % alignment === 0 ? bytes : bytes.slice());
-}
-
-function copyElements(
-  from: NativeResult,
-  source: CpuBuffer | undefined,
-  to: NativeResult,
-  target: CpuBuffer | undefined,
-): void {
-  if (source === undefined || target === undefined) throw new CompileError("a kept plan copies what no slot has");
-  const { bytes } = dtypeFromName(from.dtype);
-  const elements = rowMajorBytes(source.uint8, bytes, from.shape, from.stride, from.offset);
-  // Where the two overlap, all is read before anything is written.
-  placeBytes(source === target ? elements.slice() : elements, target.uint8, bytes, to);
-}
-
 /** Writes row-major elements where a strided layout has them. */
 export function placeBytes(
   elements: Uint8Array<ArrayBuffer>,
@@ -281,12 +171,6 @@ export function placeBytes(
   forEachPosition(shape, stride, offset, (position, linear) => {
     for (let b = 0; b < size; b++) target[position * size + b] = elements[linear * size + b] ?? 0;
   });
-}
-
-function resultOf({ dtype: name, shape, stride, offset }: NativeResult, buffer: CpuBuffer | undefined): ResultBuffer {
-  const dtype = dtypeFromName(name);
-  if (buffer === undefined) throw new CompileError("a kept plan has a result that no slot has");
-  return { dtype, shape, read: () => rowMajorBytes(buffer.uint8, dtype.bytes, shape, stride, offset) };
 }
 
 /** The bytes of a strided layout in row-major order: a view where they lie so, else a copy. */

@@ -2,6 +2,7 @@
  * The C++ text of `native/cpu/`, imported as text so that it travels with the package and needs no file access.
  */
 import abi from "../../../native/cpu/abi.h" with { type: "text" };
+import runPlan from "../../../native/cpu/run_plan.cpp" with { type: "text" };
 import threadPool from "../../../native/cpu/thread_pool.cpp" with { type: "text" };
 import vecF64 from "../../../native/cpu/vec_f64.h" with { type: "text" };
 import vecMath from "../../../native/cpu/vec_math.h" with { type: "text" };
@@ -24,3 +25,6 @@ export const NATIVE_HEADERS: Readonly<
 
 /** Source of the thread pool. */
 export const THREAD_POOL_SOURCE: string = threadPool;
+
+/** Source of the program that runs kept plans. */
+export const RUN_PLAN_SOURCE: string = runPlan;

@@ -20,6 +20,16 @@ export interface PackedPlace {
   readonly sole: boolean;
 }
 
+/** Bytes of the memory of packed weights. */
+export function packedBytes(places: readonly PackedPlace[]): number {
+  return places.reduce((end, k) => Math.max(end, k.offset + 64 + k.bytes), 0);
+}
+
+/** The state that has the next call pack; `clean` as in {@linkcode PackedWeights.repack}. */
+export function packedState({ sole }: PackedPlace, clean: boolean): bigint {
+  return clean && sole ? PACK_AND_GIVE_BACK : PACK;
+}
+
 /** States and elements of packed weights. */
 export class PackedWeights {
   readonly places: readonly PackedPlace[];
@@ -28,7 +38,7 @@ export class PackedWeights {
   /** All are to be packed. */
   constructor(places: readonly PackedPlace[]) {
     this.places = places;
-    this.memory = cpuAllocator().allocate(places.reduce((end, k) => Math.max(end, k.offset + 64 + k.bytes), 0));
+    this.memory = cpuAllocator().allocate(packedBytes(places));
     for (let i = 0; i < places.length; i++) this.repack(i, false);
   }
 
@@ -38,7 +48,8 @@ export class PackedWeights {
    * @param clean what it is made of lies in pages of mapped files that nobody wrote to; they are given back once the weight is packed, if no other launch reads them
    */
   repack(i: number, clean: boolean): void {
-    this.#states(i)[0] = clean && this.places[i]?.sole === true ? PACK_AND_GIVE_BACK : PACK;
+    const place = this.places[i];
+    if (place !== undefined) this.#states(i)[0] = packedState(place, clean);
   }
 
   /** For each packed weight: 1 if it is packed, else it will be by the next call. */
