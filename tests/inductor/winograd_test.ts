@@ -1,38 +1,14 @@
 /** Convolutions of 3 × 3 by Winograd's filtering: close to sums in float64 whatever the sizes, with what is before and behind them, and gradients by the input. */
 import assert from "node:assert/strict";
 import { compile, F, noGrad, randn, type Tensor } from "../../mod.ts";
-import { float64, withConfig } from "../../src/core/mod.ts";
-import { type CompiledGraph, onCompile } from "../../src/inductor/mod.ts";
+import { float64 } from "../../src/core/mod.ts";
 import type { Toolchain } from "../../src/runtime/cpu/mod.ts";
 import { nativeTest } from "../runtime/support.ts";
-
-type Fn = (...tensors: Tensor[]) => Tensor[];
-
-/** The norm of the error of a result, in that of the same in float64. */
-function errorOf(result: Tensor, wanted: Tensor): number {
-  const [norm, error] = [wanted, result.to(float64).sub(wanted)].map((t) => Number(t.square().sum().sqrt().item()));
-  return (error ?? NaN) / (norm ?? NaN);
-}
+import { checkConvolutions, errorOf, type Fn } from "./convolutions.ts";
 
 /** Asserts that as many convolutions of a function are filtered, and that all results are near to those in float64. */
 function check(toolchain: Toolchain, filtered: number, fn: Fn, calls: readonly (readonly Tensor[])[]): void {
-  using _config = withConfig({ disabled: new Set(["cache"]) });
-  noGrad(() => {
-    let graph: CompiledGraph | null = null;
-    const options = { mode: "aot", fullgraph: true, dynamic: calls.length > 1 } as const;
-    const exact = compile(fn, options), run = compile(fn, options);
-    for (const args of calls) {
-      const wanted = exact(...args.map((t) => t.to(float64)));
-      using _ = onCompile((record) => graph = record.graph);
-      run(...args).forEach((result, i) => {
-        const error = errorOf(result, wanted[i] ?? result);
-        assert.ok(error < 2e-6, `result ${i}, ${result.shape.join(" × ")}: ${error}`);
-      });
-    }
-    const source: string = (graph as CompiledGraph | null)?.cpp?.source ?? "";
-    const count = source.split("tsr_filter_by<4>(").length - 1;
-    assert.equal(count, toolchain.isa.vectorBytes === 64 ? filtered : 0);
-  });
+  checkConvolutions(toolchain, "tsr_filter_by<4>(", filtered, fn, calls);
 }
 
 nativeTest("filtered convolutions are as near to float64 as a few roundings", (toolchain) => {

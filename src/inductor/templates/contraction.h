@@ -13,6 +13,8 @@ template <> struct tsr_reg<double> { typedef vd type; };
 
 typedef void (*tsr_pack)(void** A, long batch, long first, long count, long step0, long step1, void* out);
 typedef void (*tsr_finish)(void** A, long batch, long i, long rows, long j, long columns, const void* tile);
+// Writes rows [y0, y1) of a channel of an image, its padding included, from out on: zeros where there is nothing.
+typedef void (*tsr_rows)(void** A, long batch, long sample, long channel, long y0, long y1, float* out, long stride);
 
 // Packed memory that outlives the call. The state is 0 if it must be packed, 1 if it is, 2 if it must be and nobody else needs the pages of the source.
 // Behind the state stand the steps of a block that it was packed in, which sizes that change from call to call may change.

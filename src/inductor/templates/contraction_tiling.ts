@@ -18,6 +18,8 @@ export interface Tiling {
   readonly rows: number;
   /** Registers of a row. */
   readonly registers: number;
+  /** Cycles that the model counts. */
+  readonly cycles: number;
 }
 
 /** Tiles that fit the registers: 32 with 512 bits, else 16. */
@@ -117,6 +119,6 @@ export function chooseTiling(kernel: ContractionKernel, lanes: number): Tiling {
   const straightCost = straight.cost + packing + m * n * storeCost(kernel, epilogue.n[epilogue.n.length - 1]);
   const turnedCost = turned.cost + packing + m * n * storeCost(kernel, epilogue.m[epilogue.m.length - 1]);
   return turnedCost < straightCost
-    ? { swapped: true, rows: turned.rows, registers: turned.registers }
-    : { swapped: false, rows: straight.rows, registers: straight.registers };
+    ? { swapped: true, rows: turned.rows, registers: turned.registers, cycles: turnedCost }
+    : { swapped: false, rows: straight.rows, registers: straight.registers, cycles: straightCost };
 }

@@ -2,7 +2,7 @@
  * Contractions in C++: the template of `contraction.h` with generated packing loops and epilogue.
  *
  * A model chooses the register tile and which operand's rows are its columns; `cpp_operands.ts` writes the functions. Convolutions whose windows of 3 × 3 move by 1
- * go to `cpp_winograd.ts` where that is quicker.
+ * go to `cpp_winograd.ts` where that is quicker, others to `cpp_direct.ts` where it costs more to write windows out.
  */
 import { float64 } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
@@ -10,7 +10,9 @@ import { constant } from "../../symbolic/mod.ts";
 import { CppFunction, parameterLines } from "../codegen/cpp/emit_kernel.ts";
 import type { CppFunctionText } from "../codegen/cpp/emit_tile.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
+import { guess } from "../tile/axes.ts";
 import { chooseTiling } from "./contraction_tiling.ts";
+import { emitCppDirect } from "./cpp_direct.ts";
 import {
   epilogueFunction,
   KeptArguments,
@@ -39,7 +41,10 @@ export function emitCppContraction(
 ): CppFunctionText {
   const filter = emitCppWinograd(kernel, lanes, constants, budget);
   if (filter !== null) return filter;
-  const { swapped, rows, registers } = chooseTiling(kernel, lanes);
+  const { swapped, rows, registers, cycles } = chooseTiling(kernel, lanes);
+  const batchCount = kernel.batch.reduce((n, axis) => n * guess(axis.extent), 1);
+  const direct = emitCppDirect(kernel, lanes, constants, batchCount * cycles);
+  if (direct !== null) return direct;
   const own: ContractionKernel = swapped
     ? {
       ...kernel,

@@ -239,7 +239,10 @@ function weightsFunction(kernel: TileKernel, slide: Slide, lanes: number): strin
 /** The rows of an image with their padding, columns apart by the step. */
 function linesFunction(kernel: TileKernel, slide: Slide, { lines, part, row }: Layout, lanes: number): string {
   const { images, y, x, ky, kx, down, step, pixel, pixelValue } = slide;
-  const { body, axes } = unfolded(pixel, [{ at: y, inside: ky, step: down }, { at: x, inside: kx, step }]);
+  const { body, axes } = unfolded(pixel, [
+    { at: y, inside: ky, step: down, apart: 1, isMirrored: false },
+    { at: x, inside: kx, step, apart: 1, isMirrored: false },
+  ]);
   const [line, column] = axes as [Axis, Axis];
   const lane: Axis = { ...column, block: lanes };
   return functionFor(kernel, images, new CppFunction(kernel, [body], [...images, line, lane], lanes), "@_l", (f) => {

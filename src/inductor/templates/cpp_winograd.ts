@@ -13,7 +13,7 @@ import type { CppFunctionText } from "../codegen/cpp/emit_tile.ts";
 import { guess } from "../tile/axes.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
 import { epilogueFunction, KeptArguments, packForm, packFunction, product, type Writer } from "./cpp_operands.ts";
-import { type Planes, planesOf, rowsFunction } from "./cpp_planes.ts";
+import { placesOf, type Planes, planesOf, rowsFunction } from "./cpp_planes.ts";
 import { keepOperand, type KeptBudget } from "./kept_operands.ts";
 
 /** Results along a side of a tile, places of a transformed one, and what else `winograd.h` fixes. */
@@ -25,9 +25,10 @@ const LEAST_CHANNELS = 16;
 const WEIGHT_CYCLES = 370;
 
 /** Cycles that plain products take, and what this takes, on vectors of 16 lanes with two fused multiply-adds a cycle; with weights that are kept transformed or not. */
-function isQuicker({ kernel, sample, y, x, channel }: Planes, isKept: boolean): boolean {
+function isQuicker({ kernel, sample, down, across, channel }: Planes, isKept: boolean): boolean {
   const samples = sample === null ? 1 : guess(sample.extent);
-  const height = guess(y.extent), width = guess(x.extent), channels = guess(channel.extent), outputs = guess(kernel.m);
+  const height = down === null ? 1 : guess(down.at.extent), width = guess(across.at.extent);
+  const channels = guess(channel.extent), outputs = guess(kernel.m);
   const plain = samples * height * width * channels * outputs * 9 / 32 / 0.85;
   const tiles = samples * Math.ceil(height / SIDE) * Math.ceil(width / SIDE);
   const vectors = Math.ceil(tiles / 16);
@@ -50,8 +51,11 @@ export function emitCppWinograd(
   if (lanes !== 16 || kernel.accumulate !== float32) return null;
   const planes = planesOf(kernel);
   if (planes === null) return null;
-  const { kernel: own, sample, y, x, channel, ky, kx } = planes;
-  if (constantValue(ky.extent) !== 3 || constantValue(kx.extent) !== 3) return null;
+  const { kernel: own, sample, down, across, channel } = planes;
+  if (down === null) return null;
+  if ([down, across].some((way) => way.step !== 1 || way.apart !== 1 || constantValue(placesOf(way)) !== 3)) {
+    return null;
+  }
   const channels = constantValue(channel.extent), outputs = constantValue(own.m);
   if (channels === null || outputs === null || Math.min(channels, outputs) < LEAST_CHANNELS) return null;
   if (!isQuicker(planes, true)) return null;
@@ -61,7 +65,7 @@ export function emitCppWinograd(
   for (const line of parameterLines(own)) s.line(line);
   const batches = product(own.batch.map((axis) => axis.extent));
   const samples = sample === null ? constant(1) : sample.extent;
-  const numbers = [batches, samples, channel.extent, own.m, y.extent, x.extent].map((e) => s.index(e));
+  const numbers = [batches, samples, channel.extent, own.m, down.at.extent, across.at.extent].map((e) => s.index(e));
   const kept = new KeptArguments(own, constants);
   const packed = keepOperand(own, own.a, own.n, PANEL * 4 * PLACES / 9, PANEL);
   // A cache line a place: `weight_place` of `winograd.h`.

@@ -8,9 +8,6 @@
 // After Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016). The points 0, ±3/4, ±3/2, ∞ keep the rounding error of M = 4 at about
 // four times that of plain sums (with 0, ±1, ±2, ∞ it is eight times), after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution" (2020).
 
-// Writes rows [y0, y1) of a channel, its padding included, from out on: zeros where there is nothing.
-typedef void (*tsr_rows)(void** A, long batch, long sample, long channel, long y0, long y1, float* out, long stride);
-
 struct tsr_filter {
   long batches, samples, channels, outputs, height, width;
   // Windows are stored from their last place on.

@@ -21,6 +21,7 @@ import { emitCppContraction } from "../../templates/cpp_contraction.ts";
 import { KeptBudget } from "../../templates/kept_operands.ts";
 import { emitCppSlide } from "../../templates/cpp_slide.ts";
 import CONTRACTION_PRELUDE from "../../templates/contraction.h" with { type: "text" };
+import DIRECT_PRELUDE from "../../templates/direct.h" with { type: "text" };
 import SLIDE_PRELUDE from "../../templates/slide.h" with { type: "text" };
 import WINOGRAD_PRELUDE from "../../templates/winograd.h" with { type: "text" };
 import { slotNumbers } from "../slots.ts";
@@ -134,7 +135,7 @@ interface FunctionText {
   readonly support: string;
   readonly body: string;
   /** Preludes that it needs beside the first. */
-  readonly needs: readonly ("contraction" | "winograd" | "slide" | "blocks")[];
+  readonly needs: readonly ("contraction" | "winograd" | "direct" | "slide" | "blocks")[];
 }
 
 interface Launch {
@@ -351,6 +352,7 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
       PRELUDE,
       ...(functions.some((f) => f.needs.includes("contraction")) ? [CONTRACTION_PRELUDE] : []),
       ...(functions.some((f) => f.needs.includes("winograd")) ? [WINOGRAD_PRELUDE] : []),
+      ...(functions.some((f) => f.needs.includes("direct")) ? [DIRECT_PRELUDE] : []),
       ...(functions.some((f) => f.needs.includes("slide")) ? [SLIDE_PRELUDE] : []),
       ...(functions.some((f) => f.needs.includes("blocks")) ? [BLOCKS_PRELUDE] : []),
       ...functions.map((f) => functionText(f, several ? "" : "static ")),

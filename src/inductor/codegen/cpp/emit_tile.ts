@@ -31,7 +31,7 @@ export interface CppFunctionText {
   /** Functions that the body passes on, with names that start with `@`. */
   readonly support?: string;
   /** A prelude that it needs beside its kernel's. */
-  readonly needs?: "winograd" | "slide";
+  readonly needs?: "winograd" | "slide" | "direct";
   /** Pieces that may run at once. */
   readonly count: Expr;
   /** Memory that the function keeps from call to call: two arguments each, behind all others, the state and the memory. */
