@@ -8,6 +8,7 @@ import { config, cpu, isStageEnabled, log, type StageName } from "../../core/mod
 import { type Graph, isTensorMeta, type Node, rewriteDeadCode, verifyGraph, writtenNodes } from "../../graph/mod.ts";
 import { findToolchain } from "../../runtime/cpu/mod.ts";
 import type { Tensor } from "../../tensor/mod.ts";
+import { batchLinears } from "./batched_linears.ts";
 import { einsumProducts } from "./einsum_products.ts";
 import { findAttention } from "./find_attention.ts";
 import { foldBatchNorm } from "./fold_batch_norm.ts";
@@ -17,7 +18,9 @@ import { joinSplits } from "./join_splits.ts";
 import { mergeLinears } from "./merge_linears.ts";
 import { packWeights } from "./pack_weights.ts";
 import { padChannels } from "./pad_channels.ts";
+import { padRows } from "./pad_rows.ts";
 
+export { batchLinears } from "./batched_linears.ts";
 export { einsumProducts } from "./einsum_products.ts";
 export { findAttention } from "./find_attention.ts";
 export { foldBatchNorm } from "./fold_batch_norm.ts";
@@ -27,6 +30,7 @@ export { joinSplits } from "./join_splits.ts";
 export { mergeLinears } from "./merge_linears.ts";
 export { packWeights } from "./pack_weights.ts";
 export { padChannels } from "./pad_channels.ts";
+export { padRows } from "./pad_rows.ts";
 export { computeStored, sourcesOf, type StoredConstant } from "./stored_constants.ts";
 
 interface Pass {
@@ -45,6 +49,8 @@ const CUDA_PASSES: readonly Pass[] = [
   { stage: "batch_norm_folding", run: foldBatchNorm },
   { stage: "layouts", run: padChannels },
   { stage: "layouts", run: packWeights },
+  { stage: "layouts", run: padRows },
+  { stage: "layouts", run: batchLinears },
   { stage: "attention", run: (graph, _, written) => einsumProducts(graph, written) },
   { stage: "attention", run: (graph, _, written) => findAttention(graph, written) },
   { stage: "linear_merging", run: mergeLinears },

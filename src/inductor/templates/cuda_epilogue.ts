@@ -6,11 +6,26 @@
 import { constant, constantValue, type Expr } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { lanesFor } from "../codegen/cuda/nests.ts";
-import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
+import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts";
 import type { Tiling } from "./cuda_contraction.ts";
 
-/** Statements of an epilogue up to which its loop is unrolled: longer ones take registers (with GELU, products were 9 to 28 % slower). */
+/** Statements of an epilogue up to which its loop is unrolled, and where sums leave many registers: longer ones take more than there are. */
 const FEW_STATEMENTS = 12;
+const MORE_STATEMENTS = 24;
+const FEW_SUMS = 128;
+
+/** Statements that do no harm where nothing is stored. */
+const PLAIN: ReadonlySet<TileStatement["kind"]> = new Set([
+  "constant",
+  "index",
+  "load",
+  "store",
+  "pointwise",
+  "cast",
+  "bitcast",
+  "lookup",
+  "philox",
+]);
 
 /** Runs the epilogue over a tile of sums in shared memory. */
 export function writeEpilogue(
@@ -28,6 +43,8 @@ export function writeEpilogue(
     readonly inMemory?: boolean;
     /** Sums lie in a slab whose pieces are exchanged (`tsr_slab`). */
     readonly exchanged?: boolean;
+    /** Sums that a thread keeps meanwhile. */
+    readonly sums?: number;
   } = {
     thread: "(int)threadIdx.x",
     tileM: tiling.m,
@@ -46,16 +63,23 @@ export function writeEpilogue(
   const across = (alongN ? tiling.n : tiling.m) / lanes;
   const runs = tiling.m * tiling.n / lanes;
   // What little is done with sums of a warp waits for what it reads: all of it is asked for at once.
-  const together = within.exchanged === true && epilogue.body.length <= FEW_STATEMENTS ? "" : " 2";
+  const most = (within.sums ?? Infinity) <= FEW_SUMS ? MORE_STATEMENTS : FEW_STATEMENTS;
+  const together = within.exchanged === true && epilogue.body.length <= most ? "" : " 2";
   s.open(`#pragma unroll${together}\nfor (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`);
   const [slow, fast] = alongN ? ["lr", "lc"] : ["lc", "lr"];
   s.line(`const int ${slow} = e / ${across}, ${fast} = e % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
-  s.line(`const ${f.index} em = m0 + lr, en = n0 + lc;`);
   const conditions: string[] = [];
   const rest = (e: Expr, size: number): boolean => (constantValue(e) ?? 1) % size !== 0;
-  if (rest(kernel.m, within.tileM)) conditions.push(`em < ${f.extent(kernel.m)}`);
-  if (rest(kernel.n, within.tileN)) conditions.push(`en < ${f.extent(kernel.n)}`);
-  if (conditions.length > 0) s.open(`if (${conditions.join(" && ")}) {`);
+  if (rest(kernel.m, within.tileM)) conditions.push(`m0 + lr < ${f.extent(kernel.m)}`);
+  if (rest(kernel.n, within.tileN)) conditions.push(`n0 + lc < ${f.extent(kernel.n)}`);
+  const isPartial = conditions.length > 0;
+  // Beyond the end the first element is computed, and not stored: without branches the runs of a thread are one block of instructions, whose loads are all under way at once.
+  const branches = isPartial && !epilogue.body.every(({ kind }) => PLAIN.has(kind));
+  if (isPartial) s.line(`const bool inside = ${conditions.join(" && ")};`);
+  if (branches) s.open("if (inside) {");
+  else if (isPartial) f.storeIf = "inside";
+  const place = (at: string): string => isPartial && !branches ? `inside ? ${at} : 0` : at;
+  s.line(`const ${f.index} em = ${place("m0 + lr")}, en = ${place("n0 + lc")};`);
   const extent = (axis: Axis): string => f.extent(axis.extent);
   f.decompose(epilogue.m, "em", extent);
   f.decompose(epilogue.n, "en", extent);
@@ -92,7 +116,8 @@ export function writeEpilogue(
       },
     });
   }
-  if (conditions.length > 0) s.close();
+  f.storeIf = null;
+  if (branches) s.close();
   s.close();
 }
 

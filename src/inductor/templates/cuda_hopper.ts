@@ -1,5 +1,5 @@
 /**
- * Matrix products on Hopper: the copy engine fills a ring of tiles in shared memory, two warpgroups multiply from there by wgmma.
+ * Matrix products on Hopper: the copy engine fills a ring of tiles in shared memory, two or three warpgroups multiply from there by wgmma.
  *
  * Blocks stay and take one tile after the other; one warpgroup only issues copies, so those of the next tile are under way while the others write the
  * last. Either operand may lie along k or along its rows. Sums go through a little shared memory of each warp to the epilogue, in vectors. After the
@@ -15,7 +15,7 @@ import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts"
 import { contractionFunction, type Tiling } from "./cuda_contraction.ts";
 import { writeEpilogue } from "./cuda_epilogue.ts";
 import { HopperJobs } from "./cuda_hopper_jobs.ts";
-import { bestShape, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
+import { bestShape, consumersOf, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
 import { pixelLines } from "./cuda_im2col.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
 import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
@@ -48,22 +48,28 @@ export function emitHopperContraction(
 }
 
 /** The matrix with boxes of so many rows, or of the part of a tile that a block of a pair reads for both. */
-function boxed(matrix: Matrix, rows: number, parts: number): Matrix {
+export function boxed(matrix: Matrix, rows: number, parts: number): Matrix {
   const [inner = 64, outer = 64, ...batch] = matrix.map.box;
   return { ...matrix, map: { ...matrix.map, box: [inner, (matrix.along === "k" ? rows : outer) / parts, ...batch] } };
 }
 
-function position(f: CudaFunction, kernel: ContractionKernel, { m, n }: HopperShape): void {
+/** Where the tile lies. @param names of its first row and column */
+export function position(
+  f: CudaFunction,
+  kernel: ContractionKernel,
+  { m, n }: Pick<HopperShape, "m" | "n">,
+  [m0, n0]: readonly [string, string] = ["m0", "n0"],
+): void {
   const s = f.scopes;
   s.line(`const int batch = tile / (tm * tn), inBatch = tile - batch * (tm * tn);`);
   s.line(`const int group = inBatch / (8 * tn), height = tsr_min(tm - group * 8, 8);`);
   s.line(`const int inGroup = inBatch - group * 8 * tn;`);
-  s.line(`const int m0 = (group * 8 + inGroup % height) * ${m}, n0 = inGroup / height * ${n};`);
+  s.line(`const int ${m0} = (group * 8 + inGroup % height) * ${m}, ${n0} = inGroup / height * ${n};`);
   f.decompose(kernel.batch, "batch", (axis) => f.extent(axis.extent));
 }
 
 /** Lines that copy one tile of an operand; `mates`: half of it, to both blocks of a pair. */
-function copyLines(
+export function copyLines(
   f: CudaFunction,
   matrix: Matrix,
   names: { readonly map: string; readonly to: string; readonly row: string },
@@ -84,20 +90,22 @@ function copyLines(
   );
 }
 
-/** Asks for what the epilogue reads of its own tile, which arrives while the sums are made. */
-function askEpilogue(f: CudaFunction, kernel: ContractionKernel, { m, n, turns }: HopperShape, thread: string): void {
+/** Asks for what the epilogue reads, of its own tile or for its columns, which arrives while the sums are made. */
+function askEpilogue(f: CudaFunction, kernel: ContractionKernel, shape: HopperShape, thread: string): void {
+  const { m, n, turns } = shape;
   const { body, m: rows, n: columns } = kernel.epilogue;
   const inner = columns.at(-1);
   if (inner === undefined) return;
   const loads = body.filter((st): st is TileStatement & { readonly kind: "load" } =>
-    st.kind === "load" && st.mask === null && constantValue(coefficient(st.index, inner.symbol) ?? constant(0)) === 1 &&
-    rows.some((axis) => freeSymbols(st.index).has(axis.symbol))
+    st.kind === "load" && st.mask === null && constantValue(coefficient(st.index, inner.symbol) ?? constant(0)) === 1
   );
   const s = f.scopes;
   for (const { buffer, index } of loads) {
     const each = LINE / buffer.dtype.bytes;
-    s.open(`for (int e = ${thread}; e < ${m * Math.ceil(n / each)}; e += ${turns ? 128 : 256}) {`);
-    s.line(`const ${f.index} em = m0 + e / ${Math.ceil(n / each)}, en = n0 + e % ${Math.ceil(n / each)} * ${each};`);
+    const across = Math.ceil(n / each);
+    const down = rows.some((axis) => freeSymbols(index).has(axis.symbol)) ? m : 1;
+    s.open(`for (int e = ${thread}; e < ${down * across}; e += ${128 * (turns ? 1 : consumersOf(shape))}) {`);
+    s.line(`const ${f.index} em = m0 + e / ${across}, en = n0 + e % ${across} * ${each};`);
     s.open(`if (em < ${f.extent(kernel.m)} && en < ${f.extent(kernel.n)}) {`);
     const extent = (axis: Axis): string => f.extent(axis.extent);
     f.decompose(rows, "em", extent);
@@ -108,7 +116,7 @@ function askEpilogue(f: CudaFunction, kernel: ContractionKernel, { m, n, turns }
   }
 }
 
-function mapParameter(matrix: Matrix, name: string): { arg: CudaArg; text: string } {
+export function mapParameter(matrix: Matrix, name: string): { arg: CudaArg; text: string } {
   const arg: CudaArg = { kind: "tensorMap", buffer: matrix.buffer, map: matrix.map };
   return { arg, text: `const __grid_constant__ tsr_map ${name}` };
 }
@@ -126,7 +134,8 @@ function write(
   const s = f.scopes;
   const BK = LINE / element.dtype.bytes;
   const [aBytes, bBytes] = [m * LINE, n * LINE];
-  const epilogueBytes = 8 * SLAB_BYTES;
+  const consumers = consumersOf(shape);
+  const epilogueBytes = 4 * consumers * SLAB_BYTES;
   const stages = Math.min(6, Math.floor((SHARED_LIMIT - 1024 - 256 - epilogueBytes) / (aBytes + bBytes)));
   const ring = stages * (aBytes + bBytes);
   const sharedBytes = ring + epilogueBytes + stages * 16 + 1024;
@@ -139,6 +148,7 @@ function write(
     ceilDiv(productOf(kernel.k), BK),
     shape,
     mates ? context.multiprocessors & ~1 : context.multiprocessors,
+    4 * consumers,
   );
   const sum = sumText(element);
   s.line("TSR_DYNAMIC(room);");
@@ -155,7 +165,7 @@ function write(
   s.open("if (threadIdx.x == 0) {");
   s.open(`for (int i = 0; i < ${stages}; i++) {`);
   s.line(`tsr_barrier_init(barriers + i * 16, ${rows.kind === "gather" ? 5 : 1});`);
-  s.line(`tsr_barrier_init(barriers + i * 16 + 8, ${(turns ? 4 : 8) * (mates ? 2 : 1)});`);
+  s.line(`tsr_barrier_init(barriers + i * 16 + 8, ${(turns ? 4 : 4 * consumers) * (mates ? 2 : 1)});`);
   s.close();
   s.line("tsr_barrier_visible();");
   if (rows.kind === "map") s.line("tsr_map_ready(&mapA);");
@@ -228,7 +238,7 @@ function write(
   if (mates) s.line("tsr_mates_sync();");
   s.close();
   s.open("else {");
-  s.line(`tsr_more_registers<${gather ? 160 : pixels ? 232 : 240}>();`);
+  s.line(`tsr_more_registers<${gather || consumers === 3 ? (pixels ? 152 : 160) : pixels ? 232 : 240}>();`);
   s.line(`const int warp = (int)threadIdx.x / 32 - ${4 * producers}, consumer = warp / 4;`);
   s.line(`${sum}* const own = staging + warp * ${16 * SLAB};`);
   if (turns) s.line("int turn = -1;");
@@ -264,7 +274,11 @@ function write(
     s.line("{");
     s.line("const unsigned full = barriers + stage * 16;");
     // A warpgroup has 64 rows: along k these are 64 lines of 128 bytes, along rows one piece of 64.
-    s.line(`const unsigned from = base + stage * ${aBytes + bBytes} + ${turns ? 0 : `consumer * ${(m / 2) * LINE}`};`);
+    s.line(
+      `const unsigned from = base + stage * ${aBytes + bBytes} + ${
+        turns ? 0 : `consumer * ${(m / consumers) * LINE}`
+      };`,
+    );
     s.line(`const unsigned other = base + stage * ${aBytes + bBytes} + ${aBytes};`);
     s.line("tsr_barrier_wait(full, phase);");
     s.line("tsr_wgmma_begin();");
@@ -351,6 +365,7 @@ function write(
       tileM: mates ? 2 * m : m,
       tileN: n,
       exchanged: true,
+      sums: accs.length * n / 2,
     });
     s.close();
   }
@@ -369,7 +384,7 @@ function write(
     includes: new Set(["collectives", "mma", "hopper"]),
     args,
     grid: [jobs.grid, constant(1), constant(1)],
-    block: [gather ? 512 : 384, 1, 1],
+    block: [128 * (producers + consumers), 1, 1],
     ...(mates ? { cluster: [2, 1, 1] as const } : {}),
     sharedBytes,
     blocksEach: 1,

@@ -28,17 +28,19 @@ export class HopperJobs {
   readonly #sharing: Sharing;
   readonly #tiles: Expr;
   readonly #blocks: number;
+  readonly #warps: number;
   /** Tiles that one block sums alone, before those that several share. */
   readonly #whole: number;
   readonly #rest: number;
 
-  /** @param blocks how many run at once */
-  constructor(tiles: Expr, steps: Expr, sharing: Sharing, blocks: number) {
+  /** @param blocks how many run at once, @param warps of each have rows of a tile */
+  constructor(tiles: Expr, steps: Expr, sharing: Sharing, blocks: number, warps: number) {
     const count = constantValue(tiles) ?? 0;
     this.#tiles = tiles;
     this.#steps = steps;
     this.#sharing = sharing;
     this.#blocks = blocks;
+    this.#warps = warps;
     this.#whole = sharing.tail ? count - count % blocks : 0;
     this.#rest = count - this.#whole;
   }
@@ -105,7 +107,7 @@ export class HopperJobs {
     const floats = 16 * columns;
     const { pieces } = this.#sharing;
     if (!isStream(this.#sharing)) {
-      s.line(`const int place = (tile - ${this.#whole}) * 8 + warp;`);
+      s.line(`const int place = (tile - ${this.#whole}) * ${this.#warps} + warp;`);
       s.line(`${type}* const parts = (${type}*)partial + (long)place * ${pieces * floats};`);
       s.line(
         `if (shared && !tsr_add_parts(${acc}, parts, piece, ${pieces}, ${floats / 4}, arrived + place)) continue;`,
@@ -120,11 +122,11 @@ export class HopperJobs {
     const block = (at: string): string =>
       `(${at} < ${wide} ? ${at} / ${share + 1} : ${more} + (${at} - ${wide}) / ${share})`;
     s.line(`const int first = ${block("head")}, count = ${block("end")} - first + 1;`);
-    s.line(`${type}* const parts = (${type}*)partial + (long)((first + local) * 8 + warp) * ${floats};`);
+    s.line(`${type}* const parts = (${type}*)partial + (long)((first + local) * ${this.#warps} + warp) * ${floats};`);
     s.line(
       `if (!tsr_add_parts(${acc}, parts, (int)blockIdx.x - first, count, ${
-        8 * floats / 4
-      }, arrived + local * 8 + warp)) continue;`,
+        this.#warps * floats / 4
+      }, arrived + local * ${this.#warps} + warp)) continue;`,
     );
     s.close();
   }
@@ -140,8 +142,8 @@ export class HopperJobs {
       id: n,
     });
     return [
-      { arg: scratch(parts * 8 * 16 * columns * 4, false, id), text: "void* partial" },
-      { arg: scratch(this.#rest * 8 * 4, true, id + 1), text: "unsigned* arrived" },
+      { arg: scratch(parts * this.#warps * 16 * columns * 4, false, id), text: "void* partial" },
+      { arg: scratch(this.#rest * this.#warps * 4, true, id + 1), text: "unsigned* arrived" },
     ];
   }
 

@@ -146,6 +146,11 @@ export interface HopperShape {
   readonly mates: boolean;
 }
 
+/** Warpgroups that multiply: each has 64 rows of a tile, or 128. */
+export function consumersOf({ m }: HopperShape): number {
+  return m === 192 ? 3 : 2;
+}
+
 /** A product whose operands the template can read. */
 export interface Prepared {
   readonly kernel: ContractionKernel;
@@ -219,8 +224,12 @@ export function shapesOf(
     matrix !== null && (constantValue(matrix.map.strideBytes[0] ?? constant(LINE)) ?? LINE) % LINE !== 0
   );
   const out: { shape: HopperShape; cost: number }[] = [];
-  // Rows of 256 are two of 64 for each warpgroup.
-  const high = gathered || promoted || m <= 128 ? [] : ([[256, 192], [256, 128]] as const);
+  // Rows of 256 are two of 64 for each warpgroup, rows of 192 one for each of three.
+  const high = gathered || promoted || m <= 128
+    ? []
+    : ([[256, 192], [256, 128], [192, 192], [192, 160], [192, 128]] as const).filter(([, w]) =>
+      columns.along === "k" || w % 64 === 0
+    );
   // Columns along their rows come in boxes of 64.
   const widths = [256, 192, 160, 128, 96, 64].filter((w) => columns.along === "k" || w % 64 === 0);
   for (const [height, width] of [...high, ...widths.map((w) => [BM, w] as const)]) {
@@ -250,14 +259,14 @@ export function shapesOf(
     // Pairs read less, of several rows of tiles.
     const pairs = !gathered && m > height;
     if (pairs) add(1, false, true);
-    if (height > BM) {
+    if (height === 256) {
       add(1, false);
       continue;
     }
     const whole = Math.floor(count / sms);
     const rest = count - whole * sms;
     // Sums of two halves are as many registers as there are.
-    if (width <= (promoted ? 64 : 192) && !gathered) {
+    if (width <= (promoted ? 64 : 192) && !gathered && height === BM) {
       add(1, true);
       if (pairs) add(1, true, true);
     }

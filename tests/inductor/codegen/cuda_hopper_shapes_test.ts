@@ -17,6 +17,9 @@ const CASES: readonly (readonly [sizes: [number, number, number, number], tb: bo
   [[1, 300, 104, 72], false, { ...plain, m: 256, n: 128, mates: true }],
   [[2, 136, 40, 72], true, { ...plain, m: 128, n: 64, mates: true }],
   [[1, 140, 100, 72], true, { ...plain, m: 128, n: 96 }],
+  [[1, 200, 200, 72], true, { ...plain, m: 192, n: 192 }],
+  [[1, 400, 136, 72], false, { ...plain, m: 192, n: 128, mates: true }],
+  [[1, 136, 72, 800], true, { ...plain, m: 192, n: 128, pieces: 2 }],
   [[1, 136, 128, 72], false, { ...plain, m: 128, n: 64, turns: true, mates: true }],
 ];
 

@@ -10,12 +10,12 @@ import { tileToText } from "../../tile/print.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { memberParameters, writeChoice } from "./emit_foreach.ts";
 import { combineRow, guarded } from "./emit_rows.ts";
-import { CudaFunction, sizeName } from "./function.ts";
+import { CudaFunction } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
 import { accumulatorsOf, lanesFor, partsOf, type Pass } from "./nests.ts";
 import { SameOrder } from "./same_order.ts";
-import { combineLambda, isArg, neutralText, scalarType } from "./texts.ts";
+import { combineLambda, isArg, neutralText, scalarType, sizeName } from "./texts.ts";
 
 const THREADS = 256;
 /** Runs that a thread has. */

@@ -21,19 +21,14 @@ import { bitcastText, castText, combineText, laneOf, literal, memoryType, primit
 import { findRanges, type Range } from "../ranges.ts";
 import { Scopes } from "../scopes.ts";
 import type { FunctionOptions } from "./function_options.ts";
-import { comparedHalves, FAST_FORMS, roundsOnce } from "./halves.ts";
-import { fitsInt, isArg, neutralText, scalarType } from "./texts.ts";
+import { comparedHalves, FastForms, roundsOnce } from "./halves.ts";
+import { fitsInt, isArg, neutralText, scalarType, sizeName, storeText, vectorStoreText } from "./texts.ts";
 import { type Chunk, isVectorAccess, uniformMasks, varying } from "./vectors.ts";
 
 interface Known {
   readonly text: string;
   readonly dtype: DType;
   readonly level: number;
-}
-
-/** What a kernel calls the size of that number: no name that templates give to positions of their own. */
-export function sizeName(i: number): string {
-  return `size${i}`;
 }
 
 /** Writes one function. */
@@ -43,6 +38,8 @@ export class CudaFunction {
   readonly index: "int" | "long";
   /** Whether an index is checked, so that the function takes a pointer for errors. */
   usesErrors = false;
+  /** The condition under which anything is stored; null where it always is. */
+  storeIf: string | null = null;
   readonly kernel: KernelBase;
   readonly #options: FunctionOptions;
   readonly #ranges: ReadonlyMap<TileValue, Range>;
@@ -56,6 +53,7 @@ export class CudaFunction {
    */
   readonly #halves: boolean;
   readonly #compared: ReadonlySet<TileValue>;
+  readonly #forms = new FastForms();
   readonly #constants = new Map<TileValue, number>();
   readonly #accumulators = new Map<TileValue, { readonly name: string; readonly op: TileReduceOp }>();
 
@@ -271,7 +269,7 @@ export class CudaFunction {
       const to = `${this.pointer(st.buffer)} + ${s.index(at)}`;
       stores.push(
         chunk.count === undefined
-          ? `tsr_store<${lanes}>(${to}, ${name});`
+          ? vectorStoreText(lanes, to, name, this.storeIf)
           : `tsr_store_n<${lanes}>(${to}, ${name}, ${chunk.count});`,
       );
     }
@@ -352,7 +350,7 @@ export class CudaFunction {
       }
       case "store":
         if (this.#options.lastWrite === "mark") return;
-        this.scopes.line(`tsr_put(${this.pointer(s.buffer)} + ${this.scopes.index(s.index)}, ${this.text(s.value)});`);
+        this.scopes.line(storeText(this.pointer(s.buffer), this.scopes.index(s.index), this.text(s.value), this.storeIf));
         return;
       case "combine":
         this.#combine(s);
@@ -363,10 +361,9 @@ export class CudaFunction {
         // Comparisons of small integers take one instruction in 32 bits.
         const narrow = dtype === int64 && s.out.dtype === bool && s.args.every((arg) => this.#isSmall(arg));
         const texts = s.args.map((arg) => narrow ? `(int)${this.text(arg)}` : this.text(arg));
-        const fast = this.#halves && dtype === float32 && FAST_FORMS.has(s.op);
-        const text = fast
-          ? `tsr_fast_${s.op}(${texts.join(", ")})`
-          : primitiveText(s.op, texts, dtype, laneOf(dtype, false), false);
+        const isShort = this.#halves && dtype === float32;
+        const short = isShort ? this.#forms.text(s, texts, (v) => this.#constants.get(v) === 1) : null;
+        const text = short ?? primitiveText(s.op, texts, dtype, laneOf(dtype, false), false);
         this.#define(s.out, text, this.levelOf(s.args));
         return;
       }

@@ -9,7 +9,7 @@ import { walkStatements } from "../../tile/parameters.ts";
 import type { KernelBase, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 
 /** Functions that have a shorter form, `tsr_fast_…`, right to a few units of float32. */
-export const FAST_FORMS: ReadonlySet<PrimitiveName> = new Set([
+const FAST_FORMS: ReadonlySet<PrimitiveName> = new Set([
   "erf",
   "exp",
   "exp2",
@@ -19,6 +19,30 @@ export const FAST_FORMS: ReadonlySet<PrimitiveName> = new Set([
   "reciprocal",
   "rsqrt",
 ]);
+
+/** Functions to which a one is added in one form: GELU has erf or tanh so. */
+const ABOVE_ONE: ReadonlySet<PrimitiveName> = new Set(["erf", "tanh"]);
+
+/** The short forms of a function's operators. */
+export class FastForms {
+  /** What {@linkcode ABOVE_ONE} was taken of. */
+  readonly #inside = new Map<TileValue, { readonly op: PrimitiveName; readonly text: string }>();
+
+  /** An operator on texts, of which `isOne` says whether they are a one; null where it has no short form. */
+  text(
+    s: TileStatement & { readonly kind: "pointwise" },
+    texts: readonly string[],
+    isOne: (v: TileValue) => boolean,
+  ): string | null {
+    const [x = ""] = texts;
+    if (ABOVE_ONE.has(s.op)) this.#inside.set(s.out, { op: s.op, text: x });
+    if (s.op === "add" && s.args.some(isOne)) {
+      const inside = s.args.map((v) => this.#inside.get(v)).find((found) => found !== undefined);
+      if (inside !== undefined) return `tsr_fast_one_${inside.op}(${inside.text})`;
+    }
+    return FAST_FORMS.has(s.op) ? `tsr_fast_${s.op}(${texts.join(", ")})` : null;
+  }
+}
 
 const COMPARISONS: ReadonlySet<PrimitiveName> = new Set(["eq", "ne", "lt", "le", "gt", "ge"]);
 

@@ -118,6 +118,22 @@ TSR void tsr_store(T* p, const C (&in)[N]) {
 #pragma unroll
   for (int i = 0; i < (int)((sizeof(T) * N + 15) / 16); i++) ((unit*)p)[i] = r.units[i];
 }
+// As tsr_store, if at all, and without a branch: what is stored is computed beside what others are waiting for.
+#ifdef TSR_EMULATED
+template <typename U> TSR void tsr_put_if(U* p, U v, bool whether) { if (whether) *p = v; }
+#else
+TSR void tsr_put_if(uint4* p, uint4 v, bool whether) { asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %5, 0;\n@p st.global.v4.b32 [%0], {%1, %2, %3, %4};\n}" :: "l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w), "r"((int)whether) : "memory"); }
+template <typename U> TSR void tsr_put_if(U* p, U v, bool whether) { if (whether) *p = v; }
+#endif
+template <int N, typename T, typename C>
+TSR void tsr_store_if(T* p, const C (&in)[N], bool whether) {
+  tsr_vec<T, N> r;
+#pragma unroll
+  for (int i = 0; i < N; i++) tsr_put(&r.v[i], in[i]);
+  typedef typename tsr_vec<T, N>::unit unit;
+#pragma unroll
+  for (int i = 0; i < (int)((sizeof(T) * N + 15) / 16); i++) tsr_put_if((unit*)p + i, r.units[i], whether);
+}
 // As tsr_load and tsr_store where only the first n are there.
 template <int N, typename T, typename C>
 TSR void tsr_load_n(C (&out)[N], const T* p, int n) {
@@ -308,30 +324,45 @@ TSR float tsr_erfinv(float x) { return (float)tsr_erfinv((double)x); }
 TSR float tsr_fast_reciprocal(float x) { return 1.0f / x; }
 TSR float tsr_fast_exp2(float x) { return exp2f(x); }
 TSR float tsr_fast_rsqrt(float x) { return 1.0f / sqrtf(x); }
+TSR float tsr_short_reciprocal(float x) { return 1.0f / x; }
+TSR float tsr_short_exp2(float x) { return exp2f(x); }
 #else
 TSR float tsr_fast_reciprocal(float x) { float r; asm("rcp.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 TSR float tsr_fast_exp2(float x) { float r; asm("ex2.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 TSR float tsr_fast_rsqrt(float x) { float r; asm("rsqrt.approx.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+// Beside a one, numbers below 1e-38 may be zero: one instruction instead of four.
+TSR float tsr_short_reciprocal(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+TSR float tsr_short_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 #endif
 TSR float tsr_fast_exp(float x) { return tsr_fast_exp2(x * 1.44269504088896341f); }
-TSR float tsr_fast_sigmoid(float x) { return tsr_fast_reciprocal(1.0f + tsr_fast_exp(-x)); }
+TSR float tsr_fast_sigmoid(float x) { return tsr_short_reciprocal(1.0f + tsr_short_exp2(x * -1.44269504088896341f)); }
 TSR float tsr_fast_div(float a, float b) { return a * tsr_fast_reciprocal(b); }
 // Both forms, and a choice: a branch would cost more where threads differ.
 TSR float tsr_fast_tanh(float x) {
-  const float q = x * x, e = tsr_fast_exp2(x * 2.88539008177792681f);
-  const float far = 1.0f - 2.0f * tsr_fast_reciprocal(1.0f + e);
+  const float q = x * x, e = tsr_short_exp2(x * 2.88539008177792681f);
+  const float far = 1.0f - 2.0f * tsr_short_reciprocal(1.0f + e);
   const float near = x * (1.0f + q * (-0.333333333f + q * 0.133333333f));
   return q < 0.01f ? near : far;
 }
 
 // Abramowitz and Stegun 7.1.26, and two terms of the series where that is not precise relative to the result.
 TSR float tsr_fast_erf(float x) {
-  const float q = x * x, t = tsr_fast_reciprocal(1.0f + 0.3275911f * fabsf(x));
+  const float q = x * x, t = tsr_short_reciprocal(1.0f + 0.3275911f * fabsf(x));
   const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-  const float far = copysignf(1.0f - p * tsr_fast_exp2(q * -1.44269504088896341f), x);
+  const float far = copysignf(1.0f - p * tsr_short_exp2(q * -1.44269504088896341f), x);
   const float near = x * (1.128379167f - 0.376126389f * q);
   return q < 0.0025f ? near : far;
 }
+
+// 1 + erf(x), as GELU has it: nothing cancels. The complement's logarithm is a polynomial to 6e-6 up to 4.5, and falls from there on.
+TSR float tsr_fast_one_erf(float x) {
+  const float a = fabsf(x);
+  const float p = a * (-1.62806323f + a * (-0.917081525f + a * (-0.152429942f + a * (0.0339104268f + a * (-0.00522368295f + a * (0.000486100436f + a * -2.03183011e-05f))))));
+  const float e = tsr_short_exp2(p);
+  return x < 0.0f ? e : 2.0f - e;
+}
+// 1 + tanh(x), likewise.
+TSR float tsr_fast_one_tanh(float x) { return 2.0f * tsr_short_reciprocal(1.0f + tsr_short_exp2(x * -2.88539008177792681f)); }
 
 // ---- random bits ----
 TSR unsigned tsr_philox(long seed, long stream, long position) {

@@ -48,3 +48,20 @@ export function fitsInt(
   }
   return all;
 }
+
+/** Stores one element, where a condition holds if there is one. */
+export function storeText(pointer: string, index: string, value: string, whether: string | null): string {
+  return `${whether === null ? "" : `if (${whether}) `}tsr_put(${pointer} + ${index}, ${value});`;
+}
+
+/** Stores a run of elements from an array, where a condition holds if there is one, but without a branch. */
+export function vectorStoreText(lanes: number, to: string, from: string, whether: string | null): string {
+  return whether === null
+    ? `tsr_store<${lanes}>(${to}, ${from});`
+    : `tsr_store_if<${lanes}>(${to}, ${from}, ${whether});`;
+}
+
+/** What a kernel calls the size of that number: no name that templates give to positions of their own. */
+export function sizeName(i: number): string {
+  return `size${i}`;
+}
