@@ -4,6 +4,7 @@
  * Enters: candidates by name. Leaves: {@linkcode CublasLtLibrary} or a {@linkcode CudaProblem}. The library must be of a major version that the driver serves,
  * and one whose functions are declared below: 12 or 13. Statuses become errors that name the function.
  */
+import { openLasting } from "../lasting_library.ts";
 import { hasFfi } from "../cpu/memory.ts";
 import { findDriver, type Found } from "./libraries.ts";
 import { type LibraryCandidate, libraryCandidates, machine, type SearchWorld } from "./paths.ts";
@@ -87,7 +88,7 @@ export function openCublasLt(
       continue;
     }
     try {
-      const api = Deno.dlopen(path, CUBLASLT_SYMBOLS).symbols;
+      const api = openLasting(path, CUBLASLT_SYMBOLS);
       const version = Number(api.cublasLtGetVersion());
       if (MAJORS.includes(Math.floor(version / 10000))) return { ok: true, value: { path, api, version } };
       tried.push(`${path}: version ${version} is none of ${MAJORS.join(", ")}`);

@@ -4,6 +4,7 @@
  * Enters: candidates by name. Leaves: {@linkcode CudnnLibrary} or a {@linkcode CudaProblem}. Only version 9's backend interface is used: descriptors with attributes, whose
  * numbers are in `cudnn_descriptor.ts`. Statuses become errors that name the function. cuDNN ends the process where it looks for cuBLASLt in vain: without that it is not used.
  */
+import { openLasting } from "../lasting_library.ts";
 import { hasFfi } from "../cpu/memory.ts";
 import { findCublasLt } from "./cublaslt_library.ts";
 import { findDriver, type Found } from "./libraries.ts";
@@ -45,7 +46,7 @@ export function openCudnn(candidates: readonly LibraryCandidate[], driverVersion
   const most = driverVersion === null ? Infinity : Math.floor(driverVersion / 1000);
   for (const { path } of hasFfi() ? candidates : []) {
     try {
-      const api = Deno.dlopen(path, CUDNN_SYMBOLS).symbols;
+      const api = openLasting(path, CUDNN_SYMBOLS);
       const version = Number(api.cudnnGetVersion());
       const cuda = Number(api.cudnnGetCudartVersion());
       if (!MAJORS.includes(Math.floor(version / 10000))) {

@@ -7,6 +7,7 @@
  */
 
 import { hasFfi } from "../cpu/memory.ts";
+import { openLasting } from "../lasting_library.ts";
 import { CudaError } from "./errors.ts";
 import { driverCandidates, machine, type NvrtcCandidate, nvrtcCandidates, type SearchWorld } from "./paths.ts";
 import { DRIVER_SYMBOLS, type DriverApi, NVRTC_SYMBOLS, type NvrtcApi } from "./symbols.ts";
@@ -86,7 +87,7 @@ export function openDriver(candidates: readonly string[]): Found<DriverLibrary> 
   for (const path of candidates) {
     let api: DriverApi;
     try {
-      api = Deno.dlopen(path, DRIVER_SYMBOLS).symbols;
+      api = openLasting(path, DRIVER_SYMBOLS);
     } catch (error) {
       tried.push(`${path}: ${messageOf(error)}`);
       const version = probeVersion(path);
@@ -188,8 +189,8 @@ function pipPackage(major: number): string {
 function tryNvrtc(candidate: NvrtcCandidate): NvrtcLibrary | string {
   try {
     // Loaded first and kept: nvrtc asks for it by bare name, and the linker answers with what is loaded already.
-    if (candidate.builtins !== null) Deno.dlopen(candidate.builtins, {});
-    const api = Deno.dlopen(candidate.path, NVRTC_SYMBOLS).symbols;
+    if (candidate.builtins !== null) openLasting(candidate.builtins, {});
+    const api = openLasting(candidate.path, NVRTC_SYMBOLS);
     const numbers = new Int32Array(new ArrayBuffer(8));
     const status = api.nvrtcVersion(numbers.subarray(0, 1), numbers.subarray(1, 2));
     if (status !== 0) return `nvrtcVersion answers ${status}`;
