@@ -142,9 +142,14 @@ export function batchLinears(graph: Graph): number {
     const read = readTransposed(node);
     const isDense = stride[2] === 1 && stride[1] === layer.k;
     if (read !== null && (isDense || isTransposed)) {
+      const chain: Node[] = [];
       const product = graph.insertBefore(node, () => new Writer(graph, layer).outputsByRows());
       graph.replaceAllUses(read, product);
-      graph.erase(read);
+      // From the last to the layer: each has no other reader.
+      for (let last: Argument = read; last !== node && isNode(last) && last.op === "call"; [last = null] = last.args) {
+        chain.push(last);
+      }
+      for (const last of [...chain, node]) graph.erase(last);
     } else if (isTransposed) {
       const product = graph.insertBefore(node, () => new Writer(graph, layer).rowsByOutputs());
       graph.replaceAllUses(node, product);
