@@ -177,7 +177,7 @@ export function writeTileLoop(
     const known = varying(program.body, inner.symbol);
     for (const st of program.body) if (!known.has(st)) f.statement(st);
     const { load } = plan.copy;
-    const at = isVectorAccess(load.index, inner.symbol, first, lanes, known, f.knows);
+    const at = isVectorAccess(load.index, { symbol: inner.symbol, lanes }, first, known, f.knows);
     if (at === null) throw new InternalError("a copy that is no vector");
     const there = [
       ...(conditions.length > 0 ? [`in_${c}`] : []),

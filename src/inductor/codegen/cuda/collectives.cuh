@@ -15,15 +15,6 @@ TSR void tsr_better(S& best, long& at, S value, long position, int sign) {
 }
 
 // ---- copies ----
-// A run of elements by a block of T threads; both ends are aligned to 16 bytes.
-template <int T, typename V>
-TSR void tsr_copy_run(V* to, const V* from, int size) {
-  constexpr int N = 16 / sizeof(V);
-  const int whole = size / N * N;
-  for (int i = threadIdx.x * N; i < whole; i += T * N) *(uint4*)(to + i) = tsr_raw<V, N>(from + i).units[0];
-  for (int i = whole + threadIdx.x; i < size; i += T) to[i] = from[i];
-}
-
 // Asks for a run of bytes that will be read soon; both ends are aligned to 16 bytes.
 TSR void tsr_prefetch(const void* from, int size) {
 #if !defined(TSR_EMULATED) && __CUDA_ARCH__ >= 900

@@ -18,10 +18,10 @@ import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
 import { exponentialHooks, keepExponential, type LaneHooks } from "./kept_exps.ts";
+import { LEAST_THREADS, type OddRows, oddRows, writeEnds, writeOddLoads } from "./odd_rows.ts";
 import { combineOnline, isOnline, joinOnline, writeOnline } from "./online.ts";
 import { combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
-import { STAGED_ROWS, stagedRows, writeStagedReads, writeStagedResults } from "./staged_rows.ts";
-import type { CachedLoad } from "./vectors.ts";
+import type { CachedLoad, Chunk } from "./vectors.ts";
 
 /** Registers of a thread that may hold parts of rows. */
 const MOST_KEPT = 40;
@@ -48,6 +48,8 @@ export interface RowShape {
   readonly pieces: number;
   /** Blocks that should fit a multiprocessor: the compiler reads a row far ahead, and takes the registers of a second block for that. */
   readonly blocksEach?: number | null;
+  /** Rows that begin anywhere. */
+  readonly odd?: OddRows | null;
 }
 
 function power(n: number): number {
@@ -82,8 +84,16 @@ function varies(s: TileStatement & { readonly kind: "load" }, axis: Axis): boole
   return dependsOn(s.index, axis.symbol);
 }
 
+/** How rows are taken; those that begin anywhere as vectors and ends, if threads suffice. */
 function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitContext): RowShape {
   const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
+  const plain = shapeFor(kernel, passes, context, null);
+  const odd = oddRows(kernel, passes, plain.lanes);
+  const shape = odd === null ? plain : { ...shapeFor(kernel, passes, context, odd), odd };
+  return shape.threads >= LEAST_THREADS && shape.pieces === 1 ? shape : plain;
+}
+
+function shapeFor(kernel: TileKernel, passes: readonly Pass[], context: EmitContext, odd: OddRows | null): RowShape {
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
   const rows = grid.reduce((n, axis) => n * guess(axis.extent), 1);
   const same = passes.every((p) =>
@@ -92,12 +102,14 @@ function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitCo
   const all = passes.flatMap((p) => p.body);
   const lanes = passes.map((pass) => {
     const axis = pass.axes[pass.axes.length - 1] as Axis;
-    return lanesFor(same ? all : pass.body, axis, pass.axes.length === 1);
+    return odd !== null ? odd.lanes : lanesFor(same ? all : pass.body, axis, pass.axes.length === 1);
   });
   const length = constantValue(extentsOf(passes[0]?.axes ?? []));
   const units = Math.max(
     ...passes.map((p, i) =>
-      Math.ceil(extentsOf(p.axes).kind === "const" ? guess(extentsOf(p.axes)) / (lanes[i] ?? 1) : 64)
+      odd !== null
+        ? Math.floor(odd.length / odd.lanes)
+        : Math.ceil(extentsOf(p.axes).kind === "const" ? guess(extentsOf(p.axes)) / (lanes[i] ?? 1) : 64)
     ),
   );
   const repeated = [...repeatedLoads(kernel, passes).values()].flatMap(([s]) => s?.kind === "load" ? [s.buffer] : []);
@@ -160,16 +172,13 @@ function rowsOf(threads: number): number {
 /** Emits a kernel whose rows are reduced by neighbouring threads. */
 export function emitRows(kernel: TileKernel, given: readonly Part[], context: EmitContext): CudaKernelText {
   const joint = joinOnline(given);
-  const chosen = chooseShape(kernel, joint, context);
-  const count = chosen.kept ?? 0;
-  const isOne = chosen.lanes.every((lanes) => lanes === 1) && count > 0 && count <= MOST_EXPONENTIALS;
+  const shape = chooseShape(kernel, joint, context);
+  const odd = shape.odd ?? null;
+  const count = shape.kept ?? 0;
+  const few = (shape.lanes[0] ?? 1) * count <= MOST_EXPONENTIALS && count > 0;
+  const isOne = few && (odd !== null || shape.lanes.every((lanes) => lanes === 1));
   const { parts, kept: exponential } = isOne ? keepExponential(joint) : { parts: joint, kept: null };
   const passes = parts.flatMap((part) => part.kind === "pass" ? [part.pass] : []);
-  // Where rows are staged, memory that is near holds what registers would.
-  const fits = chosen.threads >= 8 && chosen.sharedBytes === 0 && chosen.pieces === 1;
-  const staged = fits ? stagedRows(kernel, passes, chosen.lanes, context) : null;
-  const near = chosen.threads > 32 ? { threads: 32, kept: null, blocksEach: null } : {};
-  const shape = staged === null ? chosen : { ...chosen, ...near, rowsEach: STAGED_ROWS, sharedBytes: staged.bytes };
   const { threads, rowsEach, pieces } = shape;
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
   const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
@@ -193,10 +202,16 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     }
   }
   f.decompose(grid, "row", (axis) => f.extent(axis.extent));
-  if (staged !== null) writeStagedReads(f, staged, block);
+  if (odd !== null) writeEnds(f, odd, valid);
   const slot: CacheSlot = { text: "0" };
   const cached = declareCaches(f, kernel, parts, shape, slot);
-  const hooks = exponential === null ? null : exponentialHooks(f, exponential, count, 1, slot);
+  const hooks = exponential === null ? null : exponentialHooks(f, exponential, count, shape.lanes[0] ?? 1, slot);
+  // The ends are a row of their own, of which a thread has one element.
+  const endShape: RowShape = { ...shape, lanes: passes.map(() => 1), kept: 1 };
+  const one = { text: "0" };
+  const endCached = odd === null || shape.kept === null ? new Map() : declareCaches(f, kernel, parts, endShape, one);
+  const endHooks = odd === null || exponential === null ? null : exponentialHooks(f, exponential, 1, 1, one);
+  if (odd !== null && count > 0) writeOddLoads(f, odd, { vectors: cached, ends: endCached }, count, threads);
   const splitting: Splitting | null = pieces > 1
     ? { pieces, outputs: rows, output: "row", id: context.scratchId(), tile: "blockIdx.x", tiles: rows, block: threads }
     : null;
@@ -209,6 +224,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     }
     const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
     writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp, hooks?.(part.pass));
+    if (odd !== null) writeEndOf(f, part.pass, endCached, exp, endHooks?.(part.pass));
     if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads));
     combineRows(f, [...accumulatorsOf(part.pass)], threads);
     if (splitting !== null) {
@@ -223,7 +239,6 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
       );
     }
   }
-  if (staged !== null) writeStagedResults(f, staged, block);
   const extra = splitting === null ? [] : splitParameters(accumulatorsOf(passOf(parts)).size, splitting);
   const { args, parameters } = signature(f, extra);
   return {
@@ -319,7 +334,8 @@ export function writePass(
   const across = ceilDiv(inner.extent, lanes);
   const units = mul(extentsOf(pass.axes.slice(0, -1)), across);
   const q = s.fresh("q");
-  const unitsText = f.extent(units);
+  const unitsText = shape.odd === null || shape.odd === undefined ? f.extent(units) : "whole";
+  const odd = shape.odd ?? null;
   let guard = 0;
   // What is read once is taken several runs at a time, where no registers hold the row.
   const runs = isOnline(pass) && !(kept !== null && kept > 0) ? Math.max(1, ONLINE_ELEMENTS / lanes) : 1;
@@ -334,7 +350,7 @@ export function writePass(
     s.open(`#pragma unroll\nfor (int c = 0; c < ${kept}; c++) {`);
     s.line(`const ${f.index} ${q} = c * ${threads} + tx;`);
     guard++;
-    if (constantValue(units) !== kept * threads) {
+    if (odd !== null || constantValue(units) !== kept * threads) {
       s.open(`if (${q} < ${unitsText}) {`);
       guard++;
     }
@@ -369,7 +385,8 @@ export function writePass(
     s.line(`#pragma unroll\nfor (int u = 0; u < ${lanes}; u++) ${xs}[u] = -__builtin_inff();`);
   }
   const base = s.fresh("b");
-  if (pass.axes.length === 1) s.line(`const ${f.index} ${base} = ${q}${lanes > 1 ? ` * ${lanes}` : ""};`);
+  const from = odd === null ? "" : "head + ";
+  if (pass.axes.length === 1) s.line(`const ${f.index} ${base} = ${from}${q}${lanes > 1 ? ` * ${lanes}` : ""};`);
   else {
     const outer = s.fresh("o");
     const acrossText = f.extent(across);
@@ -377,7 +394,7 @@ export function writePass(
     s.line(`const ${f.index} ${base} = (${q} - ${outer} * ${acrossText})${lanes > 1 ? ` * ${lanes}` : ""};`);
     f.decompose(pass.axes.slice(0, -1), outer, (axis) => f.extent(axis.extent));
   }
-  const rest = lanes === 1 ? {} : restOf(f, inner, lanes, base);
+  const rest = odd !== null ? { phase: odd.phase } : lanes === 1 ? {} : restOf(f, inner, lanes, base);
   const use = { ...(kept === null ? {} : { cached }), ...hooks };
   if (!isOnline(pass)) f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
   else {
@@ -392,6 +409,28 @@ export function writePass(
     writeOnline(f, pass, xs, runs * lanes, exp);
   }
   for (let i = 0; i < guard; i++) s.close();
+}
+
+/** Writes a pass over the thread's element before or behind the vectors of its row. */
+function writeEndOf(
+  f: CudaFunction,
+  pass: Pass,
+  cached: ReadonlyMap<TileStatement, CachedLoad>,
+  exp: string,
+  hooks: LaneHooks = {},
+): void {
+  const s = f.scopes;
+  const { symbol } = pass.axes[pass.axes.length - 1] as Axis;
+  const chunk: Chunk = { symbol, lanes: 1, base: "end", ...(cached.size > 0 ? { cached } : {}), ...hooks };
+  s.open("if (tx < ends) {");
+  if (!isOnline(pass)) f.chunk(pass.body, chunk);
+  else {
+    const xs = s.fresh("e");
+    s.line(`float ${xs}[1];`);
+    f.chunk(pass.body, { ...chunk, after: () => s.line(`${xs}[0] = ${f.text(pass.online.element)};`) });
+    writeOnline(f, pass, xs, 1, exp);
+  }
+  s.close();
 }
 
 /** Combines accumulators over the threads of a row; all get the results. Those that combine alike wait for each other once. */

@@ -187,7 +187,7 @@ export class CudaFunction {
     }
     const first = newSym("first", { kind: "index", lower: 0 });
     s.define(first, base);
-    const uniform = lanes === 1 ? new Map() : uniformMasks(body, symbol, first, lanes, this.#constants);
+    const uniform = uniformMasks(body, chunk, first, this.#constants);
     const varies = varying(body, symbol, chunk.outside, uniform);
     const inner: TileStatement[] = [];
     const loaded = new Map<TileValue, (u: string) => string>();
@@ -206,7 +206,7 @@ export class CudaFunction {
         loaded.set(st.out, (u) => `tsr_get(&${cache.name}[${cache.slot}].v[${u}])`);
         continue;
       }
-      const at = st.kind === "load" ? isVectorAccess(st.index, symbol, first, lanes, varies, this.knows) : null;
+      const at = st.kind === "load" ? isVectorAccess(st.index, chunk, first, varies, this.knows) : null;
       const maskKnown = st.kind === "load" &&
         (st.mask === null || (this.#values.has(st.mask) && !varies.values.has(st.mask)));
       if (st.kind !== "load" || at === null || !maskKnown || lanes === 1 || this.#isStoredBefore(body, st)) {
@@ -261,7 +261,7 @@ export class CudaFunction {
     const vectorStores = new Map<TileStatement, string>();
     for (const st of inner) {
       if (st.kind !== "store" || lanes === 1) continue;
-      const at = isVectorAccess(st.index, symbol, first, lanes, varies, this.knows);
+      const at = isVectorAccess(st.index, chunk, first, varies, this.knows);
       if (at === null) continue;
       const name = s.fresh("s");
       s.line(`${scalarType(st.buffer.dtype)} ${name}[${lanes}];`);
@@ -350,7 +350,9 @@ export class CudaFunction {
       }
       case "store":
         if (this.#options.lastWrite === "mark") return;
-        this.scopes.line(storeText(this.pointer(s.buffer), this.scopes.index(s.index), this.text(s.value), this.storeIf));
+        this.scopes.line(
+          storeText(this.pointer(s.buffer), this.scopes.index(s.index), this.text(s.value), this.storeIf),
+        );
         return;
       case "combine":
         this.#combine(s);
@@ -406,18 +408,17 @@ export class CudaFunction {
         const value = this.text(s.value);
         if (isArg(s.op)) {
           const position = s.position === null ? "0" : this.scopes.index(s.position);
-          this.scopes.line(
-            `tsr_better(${name}, ${name}p, ${value}, (long)${position}, ${s.op === "argmax" ? 1 : -1});`,
-          );
+          const way = s.op === "argmax" ? 1 : -1;
+          this.scopes.line(`tsr_better(${name}, ${name}p, ${value}, (long)${position}, ${way});`);
           return;
         }
-        const { dtype } = s.accumulator;
-        this.scopes.line(`${name} = ${combineText(s.op, name, value, dtype, laneOf(dtype, false), false)};`);
+        const text = combineText(s.op, name, value, s.accumulator.dtype, laneOf(s.accumulator.dtype, false), false);
+        this.scopes.line(`${name} = ${text};`);
         return;
       }
       case "dot": {
-        const name = this.accumulator(s.accumulator);
-        this.scopes.line(`${name} = tsr_fma(${this.text(s.a)}, ${this.text(s.b)}, ${name});`);
+        const sum = this.accumulator(s.accumulator);
+        this.scopes.line(`${sum} = tsr_fma(${this.text(s.a)}, ${this.text(s.b)}, ${sum});`);
         return;
       }
       case "finish": {
@@ -480,23 +481,20 @@ export class CudaFunction {
       return;
     }
     if (phase === "write" && s.op === "set") {
-      this.scopes.line(
-        `if (last[${place}] == (int)t + 1) { tsr_put(${at}, ${this.text(s.value)}); last[${place}] = 0; }`,
-      );
+      const own = `tsr_put(${at}, ${this.text(s.value)}); last[${place}] = 0;`;
+      this.scopes.line(`if (last[${place}] == (int)t + 1) { ${own} }`);
       return;
     }
     const { dtype } = s.buffer;
-    const lane = laneOf(dtype, false);
-    const value = this.text(s.value);
+    const [lane, value] = [laneOf(dtype, false), this.text(s.value)];
     if (s.op === "set") this.scopes.line(`tsr_put(${at}, ${value});`);
     else if (this.#options.ordered === true) {
       this.scopes.line(`tsr_put(${at}, ${combineText(s.op, `tsr_get(${at})`, value, dtype, lane, false)});`);
     } else if (this.#options.holds === true) this.scopes.line(`tsr_hold(heldAt, held, ${at}, ${value});`);
     else if (s.op === "sum" && dtype !== bool) this.scopes.line(`tsr_atomic_add(${at}, ${value});`);
     else {
-      const type = scalarType(dtype);
       const body = combineText(s.op, "x", value, dtype, lane, false);
-      this.scopes.line(`tsr_atomic(${at}, [=](${type} x) { return ${body}; });`);
+      this.scopes.line(`tsr_atomic(${at}, [=](${scalarType(dtype)} x) { return ${body}; });`);
     }
   }
 }

@@ -30,11 +30,17 @@ export interface CachedLoad {
   readonly fill: () => void;
 }
 
-/** A run of positions. */
-export interface Chunk {
+/** Where a run of positions lies. */
+interface Run {
   /** The axis. */
   readonly symbol: Sym;
   readonly lanes: number;
+  /** Where a row begins whose first position is no multiple of `lanes`: only accesses at `phase` and the position are vectors, and are aligned at the base. */
+  readonly phase?: Expr;
+}
+
+/** A run of positions. */
+export interface Chunk extends Run {
   /** The first position, a multiple of `lanes`. */
   readonly base: string;
   /** The number of positions that exist, where it may be less than `lanes`. */
@@ -70,12 +76,12 @@ export interface UniformMask {
  */
 export function uniformMasks(
   body: readonly TileStatement[],
-  axis: Sym,
+  { symbol: axis, lanes, phase }: Run,
   first: Sym,
-  lanes: number,
   constants: ReadonlyMap<TileValue, number>,
 ): Map<TileStatement, UniformMask> {
   const found = new Map<TileStatement, UniformMask>();
+  if (lanes === 1 || phase !== undefined) return found;
   const positions = new Map<TileValue, Expr>();
   const own = new Map<TileValue, number>();
   for (const s of body) {
@@ -117,17 +123,17 @@ export function varying(
 }
 
 /**
- * The index of a run's first element, over `first` in place of `axis`, if the run is contiguous and aligned to its own length; else null.
+ * The index of a run's first element, over `first` in place of `axis`, if the run is contiguous and aligned to its own length; else null. Of rows that begin
+ * anywhere (`phase`) the caller has seen to that.
  */
 export function isVectorAccess(
   index: Expr,
-  axis: Sym,
+  { symbol: axis, lanes, phase }: Run,
   first: Sym,
-  lanes: number,
   varies: Varying,
   knows: (e: Expr) => boolean,
 ): Expr | null {
-  if (!isAlignedRun(index, axis, lanes)) return null;
+  if (phase === undefined ? !isAlignedRun(index, axis, lanes) : sub(index, symbolExpr(axis)) !== phase) return null;
   for (const sym of freeSymbols(index)) if (sym !== axis && varies.symbols.has(sym)) return null;
   const at = substitute(index, new Map([[axis, symbolExpr(first)]]));
   return knows(at) ? at : null;
