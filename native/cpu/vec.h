@@ -231,18 +231,28 @@ V T vload_raw(const void* p) { T v; __builtin_memcpy(&v, p, sizeof v); return v;
 template <typename T>
 V T vload_raw_n(const void* p, long n, long bytes) { T v = {}; __builtin_memcpy(&v, p, (unsigned long)(n * bytes)); return v; }
 
+// As a vector, not by memcpy: of a constant whose upper half is zero GCC 12 copies the lower lanes over all, where it moves bytes as one wide integer.
+template <typename T>
+V void vstore_raw(void* p, T v) { typedef T place __attribute__((aligned(1), may_alias)); *(place*)p = v; }
+// The first n elements; all of them as a vector.
+template <typename T>
+V void vstore_raw_n(void* p, T v, long n, long bytes) {
+  if (n * bytes == (long)sizeof v) vstore_raw(p, v);
+  else __builtin_memcpy(p, &v, (unsigned long)(n * bytes));
+}
+
 V vf32 vload(const float* p) { return vload_raw<vf32>(p); }
 V vi32 vload(const int* p) { return vload_raw<vi32>(p); }
 V vu32 vload(const unsigned* p) { return vload_raw<vu32>(p); }
 V vi32 vload(const unsigned char* p) { return __builtin_convertvector(vload_raw<vu8>(p), vi32); }
 V vi32 vload(const signed char* p) { return __builtin_convertvector(vload_raw<vi8>(p), vi32); }
 V vi32 vload(const short* p) { return __builtin_convertvector(vload_raw<vi16>(p), vi32); }
-V void vstore(float* p, vf32 v) { __builtin_memcpy(p, &v, sizeof v); }
-V void vstore(int* p, vi32 v) { __builtin_memcpy(p, &v, sizeof v); }
-V void vstore(unsigned* p, vu32 v) { __builtin_memcpy(p, &v, sizeof v); }
-V void vstore(unsigned char* p, vi32 v) { vu8 b = __builtin_convertvector(v, vu8); __builtin_memcpy(p, &b, sizeof b); }
-V void vstore(signed char* p, vi32 v) { vi8 b = __builtin_convertvector(v, vi8); __builtin_memcpy(p, &b, sizeof b); }
-V void vstore(short* p, vi32 v) { vi16 b = __builtin_convertvector(v, vi16); __builtin_memcpy(p, &b, sizeof b); }
+V void vstore(float* p, vf32 v) { vstore_raw(p, v); }
+V void vstore(int* p, vi32 v) { vstore_raw(p, v); }
+V void vstore(unsigned* p, vu32 v) { vstore_raw(p, v); }
+V void vstore(unsigned char* p, vi32 v) { vu8 b = __builtin_convertvector(v, vu8); vstore_raw(p, b); }
+V void vstore(signed char* p, vi32 v) { vi8 b = __builtin_convertvector(v, vi8); vstore_raw(p, b); }
+V void vstore(short* p, vi32 v) { vi16 b = __builtin_convertvector(v, vi16); vstore_raw(p, b); }
 
 #if TESSERA_AVX512 && !TESSERA_CLANG
 #define TESSERA_TAIL(n) ((unsigned short)((1u << (n)) - 1))
@@ -266,9 +276,9 @@ V vf32 vload_mask(const float* p, vi32 mask, vf32 other) {
 V void vstore_mask(float* p, vf32 v, vi32 mask) { __builtin_ia32_maskstoreps256((vf32*)p, mask, v); }
 #else
 V vf32 vload_n(const float* p, long n) { return vload_raw_n<vf32>(p, n, 4); }
-V void vstore_n(float* p, vf32 v, long n) { __builtin_memcpy(p, &v, (unsigned long)n * 4); }
+V void vstore_n(float* p, vf32 v, long n) { vstore_raw_n(p, v, n, 4); }
 V vi32 vload_n(const int* p, long n) { return vload_raw_n<vi32>(p, n, 4); }
-V void vstore_n(int* p, vi32 v, long n) { __builtin_memcpy(p, &v, (unsigned long)n * 4); }
+V void vstore_n(int* p, vi32 v, long n) { vstore_raw_n(p, v, n, 4); }
 V vf32 vload_mask(const float* p, vi32 mask, vf32 other) { for (int i = 0; i < VW; i++) if (mask[i]) other[i] = p[i]; return other; }
 V void vstore_mask(float* p, vf32 v, vi32 mask) { for (int i = 0; i < VW; i++) if (mask[i]) p[i] = v[i]; }
 #endif
@@ -277,9 +287,9 @@ V void vstore_n(unsigned* p, vu32 v, long n) { vstore_n((int*)p, (vi32)v, n); }
 V vi32 vload_n(const unsigned char* p, long n) { return __builtin_convertvector(vload_raw_n<vu8>(p, n, 1), vi32); }
 V vi32 vload_n(const signed char* p, long n) { return __builtin_convertvector(vload_raw_n<vi8>(p, n, 1), vi32); }
 V vi32 vload_n(const short* p, long n) { return __builtin_convertvector(vload_raw_n<vi16>(p, n, 2), vi32); }
-V void vstore_n(unsigned char* p, vi32 v, long n) { vu8 b = __builtin_convertvector(v, vu8); __builtin_memcpy(p, &b, (unsigned long)n); }
-V void vstore_n(signed char* p, vi32 v, long n) { vi8 b = __builtin_convertvector(v, vi8); __builtin_memcpy(p, &b, (unsigned long)n); }
-V void vstore_n(short* p, vi32 v, long n) { vi16 b = __builtin_convertvector(v, vi16); __builtin_memcpy(p, &b, (unsigned long)n * 2); }
+V void vstore_n(unsigned char* p, vi32 v, long n) { vu8 b = __builtin_convertvector(v, vu8); vstore_raw_n(p, b, n, 1); }
+V void vstore_n(signed char* p, vi32 v, long n) { vi8 b = __builtin_convertvector(v, vi8); vstore_raw_n(p, b, n, 1); }
+V void vstore_n(short* p, vi32 v, long n) { vi16 b = __builtin_convertvector(v, vi16); vstore_raw_n(p, b, n, 2); }
 
 // p[index[lane]]
 V vf32 vgather(const float* p, vi32 index) {
@@ -373,20 +383,20 @@ V vf32 vload(const f16* p) { return vfrom_f16(vload_raw<vu16>(p)); }
 V vf32 vload(const bf16* p) { return vfrom_bf16(vload_raw<vu16>(p)); }
 V vf32 vload_n(const f16* p, long n) { return vfrom_f16(vload_raw_n<vu16>(p, n, 2)); }
 V vf32 vload_n(const bf16* p, long n) { return vfrom_bf16(vload_raw_n<vu16>(p, n, 2)); }
-V void vstore(f16* p, vf32 v) { vu16 h = vto_f16(v); __builtin_memcpy(p, &h, sizeof h); }
-V void vstore(bf16* p, vf32 v) { vu16 h = vto_bf16(v); __builtin_memcpy(p, &h, sizeof h); }
-V void vstore_n(f16* p, vf32 v, long n) { vu16 h = vto_f16(v); __builtin_memcpy(p, &h, (unsigned long)n * 2); }
-V void vstore_n(bf16* p, vf32 v, long n) { vu16 h = vto_bf16(v); __builtin_memcpy(p, &h, (unsigned long)n * 2); }
+V void vstore(f16* p, vf32 v) { vu16 h = vto_f16(v); vstore_raw(p, h); }
+V void vstore(bf16* p, vf32 v) { vu16 h = vto_bf16(v); vstore_raw(p, h); }
+V void vstore_n(f16* p, vf32 v, long n) { vu16 h = vto_f16(v); vstore_raw_n(p, h, n, 2); }
+V void vstore_n(bf16* p, vf32 v, long n) { vu16 h = vto_bf16(v); vstore_raw_n(p, h, n, 2); }
 
 // Registers of doubles and of 64-bit integers hold VH elements.
 V vd vload(const double* p) { return vload_raw<vd>(p); }
 V vl vload(const long* p) { return vload_raw<vl>(p); }
-V void vstore(double* p, vd v) { __builtin_memcpy(p, &v, sizeof v); }
-V void vstore(long* p, vl v) { __builtin_memcpy(p, &v, sizeof v); }
+V void vstore(double* p, vd v) { vstore_raw(p, v); }
+V void vstore(long* p, vl v) { vstore_raw(p, v); }
 V vd vload_n(const double* p, long n) { return vload_raw_n<vd>(p, n, 8); }
 V vl vload_n(const long* p, long n) { return vload_raw_n<vl>(p, n, 8); }
-V void vstore_n(double* p, vd v, long n) { __builtin_memcpy(p, &v, (unsigned long)n * 8); }
-V void vstore_n(long* p, vl v, long n) { __builtin_memcpy(p, &v, (unsigned long)n * 8); }
+V void vstore_n(double* p, vd v, long n) { vstore_raw_n(p, v, n, 8); }
+V void vstore_n(long* p, vl v, long n) { vstore_raw_n(p, v, n, 8); }
 // VW elements of 64 bits as 32-bit ones: f64 rounds, i64 keeps the low bits.
 V vf32 vload_f32(const double* p) { return vnarrow(vload(p), vload(p + VH)); }
 V vi32 vload_i32(const long* p) { return vnarrow(vload(p), vload(p + VH)); }
@@ -428,7 +438,7 @@ V vf32 vrsqrt(vf32 x) { return 1.0f / vsqrt(x); }
 #define TESSERA_FOLD(name, scalar, type, combine)                  \
   V scalar name(type v) {                                          \
     scalar t[sizeof(type) / sizeof(scalar)];                       \
-    __builtin_memcpy(t, &v, sizeof t);                             \
+    vstore_raw(t, v);                                              \
     for (int half = sizeof(type) / sizeof(scalar) / 2; half > 0; half /= 2) \
       for (int i = 0; i < half; i++) { scalar a = t[i], b = t[i + half]; t[i] = combine; } \
     return t[0];                                                   \

@@ -160,8 +160,8 @@ TSR void tsr_put_doubles(double* p, vd v, long n) { __builtin_ia32_storeupd512_m
 TSR vu8 tsr_bytes(const void* p, long n) { return vload_raw_n<vu8>(p, n, 1); }
 TSR vu16 tsr_shorts(const void* p, long n) { return vload_raw_n<vu16>(p, n, 2); }
 TSR vd tsr_doubles(const double* p, long n) { return vload_n(p, n); }
-TSR void tsr_put_bytes(void* p, vu8 v, long n) { __builtin_memcpy(p, &v, (unsigned long)n); }
-TSR void tsr_put_shorts(void* p, vu16 v, long n) { __builtin_memcpy(p, &v, (unsigned long)n * 2); }
+TSR void tsr_put_bytes(void* p, vu8 v, long n) { vstore_raw_n(p, v, n, 1); }
+TSR void tsr_put_shorts(void* p, vu16 v, long n) { vstore_raw_n(p, v, n, 2); }
 TSR void tsr_put_doubles(double* p, vd v, long n) { vstore_n(p, v, n); }
 #endif
 TSR vf32 tsr_load_n(const f16* p, long n) { return vfrom_f16(tsr_shorts(p, n)); }
@@ -172,8 +172,8 @@ TSR vi32 tsr_load_n(const unsigned char* p, long n) { return __builtin_convertve
 TSR vi32 tsr_load_n(const bool* p, long n) { return tsr_load_n((const unsigned char*)p, n) != 0; }
 TSR vf32 tsr_load_n(const e4m3* p, long n) { return vfrom(tsr_bytes(p, n), p); }
 TSR vf32 tsr_load_n(const e5m2* p, long n) { return vfrom(tsr_bytes(p, n), p); }
-TSR void tsr_store(e4m3* p, vf32 v) { vu8 h = vto(v, p); __builtin_memcpy(p, &h, sizeof h); }
-TSR void tsr_store(e5m2* p, vf32 v) { vu8 h = vto(v, p); __builtin_memcpy(p, &h, sizeof h); }
+TSR void tsr_store(e4m3* p, vf32 v) { vu8 h = vto(v, p); vstore_raw(p, h); }
+TSR void tsr_store(e5m2* p, vf32 v) { vu8 h = vto(v, p); vstore_raw(p, h); }
 TSR void tsr_store_n(e4m3* p, vf32 v, long n) { tsr_put_bytes(p, vto(v, p), n); }
 TSR void tsr_store_n(e5m2* p, vf32 v, long n) { tsr_put_bytes(p, vto(v, p), n); }
 TSR vd2 tsr_load_n(const double* p, long n) {
@@ -804,7 +804,7 @@ TSR long tsr_sum(vl2 x) { return vsum(x.a + x.b); }
   template <typename S, typename T>                                                                        \
   TSR S name##_of(T x) {                                                                                   \
     S t[VW];                                                                                               \
-    __builtin_memcpy(t, &x, sizeof x);                                                                     \
+    tsr_store(t, x);                                                                                       \
     for (int half = VW / 2; half > 0; half /= 2) for (int i = 0; i < half; i++) t[i] = combine(t[i], t[i + half]); \
     return t[0];                                                                                           \
   }                                                                                                        \
@@ -819,7 +819,7 @@ TSR_FOLD(tsr_prod, tsr_times)
 TSR_FOLD(tsr_hmax, tsr_maximum)
 TSR_FOLD(tsr_hmin, tsr_minimum)
 TSR float tsr_hlogaddexp(vf32 x) { float r = x[0]; for (int i = 1; i < VW; i++) r = tsr_logaddexp(r, (float)x[i]); return r; }
-TSR double tsr_hlogaddexp(vd2 x) { double t[VW], r; __builtin_memcpy(t, &x, sizeof x); r = t[0]; for (int i = 1; i < VW; i++) r = tsr_logaddexp(r, t[i]); return r; }
+TSR double tsr_hlogaddexp(vd2 x) { double t[VW], r; tsr_store(t, x); r = t[0]; for (int i = 1; i < VW; i++) r = tsr_logaddexp(r, t[i]); return r; }
 TSR int tsr_any(vi32 m) { return vany(m); }
 
 // Running results of the lanes after those of earlier blocks, of which the last lane counts: each step combines with what is 1, 2, 4, … lanes before.
@@ -1041,8 +1041,8 @@ template <typename S, typename T>
 TSR void tsr_better_lanes(S& best, long& at, T values, vl2 positions, int sign) {
   S v[VW];
   long p[VW];
-  __builtin_memcpy(v, &values, sizeof values);
-  __builtin_memcpy(p, &positions, sizeof positions);
+  tsr_store(v, values);
+  tsr_store(p, positions);
   for (int i = 0; i < VW; i++) tsr_better(best, at, v[i], p[i], sign);
 }
 
