@@ -33,10 +33,16 @@ struct tsr_contraction {
 #ifdef __linux__
 extern "C" int madvise(void*, unsigned long, int) noexcept;
 #endif
+// A page, or what pages are at most where they differ between machines.
+#ifdef __x86_64__
+#define TSR_PAGE 4096ul
+#else
+#define TSR_PAGE 65536ul
+#endif
 // Gives back the whole pages of a mapped file that nobody wrote: they are read again if they are touched again.
 static __attribute__((unused)) void tsr_give_back(void* memory, long bytes) {
 #ifdef __linux__
-  const unsigned long page = 65536, begin = ((unsigned long)memory + page - 1) & ~(page - 1);
+  const unsigned long page = TSR_PAGE, begin = ((unsigned long)memory + page - 1) & ~(page - 1);
   const unsigned long end = ((unsigned long)memory + (unsigned long)bytes) & ~(page - 1);
   if (begin < end) madvise((void*)begin, end - begin, 4);
 #endif
