@@ -1,7 +1,8 @@
 /**
  * The most memory that `tessera run` holds, cold and warm, against weights and PyTorch's activations: `deno run -A bench/models/memory.ts DIRECTORY…`.
  *
- * Each directory holds a model, its inputs and what `bench/peers/activations.py` measured. Prints a row of docs/performance.md for each.
+ * Each directory holds a model, its inputs and what `bench/peers/activations.py` measured. Prints a row of docs/performance.md for each: the peaks, and as ratios the cold one, the warm one,
+ * and the warm one without what a bare Deno holds.
  */
 import { print } from "../support.ts";
 
@@ -49,7 +50,7 @@ for (const directory of Deno.args) {
     const cold = await run(directory, cache), warm = await run(directory, cache);
     const ratio = (bytes: number): string => (bytes / (weights + activations)).toFixed(2);
     const peaks = [cold.peak_rss_bytes, cold.compiler_peak_rss_bytes, warm.peak_rss_bytes].map(mb);
-    const ratios = [ratio(warm.peak_rss_bytes), ratio(warm.peak_rss_bytes - floor)];
+    const ratios = [ratio(cold.peak_rss_bytes), ratio(warm.peak_rss_bytes), ratio(warm.peak_rss_bytes - floor)];
     print(`| ${[name, mb(weights), mb(activations), ...peaks, ...ratios].join(" | ")} |`);
   } finally {
     await Deno.remove(cache, { recursive: true });
