@@ -175,20 +175,13 @@ export class Workbench implements Disposable {
         return { kind: "scratch", bytes: fixed(arg.bytes), zeroed: arg.zeroed, id: arg.id };
       case "scratchMap":
       case "tensorMap": {
-        const { map } = arg;
+        const { offset: _, ...map } = arg.map;
         const [sizes, strideBytes] = [map.sizes.map((e) => fixed(e)()), map.strideBytes.map((e) => fixed(e)())];
-        const made = {
-          type: map.type,
-          sizes,
-          strideBytes,
-          box: map.box,
-          swizzle: map.swizzle,
-          l2Promotion: map.l2Promotion,
-        };
+        const made = { ...map, sizes, strideBytes };
         if (arg.kind === "scratchMap") {
           return { kind: "scratchMap", bytes: fixed(arg.bytes), id: arg.id, map: () => made };
         }
-        const offset = fixed(map.offset)() * arg.buffer.dtype.bytes;
+        const offset = fixed(arg.map.offset)() * arg.buffer.dtype.bytes;
         return { kind: "tensorMap", slot: this.#slots.indexOf(arg.buffer), offset: () => offset, map: () => made };
       }
       case "error":

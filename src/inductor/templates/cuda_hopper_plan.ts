@@ -26,6 +26,7 @@ import { contractionCost } from "./contraction_cost.ts";
 import { HOPPER_COSTS } from "./contraction_costs.ts";
 import { tileCount } from "./cuda_contraction.ts";
 import { isContiguousAlong } from "./cuda_epilogue.ts";
+import { pixelMatrix } from "./cuda_im2col.ts";
 import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
 import type { Pixels } from "./cuda_pixels.ts";
 import { type Element, elementOf } from "./cuda_wgmma.ts";
@@ -197,10 +198,13 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
   if (a !== null && b !== null) swap = prefersRows(given) ?? (guess(given.m) <= 96 && guess(given.n) > guess(given.m));
   else if (a !== null && gathers(1)) swap = true;
   else if (b === null || !gathers(0)) return null;
-  const [rows, columns] = swap ? [b, a] : [a, b];
+  const [matrixRows, columns] = swap ? [b, a] : [a, b];
   if (columns === null) return null;
   const [element, other] = swap ? [elements[1], elements[0]] : elements;
-  return { kernel: swap ? swapped(given) : given, element, other, rows, gathered: plans[swap ? 1 : 0], columns };
+  const kernel = swap ? swapped(given) : given;
+  const gathered = plans[swap ? 1 : 0];
+  const rows = matrixRows ?? pixelMatrix(gathered, kernel.batch, kernel.epilogue.m, element, LINE);
+  return { kernel, element, other, rows, gathered, columns };
 }
 
 /**
