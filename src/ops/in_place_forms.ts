@@ -6,7 +6,9 @@
  */
 import { sameShape, shapeToText, type Size, sizeSame } from "../symbolic/mod.ts";
 import { type DType, int64 } from "../core/mod.ts";
+import type { Scalar } from "../graph/mod.ts";
 import { defineInplace, defineOp, getOp, type MetaInput, type TensorSpec } from "./define.ts";
+import type { Functional } from "./functional.ts";
 import { drawing } from "./random_state.ts";
 import type { TensorValue } from "./value.ts";
 
@@ -71,6 +73,54 @@ defineOp({
   samples: () => [],
 });
 
+function checkNoise(
+  where: string,
+  { self, noise, lower, upper, training }: {
+    readonly self: MetaInput;
+    readonly noise: MetaInput;
+    readonly lower: Scalar;
+    readonly upper: Scalar;
+    readonly training: boolean;
+  },
+): void {
+  getOp("aten.rrelu.default").meta({ self, lower, upper, training, generator: null });
+  if (noise.dtype === self.dtype && sameShape(noise.shape, self.shape)) return;
+  throw new TypeError(
+    `${where}: noise ${noise.dtype.name}${shapeToText(noise.shape)} must be like self ${self.dtype.name}${
+      shapeToText(self.shape)
+    }`,
+  );
+}
+
+/** Slopes between two numbers where self is negative, 1 elsewhere. */
+function drawSlopes(F: Functional, self: TensorValue, low: number, high: number): TensorValue {
+  const drawn = drawing(
+    F,
+    self.device,
+    (state) => F.philoxUniform(state, self.shape, { dtype: self.dtype, device: self.device }),
+  ).mul(high - low).add(low);
+  return F.where(self.le(0), drawn, 1);
+}
+
+defineOp({
+  schema: `aten::rrelu_with_noise_functional(Tensor self, Tensor noise, ${RRELU}) -> (Tensor, Tensor noise_out)`,
+  doc: "rrelu, and the slopes that it drew; outside of training noise as it is.",
+  random: true,
+  public: false,
+  meta: (args) => {
+    checkNoise("rrelu_with_noise_functional", args);
+    const { self, noise } = args;
+    return [{ shape: self.shape, dtype: self.dtype }, { shape: noise.shape, dtype: noise.dtype }];
+  },
+  decompose: ({ self, noise, lower, upper, training }, F) => {
+    const low = Number(lower), high = Number(upper);
+    if (!training) return [F.leakyRelu(self, (low + high) / 2), noise.clone()];
+    const slopes = drawSlopes(F, self, low, high);
+    return [self.mul(slopes), slopes];
+  },
+  samples: () => [],
+});
+
 for (const inplace of [false, true]) {
   const where = inplace ? "rrelu_with_noise_" : "rrelu_with_noise";
   defineOp({
@@ -79,27 +129,15 @@ for (const inplace of [false, true]) {
     }` as `aten::rrelu_with_noise(Tensor self, Tensor(b!) noise, ${typeof RRELU}) -> Tensor`,
     doc: `rrelu${inplace ? ", in place," : ""} that keeps the slopes it drew in noise: 1 where self is positive.`,
     random: true,
-    meta: ({ self, noise, lower, upper, training }) => {
-      getOp("aten.rrelu.default").meta({ self, lower, upper, training, generator: null });
-      if (noise.dtype !== self.dtype || !sameShape(noise.shape, self.shape)) {
-        throw new TypeError(
-          `${where}: noise ${noise.dtype.name}${shapeToText(noise.shape)} must be like self ${self.dtype.name}${
-            shapeToText(self.shape)
-          }`,
-        );
-      }
-      return inplace ? asItLies(self) : { shape: self.shape, dtype: self.dtype };
+    meta: (args) => {
+      checkNoise(where, args);
+      return inplace ? asItLies(args.self) : { shape: args.self.shape, dtype: args.self.dtype };
     },
     decompose: ({ self, noise, lower, upper, training }, F) => {
       const low = Number(lower), high = Number(upper);
       let out;
       if (training) {
-        const drawn = drawing(
-          F,
-          self.device,
-          (state) => F.philoxUniform(state, self.shape, { dtype: self.dtype, device: self.device }),
-        ).mul(high - low).add(low);
-        noise.copy_(F.where(self.le(0), drawn, 1));
+        noise.copy_(drawSlopes(F, self, low, high));
         out = self.mul(noise);
       } else out = F.leakyRelu(self, (low + high) / 2);
       return inplace ? self.copy_(out) : out;

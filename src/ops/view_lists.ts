@@ -12,10 +12,13 @@ import {
   sizeEq,
   sizeFloorDiv,
   sizeLt,
+  sizeMax,
   sizeMin,
+  sizeMod,
   sizeMul,
+  sizeSub,
+  sizeSum,
 } from "../symbolic/mod.ts";
-import { sizeMod, sizeSub, sizeSum } from "../symbolic/mod.ts";
 import { axisOf } from "./combinators.ts";
 import { defineOp, type MetaInput, type TensorSpec, type VjpContext } from "./define.ts";
 import type { SampleGenerator } from "./samples.ts";
@@ -148,9 +151,8 @@ defineSplit(
     const count = Number(args["sections"] as Size);
     if (!(count > 0)) throw new RangeError(`tensor_split: sections is ${count}; it must be positive`);
     const whole = shape[axis] ?? 1;
-    const small = sizeFloorDiv(whole, count);
-    const more = Number(sizeMod(whole, count));
-    return Array.from({ length: count }, (_, i) => i < more ? sizeAdd(small, 1) : small);
+    // Of the remainder each of the first pieces takes one.
+    return Array.from({ length: count }, (_, i) => sizeFloorDiv(sizeAdd(whole, count - 1 - i), count));
   },
   () => [{ sections: 2 }, { sections: 3, dim: 1 }],
 );
@@ -162,7 +164,7 @@ defineOp({
     checkDims("tensor_split", self.shape.length);
     const axis = axisOf("tensor_split", dim, self.shape.length);
     return cutAt(indices, self.shape[axis] ?? 1).map(([start, end]) => ({
-      shape: self.shape.with(axis, sizeLt(start, end) ? sizeSub(end, start) : 0),
+      shape: self.shape.with(axis, sizeMax(0, sizeSub(end, start))),
       stride: self.stride,
       storageOffset: sizeAdd(self.storageOffset, sizeMul(start, self.stride[axis] ?? 1)),
       dtype: self.dtype,
@@ -249,7 +251,7 @@ for (
       const axis = axisFor(self.shape.length);
       const cuts = cutAt(indices, self.shape[axis] ?? 1);
       return cuts.map(([start, end]) => ({
-        shape: self.shape.with(axis, sizeLt(start, end) ? sizeSub(end, start) : 0),
+        shape: self.shape.with(axis, sizeMax(0, sizeSub(end, start))),
         stride: self.stride,
         storageOffset: sizeAdd(self.storageOffset, sizeMul(start, self.stride[axis] ?? 1)),
         dtype: self.dtype,

@@ -22,6 +22,21 @@ const PROGRAMS = [
     file: "fractions",
     recordings: ["fractions", "fractions_other"],
   },
+  {
+    title: "complex numbers of Python's, and fractions of sizes where operators take numbers alone",
+    file: "python_numbers",
+    recordings: ["python_numbers", "python_numbers_other"],
+  },
+  {
+    title: "pieces of a dimension whose size is a symbol",
+    file: "pieces",
+    recordings: ["pieces", "pieces_other"],
+  },
+  {
+    title: "calls that tokens put in order, and a tensor that must not be 0",
+    file: "effects",
+    recordings: ["effects"],
+  },
 ] as const;
 
 function check(name: string, results: readonly unknown[]): void {
@@ -45,3 +60,12 @@ for (const { title, file, recordings } of PROGRAMS) {
     });
   }
 }
+
+Deno.test("a program whose assertion of data does not hold says so", async () => {
+  const { inputs } = recorded("effects");
+  const [x, p] = inputs as [Tensor, Tensor];
+  const program = await read("effects");
+  for (const call of [compileExported(program), (given: Tensor[]) => program.callFlat(given)]) {
+    assert.throws(() => call([x, p.neg()]), /p has no positive sum/);
+  }
+});

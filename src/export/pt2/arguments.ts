@@ -17,6 +17,7 @@ export interface Scope {
   symBool(name: string): Argument;
   /** Null if the value cannot be known before the program runs. */
   symFloat(name: string): Argument;
+  complex(real: number, imaginary: number): Argument;
   device(data: DeviceData): Device | null;
 }
 
@@ -97,10 +98,11 @@ function convert(data: ArgumentData, arg: SchemaArg | null, scope: Scope): Argum
       if (device === null) throw new NoCounterpart(`the device ${data.value.type.slice(0, 20)} is unknown`);
       return device;
     }
+    case "complex":
+      return scope.complex(data.real, data.imag);
     case "graph":
     case "customObj":
     case "operator":
-    case "complex":
     case "dict":
       throw new NoCounterpart(`arguments of the kind ${data.kind} are not supported here`);
     default:

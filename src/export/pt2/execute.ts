@@ -81,6 +81,7 @@ class ProgramInterpreter extends Interpreter<RunValue> {
     }
     if (isItem(target)) {
       const item = tensorOf(args[0], "item").item();
+      if (target.assertion !== undefined && !item) throw atLocation(new RangeError(target.assertion), node);
       return typeof node.value === "boolean" ? Boolean(item) : item;
     }
     if (isControl(target)) return this.#control(target, args);

@@ -4,7 +4,7 @@
  * A name means an argument of the graph that is built, or one result of a call, picked by a `getItem` node only when it is used. Sizes become symbolic
  * expressions over the program's symbols. Invariant: a name is given its meaning once, and before it is used.
  */
-import type { Device } from "../../core/mod.ts";
+import { cpu, type Device } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -18,6 +18,7 @@ import { asBool, type BoolExpr, constant, type Expr, freeSymbols, type Size, whe
 import { quoteName } from "../zip/archive.ts";
 import { NoCounterpart, type Scope } from "./arguments.ts";
 import type { JsonCursor } from "./json.ts";
+import { complexNode } from "./number_tensors.ts";
 import type { Problems } from "./problems.ts";
 import type { DeviceData, GraphData, SymValue, TensorMetaData } from "./schema.ts";
 import type { Constraint, ProgramShapes } from "./shape_env.ts";
@@ -203,6 +204,12 @@ export class GraphNames implements Scope {
       throw new NoCounterpart("numbers that are read out of float tensors are not supported");
     }
     return this.context.shapes.size(expr);
+  }
+
+  complex(real: number, imaginary: number): Argument {
+    const node = complexNode(this.graph, real, imaginary, this.context.device ?? cpu);
+    this.numbers.add(node);
+    return node;
   }
 
   device(data: DeviceData): Device | null {

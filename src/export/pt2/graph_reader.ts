@@ -21,26 +21,24 @@ import {
   type OpTarget,
 } from "../../graph/mod.ts";
 import { findOp, type Operator } from "../../ops/mod.ts";
-import { asBool, freeSymbols, isSymInt, type Sym } from "../../symbolic/mod.ts";
+import { asBool, freeSymbols, isSymInt } from "../../symbolic/mod.ts";
 import { quoteName } from "../zip/archive.ts";
 import { argumentOf, NoCounterpart } from "./arguments.ts";
 import { autocastArguments } from "./autocast.ts";
 import { batchCall, rewriteBatches } from "./batches.ts";
 import { GraphNames, type ReadContext } from "./graph_names.ts";
+import { isMask, isSymbolic, mentionsUnbacked, resultsOf } from "./node_results.ts";
 import { printable } from "./problems.ts";
 import type { ArgumentData, GraphData, NodeData } from "./schema.ts";
 import { arithmeticOn, numberNode, withNumbers } from "./number_tensors.ts";
-import { COND_ON_NUMBER, controlKind, ITEM, unsupportedTarget } from "./targets.ts";
+import { assertTarget, COND_ON_NUMBER, controlKind, ITEM, unsupportedTarget } from "./targets.ts";
 import { dtypeCodeName, dtypeOfCode, locationOf } from "./types.ts";
-
-/** One result of a call: the name to define, if any, and what it is. */
-interface Result {
-  readonly data: ArgumentData;
-  readonly path: readonly number[];
-}
 
 /** Operators that hand on their input: they only mean something to autograd or to the exporter. */
 const IDENTITIES: ReadonlySet<string> = new Set(["lift_fresh", "lift", "alias", "detach"]);
+
+/** Arguments that only promise something to PyTorch's kernels, or say where host memory lies. */
+const HINTS: ReadonlySet<string> = new Set(["pin_memory", "unsafe"]);
 
 /** Reads one graph, or a region of one. */
 export class GraphReader extends GraphNames {
@@ -103,6 +101,9 @@ export class GraphReader extends GraphNames {
       case "aten.item.default":
       case "aten._local_scalar_dense.default":
         return this.#readItem(node);
+      case "aten._assert_async.default":
+      case "aten._assert_async.msg":
+        return this.#readAsserted(node);
       default:
     }
     if (/^aten\.sym_\w+\.\w+$/.test(name) && isSymbolic(node.outputs)) return;
@@ -138,8 +139,8 @@ export class GraphReader extends GraphNames {
       return arg.defaultValue;
     });
     for (const [name, data] of given) {
-      // What the table leaves out (pin_memory, say) may be given as long as it says nothing.
-      if (data.kind === "none" || (data.kind === "bool" && !data.value)) continue;
+      // What the table leaves out may be given as long as it says nothing, or nothing that results hang on.
+      if (HINTS.has(name) || data.kind === "none" || (data.kind === "bool" && !data.value)) continue;
       throw new NoCounterpart(`its argument ${quoteName(name)} is not in the operator table's schema`);
     }
     return args;
@@ -292,6 +293,13 @@ export class GraphReader extends GraphNames {
     this.#call(node, ITEM, [this.tensor(input.arg.name)], value);
   }
 
+  #readAsserted(node: NodeData): void {
+    const [subject, message] = node.inputs;
+    if (subject?.arg.kind !== "tensor") return this.#unsupported(node, "unexpected arguments");
+    const target = assertTarget(message?.arg.kind === "string" ? message.arg.value : null);
+    this.#call(node, target, [this.tensor(subject.arg.name)], true);
+  }
+
   #readAssertion(node: NodeData): void {
     const [subject, message] = node.inputs;
     const text = message?.arg.kind === "string" ? message.arg.value : "an assertion of the exported program";
@@ -373,6 +381,8 @@ export class GraphReader extends GraphNames {
             this.#autocast,
           );
         }
+        case "with_effects":
+          return this.#readEffects(node);
         case "wrap_with_autocast": {
           const [, dtype, enabled] = args;
           if (first === undefined || enabled?.kind !== "bool") break;
@@ -393,6 +403,19 @@ export class GraphReader extends GraphNames {
       throw error;
     }
     this.#unsupported(node, "this higher-order operator is not supported");
+  }
+
+  /** A call that a token puts in order; calls of a graph are in order already, so the token is nothing. */
+  #readEffects(node: NodeData): void {
+    const [, operator, ...operands] = node.inputs, [token, ...outputs] = node.outputs;
+    if (operator?.arg.kind !== "operator" || token?.kind !== "tensor") {
+      return this.#unsupported(node, "unexpected arguments");
+    }
+    this.define(token.name, null, node.cursor);
+    const target = operator.arg.value;
+    const names = findOp(target.replace(/^torch\.ops\./, ""))?.schema.args.map((arg) => arg.name) ?? [];
+    const inputs = operands.map(({ name, arg }, i) => ({ name: name === "" ? names[i] ?? "" : name, arg }));
+    this.#readNode({ ...node, target, inputs, outputs: outputs.filter((output) => output.kind !== "none") });
   }
 
   /** Reads a region's nodes into this graph. */
@@ -440,30 +463,6 @@ export class GraphReader extends GraphNames {
       if (data.kind === "tensor") this.defineResult(data.name, call, [i], node.cursor);
     });
   }
-}
-
-/** Whether all results of a node are symbolic numbers, which stand in tables of the file. */
-function isSymbolic(outputs: readonly ArgumentData[]): boolean {
-  return outputs.length > 0 && outputs.every((o) => /^sym(Int|Float|Bool)$|^(int|float|bool)$/.test(o.kind));
-}
-
-/** The results that outputs name, lists opened. */
-function resultsOf(outputs: readonly ArgumentData[]): Result[] {
-  return outputs.flatMap((data, i): Result[] =>
-    data.kind === "tensors"
-      ? data.names.map((name, j) => ({ data: { kind: "tensor", name }, path: [i, j] }))
-      : [{ data, path: [i] }]
-  );
-}
-
-function isMask(argument: Argument): boolean {
-  return isNode(argument) && isTensorMeta(argument.value) && ["bool", "uint8"].includes(argument.value.dtype.name);
-}
-
-function mentionsUnbacked(value: NodeValue): boolean {
-  if (isSymInt(value)) return [...freeSymbols(value.expr)].some((s: Sym) => s.kind === "unbacked");
-  if (isTensorMeta(value)) return value.shape.some((s) => mentionsUnbacked(s));
-  return Array.isArray(value) && value.some((v: NodeValue) => mentionsUnbacked(v));
 }
 
 /** Reads the graph of a higher-order operator: all its inputs are placeholders. */

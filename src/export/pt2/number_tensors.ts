@@ -5,10 +5,11 @@
  * number takes the overload of the same name that wants a tensor; the number is cast to the dtype that its operands have, for a number never decides it. Mirrors
  * `tensorify_python_scalars` of PyTorch.
  */
-import { type Device, type DType, float32, float64 } from "../../core/mod.ts";
+import { complex64, type Device, type DType, float32, float64 } from "../../core/mod.ts";
 import { type Argument, type Graph, isNode, isTensorMeta, type Node, type TensorMeta } from "../../graph/mod.ts";
-import { findOp, getOp, type Operator, overloadsOf } from "../../ops/mod.ts";
+import { getOp, type Operator, overloadsOf } from "../../ops/mod.ts";
 import { castTo } from "./autocast.ts";
+import { callOf, withOperands } from "./number_operands.ts";
 
 /** Python's arithmetic on numbers: the operator that does it. */
 const ARITHMETIC: Readonly<Record<string, string>> = {
@@ -35,7 +36,7 @@ const NUMBER: Omit<TensorMeta, "device"> = { shape: [], stride: [], storageOffse
 export function numberNode(graph: Graph, tensor: Node): Node | null {
   const { value } = tensor;
   if (!isTensorMeta(value) || value.shape.some((size) => size !== 1)) return null;
-  const one = value.shape.length === 0 ? tensor : call(graph, "aten.reshape.default", { self: tensor, shape: [] }, {
+  const one = value.shape.length === 0 ? tensor : callOf(graph, "aten.reshape.default", { self: tensor, shape: [] }, {
     ...value,
     ...NUMBER,
     dtype: value.dtype,
@@ -43,9 +44,16 @@ export function numberNode(graph: Graph, tensor: Node): Node | null {
   return castTo(graph, one, float64);
 }
 
-function call(graph: Graph, target: string, args: Readonly<Record<string, Argument>>, value: TensorMeta): Node {
-  const op = getOp(target);
-  return graph.call(op, op.schema.args.map((arg): Argument => args[arg.key] ?? arg.defaultValue), value);
+/** A number with an imaginary part, as the tensor that it is. */
+export function complexNode(graph: Graph, real: number, imaginary: number, device: Device): Node {
+  const part = (fillValue: number): Node =>
+    callOf(graph, "aten.full.default", { size: [], fillValue, dtype: float32, device }, {
+      ...NUMBER,
+      dtype: float32,
+      device,
+    });
+  const value = { ...NUMBER, dtype: complex64, device };
+  return callOf(graph, "aten.complex.default", { real: part(real), imag: part(imaginary) }, value);
 }
 
 /** Arithmetic on numbers: nodes, sizes and constants; null if it is not known. Without a node the result lives on `home`. */
@@ -58,13 +66,13 @@ export function arithmeticOn(graph: Graph, target: string, given: readonly Argum
   if (tensors.length !== given.length) return null;
   const device = number !== undefined && isTensorMeta(number.value) ? number.value.device : home;
   const operands = given.map((v) =>
-    isNode(v) ? v : call(graph, "aten.full.default", { size: [], fillValue: v, dtype: float64, device }, {
+    isNode(v) ? v : callOf(graph, "aten.full.default", { size: [], fillValue: v, dtype: float64, device }, {
       ...NUMBER,
       device,
     })
   );
   const args = Object.fromEntries(tensors.map((arg, i) => [arg.key, operands[i] ?? null]));
-  return call(graph, name, args, { ...NUMBER, device });
+  return callOf(graph, name, args, { ...NUMBER, device });
 }
 
 /** A call as an operator that takes tensors where the file has numbers that only the run knows. */
@@ -77,16 +85,11 @@ export function withNumbers(
   const isNumber = (a: Argument): a is Node => isNode(a) && numbers.has(a);
   if (args.some((a) => Array.isArray(a) && a.some((x: Argument) => isNumber(x)))) return null;
   const dtype = dtypeOfOthers(args, isNumber);
-  const cast = (a: Argument): Argument => isNumber(a) ? castTo(graph, a, dtype) : a;
+  const cast = (a: Argument): Argument => isNumber(a) && !isComplex(a) ? castTo(graph, a, dtype) : a;
   const taken = op.schema.args.every((arg, i) => arg.type === "Tensor" || !isNumber(args[i] ?? null));
   if (taken) return { op, args: args.map(cast) };
-  const filled = fill(op, args);
-  if (filled !== null) {
-    return {
-      op: filled.op,
-      args: filled.args.map((a) => isNumber(a) ? castTo(graph, a, filled.dtype) : a),
-    };
-  }
+  const rewritten = withOperands(graph, op, args, isNumber);
+  if (rewritten !== null) return { op: rewritten.op, args: rewritten.args.map(cast) };
   const name = op.schema.args.map((arg) => arg.key);
   for (const other of overloadsOf(op.schema.name)) {
     const fits = other.schema.args.length === name.length && other.schema.args.every((arg, i) => {
@@ -98,18 +101,8 @@ export function withNumbers(
   return null;
 }
 
-/** `full` with a number that is a tensor is that tensor, expanded. */
-function fill(op: Operator, args: readonly Argument[]): { op: Operator; args: Argument[]; dtype: DType } | null {
-  const at = (key: string): Argument => args[op.schema.args.findIndex((arg) => arg.key === key)] ?? null;
-  const expand = findOp("aten.expand.default");
-  if (expand === null || op.target !== "aten.full.default") return null;
-  const dtype = at("dtype");
-  const given = { self: at("fillValue"), size: at("size") } as Readonly<Record<string, Argument>>;
-  return {
-    op: expand,
-    args: expand.schema.args.map((arg): Argument => given[arg.key] ?? arg.defaultValue),
-    dtype: (dtype as DType | null) ?? float32,
-  };
+function isComplex(node: Node): boolean {
+  return isTensorMeta(node.value) && node.value.dtype.isComplex;
 }
 
 /** The float dtype of the tensors beside a number; without any, numbers make float32. */

@@ -14,6 +14,8 @@ export interface ItemTarget extends OpTarget {
   readonly readsItem: true;
   /** Others read the symbol, not the node, so the node must stay. */
   readonly hasEffects: true;
+  /** What an error says if the number is 0. */
+  readonly assertion?: string;
 }
 
 /** A call that nothing here can run. */
@@ -53,6 +55,11 @@ export const ITEM: ItemTarget = {
   readsItem: true,
   hasEffects: true,
 };
+
+/** A call that raises if the one element of a tensor is 0. */
+export function assertTarget(message: string | null): ItemTarget {
+  return { ...ITEM, assertion: message ?? "an assertion of the exported program does not hold" };
+}
 
 /** A target for a call that cannot run: it keeps the tensors it reads and how many results it has. */
 export function unsupportedTarget(target: string, reason: string, results: number): UnsupportedTarget {
