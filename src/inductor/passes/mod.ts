@@ -19,6 +19,8 @@ import { mergeLinears } from "./merge_linears.ts";
 import { packWeights } from "./pack_weights.ts";
 import { padChannels } from "./pad_channels.ts";
 import { padRows } from "./pad_rows.ts";
+import { numberPadding } from "./same_padding.ts";
+import { splitScores } from "./split_scores.ts";
 
 export { batchLinears } from "./batched_linears.ts";
 export { einsumProducts } from "./einsum_products.ts";
@@ -31,6 +33,8 @@ export { mergeLinears } from "./merge_linears.ts";
 export { packWeights } from "./pack_weights.ts";
 export { padChannels } from "./pad_channels.ts";
 export { padRows } from "./pad_rows.ts";
+export { numberPadding } from "./same_padding.ts";
+export { splitScores } from "./split_scores.ts";
 export { computeStored, sourcesOf, type StoredConstant } from "./stored_constants.ts";
 
 interface Pass {
@@ -39,13 +43,16 @@ interface Pass {
 }
 
 const PASSES: readonly Pass[] = [
+  { stage: "batch_norm_folding", run: (graph, _, written) => numberPadding(graph, written) },
   { stage: "batch_norm_folding", run: foldBatchNorm },
   { stage: "constant_folding", run: foldConstants },
   { stage: "split_joining", run: (graph, _, written) => joinSplits(graph, written) },
   { stage: "linear_merging", run: mergeLinears },
+  { stage: "attention", run: (graph, _, written) => splitScores(graph, written) },
 ];
 /** Constants are made on the host here, so that no kernel has to be compiled for them. */
 const CUDA_PASSES: readonly Pass[] = [
+  { stage: "batch_norm_folding", run: (graph, _, written) => numberPadding(graph, written) },
   { stage: "batch_norm_folding", run: foldBatchNorm },
   { stage: "layouts", run: padChannels },
   { stage: "layouts", run: packWeights },
