@@ -22,7 +22,13 @@ export function complexFormOf(op: Operator): ComplexForm | null {
   return forms.get((named.aliasOf ?? named).target) ?? null;
 }
 
-function tensor(args: NamedArgs<TensorValue>, key: string): TensorValue {
+/** Says what an operator means on complex tensors. */
+export function defineComplexForm(target: string, form: ComplexForm): void {
+  forms.set(target, form);
+}
+
+/** A tensor among the arguments. */
+export function tensor(args: NamedArgs<TensorValue>, key: string): TensorValue {
   return args[key] as TensorValue;
 }
 
@@ -82,7 +88,8 @@ for (const name of ["add", "sub", "mul", "div"] as const) {
   });
 }
 
-function parts(z: TensorValue): { readonly re: TensorValue; readonly im: TensorValue } {
+/** Both parts; of a real tensor the imaginary one is zeros. */
+export function parts(z: TensorValue): { readonly re: TensorValue; readonly im: TensorValue } {
   const { re, im } = partsOf(z);
   return { re, im: im ?? re.mul(0) };
 }
@@ -203,7 +210,7 @@ for (const name of ["select_scatter", "slice_scatter", "diagonal_scatter"] as co
 }
 
 /** The same function of real and of imaginary parts. */
-function bothParts(
+export function bothParts(
   F: Functional,
   a: TensorValue,
   b: TensorValue,

@@ -93,6 +93,7 @@ import "./histogram.ts";
 import "./histogramdd.ts";
 import "./resample_antialias.ts";
 import "./complex.ts";
+import "./complex_structures.ts";
 import "./fft.ts";
 import "./ctc.ts";
 import "./stft.ts";

@@ -33,6 +33,11 @@ const PROGRAMS = [
     recordings: ["pieces", "pieces_other"],
   },
   {
+    title: "complex tensors that are made, filled, written to and multiplied",
+    file: "complex_structures",
+    recordings: ["complex_structures"],
+  },
+  {
     title: "calls that tokens put in order, and a tensor that must not be 0",
     file: "effects",
     recordings: ["effects"],
