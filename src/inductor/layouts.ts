@@ -16,7 +16,7 @@ import {
   type Node,
 } from "../graph/mod.ts";
 import { isOperator } from "../ops/mod.ts";
-import { constant, type Expr, mul } from "../symbolic/mod.ts";
+import { constant, evaluate, type Expr, exprOf, mul, type Size, type Sym } from "../symbolic/mod.ts";
 
 /** Dimensions in the order of memory, outermost first. */
 export type DimOrder = readonly number[];
@@ -27,7 +27,7 @@ const COPIES: ReadonlySet<string> = new Set(["clone", "contiguous", "empty_strid
 const SLICES: ReadonlySet<string> = new Set(["slice", "narrow", "expand", "alias", "detach", "expand_as"]);
 const TRANSPOSITIONS: ReadonlySet<string> = new Set(["transpose", "swapaxes", "swapdims"]);
 
-/** Shape and strides of a tensor of static size. */
+/** Shape and strides of a tensor. Sizes that calls bring are stood in for. */
 interface Placed {
   readonly shape: readonly number[];
   readonly stride: readonly number[];
@@ -37,11 +37,21 @@ function channelsLast(rank: number): DimOrder {
   return [0, ...Array.from({ length: rank - 2 }, (_, d) => d + 2), 1];
 }
 
-/** The static shape of a tensor; null for all else. */
-function shapeOf(node: Node): readonly number[] | null {
-  if (!isTensorMeta(node.value)) return null;
-  const { shape } = node.value;
-  return shape.every((s) => typeof s === "number") ? shape as readonly number[] : null;
+/** Numbers that stand for sizes of calls: what divides them, and what they are multiples of, is no accident. */
+const STAND_INS = [101, 103, 107, 109, 113, 127] as const;
+
+/** Sizes as numbers: the same symbol is the same number throughout a graph. */
+class Sizes {
+  readonly #known = new Map<Sym, number>();
+
+  of(size: Size): number {
+    return typeof size === "number" ? size : evaluate(exprOf(size), (sym) => {
+      const at = this.#known.size;
+      const known = this.#known.get(sym) ?? STAND_INS[at] ?? 127 + 2 * at;
+      this.#known.set(sym, known);
+      return known;
+    });
+  }
 }
 
 function inOrder(shape: readonly number[], order: DimOrder): Placed {
@@ -124,6 +134,7 @@ function feedsConvolution(node: Node): boolean {
 
 /** Follows memory through a graph. */
 class Orders {
+  readonly #sizes = new Sizes();
   readonly #placed = new Map<Node, Placed>();
   readonly orders = new Map<Node, DimOrder>();
 
@@ -133,10 +144,10 @@ class Orders {
   run(graph: Graph): void {
     this.#findResults(graph);
     for (const node of graph.nodes) {
-      const shape = shapeOf(node);
+      const shape = this.#shapeOf(node);
       if (shape === null) continue;
       if (node.op === "call" && isOperator(node.target)) this.#call(node, shape);
-      else this.#placed.set(node, stated(node, shape));
+      else this.#placed.set(node, this.#stated(node, shape));
     }
   }
 
@@ -146,7 +157,7 @@ class Orders {
       if (viewed !== null) this.#placed.set(node, viewed);
       return;
     }
-    const dense = denseOf(node, shape);
+    const dense = this.#denseOf(node, shape);
     const order = this.#order(node, shape);
     const placed = order === null ? dense : inOrder(shape, order);
     this.#placed.set(node, placed);
@@ -163,12 +174,12 @@ class Orders {
       if (node.op !== "call" || !isOperator(node.target) || node.users.size !== 1 || user !== reader) return;
       const { name } = node.target.schema;
       if (node.target.view !== null || CONVOLUTIONS.has(name) || COPIES.has(name)) return;
-      const rank = shapeOf(node)?.length ?? 0;
+      const rank = this.#shapeOf(node)?.length ?? 0;
       if (rank < 3) return;
       this.#forResults.add(node);
       for (const arg of node.args) {
         forEachNode(arg, (input) => {
-          if (shapeOf(input)?.length === rank) visit(input, node);
+          if (this.#shapeOf(input)?.length === rank) visit(input, node);
         });
       }
     };
@@ -197,19 +208,38 @@ class Orders {
     if (name === "conv" || name === "conv_input_grad") return channelsLast(rank);
     if (feedsConvolution(node)) return channelsLast(rank);
     if (this.#forResults.has(node)) return null;
-    if (COPIES.has(name)) return this.#copyOrder(node, rank) ?? orderOf(stated(node, shape));
+    if (COPIES.has(name)) return this.#copyOrder(node, rank) ?? orderOf(this.#stated(node, shape));
     let found: DimOrder | null = null;
     let most = 0;
     for (const arg of node.args) {
       forEachNode(arg, (input) => {
-        const size = product(shapeOf(input) ?? [0]);
+        const size = product(this.#shapeOf(input) ?? [0]);
         const placed = this.#placed.get(input);
-        if (shapeOf(input)?.length !== rank || size <= most) return;
+        if (this.#shapeOf(input)?.length !== rank || size <= most) return;
         most = size;
         found = placed === undefined ? null : orderOf(placed);
       });
     }
     return found;
+  }
+
+  /** The shape of a tensor; null for all else. */
+  #shapeOf({ value }: Node): readonly number[] | null {
+    if (!isTensorMeta(value)) return null;
+    const shape = value.shape.map((size) => this.#sizes.of(size));
+    return shape.every((size) => Number.isSafeInteger(size)) ? shape : null;
+  }
+
+  /** The stated strides where they leave no gaps, as memory is then laid out; else row-major ones. */
+  #denseOf(node: Node, shape: readonly number[]): Placed {
+    const own = this.#stated(node, shape);
+    const dense = inOrder(shape, orderOf(own));
+    return shape.every((size, d) => size === 1 || own.stride[d] === dense.stride[d]) ? own : rowMajor(shape);
+  }
+
+  #stated({ value }: Node, shape: readonly number[]): Placed {
+    const stride = isTensorMeta(value) ? value.stride.map((size) => this.#sizes.of(size)) : [];
+    return stride.every((size) => Number.isSafeInteger(size)) ? { shape, stride } : rowMajor(shape);
   }
 
   /** A copy that is made for products alone stays in the order of what it copies, if that has either side of the matrix innermost. */
@@ -220,18 +250,6 @@ class Orders {
     const order = orderOf(placed);
     return (order[rank - 1] ?? 0) >= rank - 2 ? order : null;
   }
-}
-
-/** The stated strides where they leave no gaps, as memory is then laid out; else row-major ones. */
-function denseOf(node: Node, shape: readonly number[]): Placed {
-  const own = stated(node, shape);
-  const dense = inOrder(shape, orderOf(own));
-  return shape.every((size, d) => size === 1 || own.stride[d] === dense.stride[d]) ? own : rowMajor(shape);
-}
-
-function stated(node: Node, shape: readonly number[]): Placed {
-  const stride = isTensorMeta(node.value) ? node.value.stride : [];
-  return stride.every((s) => typeof s === "number") ? { shape, stride: stride as readonly number[] } : rowMajor(shape);
 }
 
 /** The permutation of a transposing view. */

@@ -184,7 +184,9 @@ export function packWeights(graph: Graph, constants: FrozenConstants, written: R
     const { value, path } = weight;
     if (!value.shape.every((s) => typeof s === "number") || value.shape.length < 3) continue;
     const input = argument(node, "input");
-    if (!isNode(input) || !isTensorMeta(input.value) || input.value.shape.some((s) => typeof s !== "number")) continue;
+    if (!isNode(input) || !isTensorMeta(input.value)) continue;
+    // How many images there are may depend on the call.
+    if (input.value.shape.slice(1).some((s) => typeof s !== "number")) continue;
     const channels = channelsFor(node, value, groups);
     const order = orderOf(value, groups, channels);
     if (order === null || (channels === value.shape[1] && liesIn(value, order))) continue;

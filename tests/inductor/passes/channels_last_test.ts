@@ -7,6 +7,7 @@ import { dimOrders } from "../../../src/inductor/layouts.ts";
 import { FrozenConstants, packWeights } from "../../../src/inductor/passes/mod.ts";
 import "../../../mod.ts";
 import { noGrad, type Tensor, tensorFrom } from "../../../src/tensor/mod.ts";
+import { ShapeEnv } from "../../../src/capture/shape_env.ts";
 import { graphOf } from "../../helpers/graph_builder.ts";
 
 const wave = (shape: readonly number[], dtype: DType): Tensor =>
@@ -55,30 +56,44 @@ for (
   });
 }
 
-Deno.test("dimOrders() follows channels through views, copies and elementwise operators", () => {
-  const graph = graphOf((b) => {
-    const x = b.input([2, 8, 4, 4]);
-    const w = b.input([16, 8, 3, 3]);
-    const conv = b.call("tessera.conv.default", [x, w, [4, 4], [1, 1], [1, 1], [1, 1], 1]);
-    const relu = b.call("aten.relu.default", [conv]);
-    const flat = b.call("aten.view.default", [relu, [2, 16, 16]]);
-    const rows = b.call("aten.transpose.int", [flat, 1, 2]);
-    const tokens = b.call("aten.relu.default", [rows]);
-    const last = b.call("aten.permute.default", [relu, [0, 2, 3, 1]]);
-    return [tokens, b.call("aten.relu.default", [last])];
+const images = new ShapeEnv().createSize(7, { min: 2, max: 1000 });
+
+for (const [name, batch] of [["", 2], [", whose number of images may be a symbol", images]] as const) {
+  Deno.test(`dimOrders() follows channels through views, copies and elementwise operators${name}`, () => {
+    const graph = graphOf((b) => {
+      const x = b.input([batch, 8, 4, 4]);
+      const w = b.input([16, 8, 3, 3]);
+      const conv = b.call("tessera.conv.default", [x, w, [4, 4], [1, 1], [1, 1], [1, 1], 1]);
+      const relu = b.call("aten.relu.default", [conv]);
+      const flat = b.call("aten.view.default", [relu, [batch, 16, 16]]);
+      const rows = b.call("aten.transpose.int", [flat, 1, 2]);
+      const tokens = b.call("aten.relu.default", [rows]);
+      const last = b.call("aten.permute.default", [relu, [0, 2, 3, 1]]);
+      return [tokens, b.call("aten.relu.default", [last])];
+    });
+    const orders = dimOrders(graph);
+    const found = graph.calls.map((node) => [node.target.schema.name, orders.get(node) ?? null]);
+    assert.deepEqual(found, [
+      ["conv", [0, 2, 3, 1]],
+      ["relu", [0, 2, 3, 1]],
+      ["view", null],
+      ["transpose", null],
+      // Tokens of channels lie in rows already.
+      ["relu", null],
+      ["permute", null],
+      ["relu", null],
+    ]);
   });
-  const orders = dimOrders(graph);
-  const found = graph.calls.map((node) => [node.target.schema.name, orders.get(node) ?? null]);
-  assert.deepEqual(found, [
-    ["conv", [0, 2, 3, 1]],
-    ["relu", [0, 2, 3, 1]],
-    ["view", null],
-    ["transpose", null],
-    // Tokens of channels lie in rows already.
-    ["relu", null],
-    ["permute", null],
-    ["relu", null],
-  ]);
+}
+
+Deno.test("packWeights() lays weights out where the number of images is a symbol", () => {
+  const graph = graphOf((b) => {
+    const w = b.attribute("w", [8, 16, 3, 3]);
+    return [b.call("aten.conv2d.default", [b.input([images, 16, 5, 5]), w, null, [1, 1], [1, 1], [1, 1], 1])];
+  });
+  const constants = new FrozenConstants(graph, new Map([["w", wave([8, 16, 3, 3], float32)]]));
+  assert.equal(packWeights(graph, constants, writtenNodes(graph)), 1);
+  assert.deepEqual(constants.read("frozen_0").stride, [144, 1, 48, 16]);
 });
 
 Deno.test("dimOrders() leaves graphs without convolutions as they are", () => {
