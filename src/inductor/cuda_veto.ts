@@ -54,6 +54,9 @@ function passesOf(group: LoopGroup): number {
 /** Rows from which on there are enough for every multiprocessor to have several, whose sums it keeps. */
 const CROSS_ROWS = 1024;
 
+/** Elements of a row from which on it is not held in registers only to save that launch. */
+const LONG_ROW = 4096;
+
 /** Why a group should not carry sums over its rows; null if `emit_cross.ts` can. */
 function crossVeto(group: LoopGroup): string | null {
   const rows = constantValue(spaceNumel(group.axes));
@@ -80,6 +83,9 @@ function crossVeto(group: LoopGroup): string | null {
     held += Math.max(1, computeType(stage.value.dtype).bytes / 4);
   }
   if (!hasArray && !group.stages.some((s) => s.kind === "reduction")) return "nothing is reduced along rows";
+  if (!hasArray && length >= LONG_ROW) {
+    return `sums of what rows of ${length} elements give are a small launch of their own`;
+  }
   const loads = new Map<string, number>();
   for (const { buffer, index } of accessesOf(group).reads) {
     const variesOver = (axes: readonly LoopGroup["axes"][number][]): boolean =>

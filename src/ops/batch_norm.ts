@@ -14,6 +14,7 @@ import {
   checkParameterDtypes,
   normalizeOver,
   normInputGrad,
+  type NormSums,
   perChannel,
   scaleAndShift,
   statDtype,
@@ -99,19 +100,22 @@ function batchNormGrads(
   const r = perChannel(rstd, rank);
   const scaled = (): TensorValue => toCompute(input).sub(perChannel(mean, rank)).mul(r);
   const g = grads.out === null ? null : toCompute(grads.out);
+  // The sums over a channel are those of weight and bias, and its weight is a factor of what follows from them: the elements are read once for all.
+  let known: NormSums | null = null;
+  const sums = (grad: TensorValue): NormSums =>
+    known ??= {
+      ofGrad: grad.sum(dims, true),
+      ofProduct: grad.mul(scaled()).sum(dims, true),
+      weight: weight === null ? null : perChannel(toCompute(weight), rank),
+    };
+  const channels = [input.shape[1] ?? 1];
   return {
     input: () => {
-      const weighted = g === null || weight === null ? g : g.mul(perChannel(toCompute(weight), rank));
-      const all = {
-        scaled: weighted,
-        mean: spread(grads.mean),
-        rstd: spread(grads.rstd),
-        variance: spread(grads.variance),
-      };
-      return normInputGrad(all, scaled(), r, dims).to(input.dtype);
+      const all = { scaled: g, mean: spread(grads.mean), rstd: spread(grads.rstd), variance: spread(grads.variance) };
+      return normInputGrad(all, scaled(), r, dims, g === null ? null : sums(g)).to(input.dtype);
     },
-    weight: () => g === null ? null : g.mul(scaled()).sum(dims),
-    bias: () => g === null ? null : g.sum(dims),
+    weight: () => g === null ? null : sums(g).ofProduct.reshape(channels),
+    bias: () => g === null ? null : sums(g).ofGrad.reshape(channels),
   };
 }
 
@@ -378,7 +382,7 @@ defineOp({
     const scale = weight === null ? rstd : rstd.mul(weight);
     const byInput = train ? g.input() : toCompute(gradOut).mul(perChannel(scale, input.ndim)).to(input.dtype);
     const dtype = weight?.dtype ?? computeType(input.dtype);
-    const byBias = toCompute(gradOut).sum(otherDims(input.ndim));
+    const byBias = g.bias() ?? toCompute(gradOut).sum(otherDims(input.ndim));
     return [byInput, (g.weight() ?? byBias).to(dtype), byBias.to(dtype)];
   },
   samples: (g) => [

@@ -45,6 +45,14 @@ export interface NormGrads {
   readonly variance?: TensorValue | null;
 }
 
+/** What is known of the scaled result's gradient, where a weight of its own for each row of reduced elements is a factor of the whole. */
+export interface NormSums {
+  /** The sums of the gradient and of the gradient times the scaled result, reduced dimensions kept. */
+  readonly ofGrad: TensorValue;
+  readonly ofProduct: TensorValue;
+  readonly weight: TensorValue | null;
+}
+
 /**
  * The gradient of {@linkcode normalizeOver} by x:
  * rstd · (g - mean(g) - x̂ · mean(g · x̂)), and what comes through the statistics themselves.
@@ -54,6 +62,7 @@ export function normInputGrad(
   scaled: TensorValue,
   rstd: TensorValue,
   dims: readonly number[],
+  sums: NormSums | null = null,
 ): TensorValue {
   const count = sizeProd(dims.map((d) => scaled.shape[d] ?? 1));
   let total: TensorValue | null = null;
@@ -62,8 +71,10 @@ export function normInputGrad(
   };
   const g = grads.scaled;
   if (g !== null) {
-    const inner = g.sub(g.mean(dims, true)).sub(scaled.mul(g.mul(scaled).mean(dims, true)));
-    add(inner.mul(rstd));
+    const mean = sums === null ? g.mean(dims, true) : sums.ofGrad.div(count);
+    const product = sums === null ? g.mul(scaled).mean(dims, true) : sums.ofProduct.div(count);
+    const weight = sums?.weight ?? null;
+    add(g.sub(mean).sub(scaled.mul(product)).mul(weight === null ? rstd : rstd.mul(weight)));
   }
   if (grads.mean !== null) add(grads.mean.div(count).expand(scaled.shape));
   if (grads.rstd !== null) add(scaled.mul(grads.rstd.mul(rstd).mul(rstd).div(count).neg()));

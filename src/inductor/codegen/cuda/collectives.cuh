@@ -39,8 +39,8 @@ TSR void tsr_warp_best(S& v, long& p, int sign) {
     tsr_better(v, p, ov, op, sign);
   }
 }
-// A whole block of T threads. `room` holds 32 elements, and is free again afterwards.
-template <int T, typename V, typename F>
+// A whole block of T threads. `room` holds 32 elements, and with FREE may be written again at once; without, after another barrier of the block.
+template <int T, bool FREE = true, typename V, typename F>
 TSR V tsr_block_reduce(V v, V* room, F f) {
   v = tsr_warp_reduce<32>(v, f);
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
@@ -48,11 +48,11 @@ TSR V tsr_block_reduce(V v, V* room, F f) {
   __syncthreads();
   v = room[lane & (T / 32 - 1)];
   v = tsr_warp_reduce<T / 32>(v, f);
-  __syncthreads();
+  if (FREE) __syncthreads();
   return v;
 }
 // N values at a time; `room` holds 32 · N elements.
-template <int T, int N, typename V, typename F>
+template <int T, bool FREE = true, int N, typename V, typename F>
 TSR void tsr_block_reduce_all(V (&v)[N], V* room, F f) {
   const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31;
 #pragma unroll
@@ -62,7 +62,7 @@ TSR void tsr_block_reduce_all(V (&v)[N], V* room, F f) {
   __syncthreads();
 #pragma unroll
   for (int i = 0; i < N; i++) v[i] = tsr_warp_reduce<T / 32>(room[i * 32 + (lane & (T / 32 - 1))], f);
-  __syncthreads();
+  if (FREE) __syncthreads();
 }
 template <int T, typename S>
 TSR void tsr_block_best(S& v, long& p, S* room, long* places, int sign) {

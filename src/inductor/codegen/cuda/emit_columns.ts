@@ -43,7 +43,8 @@ function chooseShape(parts: readonly Part[], columns: number, lanes: number, con
   if (passes.length === 1 && only !== undefined && lengths[0] !== null && blocks < context.multiprocessors * 2) {
     // As many as run at once: what is left for a second round keeps a part of the device waiting as long as the first.
     const writes = only.body.some((s) => s.kind === "store");
-    const sums = accumulatorsOf(only).size * lanes;
+    // What threads have in registers while they read.
+    const sums = (accumulatorsOf(only).size + parts.flatMap((_, i) => carriedFrom(parts, i)).length) * lanes;
     const reads = only.body.filter((s) => s.kind === "load").length * lanes;
     const all = writes && sums + reads <= FEW_VALUES;
     const threads = sums > FEW_ACCUMULATORS ? SOME_THREADS : all ? ALL_THREADS : MOST_THREADS;
@@ -56,7 +57,7 @@ function chooseShape(parts: readonly Part[], columns: number, lanes: number, con
   return { x, y, pieces };
 }
 
-/** Columns that a thread has side by side: several where elements are small and nothing but accumulators goes from part to part. */
+/** Columns that a thread has side by side: several where elements are small, and only accumulators and what stands between passes goes from part to part. */
 function chooseLanes(parts: readonly Part[], column: Axis | null): number {
   const extent = column === null ? null : constantValue(column.extent);
   if (column === null || extent === null) return 1;
@@ -66,18 +67,20 @@ function chooseLanes(parts: readonly Part[], column: Axis | null): number {
   while (lanes > 1 && extent % lanes !== 0) lanes /= 2;
   const widest = accessesIn(passes).reduce((n, { buffer }) => Math.max(n, buffer.dtype.bytes), 1);
   if (lanes === 1 || widest >= 4) return 1;
-  const earlier = new Set<TileValue>();
-  for (const body of bodies) {
-    const varies = varying(body, column.symbol);
-    for (const s of body) {
-      if (s.kind === "combine" || s.kind === "bind" || ("op" in s && (s.op === "argmax" || s.op === "argmin"))) {
-        return 1;
-      }
-      if (operandsOf(s).some((v) => v !== null && earlier.has(v))) return 1;
-    }
-    for (const s of body) if ("out" in s && s.kind !== "accumulator" && varies.has(s)) earlier.add(s.out);
+  const isOther = (s: TileStatement): boolean =>
+    s.kind === "combine" || s.kind === "bind" || ("op" in s && (s.op === "argmax" || s.op === "argmin"));
+  return bodies.some((body) => body.some(isOther)) ? 1 : lanes;
+}
+
+/** What stands between passes and is read by later parts, in order. */
+function carriedFrom(parts: readonly Part[], at: number): TileValue[] {
+  const part = parts[at];
+  if (part?.kind !== "statements") return [];
+  const later = new Set<TileValue | null>();
+  for (const p of parts.slice(at + 1)) {
+    for (const s of p.kind === "pass" ? p.pass.body : p.body) for (const v of operandsOf(s)) later.add(v);
   }
-  return lanes;
+  return part.body.flatMap((s) => "out" in s && s.kind !== "accumulator" && later.has(s.out) ? [s.out] : []);
 }
 
 /** Emits a kernel whose neighbouring results belong to neighbouring threads; `column` becomes the innermost grid axis. */
@@ -105,7 +108,7 @@ export function emitColumns(
     s.line(`const ${f.index} column = tsr_min(at, ${f.extent(columns)} - 1);`);
     s.line(`const bool valid = at < ${f.extent(columns)};`);
   }
-  const side: Side = { lanes, column, names: new Map() };
+  const side: Side = { lanes, column, names: new Map(), carried: new Map() };
   if (lanes === 1 || column === null) f.decompose(grid, "column", (axis) => f.extent(axis.extent));
   else {
     const across = f.extent(floorDiv(column.extent, lanes));
@@ -119,9 +122,9 @@ export function emitColumns(
   const leader = [...(y > 1 ? ["ty == 0"] : []), ...(exact ? [] : ["valid"])].join(" && ");
   const combine = (v: TileValue, op: TileReduceOp): void => combineColumn(f, v, op, x, y);
   let partials = 0;
-  for (const part of parts) {
+  for (const [i, part] of parts.entries()) {
     if (part.kind === "statements") {
-      writeBetween(f, part.body, side, leader);
+      writeBetween(f, part.body, side, leader, carriedFrom(parts, i));
       continue;
     }
     writePass(f, part.pass, y, pieces, exact, side);
@@ -154,26 +157,41 @@ export function emitColumns(
   };
 }
 
-/** Columns side by side, and the arrays of their accumulators. */
+/** Columns side by side, and the arrays of their accumulators and of other values. */
 interface Side {
   readonly lanes: number;
   readonly column: Axis | null;
   readonly names: Map<TileValue, string>;
+  readonly carried: Map<TileValue, string>;
 }
 
-function inLanes(f: CudaFunction, body: readonly TileStatement[], side: Side): void {
+function inLanes(
+  f: CudaFunction,
+  body: readonly TileStatement[],
+  side: Side,
+  after: (u: string) => void = () => {},
+): void {
   if (side.column === null) return;
   f.chunk(body, {
     symbol: side.column.symbol,
     lanes: side.lanes,
     base: "base",
+    outside: [...side.carried.keys()],
     before: (u) => {
       for (const [v, name] of side.names) f.renameAccumulator(v, `${name}[${u}]`);
+      for (const [v, name] of side.carried) f.assign(v, `${name}[${u}]`);
     },
+    after,
   });
 }
 
-function writeBetween(f: CudaFunction, body: readonly TileStatement[], side: Side, leader: string): void {
+function writeBetween(
+  f: CudaFunction,
+  body: readonly TileStatement[],
+  side: Side,
+  leader: string,
+  carried: readonly TileValue[],
+): void {
   if (side.lanes === 1) {
     guarded(f, body, leader);
     return;
@@ -192,6 +210,16 @@ function writeBetween(f: CudaFunction, body: readonly TileStatement[], side: Sid
     side.names.set(s.out, name);
   }
   if (rest.length === 0) return;
+  if (carried.length > 0) {
+    // All threads go on with these, in arrays of their columns.
+    const names = new Map(carried.map((v) => [v, f.scopes.fresh("k")]));
+    for (const [v, name] of names) f.scopes.line(`${scalarType(v.dtype)} ${name}[${side.lanes}];`);
+    inLanes(f, rest.filter((s) => s.kind !== "store"), side, (u) => {
+      for (const [v, name] of names) f.scopes.line(`${name}[${u}] = ${f.text(v)};`);
+    });
+    for (const [v, name] of names) side.carried.set(v, name);
+    if (rest.every((s) => s.kind !== "store")) return;
+  }
   f.scopes.open(leader === "" ? "{" : `if (${leader}) {`);
   inLanes(f, rest, side);
   f.scopes.close();

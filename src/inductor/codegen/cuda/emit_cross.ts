@@ -65,6 +65,45 @@ export function crossShape(rows: number, length: number, held: number, multiproc
   return best;
 }
 
+/**
+ * The shape where rows are brought to shared memory: they are read there again, so that registers hold the sums alone, and what counts is how many threads run at a time.
+ * Null where they are not brought.
+ */
+function runShape(
+  kernel: TileKernel,
+  cross: CrossKernel,
+  passes: readonly Pass[],
+  rows: number,
+  length: number,
+  arrays: number,
+  context: EmitContext,
+): CrossShape | null {
+  let best: CrossShape | null = null;
+  for (const threads of [64, 128, 256, 512]) {
+    const registers = Math.ceil(length / (threads * 4)) * 4 * arrays;
+    const most = Math.min(16, Math.floor(REGISTERS / (threads * (registers + OTHER_REGISTERS))));
+    if (registers > MOST_HELD || threads * 4 > length || firstWait(cross, passes) === undefined) continue;
+    for (let blocksEach = most; blocksEach > 0; blocksEach--) {
+      if (rowRuns(kernel, passes, cross.rows, blocksEach, context.arch) === null) continue;
+      if (best !== null && best.threads * best.blocksEach >= threads * blocksEach) break;
+      const pieces = Math.max(1, Math.min(context.multiprocessors * blocksEach, Math.floor(rows / LEAST_ROWS)));
+      best = { threads, rowsEach: 1, blocksEach, pieces };
+      break;
+    }
+  }
+  return best;
+}
+
+/** The first part that waits for all threads of a row: it says when the row before is done with. */
+function firstWait(cross: CrossKernel, passes: readonly Pass[]): Part | undefined {
+  const declared = cross.before.flatMap((s) => s.kind === "accumulator" || s.kind === "accumulators" ? [s.out] : []);
+  const outer = new Set<TileValue>(declared);
+  const isOwn = (st: TileStatement): boolean => st.kind === "accumulate" && !outer.has(st.accumulator);
+  return passes.length === 0
+    ? undefined
+    : cross.parts.find((part) => part.kind === "pass" && part.pass.body.some(isOwn));
+}
+
 /** The parts of a kernel with sums over rows. */
 interface CrossKernel {
   /** Sums, with what stands before the rows. */
@@ -150,7 +189,8 @@ export function emitCross(kernel: TileKernel, context: EmitContext): CudaKernelT
   }
   const sums = sumsOf(cross);
   const arrays = sums.filter((s) => s.isArray);
-  const shape = crossShape(rows, length, arrays.length + rowsHeld(passes, cross.rows), context.multiprocessors);
+  const shape = runShape(kernel, cross, passes, rows, length, arrays.length, context) ??
+    crossShape(rows, length, arrays.length + rowsHeld(passes, cross.rows), context.multiprocessors);
   if (shape === null) throw new InternalError(`${kernel.name}: ${rows} rows of ${length} have no shape`);
   const id = context.scratchId();
   // Arrays of all pieces one after the other, then single sums.
@@ -243,9 +283,7 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
   }
   const outer = new Set(sums.map(({ v }) => v));
   const rowShape: RowShape = { threads, rowsEach, lanes: passes.map(() => lanes), kept, sharedBytes: 0, pieces: 1 };
-  // The first part that waits for all threads of a row says when the row before is done with.
-  const isOwn = (st: TileStatement): boolean => st.kind === "accumulate" && !outer.has(st.accumulator);
-  const waits = cross.parts.find((part) => part.kind === "pass" && part.pass.body.some(isOwn));
+  const waits = firstWait(cross, passes);
   const runs = waits === undefined || threads <= 32
     ? null
     : rowRuns(kernel, passes, cross.rows, shape.blocksEach, context.arch);
@@ -254,8 +292,12 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
   if (runs !== null) writeWaitRun(f, runs, "row");
   else writePrefetch(f, launch, passes, lanes);
   f.decompose(cross.rows, "row", (a) => f.extent(a.extent));
-  const cached = declareCaches(f, kernel, cross.parts, rowShape, slot, cross.rows);
+  // What lies in shared memory is read there again.
+  const cached = runs !== null ? new Map() : declareCaches(f, kernel, cross.parts, rowShape, slot, cross.rows);
   const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
+  // With several reductions a row, the memory of one is free when the next row comes to it.
+  const isReused =
+    passes.filter((pass) => pass.body.some((st) => st.kind === "accumulate" && !outer.has(st.accumulator))).length < 2;
   for (const part of cross.parts) {
     if (part.kind === "statements") {
       guarded(f, part.body, "tx == 0");
@@ -266,7 +308,7 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
     for (const st of part.pass.body) {
       if (st.kind === "accumulate" && !outer.has(st.accumulator)) own.set(st.accumulator, st.op);
     }
-    combineRows(f, [...own], threads);
+    combineRows(f, [...own], threads, isReused);
     if (runs !== null && part === waits) writeNextRun(f, runs, "row", rows, pieces);
   }
   if (runs !== null) writeRunDone(f, runs);

@@ -216,6 +216,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     ? { pieces, outputs: rows, output: "row", id: context.scratchId(), tile: "blockIdx.x", tiles: rows, block: threads }
     : null;
   const leader = [...(threads > 1 ? ["tx == 0"] : []), ...(valid === null ? [] : [valid])].join(" && ");
+  const isReused = splitting !== null;
   let p = 0;
   for (const part of parts) {
     if (part.kind === "statements") {
@@ -225,8 +226,8 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
     writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp, hooks?.(part.pass));
     if (odd !== null) writeEndOf(f, part.pass, endCached, exp, endHooks?.(part.pass));
-    if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads));
-    combineRows(f, [...accumulatorsOf(part.pass)], threads);
+    if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads, isReused));
+    combineRows(f, [...accumulatorsOf(part.pass)], threads, isReused);
     if (splitting !== null) {
       combinePartials(
         f,
@@ -433,32 +434,36 @@ function writeEndOf(
   s.close();
 }
 
-/** Combines accumulators over the threads of a row; all get the results. Those that combine alike wait for each other once. */
+/**
+ * Combines accumulators over the threads of a row; all get the results. Those that combine alike wait for each other once. `isReused` says that the text runs again before the block
+ * waits anywhere else.
+ */
 export function combineRows(
   f: CudaFunction,
   list: readonly (readonly [TileValue, TileReduceOp])[],
   threads: number,
+  isReused = true,
 ): void {
   const rest = [...list];
   for (let first = rest.shift(); first !== undefined; first = rest.shift()) {
     const [v, op] = first;
     const alike = rest.filter(([w, own]) => own === op && w.dtype === v.dtype);
     if (threads <= 32 || isArg(op) || alike.length === 0) {
-      combineRow(f, v, op, threads);
+      combineRow(f, v, op, threads, isReused);
       continue;
     }
     const names = [v, ...alike.map(([w]) => w)].map((w) => f.accumulator(w));
     const [type, n] = [scalarType(v.dtype), names.length];
     const s = f.scopes;
     s.line(`{ __shared__ ${type} room[${32 * n}]; ${type} m[${n}] = {${names.join(", ")}};`);
-    s.line(`  tsr_block_reduce_all<${threads}>(m, room, ${combineLambda(op, v.dtype)});`);
+    s.line(`  tsr_block_reduce_all<${threads}${isReused ? "" : ", false"}>(m, room, ${combineLambda(op, v.dtype)});`);
     s.line(`  ${names.map((name, i) => `${name} = m[${i}];`).join(" ")} }`);
     for (const done of alike) rest.splice(rest.indexOf(done), 1);
   }
 }
 
 /** Combines an accumulator over the threads of a row; all get the result. */
-export function combineRow(f: CudaFunction, v: TileValue, op: TileReduceOp, threads: number): void {
+export function combineRow(f: CudaFunction, v: TileValue, op: TileReduceOp, threads: number, isReused = true): void {
   if (threads === 1) return;
   const s = f.scopes;
   const name = f.accumulator(v);
@@ -474,5 +479,9 @@ export function combineRow(f: CudaFunction, v: TileValue, op: TileReduceOp, thre
   }
   const lambda = combineLambda(op, v.dtype);
   if (threads <= 32) s.line(`${name} = tsr_warp_reduce<${threads}>(${name}, ${lambda});`);
-  else s.line(`{ __shared__ ${type} room[32]; ${name} = tsr_block_reduce<${threads}>(${name}, room, ${lambda}); }`);
+  else {s.line(
+      `{ __shared__ ${type} room[32]; ${name} = tsr_block_reduce<${threads}${
+        isReused ? "" : ", false"
+      }>(${name}, room, ${lambda}); }`,
+    );}
 }
