@@ -6,9 +6,8 @@
  * product.
  */
 import { type Argument, type CallNode, type Graph, isNode, isTensorMeta, type Node } from "../../graph/mod.ts";
-import { type ArgValue, getOp, type NamedArgs } from "../../ops/mod.ts";
 import { contiguousStride } from "../../symbolic/mod.ts";
-import { fakeTensor, inferMeta, type Tensor } from "../../tensor/mod.ts";
+import { addCall } from "./add_call.ts";
 
 interface Product {
   readonly left: Node;
@@ -57,15 +56,7 @@ function productOf(node: CallNode): Product | null {
 /** Rewrites in place; returns how many products there were. `written` are nodes whose memory the graph writes. */
 export function einsumProducts(graph: Graph, written: ReadonlySet<Node>): number {
   const gone: Node[] = [];
-  const call = (target: string, args: readonly Argument[]): CallNode => {
-    const op = getOp(target);
-    const given = op.schema.args.map(({ defaultValue }, i) => args[i] ?? defaultValue);
-    const named = Object.fromEntries(op.schema.args.map(({ key }, i) => {
-      const value = given[i] ?? null;
-      return [key, (isNode(value) && isTensorMeta(value.value) ? fakeTensor(value.value) : value) as ArgValue<Tensor>];
-    })) as NamedArgs<Tensor>;
-    return graph.call(op, given, inferMeta(op, named)[0] ?? null);
-  };
+  const call = (target: string, args: readonly Argument[]): CallNode => addCall(graph, target, args);
   const ordered = (node: Node, order: readonly number[]): Node =>
     order.every((d, i) => d === i) ? node : call("aten.permute.default", [node, order]);
   for (const node of [...graph.nodes]) {
