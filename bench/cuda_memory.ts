@@ -32,7 +32,7 @@ function copyTime(device: DevicePlan, bytes: number): number {
   const half = Math.floor(bytes / 2);
   using from = device.allocate(half, 1);
   using to = device.allocate(half, 2);
-  copies.set(bytes, ms = device.timeOf(() => device.context.copy(to.address, from.address, half)));
+  copies.set(bytes, ms = device.timeOf(() => device.context.copy(to.address, from.address, half), 12));
   return ms;
 }
 
@@ -52,7 +52,7 @@ function prepare(c: Case): () => void {
   const moved = c.bytes ?? bytes;
   return () => {
     fillOnDevice(plan, device, c.indices);
-    const ms = device.time();
+    const ms = device.time(12);
     const copy = copyTime(device, moved);
     const rate = (moved / ms / 1e6).toFixed(0).padStart(6);
     const fraction = (100 * copy / ms).toFixed(0).padStart(4);

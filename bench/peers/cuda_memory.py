@@ -174,7 +174,7 @@ def graph_of(fn, calls=5):
     return graph, out
 
 
-def time_of(graph, calls=5, rounds=20):
+def time_of(graph, calls=5, rounds=12):
     times = []
     for i in range(rounds + 2):
         a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
