@@ -4,7 +4,7 @@
  * Enters: the operand of a contraction whose rows are images and positions and whose k are places of a window and channels. Leaves: a tensor map, and the lines that copy one
  * step. Channels must fill steps, so that a step has one place of the window; the tile lies in shared memory as that of a plain matrix.
  */
-import { constant } from "../../symbolic/mod.ts";
+import { constant, constantValue } from "../../symbolic/mod.ts";
 import type { Axis } from "../tile/tile_ir.ts";
 import type { Matrix } from "./cuda_hopper_plan.ts";
 import type { OperandPlan } from "./cuda_operands.ts";
@@ -43,6 +43,8 @@ export function pixelMatrix(
   const lower = inner.map(({ before }) => -before);
   // The last window begins there, counted from the last pixel.
   const upper = inner.map(({ output, stride, before, size }) => (output - 1) * stride - before - (size - 1));
+  // How many images there are may be for the call to say.
+  const count = constantValue(image.axis.extent) === null ? image.axis.extent : constant(image.extent);
   const [corner = 0, reach = 0] = [CORNERS[rank], REACH[rank]];
   if ([...lower, ...upper].some((at) => at < -corner || at >= corner)) return null;
   if (inner.some(({ window, dilation, stride }) => (window - 1) * dilation > reach || stride > MOST_STEP)) return null;
@@ -54,7 +56,7 @@ export function pixelMatrix(
     map: {
       type: element.map,
       offset: constant(start),
-      sizes: [channels.extent, ...inner.map(({ size }) => size), image.extent].map((n) => constant(n)),
+      sizes: [...[channels.extent, ...inner.map(({ size }) => size)].map((n) => constant(n)), count],
       strideBytes: strides.map((n) => constant(n * dtype.bytes)),
       box: [wide, wide],
       swizzle: 128,

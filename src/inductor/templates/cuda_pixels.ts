@@ -6,6 +6,7 @@
  * mask any view that addresses the same elements is the convolution.
  */
 import { coefficient, constant, constantValue, type Expr, gcd, mul, sub, symbol } from "../../symbolic/mod.ts";
+import { guess } from "../tile/axes.ts";
 import type { Axis, OperandProgram, TileStatement, TileValue } from "../tile/tile_ir.ts";
 
 /** An axis with its distance in memory. */
@@ -18,16 +19,18 @@ export interface AxisRun extends Run {
   readonly axis: Axis;
 }
 
-/** An index as distances of axes and an offset; null unless all of it is known. */
+/** An index as distances of axes and an offset; null unless all of it is known, but for the extent of `open`, for which a guess stands. */
 export function runsOf(
   index: Expr,
   axes: readonly Axis[],
+  open?: Axis,
 ): { readonly runs: AxisRun[]; readonly offset: number } | null {
   let rest = index;
   const runs: AxisRun[] = [];
   for (const axis of axes) {
     const c = coefficient(index, axis.symbol);
-    const [stride, extent] = [c === null ? null : constantValue(c), constantValue(axis.extent)];
+    const extent = axis === open ? guess(axis.extent) : constantValue(axis.extent);
+    const stride = c === null ? null : constantValue(c);
     if (c === null || stride === null || stride < 0 || extent === null) return null;
     rest = sub(rest, mul(c, symbol(axis.symbol)));
     runs.push({ axis, extent, stride });
@@ -203,7 +206,9 @@ export function pixelsOf(
   outer: readonly Axis[],
 ): Pixels | null {
   const bounds = mask === null ? [] : boundsOf(program, mask);
-  const there = runsOf(index, [...batch, ...program.rows, ...program.k]);
+  // With both other dimensions there, how many images there are decides nothing.
+  const open = program.rows.length > 2 ? program.rows[0] : undefined;
+  const there = runsOf(index, [...batch, ...program.rows, ...program.k], open);
   if (bounds === null || there === null) return null;
   const groups = there.runs.slice(0, batch.length);
   const rows = there.runs.slice(batch.length, batch.length + program.rows.length);

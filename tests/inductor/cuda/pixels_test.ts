@@ -67,6 +67,29 @@ for (const c of CASES) {
   });
 }
 
+cudaTest("the copy engine brings the pixels of a convolution of as many images as there are", () => {
+  const texts: string[] = [];
+  using _ = onCompile(({ graph }) => {
+    if (graph instanceof CompiledGraph && graph.cuda !== null) {
+      texts.push(...graph.cuda.modules.modules.map((m) => m.source));
+    }
+  });
+  const f = compile((x: Tensor, w: Tensor): Tensor =>
+    conv2d(x.permute([0, 3, 1, 2]), w.permute([0, 3, 1, 2]), null, { padding: 1 }).permute([0, 2, 3, 1]).contiguous()
+  );
+  const w = waveOf([72, 3, 3, 64], 1.1, float16);
+  for (const images of [3, 5]) {
+    const x = waveOf([images, 14, 14, 64], 0.7, float16);
+    const [got, want] = ["cuda", "cpu"].map((where) => noGrad(() => f(x.to(device(where)), w.to(device(where))))) as [
+      Tensor,
+      Tensor,
+    ];
+    assert.ok(farthest(got, want) < 0.06, `${images} images are off by ${farthest(got, want)}`);
+  }
+  const dynamic = texts.filter((text) => /size0/.test(text));
+  assert.ok(dynamic.some((text) => /tsr_pixels\(to/.test(text)), "pixels are not brought by the copy engine");
+});
+
 cudaTest("what max-autotune measures of a convolution has its pixels brought by the copy engine", () => {
   const kernel = contractionOf("a convolution", float16, (input) => {
     const [x, w] = [input("x", [2, 64, 8, 8], [4096, 1, 512, 64]), input("w", [32, 64, 3, 3], [576, 1, 192, 64])];
