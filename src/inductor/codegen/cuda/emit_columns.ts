@@ -10,7 +10,7 @@ import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accessesIn, accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
 import { combinePartials, type Partial, splitParameters, type Splitting } from "./split.ts";
-import { operandsOf, varying } from "./vectors.ts";
+import { operandsOf } from "./vectors.ts";
 
 interface Shape {
   /** Columns of a block, and threads that share each. */
