@@ -1,4 +1,4 @@
-/** Convolutions of 3 × 3 by Winograd's filtering: close to sums in float64 whatever the sizes, with what is before and behind them, and gradients by the input. */
+/** Convolutions by Winograd's filtering: close to sums in float64 whatever the sizes, with what is before and behind them, and gradients by the input. */
 import assert from "node:assert/strict";
 import { compile, F, noGrad, randn, type Tensor } from "../../mod.ts";
 import { float64 } from "../../src/core/mod.ts";
@@ -8,7 +8,7 @@ import { checkConvolutions, errorOf, type Fn } from "./convolutions.ts";
 
 /** Asserts that as many convolutions of a function are filtered, and that all results are near to those in float64. */
 function check(toolchain: Toolchain, filtered: number, fn: Fn, calls: readonly (readonly Tensor[])[]): void {
-  checkConvolutions(toolchain, "tsr_filter_by<4>(", filtered, fn, calls);
+  checkConvolutions(toolchain, "tsr_filter_by<", filtered, fn, calls);
 }
 
 nativeTest("filtered convolutions are as near to float64 as a few roundings", (toolchain) => {
@@ -33,6 +33,19 @@ nativeTest("filtered convolutions are as near to float64 as a few roundings", (t
   check(toolchain, sizes.length, convolve, [args]);
 });
 
+nativeTest("windows of 5 × 5, and those whose places are 2 apart, are filtered", (toolchain) => {
+  // The window's side, how far its places are apart, padding; both phases of an image end in a tile, and do not.
+  const sizes = [[21, 37, 5, 1, 2], [30, 19, 5, 1, 0], [21, 37, 3, 2, 2], [32, 30, 3, 2, 1]] as const;
+  const args = sizes.flatMap(([height, width, side]) => [randn([3, 33, height, width]), randn([36, 33, side, side])]);
+  const convolve: Fn = (...tensors) =>
+    sizes.map(([, , , apart, padding], i) => {
+      const [x, w] = tensors.slice(2 * i) as [Tensor, Tensor];
+      const y = F.conv2d(x, w, null, 1, padding, apart);
+      return y.add(y.mean([1], true)).relu();
+    });
+  check(toolchain, sizes.length, convolve, [args]);
+});
+
 nativeTest("gradients by the input are filtered with mirrored windows", (toolchain) => {
   const size = [18, 26];
   const back: Fn = (g, w) => [F.convInputGrad(g as Tensor, w as Tensor, size, [1, 1], [1, 1], [1, 1], 1)];
@@ -47,19 +60,23 @@ nativeTest("filtered convolutions take images of any size", (toolchain) => {
 });
 
 nativeTest("what is infinite or NaN stays in the windows that see it", () => {
-  const filters = randn([40, 32, 3, 3]);
-  const [infinite, nan] = [randn([2, 32, 23, 29]), randn([2, 32, 23, 29])];
-  infinite.select(0, 1).select(0, 7).select(0, 11).select(0, 13).fill_(Infinity);
-  nan.select(0, 0).select(0, 3).select(0, 0).select(0, 28).fill_(NaN);
-  noGrad(() => {
-    const convolve = compile((x: Tensor) => F.conv2d(x, filters, null, 1, 1), { mode: "aot", fullgraph: true });
-    for (const [x, seen] of [[infinite, 9 * 40], [nan, 4 * 40]] as const) {
-      const [result, wanted] = [convolve(x), F.conv2d(x, filters, null, 1, 1)];
-      assert.equal(Number(wanted.isfinite().logicalNot().sum().item()), seen);
-      assert.ok(result.isfinite().equal(wanted.isfinite()));
-      assert.ok(result.isnan().equal(wanted.isnan()));
-      const error = errorOf(result.nanToNum(0, 0, 0), wanted.to(float64).nanToNum(0, 0, 0));
-      assert.ok(error < 2e-6, String(error));
-    }
-  });
+  // The window's side, how far its places are apart, and how many results see either pixel.
+  for (const [side, apart, seen] of [[3, 1, [9, 4]], [5, 1, [25, 9]], [3, 2, [9, 4]]] as const) {
+    const filters = randn([40, 32, side, side]);
+    const [infinite, nan] = [randn([2, 32, 23, 29]), randn([2, 32, 23, 29])];
+    infinite.select(0, 1).select(0, 7).select(0, 11).select(0, 13).fill_(Infinity);
+    nan.select(0, 0).select(0, 3).select(0, 0).select(0, 28).fill_(NaN);
+    noGrad(() => {
+      const convolve = (x: Tensor): Tensor => F.conv2d(x, filters, null, 1, (side - 1) / 2 * apart, apart);
+      const run = compile(convolve, { mode: "aot", fullgraph: true });
+      for (const [x, count] of [[infinite, seen[0]], [nan, seen[1]]] as const) {
+        const [result, wanted] = [run(x), convolve(x)];
+        assert.equal(Number(wanted.isfinite().logicalNot().sum().item()), count * 40);
+        assert.ok(result.isfinite().equal(wanted.isfinite()));
+        assert.ok(result.isnan().equal(wanted.isnan()));
+        const error = errorOf(result.nanToNum(0, 0, 0), wanted.to(float64).nanToNum(0, 0, 0));
+        assert.ok(error < 2e-6, String(error));
+      }
+    });
+  }
 });

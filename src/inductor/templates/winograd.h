@@ -1,9 +1,11 @@
-// Convolutions with windows of 3 x 3 that move by 1, by Winograd's minimal filtering: tiles of M x M results from (M + 2)^2 products instead of 9 M^2.
+// Convolutions with windows of R x R that move by 1, by Winograd's minimal filtering: tiles of M x M results from N^2 products instead of (R M)^2, N = M + R - 1 = 6.
 //
-// Pixels are transformed, then multiplied for each of the (M + 2)^2 places of a transformed tile (a product over channels), then the sums are transformed back
+// Pixels are transformed, then multiplied for each of the N^2 places of a transformed tile (a product over channels), then the sums are transformed back
 // and given to the epilogue, which is the contraction's. Tiles are counted along rows of tiles of all samples; vectors run along them. Transformed pixels
 // stand in panels of up to three vectors of tiles, [place][panel][channel][tile], transformed weights in [place][panel of 8][channel][8]. As many rows of
 // tiles as a second-level cache holds are transformed at a time. Weights are kept where the contraction's would be.
+// Where the places of a window are A apart, every A-th pixel makes an image of its own, along and across: its tiles stand beside those of the next, so that
+// what lies along vectors are pixels in the order of memory, A together.
 // A transform carries an infinity or a NaN to results whose windows do not see it: where one is met, the panel is summed as written.
 // After Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016). The points 0, ±3/4, ±3/2, ∞ keep the rounding error of M = 4 at about
 // four times that of plain sums (with 0, ±1, ±2, ∞ it is eight times), after Barabasz et al., "Error analysis and improving the accuracy of Winograd convolution" (2020).
@@ -20,9 +22,9 @@ struct tsr_filter {
 
 typedef float tsr_v8 __attribute__((vector_size(32)));
 
-// One line of a tile, of results, and of a window. `step` is the distance of neighbours in out.
-template <int M> struct tsr_lines;
-template <> struct tsr_lines<4> {
+// One line of a tile, of M results, and of a window of R. `step` is the distance of neighbours in out.
+template <int M, int R>
+struct tsr_lines {
   static constexpr float a = 0.75f, b = 1.5f, aa = a * a, bb = b * b;
   template <typename T> TSR void tile(T d0, T d1, T d2, T d3, T d4, T d5, T* out, int step) {
     const T even_a = vfma(d2, (T){} - bb, d4), odd_a = vfma(d1, (T){} - bb, d3);
@@ -37,19 +39,28 @@ template <> struct tsr_lines<4> {
   template <typename T> TSR void results(T m0, T m1, T m2, T m3, T m4, T m5, T* out, int step) {
     const T even_a = m1 + m2, odd_a = m1 - m2, even_b = m3 + m4, odd_b = m3 - m4;
     out[0] = m0 + even_a + even_b;
-    out[step] = vfma(odd_b, (T){} + b, odd_a * a);
-    out[2 * step] = vfma(even_b, (T){} + bb, even_a * aa);
-    out[3 * step] = vfma(odd_b, (T){} + b * bb, vfma(odd_a, (T){} + a * aa, m5));
+    if (M == 2) {
+      out[step] = vfma(odd_b, (T){} + b, vfma(odd_a, (T){} + a, m5));
+    } else {
+      out[step] = vfma(odd_b, (T){} + b, odd_a * a);
+      out[2 * step] = vfma(even_b, (T){} + bb, even_a * aa);
+      out[3 * step] = vfma(odd_b, (T){} + b * bb, vfma(odd_a, (T){} + a * aa, m5));
+    }
   }
-  template <typename T> TSR void window(T g0, T g1, T g2, T* out, int step) {
+  // The weights are `from` apart.
+  template <typename T> TSR void window(const T* g, int from, T* out, int step) {
     const float f0 = 1 / (aa * bb), fa = 1 / (2 * aa * (aa - bb)), fb = 1 / (2 * bb * (bb - aa));
-    const T even_a = g0 + g2 * aa, even_b = g0 + g2 * bb;
-    out[0] = g0 * f0;
-    out[step] = (even_a + g1 * a) * fa;
-    out[2 * step] = (even_a - g1 * a) * fa;
-    out[3 * step] = (even_b + g1 * b) * fb;
-    out[4 * step] = (even_b - g1 * b) * fb;
-    out[5 * step] = g2;
+    T even_a = g[0] + g[2 * from] * aa, even_b = g[0] + g[2 * from] * bb, odd_a = g[from], odd_b = g[from];
+    if (R == 5) {
+      even_a += g[(R - 1) * from] * (aa * aa), even_b += g[(R - 1) * from] * (bb * bb);
+      odd_a += g[(R - 2) * from] * aa, odd_b += g[(R - 2) * from] * bb;
+    }
+    out[0] = g[0] * f0;
+    out[step] = (even_a + odd_a * a) * fa;
+    out[2 * step] = (even_a - odd_a * a) * fa;
+    out[3 * step] = (even_b + odd_b * b) * fb;
+    out[4 * step] = (even_b - odd_b * b) * fb;
+    out[5 * step] = g[(R - 1) * from];
   }
 };
 
@@ -58,19 +69,34 @@ template <> struct tsr_lines<4> {
 #else
 #define TSR_PICK(a, b, ...) __builtin_shuffle(a, b, (vi32){__VA_ARGS__})
 #endif
-#define TSR_EVEN(a, b) TSR_PICK(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define TSR_ODD(a, b) TSR_PICK(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
-#define TSR_MIX_LOW(a, b) TSR_PICK(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define TSR_MIX_HIGH(a, b) TSR_PICK(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+// Every second of two registers' elements, or pairs of elements, and what undoes it.
+template <int A> TSR vf32 tsr_even(vf32 a, vf32 b) {
+  if (A == 2) return TSR_PICK(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29);
+  return TSR_PICK(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+template <int A> TSR vf32 tsr_odd(vf32 a, vf32 b) {
+  if (A == 2) return TSR_PICK(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
+  return TSR_PICK(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+template <int A> TSR vf32 tsr_mix_low(vf32 a, vf32 b) {
+  if (A == 2) return TSR_PICK(a, b, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23);
+  return TSR_PICK(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+template <int A> TSR vf32 tsr_mix_high(vf32 a, vf32 b) {
+  if (A == 2) return TSR_PICK(a, b, 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31);
+  return TSR_PICK(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
 
-template <int M>
+template <int M, int R, int A>
 struct tsr_winograd {
-  static constexpr int N = M + 2, PLACES = N * N, NV = 3, MR = 8, PANEL = NV * VW;
+  static constexpr int N = M + R - 1, PLACES = N * N, TAPS = R * R, NV = 3, MR = 8, PANEL = NV * VW;
+  // Lines of pixels that a row of tiles sees.
+  static constexpr int SEEN = (N - 1) * A + 1;
   // The width of what the epilogue gets, panels of results times panels of tiles that are computed together, channels of a block.
   static constexpr long WIDTH = M * PANEL, GROUP = 8, KB = 256;
-  typedef tsr_lines<M> lines;
+  typedef tsr_lines<M, R> lines;
   const tessera_runtime* runtime;
-  void** A;
+  void** arguments;
   const tsr_filter* d;
   long batch, down, across, panels_of_results;
   // Rows of tiles [row0, row1), counted over all samples, are in `pixels`.
@@ -86,8 +112,8 @@ struct tsr_winograd {
   long first_vector(long panel) const { return vectors * panel / panels; }
 
   void run() {
-    down = tsr_ceil(d->height, M);
-    across = tsr_ceil(d->width, M);
+    down = tsr_ceil(d->height, M * A) * A;
+    across = tsr_ceil(d->width, M * A) * A;
     panels_of_results = tsr_ceil(d->outputs, MR);
     const long rows = d->samples * down, bytes = PLACES * d->channels * 4 * across;
     // At least some full panels.
@@ -96,7 +122,7 @@ struct tsr_winograd {
     const long most = tsr_ceil(rows, blocks);
     place = (tsr_ceil(most * across, VW) * d->channels + 1) * VW;
     line = (tsr_ceil(across, VW) * M + 1) * VW;
-    line_rows = 2 * M + 2;
+    line_rows = (2 * M + R - 1) * A;
     edge = tsr_ceil(most * across, VW) * VW + VW;
     const long own_weights = d->kept.memory ? 0 : weight_floats();
     float* memory = (float*)runtime->scratch(0, (PLACES * place + own_weights) * 4 + private_bytes());
@@ -122,8 +148,8 @@ struct tsr_winograd {
   }
 
   long private_floats() const {
-    const long pixel_floats = line_rows * line + PLACES * edge, weight_floats = 9 * d->channels * MR + VW;
-    const long product_floats = PLACES * GROUP * MR * PANEL + M * MR * WIDTH + weight_floats + (M + 2) * line;
+    const long pixel_floats = line_rows * line + PLACES * edge, weight_floats = TAPS * d->channels * MR + VW;
+    const long product_floats = PLACES * GROUP * MR * PANEL + M * MR * WIDTH + weight_floats + SEEN * line;
     return tsr_max(pixel_floats, tsr_max(weight_floats, product_floats)) + 4 * VW;
   }
   long private_bytes() const { return private_floats() * 4; }
@@ -144,18 +170,18 @@ struct tsr_winograd {
     float* const panel = w.own(worker);
     if (!panel) return;
     for (long p = begin; p < end; p++) {
-      w.d->weights(w.A, w.batch, p * MR, tsr_min(MR, w.d->outputs - p * MR), 0, channels, panel);
+      w.d->weights(w.arguments, w.batch, p * MR, tsr_min(MR, w.d->outputs - p * MR), 0, channels, panel);
       for (long c = 0; c < channels; c++) {
-        tsr_v8 g[9], t[3 * N], u[PLACES];
-        __builtin_memcpy(g, panel + c * 9 * MR, sizeof g);
+        tsr_v8 g[TAPS], t[R * N], u[PLACES];
+        __builtin_memcpy(g, panel + c * TAPS * MR, sizeof g);
         if (w.d->mirrored) {
-          for (int i = 0; i < 4; i++) {
-            const tsr_v8 other = g[8 - i];
-            g[8 - i] = g[i], g[i] = other;
+          for (int i = 0; i < TAPS / 2; i++) {
+            const tsr_v8 other = g[TAPS - 1 - i];
+            g[TAPS - 1 - i] = g[i], g[i] = other;
           }
         }
-        for (int x = 0; x < 3; x++) lines::window(g[x], g[3 + x], g[6 + x], t + x, 3);
-        for (int i = 0; i < N; i++) lines::window(t[3 * i], t[3 * i + 1], t[3 * i + 2], u + i * N, 1);
+        for (int x = 0; x < R; x++) lines::window(g + x, R, t + x, R);
+        for (int i = 0; i < N; i++) lines::window(t + R * i, 1, u + i * N, 1);
         for (int e = 0; e < PLACES; e++) {
           __builtin_memcpy(w.weights + e * w.weight_place() + (p * channels + c) * MR, u + e, sizeof *u);
         }
@@ -163,18 +189,22 @@ struct tsr_winograd {
     }
   }
 
-  // Puts the pixels of a line where the tiles of its row, and of the row before, need them.
+  // Puts the pixels of a line where the tiles of its row, and of rows before, need them.
   TSR void spread(const float* line, float* const* to, int lines_of, long across) {
     for (long x = 0; x < across; x += VW) {
       const float* const p = line + x * M;
       vf32 v[N];
-      if (M == 4) {
-        const vf32 a0 = vload(p), a1 = vload(p + VW), a2 = vload(p + 2 * VW), a3 = vload(p + 3 * VW);
-        const vf32 e0 = TSR_EVEN(a0, a1), e1 = TSR_EVEN(a2, a3), o0 = TSR_ODD(a0, a1), o1 = TSR_ODD(a2, a3);
-        v[0] = TSR_EVEN(e0, e1), v[1] = TSR_EVEN(o0, o1), v[2] = TSR_ODD(e0, e1), v[3] = TSR_ODD(o0, o1);
-        const vf32 b0 = vload(p + 4), b1 = vload(p + VW + 4), b2 = vload(p + 2 * VW + 4), b3 = vload(p + 3 * VW + 4);
-        v[N - 2] = TSR_EVEN(TSR_EVEN(b0, b1), TSR_EVEN(b2, b3));
-        v[N - 1] = TSR_EVEN(TSR_ODD(b0, b1), TSR_ODD(b2, b3));
+#pragma GCC unroll 3
+      for (int j = 0; j < N; j += M) {
+        const float* const q = p + j * A;
+        const vf32 a0 = vload(q), a1 = vload(q + VW);
+        const vf32 e0 = tsr_even<A>(a0, a1), o0 = tsr_odd<A>(a0, a1);
+        if (M == 4) {
+          const vf32 a2 = vload(q + 2 * VW), a3 = vload(q + 3 * VW);
+          const vf32 e1 = tsr_even<A>(a2, a3), o1 = tsr_odd<A>(a2, a3);
+          v[j] = tsr_even<A>(e0, e1), v[j + 1] = tsr_even<A>(o0, o1);
+          if (j + 2 < N) v[(j + 2) % N] = tsr_odd<A>(e0, e1), v[(j + 3) % N] = tsr_odd<A>(o0, o1);
+        } else v[j] = e0, v[j + 1] = o0;
       }
       for (int l = 0; l < lines_of; l++)
         for (int j = 0; j < N; j++) vstore(to[l * N + j] + x, v[j]);
@@ -190,15 +220,16 @@ struct tsr_winograd {
     for (long c = begin; c < end; c++) {
       for (long r = w.row0; r < w.row1;) {
         const long sample = r / w.down, top = r % w.down, bottom = tsr_min(w.down, top + w.row1 - r);
-        for (long y0 = top * M; y0 < bottom * M + 2; y0 += w.line_rows) {
-          const long y1 = tsr_min(bottom * M + 2, y0 + w.line_rows);
-          d.rows(w.A, w.batch, sample, c, y0, y1, lines_at, w.line);
+        const long end = ((bottom - 1) / A * M + N) * A;
+        for (long y0 = top / A * M * A; y0 < end; y0 += w.line_rows) {
+          const long y1 = tsr_min(end, y0 + w.line_rows);
+          d.rows(w.arguments, w.batch, sample, c, y0, y1, lines_at, w.line);
           for (long y = y0; y < y1; y++) {
-            float* to[2 * N];
+            float* to[(N + M - 1) / M * N];
             int count = 0;
-            // As line y % M of its own row, and as one behind the row before.
-            for (int back = 0; back < 2; back++) {
-              const long row = y / M - back, i = y % M + back * M;
+            // As a line of its own row, and of those before that see it too.
+            for (int back = 0; back * M < N; back++) {
+              const long row = (y / A / M - back) * A + y % A, i = y / A % M + back * M;
               if (row < top || row >= bottom || i >= N) continue;
               float* const at = tiles_at + i * N * w.edge + (r - w.row0 + row - top) * w.across;
               for (int j = 0; j < N; j++) to[count * N + j] = at + j * w.edge;
@@ -276,6 +307,9 @@ struct tsr_winograd {
     }
   }
 
+  // The first line that a row of tiles sees, and the first that it gives.
+  long line_of(long row) const { return row % down / A * M * A + row % A; }
+
   // Transforms the sums of a panel back, and hands them over.
   void finish(long panel, long p, const float* sums, float* results) const {
     const long v0 = first_vector(panel), count = first_vector(panel + 1) - v0;
@@ -293,10 +327,10 @@ struct tsr_winograd {
     const long end = tsr_min(tiles, (v0 + count) * VW), outputs = tsr_min(MR, d->outputs - p * MR);
     for (long t = v0 * VW; t < end;) {
       const long row = row0 + t / across, x = t % across, run = tsr_min(across - x, end - t);
-      const long y = row % down * M, columns = tsr_min(run * M, d->width - x * M);
-      for (long i = 0; i < tsr_min(M, d->height - y); i++) {
-        const long pixel = (row / down * d->height + y + i) * d->width + x * M;
-        d->finish(A, batch, p * MR, outputs, pixel, columns, results + i * MR * WIDTH + (t - v0 * VW) * M);
+      const long y = line_of(row), columns = tsr_min(run * M, d->width - x * M);
+      for (long i = 0; i < M && y + i * A < d->height; i++) {
+        const long pixel = (row / down * d->height + y + i * A) * d->width + x * M;
+        d->finish(arguments, batch, p * MR, outputs, pixel, columns, results + i * MR * WIDTH + (t - v0 * VW) * M);
       }
       t += run;
     }
@@ -305,18 +339,18 @@ struct tsr_winograd {
   // The results of a panel from pixels and weights as they are.
   __attribute__((noinline)) void sum_directly(long v0, long count, long p, float* results, float* memory) const {
     const long channels = d->channels, end = tsr_min(tiles, (v0 + count) * VW), outputs = tsr_min(MR, d->outputs - p * MR);
-    float *const windows = memory, *const image = memory + ((9 * channels * MR + VW) & -VW);
-    d->weights(A, batch, p * MR, outputs, 0, channels, windows);
+    float *const windows = memory, *const image = memory + ((TAPS * channels * MR + VW) & -VW);
+    d->weights(arguments, batch, p * MR, outputs, 0, channels, windows);
     __builtin_memset(results, 0, M * MR * WIDTH * 4);
     for (long t = v0 * VW; t < end;) {
-      const long row = row0 + t / across, x = t % across, run = tsr_min(across - x, end - t), y = row % down * M;
+      const long row = row0 + t / across, x = t % across, run = tsr_min(across - x, end - t), y = line_of(row);
       float* const to = results + (t - v0 * VW) * M;
       for (long c = 0; c < channels; c++) {
-        d->rows(A, batch, row / down, c, y, y + M + 2, image, line);
-        for (int k = 0; k < 9; k++) {
-          const float* const weight = windows + (c * 9 + (d->mirrored ? 8 - k : k)) * MR;
+        d->rows(arguments, batch, row / down, c, y, y + SEEN, image, line);
+        for (int k = 0; k < TAPS; k++) {
+          const float* const weight = windows + (c * TAPS + (d->mirrored ? TAPS - 1 - k : k)) * MR;
           for (int i = 0; i < M; i++) {
-            const float* const from = image + (i + k / 3) * line + x * M + k % 3;
+            const float* const from = image + (i + k / R) * A * line + x * M + k % R * A;
             for (long o = 0; o < outputs; o++) {
               float* const sum = to + (i * MR + o) * WIDTH;
               for (long j = 0; j < run * M; j++) sum[j] += weight[o] * from[j];
@@ -346,12 +380,15 @@ struct tsr_winograd {
       for (int j = 0; j < M; j++) nothing = vfma(y[j], (vf32){}, nothing);
       float* const line = to + i * MR * WIDTH;
       if (M == 4) {
-        const vf32 e0 = TSR_MIX_LOW(y[0], y[2]), e1 = TSR_MIX_HIGH(y[0], y[2]);
-        const vf32 o0 = TSR_MIX_LOW(y[1], y[M - 1]), o1 = TSR_MIX_HIGH(y[1], y[M - 1]);
-        vstore(line, TSR_MIX_LOW(e0, o0));
-        vstore(line + VW, TSR_MIX_HIGH(e0, o0));
-        vstore(line + 2 * VW, TSR_MIX_LOW(e1, o1));
-        vstore(line + 3 * VW, TSR_MIX_HIGH(e1, o1));
+        const vf32 e0 = tsr_mix_low<A>(y[0], y[2 % M]), e1 = tsr_mix_high<A>(y[0], y[2 % M]);
+        const vf32 o0 = tsr_mix_low<A>(y[1], y[M - 1]), o1 = tsr_mix_high<A>(y[1], y[M - 1]);
+        vstore(line, tsr_mix_low<A>(e0, o0));
+        vstore(line + VW, tsr_mix_high<A>(e0, o0));
+        vstore(line + 2 * VW, tsr_mix_low<A>(e1, o1));
+        vstore(line + 3 * VW, tsr_mix_high<A>(e1, o1));
+      } else {
+        vstore(line, tsr_mix_low<A>(y[0], y[1]));
+        vstore(line + VW, tsr_mix_high<A>(y[0], y[1]));
       }
     }
     // Zero times anything finite is zero.
@@ -359,12 +396,12 @@ struct tsr_winograd {
   }
 };
 
-template <int M>
-static void tsr_filter_by(const tessera_runtime* runtime, void** A, const tsr_filter& d) {
+template <int M, int R, int A>
+static void tsr_filter_by(const tessera_runtime* runtime, void** arguments, const tsr_filter& d) {
   if (d.batches <= 0 || d.samples <= 0 || d.outputs <= 0 || d.height <= 0 || d.width <= 0) return;
-  tsr_winograd<M> w;
+  tsr_winograd<M, R, A> w;
   w.runtime = runtime;
-  w.A = A;
+  w.arguments = arguments;
   w.d = &d;
   w.run();
 }
