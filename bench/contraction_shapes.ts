@@ -82,6 +82,21 @@ export const SHAPES: readonly Shape[] = [
   shape([768, 768, 6304], bfloat16, "", "tn"),
   shape([2304, 768, 4096], bfloat16, "", "tn"),
   shape([2048, 50257, 768], float16),
+  shape([6272, 3072, 768], float16, "gelu"),
+  shape([6272, 768, 3072], float16, "residual"),
+  shape([768, 384, 200, 32], float16, "gelu"),
+  shape([196, 768, 384, 32], float16, "residual"),
+  shape([6304, 2304, 768], float16, "bias"),
+  shape([100352, 384, 96], float16, "gelu"),
+  shape([100352, 96, 384], float16, "residual"),
+  shape([25088, 768, 192], float16, "gelu"),
+  shape([25088, 192, 768], float16, "residual"),
+  shape([6272, 1536, 384], float16, "gelu"),
+  shape([6272, 384, 1536], float16, "residual"),
+  shape([25088, 1536, 768], float16, "bias"),
+  shape([2048, 5120, 1280], float16, "gelu"),
+  shape([2048, 8192, 2048], float16, "gelu"),
+  shape([2048, 2048, 8192], float16, "bias"),
 ];
 
 /** A product in a few words. */

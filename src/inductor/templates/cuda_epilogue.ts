@@ -3,7 +3,7 @@
  *
  * Enters: a tile of sums and where it lies. Leaves: the loop of its threads over runs of results. Sums of Hopper's warps lie in slabs whose pieces are exchanged.
  */
-import { constant, constantValue, type Expr } from "../../symbolic/mod.ts";
+import { constant, constantValue, type Expr, freeSymbols } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { lanesFor } from "../codegen/cuda/nests.ts";
 import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts";
@@ -121,7 +121,33 @@ export function writeEpilogue(
   s.close();
 }
 
-function exactLanes(body: ContractionKernel["epilogue"]["body"], axis: Axis, tile: number): number {
+/** Instructions of operators that are more than one. */
+const INSTRUCTIONS: Readonly<Record<string, number>> = {
+  erf: 12,
+  tanh: 8,
+  sigmoid: 6,
+  exp: 4,
+  div: 4,
+  rsqrt: 4,
+  log: 8,
+  pow: 20,
+  sin: 12,
+  cos: 12,
+};
+
+/** Instructions that an epilogue has for each element, about. */
+export function epilogueWork({ body, m }: ContractionKernel["epilogue"]): number {
+  let work = 0;
+  for (const s of body) {
+    if (s.kind === "pointwise") work += INSTRUCTIONS[s.op] ?? 1;
+    // What is read for each element has to come from memory.
+    if (s.kind === "load") work += m.some(({ symbol }) => freeSymbols(s.index).has(symbol)) ? 8 : 1;
+  }
+  return work;
+}
+
+/** How many elements a vector has along an axis whose extent, and whose tiles, it divides. */
+export function exactLanes(body: ContractionKernel["epilogue"]["body"], axis: Axis, tile: number): number {
   const extent = constantValue(axis.extent);
   if (extent === null) return 1;
   let lanes = lanesFor(body, axis, false);

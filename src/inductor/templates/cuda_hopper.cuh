@@ -105,6 +105,46 @@ TSR void tsr_slab_load(C (&run)[N], const T* from, int row, int column) {
 #pragma unroll
   for (int i = 0; i < N; i += M) tsr_load<M>(*(C(*)[M])(run + i), from + tsr_slab(row, column + i));
 }
+// Results in registers: a pair of halves is kept where a store would go to memory.
+template <typename T> struct tsr_kept { unsigned* at; };
+template <typename T> TSR tsr_kept<T> operator+(tsr_kept<T> kept, long) { return kept; }
+template <int N, typename T, typename C> TSR void tsr_store(tsr_kept<T> kept, const C (&in)[N]) {
+  tsr_vec<T, N> pair;
+#pragma unroll
+  for (int i = 0; i < N; i++) tsr_put(&pair.v[i], in[i]);
+  *kept.at = pair.units[0];
+}
+// Four threads side by side have a pair of each of four runs: each gets one whole run.
+TSR void tsr_quad_turn(unsigned (&p)[4]) {
+  const int lane = (int)threadIdx.x;
+#pragma unroll
+  for (int i = 0; i < 4; i += 2) {
+    const unsigned got = __shfl_xor_sync(0xffffffffu, lane & 1 ? p[i] : p[i + 1], 1);
+    if (lane & 1) p[i] = got;
+    else p[i + 1] = got;
+  }
+#pragma unroll
+  for (int i = 0; i < 2; i++) {
+    const unsigned got = __shfl_xor_sync(0xffffffffu, lane & 2 ? p[i] : p[i + 2], 2);
+    if (lane & 2) p[i] = got;
+    else p[i + 2] = got;
+  }
+}
+template <int N, typename T, typename C> TSR void tsr_load(C (&out)[N], tsr_kept<T> kept) {
+  tsr_vec<T, N> pair;
+  pair.units[0] = *kept.at;
+#pragma unroll
+  for (int i = 0; i < N; i++) out[i] = tsr_get(&pair.v[i]);
+}
+template <typename T> TSR void tsr_quad_load(unsigned (&p)[4], const T* from) {
+  const uint4 run = *(const uint4*)from;
+  p[0] = run.x, p[1] = run.y, p[2] = run.z, p[3] = run.w;
+}
+template <typename T> TSR void tsr_quad_store(T* to, const unsigned (&p)[4], bool whether) {
+  uint4 run;
+  run.x = p[0], run.y = p[1], run.z = p[2], run.w = p[3];
+  tsr_put_if((uint4*)to, run, whether);
+}
 // Parts of one sum from several blocks: a warp leaves its own, `distance` vectors from part to part, and the one that comes last gets all, added in order.
 TSR float4 tsr_four(float a, float b, float c, float d) { return make_float4(a, b, c, d); }
 TSR int4 tsr_four(int a, int b, int c, int d) { return make_int4(a, b, c, d); }

@@ -18,6 +18,7 @@ import { HopperJobs } from "./cuda_hopper_jobs.ts";
 import { bestShape, consumersOf, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
 import { pixelLines } from "./cuda_im2col.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
+import { endsInRegisters, writeRegisterEpilogue } from "./cuda_register_epilogue.ts";
 import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
 
 /** Columns of a slab that a warp hands to the epilogue at once, and its bytes: 16 rows, whose pieces are exchanged so that no two threads want one bank. */
@@ -135,7 +136,8 @@ function write(
   const BK = LINE / element.dtype.bytes;
   const [aBytes, bBytes] = [m * LINE, n * LINE];
   const consumers = consumersOf(shape);
-  const epilogueBytes = 4 * consumers * SLAB_BYTES;
+  const inRegisters = endsInRegisters(kernel, n);
+  const epilogueBytes = inRegisters ? 0 : 4 * consumers * SLAB_BYTES;
   const stages = Math.min(6, Math.floor((SHARED_LIMIT - 1024 - 256 - epilogueBytes) / (aBytes + bBytes)));
   const ring = stages * (aBytes + bBytes);
   const sharedBytes = ring + epilogueBytes + stages * 16 + 1024;
@@ -350,7 +352,22 @@ function write(
   s.line(arrive);
   jobs.join(f, "acc", sum, n);
   s.line(`const int mTile = m0, nTile = n0;`);
-  const parts = accs.flatMap((acc, i) => Array.from({ length: Math.ceil(n / SLAB) }, (_, slab) => ({ acc, i, slab })));
+  const firstRow = (i: number): string =>
+    turns ? `mTile + ${i * 64}` : `mTile + consumer * ${high ? 128 : 64} + ${i * 64}`;
+  if (inRegisters) {
+    writeRegisterEpilogue(f, kernel, {
+      sums: accs,
+      rows: accs.map((_, i) => firstRow(i)),
+      column: "nTile",
+      columns: n,
+      type: sum,
+      tileM: mates ? 2 * m : m,
+      tileN: n,
+    });
+  }
+  const parts = inRegisters
+    ? []
+    : accs.flatMap((acc, i) => Array.from({ length: Math.ceil(n / SLAB) }, (_, slab) => ({ acc, i, slab })));
   for (const { acc, i, slab } of parts) {
     const columns = Math.min(SLAB, n - slab * SLAB);
     const tiling: Tiling = { m: 16, n: columns, k: BK, warpM: 0, warpN: 0, threads: 32, stages, pieces: 1 };
@@ -358,8 +375,7 @@ function write(
     s.line("__syncwarp();");
     s.line(`tsr_wgmma_put<${slab * SLAB}, ${columns}>(own, ${acc});`);
     s.line("__syncwarp();");
-    const first = turns ? `${i * 64}` : high ? `consumer * 128 + ${i * 64}` : "consumer * 64";
-    s.line(`const int m0 = mTile + ${first} + (warp & 3) * 16, n0 = nTile + ${slab * SLAB};`);
+    s.line(`const int m0 = ${firstRow(i)} + (warp & 3) * 16, n0 = nTile + ${slab * SLAB};`);
     writeEpilogue(f, kernel, tiling, "own", SLAB, sum, {
       thread: "((int)threadIdx.x & 31)",
       tileM: mates ? 2 * m : m,

@@ -22,13 +22,14 @@ import type { TensorMapSpec } from "../codegen/cuda/launch.ts";
 import type { BufferRef } from "../../loops/mod.ts";
 import { guess } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
-import { contractionCost } from "./contraction_cost.ts";
+import { contractionCost, type CostQuery } from "./contraction_cost.ts";
 import { HOPPER_COSTS } from "./contraction_costs.ts";
 import { tileCount } from "./cuda_contraction.ts";
-import { isContiguousAlong } from "./cuda_epilogue.ts";
+import { epilogueWork, isContiguousAlong } from "./cuda_epilogue.ts";
 import { pixelMatrix } from "./cuda_im2col.ts";
 import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
 import type { Pixels } from "./cuda_pixels.ts";
+import { endsInRegisters } from "./cuda_register_epilogue.ts";
 import { type Element, elementOf } from "./cuda_wgmma.ts";
 
 /** Rows of a tile. */
@@ -37,6 +38,8 @@ export const BM = 128;
 export const LINE = 128;
 /** How many blocks may share a tile's sum; the one that comes last adds up what the others have. */
 const PIECES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
+/** What sums that go through shared memory cost, in instructions for each element. */
+const STAGED = 10;
 /** Steps that a piece has at least. */
 const LEAST_STEPS = 6;
 
@@ -214,20 +217,25 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
 export function shapesOf(
   { kernel, element, rows, columns }: Prepared,
   context: EmitContext,
-): { shape: HopperShape; cost: number }[] {
+): { shape: HopperShape; query: CostQuery; cost: number }[] {
   const sms = context.multiprocessors;
   const { bytes } = element.dtype;
   const k = productOf(kernel.k);
   const steps = Math.ceil(guess(k) * bytes / LINE);
   const isStatic = constantValue(mul(kernel.m, kernel.n, k)) !== null;
   const [m, n] = [guess(kernel.m), guess(kernel.n)];
-  const moved = tileCount(kernel, m, n) * bytes * ((m + n) * guess(k) + m * n);
+  const read = kernel.epilogue.body.filter((st) =>
+    st.kind === "load" &&
+    [kernel.epilogue.m, kernel.epilogue.n].every((axes) => axes.some(({ symbol }) => freeSymbols(st.index).has(symbol)))
+  );
+  const moved = tileCount(kernel, m, n) * bytes * ((m + n) * guess(k) + m * n * (1 + read.length));
   const gathered = rows === null;
   const promoted = element.promoted === true;
   const straddles = [rows, columns].some((matrix) =>
     matrix !== null && (constantValue(matrix.map.strideBytes[0] ?? constant(LINE)) ?? LINE) % LINE !== 0
   );
-  const out: { shape: HopperShape; cost: number }[] = [];
+  const work = epilogueWork(kernel.epilogue);
+  const out: { shape: HopperShape; query: CostQuery; cost: number }[] = [];
   // Rows of 256 are two of 64 for each warpgroup, rows of 192 one for each of three.
   const high = gathered || promoted || m <= 128
     ? []
@@ -255,10 +263,11 @@ export function shapesOf(
         straddles,
         gathered,
         multiprocessors: sms,
+        work: work + (endsInRegisters(kernel, width) ? 0 : STAGED),
         bytes: moved,
       };
       const shape = { m: height, n: width, pieces, tail: pieces !== 1 && count >= sms, turns, mates };
-      out.push({ shape, cost: contractionCost(HOPPER_COSTS, query) });
+      out.push({ shape, query, cost: contractionCost(HOPPER_COSTS, query) });
     };
     // Pairs read less, of several rows of tiles.
     const pairs = !gathered && m > height;

@@ -14,6 +14,7 @@ const query: CostQuery = {
   straddles: false,
   gathered: false,
   multiprocessors: 132,
+  work: 2,
   bytes: 0,
 };
 const cost = (changes: Partial<CostQuery>): number => contractionCost(HOPPER_COSTS, { ...query, ...changes });
@@ -29,6 +30,13 @@ Deno.test("no way of cutting a product is faster than memory", () => {
   assert.ok(cost({ steps: 1, bytes }) >= bytes / HOPPER_COSTS.bytesPerMicrosecond);
   assert.ok(cost({ steps: 1, bytes, turns: true }) >= bytes / HOPPER_COSTS.bytesPerMicrosecond);
   assert.equal(cost({ width: 77 }), Infinity);
+});
+
+Deno.test("what is done with sums costs a tile's end, which another warpgroup's products hide where warpgroups take turns", () => {
+  const more = (turns: boolean): number =>
+    cost({ steps: 64, tiles: 1320, turns, work: 20 }) - cost({ steps: 64, tiles: 1320, turns });
+  assert.ok(more(false) > 5);
+  assert.ok(more(true) < more(false) / 2);
 });
 
 Deno.test("the constants are those that the tool fits to the measurements, and cost at most 5 % on average", () => {

@@ -3,7 +3,7 @@
  * for the other each reads itself: places and counts are tested, not who waits for whom.
  */
 import assert from "node:assert/strict";
-import { bfloat16, float16 } from "../../../src/core/mod.ts";
+import { bfloat16, float16, float32 } from "../../../src/core/mod.ts";
 import { candidateContext } from "../../../src/inductor/autotune/candidates.ts";
 import { emitHopperContraction } from "../../../src/inductor/templates/cuda_hopper.ts";
 import { bestShape, type HopperShape, prepareHopper } from "../../../src/inductor/templates/cuda_hopper_plan.ts";
@@ -39,6 +39,41 @@ for (const [sizes, tb, shape] of CASES) {
         },
       }, { relative: 1e-2, absolute: 3e-2 });
     },
+  });
+}
+
+const ENDS = [
+  {
+    name: "a bias and a residual",
+    sizes: [1, 200, 72, 72],
+    options: { tb: true, bias: true, residual: true },
+    staged: false,
+  },
+  {
+    name: "results of another order",
+    sizes: [1, 136, 72, 72],
+    options: { tb: true, bias: true, turned: true },
+    staged: false,
+  },
+  { name: "rows that make no vectors", sizes: [1, 136, 70, 72], options: { tb: true, bias: true }, staged: true },
+  { name: "results of float32", sizes: [1, 136, 72, 72], options: { tb: true, result: float32 }, staged: true },
+] as const;
+
+for (const { name, sizes, options, staged } of ENDS) {
+  Deno.test({
+    name: `a tile with ${name} ends ${staged ? "in shared memory" : "in registers"}`,
+    ignore: !findToolchain().ok,
+    fn: () =>
+      run(matmul(sizes, float16, options), {
+        arch: 90,
+        choose: (kernel, context) => {
+          const text = emitHopperContraction(kernel, context, { ...plain, m: 128, n: 96 });
+          assert.equal(text?.body.includes("tsr_wgmma_put"), staged);
+          assert.equal(text?.body.includes("tsr_quad_store"), !staged);
+          assert.equal(text?.body.includes("tsr_quad_load"), name.includes("residual"));
+          return text === null ? null : [text];
+        },
+      }, { relative: 1e-2, absolute: 3e-2 }),
   });
 }
 

@@ -16,6 +16,7 @@ const CASES: readonly (readonly [name: string, f: (x: Tensor) => Tensor])[] = [
   ["gelu", (x) => F.gelu(x)],
   ["gelu by tanh", (x) => F.gelu(x, { approximate: "tanh" })],
   ["silu", (x) => F.silu(x)],
+  ["a one and erf", (x) => x.mul(0.5).erf().add(1)],
   ["a quotient", (x) => x.div(x.abs().add(3))],
   ["reciprocal of a root", (x) => x.abs().add(0.01).rsqrt()],
 ];

@@ -26,6 +26,8 @@ export function matmul(
     readonly ta?: boolean;
     readonly tb?: boolean;
     readonly bias?: boolean;
+    /** A matrix that is added at last; only beside a bias. */
+    readonly residual?: boolean;
     readonly turned?: boolean;
     readonly second?: DType;
     readonly result?: DType;
@@ -46,6 +48,8 @@ export function matmul(
   const bias = buffer("bias", out.dtype, n);
   const result = options.bias === true ? buffer("sum", out.dtype, batch * m * n) : out;
   const sum = ops.cast(ops.load(result, oi), accumulate);
+  const residual = buffer("residual", out.dtype, batch * m * n);
+  const biased = ops.maximum(ops.add(sum, ops.cast(ops.load(bias, symbol(vn)), accumulate)), 0);
   const epilogue: PointwiseStage[] = options.bias === true
     ? [{
       kind: "pointwise",
@@ -53,7 +57,7 @@ export function matmul(
       out,
       index: oi,
       value: ops.cast(
-        ops.maximum(ops.add(sum, ops.cast(ops.load(bias, symbol(vn)), accumulate)), 0),
+        options.residual === true ? ops.add(biased, ops.cast(ops.load(residual, oi), accumulate)) : biased,
         out.dtype,
       ),
     }]
@@ -62,7 +66,7 @@ export function matmul(
     a,
     b,
     out,
-    extra: options.bias === true ? [bias] : [],
+    extra: options.bias === true ? [bias, ...(options.residual === true ? [residual] : [])] : [],
     flops: 2 * batch * m * n * k,
     group: {
       kind: "contraction",

@@ -122,7 +122,7 @@ TSR void tsr_store(T* p, const C (&in)[N]) {
 #ifdef TSR_EMULATED
 template <typename U> TSR void tsr_put_if(U* p, U v, bool whether) { if (whether) *p = v; }
 #else
-TSR void tsr_put_if(uint4* p, uint4 v, bool whether) { asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %5, 0;\n@p st.global.v4.b32 [%0], {%1, %2, %3, %4};\n}" :: "l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w), "r"((int)whether) : "memory"); }
+TSR void tsr_put_if(uint4* p, uint4 v, bool whether) { asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %5, 0;\n@p st.global.v4.b32 [%0], {%1, %2, %3, %4};\n}" :: "l"(p), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w), "r"((int)whether)); }
 template <typename U> TSR void tsr_put_if(U* p, U v, bool whether) { if (whether) *p = v; }
 #endif
 template <int N, typename T, typename C>
