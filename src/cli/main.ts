@@ -31,6 +31,11 @@ if (import.meta.main) {
     const { startCuda } = await later("../runtime/cuda/start.ts") as typeof import("../runtime/cuda/start.ts");
     void startCuda(ordinal);
   } else if (Deno.args[0] === "run") {
+    // What starting took of the engine's code is not needed beside what comes.
+    const { releaseSpareMemory } = await later(
+      "../runtime/cpu/spare_memory.ts",
+    ) as typeof import("../runtime/cpu/spare_memory.ts");
+    releaseSpareMemory();
     const { runApart } = await later("./run_apart.ts") as typeof import("./run_apart.ts");
     const code = await runApart(import.meta.url, Deno.args);
     if (code !== null) Deno.exit(code);

@@ -61,6 +61,7 @@ function optionsOf({ mode, model }: ApartFlags): NativeOptions {
 /** What is known of a model: nothing (or nothing that can be used), inputs that the program has to complain of, or all that it takes to run it. */
 async function open(flags: ApartFlags): Promise<ReadyRun | "absent" | "other inputs"> {
   const start = performance.now();
+  releaseSpareMemory();
   const known = openNative(flags.path, optionsOf(flags));
   if (known === null) return "absent";
   const file = flags.inputs === null ? new Map<string, NamedBuffer>() : loadBuffers(flags.inputs);
@@ -149,7 +150,7 @@ export async function runApart(script: string, args: readonly string[]): Promise
   const flags = apartFlags(args);
   if (flags === null) return null;
   try {
-    // What starting took of the engine's code is not needed beside the weights.
+    // What loading took of the engine's code is not needed beside the weights, and so at each step.
     releaseSpareMemory();
     // Where nothing can be kept, another process would compile in vain.
     if (nativeKey(fileIdentity(flags.path), optionsOf(flags)) === null) return null;

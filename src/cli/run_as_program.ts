@@ -9,6 +9,7 @@ import { inFileOrder, safetensorsHeader } from "../export/safetensors/write_part
 import { dtypeFromName } from "../core/dtype.ts";
 import { type JobFile, type JobOutputs, planJobBytes } from "../runtime/cpu/plan_job.ts";
 import { becomeRunner, canReplaceProcess } from "../runtime/cpu/plan_runner.ts";
+import { releaseSpareMemory } from "../runtime/cpu/spare_memory.ts";
 import { peakRss, reportForLater, reportOf, type RunReport, WARM_UP } from "./run_report.ts";
 
 /** The flags of runs that need no compiler. */
@@ -80,6 +81,7 @@ function outputsOf({ flags, plan }: ReadyRun): JobOutputs | null {
 export function becomeRun(ready: ReadyRun): void {
   const { flags, files, constantsPath, runner, plan, inputs, openMs, compiled } = ready;
   if (runner === null || !canReplaceProcess()) return;
+  releaseSpareMemory();
   const report = reportOfRun(ready, 0, new Array<number>(flags.calls).fill(0));
   const job = planJobBytes({
     plan,

@@ -20,20 +20,30 @@ function cleanRanges(): [bigint, bigint][] {
   });
 }
 
-/** Gives spare memory of the process back to the system. */
-export function releaseSpareMemory(): void {
-  if (Deno.build.os !== "linux" || !hasFfi()) return;
+let release: (() => void) | undefined;
+
+/** Where the executable lies is found out once: reading that takes megabytes itself. */
+function findRelease(): () => void {
   for (const name of LIBC_NAMES) {
     try {
       const { symbols } = Deno.dlopen(name, {
         malloc_trim: { parameters: ["usize"], result: "i32" },
         madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
       });
-      symbols.malloc_trim(0n);
-      for (const [start, end] of cleanRanges()) symbols.madvise(start, end - start, MADV_DONTNEED);
-      return;
+      const ranges = cleanRanges();
+      return () => {
+        symbols.malloc_trim(0n);
+        for (const [start, end] of ranges) symbols.madvise(start, end - start, MADV_DONTNEED);
+      };
     } catch {
       // Not this C library, or one that has no malloc_trim; or the maps may not be read.
     }
   }
+  return () => {};
+}
+
+/** Gives spare memory of the process back to the system. Cheap enough to be called between the steps of starting. */
+export function releaseSpareMemory(): void {
+  if (Deno.build.os !== "linux" || !hasFfi()) return;
+  (release ??= findRelease())();
 }
