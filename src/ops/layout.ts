@@ -6,7 +6,15 @@
  * PyTorch. Every answer is a dense layout for all values of the symbols; hints only choose between orders. Mirrors `TensorIterator`'s
  * `reorder_dimensions` and `infer_dense_strides`.
  */
-import { contiguousStride, hintOf, isContiguous, type Size, sizeEq, sizeIsOne, sizeMul } from "../symbolic/mod.ts";
+import {
+  contiguousStride,
+  hintOf,
+  isContiguous,
+  type Size,
+  sizeEqForLayout,
+  sizeIsOne,
+  sizeMul,
+} from "../symbolic/mod.ts";
 
 /** What a layout is computed from. */
 export interface Strided {
@@ -33,7 +41,7 @@ export function isDense(shape: readonly Size[], stride: readonly Size[]): boolea
   axes.sort((a, b) => hintOf(stride[a] ?? 0) - hintOf(stride[b] ?? 0));
   let expected: Size = 1;
   for (const axis of axes) {
-    if (!sizeEq(stride[axis] ?? 0, expected)) return false;
+    if (!sizeEqForLayout(stride[axis] ?? 0, expected)) return false;
     expected = sizeMul(expected, shape[axis] ?? 1);
   }
   return true;

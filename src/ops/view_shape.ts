@@ -22,6 +22,7 @@ import {
   shapeToText,
   type Size,
   sizeEq,
+  sizeEqForLayout,
   sizeFloorDiv,
   sizeIsZero,
   sizeMul,
@@ -86,13 +87,19 @@ export function regroupIndex(shape: readonly Expr[], target: readonly Expr[], at
 }
 
 /** The strides of a view of this shape, or null if the elements do not lie so that one exists. */
-function regroupedStride(self: MetaInput, shape: readonly Size[]): Size[] | null {
-  return isContiguous(self.shape, self.stride) ? contiguousStride(shape) : viewStride(self.shape, self.stride, shape);
+function regroupedStride(
+  self: Pick<MetaInput, "shape" | "stride">,
+  shape: readonly Size[],
+  sameSize = sizeEq,
+): Size[] | null {
+  if (isContiguous(self.shape, self.stride)) return contiguousStride(shape);
+  return viewStride(self.shape, self.stride, shape, sameSize);
 }
 
 function regroupedSpec(where: string, self: MetaInput, target: readonly Size[]): TensorSpec {
   const shape = inferShape(where, self.shape, target);
-  const stride = regroupedStride(self, shape);
+  // What is sure comes first: a question that need not be asked forbids no size.
+  const stride = regroupedStride(self, shape, sizeEqForLayout) ?? regroupedStride(self, shape);
   if (stride === null) {
     throw new TypeError(
       `${where}: ${shapeToText(self.shape)} with strides ${shapeToText(self.stride)} cannot be seen as ${
@@ -138,7 +145,7 @@ defineOp({
 
 function reshapedSpec(where: string, self: MetaInput, target: readonly Size[]): TensorSpec {
   const shape = inferShape(where, self.shape, target);
-  const stride = regroupedStride(self, shape);
+  const stride = regroupedStride(self, shape, sizeEqForLayout);
   return stride === null ? { shape, dtype: self.dtype } : viewSpec(self, shape, stride);
 }
 
@@ -148,7 +155,7 @@ defineOp({
   meta: ({ self, shape }) => reshapedSpec("reshape", self, shape),
   decompose: ({ self, shape }) => {
     const target = inferShape("reshape", self.shape, shape);
-    const canView = isContiguous(self.shape, self.stride) || viewStride(self.shape, self.stride, target) !== null;
+    const canView = regroupedStride(self, target, sizeEqForLayout) !== null;
     return (canView ? self : self.clone({ memoryFormat: "contiguous_format" })).view(target);
   },
   samples: (g) => [

@@ -4,7 +4,7 @@
  * Shapes are lists of {@linkcode Size}; strides count elements. Questions about symbolic sizes (is it 1, are they equal) guard
  * through the size's own environment; numbers never do. Mirrors the geometry helpers of `c10` and `torch._prims_common`.
  */
-import { type Size, sizeEq, sizeIsOne, sizeMul } from "./sym_int.ts";
+import { type Size, sizeEq, sizeEqForLayout, sizeIsOne, sizeMul } from "./sym_int.ts";
 
 /** Row-major strides of a shape. Dimensions of size 0 count as 1, as in PyTorch. */
 export function contiguousStride(shape: readonly Size[]): Size[] {
@@ -32,7 +32,7 @@ export function isContiguous(shape: readonly Size[], stride: readonly Size[]): b
     const size = shape[i] ?? 1;
     if (size === 0) return true;
     if (sizeIsOne(size)) continue;
-    if (!sizeEq(stride[i] ?? 0, expected)) return false;
+    if (!sizeEqForLayout(stride[i] ?? 0, expected)) return false;
     expected = sizeMul(expected, size);
   }
   return true;
@@ -77,9 +77,14 @@ export function broadcastShapes(where: string, ...shapes: readonly (readonly Siz
 
 /**
  * The strides with which a tensor of `shape` and `stride` shows itself as `target` (same number of elements) without a
- * copy, or null if only a copy can. The question of `Tensor.view`.
+ * copy, or null if only a copy can. The question of `Tensor.view`; where a copy is as good, `sameSize` may say no to what is not known.
  */
-export function viewStride(shape: readonly Size[], stride: readonly Size[], target: readonly Size[]): Size[] | null {
+export function viewStride(
+  shape: readonly Size[],
+  stride: readonly Size[],
+  target: readonly Size[],
+  sameSize: (a: Size, b: Size) => boolean = sizeEq,
+): Size[] | null {
   if (shape.some((s) => s === 0)) return contiguousStride(target);
   const out = new Array<Size>(target.length).fill(1);
   let t = target.length - 1;
@@ -92,19 +97,19 @@ export function viewStride(shape: readonly Size[], stride: readonly Size[], targ
     chunkStride = stride[i] ?? 1;
     while (i > 0) {
       const outer = shape[i - 1] ?? 1;
-      if (sizeIsOne(outer) || sizeEq(stride[i - 1] ?? 0, sizeMul(chunk, chunkStride)) || sizeIsOne(chunk)) {
+      if (sizeIsOne(outer) || sameSize(stride[i - 1] ?? 0, sizeMul(chunk, chunkStride)) || sizeIsOne(chunk)) {
         if (sizeIsOne(chunk)) chunkStride = stride[i - 1] ?? 1;
         chunk = sizeMul(chunk, outer);
         i--;
       } else break;
     }
     let covered: Size = 1;
-    while (t >= 0 && (!sizeEq(covered, chunk) || sizeIsOne(target[t] ?? 1))) {
+    while (t >= 0 && (!sameSize(covered, chunk) || sizeIsOne(target[t] ?? 1))) {
       out[t] = sizeMul(chunkStride, covered);
       covered = sizeMul(covered, target[t] ?? 1);
       t--;
     }
-    if (!sizeEq(covered, chunk)) return null;
+    if (!sameSize(covered, chunk)) return null;
     i--;
   }
   for (; t >= 0; t--) {

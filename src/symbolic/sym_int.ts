@@ -19,6 +19,11 @@ export interface ShapeEnvLike {
   hint(e: Expr): number;
   /** Fixes an expression to its value and guards on that. */
   evaluateInt(e: Expr, reason: string): number;
+  /**
+   * Whether a condition holds for sure, without a guard: where either answer gives a right program, and a guard would forbid sizes for good. Absent where guards only
+   * ask for another compilation.
+   */
+  isSure?(e: BoolExpr): boolean;
   /** A plainer expression that the guards say is the same; absent, or `e` itself, if there is none. */
   known?(e: Expr): Expr;
   /** What a size is in a text that a program asks for; absent or null where nobody but the library reads it: it shows as an expression then. */
@@ -235,6 +240,13 @@ export function sizeEq(a: Size, b: Size): boolean {
 /** Whether the sizes are equal for sure: never guards, and false where it is not known. */
 export function sizeSame(a: Size, b: Size): boolean {
   return a === b || exprOf(a) === exprOf(b);
+}
+
+/** Whether the sizes are equal, where a layout may be taken for either: guards only where that costs no more than another compilation. */
+export function sizeEqForLayout(a: Size, b: Size): boolean {
+  if (typeof a === "number" && typeof b === "number") return a === b;
+  const env = typeof a !== "number" ? a.env : (b as SymInt).env;
+  return env.isSure === undefined ? sizeEq(a, b) : env.isSure(eq(exprOf(a), exprOf(b)));
 }
 
 /** Guards where it is not known. */

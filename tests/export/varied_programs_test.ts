@@ -33,6 +33,11 @@ const PROGRAMS = [
     recordings: ["pieces", "pieces_other"],
   },
   {
+    title: "windows cropped to what fits, which at some sizes is everything",
+    file: "crops",
+    recordings: ["crops", "crops_other"],
+  },
+  {
     title: "complex tensors that are made, filled, written to and multiplied",
     file: "complex_structures",
     recordings: ["complex_structures"],

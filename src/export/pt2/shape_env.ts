@@ -201,6 +201,12 @@ export class ProgramShapes implements ShapeEnvLike {
     return value;
   }
 
+  isSure(e: BoolExpr): boolean {
+    if (this.#asserted.has(e)) return true;
+    const usual = substituteBool(e, this.#usual(e));
+    return usual.kind === "bool" && usual.value;
+  }
+
   evaluateInt(e: Expr, reason: string): number {
     const value = this.hint(e);
     this.#guard(and(le(e, value), le(value, e)), true, reason);
