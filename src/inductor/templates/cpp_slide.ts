@@ -148,7 +148,8 @@ export function emitCppSlide(kernel: TileKernel, lanes: number): CppFunctionText
   const [rows, registers] = tileOf(height, width, tapsDown, down, lanes);
   const blocks = Math.ceil(height / rows), across = registers * lanes;
   const lines = down * (blocks * rows - 1) + tapsDown;
-  const part = Math.ceil((Math.ceil(width / across) * across + taps) / lanes) * lanes;
+  // Results behind the image's last see what lies behind their line: another one.
+  const part = Math.ceil((width + Math.floor((taps - 1) / step)) / lanes) * lanes;
   const row = part * step;
   if (lines * row > MOST_FLOATS) return null;
   const lane: Axis = { ...x, block: lanes };
@@ -156,7 +157,7 @@ export function emitCppSlide(kernel: TileKernel, lanes: number): CppFunctionText
   const s = f.scopes;
   for (const line of parameterLines(kernel)) s.line(line);
   // Behind the image it stands as it is before its columns are taken apart: what was written just now would have to be waited for.
-  const bytes = ((step > 1 ? 2 : 1) * lines * row + 2 * lanes) * 4;
+  const bytes = ((step > 1 ? 2 : 1) * lines * row + across + 2 * lanes) * 4;
   s.line(`float* const image = (float*)runtime->scratch(worker, ${bytes}l);`);
   s.line(`if (!image) return tsr_no_memory(${bytes}l);`);
   s.line(`float weights[${tapsDown * taps} + VW];`);
