@@ -123,7 +123,10 @@ export function openNative(path: string, options: NativeOptions): OpenNative | n
     const library = diskCache().object("so", entry.library);
     const threadPool = diskCache().object("so", entry.threadPool);
     const constants = entry.hasConstants ? diskCache().locate(nativeConstantsKey(key)) : null;
+    const runner = entry.runner === null ? null : diskCache().object("so", entry.runner);
     if (library === null || threadPool === null || (entry.hasConstants && constants === null)) return null;
+    // Whoever compiles builds it again.
+    if (entry.runner !== null && runner === null) return null;
     const files = {
       library,
       threadPool,
@@ -132,7 +135,6 @@ export function openNative(path: string, options: NativeOptions): OpenNative | n
     };
     // Another one may have taken its place since it was asked for.
     if (fileIdentity(path) !== file) return null;
-    const runner = entry.runner === null ? null : diskCache().object("so", entry.runner);
     return { entry, files, constantsPath: constants, runner };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -74,6 +74,14 @@ Deno.test("tessera run compiles in another process, and later ones need no compi
       assert.ok(reportOf(await run()).compiler_peak_rss_bytes !== null, String(pattern));
       assertOutputs(STATIC, folder);
     }
+    // The program that runs plans is built again where it is gone.
+    const runners = [...filesOf(`${folder}/cache/objects`, /\.so$/)].filter((path) =>
+      Deno.readTextFileSync(path).includes("the job of a kept plan")
+    );
+    assert.equal(runners.length, Deno.build.os === "linux" ? 1 : 0);
+    for (const path of runners) await Deno.remove(path);
+    assert.equal(reportOf(await run()).compiler_peak_rss_bytes !== null, runners.length > 0);
+    assert.equal(reportOf(await run()).compiler_peak_rss_bytes, null);
     await Deno.utime(`${folder}/model.pt2`, new Date(), new Date(Date.now() + 5000));
     assert.ok(reportOf(await run()).compiler_peak_rss_bytes !== null);
     // Inputs that do not fit are told as ever.
@@ -93,7 +101,10 @@ Deno.test("tessera run needs no compiler for programs with sizes that change, no
     await saveSafetensors(`${folder}/in.safetensors`, new Map([["input_0", zeros([1000, 4])]]));
     const { code, err } = await run();
     assert.equal(code, 1);
-    assert.match(err, /^tessera: input x: dimension 0 must be 2 to 64, as the program was exported; it is 1000 \(s77\)\n$/);
+    assert.match(
+      err,
+      /^tessera: input x: dimension 0 must be 2 to 64, as the program was exported; it is 1000 \(s77\)\n$/,
+    );
   });
 });
 
