@@ -16,6 +16,7 @@ import { emitRows } from "./emit_rows.ts";
 import { emitScan } from "./emit_scan.ts";
 import type { CudaKernelText, EmitContext } from "./kernel_text.ts";
 import { bestColumn, extentsOf, partsOf, rowScore } from "./nests.ts";
+import { orderPass } from "./pass_order.ts";
 
 /** CUDA: kernels for one element an instance; the emitter spreads them over threads. */
 export const CUDA_TARGET: TileTarget = {
@@ -49,11 +50,12 @@ export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKern
     if (s.op === "set") sets = true;
   });
   if (readsInLoop) return emitScan(kernel, context);
-  const parts = partsOf(kernel.body);
+  const given = partsOf(kernel.body);
   // One thread has all that must be in order.
-  if (parts === null || sets || (combines && context.deterministic === true)) return emitPoints(kernel, context);
-  const window = emitWindow(kernel, parts, context);
+  if (given === null || sets || (combines && context.deterministic === true)) return emitPoints(kernel, context);
+  const window = emitWindow(kernel, given, context);
   if (window !== null) return [window];
+  const parts = orderPass(given);
   const column = bestColumn(kernel, parts);
   const rows = rowScore(parts);
   let longest = 0;
