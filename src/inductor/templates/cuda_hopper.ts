@@ -18,7 +18,7 @@ import { HopperJobs } from "./cuda_hopper_jobs.ts";
 import { bestShape, consumersOf, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
 import { pixelLines } from "./cuda_im2col.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
-import { endsInRegisters, writeRegisterEpilogue } from "./cuda_register_epilogue.ts";
+import { endsInRegisters, holdColumns, writeRegisterEpilogue } from "./cuda_register_epilogue.ts";
 import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
 
 /** Columns of a slab that a warp hands to the epilogue at once, and its bytes: 16 rows, whose pieces are exchanged so that no two threads want one bank. */
@@ -260,6 +260,7 @@ function write(
   const high = turns || m === 256;
   const accs = high ? ["acc", "acc1"] : ["acc"];
   askEpilogue(f, kernel, shape, turns ? "((int)threadIdx.x & 127)" : `((int)threadIdx.x - ${128 * producers})`);
+  const held = inRegisters ? holdColumns(f, kernel, { column: "n0", columns: n, sums: accs.length * n / 2 }) : [];
   const promoted = element.promoted === true;
   const along = rows.kind === "gather" ? "k" : rows.matrix.along;
   const descriptor = (direction: "k" | "rows", at: string): string =>
@@ -363,6 +364,7 @@ function write(
       type: sum,
       tileM: mates ? 2 * m : m,
       tileN: n,
+      held,
     });
   }
   const parts = inRegisters

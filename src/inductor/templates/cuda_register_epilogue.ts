@@ -15,6 +15,10 @@ import { exactLanes } from "./cuda_epilogue.ts";
 
 /** Halves that a thread stores at once. */
 const RUN = 8;
+/** Columns of which the lanes of a warp have a pair each. */
+const PAIRS = 64;
+/** Sums of a thread beside which there is no room for much that is read. */
+const MANY_SUMS = 160;
 /** Columns of which four threads have runs. */
 const SPAN = 32;
 
@@ -52,6 +56,45 @@ function isMatrix({ index }: Load, m: readonly Axis[], n: readonly Axis[]): bool
   return [m, n].every((axes) => axes.some(({ symbol }) => free.has(symbol)));
 }
 
+/** What an epilogue reads for each column, in registers of a warp: pair by pair, a lane after the other. */
+export interface HeldColumns {
+  readonly load: Load;
+  readonly name: string;
+}
+
+/**
+ * Loads what the epilogue reads for each column of a tile (biases) before its sums are made: at the tile's end each read would wait for the second cache, which copies of the next tiles
+ * keep busy. `column` is the tile's first one, `sums` how many a thread has of them: beside many and matrices there is no room.
+ */
+export function holdColumns(
+  f: CudaFunction,
+  kernel: ContractionKernel,
+  { column, columns, sums }: { readonly column: string; readonly columns: number; readonly sums: number },
+): HeldColumns[] {
+  const s = f.scopes;
+  const { body, m, n } = kernel.epilogue;
+  const inner = n.at(-1);
+  const loads = body.filter((st): st is Load =>
+    st.kind === "load" && inner !== undefined && !m.some(({ symbol }) => freeSymbols(st.index).has(symbol)) &&
+    st.buffer.dtype.bytes === 2 && constantValue(coefficient(st.index, inner.symbol) ?? constant(0)) === 1 &&
+    body.filter((other) => other.kind === "load" && other.buffer === st.buffer).length === 1
+  );
+  const reads = body.some((st) => st.kind === "load" && isMatrix(st, m, n));
+  if (loads.length === 0 || (reads && sums > MANY_SUMS)) return [];
+  const held = loads.map((load) => ({ load, name: s.fresh("held") }));
+  for (const { name } of held) s.line(`unsigned ${name}[${Math.ceil(columns / PAIRS)}];`);
+  s.open(`#pragma unroll\nfor (int i = 0; i < ${Math.ceil(columns / PAIRS)}; i++) {`);
+  s.line(`const int own = i * ${PAIRS} + ((int)threadIdx.x & 31) * 2;`);
+  s.line(`const bool there = own < ${columns} && ${column} + own < ${f.extent(kernel.n)};`);
+  s.line(`const ${f.index} en = there ? ${column} + own : 0;`);
+  f.decompose(n, "en", (axis) => f.extent(axis.extent));
+  for (const { load, name } of held) {
+    s.line(`${name}[i] = *(const unsigned*)(${f.pointer(load.buffer)} + ${s.index(load.index)});`);
+  }
+  s.close();
+  return held;
+}
+
 /** Where a warpgroup's tile lies, as texts. */
 export interface RegisterTile {
   /** Arrays of sums, 64 rows each. */
@@ -62,6 +105,8 @@ export interface RegisterTile {
   readonly columns: number;
   /** The type of sums. */
   readonly type: string;
+  /** What was loaded before, by {@linkcode holdColumns}. */
+  readonly held?: readonly HeldColumns[];
   /** Sizes of a whole tile, by which rows or columns may lie beyond the end. */
   readonly tileM: number;
   readonly tileN: number;
@@ -71,7 +116,7 @@ export interface RegisterTile {
 export function writeRegisterEpilogue(f: CudaFunction, kernel: ContractionKernel, tile: RegisterTile): void {
   const s = f.scopes;
   const { epilogue } = kernel;
-  const { sums, rows, column, columns, type } = tile;
+  const { sums, rows, column, columns, type, held = [] } = tile;
   const inner = epilogue.n.at(-1);
   const store = epilogue.body.find((st) => st.kind === "store");
   if (inner === undefined || store?.kind !== "store") return;
@@ -86,8 +131,18 @@ export function writeRegisterEpilogue(f: CudaFunction, kernel: ContractionKernel
     s.line(`const tsr_kept<${memoryType(buffer.dtype)}> ${name} = {&${at}};`);
     return name;
   };
+  const places = held.map(({ load }) => f.pointer(load.buffer));
   const matrices = epilogue.body.filter((st): st is Load => st.kind === "load" && isMatrix(st, epilogue.m, epilogue.n))
     .map((load) => ({ load, pointer: f.pointer(load.buffer), name: s.fresh("read") }));
+  if (matrices.length > 0 && sums.length > 1 && sums.length * columns / 2 > MANY_SUMS) {
+    // Few registers are left: one array of sums after the other.
+    sums.forEach((sum, i) => {
+      s.open("{");
+      writeRegisterEpilogue(f, kernel, { ...tile, sums: [sum], rows: rows.slice(i, i + 1) });
+      s.close();
+    });
+    return;
+  }
   const parts = sums.flatMap((sum, i) => [0, 1].map((upper) => ({ sum, upper, part: i * 2 + upper, row: rows[i] })));
   // Runs of eight as they lie in memory: for what is read before, and what is written after.
   const runs = (span: string, write: (part: number, inside: string) => void): void => {
@@ -133,12 +188,16 @@ export function writeRegisterEpilogue(f: CudaFunction, kernel: ContractionKernel
     }
   }
   s.open("#pragma unroll\nfor (int j = 0; j < 4; j++) {");
+  for (const { name } of held) {
+    s.line(`unsigned ${name}Pair = __shfl_sync(0xffffffffu, ${name}[c / 2], c % 2 * 16 + j * 4 + quad);`);
+  }
   for (const { sum, upper, part, row: first } of parts) {
     s.open("{");
     f.replacePointer(store.buffer, kept(store.buffer, `results[${part}][j]`));
     for (const { load, name } of matrices) {
       f.replacePointer(load.buffer, kept(load.buffer, `${name}[c % ${ahead + 1}][${part}][j]`));
     }
+    for (const { load, name } of held) f.replacePointer(load.buffer, kept(load.buffer, `${name}Pair`));
     const [row, at] = [`${first} + line + ${upper * 8}`, `${column} + c * ${SPAN} + j * 8 + quad * 2`];
     s.line(`const ${f.index} em = ${partial.m ? `tsr_min(${row}, ${f.extent(kernel.m)} - 1)` : row};`);
     s.line(`const ${f.index} en = ${partial.n ? `${at} < ${f.extent(kernel.n)} ? ${at} : 0` : at};`);
@@ -160,6 +219,7 @@ export function writeRegisterEpilogue(f: CudaFunction, kernel: ContractionKernel
   s.close();
   f.replacePointer(store.buffer, pointer);
   for (const { load, pointer } of matrices) f.replacePointer(load.buffer, pointer);
+  held.forEach(({ load }, i) => f.replacePointer(load.buffer, places[i] ?? ""));
   runs("c", (part, inside) => {
     s.line(`tsr_quad_turn(results[${part}]);`);
     s.line(`tsr_quad_store(${pointer} + ${s.index(store.index)}, results[${part}], ${inside});`);
