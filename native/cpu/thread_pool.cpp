@@ -18,6 +18,8 @@ int posix_memalign(void** out, unsigned long alignment, unsigned long bytes);
 void free(void* memory);
 #ifdef __linux__
 long syscall(long number, ...);
+void* mmap(void* address, unsigned long bytes, int protection, int flags, int file, long offset);
+int munmap(void* address, unsigned long bytes);
 #else
 int __ulock_wait(unsigned operation, void* address, unsigned long long value, unsigned microseconds);
 int __ulock_wake(unsigned operation, void* address, unsigned long long value);
@@ -163,16 +165,35 @@ void parallel_for(void (*task)(void*, long, long, int), void* context, long coun
   __atomic_store_n(&caller_lock, 0, __ATOMIC_RELEASE);
 }
 
+// Straight from the system, and back to it: what the C library frees it may keep, and a kernel that needs much is followed by one that needs more.
+void* take_pages(unsigned long bytes) {
+#ifdef __linux__
+  void* memory = mmap(nullptr, bytes, 3 /* read and write */, 0x22 /* private, anonymous */, -1, 0);
+  return memory == (void*)-1 ? nullptr : memory;
+#else
+  void* memory = nullptr;
+  return posix_memalign(&memory, 64, bytes) ? nullptr : memory;
+#endif
+}
+
+// Called by a thread that grows its memory, and when it ends.
+void give_pages(void* memory) {
+#ifdef __linux__
+  if (memory != nullptr) munmap(memory, (unsigned long)scratch_bytes);
+#else
+  free(memory);
+#endif
+}
+
 void* scratch(int, long bytes) {
   if (bytes > scratch_bytes) {
-    void* memory = nullptr;
     const unsigned long rounded = ((unsigned long)bytes + 4095) & ~4095ul;
-    free(scratch_memory);
+    give_pages(scratch_memory);
     scratch_memory = nullptr;
     scratch_bytes = 0;
-    const int failed = posix_memalign(&memory, 64, rounded);
-    pthread_setspecific(scratch_key, failed ? nullptr : memory);
-    if (failed) return nullptr;
+    void* memory = take_pages(rounded);
+    pthread_setspecific(scratch_key, memory);
+    if (memory == nullptr) return nullptr;
     scratch_memory = memory;
     scratch_bytes = (long)rounded;
   }
@@ -189,7 +210,7 @@ TESSERA_EXPORT void tessera_pool_configure(void** args) {
   if (threads < 1) threads = 1;
   if (threads > kMaxThreads) threads = kMaxThreads;
   if (started == 0) {
-    pthread_key_create(&scratch_key, free);
+    pthread_key_create(&scratch_key, give_pages);
     runtime.parallel_for = parallel_for;
     runtime.scratch = scratch;
     started = 1;
