@@ -19,8 +19,8 @@ export type Round = (x: number) => number;
 
 /** The rounding to a dtype's numbers after each step. */
 export function rounding(dtype: DType): Round {
-  // Half types round after each step, as their C++ classes do.
-  return (x) => Number(roundToDtype(x, dtype));
+  // Half types round after each step, as their C++ classes do; integers are cut off.
+  return dtype.isFloat ? (x) => Number(roundToDtype(x, dtype)) : Math.trunc;
 }
 
 /** Smallest and largest element, or [0, 1] without elements; a single value gets room on both sides. */
@@ -106,8 +106,14 @@ function typed(dtype: DType, values: ArrayLike<number>): HostResult {
   return { shape: [values.length], data };
 }
 
-function checkHistogram(where: string, self: MetaInput, bins: Size, weight: MetaInput | null): void {
-  if (!self.dtype.isFloat) throw new TypeError(`${where}: needs floating point numbers, got ${self.dtype.name}`);
+function checkHistogram(
+  where: string,
+  self: MetaInput,
+  bins: Size,
+  weight: MetaInput | null,
+  fits: boolean = self.dtype.isFloat,
+): void {
+  if (!fits) throw new TypeError(`${where}: needs floating point numbers, got ${self.dtype.name}`);
   if (!(Number(bins) > 0)) throw new RangeError(`${where}: needs at least one bin, got ${bins}`);
   if (weight !== null && (!sameShape(weight.shape, self.shape) || weight.dtype !== self.dtype)) {
     throw new TypeError(
@@ -123,7 +129,8 @@ defineOp({
   doc:
     "How many elements fall into each of bins equal parts of [min, max]; of the elements' own range if both are equal.",
   meta: ({ self, bins, min, max }) => {
-    checkHistogram("histc", self, bins, null);
+    // PyTorch counts integers on CUDA only; routers of experts do it.
+    checkHistogram("histc", self, bins, null, self.dtype !== bool && !self.dtype.isComplex);
     if (Number(min) > Number(max)) throw new RangeError(`histc: min ${min} is above max ${max}`);
     return { shape: [bins], dtype: self.dtype };
   },
