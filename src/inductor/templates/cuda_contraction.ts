@@ -255,9 +255,12 @@ function rooms(
   };
 }
 
+/** Architectures whose blocks may have more than 128 KiB of shared memory. */
+const ROOMY: ReadonlySet<number> = new Set([80, 87, 90, 100, 103]);
+
 /**
- * Plain arithmetic: each thread has 8 × 8 sums, or 4 × 4. Any dtype, any program. Tiles take turns in two places of shared memory: what is read for the next one waits in
- * registers, few of them, while this one is multiplied.
+ * Plain arithmetic: each thread has 8 × 16 sums, 8 × 8, or 4 × 4. Any dtype, any program. Tiles take turns in two places of shared memory: what is read for the next one waits
+ * in registers, few of them, while this one is multiplied. With 8 × 8 sums reading shared memory takes as long as the products of a multiprocessor, so there are more where tiles are many.
  */
 function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelText {
   const double = kernel.accumulate === float64;
@@ -265,11 +268,13 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   const a = planOperand(kernel.a, 4, false);
   const b = planOperand(kernel.b, 4, false);
   const wide = tileCount(kernel, 128, 128) >= context.multiprocessors && !double;
-  const side = wide ? 128 : 64;
-  const own = wide ? 8 : 4;
+  const twice = type === "float" && ROOMY.has(context.arch) &&
+    tileCount(kernel, 128, 256) >= 3 * context.multiprocessors;
+  const m = wide ? 128 : 64, n = twice ? 256 : m;
+  const [ownM, ownN] = [m / 16, n / 16];
   const k = wide ? 8 : 16;
-  const pieces = splitOf(kernel, tileCount(kernel, side, side), k, context);
-  const tiling: Tiling = { m: side, n: side, k, warpM: 0, warpN: 0, threads: 256, stages: 2, pieces };
+  const pieces = splitOf(kernel, tileCount(kernel, m, n), k, context);
+  const tiling: Tiling = { m, n, k, warpM: 0, warpN: 0, threads: 256, stages: 2, pieces };
   const f = contractionFunction(kernel, context);
   const s = f.scopes;
   const position = writePosition(f, kernel, tiling);
@@ -279,7 +284,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   const total = Math.max(2 * stage, tiling.m * pitch) * (double ? 8 : 4);
   s.line("TSR_DYNAMIC(room);");
   s.line(`${type}* const tiles = (${type}*)room;`);
-  s.line(`${type} acc[${own}][${own}] = {};`);
+  s.line(`${type} acc[${ownM}][${ownN}] = {};`);
   // A warp has four by eight threads: what they read of an operand is a line of shared memory at most.
   s.line("const int lane = (int)threadIdx.x & 31, warp = (int)threadIdx.x >> 5;");
   s.line("const int ty = warp / 2 * 4 + lane / 8, tx = warp % 2 * 8 + lane % 8;");
@@ -296,7 +301,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   s.open(`if (k0 > ${position.k0}) {`);
   s.line(`const ${type}* const from = tiles + (turn ^ 1) * ${stage};`);
   s.line(
-    `tsr_plain_tile<${type}, ${own}, ${tiling.k}, ${roomA.pitch}, ${roomB.pitch}>` +
+    `tsr_plain_tile<${type}, ${ownM}, ${ownN}, ${tiling.k}, ${roomA.pitch}, ${roomB.pitch}>` +
       `(acc, from + ty * 4, from + ${aSize} + tx * 4);`,
   );
   s.close();
@@ -308,10 +313,10 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
   s.close();
   s.line(`${type}* const sums = tiles;`);
   s.line("#pragma unroll");
-  s.line(`for (int i = 0; i < ${own}; i++)`);
+  s.line(`for (int i = 0; i < ${ownM}; i++)`);
   s.line("#pragma unroll");
   const spot = "(ty * 4 + i / 4 * 64 + i % 4)";
-  s.line(`  for (int j = 0; j < ${own}; j++) sums[${spot} * ${pitch} + tx * 4 + j / 4 * 64 + j % 4] = acc[i][j];`);
+  s.line(`  for (int j = 0; j < ${ownN}; j++) sums[${spot} * ${pitch} + tx * 4 + j / 4 * 64 + j % 4] = acc[i][j];`);
   s.line("__syncthreads();");
   writeSplit(f, tiling, "sums", pitch, type);
   writeEpilogue(f, kernel, tiling, "sums", pitch, type);
@@ -325,7 +330,7 @@ function emitPlain(kernel: ContractionKernel, context: EmitContext): CudaKernelT
     grid: gridOf(kernel, tiling),
     block: [256, 1, 1],
     sharedBytes: total,
-    ...(double ? {} : { blocksEach: 2 }),
+    ...(double ? {} : { blocksEach: twice ? 1 : 2 }),
   };
 }
 
