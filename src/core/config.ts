@@ -12,7 +12,7 @@ export const ENVIRONMENT = {
     "comma-separated: guards, graph_breaks, recompiles, graph, aot_graphs, loops, fusion, tile, output_code, autotune, perf_hints; prints these to standard error",
   TESSERA_TRACE: "folder that receives one folder a compile, with every stage as text, timings and a runnable repro.ts",
   TESSERA_DISABLE:
-    "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify, cuda_graphs, cuda_async, batch_norm_folding, constant_folding, split_joining, linear_merging, attention, layouts, autotune",
+    "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify, cuda_graphs, cuda_async, batch_norm_folding, constant_folding, split_joining, linear_merging, attention, layouts, autotune, dependent_launch",
   TESSERA_CUDA_PATH: "folder in which libcuda and nvrtc are looked for first",
   CXX: "C++ compiler command (default: g++, c++ or clang++, whichever is found)",
 } as const;
@@ -48,7 +48,8 @@ export type StageName =
   | "linear_merging"
   | "attention"
   | "layouts"
-  | "autotune";
+  | "autotune"
+  | "dependent_launch";
 
 const LOG_NAMES: readonly LogName[] = [
   "guards",
@@ -80,6 +81,7 @@ const STAGE_NAMES: readonly StageName[] = [
   "attention",
   "layouts",
   "autotune",
+  "dependent_launch",
 ];
 
 /** How exact products of float32 are, as PyTorch names it. */

@@ -251,6 +251,8 @@ export class CudaTier {
       grid: [sizeFunction(plan, l.grid[0]), sizeFunction(plan, l.grid[1]), sizeFunction(plan, l.grid[2])],
       block: l.block,
       sharedBytes: l.sharedBytes,
+      waits: l.waits,
+      early: l.early.map(slotOf),
       ...(l.cluster === undefined ? {} : { cluster: l.cluster }),
     });
     return {

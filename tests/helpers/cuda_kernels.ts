@@ -29,6 +29,8 @@ export interface CompiledKernel {
   /** Instructions of tensor cores by warps (HMMA, IMMA, QMMA) and by warpgroups (HGMMA and its kin). */
   readonly byWarps: number;
   readonly byWarpgroups: number;
+  /** Accesses of memory before it waits for the kernel ahead, but for boxes that the copy engine brings; null if it does not wait. */
+  readonly early: number | null;
   /** Its text. */
   readonly source: string;
 }
@@ -91,10 +93,14 @@ export async function compileUnits(
       return kernelsIn(source, log, bytes);
     }));
     // All have ended before one that failed is told: nvrtc works on other threads.
-    return lists.flatMap((list) => {
+    const kernels = lists.flatMap((list) => {
       if (list.status === "rejected") throw list.reason;
       return list.value;
     });
+    // The kernel ahead may still run: memory is touched only after the wait.
+    const wrong = kernels.filter(({ early }) => early !== 0);
+    if (DEVICES[architecture].arch >= 90) assert.deepEqual(wrong.map((k) => k.source), []);
+    return kernels;
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
@@ -137,6 +143,7 @@ function kernelsIn(source: string, log: string, image: Uint8Array<ArrayBuffer>):
       stackBytes: number(/(\d+) bytes stack frame/),
       spillBytes: number(/(\d+) bytes spill stores/),
       ...tensorCores(machine),
+      early: earlyAccesses(machine),
       source: source.slice(at, source.indexOf('\nextern "C"', at + 1) >>> 0),
     });
   }
@@ -171,4 +178,21 @@ function tensorCores(code: DataView): { byWarps: number; byWarpgroups: number } 
     if (opcode >= 0x1f0 && opcode <= 0x1f3) byWarpgroups++;
   }
   return { byWarps, byWarpgroups };
+}
+
+/** Opcodes of what reads or writes memory that is not shared: LD, LDG, ST, STG, LDGSTS, atomics, runs by the copy engine. */
+// deno-fmt-ignore
+const ACCESSES = new Set([0x180, 0x181, 0x185, 0x186, 0x18a, 0x18b, 0x18e, 0x1a2, 0x1a3, 0x1a6, 0x1a8, 0x1a9, 0x1ae, 0x1ba]);
+/** `griddepcontrol.wait`. */
+const ACQBULK = 0x82e;
+
+/** In the order of the code, in which the wait stands before all loops. The compiler may move what it believes never changes, so the text alone proves nothing. */
+function earlyAccesses(code: DataView): number | null {
+  let count = 0;
+  for (let at = 0; at + 16 <= code.byteLength; at += 16) {
+    const opcode = code.getUint16(at, true);
+    if ((opcode & 0xfff) === ACQBULK) return count;
+    if (ACCESSES.has(opcode & 0x1ff)) count++;
+  }
+  return null;
 }

@@ -43,6 +43,9 @@ interface StoredLaunch {
   readonly block: readonly [number, number, number];
   readonly cluster: readonly [number, number, number] | null;
   readonly sharedBytes: number;
+  readonly waits: boolean;
+  /** Slots that are read before it waits. */
+  readonly early: readonly number[];
   /** The call of a library instead of a function. */
   readonly library: LibraryCall | null;
 }
@@ -121,6 +124,8 @@ export function storeCuda(
         block: l.block,
         cluster: l.cluster ?? null,
         sharedBytes: l.sharedBytes,
+        waits: l.waits,
+        early: l.early.map(slotOf),
         library: l.library ?? null,
       }));
     });
@@ -194,6 +199,8 @@ export function restoreCuda(
     grid: [fixed(l.grid[0]), fixed(l.grid[1]), fixed(l.grid[2])],
     block: dim3(l.block),
     sharedBytes: whole(l.sharedBytes),
+    waits: l.waits === true,
+    early: l.early.map(slot),
     ...(l.cluster === null ? {} : { cluster: dim3(l.cluster) }),
   });
   return {

@@ -174,8 +174,28 @@ function write(
   s.line("tsr_map_ready(&mapB);");
   s.close();
   s.line(mates ? "tsr_mates_sync();" : "__syncthreads();");
-  s.line("int stage = 0, phase = 0;");
   const gather = rows.kind === "gather";
+  const copyColumns = (): void => {
+    s.line(`tsr_barrier_expect(full, ${gather ? bBytes : aBytes + bBytes});`);
+    for (const line of copyLines(f, b, { map: "mapB", to: `to + ${aBytes}`, row: "n0" }, n, mates)) s.line(line);
+  };
+  // Weights need not wait for the kernels ahead: those of the block's first steps are on their way meanwhile.
+  const early = context.fixed?.has(b.buffer) === true && b.pixels === undefined;
+  if (early) {
+    s.open("if (threadIdx.x == 0) {");
+    job();
+    s.open(`for (int step = firstStep; step < tsr_min(lastStep, firstStep + ${stages}); step++) {`);
+    s.line(`const unsigned full = barriers + (step - firstStep) * 16;`);
+    s.line(`const unsigned to = base + (step - firstStep) * ${aBytes + bBytes};`);
+    s.line(`const int k0 = step * ${BK};`);
+    copyColumns();
+    s.close();
+    s.line("break;");
+    s.close();
+    s.close();
+  }
+  s.line("tsr_wait_previous();");
+  s.line("int stage = 0, phase = 0;");
   // One thread issues copies of boxes; gathering takes two warpgroups, or the tensor cores wait: each has every other step.
   const producers = gather ? 2 : 1;
   s.open(`if (group4 < ${producers}) {`);
@@ -193,8 +213,9 @@ function write(
   s.line(`const int k0 = step * ${BK};`);
   s.line("tsr_barrier_wait(full + 8, phase ^ 1);");
   if (gather) s.open("if ((threadIdx.x & 127) == 0) {");
-  s.line(`tsr_barrier_expect(full, ${gather ? bBytes : aBytes + bBytes});`);
-  for (const line of copyLines(f, b, { map: "mapB", to: `to + ${aBytes}`, row: "n0" }, n, mates)) s.line(line);
+  if (early) s.open(`if (job != blockIdx.x || step - firstStep >= ${stages}) {`);
+  copyColumns();
+  if (early) s.close();
   if (rows.kind === "map") {
     for (const line of copyLines(f, rows.matrix, { map: "mapA", to: "to", row: "m0" }, m, false)) s.line(line);
   } else {
@@ -406,6 +427,8 @@ function write(
     ...(mates ? { cluster: [2, 1, 1] as const } : {}),
     sharedBytes,
     blocksEach: 1,
+    waits: true,
+    early: early ? [b.buffer] : [],
   };
 }
 

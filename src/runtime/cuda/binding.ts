@@ -6,6 +6,7 @@
  * the caller: a replay writes to the memory of its own call.
  */
 
+import { InternalError, isStageEnabled } from "../../core/mod.ts";
 import type { CudaContext } from "./context.ts";
 import { CudaGraph } from "./graphs.ts";
 import { CudaArguments, type LaunchShape, type ParameterKind } from "./layout.ts";
@@ -18,6 +19,9 @@ import { encodeMap } from "./tensor_map.ts";
 const ALIGN = 256;
 /** A run of fewer launches is not worth a graph. */
 const FEWEST_LAUNCHES = 4;
+
+/** Compute capability from which kernels can wait for the one before. */
+const DEPENDENT_LAUNCHES = 90;
 
 function aligned(bytes: number): number {
   return Math.ceil(bytes / ALIGN) * ALIGN;
@@ -88,6 +92,8 @@ export class Binding {
     let zeroBytes = 0;
     const segments: (Segment | HostSegment)[] = [];
     let current: BoundLaunch[] = [];
+    const early = context.info.capability >= DEPENDENT_LAUNCHES && context.api.cuLaunchKernelEx !== null &&
+      isStageEnabled("dependent_launch");
     const close = (): void => {
       if (current.length > 0) {
         const recordable = current.every(({ fn }) => fn.recordable);
@@ -104,7 +110,9 @@ export class Binding {
       const scratch = new Map<number, number>();
       const end = { arena: scratchStart, zeros: 0 };
       for (const launch of step.launches) {
-        const bound = this.#bind(launch, i, errorAddress, scratch, end);
+        checkEarly(plan, launch);
+        const overlaps = early && launch.waits === true && current.length > 0;
+        const bound = this.#bind(launch, i, errorAddress, scratch, end, overlaps);
         if (bound !== null) current.push(bound);
       }
       arenaBytes = Math.max(arenaBytes, end.arena);
@@ -191,6 +199,7 @@ export class Binding {
     errorAddress: number,
     scratch: Map<number, number>,
     end: { arena: number; zeros: number },
+    overlaps: boolean,
   ): BoundLaunch | null {
     const { sizes } = this;
     const [x, y, z] = launch.grid.map((f) => f(sizes)) as [number, number, number];
@@ -199,6 +208,7 @@ export class Binding {
       block: launch.block,
       sharedBytes: launch.sharedBytes,
       ...(launch.cluster === undefined ? {} : { cluster: launch.cluster }),
+      ...(overlaps ? { overlapPrevious: true } : {}),
     };
     const args = new CudaArguments(launch.args.map(parameterKind));
     const bound: BoundLaunch = { fn: launch.fn, shape, args, step, stale: true };
@@ -246,6 +256,14 @@ export class Binding {
     launch.stale = true;
     if (map === null) launch.args.setAddress(parameter, base + offset);
     else encodeMap(this.#context, { ...map, address: base + offset }, launch.args.tensorMap(parameter));
+  }
+}
+
+/** What is read while earlier kernels run may be no memory that kernels write. */
+function checkEarly({ name, sources }: CudaPlan, { fn, early = [] }: CudaPlanLaunch): void {
+  for (const slot of early) {
+    if (sources[slot]?.kind === "external" && !sources.some((s) => s.kind === "alias" && s.of === slot)) continue;
+    throw new InternalError(`${name}: kernel ${fn.name} reads slot ${slot} before it waits for those that write it`);
   }
 }
 

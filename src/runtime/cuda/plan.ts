@@ -45,6 +45,10 @@ export interface CudaPlanLaunch {
   readonly block: Dim3;
   readonly cluster?: Dim3;
   readonly sharedBytes: number;
+  /** Whether it waits for the launch before it by itself, and so may begin before that has ended. Default: no. */
+  readonly waits?: boolean;
+  /** Slots that it reads before it waits: the caller's, and nothing in the plan writes them. */
+  readonly early?: readonly number[];
 }
 
 /** One step. */

@@ -25,6 +25,7 @@ import {
   type Architecture,
   type CompiledKernel,
   compileUnits,
+  type CudaUnits,
   DEVICES,
   gatherUnits,
   unfit,
@@ -165,4 +166,24 @@ Deno.test("a plain bf16 product on an H100 is wgmma from tiles that the copy eng
   const maps = step.launches[0]?.args.filter((a) => a.kind === "tensorMap") ?? [];
   assert.equal(maps.length, 2);
   assert.match(modules[0]?.source ?? "", /m64n(128|256)k16/);
+});
+
+Deno.test({
+  name: `a kernel that reads before it waits, or does not wait, is found in its machine code${reason}`,
+  ignore: !found.ok,
+  fn: async () => {
+    if (!found.ok) return;
+    const unit = (first: string, then: string): CudaUnits => ({
+      architecture: "sm_90a",
+      sources: [
+        `extern "C" __global__ void k0(const float* a, float* b) {\n${first} const float x = a[threadIdx.x]; ${then} b[threadIdx.x] = x;\n}`,
+      ],
+      flags: [],
+    });
+    const wait = 'asm volatile("griddepcontrol.wait;" ::: "memory");';
+    assert.equal((await compileUnits(found.value, unit(wait, "")))[0]?.early, 0);
+    for (const wrong of [unit("", wait), unit("", "")]) {
+      await assert.rejects(compileUnits(found.value, wrong), { name: "AssertionError" });
+    }
+  },
 });

@@ -35,6 +35,8 @@ for (const [sizes, tb, shape] of CASES) {
         choose: (kernel, context) => {
           const text = emitHopperContraction(kernel, context, shape);
           assert.deepEqual(text?.cluster, mates ? [2, 1, 1] : undefined);
+          // Weights, which nothing in the plan writes, are brought before the kernel waits for the ones ahead.
+          assert.deepEqual(text?.early?.map(({ label }) => label), ["b"]);
           return text === null ? null : [text];
         },
       }, { relative: 1e-2, absolute: 3e-2 });

@@ -284,6 +284,7 @@ Deno.test("the text of an addition: vectors of 16 bytes, no test of the end", ()
   assert.equal(
     launchesOf([group], [x, y, out]).source.trim(),
     `extern "C" __global__ void __launch_bounds__(256) k0(const float* __restrict__ p0, const float* __restrict__ p1, float* __restrict__ p2) {
+tsr_wait_previous();
   const int t = (int)blockIdx.x * 256 + (int)threadIdx.x;
   const int b0 = t * 4;
   float l1[4];
@@ -318,6 +319,7 @@ Deno.test("the text of a row sum: a block a row, shuffles, one thread stores", (
   assert.equal(
     launchesOf([group], [x, out]).source.trim(),
     `extern "C" __global__ void __launch_bounds__(128) k0(const float* __restrict__ p0, float* __restrict__ p1) {
+tsr_wait_previous();
   const int tx = (int)threadIdx.x ;
   const int row = (int)blockIdx.x;
   const int x0 = row;

@@ -102,11 +102,11 @@ fakeTest("clusters and cooperation go through the structure of cuLaunchKernelEx"
   const cluster: LaunchShape = { grid: [8, 2, 1], block: [128, 1, 1], cluster: [2, 1, 1], cooperative: true };
   for (let i = 0; i < 2; i++) {
     fn.launch(cluster, new CudaArguments([]));
-    assert.deepEqual(fake.lastLaunch(), [8, 2, 1, 128, 1, 1, 0, 211, 1]);
+    assert.deepEqual(fake.lastLaunch(), [8, 2, 1, 128, 1, 1, 0, 211, 1, 0]);
   }
   using other = context.createStream({ urgent: true });
   fn.launch({ ...cluster, sharedBytes: 5, cluster: [4, 2, 1] }, new CudaArguments([]), other);
-  assert.deepEqual(fake.lastLaunch(), [8, 2, 1, 128, 1, 1, 5, 421, 1]);
+  assert.deepEqual(fake.lastLaunch(), [8, 2, 1, 128, 1, 1, 5, 421, 1, 0]);
   assert.equal(fn.clusterOccupancy(cluster), 66);
   assert.equal(fn.occupancy(256, 1000), 8);
 });

@@ -1,5 +1,6 @@
 /** Compiled plans on CUDA memory: addresses, scratch, graphs, host steps, errors of kernels. On the fake driver, whose memory is the host's. */
 import assert from "node:assert/strict";
+import { withConfig } from "../../../src/core/mod.ts";
 import { CpuBuffer } from "../../../src/runtime/cpu/mod.ts";
 import {
   type CudaBuffer,
@@ -10,6 +11,7 @@ import {
   type CudaPlan,
   type CudaPlanArg,
   type CudaPlanLaunch,
+  type CudaPlanStep,
 } from "../../../src/runtime/cuda/mod.ts";
 import { fakeContext, fakeTest } from "./support.ts";
 
@@ -96,6 +98,55 @@ fakeTest("few launches, and plans that do not want it, are not recorded", () => 
     assert.deepEqual(bench.read(y), times(ONES, 1 + 3 * count));
   }
 });
+
+fakeTest("kernels that wait by themselves begin before the one ahead has ended, on devices that can", (fake) => {
+  const overlaps = (waits: readonly boolean[], between: readonly CudaPlanStep[] = []): number | undefined => {
+    const bench = new Bench();
+    const launches = waits.map((w) => ({ ...bench.axpy(slot(0), slot(1)), waits: w }));
+    const steps = launches.map((launch): CudaPlanStep => ({ kind: "launches", launches: [launch] }));
+    steps.splice(1, 0, ...between);
+    const executable = bench.executable(bench.plan({ steps, sources: [external, external] }));
+    const [x, y] = [bench.buffer(ONES), bench.buffer(ONES)];
+    for (let i = 0; i < 3; i++) executable.run([x, y], []);
+    assert.deepEqual(bench.read(y), times(ONES, 1 + 3 * waits.length));
+    return fake.lastLaunch()[9];
+  };
+  assert.equal(overlaps([true]), 0);
+  assert.equal(overlaps([false, true]), 1);
+  assert.equal(overlaps([true, false]), 0);
+  assert.equal(overlaps([true, true], [{ kind: "host", name: "host", reads: [], writes: [], run: () => {} }]), 0);
+  using _ = withConfig({ disabled: new Set(["dependent_launch" as const]) });
+  assert.equal(overlaps([true, true]), 0);
+});
+
+fakeTest(
+  "memory that kernels write is read by none before it waits, and devices that cannot wait start kernels in turn",
+  (fake) => {
+    const bench = new Bench();
+    const early = { ...bench.axpy(slot(0), slot(1)), waits: true, early: [0] };
+    const plan = (sources: CudaPlan["sources"]): CudaPlan =>
+      bench.plan({ steps: [{ kind: "launches", launches: [early, early] }], sources });
+    const [x, y] = [bench.buffer(ONES), bench.buffer(ONES)];
+    bench.executable(plan([external, external])).run([x, y], []);
+    assert.equal(fake.lastLaunch()[9], 1);
+    const arena = { kind: "arena", offset: () => 0, bytes: () => BYTES } as const;
+    for (const written of [[external, { kind: "alias", of: 0 }], [arena, external]] as const) {
+      assert.throws(() => bench.executable(plan(written)).run([x, y], []), {
+        name: "InternalError",
+        message: /slot 0/,
+      });
+    }
+    fake.set("capability", 80);
+    const old = new Bench();
+    const launches = [0, 1].map(() => ({ ...old.axpy(slot(0), slot(1)), waits: true }));
+    const executable = old.executable(
+      old.plan({ steps: [{ kind: "launches", launches }], sources: [external, external] }),
+    );
+    executable.run([old.buffer(ONES), old.buffer(ONES)], []);
+    assert.equal(fake.lastLaunch()[9], 0);
+    fake.set("capability", 90);
+  },
+);
 
 fakeTest("sizes have their own launches; the least recently used go", () => {
   const bench = new Bench();

@@ -63,7 +63,7 @@ struct CUgraphExecUpdateResultInfo;
 // Every access of emulated kernels is checked (emulator/watch.cpp); machine code stays in this folder.
 struct tsr_watcher;
 extern "C" const tsr_watcher* watch_table();
-extern "C" void watch_kernel(const char*);
+extern "C" void watch_kernel(const char*, bool);
 extern "C" void* watch_allocate(size_t);
 extern "C" void watch_free(void*);
 extern "C" void watch_copy(const void*, size_t, int kind);
@@ -71,7 +71,7 @@ extern "C" void watch_copy(const void*, size_t, int kind);
 static void* watch_allocate(size_t bytes) { return aligned_alloc(512, (bytes + 511) / 512 * 512); }
 static void watch_free(void* p) { free(p); }
 static void watch_copy(const void*, size_t, int) {}
-static void watch_kernel(const char*) {}
+static void watch_kernel(const char*, bool) {}
 #endif
 #define API extern "C" __attribute__((visibility("default")))
 #define R(x) (CUresult)(x)
@@ -81,7 +81,7 @@ namespace {
 typedef void (*Entry)(void** values, const unsigned* dims);
 struct Function { std::string name; int shared = 49152; Entry entry = nullptr; std::vector<int> sizes; };
 struct Library { void* handle = nullptr; };
-struct Launch { Function* fn; unsigned dims[7]; std::vector<char> values; unsigned cluster = 0; unsigned cooperative = 0; };
+struct Launch { Function* fn; unsigned dims[7]; std::vector<char> values; unsigned cluster = 0; unsigned cooperative = 0; unsigned overlap = 0; };
 struct Op { int kind; Launch launch; CUdeviceptr to, from; size_t bytes; int value; Op* before = nullptr; };
 struct Graph { std::vector<Op*> ops; };
 struct Exec { std::map<Op*, Op> copies; std::vector<Op*> order; };
@@ -110,7 +110,7 @@ void run(const Launch& l) {
   const char* v = l.values.data();
   if (l.fn->entry) {
     // Values stand one after the other, and are used at addresses that suit every type.
-    std::vector<char> room((l.fn->sizes.size() + 1) * 192 + 64);
+    std::vector<char> room(l.values.size() + (l.fn->sizes.size() + 1) * 64);
     std::vector<void*> values;
     char* at = (char*)(((uintptr_t)room.data() + 63) & ~(uintptr_t)63);
     for (int size : l.fn->sizes) {
@@ -119,7 +119,7 @@ void run(const Launch& l) {
       at += (size + 63) / 64 * 64;
       v += size;
     }
-    watch_kernel(l.fn->name.c_str());
+    watch_kernel(l.fn->name.c_str(), l.overlap != 0);
     l.fn->entry(values.data(), l.dims);
     return;
   }
@@ -348,8 +348,11 @@ static CUresult launch(CUfunction f, const unsigned* dims, CUstream s, void** pa
   memcpy(log_, dims, 28);
   log_[7] = extra.cluster;
   log_[8] = extra.cooperative;
+  log_[9] = extra.overlap;
   if ((int)dims[6] > ((Function*)f)->shared) return R(1);
-  return send(s, Op{0, pack(f, dims, params), 0, 0, 0, 0});
+  Op op{0, pack(f, dims, params), 0, 0, 0, 0};
+  op.launch.overlap = extra.overlap;
+  return send(s, op);
 }
 API CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream s, void** params, void** extra) {
   if (extra) return BAD;
@@ -363,6 +366,7 @@ API CUresult cuLaunchKernelEx(const CUlaunchConfig* c, CUfunction f, void** para
   for (unsigned i = 0; i < c->numAttrs; i++) {
     if ((int)c->attrs[i].id == 4) more.cluster = c->attrs[i].value.clusterDim.x * 100 + c->attrs[i].value.clusterDim.y * 10 + c->attrs[i].value.clusterDim.z;
     if ((int)c->attrs[i].id == 2) more.cooperative = c->attrs[i].value.cooperative;
+    if ((int)c->attrs[i].id == 6) more.overlap = c->attrs[i].value.cooperative;
   }
   return launch(f, dims, c->hStream, params, more);
 }
@@ -440,7 +444,10 @@ API CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec e, CUgraphNode n, con
   Exec* exec = (Exec*)e;
   if (!exec->copies.count((Op*)n) || p->extra || p->kern || p->ctx) return BAD;
   const unsigned dims[7] = {p->gridDimX, p->gridDimY, p->gridDimZ, p->blockDimX, p->blockDimY, p->blockDimZ, p->sharedMemBytes};
-  exec->copies[(Op*)n].launch = pack(p->func, dims, p->kernelParams);
+  Launch& kept = exec->copies[(Op*)n].launch;
+  const unsigned overlap = kept.overlap;
+  kept = pack(p->func, dims, p->kernelParams);
+  kept.overlap = overlap;
   memcpy(log_, dims, sizeof dims);
   return OK;
 }

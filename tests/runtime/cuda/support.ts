@@ -8,7 +8,16 @@ import { DiskCache } from "../../../src/runtime/disk_cache.ts";
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 
 /** What of the fake driver can be steered, by the number that `fake_set` takes. */
-const KNOB = { devices: 0, version: 1, initStatus: 2, capacity: 3, held: 4, pools: 5, sticky: 6 } as const;
+const KNOB = {
+  devices: 0,
+  version: 1,
+  initStatus: 2,
+  capacity: 3,
+  held: 4,
+  pools: 5,
+  sticky: 6,
+  capability: 8,
+} as const;
 
 /** The fake driver: a library without a device whose kernels are written in C++. */
 export interface FakeDriver {
@@ -16,7 +25,7 @@ export interface FakeDriver {
   set(knob: keyof typeof KNOB, value: number): void;
   /** Bytes allocated on the device. */
   used(): number;
-  /** Grid, block, shared bytes, cluster, cooperation of the last launch. */
+  /** Grid, block, shared bytes, cluster, cooperation, overlap of the last launch. */
   lastLaunch(): number[];
 }
 
@@ -60,7 +69,7 @@ export function fakeDriver(): FakeDriver | null {
     lastLaunch: () => {
       const out = new Uint32Array(new ArrayBuffer(256));
       symbols.fake_last_launch(out);
-      return [...out.subarray(0, 9)];
+      return [...out.subarray(0, 10)];
     },
   };
 }

@@ -8,6 +8,7 @@ import {
   cudaContext,
   CudaDeviceMemory,
   CudaModule,
+  type LaunchShape,
   nvrtcCompiler,
 } from "../../../src/runtime/cuda/mod.ts";
 import { emulateCuda, watcher } from "./emulator/mod.ts";
@@ -16,7 +17,10 @@ import type { Finding } from "./emulator/watcher.ts";
 const reason = emulateCuda({ watched: true });
 
 /** Runs the body of `k(float* p, int n)` in one block and tells what was found. `p` has 64 floats. */
-function findings(body: string, options: { threads?: number; shared?: number; order?: number } = {}): Finding[] {
+function findings(
+  body: string,
+  options: { threads?: number; shared?: number; order?: number; early?: boolean } = {},
+): Finding[] {
   const context = cudaContext(0);
   const source = `#define TSR static inline
 extern "C" __global__ void k(float* p, int n) {\n${body}\n}`;
@@ -29,7 +33,12 @@ extern "C" __global__ void k(float* p, int n) {\n${body}\n}`;
   args.setInt(1, 64);
   watcher().findings();
   watcher().order(options.order ?? 0);
-  const shape = { grid: [1, 1, 1], block: [options.threads ?? 64, 1, 1], sharedBytes: options.shared ?? 0 } as const;
+  const shape: LaunchShape = {
+    grid: [1, 1, 1],
+    block: [options.threads ?? 64, 1, 1],
+    sharedBytes: options.shared ?? 0,
+    ...(options.early === true ? { overlapPrevious: true } : {}),
+  };
   CudaModule.load(context, bytes, "planted").function("k").launch(shape, args);
   watcher().order(0);
   return watcher().findings();
@@ -126,5 +135,31 @@ const RIGHT: readonly (readonly [name: string, body: string])[] = [
 for (const [name, body] of RIGHT) {
   test(`nothing is found in ${name}`, () => {
     for (const order of [0, 1, 5]) assert.deepEqual(findings(body, { shared: 1024, order }), []);
+  });
+}
+
+const EARLY: readonly (readonly [name: string, body: string, kinds: readonly string[]])[] = [
+  ["a read before the wait", "float x = p[threadIdx.x]; tsr_wait_previous(); p[threadIdx.x] = x;", [
+    "a read before the wait",
+  ]],
+  ["a write without a wait", "p[threadIdx.x] = 1;", [
+    "a thread that leaves without the wait",
+    "a write before the wait",
+  ]],
+  ["a thread that leaves at once", "if (threadIdx.x > 40) return; tsr_wait_previous(); p[threadIdx.x] += 1;", [
+    "a thread that leaves without the wait",
+  ]],
+  [
+    "another thread that waits",
+    "if (threadIdx.x == 0) tsr_wait_previous(); __syncthreads(); p[threadIdx.x] += 1;",
+    ["a read before the wait", "a thread that leaves without the wait"],
+  ],
+  ["a wait at the beginning", "tsr_let_next(); tsr_wait_previous(); if (threadIdx.x < 40) p[threadIdx.x] += 1;", []],
+];
+
+for (const [name, body, kind] of EARLY) {
+  test(`of a kernel that begins before the one ahead has ended, ${name} is ${kind.length > 0 ? "found" : "right"}`, () => {
+    assert.deepEqual(kinds(findings(body, { early: true })), kind);
+    assert.deepEqual(findings(body), []);
   });
 }

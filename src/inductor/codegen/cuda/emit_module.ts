@@ -12,7 +12,7 @@ import { emitCudaContraction } from "../../templates/cuda_contraction.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
-import { userLine } from "../../groups.ts";
+import { type HostGroup, userLine } from "../../groups.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
 import ELEMENTWISE from "./algorithms/cuda_elementwise.cuh" with { type: "text" };
@@ -79,11 +79,16 @@ export function architectureName(arch: number): string {
   return arch === 90 || arch === 100 ? `sm_${arch}a` : `sm_${arch}`;
 }
 
-/** The whole text of one kernel. */
-export function kernelSource(name: string, text: CudaKernelText): string {
+/**
+ * The whole text of one kernel. It may be launched while the kernel ahead of it still runs, so it touches no memory before it has waited. No thread leaves without having
+ * waited: a kernel that has ended therefore says that all kernels before it have, which is what the wait of the next one relies on, as whoever waits knows of the kernel before
+ * alone. `letsNext`: the next kernel's blocks may come as soon as all of this one's are there; else when all have ended.
+ */
+export function kernelSource(name: string, text: CudaKernelText, letsNext = false): string {
   const threads = text.block[0] * text.block[1] * text.block[2];
   const bounds = text.blocksEach === undefined ? `${threads}` : `${threads}, ${text.blocksEach}`;
-  return `extern "C" __global__ void __launch_bounds__(${bounds}) ${name}(${text.parameters}) {\n${text.body}\n}\n`;
+  const begin = `${letsNext ? "tsr_let_next();\n" : ""}${text.waits === true ? "" : "tsr_wait_previous();\n"}`;
+  return `extern "C" __global__ void __launch_bounds__(${bounds}) ${name}(${text.parameters}) {\n${begin}${text.body}\n}\n`;
 }
 
 /** A module's text from its kernels. */
@@ -104,8 +109,8 @@ class Modules {
   readonly #open: { includes: Set<CudaInclude>; texts: string[]; names: string[]; size: number }[] = [];
   #count = 0;
 
-  add(text: CudaKernelText): { readonly module: number; readonly name: string } {
-    const key = kernelSource("@", text);
+  add(text: CudaKernelText, letsNext: boolean): { readonly module: number; readonly name: string } {
+    const key = kernelSource("@", text, letsNext);
     let found = this.#known.get(key);
     if (found !== undefined) return found;
     const heavy = text.includes.has("mma") || text.includes.has("hopper");
@@ -120,7 +125,7 @@ class Modules {
     if (module === undefined) throw new InternalError("no module");
     const name = `k${this.#count++}`;
     if (text.support !== undefined && !module.texts.includes(text.support)) module.texts.push(text.support);
-    module.texts.push(kernelSource(name, text));
+    module.texts.push(kernelSource(name, text, letsNext));
     module.names.push(name);
     module.size += key.length;
     for (const include of text.includes) module.includes.add(include);
@@ -140,17 +145,28 @@ function originOf(step: LaunchStep): string {
   return `${[...new Set(names)].join(" + ")}${line === null ? "" : ` at ${line}`}`;
 }
 
+/** Inputs and attributes of a plan that writes to none of them: where one is updated in place, another may be a view of it. */
+function fixedBuffers({ slots, steps }: HostPlan): ReadonlySet<BufferRef> {
+  const given = new Set(slots.flatMap((s) => s.kind === "input" || s.kind === "attribute" ? [s.buffer] : []));
+  const updates = slots.some((s) => s.kind === "donated") ||
+    steps.some((step) => step.writes.some((buffer) => given.has(buffer)));
+  return updates ? new Set() : given;
+}
+
+/** A step's kernels, or what the host does. */
+type PlannedStep = { readonly origin: string; readonly texts: readonly CudaKernelText[] } | HostGroup;
+
 /** Emits a whole plan. */
 export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<EmitContext, "choose">): CudaModules {
   const modules = new Modules();
   let scratch = 0;
-  const steps = plan.steps.map((step): CudaStep => {
+  const fixed = fixedBuffers(plan);
+  const planned = plan.steps.map((step): PlannedStep => {
     const shared = new Set<BufferRef>(step.aliases.flat());
-    const context: EmitContext = { ...options, shared, scratchId: () => (scratch += 2) - 2 };
+    const context: EmitContext = { ...options, shared, fixed, scratchId: () => (scratch += 2) - 2 };
     const origin = originOf(step);
-    const launches: CudaLaunch[] = [];
     const algorithm = step.group.kind === "host" ? emitAlgorithm(step.group, context) : [];
-    if (step.group.kind === "host" && algorithm === null) return { kind: "host", group: step.group };
+    if (step.group.kind === "host" && algorithm === null) return step.group;
     const kernels = step.group.kind === "host" ? [] : lowerGroup(step.group, CUDA_TARGET);
     for (const kernel of kernels) {
       verifyWhenAsked(kernel);
@@ -159,29 +175,35 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<Emit
     const tiles = kernels.filter((kernel): kernel is TileKernel => kernel.kind === "tile");
     const updates = step.group.kind === "foreach" ? emitForeach(tiles, context) : null;
     const sums = updates === null ? null : emitForeachSums(updates.rest, context);
-    for (
-      const texts of [
-        algorithm ?? [],
-        updates?.joined ?? [],
-        sums?.joined ?? [],
-        ...(sums?.rest ?? kernels).map((kernel) => emitCudaKernel(kernel, context)),
-      ]
-    ) {
-      for (const text of texts) {
-        const { module, name } = text.library === undefined ? modules.add(text) : LIBRARY;
-        launches.push({
-          module,
-          function: name,
-          args: text.args,
-          grid: text.grid,
-          block: text.block,
-          ...(text.cluster === undefined ? {} : { cluster: text.cluster }),
-          sharedBytes: text.sharedBytes,
-          ...(text.library === undefined ? {} : { library: text.library }),
-          origin,
-        });
-      }
-    }
+    const texts = [
+      ...algorithm ?? [],
+      ...updates?.joined ?? [],
+      ...sums?.joined ?? [],
+      ...(sums?.rest ?? kernels).flatMap((kernel) => emitCudaKernel(kernel, context)),
+    ];
+    return { origin, texts };
+  });
+  const steps = planned.map((step, i): CudaStep => {
+    if (!("texts" in step)) return { kind: "host", group: step };
+    const { origin, texts } = step;
+    const following = planned[i + 1];
+    const launches = texts.map((text, j): CudaLaunch => {
+      const next = texts[j + 1] ?? (following !== undefined && "texts" in following ? following.texts[0] : undefined);
+      const { module, name } = text.library === undefined ? modules.add(text, next?.spread === true) : LIBRARY;
+      return {
+        module,
+        function: name,
+        args: text.args,
+        grid: text.grid,
+        block: text.block,
+        ...(text.cluster === undefined ? {} : { cluster: text.cluster }),
+        sharedBytes: text.sharedBytes,
+        ...(text.library === undefined ? {} : { library: text.library }),
+        waits: text.library === undefined,
+        early: text.early ?? [],
+        origin,
+      };
+    });
     return { kind: "launches", launches };
   });
   return { modules: modules.finish(), steps, flags: CUDA_FLAGS, architecture: architectureName(options.arch) };

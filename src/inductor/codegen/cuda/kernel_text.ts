@@ -46,6 +46,15 @@ export interface CudaKernelText {
   readonly sharedBytes: number;
   /** Blocks that should fit a multiprocessor, for the compiler's allocation of registers. */
   readonly blocksEach?: number;
+  /** Whether the body itself waits for the kernel before (`tsr_wait_previous`): else that stands before it. */
+  readonly waits?: boolean;
+  /**
+   * Whether its blocks may come to multiprocessors one by one, as the kernel ahead ends on each: they are alone on theirs, or as many as fit would come to the first and leave the rest idle;
+   * and they share little of what they read, or those that do would come to places far from each other.
+   */
+  readonly spread?: boolean;
+  /** What the body reads before it waits: buffers that no kernel of the plan writes (`EmitContext.fixed`). */
+  readonly early?: readonly BufferRef[];
   /** The call of a library that the launch is instead of a kernel: it has no text. */
   readonly library?: LibraryCall;
 }
@@ -54,6 +63,8 @@ export interface CudaKernelText {
 export interface EmitContext extends CudaOptions {
   /** Buffers of the launch that share memory with another. */
   readonly shared: ReadonlySet<BufferRef>;
+  /** Buffers that nothing in the plan writes, in memory of their own: what reads them need not wait for the kernels before. Default: none. */
+  readonly fixed?: ReadonlySet<BufferRef>;
   /** A number for scratch memory that no other kernel has. */
   readonly scratchId: () => number;
   /** The kernels of a contraction that were found to be the fastest; null where nothing was measured. */

@@ -65,6 +65,10 @@ export interface CudaLaunch {
   readonly sharedBytes: number;
   /** The call of a library that the launch is: there is no module then. */
   readonly library?: LibraryCall;
+  /** Whether it waits for the launch before it by itself, and so may begin before that has ended. */
+  readonly waits: boolean;
+  /** Buffers that it reads before it waits; nothing in the plan writes them. */
+  readonly early: readonly BufferRef[];
   /** Operators that the kernel computes, for errors and profiles. */
   readonly origin: string;
 }

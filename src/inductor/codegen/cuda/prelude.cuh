@@ -15,6 +15,18 @@
 #pragma nv_diag_suppress 177
 #define TSR static __device__ __forceinline__
 
+// A kernel that was launched to begin before the one ahead of it in the stream has ended waits here until that one has, and all it wrote is there (compute
+// capability 9.0 and later; without such a launch, and before, this is nothing). The next kernel may begin when all blocks have let it, or are done.
+#ifndef TSR_EMULATED
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+TSR void tsr_let_next() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+TSR void tsr_wait_previous() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+#else
+TSR void tsr_let_next() {}
+TSR void tsr_wait_previous() {}
+#endif
+#endif
+
 struct f16 { unsigned short x; };
 struct bf16 { unsigned short x; };
 // Floats of eight bits: four of exponent without infinities, or five.
@@ -335,6 +347,7 @@ TSR float tsr_short_reciprocal(float x) { float r; asm("rcp.approx.ftz.f32 %0, %
 TSR float tsr_short_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
 #endif
 TSR float tsr_fast_exp(float x) { return tsr_fast_exp2(x * 1.44269504088896341f); }
+TSR float tsr_short_exp(float x) { return tsr_short_exp2(x * 1.44269504088896341f); }
 TSR float tsr_fast_sigmoid(float x) { return tsr_short_reciprocal(1.0f + tsr_short_exp2(x * -1.44269504088896341f)); }
 TSR float tsr_fast_div(float a, float b) { return a * tsr_fast_reciprocal(b); }
 // Both forms, and a choice: a branch would cost more where threads differ.

@@ -119,7 +119,8 @@ static void tsr_run_block(int threads) {
   for (int done = 0; done < threads; turn++) {
     bool ran = false;
     for (int k = 0; k < threads; k++) {
-      tsr_fiber& f = tsr_fibers[tsr_order(k, threads, turn)];
+      const int at = (int)tsr_order(k, threads, turn);
+      tsr_fiber& f = tsr_fibers[at];
       if (f.state != TSR_RUNS) continue;
       ran = true;
       tsr_now = &f;
@@ -127,7 +128,10 @@ static void tsr_run_block(int threads) {
       tsr_enter(true);
       tsr_switch(&tsr_scheduler_sp, f.sp);
       tsr_enter(false);
-      if (f.state == TSR_DONE) done++;
+      if (f.state == TSR_DONE) {
+        done++;
+        TSR_TELL(left, at);
+      }
     }
     bool released = false;
     for (int w = 0; w < threads; w += 32) {
@@ -229,6 +233,8 @@ static inline int tsr_lane() { return tsr_thread() & 31; }
 static inline void __syncthreads() { tsr_pause(TSR_AT_BLOCK); }
 static inline void __syncwarp(unsigned = ~0u) { tsr_pause(TSR_AT_WARP); }
 static inline void __threadfence() {}
+static inline void tsr_let_next() {}
+static inline void tsr_wait_previous() { TSR_TELL(previous, tsr_thread()); }
 static inline void __threadfence_block() {}
 template <typename T> static T __shfl_xor_sync(unsigned, T v, int d, int = 32) { return tsr_from<T>(tsr_exchange(v), tsr_lane() ^ d); }
 template <typename T> static T __shfl_sync(unsigned, T v, int from, int width = 32) {

@@ -4,6 +4,9 @@
 // clock; barriers hand clocks on (happens-before, as FastTrack has it). What a thread's asynchronous copies write belongs to an agent of that thread until it
 // waits for them, what the copy engine writes to one agent of the block. Threads run one after the other in an order that `watch_set` chooses, so a report
 // does not depend on luck, and results of several orders can be compared. Global memory is one range of addresses, of which only `watch_allow`ed parts may be touched.
+//
+// Of a kernel that was launched to begin before the one ahead of it has ended, every thread waits for that one before it touches global memory (but what is allowed early: no kernel
+// writes it), and before it leaves: a kernel that ended without having waited would tell the next one that kernels before it have ended too.
 #include "watch.h"
 #include <algorithm>
 #include <cstdint>
@@ -39,6 +42,9 @@ std::map<std::string, int> seen;
 
 int threads, agents;
 unsigned blockNumber, blockAt[3];
+bool overlaps = false;          // the launch may begin before the one ahead of it has ended
+bool waitedPrevious[MOST];
+std::vector<Range> early;       // what no kernel writes
 const unsigned char *dynamicFrom, *staticFrom, *staticTo;
 unsigned dynamicBytes;
 std::vector<Cell> dynamicCells, staticCells;
@@ -131,6 +137,11 @@ bool isAllowed(uintptr_t from, uintptr_t to) {
 bool isGlobal(const unsigned char* at) { return universe && at >= universe && at < universe + UNIVERSE; }
 
 void global(int t, const unsigned char* at, unsigned bytes, int kind, const void* code) {
+  if (overlaps && !waitedPrevious[t]) {
+    bool fixed = false;
+    for (const Range& r : early) fixed = fixed || (kind == 0 && (uintptr_t)at >= r.from && (uintptr_t)at + bytes <= r.to);
+    if (!fixed) report(kind == 0 ? "a read before the wait" : "a write before the wait", std::to_string(bytes) + " bytes, " + place(t), code);
+  }
   if (isAllowed((uintptr_t)at, (uintptr_t)at + bytes)) return;
   // The nearest range before it says what was meant.
   char text[160];
@@ -163,6 +174,7 @@ void onBlock(unsigned x, unsigned y, unsigned z) {
   std::fill(own, own + threads, 1);
   std::fill(group, group + threads, 1);
   std::fill(waited, waited + threads, 0);
+  std::fill(waitedPrevious, waitedPrevious + threads, false);
   engineClock = 0;
   ofBlock.assign(agents, 0);
   ofWarp.assign((threads + 31) / 32, std::vector<Clock>(agents, 0));
@@ -247,12 +259,16 @@ void onArrive(int t, unsigned b) {
   given.resize(agents);
   given[threads + t] = group[t]++;
 }
-const tsr_watcher table = {onLaunch, onBlock, onOrder, onAccess, onMet, onGive, onComplete, onTake, onEngine, onCopy, onCommit, onWait, onArrive};
+void onPrevious(int t) { waitedPrevious[t] = true; }
+void onLeft(int t) {
+  if (overlaps && !waitedPrevious[t]) report("a thread that leaves without the wait", place(t), nullptr);
+}
+const tsr_watcher table = {onLaunch, onBlock, onOrder, onAccess, onMet, onGive, onComplete, onTake, onEngine, onCopy, onCommit, onWait, onArrive, onPrevious, onLeft};
 }  // namespace
 
 // ---- for the fake libcuda ----
 extern "C" __attribute__((visibility("hidden"))) const tsr_watcher* watch_table() { return &table; }
-extern "C" __attribute__((visibility("hidden"))) void watch_kernel(const char* name) { kernel = name; }
+extern "C" __attribute__((visibility("hidden"))) void watch_kernel(const char* name, bool early) { kernel = name; overlaps = early; }
 extern "C" __attribute__((visibility("hidden"))) void* watch_allocate(size_t bytes) {
   if (!universe) {
     void* room = mmap(nullptr, UNIVERSE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -286,6 +302,11 @@ API void watch_allow(const uint64_t* pairs, int count) {
   allowed.clear();
   for (int i = 0; i < count; i++) allowed.push_back({(uintptr_t)pairs[2 * i], (uintptr_t)pairs[2 * i + 1]});
   std::sort(allowed.begin(), allowed.end(), [](const Range& a, const Range& b) { return a.from < b.from; });
+}
+// Pairs of addresses that the next launch may read before it has waited for the one ahead.
+API void watch_early(const uint64_t* pairs, int count) {
+  early.clear();
+  for (int i = 0; i < count; i++) early.push_back({(uintptr_t)pairs[2 * i], (uintptr_t)pairs[2 * i + 1]});
 }
 // What was found since the last call: kernel, kind, text and the code (file and offset), by tabs; lines.
 API uint64_t watch_reports(char* out, uint64_t room) {

@@ -26,6 +26,9 @@ struct tsr_watcher {
   void (*commit)(int thread);
   void (*wait)(int thread, int pending);
   void (*arrive)(int thread, unsigned barrier);
+  // A thread has waited for the kernel before; a thread is done.
+  void (*previous)(int thread);
+  void (*left)(int thread);
 };
 
 #ifdef TSR_WATCHED

@@ -36,9 +36,13 @@ export function openWatcher(path: string, set: (what: number, value: number) => 
   const { symbols } = Deno.dlopen(path, {
     watch_order: { parameters: ["u32"], result: "void" },
     watch_allow: { parameters: ["buffer", "i32"], result: "void" },
+    watch_early: { parameters: ["buffer", "i32"], result: "void" },
     watch_reports: { parameters: ["buffer", "u64"], result: "u64" },
   });
-  restrict((pairs) => symbols.watch_allow(pairs, pairs === null ? -1 : pairs.length >> 1));
+  restrict((pairs, early) => {
+    symbols.watch_allow(pairs, pairs === null ? -1 : pairs.length >> 1);
+    symbols.watch_early(early, early === null ? 0 : early.length >> 1);
+  });
   return {
     order: (seed) => symbols.watch_order(seed),
     fill: (byte) => set(FILL, byte),
@@ -54,8 +58,11 @@ export function openWatcher(path: string, set: (what: number, value: number) => 
   };
 }
 
-/** Names the memory of each launch to `allow` before it runs; null allows all that is allocated. */
-function restrict(allow: (pairs: BigUint64Array<ArrayBuffer> | null) => void): void {
+/** Pairs of addresses; null for all that is allocated, or for nothing. */
+type Ranges = BigUint64Array<ArrayBuffer> | null;
+
+/** Names the memory of each launch to `allow` before it runs, and what of it may be read early; null allows all that is allocated. */
+function restrict(allow: (pairs: Ranges, early: Ranges) => void): void {
   let plan: CudaExecutable["plan"] | null = null;
   const run = CudaExecutable.prototype.run;
   CudaExecutable.prototype.run = function (buffers, sizes): void {
@@ -75,7 +82,7 @@ function restrict(allow: (pairs: BigUint64Array<ArrayBuffer> | null) => void): v
         // Launches without any block are left out.
         planned = own?.kind === "launches" ? own.launches.filter((l) => l.grid.every((f) => f(this.sizes) > 0)) : [];
       }
-      const { args, fn } = planned[at++] ?? {};
+      const { args, fn, waits, early = [] } = planned[at++] ?? {};
       if (args === undefined || fn !== launch.fn) throw new TypeError("launches do not follow the plan");
       const ranges = args.flatMap((arg, i) =>
         rangeOf(
@@ -84,11 +91,14 @@ function restrict(allow: (pairs: BigUint64Array<ArrayBuffer> | null) => void): v
           () => arg.kind === "scratchMap" ? mapped(launch.args.tensorMap(i)) : launch.args.addressIn(i),
         )
       );
-      allow(new BigUint64Array(ranges.map(BigInt)));
+      const ahead = early.flatMap((slot) => rangeOf(this, { kind: "slot", slot, align: 1 }, () => 0));
+      allow(new BigUint64Array(ranges.map(BigInt)), new BigUint64Array(ahead.map(BigInt)));
       try {
-        send.call(this, { ...segment, launches: [launch], graph: null }, stream, false);
+        // Every kernel that waits by itself is checked as one that begins early, the first of a segment too.
+        const shape = { ...launch.shape, ...(waits === true ? { overlapPrevious: true } : {}) };
+        send.call(this, { ...segment, launches: [{ ...launch, shape }], graph: null }, stream, false);
       } finally {
-        allow(null);
+        allow(null, null);
       }
     }
   };
