@@ -27,6 +27,7 @@ import {
   nvrtcCompiler,
   type NvrtcRequest,
   type NvrtcResult,
+  parameterBytes,
 } from "../runtime/cuda/mod.ts";
 import { cudaMemory, reportHostStep, type Storage } from "../tensor/mod.ts";
 import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
@@ -92,6 +93,7 @@ export class CudaTier {
         multiprocessors: attributes.multiprocessors,
         allowTf32: config().float32MatmulPrecision !== "highest",
         deterministic: config().deterministic,
+        parameterBytes: parameterBytes(),
       };
       const plan = this.#options.plan();
       if (this.#options.autotune && isStageEnabled("autotune")) {

@@ -13,6 +13,8 @@ import type { ForeachGroup, Group, LoopGroup } from "./groups.ts";
 export const MAX_MEMBERS = 64;
 /** Stages in one launch at most: keeps its source small. */
 const MAX_MEMBER_STAGES = 180;
+/** Both where alike kernels have one text, as on CUDA. */
+const MAX_ALIKE = 4096;
 
 function combine(members: readonly LoopGroup[], reason: string): ForeachGroup {
   return {
@@ -133,7 +135,7 @@ function wholeBatches(groups: readonly Group[]): LoopGroup[][] {
 
 /**
  * Combines kernels. Groups come and leave in launch order. With `joinInputs`, kernels that read no other kernel's results stand where the first of them stood; with
- * `joinWhole`, reductions of whole tensors share launches too.
+ * `joinWhole`, where alike kernels have one text, reductions of whole tensors share launches too.
  */
 export function foreachGroups(groups: readonly Group[], joinInputs = false, joinWhole = false): Group[] {
   const family = familyOf(groups, joinInputs);
@@ -148,7 +150,7 @@ export function foreachGroups(groups: readonly Group[], joinInputs = false, join
   }
   const replaced = new Map<Group, Group | null>();
   for (const [key, { reason, members }] of families) {
-    for (const batch of batchesOf(members)) {
+    for (const batch of batchesOf(members, joinWhole)) {
       // Nothing can stand before what reads inputs alone, so that its place may be the first; all others wait for the last.
       const place = key === OF_INPUTS ? batch[0] : batch.at(-1);
       if (place === undefined || batch.length < 2) continue;
@@ -168,13 +170,14 @@ export function foreachGroups(groups: readonly Group[], joinInputs = false, join
   });
 }
 
-function batchesOf(members: readonly LoopGroup[]): LoopGroup[][] {
+function batchesOf(members: readonly LoopGroup[], alike: boolean): LoopGroup[][] {
+  const [mostMembers, mostStages] = alike ? [MAX_ALIKE, MAX_ALIKE] : [MAX_MEMBERS, MAX_MEMBER_STAGES];
   const batches: LoopGroup[][] = [];
   let stages = Infinity;
   for (const member of members) {
     const batch = batches.at(-1);
     stages += member.stages.length;
-    if (batch === undefined || batch.length === MAX_MEMBERS || stages > MAX_MEMBER_STAGES) {
+    if (batch === undefined || batch.length === mostMembers || stages > mostStages) {
       batches.push([member]);
       stages = member.stages.length;
     } else batch.push(member);

@@ -18,6 +18,7 @@ import {
   findDriver,
   findNvrtc,
   NvrtcCompiler,
+  parameterBytes,
   type ParameterKind,
 } from "../../src/runtime/cuda/mod.ts";
 import type { Executable } from "../../src/runtime/kernel.ts";
@@ -54,7 +55,7 @@ export class DevicePlan {
     this.#plan = plan;
     const { capability, attributes } = this.context.info;
     const multiprocessors = attributes.multiprocessors;
-    this.modules = emitCudaModules(plan, { arch: capability, multiprocessors });
+    this.modules = emitCudaModules(plan, { arch: capability, multiprocessors, parameterBytes: parameterBytes() });
     const nvrtc = findNvrtc();
     if (!nvrtc.ok) throw new Error(nvrtc.problem.problem);
     const compiler = new NvrtcCompiler(nvrtc.value);

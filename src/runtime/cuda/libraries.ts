@@ -290,3 +290,10 @@ export function findNvrtc(world: SearchWorld = machine): Found<NvrtcLibrary> {
   if (world !== machine) return openNvrtc(nvrtcCandidates(world), version);
   return nvrtc ??= openNvrtc(nvrtcCandidates(), version);
 }
+
+/** Bytes that the parameters of a kernel may take: 4096, and from CUDA 12.1 on 32764. */
+export function parameterBytes(): number {
+  const allows = ({ ok, value }: { readonly ok: boolean; readonly value?: { readonly version: number } }): boolean =>
+    ok && value !== undefined && value.version >= 12_010;
+  return allows(findDriver()) && allows(findNvrtc()) ? 32_764 : 4096;
+}

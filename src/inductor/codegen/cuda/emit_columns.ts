@@ -64,7 +64,8 @@ function chooseLanes(parts: readonly Part[], column: Axis | null): number {
   const bodies = parts.map((p) => p.kind === "pass" ? p.pass.body : p.body);
   const passes = parts.flatMap((p) => p.kind === "pass" ? p.pass.body : []);
   let lanes = Math.min(4, lanesFor(passes, column, false));
-  while (lanes > 1 && extent % lanes !== 0) lanes /= 2;
+  // Of few columns each thread of a warp should have some.
+  while (lanes > 1 && (extent % lanes !== 0 || extent < 32 * lanes)) lanes /= 2;
   const widest = accessesIn(passes).reduce((n, { buffer }) => Math.max(n, buffer.dtype.bytes), 1);
   if (lanes === 1 || widest >= 4) return 1;
   const isOther = (s: TileStatement): boolean =>

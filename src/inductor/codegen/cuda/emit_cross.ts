@@ -294,7 +294,7 @@ function emitRowsOfPieces(launch: Launch): CudaKernelText {
   f.decompose(cross.rows, "row", (a) => f.extent(a.extent));
   // What lies in shared memory is read there again.
   const cached = runs !== null ? new Map() : declareCaches(f, kernel, cross.parts, rowShape, slot, cross.rows);
-  const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
+  const exp = writesHalves(kernel) ? "tsr_short_exp" : "tsr_exp";
   // With several reductions a row, the memory of one is free when the next row comes to it.
   const isReused =
     passes.filter((pass) => pass.body.some((st) => st.kind === "accumulate" && !outer.has(st.accumulator))).length < 2;

@@ -19,8 +19,16 @@ import { SameOrder } from "./same_order.ts";
 const THREADS = 256;
 /** Runs that a thread has at most. */
 const RUNS = 4;
-/** Pointers in one launch: parameters take at most 4096 bytes. */
-const MOST_POINTERS = 480;
+/** Bytes that parameters may take everywhere. */
+const PARAMETER_BYTES = 4096;
+
+/** What kernels of many tensors take: their pointers as one parameter, which is read at any place. */
+export const POINTERS = "template <int N> struct tsr_pointers { void* p[N]; };\n";
+
+/** Pointers in one launch, with one that is no member's. */
+export function mostPointers({ parameterBytes = PARAMETER_BYTES }: EmitContext): number {
+  return Math.floor(parameterBytes / 8) - 1;
+}
 
 interface Member {
   readonly kernel: TileKernel;
@@ -66,7 +74,7 @@ export function emitForeach(
       rest.push(...members.map((m) => m.kernel));
       continue;
     }
-    const each = Math.floor(MOST_POINTERS / (shape.reads.length + shape.writes.length));
+    const each = Math.floor(mostPointers(context) / (shape.reads.length + shape.writes.length));
     for (let at = 0; at < members.length; at += each) {
       joined.push(emitJoined(shape, members.slice(at, at + each), context));
     }
@@ -80,24 +88,15 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
   const axis = shape.axes[0] as Axis;
   const lanes = lanesFor(shape.body, axis, true);
   const span = THREADS * lanes * RUNS;
-  const { types, args, parameters } = memberParameters(shape, members.map((m) => m.kernel));
-  types.forEach((type, i) => s.line(`${type} p${i};`));
-  s.line(`${f.index} ${sizeName(0)};`);
-  s.line("int first;");
   const starts: number[] = [];
   let blocks = 0;
   for (const { length } of members) {
     starts.push(blocks);
     blocks += Math.ceil(length / span);
   }
-  writeChoice(
-    s,
-    starts,
-    (m) =>
-      `${types.map((_, i) => `p${i} = m${m}_${i};`).join(" ")} ${sizeName(0)} = ${members[m]?.length}; first = ${
-        starts[m]
-      };`,
-  );
+  const { args, parameters } = writeMember(s, shape, members.map((m) => m.kernel), starts, []);
+  writeTable(s, f.index, sizeName(0), members.map((m) => m.length));
+  writeTable(s, "int", "first", starts);
   s.line(`${f.index} start = ((${f.index})blockIdx.x - first) * ${span} + (${f.index})threadIdx.x * ${lanes};`);
   s.open(`#pragma unroll 2\nfor (int run = 0; run < ${RUNS}; run++, start += ${THREADS * lanes}) {`);
   s.line(`const int count = (int)tsr_min((long)${sizeName(0)} - start, ${lanes}l);`);
@@ -105,7 +104,8 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
   f.chunk(shape.body, { symbol: axis.symbol, lanes, base: "start", count: "count" });
   s.close();
   return {
-    parameters: parameters.join(", "),
+    parameters,
+    support: POINTERS,
     body: s.text("  "),
     includes: new Set(),
     args,
@@ -115,37 +115,42 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
   };
 }
 
-/** The pointers of all members as arguments and parameters (`m3_0` is the first of the fourth), and the types that a block's own have. */
-export function memberParameters(
+/** Writes a block's member `m` and its pointers `p0`, `p1` …; the pointers of all, and those of `more` behind them, are one parameter. `starts` are the first blocks of members. */
+export function writeMember(
+  s: Scopes,
   shape: TileKernel,
   members: readonly TileKernel[],
-): { readonly types: string[]; readonly args: CudaArg[]; readonly parameters: string[] } {
+  starts: readonly number[],
+  more: readonly { readonly arg: CudaArg; readonly text: string }[],
+): { readonly args: CudaArg[]; readonly parameters: string } {
   const types = [
     ...shape.reads.map((b) => `const ${memoryType(b.dtype)}*`),
     ...shape.writes.map((b) => `${memoryType(b.dtype)}*`),
   ];
-  const buffers = members.map((kernel) => [...kernel.reads, ...kernel.writes]);
+  const buffers = members.flatMap((kernel) => [...kernel.reads, ...kernel.writes]);
+  s.line(`static __constant__ const int starts[${starts.length}] = {${starts.join(", ")}};`);
+  s.line("int m = 0;");
+  s.line(
+    `for (int step = ${2 ** Math.floor(Math.log2(starts.length))}; step > 0; step >>= 1)` +
+      ` if (m + step < ${starts.length} && (int)blockIdx.x >= starts[m + step]) m += step;`,
+  );
+  types.forEach((type, i) => s.line(`${type} const p${i} = (${type})all.p[m * ${types.length} + ${i}];`));
+  more.forEach(({ text }, i) => s.line(`${text} = (char*)all.p[${buffers.length + i}];`));
   return {
-    types,
-    args: buffers.flatMap((own) => own.map((buffer): CudaArg => ({ kind: "buffer", buffer, align: POINTER_ALIGN }))),
-    parameters: buffers.flatMap((own, m) => own.map((_, i) => `${types[i]} m${m}_${i}`)),
+    args: [
+      ...buffers.map((buffer): CudaArg => ({ kind: "buffer", buffer, align: POINTER_ALIGN })),
+      ...more.map(({ arg }) => arg),
+    ],
+    parameters: `const __grid_constant__ tsr_pointers<${buffers.length + more.length}> all`,
   };
 }
 
-/** Finds a block's member by its number, in as many steps as there are bits; `starts` are the first blocks of members, `assign` writes what it has. */
-export function writeChoice(s: Scopes, starts: readonly number[], assign: (member: number) => string): void {
-  const choose = (from: number, to: number): void => {
-    if (to - from === 1) {
-      s.line(assign(from));
-      return;
-    }
-    const middle = (from + to) >> 1;
-    s.open(`if (blockIdx.x < ${starts[middle]}) {`);
-    choose(from, middle);
-    s.close();
-    s.open("else {");
-    choose(middle, to);
-    s.close();
-  };
-  choose(0, starts.length);
+/** Writes what a block's member has of a table. */
+export function writeTable(s: Scopes, type: string, name: string, values: readonly number[]): void {
+  const [first] = values;
+  if (values.every((v) => v === first)) s.line(`const ${type} ${name} = ${first};`);
+  else {
+    s.line(`static __constant__ const int ${name}s[${values.length}] = {${values.join(", ")}};`);
+    s.line(`const ${type} ${name} = ${name}s[m];`);
+  }
 }

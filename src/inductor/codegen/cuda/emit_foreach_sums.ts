@@ -8,7 +8,7 @@
 import { constant, constantValue, newSym, type Sym, symbol } from "../../../symbolic/mod.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
-import { memberParameters, writeChoice } from "./emit_foreach.ts";
+import { mostPointers, POINTERS, writeMember, writeTable } from "./emit_foreach.ts";
 import { combineRow, guarded } from "./emit_rows.ts";
 import { CudaFunction } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line } from "./kernel_text.ts";
@@ -20,8 +20,6 @@ import { combineLambda, isArg, neutralText, scalarType, sizeName } from "./texts
 const THREADS = 256;
 /** Runs that a thread has. */
 const RUNS = 16;
-/** Pointers in one launch: parameters take at most 4096 bytes. */
-const MOST_POINTERS = 480;
 /** Bytes of a part's result. */
 const PARTIAL = 16;
 
@@ -110,7 +108,7 @@ export function emitForeachSums(
   const joined: CudaKernelText[] = [];
   for (const { shape, members } of byText.values()) {
     const { reads, writes } = shape.kernel;
-    const each = Math.floor(MOST_POINTERS / (reads.length + writes.length));
+    const each = Math.floor(mostPointers(context) / (reads.length + writes.length));
     if (members.length === 1) rest.push(...members.map((m) => m.kernel));
     else {
       for (let at = 0; at < members.length; at += each) {
@@ -140,33 +138,34 @@ function emitJoined(shape: Shape, members: readonly Member[], context: EmitConte
     zeroed: false,
     id: context.scratchId(),
   };
-  const begin = (starting: readonly number[]): CudaFunction => {
+  const begin = (
+    starting: readonly number[],
+  ): { readonly f: CudaFunction; readonly end: (grid: number) => CudaKernelText } => {
     const f = new CudaFunction(shape.kernel, [shape.kernel.body], shape.kernel.axes, { shared: context.shared });
-    const { types } = memberParameters(shape.kernel, kernels);
-    types.forEach((type, i) => f.scopes.line(`${type} p${i};`));
-    shape.kernel.sizes.forEach((_, i) => f.scopes.line(`${f.index} ${sizeName(i)};`));
-    f.scopes.line("int first, parts;");
-    writeChoice(f.scopes, starting, (m) => {
-      const sizes = [members[m]?.length, ...members[m]?.places ?? []].map((n, i) => `${sizeName(i)} = ${n};`).join(" ");
-      const own = `first = ${starts[m]}; parts = ${(starts[m + 1] ?? blocks) - (starts[m] ?? 0)};`;
-      return `${types.map((_, i) => `p${i} = m${m}_${i};`).join(" ")} ${sizes} ${own}`;
-    });
+    const { args, parameters } = writeMember(f.scopes, shape.kernel, kernels, starting, [{
+      arg: scratch,
+      text: "char* const partial",
+    }]);
+    writeTable(f.scopes, f.index, sizeName(0), members.map((m) => m.length));
+    shape.kernel.sizes.slice(1).forEach((_, i) =>
+      writeTable(f.scopes, f.index, sizeName(i + 1), members.map((m) => m.places[i] ?? 0))
+    );
+    writeTable(f.scopes, "int", "first", starts);
+    writeTable(f.scopes, "int", "parts", starts.map((start, i) => (starts[i + 1] ?? blocks) - start));
     for (const s of shape.before) f.statement(s);
-    return f;
-  };
-  const end = (f: CudaFunction, grid: number): CudaKernelText => {
-    const { args, parameters } = memberParameters(shape.kernel, kernels);
-    return {
-      parameters: [...parameters, "char* partial"].join(", "),
+    const end = (grid: number): CudaKernelText => ({
+      parameters,
+      support: POINTERS,
       body: f.scopes.text("  "),
       includes: new Set(["collectives"]),
-      args: [...args, scratch],
+      args,
       grid: line(constant(grid)),
       block: [THREADS, 1, 1],
       sharedBytes: 0,
-    };
+    });
+    return { f, end };
   };
-  const f = begin(starts);
+  const { f, end } = begin(starts);
   const s = f.scopes;
   s.line(
     `${f.index} start = ((${f.index})blockIdx.x - first) * ${THREADS * lanes * RUNS} + (int)threadIdx.x * ${lanes};`,
@@ -180,7 +179,7 @@ function emitJoined(shape: Shape, members: readonly Member[], context: EmitConte
     combineRow(f, v, op, THREADS);
     s.line(`if (threadIdx.x == 0) *(${scalarType(v.dtype)}*)(${place("blockIdx.x", at)}) = ${f.accumulator(v)};`);
   }
-  const g = begin(members.map((_, m) => m));
+  const { f: g, end: endOfMembers } = begin(members.map((_, m) => m));
   for (const { v, op, at } of list) {
     const type = scalarType(v.dtype);
     g.scopes.line(`${g.accumulator(v)} = ${neutralText(op, v.dtype)};`);
@@ -191,5 +190,5 @@ function emitJoined(shape: Shape, members: readonly Member[], context: EmitConte
     combineRow(g, v, op, THREADS);
   }
   guarded(g, shape.after, "threadIdx.x == 0");
-  return [end(f, blocks), end(g, members.length)];
+  return [end(blocks), endOfMembers(members.length)];
 }

@@ -223,7 +223,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
       guarded(f, part.body, leader);
       continue;
     }
-    const exp = writesHalves(kernel) ? "tsr_fast_exp" : "tsr_exp";
+    const exp = writesHalves(kernel) ? "tsr_short_exp" : "tsr_exp";
     writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp, hooks?.(part.pass));
     if (odd !== null) writeEndOf(f, part.pass, endCached, exp, endHooks?.(part.pass));
     if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads, isReused));

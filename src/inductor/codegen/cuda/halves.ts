@@ -27,6 +27,8 @@ const ABOVE_ONE: ReadonlySet<PrimitiveName> = new Set(["erf", "tanh"]);
 export class FastForms {
   /** What {@linkcode ABOVE_ONE} was taken of. */
   readonly #inside = new Map<TileValue, { readonly op: PrimitiveName; readonly text: string }>();
+  /** Differences: of what softmax takes an exponential, so that it stands beside a one. */
+  readonly #differences = new Set<TileValue>();
 
   /** An operator on texts, of which `isOne` says whether they are a one; null where it has no short form. */
   text(
@@ -35,6 +37,8 @@ export class FastForms {
     isOne: (v: TileValue) => boolean,
   ): string | null {
     const [x = ""] = texts;
+    if (s.op === "sub") this.#differences.add(s.out);
+    if (s.op === "exp" && s.args.some((v) => this.#differences.has(v))) return `tsr_short_exp(${x})`;
     if (ABOVE_ONE.has(s.op)) this.#inside.set(s.out, { op: s.op, text: x });
     if (s.op === "add" && s.args.some(isOne)) {
       const inside = s.args.map((v) => this.#inside.get(v)).find((found) => found !== undefined);

@@ -101,6 +101,8 @@ export interface CudaOptions {
   readonly multiprocessors: number;
   /** Products of float32 may use tf32 tensor cores; off as in PyTorch. */
   readonly allowTf32?: boolean;
+  /** Bytes that the parameters of a kernel may take; default 4096, which all drivers and compilers allow. */
+  readonly parameterBytes?: number;
   /** Scatters add in a fixed order, at a cost. */
   readonly deterministic?: boolean;
 }

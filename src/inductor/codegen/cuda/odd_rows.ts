@@ -40,6 +40,7 @@ export function oddRows(kernel: TileKernel, passes: readonly Pass[], lanes: read
   const written = new Set<BufferRef>(kernel.writes);
   let phase: Expr | null = null;
   let bytes = 4;
+  let besides = 0;
   let fits = true;
   for (const { axes, body } of passes) {
     walkStatements(body, (s) => {
@@ -48,6 +49,7 @@ export function oddRows(kernel: TileKernel, passes: readonly Pass[], lanes: read
       if (s.kind === "load" && written.has(s.buffer)) fits = false;
       if (!grid.some((axis) => dependsOn(s.index, axis.symbol))) {
         if (s.kind === "store") fits = false;
+        besides++;
         return;
       }
       const own = sub(s.index, symbol((axes[0] as Axis).symbol));
@@ -57,7 +59,8 @@ export function oddRows(kernel: TileKernel, passes: readonly Pass[], lanes: read
       bytes = Math.min(bytes, s.buffer.dtype.bytes);
     });
   }
-  if (!fits || phase === null) return null;
+  // Words are fast enough where they are, and what lies along columns is faster read so (layer norm of 50257 float32: 0.202 ms, 0.228 as vectors).
+  if (!fits || phase === null || (bytes === 4 && besides > 1)) return null;
   const own = Math.min(8, 16 / bytes);
   // Vectors of half the width are wide enough.
   if (Math.max(...lanes) * 4 > own || constantValue(mod(phase, own)) !== null) return null;

@@ -34,8 +34,13 @@ export function partialsOf(f: CudaFunction, accumulators: ReadonlyMap<TileValue,
   return [...accumulators].map(([v, op]) => ({ v, op, name: f.accumulator(v) }));
 }
 
-/** Bytes of one partial result: positions stand beside values. */
+/** Bytes of one partial result at most: positions stand beside values. */
 const PARTIAL = 16;
+
+/** Bytes of each of these: neighbours lie side by side, so that the last block reads them together. */
+function widthOf(list: readonly Partial[]): number {
+  return Math.max(...list.map(({ v, op }) => isArg(op) ? PARTIAL : v.dtype.bytes > 4 ? 8 : 4));
+}
 
 /** The parameters that a shared reduction adds. */
 export function splitParameters(partials: number, splitting: Splitting): { arg: CudaArg; text: string }[] {
@@ -64,8 +69,9 @@ export function combinePartials(
   const s = f.scopes;
   const { pieces, output, tile } = splitting;
   const outputs = f.extent(splitting.outputs);
+  const width = widthOf(list);
   const place = (i: number, piece: string): string =>
-    `partial + (((long)${i} * ${pieces} + ${piece}) * ${outputs} + ${output}) * ${PARTIAL}`;
+    `partial + (((long)${i} * ${pieces} + ${piece}) * ${outputs} + ${output}) * ${width}`;
   s.open(`if (${leader}) {`);
   list.forEach(({ v, op, name }, i) => {
     const at = s.fresh("w");

@@ -20,6 +20,7 @@
 #define __launch_bounds__(...)
 #define __restrict__
 #define __grid_constant__
+#define __constant__
 #define __shared__ static
 #define __align__(n) alignas(n)
 #define TSR_DYNAMIC(name) unsigned char* const name = tsr_dynamic_shared
