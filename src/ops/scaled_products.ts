@@ -78,7 +78,7 @@ defineOp({
   schema:
     "aten::_scaled_mm(Tensor self, Tensor mat2, Tensor scale_a, Tensor scale_b, Tensor? bias=None, Tensor? scale_result=None, ScalarType? out_dtype=None, bool use_fast_accum=False) -> Tensor",
   doc:
-    "The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32; results in 8 bits are divided by scale_result.",
+    "The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32, whatever use_fast_accum asks for; results in 8 bits are divided by scale_result.",
   meta: ({ self, mat2, scaleA, scaleB, bias, outDtype }) => {
     if (!isFloat8(self.dtype) || !isFloat8(mat2.dtype)) {
       throw new TypeError(`_scaled_mm: needs 8-bit floats, got ${self.dtype.name} and ${mat2.dtype.name}`);
