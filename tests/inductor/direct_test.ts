@@ -53,6 +53,18 @@ nativeTest("direct convolutions take batches of any size, and windows of lines",
   check(toolchain, 2, convolve, [2, 5, 3].map((n) => [randn([n, 40, 28, 28]), randn([n, 40, 150])]));
 });
 
+nativeTest(
+  "windows that see many lines of many channels are written out: each thread would hold all of them",
+  (toolchain) => {
+    const near = randn([64, 800, 3, 3]).mul(0.02), x = randn([1, 800, 12, 12]);
+    const convolve = (apart: number): Fn => (t) => [
+      F.conv2d(t as Tensor, near.to((t as Tensor).dtype), null, 2, apart, apart),
+    ];
+    check(toolchain, 1, convolve(1), [[x]]);
+    check(toolchain, 0, convolve(25), [[x]]);
+  },
+);
+
 nativeTest("gradients by the input are sums of mirrored windows", (toolchain) => {
   const size = [18, 26];
   const back: Fn = (g, w) => [F.convInputGrad(g as Tensor, w as Tensor, size, [1, 1], [1, 2], [1, 1], 1)];

@@ -19,6 +19,9 @@ import { keepOperand } from "./kept_operands.ts";
 /** What `direct.h` fixes: pixels of a row of results. */
 const WIDTH = 128;
 
+/** Bytes of lines that each thread writes for itself, at most: windows whose places are far apart see many lines of every channel. */
+const MOST_LINES = 8 << 20;
+
 /** What is measured, in what the models say: they count too little for memory where windows are written out. */
 const DIRECT = 0.97;
 
@@ -71,6 +74,9 @@ export function emitCppDirect(
   const { axes } = unfolded([], down === null ? [across] : [down, across]);
   const columns = axes.at(-1)?.extent ?? constant(1), lines = axes.at(-2)?.extent ?? constant(1);
   const copied = samples * channels * guess(columns) * guess(lines);
+  // What is larger than a second cache is written by each task for itself.
+  const seen = down === null ? 1 : (guess(placesOf(down)) - 1) * down.apart + 1;
+  if (copied * 4 > 1 << 20 && channels * seen * guess(columns) * 4 > MOST_LINES) return null;
   const batches = product(own.batch.map((axis) => axis.extent));
   const ends = samples * height * outputs * (6 + 3 * Math.ceil(guess(across.at.extent) / lanes));
   const cycles = guess(batches) * (tile.cycles + ends + copied * 0.5);
