@@ -48,7 +48,7 @@ const { device, multiprocessors } = JSON.parse(head) as File;
 const rows = lines.map((line) => JSON.parse(line) as Row);
 
 const DTYPES = new Map([bfloat16, float16, float32].map((dtype): [string, DType] => [dtype.name, dtype]));
-const samples: { row: number; query: CostQuery; us: number; text: string }[] = [];
+const samples: { row: number; query: CostQuery; us: number; text: string; weight: number }[] = [];
 rows.forEach(({ shape, ways }, row) => {
   const dtype = DTYPES.get(shape.dtype);
   // Sums of fp8 are made in steps, those of int8 are others, and elements that have to be turned first are another kernel's.
@@ -56,6 +56,7 @@ rows.forEach(({ shape, ways }, row) => {
   const context = candidateContext({ arch: 90, multiprocessors, allowTf32: true });
   const prepared = prepareHopper(kernelOf({ ...shape, dtype }), context);
   const known = prepared === null ? [] : shapesOf(prepared, context);
+  const least = Math.min(...ways.map(({ choice, ms }) => choice.template === "hopper" ? ms ?? Infinity : Infinity));
   for (const { choice, ms } of ways) {
     const own = choice.shape;
     if (choice.template !== "hopper" || own === undefined || choice.apart === true || ms === null) continue;
@@ -64,7 +65,8 @@ rows.forEach(({ shape, ways }, row) => {
     )?.query;
     if (query === undefined) continue;
     const text = `${shape.batch} × ${shape.m} × ${shape.n} × ${shape.k} ${shape.ending}: ${JSON.stringify(own)}`;
-    samples.push({ row, us: 1000 * ms, text, query });
+    // What is far behind need not be known well.
+    samples.push({ row, us: 1000 * ms, text, query, weight: Math.min(1, (1.1 * least / ms) ** 4) });
   }
 });
 
@@ -108,9 +110,12 @@ function costsOf(x: readonly number[]): ContractionCosts {
 
 function error(x: readonly number[], given: typeof samples): number {
   const costs = costsOf(x);
-  let sum = 0;
-  for (const { query, us } of given) sum += Math.log(contractionCost(costs, query) / us) ** 2;
-  return sum / given.length;
+  let [sum, weights] = [0, 0];
+  for (const { query, us, weight } of given) {
+    sum += weight * Math.log(contractionCost(costs, query) / us) ** 2;
+    weights += weight;
+  }
+  return sum / weights;
 }
 
 const start = TILES.flatMap(([height, width]) => {

@@ -18,7 +18,7 @@ export interface ContractionCosts {
   readonly join: number;
   /** What it costs that blocks' runs of steps end anywhere. */
   readonly stream: number;
-  /** What a row of a step takes that straddles lines. */
+  /** What a row of a step takes that straddles lines, where all multiprocessors ask the second cache for such rows. */
   readonly straddle: number;
   /** What a step of blocks in pairs takes, as a multiple. */
   readonly pair: number;
@@ -69,7 +69,8 @@ export function contractionCost(costs: ContractionCosts, query: CostQuery): numb
   if (own === undefined) return Infinity;
   const alone = own.step * (gathered && width <= 64 ? GATHERED : 1) * (mates ? costs.pair : 1);
   const rows = height + (mates ? width / 2 : width);
-  const step = query.straddles ? Math.max(alone, rows * costs.straddle) : alone;
+  const requests = rows * costs.straddle * Math.min(1, tiles / multiprocessors);
+  const step = query.straddles ? Math.max(alone, requests) : alone;
   const area = height * width / 128 ** 2;
   const main = steps * step;
   const rounds = Math.ceil(tiles / multiprocessors);

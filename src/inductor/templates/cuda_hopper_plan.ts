@@ -231,9 +231,11 @@ export function shapesOf(
   const moved = tileCount(kernel, m, n) * bytes * ((m + n) * guess(k) + m * n * (1 + read.length));
   const gathered = rows === null;
   const promoted = element.promoted === true;
-  const straddles = [rows, columns].some((matrix) =>
-    matrix !== null && (constantValue(matrix.map.strideBytes[0] ?? constant(LINE)) ?? LINE) % LINE !== 0
-  );
+  // Of short sums the tile's end takes longer than what is read.
+  const straddles = steps >= LEAST_STEPS &&
+    [rows, columns].some((matrix) =>
+      matrix !== null && (constantValue(matrix.map.strideBytes[0] ?? constant(LINE)) ?? LINE) % (LINE / 2) !== 0
+    );
   const work = epilogueWork(kernel.epilogue);
   const out: { shape: HopperShape; query: CostQuery; cost: number }[] = [];
   // Rows of 256 are two of 64 for each warpgroup, rows of 192 one for each of three.
