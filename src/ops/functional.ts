@@ -127,7 +127,7 @@ export interface TensorMethods<T> {
   /** Probabilities along the last dimension, of the Dirichlet distribution with concentrations self, from the default generator. */
   _sampleDirichlet(options?: { generator?: null | null }): T;
   _sampleDirichlet(generator?: null | null): T;
-  /** The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32; results in 8 bits are divided by scale_result. */
+  /** The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32, whatever use_fast_accum asks for; results in 8 bits are divided by scale_result. */
   _scaledMm(
     mat2: T | Scalar,
     scaleA: T | Scalar,
@@ -2932,7 +2932,7 @@ export interface Functional<T = TensorValue> {
     isCausal?: boolean,
     options?: { attnMask?: T | Scalar | null; scale?: number | null },
   ): [T, T];
-  /** The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32; results in 8 bits are divided by scale_result. */
+  /** The product of matrices of 8-bit floats times their scales, [m, k] by [k, n]; scales are one number each, or [m, 1] and [1, n]. Sums are float32, whatever use_fast_accum asks for; results in 8 bits are divided by scale_result. */
   _scaledMm(
     self: T | Scalar,
     mat2: T | Scalar,
