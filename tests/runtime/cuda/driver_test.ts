@@ -116,6 +116,8 @@ fakeTest(
   (fake) => {
     const context = fakeContext();
     const fn = CudaModule.load(context, image).function("nothing");
+    // With what the kernel has of its own more than 48 KiB.
+    fn.launch({ ...shape, sharedBytes: 45_000 }, new CudaArguments([]));
     fn.launch({ ...shape, sharedBytes: 200_000 }, new CudaArguments([]));
     assert.equal(fake.lastLaunch()[6], 200_000);
     assert.throws(() => fn.launch({ ...shape, sharedBytes: 300_000 }, new CudaArguments([])), {
