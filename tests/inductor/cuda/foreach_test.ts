@@ -14,8 +14,8 @@ import type { HostPlan } from "../../../src/inductor/host_plan.ts";
 import { lowerGroup } from "../../../src/inductor/tile/lower_group.ts";
 import { tileToText } from "../../../src/inductor/tile/print.ts";
 import type { TileKernel, TileStatement } from "../../../src/inductor/tile/tile_ir.ts";
-import { bfloat16, type DType, float32 } from "../../../src/core/mod.ts";
-import { constantValue } from "../../../src/symbolic/mod.ts";
+import { bfloat16, type DType, float32, int64 } from "../../../src/core/mod.ts";
+import { constantValue, type Expr } from "../../../src/symbolic/mod.ts";
 import { F, type Tensor } from "../../../src/tensor/mod.ts";
 import { record } from "../../../bench/cuda_cases.ts";
 
@@ -59,6 +59,54 @@ Deno.test("kernels that differ in the order of operands alone share a launch", (
   const { joined, rest } = emitForeach(kernels, context);
   assert.equal(joined.length, 1);
   assert.equal(rest.length, 0);
+});
+
+Deno.test("with parameters of 32 KB all updates are one launch, with 4 KB several", () => {
+  const kernels = Array.from({ length: 200 }, (_, i) => update(100 + i));
+  const context = { ...OPTIONS, shared: new Set<never>(), scratchId: () => 0 };
+  const all = emitForeach(kernels, { ...context, parameterBytes: 32764 }).joined;
+  assert.equal(all.length, 1);
+  assert.equal(all[0]?.args.length, 800);
+  const several = emitForeach(kernels, context).joined;
+  assert.ok(several.length > 1 && several.every(({ args }) => args.length * 8 <= 4096));
+});
+
+Deno.test("what a backward of batch norm sums is read once, in halves side by side", () => {
+  const inputs = [[4, 16, 16, 256], [4, 16, 16, 256]].map((shape) => [shape, bfloat16] as const);
+  const floats = [1, 2, 3].map(() => [[256], float32] as const);
+  const graph = record([...inputs, ...floats], ([x, d, w, mean, rstd]) => {
+    const [of = x, given = d] = [x, d].map((t) => F.permute(t as Tensor, [0, 3, 1, 2]));
+    const mask = [true, true, true] as const;
+    const weight = w as Tensor;
+    return F.nativeBatchNormBackward(
+      given as Tensor,
+      of as Tensor,
+      weight,
+      null,
+      null,
+      mean as Tensor,
+      rstd as Tensor,
+      true,
+      1e-5,
+      mask,
+    );
+  });
+  const { plan } = compileGraphToPlan(graph, { veto: cudaVeto });
+  const modules = emitCudaModules(plan, OPTIONS);
+  const launches = modules.steps.flatMap((s) => s.kind === "launches" ? s.launches : []);
+  assert.equal(launches.length, 2);
+  const text = modules.modules.map((m) => m.source).join("");
+  assert.equal(text.match(/tsr_load<4>\(\w+, p\d \+ i\d+\)/g)?.length, 2);
+});
+
+Deno.test("a loss of long rows leaves the sum of them to a launch of its own", () => {
+  const graph = record(
+    [[[2048, 8190], bfloat16], [[2048], int64]],
+    ([x, y]) => [F.crossEntropyLoss(x as Tensor, y as Tensor)],
+  );
+  const { plan } = compileGraphToPlan(graph, { veto: cudaVeto });
+  const [first] = emitCudaModules(plan, OPTIONS).steps.flatMap((s) => s.kind === "launches" ? s.launches : []);
+  assert.equal(constantValue(first?.grid[0] as Expr), 2048);
 });
 
 const LENGTHS = [1, 70, 4099, 512, 33, 20000];
