@@ -7,6 +7,8 @@
 import type { LibraryAlgorithms } from "../../runtime/cuda/mod.ts";
 import type { CudaKernelText, EmitContext } from "../codegen/cuda/kernel_text.ts";
 import type { ContractionKernel } from "../tile/tile_ir.ts";
+import { clusterWays, emitClusterContraction } from "./cuda_cluster.ts";
+import type { ClusterShape } from "./cuda_cluster_plan.ts";
 import { emitHopperContraction } from "./cuda_hopper.ts";
 import { type HopperShape, type Prepared, prepareHopper, shapesOf } from "./cuda_hopper_plan.ts";
 import { emitContractionTemplate, mmaTilings } from "./cuda_contraction.ts";
@@ -18,6 +20,7 @@ import { turnOperands } from "./cuda_turned.ts";
 /** One way. `apart`: the epilogue is a kernel of its own. */
 export type ContractionChoice =
   | { readonly template: "hopper"; readonly shape: HopperShape; readonly apart: boolean }
+  | { readonly template: "cluster"; readonly shape: ClusterShape; readonly apart: boolean }
   | {
     readonly template: "mma";
     readonly m: number;
@@ -39,6 +42,10 @@ export function choiceToText(choice: ContractionChoice): string {
         ? ""
         : `${tail ? ", last tiles" : ", k"} ${pieces === 0 ? "by steps" : `in ${pieces}`}`;
       return `wgmma ${m}×${n}${shared}${turns ? " in turns" : ""}${mates ? " in pairs" : ""}${apart}`;
+    }
+    case "cluster": {
+      const { m, n, pieces } = choice.shape;
+      return `wgmma ${m}×${n} in one round${pieces === 1 ? "" : `, k in clusters of ${pieces}`}${apart}`;
     }
     case "mma":
       return `mma ${choice.m}×${choice.n}${choice.pieces === 1 ? "" : `, k in ${choice.pieces}`}${apart}`;
@@ -67,27 +74,21 @@ export function readChoice(value: unknown): ContractionChoice | null {
   if (template === "mma" && whole(m, 256) && whole(n, 256) && whole(pieces, 64)) {
     return { template, m, n, pieces, apart };
   }
-  if (template !== "hopper" || typeof shape !== "object" || shape === null) return null;
+  if ((template !== "hopper" && template !== "cluster") || typeof shape !== "object" || shape === null) return null;
   const { m: height, n: columns, pieces: parts, tail, turns, mates } = shape as Record<string, unknown>;
-  const flags = [tail, turns, mates].every((flag) => typeof flag === "boolean");
-  return flags && whole(height, 256) && whole(columns, 256) && whole(parts, 64)
-    ? {
-      template,
-      shape: {
-        m: height,
-        n: columns,
-        pieces: parts,
-        tail: tail === true,
-        turns: turns === true,
-        mates: mates === true,
-      },
-      apart,
-    }
+  if (!whole(height, 256) || !whole(columns, 256) || !whole(parts, 64)) return null;
+  const cut = { m: height, n: columns, pieces: parts };
+  if (template === "cluster") {
+    return { template, shape: cut, apart };
+  }
+  return typeof tail === "boolean" && typeof turns === "boolean" && typeof mates === "boolean"
+    ? { template, shape: { ...cut, tail, turns, mates }, apart }
     : null;
 }
 
 /** How many shapes of a template are worth measuring. */
 const SHAPES = 8;
+const ONE_ROUND = 5;
 
 function turnedPrepared(kernel: ContractionKernel, context: EmitContext): Prepared | null {
   const turned = turnOperands(kernel, context);
@@ -107,7 +108,14 @@ export function contractionChoices(
   const sums = (): ContractionKernel => splitContraction(kernel, 0).sums;
   if (prepared !== null) {
     const shapes = shapesOf(prepared, context).slice(0, SHAPES);
-    for (const { shape } of shapes) out.push({ template: "hopper", shape, apart: false });
+    const ways = [
+      ...shapes.map(({ shape, cost }) => ({ choice: { template: "hopper", shape, apart: false } as const, cost })),
+      ...clusterWays(kernel, context).slice(0, ONE_ROUND).map(({ shape, cost }) => ({
+        choice: { template: "cluster", shape, apart: false } as const,
+        cost,
+      })),
+    ].sort((x, y) => x.cost - y.cost);
+    for (const { choice } of ways) out.push(choice);
     const [first] = shapes;
     if (hasEpilogue && first !== undefined) out.push({ template: "hopper", shape: first.shape, apart: true });
   }
@@ -157,6 +165,12 @@ export function emitChoice(
           s.m === m && s.n === n && s.pieces === pieces && s.tail === tail && s.turns === turns && s.mates === mates
         );
       const text = known ? emitHopperContraction(kernel, context, choice.shape) : null;
+      return text === null ? null : [text];
+    }
+    case "cluster": {
+      const { m, n, pieces } = choice.shape;
+      const known = clusterWays(kernel, context).some(({ shape: s }) => s.m === m && s.n === n && s.pieces === pieces);
+      const text = known ? emitClusterContraction(kernel, context, choice.shape) : null;
       return text === null ? null : [text];
     }
     case "mma": {

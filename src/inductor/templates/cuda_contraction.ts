@@ -12,6 +12,7 @@ import { type CudaKernelText, type EmitContext, signature } from "../codegen/cud
 import { guess, guessProduct } from "../tile/axes.ts";
 import type { Axis, ContractionKernel } from "../tile/tile_ir.ts";
 import { writeEpilogue } from "./cuda_epilogue.ts";
+import { emitFewTiles } from "./cuda_cluster.ts";
 import { emitHopperContraction } from "./cuda_hopper.ts";
 import { prefersRows, swapped } from "./cuda_hopper_plan.ts";
 import { PLAIN } from "./cuda_plain_tile.ts";
@@ -42,7 +43,7 @@ export function emitCudaContraction(given: ContractionKernel, context: EmitConte
   const ordered = reorderK(given);
   const measured = context.choose?.(ordered, context) ?? null;
   if (measured !== null) return measured;
-  const hopper = emitHopperContraction(ordered, context);
+  const hopper = emitFewTiles(ordered, context) ?? emitHopperContraction(ordered, context);
   if (hopper !== null) return [hopper];
   const turned = turnOperands(ordered, context);
   const product = turned === null ? null : emitHopperContraction(turned.kernel, context);

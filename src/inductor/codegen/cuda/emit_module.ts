@@ -39,6 +39,7 @@ import FLASH from "../../templates/cuda_flash.cuh" with { type: "text" };
 import FLASH_BACKWARD from "../../templates/cuda_flash_backward.cuh" with { type: "text" };
 import HALVES from "../../templates/cuda_halves.cuh" with { type: "text" };
 import ATTENTION from "../../templates/cuda_attention.cuh" with { type: "text" };
+import CLUSTER from "../../templates/cuda_cluster.cuh" with { type: "text" };
 import HOPPER from "../../templates/cuda_hopper.cuh" with { type: "text" };
 import MMA from "../../templates/cuda_mma.cuh" with { type: "text" };
 
@@ -54,6 +55,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   grouped: GROUPED,
   blocks: BLOCKS,
   hopper: HOPPER,
+  cluster: CLUSTER,
   runs: RUNS,
   block_groups: BLOCK_GROUPS,
   halves: HALVES,

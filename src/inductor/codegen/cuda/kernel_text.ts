@@ -23,6 +23,7 @@ export type CudaInclude =
   | "blocks"
   | "block_groups"
   | "hopper"
+  | "cluster"
   | "runs"
   | "halves"
   | "attention"

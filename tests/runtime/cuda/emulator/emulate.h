@@ -104,6 +104,8 @@ static void tsr_prepare(tsr_fiber& f) {
 }
 static void tsr_reset_block();
 static void tsr_finish_block();
+// Whether the running block was left because it waits for others, and whether blocks run again that were.
+TSR_INTERNAL static bool tsr_left, tsr_again;
 #ifdef TSR_WATCHED
 static unsigned tsr_order(unsigned i, unsigned n, unsigned turn) { return tsr_watch ? tsr_watch->order(i, n, turn) : i; }
 static void tsr_enter(bool inside) { tsr_inside = inside && tsr_watch; }
@@ -188,13 +190,21 @@ static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims
   tsr_dynamic_shared = (unsigned char*)aligned_alloc(1024, (dims[6] + TSR_GUARD + 2047) / 1024 * 1024);
   TSR_TELL(launch, threads, tsr_dynamic_shared, dims[6], &__bss_start, &_end);
   const unsigned blocks = dims[0] * dims[1] * dims[2];
-  for (unsigned i = 0; i < blocks; i++) {
-    const unsigned b = tsr_order(i, blocks, 0);
+  unsigned* const waiting = (unsigned*)malloc(blocks * sizeof(unsigned));
+  unsigned left = 0;
+  const auto run = [&](unsigned b) {
     blockIdx = {b % dims[0], b / dims[0] % dims[1], b / dims[0] / dims[1]};
     memset(tsr_dynamic_shared, 0xcd, dims[6]);
     TSR_TELL(block, blockIdx.x, blockIdx.y, blockIdx.z);
+    tsr_left = false;
     tsr_run_block(threads);
-  }
+    if (tsr_left) waiting[left++] = b;
+  };
+  for (unsigned i = 0; i < blocks; i++) run(tsr_order(i, blocks, 0));
+  tsr_again = true;
+  for (unsigned i = 0, all = left; i < all; i++) run(waiting[i]);
+  tsr_again = false;
+  free(waiting);
   free(tsr_dynamic_shared);
 }
 // The same with arguments in words of 8 bytes, as TypeScript has them.

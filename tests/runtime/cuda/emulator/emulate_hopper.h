@@ -3,6 +3,7 @@
 // Addresses in shared memory are offsets from `tsr_dynamic_shared`, plus one alignment so that none is 0. Copies and products are done when they are
 // issued, which is one of the orders that the device may choose; a thread that waits lets the others run. A wait that never ends stops the process.
 #include <map>
+#include <string>
 
 struct tsr_map;
 static const unsigned TSR_SHARED_BASE = 4096;
@@ -256,3 +257,4 @@ static void tsr_wgmma_rs(float (&d)[R], const unsigned (&a)[4], unsigned long b,
   }
   tsr_products<T, TB, 16>(d, rows, b, keep);
 }
+#include "emulate_cluster.h"

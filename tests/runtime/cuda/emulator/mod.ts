@@ -39,7 +39,7 @@ function build(command: readonly string[], args: readonly string[]): void {
 
 /** A version that no real nvrtc has, another for each emulator: what it makes stays apart in the cache. */
 function minorOf(flags: string): number {
-  const text = ["emulate.h", "emulate_hopper.h", "emulate_end.h", "watch.h"]
+  const text = ["emulate.h", "emulate_hopper.h", "emulate_cluster.h", "emulate_end.h", "watch.h"]
     .map((name) => Deno.readTextFileSync(new URL(name, import.meta.url))).join(flags);
   let hash = 0;
   for (let i = 0; i < text.length; i++) hash = (31 * hash + text.charCodeAt(i)) % 10_000_019;

@@ -9,7 +9,7 @@ import { config } from "../../../../src/core/mod.ts";
 import { defaultCacheDirectory } from "../../../../src/runtime/disk_cache.ts";
 
 const folder = new URL("./", import.meta.url).pathname;
-const HEADERS = ["emulate.h", "emulate_hopper.h", "watch.h"];
+const HEADERS = ["emulate.h", "emulate_hopper.h", "emulate_cluster.h", "watch.h"];
 const known = new Map<string, readonly string[]>();
 
 /** The folder of the cache for what the emulator needs more than once; null without a cache. */
