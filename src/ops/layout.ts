@@ -37,7 +37,7 @@ export function denseStride(shape: readonly Size[], fastestFirst: readonly numbe
 /** Tells whether elements fill memory without gaps or overlaps, in some order of dimensions. */
 export function isDense(shape: readonly Size[], stride: readonly Size[]): boolean {
   if (shape.some((s) => s === 0)) return true;
-  const axes = shape.map((_, i) => i).filter((i) => !sizeIsOne(shape[i] ?? 1));
+  const axes = shape.map((_, i) => i).filter((i) => !sizeEqForLayout(shape[i] ?? 1, 1));
   axes.sort((a, b) => hintOf(stride[a] ?? 0) - hintOf(stride[b] ?? 0));
   let expected: Size = 1;
   for (const axis of axes) {

@@ -31,7 +31,7 @@ export function isContiguous(shape: readonly Size[], stride: readonly Size[]): b
   for (let i = shape.length - 1; i >= 0; i--) {
     const size = shape[i] ?? 1;
     if (size === 0) return true;
-    if (sizeIsOne(size)) continue;
+    if (sizeEqForLayout(size, 1)) continue;
     if (!sizeEqForLayout(stride[i] ?? 0, expected)) return false;
     expected = sizeMul(expected, size);
   }
@@ -86,6 +86,7 @@ export function viewStride(
   sameSize: (a: Size, b: Size) => boolean = sizeEq,
 ): Size[] | null {
   if (shape.some((s) => s === 0)) return contiguousStride(target);
+  const isOne = (size: Size): boolean => sameSize(size, 1);
   const out = new Array<Size>(target.length).fill(1);
   let t = target.length - 1;
   let i = shape.length - 1;
@@ -97,14 +98,14 @@ export function viewStride(
     chunkStride = stride[i] ?? 1;
     while (i > 0) {
       const outer = shape[i - 1] ?? 1;
-      if (sizeIsOne(outer) || sameSize(stride[i - 1] ?? 0, sizeMul(chunk, chunkStride)) || sizeIsOne(chunk)) {
-        if (sizeIsOne(chunk)) chunkStride = stride[i - 1] ?? 1;
+      if (isOne(outer) || sameSize(stride[i - 1] ?? 0, sizeMul(chunk, chunkStride)) || isOne(chunk)) {
+        if (isOne(chunk)) chunkStride = stride[i - 1] ?? 1;
         chunk = sizeMul(chunk, outer);
         i--;
       } else break;
     }
     let covered: Size = 1;
-    while (t >= 0 && (!sameSize(covered, chunk) || sizeIsOne(target[t] ?? 1))) {
+    while (t >= 0 && (!sameSize(covered, chunk) || isOne(target[t] ?? 1))) {
       out[t] = sizeMul(chunkStride, covered);
       covered = sizeMul(covered, target[t] ?? 1);
       t--;
@@ -113,7 +114,7 @@ export function viewStride(
     i--;
   }
   for (; t >= 0; t--) {
-    if (!sizeIsOne(target[t] ?? 1)) return null;
+    if (!isOne(target[t] ?? 1)) return null;
     out[t] = 1;
   }
   return out;

@@ -79,3 +79,8 @@ Deno.test("a program whose assertion of data does not hold says so", async () =>
     assert.throws(() => call([x, p.neg()]), /p has no positive sum/);
   }
 });
+
+Deno.test("what a program was read for names the call that asked", async () => {
+  const { constraints } = (await read("crops")).conditions;
+  assert.match(constraints.map(({ text }) => text).join("\n"), /asked by ==, for aten\.view\.default/);
+});

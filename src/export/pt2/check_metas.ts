@@ -51,6 +51,10 @@ class MetaChecker {
     const said: readonly NodeValue[] = Array.isArray(node.value) ? node.value : [node.value];
     const isComplex = takesComplexForm(target, node);
     let derived: readonly TensorMeta[];
+    const { location } = node;
+    this.#context.shapes.asker = location === null
+      ? target.target
+      : `${target.target} at ${location.file}:${location.line}`;
     try {
       derived = this.#deriveOf(graph, node, isComplex);
       const [first] = derived, [wanted = null] = said;
@@ -66,6 +70,8 @@ class MetaChecker {
       if (error instanceof NoValue) return;
       this.#report(node, error instanceof Error ? error.message : String(error));
       return;
+    } finally {
+      this.#context.shapes.asker = null;
     }
     if (single ? derived.length !== 1 : said.length !== derived.length) {
       this.#report(node, `yields ${derived.length} results, the file says ${said.length}`);

@@ -201,6 +201,9 @@ export class ProgramShapes implements ShapeEnvLike {
     return value;
   }
 
+  /** The call whose description asks; part of what a guard says. */
+  asker: string | null = null;
+
   isSure(e: BoolExpr): boolean {
     if (this.#asserted.has(e)) return true;
     const usual = substituteBool(e, this.#usual(e));
@@ -216,7 +219,8 @@ export class ProgramShapes implements ShapeEnvLike {
   #guard(e: BoolExpr, value: boolean, reason: string): void {
     const cond = value ? e : not(e);
     if (cond === TRUE || this.#guards.has(cond)) return;
-    this.#guards.set(cond, { cond, text: `the program was read for sizes with ${toText(cond)} (asked by ${reason})` });
+    const asker = this.asker === null ? reason : `${reason}, for ${this.asker}`;
+    this.#guards.set(cond, { cond, text: `the program was read for sizes with ${toText(cond)} (asked by ${asker})` });
   }
 
   /** Each symbol as one that is neither 0 nor 1: what the exporter assumes when it asks such questions. */
