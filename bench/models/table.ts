@@ -74,6 +74,8 @@ text.push(
   "",
   `The manifest (\`bench/models/manifest.json\`) holds ${manifest.length} models, and of which models of the PyTorch 2 paper each is there for;`,
   "`deno run -A bench/models/main.ts --suite timm` goes on with those that have no result yet.",
+  "Families of transformers and timm that are on no list, heads, programs written from papers and other ways to export are tried in small configurations as well:",
+  "what they found is in `tests/export/varied_programs_test.ts` and `tests/ops/select_order_test.ts`.",
   "",
   ...coverage(),
 );
