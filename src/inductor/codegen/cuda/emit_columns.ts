@@ -58,14 +58,14 @@ function chooseShape(parts: readonly Part[], columns: number, lanes: number, con
 }
 
 /** Columns that a thread has side by side: several where elements are small, and only accumulators and what stands between passes goes from part to part. */
-function chooseLanes(parts: readonly Part[], column: Axis | null): number {
+function chooseLanes(parts: readonly Part[], column: Axis | null, columns: number): number {
   const extent = column === null ? null : constantValue(column.extent);
   if (column === null || extent === null) return 1;
   const bodies = parts.map((p) => p.kind === "pass" ? p.pass.body : p.body);
   const passes = parts.flatMap((p) => p.kind === "pass" ? p.pass.body : []);
   let lanes = Math.min(4, lanesFor(passes, column, false));
   // Of few columns each thread of a warp should have some.
-  while (lanes > 1 && (extent % lanes !== 0 || extent < 32 * lanes)) lanes /= 2;
+  while (lanes > 1 && (extent % lanes !== 0 || columns < 32 * lanes)) lanes /= 2;
   const widest = accessesIn(passes).reduce((n, { buffer }) => Math.max(n, buffer.dtype.bytes), 1);
   if (lanes === 1 || widest >= 4) return 1;
   const isOther = (s: TileStatement): boolean =>
@@ -93,7 +93,7 @@ export function emitColumns(
 ): CudaKernelText {
   const own = kernel.axes.filter((axis) => axis.role === "grid");
   const grid = column === null ? own : [...own.filter((axis) => axis !== column), column];
-  const lanes = chooseLanes(parts, column);
+  const lanes = chooseLanes(parts, column, guess(extentsOf(grid)));
   const columns = lanes === 1 || column === null
     ? extentsOf(grid)
     : mul(extentsOf(grid.slice(0, -1)), floorDiv(column.extent, lanes));

@@ -210,8 +210,8 @@ static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims
 // The same with arguments in words of 8 bytes, as TypeScript has them.
 template <typename... A>
 static void tsr_launch_words(void (*kernel)(A...), long long* words, const unsigned* dims) {
-  // What is larger than a word is where its word says.
-  const bool isLarge[] = {(sizeof(A) > 8)..., false};
+  // A tensor map is where its word says; pointers of many tensors are one parameter, and the words themselves.
+  const bool isLarge[] = {(sizeof(A) > 8 && alignof(A) > 8)..., false};
   void* values[sizeof...(A) + 1];
   for (size_t i = 0; i < sizeof...(A); i++) values[i] = isLarge[i] ? (void*)words[i] : words + i;
   tsr_launch(kernel, values, dims);
