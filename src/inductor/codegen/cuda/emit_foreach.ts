@@ -22,9 +22,6 @@ const RUNS = 4;
 /** Bytes that parameters may take everywhere. */
 const PARAMETER_BYTES = 4096;
 
-/** What kernels of many tensors take: their pointers as one parameter, which is read at any place. */
-export const POINTERS = "template <int N> struct tsr_pointers { void* p[N]; };\n";
-
 /** Pointers in one launch, with one that is no member's. */
 export function mostPointers({ parameterBytes = PARAMETER_BYTES }: EmitContext): number {
   return Math.floor(parameterBytes / 8) - 1;
@@ -105,7 +102,6 @@ function emitJoined(shape: TileKernel, members: readonly Member[], context: Emit
   s.close();
   return {
     parameters,
-    support: POINTERS,
     body: s.text("  "),
     includes: new Set(),
     args,

@@ -8,7 +8,7 @@
 import { constant, constantValue, newSym, type Sym, symbol } from "../../../symbolic/mod.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
-import { mostPointers, POINTERS, writeMember, writeTable } from "./emit_foreach.ts";
+import { mostPointers, writeMember, writeTable } from "./emit_foreach.ts";
 import { combineRow, guarded } from "./emit_rows.ts";
 import { CudaFunction } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line } from "./kernel_text.ts";
@@ -155,7 +155,6 @@ function emitJoined(shape: Shape, members: readonly Member[], context: EmitConte
     for (const s of shape.before) f.statement(s);
     const end = (grid: number): CudaKernelText => ({
       parameters,
-      support: POINTERS,
       body: f.scopes.text("  "),
       includes: new Set(["collectives"]),
       args,

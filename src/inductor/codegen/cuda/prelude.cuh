@@ -146,6 +146,8 @@ TSR void tsr_store_if(T* p, const C (&in)[N], bool whether) {
 #pragma unroll
   for (int i = 0; i < (int)((sizeof(T) * N + 15) / 16); i++) tsr_put_if((unit*)p + i, r.units[i], whether);
 }
+// Pointers of many tensors as one parameter, which is read at any place.
+template <int N> struct tsr_pointers { void* p[N]; };
 // As tsr_load and tsr_store where only the first n are there.
 template <int N, typename T, typename C>
 TSR void tsr_load_n(C (&out)[N], const T* p, int n) {
