@@ -154,7 +154,7 @@ const EARLY: readonly (readonly [name: string, body: string, kinds: readonly str
     "if (threadIdx.x == 0) tsr_wait_previous(); __syncthreads(); p[threadIdx.x] += 1;",
     ["a read before the wait", "a thread that leaves without the wait"],
   ],
-  ["a wait at the beginning", "tsr_let_next(); tsr_wait_previous(); if (threadIdx.x < 40) p[threadIdx.x] += 1;", []],
+  ["a wait at the beginning", "tsr_wait_previous(); if (threadIdx.x < 40) p[threadIdx.x] += 1;", []],
 ];
 
 for (const [name, body, kind] of EARLY) {

@@ -84,12 +84,12 @@ export function architectureName(arch: number): string {
 /**
  * The whole text of one kernel. It may be launched while the kernel ahead of it still runs, so it touches no memory before it has waited. No thread leaves without having
  * waited: a kernel that has ended therefore says that all kernels before it have, which is what the wait of the next one relies on, as whoever waits knows of the kernel before
- * alone. `letsNext`: the next kernel's blocks may come as soon as all of this one's are there; else when all have ended.
+ * alone.
  */
-export function kernelSource(name: string, text: CudaKernelText, letsNext = false): string {
+export function kernelSource(name: string, text: CudaKernelText): string {
   const threads = text.block[0] * text.block[1] * text.block[2];
   const bounds = text.blocksEach === undefined ? `${threads}` : `${threads}, ${text.blocksEach}`;
-  const begin = `${letsNext ? "tsr_let_next();\n" : ""}${text.waits === true ? "" : "tsr_wait_previous();\n"}`;
+  const begin = text.waits === true ? "" : "tsr_wait_previous();\n";
   return `extern "C" __global__ void __launch_bounds__(${bounds}) ${name}(${text.parameters}) {\n${begin}${text.body}\n}\n`;
 }
 
@@ -111,8 +111,8 @@ class Modules {
   readonly #open: { includes: Set<CudaInclude>; texts: string[]; names: string[]; size: number }[] = [];
   #count = 0;
 
-  add(text: CudaKernelText, letsNext: boolean): { readonly module: number; readonly name: string } {
-    const key = kernelSource("@", text, letsNext);
+  add(text: CudaKernelText): { readonly module: number; readonly name: string } {
+    const key = kernelSource("@", text);
     let found = this.#known.get(key);
     if (found !== undefined) return found;
     const heavy = text.includes.has("mma") || text.includes.has("hopper");
@@ -127,7 +127,7 @@ class Modules {
     if (module === undefined) throw new InternalError("no module");
     const name = `k${this.#count++}`;
     if (text.support !== undefined && !module.texts.includes(text.support)) module.texts.push(text.support);
-    module.texts.push(kernelSource(name, text, letsNext));
+    module.texts.push(kernelSource(name, text));
     module.names.push(name);
     module.size += key.length;
     for (const include of text.includes) module.includes.add(include);
@@ -185,13 +185,11 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<Emit
     ];
     return { origin, texts };
   });
-  const steps = planned.map((step, i): CudaStep => {
+  const steps = planned.map((step): CudaStep => {
     if (!("texts" in step)) return { kind: "host", group: step };
     const { origin, texts } = step;
-    const following = planned[i + 1];
-    const launches = texts.map((text, j): CudaLaunch => {
-      const next = texts[j + 1] ?? (following !== undefined && "texts" in following ? following.texts[0] : undefined);
-      const { module, name } = text.library === undefined ? modules.add(text, next?.spread === true) : LIBRARY;
+    const launches = texts.map((text): CudaLaunch => {
+      const { module, name } = text.library === undefined ? modules.add(text) : LIBRARY;
       return {
         module,
         function: name,

@@ -49,11 +49,6 @@ export interface CudaKernelText {
   readonly blocksEach?: number;
   /** Whether the body itself waits for the kernel before (`tsr_wait_previous`): else that stands before it. */
   readonly waits?: boolean;
-  /**
-   * Whether its blocks may come to multiprocessors one by one, as the kernel ahead ends on each: they are alone on theirs, or as many as fit would come to the first and leave the rest idle;
-   * and they share little of what they read, or those that do would come to places far from each other.
-   */
-  readonly spread?: boolean;
   /** What the body reads before it waits: buffers that no kernel of the plan writes (`EmitContext.fixed`). */
   readonly early?: readonly BufferRef[];
   /** The call of a library that the launch is instead of a kernel: it has no text. */

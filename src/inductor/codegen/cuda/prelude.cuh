@@ -16,13 +16,11 @@
 #define TSR static __device__ __forceinline__
 
 // A kernel that was launched to begin before the one ahead of it in the stream has ended waits here until that one has, and all it wrote is there (compute
-// capability 9.0 and later; without such a launch, and before, this is nothing). The next kernel may begin when all blocks have let it, or are done.
+// capability 9.0 and later; without such a launch, and before, this is nothing). The next kernel begins when all blocks are done.
 #ifndef TSR_EMULATED
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-TSR void tsr_let_next() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 TSR void tsr_wait_previous() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 #else
-TSR void tsr_let_next() {}
 TSR void tsr_wait_previous() {}
 #endif
 #endif

@@ -244,7 +244,6 @@ static inline int tsr_lane() { return tsr_thread() & 31; }
 static inline void __syncthreads() { tsr_pause(TSR_AT_BLOCK); }
 static inline void __syncwarp(unsigned = ~0u) { tsr_pause(TSR_AT_WARP); }
 static inline void __threadfence() {}
-static inline void tsr_let_next() {}
 static inline void tsr_wait_previous() { TSR_TELL(previous, tsr_thread()); }
 static inline void __threadfence_block() {}
 template <typename T> static T __shfl_xor_sync(unsigned, T v, int d, int = 32) { return tsr_from<T>(tsr_exchange(v), tsr_lane() ^ d); }
