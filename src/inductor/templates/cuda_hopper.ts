@@ -15,10 +15,10 @@ import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts"
 import { contractionFunction, type Tiling } from "./cuda_contraction.ts";
 import { writeEpilogue } from "./cuda_epilogue.ts";
 import { HopperJobs } from "./cuda_hopper_jobs.ts";
+import { endsInRegisters, holdColumns, writeRegisterEpilogue } from "./cuda_register_epilogue.ts";
 import { bestShape, consumersOf, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
 import { pixelLines } from "./cuda_im2col.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
-import { endsInRegisters, holdColumns, writeRegisterEpilogue } from "./cuda_register_epilogue.ts";
 import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
 
 /** Columns of a slab that a warp hands to the epilogue at once, and its bytes: 16 rows, whose pieces are exchanged so that no two threads want one bank. */
