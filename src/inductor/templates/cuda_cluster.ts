@@ -189,7 +189,7 @@ function write(prepared: ClusterPrepared, context: EmitContext, shape: ClusterSh
   const inRegisters = endsInRegisters(kernel, own);
   const ownColumn = pieces === 1 ? "n0" : `n0 + rank * ${own}`;
   askEnding(f, kernel, shape, warps * 32);
-  const held = inRegisters ? holdColumns(f, kernel, { column: ownColumn, columns: own, sums: n / 2 }) : [];
+  const held = inRegisters ? holdColumns(f, kernel, { column: ownColumn, columns: own }) : [];
   const descriptor = (direction: "k" | "rows", at: string): string =>
     direction === "k" ? `tsr_matrix(${at} + k * 32, 16, 1024)` : `tsr_matrix(${at} + k * 2048, ${64 * LINE}, 1024)`;
   s.line(`float acc[${n / 2}];`);

@@ -13,6 +13,10 @@ import type { Tiling } from "./cuda_contraction.ts";
 const FEW_STATEMENTS = 12;
 const MORE_STATEMENTS = 24;
 const FEW_SUMS = 128;
+/** Sums beside which there is no room for what several runs read. */
+const MANY_SUMS = 160;
+/** Runs of a thread whose places are known at once beside more than a few sums: of rows that make no vectors there are 32. */
+const MOST_RUNS = 8;
 
 /** Statements that do no harm where nothing is stored. */
 const PLAIN: ReadonlySet<TileStatement["kind"]> = new Set([
@@ -62,10 +66,11 @@ export function writeEpilogue(
   const lanes = Math.max(1, alongN ? lanesN : lanesM);
   const across = (alongN ? tiling.n : tiling.m) / lanes;
   const runs = tiling.m * tiling.n / lanes;
-  // What little is done with sums of a warp waits for what it reads: all of it is asked for at once.
-  const most = (within.sums ?? Infinity) <= FEW_SUMS ? MORE_STATEMENTS : FEW_STATEMENTS;
-  const together = within.exchanged === true && epilogue.body.length <= most ? "" : " 2";
-  s.open(`#pragma unroll${together}\nfor (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`);
+  s.open(
+    `#pragma unroll${
+      unrolled(epilogue.body, within, runs / tiling.threads)
+    }\nfor (int e = ${within.thread}; e < ${runs}; e += ${tiling.threads}) {`,
+  );
   const [slow, fast] = alongN ? ["lr", "lc"] : ["lc", "lr"];
   s.line(`const int ${slow} = e / ${across}, ${fast} = e % ${across}${lanes > 1 ? ` * ${lanes}` : ""};`);
   const conditions: string[] = [];
@@ -119,6 +124,17 @@ export function writeEpilogue(
   f.storeIf = null;
   if (branches) s.close();
   s.close();
+}
+
+/** How far a thread's runs are unrolled, as the pragma's argument: what little is done with sums of a warp waits for what it reads, so all of it is asked for at once, if there are registers. */
+function unrolled(
+  body: ContractionKernel["epilogue"]["body"],
+  { exchanged = false, sums = Infinity }: { readonly exchanged?: boolean; readonly sums?: number },
+  runs: number,
+): string {
+  if (!exchanged || body.length > (sums <= FEW_SUMS ? MORE_STATEMENTS : FEW_STATEMENTS)) return " 2";
+  if (sums > MANY_SUMS && body.some(({ kind }) => kind === "load")) return " 1";
+  return sums <= FEW_SUMS || runs <= MOST_RUNS ? "" : ` ${MOST_RUNS}`;
 }
 
 /** Instructions of operators that are more than one. */

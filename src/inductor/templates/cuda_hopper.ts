@@ -16,7 +16,15 @@ import { contractionFunction, type Tiling } from "./cuda_contraction.ts";
 import { writeEpilogue } from "./cuda_epilogue.ts";
 import { HopperJobs } from "./cuda_hopper_jobs.ts";
 import { endsInRegisters, holdColumns, writeRegisterEpilogue } from "./cuda_register_epilogue.ts";
-import { bestShape, consumersOf, type HopperShape, LINE, type Matrix, prepareHopper } from "./cuda_hopper_plan.ts";
+import {
+  bestShape,
+  consumersOf,
+  type HopperShape,
+  LINE,
+  type Matrix,
+  prepareHopper,
+  sumsOf,
+} from "./cuda_hopper_plan.ts";
 import { pixelLines } from "./cuda_im2col.ts";
 import { type OperandPlan, productOf, writeTileLoop } from "./cuda_operands.ts";
 import { type Element, sumText, wgmmaName, wgmmaText } from "./cuda_wgmma.ts";
@@ -281,7 +289,7 @@ function write(
   const high = turns || m === 256;
   const accs = high ? ["acc", "acc1"] : ["acc"];
   askEpilogue(f, kernel, shape, turns ? "((int)threadIdx.x & 127)" : `((int)threadIdx.x - ${128 * producers})`);
-  const held = inRegisters ? holdColumns(f, kernel, { column: "n0", columns: n, sums: accs.length * n / 2 }) : [];
+  const held = inRegisters ? holdColumns(f, kernel, { column: "n0", columns: n }) : [];
   const promoted = element.promoted === true;
   const along = rows.kind === "gather" ? "k" : rows.matrix.along;
   const descriptor = (direction: "k" | "rows", at: string): string =>
@@ -404,7 +412,7 @@ function write(
       tileM: mates ? 2 * m : m,
       tileN: n,
       exchanged: true,
-      sums: accs.length * n / 2,
+      sums: sumsOf(shape),
     });
     s.close();
   }

@@ -40,6 +40,8 @@ export const LINE = 128;
 const PIECES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48];
 /** What sums that go through shared memory cost, in instructions for each element. */
 const STAGED = 10;
+/** Sums of a thread beside which there are no registers for other matrices' elements: the compiler would write some to memory and read them again. */
+const MANY_SUMS = 160;
 /** Steps that a piece has at least. */
 const LEAST_STEPS = 6;
 
@@ -155,6 +157,11 @@ export function consumersOf({ m }: HopperShape): number {
   return m === 192 ? 3 : 2;
 }
 
+/** Sums of a thread. */
+export function sumsOf(shape: HopperShape): number {
+  return shape.m * shape.n / (128 * (shape.turns ? 1 : consumersOf(shape)));
+}
+
 /** A product whose operands the template can read. */
 export interface Prepared {
   readonly kernel: ContractionKernel;
@@ -254,6 +261,8 @@ export function shapesOf(
     const count = tileCount(kernel, height, width);
     const add = (pieces: number, turns: boolean, mates = false): void => {
       const tiles = mates ? tileCount(kernel, 2 * height, width) * 2 : count;
+      const shape = { m: height, n: width, pieces, tail: pieces !== 1 && count >= sms, turns, mates };
+      if (read.length > 0 && sumsOf(shape) > MANY_SUMS) return;
       const query = {
         height,
         width,
@@ -268,7 +277,6 @@ export function shapesOf(
         work: work + (endsInRegisters(kernel, width) ? 0 : STAGED),
         bytes: moved,
       };
-      const shape = { m: height, n: width, pieces, tail: pieces !== 1 && count >= sms, turns, mates };
       out.push({ shape, query, cost: contractionCost(HOPPER_COSTS, query) });
     };
     // Pairs read less, of several rows of tiles.

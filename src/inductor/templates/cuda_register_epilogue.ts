@@ -17,8 +17,6 @@ import { exactLanes } from "./cuda_epilogue.ts";
 const RUN = 8;
 /** Columns of which the lanes of a warp have a pair each. */
 const PAIRS = 64;
-/** Sums of a thread beside which there is no room for much that is read. */
-const MANY_SUMS = 160;
 /** Columns of which four threads have runs. */
 const SPAN = 32;
 
@@ -64,12 +62,12 @@ export interface HeldColumns {
 
 /**
  * Loads what the epilogue reads for each column of a tile (biases) before its sums are made: at the tile's end each read would wait for the second cache, which copies of the next tiles
- * keep busy. `column` is the tile's first one, `sums` how many a thread has of them: beside many and matrices there is no room.
+ * keep busy. `column` is the tile's first one.
  */
 export function holdColumns(
   f: CudaFunction,
   kernel: ContractionKernel,
-  { column, columns, sums }: { readonly column: string; readonly columns: number; readonly sums: number },
+  { column, columns }: { readonly column: string; readonly columns: number },
 ): HeldColumns[] {
   const s = f.scopes;
   const { body, m, n } = kernel.epilogue;
@@ -79,8 +77,7 @@ export function holdColumns(
     st.buffer.dtype.bytes === 2 && constantValue(coefficient(st.index, inner.symbol) ?? constant(0)) === 1 &&
     body.filter((other) => other.kind === "load" && other.buffer === st.buffer).length === 1
   );
-  const reads = body.some((st) => st.kind === "load" && isMatrix(st, m, n));
-  if (loads.length === 0 || (reads && sums > MANY_SUMS)) return [];
+  if (loads.length === 0) return [];
   const held = loads.map((load) => ({ load, name: s.fresh("held") }));
   for (const { name } of held) s.line(`unsigned ${name}[${Math.ceil(columns / PAIRS)}];`);
   s.open(`#pragma unroll\nfor (int i = 0; i < ${Math.ceil(columns / PAIRS)}; i++) {`);
@@ -134,15 +131,6 @@ export function writeRegisterEpilogue(f: CudaFunction, kernel: ContractionKernel
   const places = held.map(({ load }) => f.pointer(load.buffer));
   const matrices = epilogue.body.filter((st): st is Load => st.kind === "load" && isMatrix(st, epilogue.m, epilogue.n))
     .map((load) => ({ load, pointer: f.pointer(load.buffer), name: s.fresh("read") }));
-  if (matrices.length > 0 && sums.length > 1 && sums.length * columns / 2 > MANY_SUMS) {
-    // Few registers are left: one array of sums after the other.
-    sums.forEach((sum, i) => {
-      s.open("{");
-      writeRegisterEpilogue(f, kernel, { ...tile, sums: [sum], rows: rows.slice(i, i + 1) });
-      s.close();
-    });
-    return;
-  }
   const parts = sums.flatMap((sum, i) => [0, 1].map((upper) => ({ sum, upper, part: i * 2 + upper, row: rows[i] })));
   // Runs of eight as they lie in memory: for what is read before, and what is written after.
   const runs = (span: string, write: (part: number, inside: string) => void): void => {

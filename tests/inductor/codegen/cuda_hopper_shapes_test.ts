@@ -6,7 +6,13 @@ import assert from "node:assert/strict";
 import { bfloat16, float16, float32 } from "../../../src/core/mod.ts";
 import { candidateContext } from "../../../src/inductor/autotune/candidates.ts";
 import { emitHopperContraction } from "../../../src/inductor/templates/cuda_hopper.ts";
-import { bestShape, type HopperShape, prepareHopper } from "../../../src/inductor/templates/cuda_hopper_plan.ts";
+import {
+  bestShape,
+  type HopperShape,
+  prepareHopper,
+  shapesOf,
+  sumsOf,
+} from "../../../src/inductor/templates/cuda_hopper_plan.ts";
 import { findToolchain } from "../../../src/runtime/cpu/toolchain.ts";
 import { matmul } from "../templates/contractions.ts";
 import { kernelOf, run } from "./cuda_products.ts";
@@ -87,4 +93,24 @@ Deno.test("blocks are pairs where rows straddle lines of memory, and alone where
   };
   assert.equal(best(1000)?.mates, true);
   assert.equal(best(1024)?.mates, false);
+});
+
+Deno.test("threads have at most 160 sums where other matrices are added, and few places of single elements at once beside many", () => {
+  const context = candidateContext({ arch: 90, multiprocessors: 132 });
+  const most = (residual: boolean): number => {
+    const kernel = kernelOf(matmul([1, 6304, 768, 3072], float16, { tb: true, bias: true, residual }));
+    const prepared = prepareHopper(kernel, context);
+    assert.ok(prepared !== null);
+    return Math.max(...shapesOf(prepared, context).map(({ shape }) => sumsOf(shape)));
+  };
+  assert.equal(most(false), 192);
+  assert.equal(most(true), 160);
+  const endOf = (n: number, bias: boolean): string => {
+    const kernel = kernelOf(matmul([1, 2048, n, 768], bfloat16, { tb: true, bias }));
+    const body = emitHopperContraction(kernel, context, { ...plain, m: 128, n: 192, turns: true })?.body ?? "";
+    return body.slice(body.indexOf("tsr_wgmma_put"));
+  };
+  // 344 and 1,052 bytes went to memory and back where all 32 were unrolled.
+  assert.match(endOf(50257, false), /#pragma unroll 8\n/);
+  assert.match(endOf(50257, true), /#pragma unroll 1\n/);
 });
