@@ -279,8 +279,8 @@ export function shapesOf(
       };
       out.push({ shape, query, cost: contractionCost(HOPPER_COSTS, query) });
     };
-    // Pairs read less, of several rows of tiles.
-    const pairs = !gathered && m > height;
+    // Pairs read less, of several rows of tiles; in one round of straddling rows they wait for each other longer than that saves.
+    const pairs = !gathered && m > height && (!straddles || count > sms);
     if (pairs) add(1, false, true);
     if (height === 256) {
       add(1, false);
