@@ -14,7 +14,7 @@ import {
   CudaDeviceMemory,
   type CudaFunction,
   CudaModule,
-  encodeTiled,
+  encodeMap,
   findDriver,
   findNvrtc,
   NvrtcCompiler,
@@ -137,14 +137,11 @@ export class DevicePlan {
                 : bufferOf(slots.get(arg.buffer) ?? -1);
               const { map } = arg;
               const bytes = map.type === "float32" || map.type === "tfloat32" ? 4 : map.type === "uint8" ? 1 : 2;
-              encodeTiled(this.context, {
-                type: map.type,
+              encodeMap(this.context, {
+                ...map,
                 address: buffer.address + offset + of(map.offset) * bytes,
                 sizes: map.sizes.map(of),
                 strideBytes: map.strideBytes.map(of),
-                box: map.box,
-                swizzle: map.swizzle,
-                l2Promotion: map.l2Promotion,
               }, args.tensorMap(i));
               return;
             }

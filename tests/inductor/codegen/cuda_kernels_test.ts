@@ -268,16 +268,21 @@ test("a convolution with channels innermost copies its pixels in vectors to the 
   check(c, TIER);
 });
 
-test("on an H100 a convolution's pixels are gathered for wgmma, its weights come by the copy engine", () => {
-  const c = channelsLast(32, 64, 64, 28, bfloat16);
-  const { modules, steps } = emitCudaModules(planOf([c.group], [...c.data.keys()], []), {
-    arch: 90,
-    multiprocessors: 132,
-  });
-  assert.match(modules[0]?.source ?? "", /tsr_gather16<false>\(to/);
-  const [step] = steps;
-  assert.ok(step?.kind === "launches");
-  assert.equal(step.launches[0]?.args.filter((a) => a.kind === "tensorMap").length, 1);
+test("on an H100 a convolution's weights come by the copy engine, and pixels too where their channels fill its boxes", () => {
+  const made = (channels: number): ReturnType<typeof emitCudaModules> => {
+    const c = channelsLast(32, channels, 64, 28, bfloat16);
+    return emitCudaModules(planOf([c.group], [...c.data.keys()], []), { arch: 90, multiprocessors: 132 });
+  };
+  const mapsOf = ({ steps: [step] }: ReturnType<typeof emitCudaModules>): readonly boolean[] => {
+    assert.ok(step?.kind === "launches");
+    const args = step.launches[0]?.args ?? [];
+    return args.flatMap((a) => a.kind === "tensorMap" ? [a.map.pixels !== undefined] : []);
+  };
+  const gathered = made(72), copied = made(64);
+  assert.match(gathered.modules[0]?.source ?? "", /tsr_gather16<\w+>\(to/);
+  assert.deepEqual(mapsOf(gathered), [false]);
+  assert.doesNotMatch(copied.modules[0]?.source ?? "", /tsr_gather16<\w+>\(to/);
+  assert.deepEqual(mapsOf(copied).toSorted(), [false, true]);
 });
 
 Deno.test("the text of an addition: vectors of 16 bytes, no test of the end", () => {

@@ -16,7 +16,7 @@
 #define __host__
 #define __global__
 #define __forceinline__ inline
-#define __noinline__ __attribute__((noinline))
+#define __noinline__  // nothing: headers of libstdc++ 13 say __attribute__((__noinline__))
 #define __launch_bounds__(...)
 #define __restrict__
 #define __grid_constant__
