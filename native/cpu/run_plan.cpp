@@ -107,7 +107,7 @@ Block map_file(const char* path, int fd, word size, word inode, word changed_ms)
   struct stat info;
   if (fd < 0 || fstat(fd, &info) != 0) fail(path, strerror(errno));
   const word changed = (word)info.st_mtim.tv_sec * 1000 + info.st_mtim.tv_nsec / 1000000;
-  if (size >= 0 && (info.st_size != size || (word)info.st_ino != inode || changed != changed_ms)) {
+  if (size >= 0 && (info.st_size != size || (inode != 0 && (word)info.st_ino != inode) || changed != changed_ms)) {
     fail(path, "it was changed while it was opened; run again");
   }
   Block made = {nullptr, info.st_size};
@@ -208,13 +208,13 @@ void copy_elements(Copy& c) {
   free(whole);
 }
 
-void write_all(int fd, const char* bytes, word count, const char* path) {
+void write_all(int fd, const char* bytes, word count, const char* path, bool beside) {
   while (count > 0) {
     const long n = write(fd, bytes, count);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       const int why = errno;
-      unlink(path);
+      if (beside) unlink(path);
       fail(path, strerror(why));
     }
     bytes += n;
@@ -257,7 +257,7 @@ void print_report(const char* text, const double* values) {
     else printf("%.1f ms", value);
   }
   putchar('\n');
-  if (fflush(stdout) != 0) exit(1);
+  if (fflush(stdout) != 0) fail("the report cannot be written to standard output", strerror(errno));
 }
 
 typedef void (*Kernel)(void**);
@@ -388,15 +388,18 @@ int main(int argc, char** argv) {
   call();
   values['f' - 'a'] = now_ms() - opened;
   if (out_path[0] != 0) {
-    const int fd = open(part_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0) fail(part_path, strerror(errno));
-    write_all(fd, header, header_bytes, part_path);
+    // Without a place beside it, it is a device or a pipe, which is written to as it is.
+    const bool beside = part_path[0] != 0;
+    const char* path = beside ? part_path : out_path;
+    const int fd = open(path, O_WRONLY | O_CLOEXEC | (beside ? O_CREAT | O_EXCL : 0), 0666);
+    if (fd < 0) fail(path, strerror(errno));
+    write_all(fd, header, header_bytes, path, beside);
     for (word i = 0; i < results.size; i++) {
-      in_order(results[i], [&](const char* part, word bytes) { write_all(fd, part, bytes, part_path); });
+      in_order(results[i], [&](const char* part, word bytes) { write_all(fd, part, bytes, path, beside); });
     }
-    if (close(fd) != 0 || rename(part_path, out_path) != 0) {
+    if (close(fd) != 0 || (beside && rename(part_path, out_path) != 0)) {
       const int why = errno;
-      unlink(part_path);
+      if (beside) unlink(part_path);
       fail(out_path, strerror(why));
     }
   }

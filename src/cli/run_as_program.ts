@@ -5,7 +5,7 @@
  */
 import type { NativeCall } from "../export/native_call.ts";
 import type { OpenNative } from "../export/native_entry.ts";
-import { inFileOrder, safetensorsHeader } from "../export/safetensors/write_parts.ts";
+import { destinationOf, inFileOrder, safetensorsHeader } from "../export/safetensors/write_parts.ts";
 import { dtypeFromName } from "../core/dtype.ts";
 import { type JobFile, type JobOutputs, planJobBytes } from "../runtime/cpu/plan_job.ts";
 import { becomeRunner, canReplaceProcess } from "../runtime/cpu/plan_runner.ts";
@@ -63,7 +63,8 @@ export function reportOfRun(ready: ReadyRun, firstMs: number, times: readonly nu
 
 function fileOf(path: string): JobFile {
   const { size, ino, mtime } = Deno.statSync(path);
-  return { path, size, inode: ino ?? 0, changedMs: mtime?.getTime() ?? 0 };
+  // Numbers of files may have 64 bits, of which JavaScript is told 53.
+  return { path, size, inode: Number.isSafeInteger(ino) ? ino ?? 0 : 0, changedMs: mtime?.getTime() ?? 0 };
 }
 
 function outputsOf({ flags, plan }: ReadyRun): JobOutputs | null {
@@ -74,7 +75,7 @@ function outputsOf({ flags, plan }: ReadyRun): JobOutputs | null {
     shape,
     at: i,
   })));
-  return { path: flags.outputs, header: safetensorsHeader(parts), order: parts.map(({ at }) => at) };
+  return { ...destinationOf(flags.outputs), header: safetensorsHeader(parts), order: parts.map(({ at }) => at) };
 }
 
 /** Becomes the program that runs the plan; returns only where that cannot be. */

@@ -108,6 +108,32 @@ Deno.test("tessera run needs no compiler for programs with sizes that change, no
   });
 });
 
+Deno.test("tessera run writes through links and into pipes, which stay what they are", async () => {
+  await withModel(STATIC, async (run, folder) => {
+    const out = `${folder}/out.safetensors`, end = `${folder}/end.safetensors`;
+    await Deno.symlink("end.safetensors", out);
+    // Compiled by the first, kept for the second; the link's end is there for the second only.
+    for (const _ of ["new", "there"]) {
+      reportOf(await run());
+      assert.equal(Deno.lstatSync(out).isSymlink, true);
+      assertOutputs(STATIC, folder);
+    }
+    const bytes = await Deno.readFile(end);
+    await Deno.remove(out);
+    await new Deno.Command("mkfifo", { args: [out] }).output();
+    const read = Deno.readFile(out);
+    reportOf(await run());
+    assert.equal(Deno.lstatSync(out).isFifo, true);
+    assert.deepEqual(await read, bytes);
+    await Deno.remove(out);
+    for (const [from, to] of [["a", "b"], ["b", "a"]]) await Deno.symlink(`${folder}/${from}`, `${folder}/${to}`);
+    const { code, err } = await run("--outputs", `${folder}/a`);
+    assert.equal(code, 1);
+    assert.match(err, /links follow each other; name a file/);
+    assert.deepEqual([...Deno.readDirSync(folder)].filter(({ name }) => name.endsWith(".part")), []);
+  });
+});
+
 Deno.test("tessera run leaves programs that need operators between their kernels to the process that compiles", async () => {
   await withModel("cond", async (run, folder) => {
     const report = reportOf(await run());

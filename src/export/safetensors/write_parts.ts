@@ -4,6 +4,7 @@
  * Enters: names, dtypes, shapes and row-major bytes, which are asked for one after the other. Leaves: a file in which each tensor is aligned to 8 bytes at least where its dtype
  * needs it: wider dtypes stand first, and the header is padded. It is written beside its place and renamed, so that nobody sees half of it.
  */
+import { dirname, resolve } from "node:path";
 import type { DType } from "../../core/dtype.ts";
 import { safetensorsDtype } from "./header.ts";
 
@@ -17,6 +18,33 @@ export interface TensorPart {
 }
 
 const HEADER_ALIGNMENT = 8;
+/** Links that are followed one after the other, as many as Linux follows. */
+const MOST_LINKS = 40;
+
+/** Where a file is written. */
+export interface Destination {
+  /** What the path names when links are followed. */
+  readonly path: string;
+  /** A place beside it, which is written and then renamed; null for a device or a pipe, which is written to as it is. */
+  readonly part: string | null;
+}
+
+/** Where a file of this path is written: links stay, and so do devices and pipes. @throws {RangeError} for links in a circle; the errors of looking at files */
+export function destinationOf(path: string): Destination {
+  let at = path;
+  for (let links = 0; links < MOST_LINKS; links++) {
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.lstatSync(at);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return { path: at, part: `${at}.${crypto.randomUUID()}.part` };
+      throw error;
+    }
+    if (!info.isSymlink) return { path: at, part: info.isFile ? `${at}.${crypto.randomUUID()}.part` : null };
+    at = resolve(dirname(at), Deno.readLinkSync(at));
+  }
+  throw new RangeError(`${path}: more than ${MOST_LINKS} links follow each other; name a file`);
+}
 
 /** Tensors in the order in which a file holds their data. */
 export function inFileOrder<T extends Pick<TensorPart, "dtype">>(tensors: readonly T[]): T[] {
@@ -58,8 +86,8 @@ export async function writeTensorParts(
   }
   const parts = inFileOrder(tensors);
   const header = safetensorsHeader(parts, metadata);
-  const temporary = `${path}.${crypto.randomUUID()}.part`;
-  const file = await Deno.open(temporary, { write: true, createNew: true });
+  const { path: end, part } = destinationOf(path);
+  const file = await Deno.open(part ?? end, { write: true, createNew: part !== null });
   try {
     try {
       const writer = file.writable.getWriter();
@@ -73,9 +101,9 @@ export async function writeTensorParts(
       } catch { /* closed already */ }
       throw error;
     }
-    await Deno.rename(temporary, path);
+    if (part !== null) await Deno.rename(part, end);
   } catch (error) {
-    await Deno.remove(temporary).catch(() => {});
+    if (part !== null) await Deno.remove(part).catch(() => {});
     throw error;
   }
 }

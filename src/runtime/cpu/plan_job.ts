@@ -15,6 +15,7 @@ import { packedBytes, packedState } from "./packed_weights.ts";
 export interface JobFile {
   readonly path: string;
   readonly size: number;
+  /** 0 if it is not known exactly. */
   readonly inode: number;
   readonly changedMs: number;
 }
@@ -22,6 +23,8 @@ export interface JobFile {
 /** The results' file: its header, and which result follows which. */
 export interface JobOutputs {
   readonly path: string;
+  /** Where it is written before it is renamed; null for what is no file, which is written to as it is. */
+  readonly part: string | null;
   readonly header: Uint8Array<ArrayBuffer>;
   readonly order: readonly number[];
 }
@@ -220,7 +223,7 @@ export function planJobBytes(job: PlanJob): Uint8Array<ArrayBuffer> {
   }
   const { outputs } = job;
   tail.text(outputs?.path ?? "");
-  tail.text(outputs === null ? "" : `${outputs.path}.${crypto.randomUUID()}.part`);
+  tail.text(outputs?.part ?? "");
   tail.words(outputs?.header.byteLength ?? 0);
   tail.bytes(outputs?.header ?? new Uint8Array());
   tail.words(outputs?.order.length ?? 0);
