@@ -194,13 +194,22 @@ defineComplexForm("aten.cumprod.default", (args, F) => {
   }
   return out;
 });
-defineComplexForm("aten.linalg_vector_norm.default", (args, F) =>
-  F.linalgVectorNorm(
-    tensor(args, "self").abs(),
+defineComplexForm("aten.linalg_vector_norm.default", (args, F) => {
+  const self = tensor(args, "self"), dtype = args["dtype"] as DType | null;
+  if (dtype !== null && dtype.isComplex !== self.dtype.isComplex) {
+    const kind = self.dtype.isComplex ? "complex" : "real";
+    throw new TypeError(
+      `linalg_vector_norm: dtype must be ${kind} for ${kind} numbers, got ${dtype.name}; leave it out`,
+    );
+  }
+  const sizes = dtype === null ? self.abs() : self.to(dtype).abs();
+  return F.linalgVectorNorm(
+    sizes,
     Number(args["ord"]),
     args["dim"] as readonly Size[] | null,
     args["keepdim"] as boolean,
-  ));
+  );
+});
 
 // Products.
 
