@@ -63,7 +63,12 @@ function jobOf(folder: string, results: readonly NativeResult[], change: Partial
     library: threadPool,
     threadPool,
     files: { model, constants: null, inputs: null },
-    outputs: { path: `${folder}/out`, header: safetensorsHeader(parts), order: parts.map(({ at }) => at) },
+    outputs: {
+      path: `${folder}/out`,
+      part: `${folder}/out.part`,
+      header: safetensorsHeader(parts),
+      order: parts.map(({ at }) => at),
+    },
     calls: 3,
     warmCalls: 1,
     warmMs: 10,
