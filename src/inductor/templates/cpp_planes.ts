@@ -8,7 +8,13 @@ import { loopVar } from "../../loops/mod.ts";
 import { add, constant, constantValue, type Expr, mul, sub, substitute, type Sym, symbol } from "../../symbolic/mod.ts";
 import type { CppFunction } from "../codegen/cpp/emit_kernel.ts";
 import { statementExprs } from "../tile/parameters.ts";
-import type { Axis, ContractionKernel, OperandProgram, TileStatement } from "../tile/tile_ir.ts";
+import {
+  type Axis,
+  type ContractionKernel,
+  type OperandProgram,
+  PLAIN_KINDS,
+  type TileStatement,
+} from "../tile/tile_ir.ts";
 import { functionFor, type Writer } from "./cpp_operands.ts";
 
 /** How windows move along an axis, and how far the places of one are apart. */
@@ -38,16 +44,6 @@ export interface Planes {
   /** Where windows have several places, the first one is the last one of memory. */
   readonly isMirrored: boolean;
 }
-
-/** What a program may be made of that is evaluated where its axes did not lead. */
-export const PLAIN_KINDS: ReadonlySet<TileStatement["kind"]> = new Set([
-  "constant",
-  "index",
-  "load",
-  "pointwise",
-  "cast",
-  "bitcast",
-]);
 
 /** Steps of windows, and distances of their places, that are known: one of both is 1. */
 const MOTIONS: readonly Motion[] = [

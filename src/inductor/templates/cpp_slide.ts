@@ -11,9 +11,9 @@ import { CppFunction, parameterLines } from "../codegen/cpp/emit_kernel.ts";
 import type { CppFunctionText } from "../codegen/cpp/emit_tile.ts";
 import { guess } from "../tile/axes.ts";
 import { operandsOf, statementExprs } from "../tile/parameters.ts";
-import type { Axis, TileKernel, TileStatement, TileValue } from "../tile/tile_ir.ts";
+import { type Axis, PLAIN_KINDS, type TileKernel, type TileStatement, type TileValue } from "../tile/tile_ir.ts";
 import { decompose } from "./cpp_operands.ts";
-import { inRegisters, PLAIN_KINDS, slidesBy, unfolded } from "./cpp_planes.ts";
+import { inRegisters, slidesBy, unfolded } from "./cpp_planes.ts";
 
 /** Longer windows would not leave registers to sums. */
 const MOST_TAPS = 9;

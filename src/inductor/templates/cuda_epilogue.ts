@@ -6,7 +6,7 @@
 import { constant, constantValue, type Expr, freeSymbols } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { lanesFor } from "../codegen/cuda/nests.ts";
-import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts";
+import { type Axis, type ContractionKernel, PURE_KINDS } from "../tile/tile_ir.ts";
 import type { Tiling } from "./cuda_contraction.ts";
 
 /** Statements of an epilogue up to which its loop is unrolled, and where sums leave many registers: longer ones take more than there are. */
@@ -17,19 +17,6 @@ const FEW_SUMS = 128;
 const MANY_SUMS = 160;
 /** Runs of a thread whose places are known at once beside more than a few sums: of rows that make no vectors there are 32. */
 const MOST_RUNS = 8;
-
-/** Statements that do no harm where nothing is stored. */
-const PLAIN: ReadonlySet<TileStatement["kind"]> = new Set([
-  "constant",
-  "index",
-  "load",
-  "store",
-  "pointwise",
-  "cast",
-  "bitcast",
-  "lookup",
-  "philox",
-]);
 
 /** Runs the epilogue over a tile of sums in shared memory. */
 export function writeEpilogue(
@@ -79,7 +66,7 @@ export function writeEpilogue(
   if (rest(kernel.n, within.tileN)) conditions.push(`n0 + lc < ${f.extent(kernel.n)}`);
   const isPartial = conditions.length > 0;
   // Beyond the end the first element is computed, and not stored: without branches the runs of a thread are one block of instructions, whose loads are all under way at once.
-  const branches = isPartial && !epilogue.body.every(({ kind }) => PLAIN.has(kind));
+  const branches = isPartial && !epilogue.body.every(({ kind }) => kind === "store" || PURE_KINDS.has(kind));
   if (isPartial) s.line(`const bool inside = ${conditions.join(" && ")};`);
   if (branches) s.open("if (inside) {");
   else if (isPartial) f.storeIf = "inside";

@@ -10,7 +10,7 @@ import type { BufferRef } from "../../loops/mod.ts";
 import { coefficient, constant, constantValue, freeSymbols } from "../../symbolic/mod.ts";
 import type { CudaFunction } from "../codegen/cuda/function.ts";
 import { memoryType } from "../codegen/cpp/types.ts";
-import type { Axis, ContractionKernel, TileStatement } from "../tile/tile_ir.ts";
+import { type Axis, type ContractionKernel, PLAIN_KINDS, type TileStatement } from "../tile/tile_ir.ts";
 import { exactLanes } from "./cuda_epilogue.ts";
 
 /** Halves that a thread stores at once. */
@@ -20,24 +20,15 @@ const PAIRS = 64;
 /** Columns of which four threads have runs. */
 const SPAN = 32;
 
-/** Statements that do no harm where nothing is stored. */
-const PLAIN: ReadonlySet<TileStatement["kind"]> = new Set([
-  "constant",
-  "index",
-  "load",
-  "store",
-  "pointwise",
-  "cast",
-  "bitcast",
-]);
-
 /** Whether a tile of so many columns ends in registers. */
 export function endsInRegisters({ epilogue, writes }: ContractionKernel, columns: number): boolean {
   const { body, m, n } = epilogue;
   const inner = n.at(-1);
   const stores = body.filter((s) => s.kind === "store");
   if (inner === undefined || columns % SPAN !== 0 || stores.length !== 1 || writes.length !== 1) return false;
-  if (stores[0]?.buffer.dtype.bytes !== 2 || !body.every(({ kind }) => PLAIN.has(kind))) return false;
+  if (stores[0]?.buffer.dtype.bytes !== 2 || !body.every(({ kind }) => kind === "store" || PLAIN_KINDS.has(kind))) {
+    return false;
+  }
   const loads = body.filter((s) => s.kind === "load");
   if (loads.some(({ mask }) => mask !== null) || exactLanes(body, inner, RUN) !== RUN) return false;
   // What is read for each element lies as what is written does: halves, side by side along the columns.

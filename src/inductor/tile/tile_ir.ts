@@ -145,6 +145,19 @@ export type TileStatement =
     readonly body: readonly TileStatement[];
   };
 
+/** Statements of one element, which any program may evaluate in any order and at places of its own. */
+export const PLAIN_KINDS: ReadonlySet<TileStatement["kind"]> = new Set([
+  "constant",
+  "index",
+  "load",
+  "pointwise",
+  "cast",
+  "bitcast",
+]);
+
+/** All statements whose value depends on what they read alone. */
+export const PURE_KINDS: ReadonlySet<TileStatement["kind"]> = new Set([...PLAIN_KINDS, "lookup", "philox"]);
+
 /** What all kernels have. */
 export interface KernelBase {
   /** A valid identifier for people, made of operator names. Emitters number their functions themselves. */

@@ -6,28 +6,23 @@
  * positions keeps its order.
  */
 import { vectorScore } from "../../tile/axes.ts";
-import type { TileReduceOp } from "../../tile/tile_ir.ts";
+import { PLAIN_KINDS, type TileReduceOp, type TileStatement } from "../../tile/tile_ir.ts";
 import { accessesIn, accumulatorsOf, type Part, type Pass } from "./nests.ts";
 
 /** The first of equal elements would be another one. */
 const POSITIONAL: ReadonlySet<TileReduceOp> = new Set(["argmax", "argmin"]);
-const FREE: ReadonlySet<string> = new Set([
-  "constant",
-  "index",
-  "load",
-  "pointwise",
-  "cast",
-  "bitcast",
-  "accumulate",
-  "dot",
-]);
 /** How much better an axis must be. */
 const MARGIN = 0.2;
+
+/** What does not depend on the order of positions but by rounding. */
+function isFree({ kind }: TileStatement): boolean {
+  return PLAIN_KINDS.has(kind) || kind === "accumulate" || kind === "dot";
+}
 
 function inBestOrder(pass: Pass): Pass {
   const { axes, body } = pass;
   const last = axes.at(-1);
-  if (axes.length < 2 || last === undefined || !body.every(({ kind }) => FREE.has(kind))) return pass;
+  if (axes.length < 2 || last === undefined || !body.every(isFree)) return pass;
   if ([...accumulatorsOf(pass).values()].some((op) => POSITIONAL.has(op))) return pass;
   const accesses = accessesIn(body);
   let best = last;

@@ -7,7 +7,7 @@
 import type { BufferRef } from "../../../loops/mod.ts";
 import { newSym, substitute, type Sym, symbol } from "../../../symbolic/mod.ts";
 import { operandsOf, parametersOf } from "../../tile/parameters.ts";
-import type { TileKernel, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+import { PURE_KINDS, type TileKernel, type TileStatement, type TileValue } from "../../tile/tile_ir.ts";
 
 type Made = TileStatement & { readonly out: TileValue };
 
@@ -41,7 +41,7 @@ export class SameOrder {
     const effects: (TileStatement & { readonly kind: "store" | "accumulate" })[] = [];
     for (const s of statements) {
       if (s.kind === "store" || s.kind === "accumulate") effects.push(s);
-      else if (!("out" in s) || !isPure(s) || (s.kind === "load" && written.has(s.buffer))) return null;
+      else if (!("out" in s) || !PURE_KINDS.has(s.kind) || (s.kind === "load" && written.has(s.buffer))) return null;
       else made.set(s.out, s);
     }
     const seen = new Set<TileValue>();
@@ -96,10 +96,6 @@ export class SameOrder {
         return "";
     }
   }
-}
-
-function isPure(s: TileStatement): boolean {
-  return ["constant", "index", "load", "pointwise", "cast", "bitcast", "lookup", "philox"].includes(s.kind);
 }
 
 function isCommutative(s: TileStatement): boolean {
