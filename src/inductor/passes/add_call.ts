@@ -11,7 +11,12 @@ function faked(value: Argument): unknown {
 }
 
 /** Adds a call at the graph's place of insertion; arguments that are left out take their defaults. @throws what the operator says of them */
-export function addCall(graph: Graph, target: string, args: readonly Argument[]): CallNode {
+export function addCall(
+  graph: Graph,
+  target: string,
+  args: readonly Argument[],
+  location: CallNode["location"] = null,
+): CallNode {
   const op = getOp(target);
   const given = op.schema.args.map(({ defaultValue }, i) => args[i] ?? defaultValue);
   const named = Object.fromEntries(op.schema.args.map(({ key }, i) => [key, faked(given[i] ?? null)]));
@@ -19,5 +24,6 @@ export function addCall(graph: Graph, target: string, args: readonly Argument[])
     op,
     given,
     inferMeta(op, named as Record<string, ArgValue<Tensor>> as NamedArgs<Tensor>)[0] ?? null,
+    location,
   );
 }

@@ -15,7 +15,7 @@ import {
   type Node,
   type TensorMeta,
 } from "../../graph/mod.ts";
-import { getOp } from "../../ops/mod.ts";
+import { addCall } from "./add_call.ts";
 
 /** Rows, and sums, below which tiles would be empty. */
 const LEAST = 64;
@@ -69,66 +69,20 @@ function readTransposed(node: Node): CallNode | null {
   }
 }
 
-/** Writes calls with their metas. */
-class Writer {
-  readonly #graph: Graph;
-  readonly #layer: Layer;
+/** `x @ wᵀ + bias` for each element of the batch. */
+function rowsByOutputs(graph: Graph, { node, input, weight, bias, batch, k, outputs }: Layer): Node {
+  const call = (target: string, ...args: Argument[]): Node => addCall(graph, target, args, node.location);
+  const weights = call("aten.expand.default", call("aten.transpose.int", weight, 0, 1), [batch, k, outputs]);
+  const product = call("aten.bmm.default", input, weights);
+  return bias === null ? product : call("aten.add.Tensor", product, bias);
+}
 
-  constructor(graph: Graph, layer: Layer) {
-    this.#graph = graph;
-    this.#layer = layer;
-  }
-
-  #call(
-    target: string,
-    args: Argument[],
-    of: TensorMeta,
-    shape: readonly number[],
-    stride: TensorMeta["stride"],
-  ): Node {
-    return this.#graph.call(getOp(target), args, { ...of, shape, stride }, this.#layer.node.location);
-  }
-
-  /** The weight for each element of the batch, transposed or not. */
-  #weights(turned: boolean): Node {
-    const { weight, batch, k, outputs } = this.#layer;
-    const { value } = weight;
-    const [outer = 1, inner = 1] = value.stride;
-    const one = turned ? this.#call("aten.transpose.int", [weight, 0, 1], value, [k, outputs], [inner, outer]) : weight;
-    const sizes = turned ? [k, outputs] : [outputs, k];
-    const stride = turned ? [inner, outer] : [outer, inner];
-    return this.#call("aten.expand.default", [one, [batch, ...sizes], false], value, [batch, ...sizes], [0, ...stride]);
-  }
-
-  #dense(target: string, args: Argument[], shape: readonly [number, number, number]): Node {
-    const { node } = this.#layer;
-    const value = { ...node.value as TensorMeta, storageOffset: 0 };
-    return this.#call(target, args, value, shape, [shape[1] * shape[2], shape[2], 1]);
-  }
-
-  /** `x @ wᵀ + bias`. */
-  rowsByOutputs(): Node {
-    const { input, bias, batch, rows, outputs } = this.#layer;
-    const shape = [batch, rows, outputs] as const;
-    const product = this.#dense("aten.bmm.default", [input, this.#weights(true)], shape);
-    return bias === null ? product : this.#dense("aten.add.Tensor", [product, bias, 1], shape);
-  }
-
-  /** `w @ xᵀ + bias`. */
-  outputsByRows(): Node {
-    const { input, bias, batch, rows, k, outputs } = this.#layer;
-    const { value } = input;
-    const [first = 0, outer = 1, inner = 1] = value.stride;
-    const turned = this.#call("aten.transpose.int", [input, 1, 2], value, [batch, k, rows], [first, inner, outer]);
-    const shape = [batch, outputs, rows] as const;
-    const product = this.#dense("aten.bmm.default", [this.#weights(false), turned], shape);
-    if (!hasMeta(bias)) return product;
-    const column = this.#call("aten.unsqueeze.default", [bias, 1], bias.value, [outputs, 1], [
-      bias.value.stride[0] ?? 1,
-      1,
-    ]);
-    return this.#dense("aten.add.Tensor", [product, column, 1], shape);
-  }
+/** `w @ xᵀ + bias` for each element of the batch. */
+function outputsByRows(graph: Graph, { node, input, weight, bias, batch, k, outputs }: Layer): Node {
+  const call = (target: string, ...args: Argument[]): Node => addCall(graph, target, args, node.location);
+  const weights = call("aten.expand.default", weight, [batch, outputs, k]);
+  const product = call("aten.bmm.default", weights, call("aten.transpose.int", input, 1, 2));
+  return bias === null ? product : call("aten.add.Tensor", product, call("aten.unsqueeze.default", bias, 1));
 }
 
 /** Rewrites in place; returns how many layers became batched products. */
@@ -143,7 +97,7 @@ export function batchLinears(graph: Graph): number {
     const isDense = stride[2] === 1 && stride[1] === layer.k;
     if (read !== null && (isDense || isTransposed)) {
       const chain: Node[] = [];
-      const product = graph.insertBefore(node, () => new Writer(graph, layer).outputsByRows());
+      const product = graph.insertBefore(node, () => outputsByRows(graph, layer));
       graph.replaceAllUses(read, product);
       // From the last to the layer: each has no other reader.
       for (let last: Argument = read; last !== node && isNode(last) && last.op === "call"; [last = null] = last.args) {
@@ -151,7 +105,7 @@ export function batchLinears(graph: Graph): number {
       }
       for (const last of [...chain, node]) graph.erase(last);
     } else if (isTransposed) {
-      const product = graph.insertBefore(node, () => new Writer(graph, layer).rowsByOutputs());
+      const product = graph.insertBefore(node, () => rowsByOutputs(graph, layer));
       graph.replaceAllUses(node, product);
       graph.erase(node);
     } else continue;
