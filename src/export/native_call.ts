@@ -15,6 +15,7 @@ import {
   placeBytes,
   strideReach,
 } from "../runtime/cpu/native_plan.ts";
+import { isRowMajor } from "../runtime/positions.ts";
 import type { NativeEntry } from "./native_entry.ts";
 import type { GivenInput } from "./native_sizes.ts";
 import type { NamedBuffer } from "./safetensors/buffers.ts";
@@ -89,14 +90,7 @@ export async function nativeCall(
 
 /** The elements of a row-major tensor with other strides: its own memory if they are the same. */
 function inLayout({ dtype, shape, buffer }: NamedBuffer, stride: readonly number[]): CpuBuffer {
-  let expected = 1;
-  let isSame = true;
-  for (let d = shape.length - 1; d >= 0; d--) {
-    const size = shape[d] ?? 0;
-    if (size !== 1 && stride[d] !== expected) isSame = false;
-    expected *= size;
-  }
-  if (isSame || expected === 0) return buffer;
+  if (shape.includes(0) || isRowMajor(shape, stride)) return buffer;
   const { bytes } = dtypeFromName(dtype);
   const out = new Uint8Array(strideReach({ shape, stride, offset: 0 }) * bytes);
   placeBytes(buffer.uint8, out, bytes, { shape, stride, offset: 0 });

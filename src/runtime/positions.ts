@@ -33,3 +33,14 @@ export function forEachPosition(
     }
   }
 }
+
+/** Whether elements with these strides lie one after the other, the last dimension innermost; strides of dimensions of one element say nothing. */
+export function isRowMajor(shape: readonly number[], stride: readonly number[]): boolean {
+  let expected = 1;
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const length = shape[d] ?? 0;
+    if (length !== 1 && stride[d] !== expected) return false;
+    expected *= length;
+  }
+  return true;
+}

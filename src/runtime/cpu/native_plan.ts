@@ -7,7 +7,7 @@
 import { dtypeFromName } from "../../core/dtype.ts";
 import { CompileError } from "../../core/errors.ts";
 import { randomSeed } from "../../core/seed.ts";
-import { forEachPosition } from "../positions.ts";
+import { forEachPosition, isRowMajor } from "../positions.ts";
 import type { ArgsPositions } from "./executable.ts";
 import type { CpuBuffer } from "./memory.ts";
 import type { PackedPlace } from "./packed_weights.ts";
@@ -181,15 +181,9 @@ export function rowMajorBytes(
   stride: readonly number[],
   offset: number,
 ): Uint8Array<ArrayBuffer> {
-  let expected = 1;
-  let isRowMajor = true;
-  for (let d = shape.length - 1; d >= 0; d--) {
-    const length = shape[d] ?? 0;
-    if (length !== 1 && stride[d] !== expected) isRowMajor = false;
-    expected *= length;
-  }
-  if (isRowMajor) return bytes.subarray(offset * size, (offset + expected) * size);
-  const out = new Uint8Array(expected * size);
+  const count = shape.reduce((n, length) => n * length, 1);
+  if (isRowMajor(shape, stride)) return bytes.subarray(offset * size, (offset + count) * size);
+  const out = new Uint8Array(count * size);
   forEachPosition(shape, stride, offset, (position, linear) => {
     for (let b = 0; b < size; b++) out[linear * size + b] = bytes[position * size + b] ?? 0;
   });
