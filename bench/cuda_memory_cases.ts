@@ -7,6 +7,7 @@ import { gradOf } from "../src/autograd/mod.ts";
 import { bfloat16, bool, type DType, float16, float32, int64, int8 } from "../src/core/mod.ts";
 import { F, type Tensor } from "../src/tensor/mod.ts";
 import type { Case } from "./cuda_cases.ts";
+import { IMAGE_CASES } from "./cuda_image_cases.ts";
 
 type Shapes = Case["inputs"];
 type Body = (...inputs: Tensor[]) => readonly Tensor[];
@@ -281,4 +282,4 @@ for (const [n, side, c] of [[32, 112, 64], [32, 56, 256]] as const) {
 }
 
 /** All cases in order. */
-export const MEMORY_CASES: readonly Case[] = list;
+export const MEMORY_CASES: readonly Case[] = [...list, ...IMAGE_CASES];
