@@ -70,7 +70,7 @@ const prompt = command.args[0] ?? "The ";
 
 /** The project's own pages, without what tables are padded with. */
 async function ownText(): Promise<string> {
-  const pages = ["../README.md", "../docs/architecture.md", "../docs/performance.md"];
+  const pages = ["../README.md", "../docs/architecture.md", "../docs/capture.md"];
   const texts = await Promise.all(pages.map((page) => Deno.readTextFile(new URL(page, import.meta.url))));
   return texts.join("\n").replaceAll(/ {2,}|-{4,}/g, " ");
 }

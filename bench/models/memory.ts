@@ -1,7 +1,7 @@
 /**
  * The most memory that `tessera run` holds, cold and warm, against weights and PyTorch's activations: `deno run -A bench/models/memory.ts DIRECTORY…`.
  *
- * Each directory holds a model, its inputs and what `bench/peers/activations.py` measured. Prints a row of docs/performance.md for each: the peaks, and as ratios the cold one, the warm one,
+ * Each directory holds a model, its inputs and what `bench/peers/activations.py` measured. Prints a row of docs/performance/processes.md for each: the peaks, and as ratios the cold one, the warm one,
  * and the warm one without what a bare Deno holds.
  */
 import { print } from "../support.ts";

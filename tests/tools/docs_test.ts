@@ -1,4 +1,4 @@
-/** The documentation speaks of what is there: named files exist, every folder is described, what is public has a docstring. */
+/** The documentation speaks of what is there: named files, tasks and links exist, every folder is described, what is public has a docstring. */
 import assert from "node:assert/strict";
 
 const root = new URL("../../", import.meta.url);
@@ -22,27 +22,83 @@ async function pathsBelow(folder: string): Promise<{ files: string[]; folders: s
 const TOP = ["src/", "tests/", "tools/", "bench/", "native/", "examples/", "docs/"] as const;
 const trees = await Promise.all(TOP.map(pathsBelow));
 const files = trees.flatMap((t) => t.files);
+const folders = [...TOP.map((top) => top.slice(0, -1)), ...trees.flatMap((t) => t.folders)];
+const { tasks } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root))) as { tasks: Record<string, string> };
 
-/** What stands in backquotes and is a file by its ending; `*` stands for any part of a name. */
+/** The pages that people write: what is generated names only what it was generated from. */
+const pages = new Map(
+  await Promise.all(
+    ["README.md", ...files.filter((f) => /^docs\/.*\.md$/.test(f) && f !== "docs/operators.md")]
+      .map(async (page) => [page, await Deno.readTextFile(new URL(page, root))] as const),
+  ),
+);
+
+/** What stands in backquotes or in a block of code: names and commands. */
+function quoted(text: string): string[] {
+  const blocks = [...text.matchAll(/^ *```\w*\n([^]*?)^ *```/gm)].flatMap(([, block = ""]) => block.split("\n"));
+  const spans = [...text.replaceAll(/^ *```[^]*?^ *```/gm, "").matchAll(/`([^`]+)`/g)].map(([, span = ""]) => span);
+  return [...blocks, ...spans];
+}
+
+/** Words of `quoted` that are files by their ending, or begin with a folder of the project; `*` stands for any part of a name. */
 function namedFiles(text: string): string[] {
-  const quoted = [...text.matchAll(/`([^`\n]+)`/g)].map(([, name = ""]) => name);
-  return quoted.filter((name) => /^[\w./*-]+\.(ts|cuh|h|cpp|md|sh|json)$/.test(name));
+  const words = quoted(text).flatMap((span) => span.split(/[\s"';()]+/)).map((word) => word.replace(/^\.\//, ""));
+  return words.filter((word) =>
+    /^[a-z\d][\w./*-]*\.(ts|cuh|h|cpp|md|sh)$/.test(word) && !word.includes("//") ||
+    TOP.some((top) => word.startsWith(top)) && /^[\w./*-]+$/.test(word)
+  );
 }
 
 function exists(name: string): boolean {
+  const bare = name.replace(/\/$/, "");
+  if (name === "deno.json" || name === "mod.ts" || folders.includes(bare)) return true;
   const parts = name.split("*").map((part) => part.replace(/[.]/g, "\\."));
   const whole = new RegExp(`(^|/)${parts.join("[^/]*")}$`);
   return files.some((path) => TOP.some((top) => name.startsWith(top)) ? path.search(whole) === 0 : whole.test(path));
 }
 
-Deno.test("every file that the documentation names exists", async () => {
-  for await (const entry of Deno.readDir(new URL("docs/", root))) {
-    if (!entry.name.endsWith(".md") || entry.name === "operators.md") continue;
-    const text = await Deno.readTextFile(new URL(`docs/${entry.name}`, root));
-    const absent = namedFiles(text).filter((name) => !exists(name));
-    assert.deepEqual(absent, [], `docs/${entry.name} names files that are not there`);
+Deno.test("every file that the documentation names exists", () => {
+  for (const [page, text] of pages) {
+    assert.deepEqual(namedFiles(text).filter((name) => !exists(name)), [], `${page} names files that are not there`);
   }
   assert.ok(namedFiles(architecture).length > 50 && !exists("src/tensor/no_such_file.ts"));
+  assert.deepEqual(namedFiles("`deno run -A bench/none.ts --flag` and\n```sh\ntools/none.sh all\n```\n"), [
+    "tools/none.sh",
+    "bench/none.ts",
+  ]);
+});
+
+Deno.test("every task that the documentation names exists", () => {
+  for (const [page, text] of pages) {
+    const named = quoted(text).flatMap((span) => [...span.matchAll(/\bdeno(?:@[\d.]+)? task ([\w:-]+)/g)]);
+    const absent = named.map(([, task = ""]) => task).filter((task) => !(task in tasks));
+    assert.deepEqual(absent, [], `${page} names tasks that deno.json does not have`);
+  }
+  assert.ok("test" in tasks);
+});
+
+/** What GitHub makes of a heading. */
+function anchorOf(heading: string): string {
+  return heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\s_-]/gu, "").trim().replaceAll(" ", "-");
+}
+
+Deno.test("every link of the documentation leads to a page and a heading that exist", () => {
+  let links = 0;
+  for (const [page, text] of pages) {
+    for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [path = "", anchor] = target.split("#");
+      const file = path === "" ? page : new URL(path, new URL(page, "file:///")).pathname.slice(1);
+      assert.ok(file === "README.md" || files.includes(file) || folders.includes(file), `${page} links to ${target}`);
+      const headings = [...(pages.get(file) ?? "").matchAll(/^#+ (.+)$/gm)].map(([, h = ""]) => anchorOf(h));
+      assert.ok(
+        anchor === undefined || headings.includes(anchor),
+        `${page} links to a heading that is not there: ${target}`,
+      );
+      links++;
+    }
+  }
+  assert.ok(links > 20);
 });
 
 Deno.test("every folder of src/ is described in docs/architecture.md", () => {
