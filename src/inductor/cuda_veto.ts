@@ -8,13 +8,17 @@
 import { computeType } from "../core/mod.ts";
 import { coefficient, constantValue, dependsOn } from "../symbolic/mod.ts";
 import { crossShape } from "./codegen/cuda/emit_cross.ts";
+import { CUDA_TARGET } from "./codegen/cuda/emit_tile.ts";
+import { joinMoments } from "./codegen/cuda/moments.ts";
+import { partsOf } from "./codegen/cuda/nests.ts";
 import { hasCross, indexAxes } from "./cross.ts";
 import { accessesOf } from "./dependencies.ts";
 import type { Group, LoopGroup } from "./groups.ts";
 import { costOf } from "./lowered.ts";
 import { spaceNumel } from "./loop_maps.ts";
 import type { Hint } from "./loop_space.ts";
-import { isFinal, isInner, stageRanks } from "./stage_order.ts";
+import { isFinal, isInner, settleGroup, stageRanks } from "./stage_order.ts";
+import { lowerGroup } from "./tile/lower_group.ts";
 
 /** Multiprocessors of the devices that matter, roughly. */
 const MULTIPROCESSORS = 128;
@@ -49,6 +53,21 @@ function passesOf(group: LoopGroup): number {
     const stage = group.stages[i];
     return stage !== undefined && isInner(stage);
   })).size;
+}
+
+/** Whether all that a group reduces is a sum and the squares around its mean: the emitter reads elements once for both, and blocks share that. */
+function isOneReading(group: LoopGroup): boolean {
+  const reductions = group.stages.filter((s) => s.kind === "reduction");
+  if (reductions.length !== 2 || reductions.some((s) => s.op !== "sum")) return false;
+  if (
+    group.stages.some((s) => s.kind === "scatter" || (s.kind === "pointwise" && group.stored.has(s.out) && isInner(s)))
+  ) {
+    return false;
+  }
+  const settled = settleGroup(group, group.stored);
+  const [kernel] = lowerGroup(settled, CUDA_TARGET);
+  const parts = kernel?.kind === "tile" ? partsOf(kernel.body) : null;
+  return parts !== null && joinMoments(parts).filter(({ kind }) => kind === "pass").length === 1;
 }
 
 /** Rows from which on there are enough for every multiprocessor to have several, whose sums it keeps. */
@@ -110,7 +129,8 @@ export function cudaVeto(group: Group, hint: Hint): string | null {
   const rows = hint(spaceNumel(group.axes));
   const length = hint(spaceNumel(group.reduceAxes));
   if (rows * length < SMALL) return null;
-  const blocks = alongRows(group) ? rows : Math.ceil(rows / COLUMNS);
-  if (blocks >= MULTIPROCESSORS || passesOf(group) < 2) return null;
+  const isAlong = alongRows(group);
+  const blocks = isAlong ? rows : Math.ceil(rows / COLUMNS);
+  if (blocks >= MULTIPROCESSORS || passesOf(group) < 2 || (!isAlong && isOneReading(group))) return null;
   return `${blocks} blocks would each walk ${length} elements several times`;
 }

@@ -136,6 +136,11 @@ TSR V tsr_block_scan(V v, V neutral, V& total, V* room, F f) {
 
 // ---- split reductions ----
 // True in all threads of the block that is the last of `blocks` to come here; what the others wrote before is visible to it.
+// How many of `total` positions a piece has, of pieces that take runs of `each` by turns.
+template <typename I> TSR I tsr_share(I total, int each, int pieces, int piece) {
+  const I runs = (total + each - 1) / each, own = piece < runs ? (runs - 1 - piece) / pieces + 1 : 0;
+  return own * each - (runs > 0 && (runs - 1) % pieces == piece ? runs * each - total : 0);
+}
 TSR bool tsr_is_last(unsigned* counter, unsigned blocks, int* room) {
   __threadfence();
   __syncthreads();

@@ -9,6 +9,14 @@ import { CudaFunction } from "./function.ts";
 import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accessesIn, accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
+import {
+  combineMoments,
+  hasMoments,
+  joinMoments,
+  type MomentsPass,
+  type ThreadMoments,
+  writeMoments,
+} from "./moments.ts";
 import { combinePartials, type Partial, splitParameters, type Splitting } from "./split.ts";
 import { operandsOf } from "./vectors.ts";
 
@@ -44,12 +52,16 @@ function chooseShape(parts: readonly Part[], columns: number, lanes: number, con
     // As many as run at once: what is left for a second round keeps a part of the device waiting as long as the first.
     const writes = only.body.some((s) => s.kind === "store");
     // What threads have in registers while they read.
-    const sums = (accumulatorsOf(only).size + parts.flatMap((_, i) => carriedFrom(parts, i)).length) * lanes;
+    const sums = ((hasMoments(only) ? 4 : accumulatorsOf(only).size) + parts.flatMap((_, i) =>
+      carriedFrom(parts, i)
+    ).length) * lanes;
     const reads = only.body.filter((s) => s.kind === "load").length * lanes;
     const all = writes && sums + reads <= FEW_VALUES;
     const threads = sums > FEW_ACCUMULATORS ? SOME_THREADS : all ? ALL_THREADS : MOST_THREADS;
     y = writes ? 16 : 8;
-    const blocksEach = threads / (x * y);
+    // Of few columns fewer pieces with more threads: the block that comes last reads what all pieces have.
+    if (!writes && blocks <= 4) y = 32;
+    const blocksEach = Math.floor(threads / (x * y));
     const wanted = Math.floor(context.multiprocessors * blocksEach / blocks);
     pieces = Math.max(1, Math.min(wanted, Math.floor(length / (y * 8)), 512));
     if (pieces > 1) return { x, y, pieces, blocksEach };
@@ -87,10 +99,11 @@ function carriedFrom(parts: readonly Part[], at: number): TileValue[] {
 /** Emits a kernel whose neighbouring results belong to neighbouring threads; `column` becomes the innermost grid axis. */
 export function emitColumns(
   kernel: TileKernel,
-  parts: readonly Part[],
+  given: readonly Part[],
   column: Axis | null,
   context: EmitContext,
 ): CudaKernelText {
+  const parts = joinMoments(given);
   const own = kernel.axes.filter((axis) => axis.role === "grid");
   const grid = column === null ? own : [...own.filter((axis) => axis !== column), column];
   const lanes = chooseLanes(parts, column, guess(extentsOf(grid)));
@@ -128,20 +141,27 @@ export function emitColumns(
       writeBetween(f, part.body, side, leader, carriedFrom(parts, i));
       continue;
     }
-    writePass(f, part.pass, y, pieces, exact, side);
-    const list = [...accumulatorsOf(part.pass)].flatMap(([v, op]): Partial[] => {
+    const moments = hasMoments(part.pass) ? part.pass : null;
+    const threads = writePass(f, part.pass, y, pieces, exact, side);
+    const list = [...sumsOf(part.pass)].flatMap(([v, op]): Partial[] => {
       const name = side.names.get(v) ?? f.accumulator(v);
       return lanes === 1
         ? [{ v, op, name }]
         : Array.from({ length: lanes }, (_, u) => ({ v, op, name: `${name}[${u}]` }));
     });
     partials = Math.max(partials, list.length);
-    for (const { v, op, name } of list) {
-      f.renameAccumulator(v, name);
-      combine(v, op);
+    if (moments !== null) combineThreads(f, moments, side, threads, combine);
+    else {
+      for (const { v, op, name } of list) {
+        f.renameAccumulator(v, name);
+        combine(v, op);
+      }
     }
     if (splitting !== null) {
-      combinePartials(f, list, splitting, combine, leader === "" ? "true" : leader, "ty", y);
+      const total = f.extent(extentsOf(part.pass.axes));
+      const share = (piece: string): string => shareText(f, total, y, pieces, piece);
+      const counts = moments === null ? null : { count: total, share };
+      combinePartials(f, list, splitting, combine, leader === "" ? "true" : leader, "ty", y, counts);
     }
   }
   const extra = splitting === null ? [] : splitParameters(partials, splitting);
@@ -226,25 +246,86 @@ function writeBetween(
   f.scopes.close();
 }
 
-function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact: boolean, side: Side): void {
+/** What a pass accumulates, in lists of lanes: of joined moments the sum is first. */
+function sumsOf(pass: Pass): Map<TileValue, TileReduceOp> {
+  return hasMoments(pass) ? new Map([[pass.moments.sum, "sum"], [pass.moments.squares, "sum"]]) : accumulatorsOf(pass);
+}
+
+/** Rows that a piece has: pieces take as many as a block has at a time by turns, so that all of them together walk memory from one end to the other. */
+function shareText(f: CudaFunction, total: string, y: number, pieces: number, piece: string): string {
+  return pieces === 1 ? total : `tsr_share<${f.index}>(${total}, ${y}, ${pieces}, ${piece})`;
+}
+
+/** How many rows threads have, as text, and what moments are relative to. */
+interface Threads {
+  readonly own: string;
+  readonly count: string;
+  readonly shift: string;
+  readonly differences: string;
+}
+
+/** The names of a lane's moments. */
+function lane(
+  f: CudaFunction,
+  pass: MomentsPass,
+  side: Side,
+  { shift, differences }: Threads,
+  u: string,
+): ThreadMoments {
+  const name = (v: TileValue): string => side.lanes === 1 ? f.accumulator(v) : `${side.names.get(v)}[${u}]`;
+  const { sum, squares } = pass.moments;
+  return { sum: name(sum), squares: name(squares), shift: `${shift}[${u}]`, differences: `${differences}[${u}]` };
+}
+
+function combineThreads(
+  f: CudaFunction,
+  pass: MomentsPass,
+  side: Side,
+  threads: Threads,
+  combine: (v: TileValue, op: TileReduceOp) => void,
+): void {
+  for (let u = 0; u < side.lanes; u++) {
+    combineMoments(f, pass, lane(f, pass, side, threads, String(u)), threads.own, threads.count, combine);
+  }
+}
+
+function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact: boolean, side: Side): Threads {
   const s = f.scopes;
   const total = f.extent(extentsOf(pass.axes));
-  const q = s.fresh("q");
-  const end = s.fresh("e");
-  let from = y === 1 ? "0" : "ty";
-  if (pieces > 1) {
-    const each = s.fresh("e");
-    s.line(`const ${f.index} ${each} = (${total} + ${pieces - 1}) / ${pieces};`);
-    from = `(${f.index})blockIdx.y * ${each} + ${from}`;
-    s.line(`const ${f.index} ${end} = tsr_min((${f.index})(blockIdx.y + 1) * ${each}, (${f.index})${total});`);
-  } else s.line(`const ${f.index} ${end} = ${exact ? total : `valid ? ${total} : 0`};`);
+  const [q, end, first] = [s.fresh("q"), s.fresh("e"), s.fresh("q")];
+  const step = y * pieces;
+  const from = pieces > 1 ? `(${f.index})blockIdx.y * ${y} + ${y === 1 ? "0" : "ty"}` : y === 1 ? "0" : "ty";
   // Threads beyond the last column repeat it and store nothing; what they would combine with memory must not happen.
-  const loop = pieces > 1 && !exact ? `valid && ${q} < ${end}` : `${q} < ${end}`;
-  s.open(`#pragma unroll 8\nfor (${f.index} ${q} = ${from}; ${loop}; ${q} += ${y}) {`);
-  f.decompose(pass.axes, q, (axis) => f.extent(axis.extent));
-  if (side.lanes === 1) f.statements(pass.body);
-  else inLanes(f, pass.body, side);
+  s.line(`const ${f.index} ${first} = ${from}, ${end} = ${exact ? total : `valid ? ${total} : 0`};`);
+  const threads: Threads = {
+    own: s.fresh("n"),
+    count: shareText(f, total, y, pieces, "(int)blockIdx.y"),
+    shift: s.fresh("k"),
+    differences: s.fresh("d"),
+  };
+  const body = (at: string, after: (u: string) => void): void => {
+    f.decompose(pass.axes, at, (axis) => f.extent(axis.extent));
+    if (side.lanes > 1) {
+      inLanes(f, pass.body, side, after);
+      return;
+    }
+    f.statements(pass.body);
+    after("0");
+  };
+  const moments = hasMoments(pass) ? pass : null;
+  if (moments !== null) {
+    s.line(`const ${f.index} ${threads.own} = ${first} < ${end} ? (${end} - ${first} + ${step - 1}) / ${step} : 0;`);
+    s.line(`float ${threads.shift}[${side.lanes}] = {}, ${threads.differences}[${side.lanes}] = {};`);
+    s.open(`if (${first} < ${end}) {`);
+    body(first, (u) => s.line(`${threads.shift}[${u}] = ${f.text(moments.moments.element)};`));
+    s.close();
+  }
+  s.open(`#pragma unroll 8\nfor (${f.index} ${q} = ${first}; ${q} < ${end}; ${q} += ${step}) {`);
+  body(q, (u) => {
+    if (moments !== null) writeMoments(f, lane(f, moments, side, threads, u), f.text(moments.moments.element));
+  });
   s.close();
+  return threads;
 }
 
 function combineColumn(f: CudaFunction, v: TileValue, op: TileReduceOp, x: number, y: number): void {

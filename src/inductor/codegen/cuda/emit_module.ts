@@ -28,6 +28,7 @@ import BLOCKS from "./blocks/cuda_blocks.cuh" with { type: "text" };
 import BLOCK_GROUPS from "./blocks/cuda_groups.cuh" with { type: "text" };
 import { emitCudaBlocks } from "./blocks/emit.ts";
 import COLLECTIVES from "./collectives.cuh" with { type: "text" };
+import { backwardSteps } from "./directions.ts";
 import { emitForeach } from "./emit_foreach.ts";
 import { emitForeachSums } from "./emit_foreach_sums.ts";
 import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
@@ -163,9 +164,11 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<Emit
   const modules = new Modules();
   let scratch = 0;
   const fixed = fixedBuffers(plan);
-  const planned = plan.steps.map((step): PlannedStep => {
+  const directions = backwardSteps(plan);
+  const planned = plan.steps.map((step, at): PlannedStep => {
     const shared = new Set<BufferRef>(step.aliases.flat());
-    const context: EmitContext = { ...options, shared, fixed, scratchId: () => (scratch += 2) - 2 };
+    const backwards = directions[at] === true;
+    const context: EmitContext = { ...options, shared, fixed, backwards, scratchId: () => (scratch += 2) - 2 };
     const origin = originOf(step);
     const algorithm = step.group.kind === "host" ? emitAlgorithm(step.group, context) : [];
     if (step.group.kind === "host" && algorithm === null) return step.group;

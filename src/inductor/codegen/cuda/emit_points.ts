@@ -138,7 +138,8 @@ function emitOnce(
   const count = inner === undefined ? rows : mul(rows, ceilDiv(inner.extent, lanes));
   const total = constantValue(count);
   const threads = total !== null && total < 2 * THREADS * context.multiprocessors ? 128 : THREADS;
-  s.line(`const ${f.index} t = (${f.index})blockIdx.x * ${threads} + (${f.index})threadIdx.x;`);
+  const block = context.backwards === true ? "(gridDim.x - 1 - blockIdx.x)" : "blockIdx.x";
+  s.line(`const ${f.index} t = (${f.index})${block} * ${threads} + (${f.index})threadIdx.x;`);
   if (total === null || total % threads !== 0) s.line(`if (t >= ${f.extent(count)}) return;`);
   const inside = (i: number): void => {
     const axis = serial[i];

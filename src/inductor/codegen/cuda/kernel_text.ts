@@ -61,6 +61,8 @@ export interface EmitContext extends CudaOptions {
   readonly shared: ReadonlySet<BufferRef>;
   /** Buffers that nothing in the plan writes, in memory of their own: what reads them need not wait for the kernels before. Default: none. */
   readonly fixed?: ReadonlySet<BufferRef>;
+  /** Whether blocks take elements from the end on: what the launch before touched last is still in the second cache. Default: false. */
+  readonly backwards?: boolean;
   /** A number for scratch memory that no other kernel has. */
   readonly scratchId: () => number;
   /** The kernels of a contraction that were found to be the fastest; null where nothing was measured. */

@@ -69,7 +69,8 @@ function join(first: Pass, between: readonly TileStatement[], second: Pass): Par
   ];
 }
 
-function onlyAccumulation(pass: Pass): TileStatement & { readonly kind: "accumulate" } | null {
+/** What a pass combines, if that is all that it does. */
+export function onlyAccumulation(pass: Pass): TileStatement & { readonly kind: "accumulate" } | null {
   const effects = pass.body.filter((s) => ["accumulate", "store", "combine", "dot", "bind", "philox"].includes(s.kind));
   const [only] = effects;
   return effects.length === 1 && only?.kind === "accumulate" ? only : null;

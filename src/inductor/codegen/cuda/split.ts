@@ -54,6 +54,12 @@ export function splitParameters(partials: number, splitting: Splitting): { arg: 
   ];
 }
 
+/** Where a list of partial results is a sum, in all its lanes, and then the squares around its mean: how many elements all pieces have, and one of them. */
+export interface PartialMoments {
+  readonly count: string;
+  readonly share: (piece: string) => string;
+}
+
 /**
  * Writes partial results, returns from all blocks but the last, and combines there. `first` and `step` say which pieces a thread takes.
  */
@@ -65,6 +71,7 @@ export function combinePartials(
   leader: string,
   first: string,
   step: number,
+  moments: PartialMoments | null = null,
 ): void {
   const s = f.scopes;
   const { pieces, output, tile } = splitting;
@@ -86,23 +93,43 @@ export function combinePartials(
     s.line(`${name} = ${neutralText(op, v.dtype)};`);
     if (isArg(op)) s.line(`${name}p = TSR_NOWHERE;`);
   }
-  s.open(`#pragma unroll 8\nfor (int piece = ${first}; piece < ${pieces}; piece += ${step}) {`);
-  list.forEach(({ v, op, name }, i) => {
-    const type = scalarType(v.dtype);
-    const at = s.fresh("w");
-    s.line(`const char* const ${at} = ${place(i, "piece")};`);
-    const value = `*(volatile const ${type}*)${at}`;
-    if (isArg(op)) {
-      s.line(
-        `tsr_better(${name}, ${name}p, (${type})${value}, (long)*(volatile const long*)(${at} + 8), ${
-          op === "argmax" ? 1 : -1
-        });`,
-      );
-    } else s.line(`${name} = (${combineLambda(op, v.dtype)})(${name}, ${value});`);
-  });
-  s.close();
-  for (const { v, op, name } of list) {
-    f.renameAccumulator(v, name);
-    combine(v, op);
+  const all = list.map((partial, i) => ({ ...partial, i }));
+  const walk = (some: readonly (Partial & { readonly i: number })[], take: (name: string, i: number) => void): void => {
+    s.open(`#pragma unroll 8\nfor (int piece = ${first}; piece < ${pieces}; piece += ${step}) {`);
+    for (const { v, op, name, i } of some) {
+      const type = scalarType(v.dtype);
+      const at = s.fresh("w");
+      s.line(`const char* const ${at} = ${place(i, "piece")};`);
+      const value = `*(volatile const ${type}*)${at}`;
+      if (isArg(op)) {
+        s.line(
+          `tsr_better(${name}, ${name}p, (${type})${value}, (long)*(volatile const long*)(${at} + 8), ${
+            op === "argmax" ? 1 : -1
+          });`,
+        );
+      } else s.line(`${name} = (${combineLambda(op, v.dtype)})(${name}, ${value});`);
+      take(name, i);
+    }
+    s.close();
+    for (const { v, op, name } of some) {
+      f.renameAccumulator(v, name);
+      combine(v, op);
+    }
+  };
+  if (moments === null) {
+    walk(all, () => {});
+    return;
   }
+  // First the common mean, then what pieces have around their own and how far that is from it.
+  const lanes = list.length / 2;
+  walk(all.slice(0, lanes), () => {});
+  walk(all.slice(lanes), (name, i) => {
+    const [own, apart] = [s.fresh("n"), s.fresh("d")];
+    s.line(`const float ${own} = (float)${moments.share("piece")};`);
+    const sum = `*(volatile const float*)(${place(i - lanes, "piece")})`;
+    s.line(
+      `const float ${apart} = ${own} > 0 ? ${sum} / ${own} - ${list[i - lanes]?.name} / (float)${moments.count} : 0;`,
+    );
+    s.line(`${name} += ${own} * ${apart} * ${apart};`);
+  });
 }

@@ -1,0 +1,61 @@
+/**
+ * Statistics of norms over columns: the mean and the squares around it come from one reading, whatever the numbers are.
+ * Without a GPU they run on the emulated device.
+ */
+import assert from "node:assert/strict";
+import {
+  compile,
+  CompiledGraph,
+  device,
+  type DType,
+  float16,
+  float32,
+  noGrad,
+  onCompile,
+  type Tensor,
+  tensor,
+} from "../../../mod.ts";
+import { F } from "../../../src/tensor/mod.ts";
+import { cudaTest } from "../../helpers/cuda_test.ts";
+
+/** Columns with means far from 0 in terms of their spread, an outlier in the first row, and one column of equal numbers. */
+function columns(rows: number, width: number, dtype: DType): Tensor {
+  const data = Array.from({ length: rows * width }, (_, i) => {
+    const [row, at] = [Math.floor(i / width), i % width];
+    if (at === 1) return 7;
+    if (at === 2 && row === 0) return 1000;
+    return Math.sin(i * 0.37 + row) + (dtype === float32 ? 100 : 4) * (at % 5);
+  });
+  return tensor(data).view([rows, width]).to(dtype);
+}
+
+for (const [rows, width, dtype] of [[4100, 64, float16], [1500, 48, float32], [40100, 7, float32]] as const) {
+  cudaTest(`moments of ${rows} rows of ${width} ${dtype.name} are one reading`, () => {
+    let launches = 0;
+    const texts: string[] = [];
+    using _ = onCompile(({ graph }) => {
+      if (!(graph instanceof CompiledGraph) || graph.cuda === null) return;
+      texts.push(...graph.cuda.modules.modules.map((m) => m.source));
+      for (const step of graph.cuda.modules.steps) if (step.kind === "launches") launches += step.launches.length;
+    });
+    const compiled = compile((x: Tensor): Tensor[] => {
+      const given = x.to(float32);
+      const mean = F.mean(given, [0], true);
+      const centred = F.sub(given, mean);
+      const variance = F.mean(F.mul(centred, centred), [0], true);
+      return [F.mul(centred, F.rsqrt(F.add(variance, 1e-5))), mean, variance];
+    });
+    const x = columns(rows, width, dtype);
+    const [got, want] = ["cuda", "cpu"].map((where) =>
+      noGrad(() => compiled(x.to(device(where)))).map((t) => t.to(device("cpu")).dataSync())
+    );
+    assert.ok(texts.some((text) => text.includes("tsr_share")), "blocks share the columns");
+    assert.equal(launches, 2, "statistics, and what follows");
+    got?.forEach((own, k) => {
+      for (let i = 0; i < own.length; i++) {
+        const [a, b] = [Number(own[i]), Number(want?.[k]?.[i])];
+        assert.ok(Math.abs(a - b) <= 2e-4 * Math.max(1, Math.abs(b)), `result ${k}, ${i}: ${a}, ${b}`);
+      }
+    });
+  });
+}
