@@ -122,6 +122,10 @@ export function emitColumns(
     s.line(`const ${f.index} column = tsr_min(at, ${f.extent(columns)} - 1);`);
     s.line(`const bool valid = at < ${f.extent(columns)};`);
   }
+  if (y > 1) {
+    const ops = parts.flatMap((part) => part.kind === "pass" ? [...sumsOf(part.pass).values()] : []);
+    s.line(`__shared__ long room[${x * y}]${ops.some(isArg) ? `, places[${x * y}]` : ""};`);
+  }
   const side: Side = { lanes, column, names: new Map(), carried: new Map() };
   if (lanes === 1 || column === null) f.decompose(grid, "column", (axis) => f.extent(axis.extent));
   else {
@@ -330,14 +334,11 @@ function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact
 
 function combineColumn(f: CudaFunction, v: TileValue, op: TileReduceOp, x: number, y: number): void {
   if (y === 1) return;
-  const s = f.scopes;
   const name = f.accumulator(v);
   const type = scalarType(v.dtype);
-  if (isArg(op)) {
-    s.line(`{ __shared__ ${type} room[${x * y}]; __shared__ long places[${x * y}];`);
-    s.line(`  tsr_column_best<${x}, ${y}>(${name}, ${name}p, room, places, ${op === "argmax" ? 1 : -1}); }`);
-  } else {
-    s.line(`{ __shared__ ${type} room[${x * y}];`);
-    s.line(`  ${name} = tsr_column_reduce<${x}, ${y}>(${name}, room, ${combineLambda(op, v.dtype)}); }`);
-  }
+  f.scopes.line(
+    isArg(op)
+      ? `tsr_column_best<${x}, ${y}>(${name}, ${name}p, (${type}*)room, places, ${op === "argmax" ? 1 : -1});`
+      : `${name} = tsr_column_reduce<${x}, ${y}>(${name}, (${type}*)room, ${combineLambda(op, v.dtype)});`,
+  );
 }
