@@ -307,7 +307,7 @@ export class CompiledGraph {
       const slot = slots[i];
       if (slot?.kind === "output") {
         const byteLength = slot.bytes(sizes);
-        const buffer = this.#cuda === null ? cpuAllocator().allocate(byteLength) : this.#cuda.allocate(byteLength);
+        const buffer = this.#cuda === null ? cpuAllocator().allocate(byteLength) : this.#cuda.allocate(byteLength, i);
         buffers[i] = buffer;
         storages[i] = new Storage(buffer);
       } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;

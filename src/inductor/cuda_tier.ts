@@ -70,6 +70,9 @@ export class CudaTier {
     Storage,
     { readonly version: number; readonly bytes: number; readonly buffer: CudaBuffer }
   >();
+  readonly #resultLabel: string;
+  /** For each slot of a result where it was in the call before; 0 before. */
+  readonly #resultAddresses: Float64Array<ArrayBuffer>;
   #modules: CudaModules | null = null;
   #executable: CudaExecutable | null = null;
   #tuned: readonly TunedContraction[] = [];
@@ -82,6 +85,8 @@ export class CudaTier {
   constructor(options: CudaTierOptions) {
     this.#options = options;
     this.context = cudaContext(options.device.index);
+    this.#resultLabel = `a result of ${options.name}`;
+    this.#resultAddresses = new Float64Array(options.layout.slots.length);
   }
 
   /** The plan as text; emitted when it is first needed. */
@@ -147,9 +152,12 @@ export class CudaTier {
     this.#compileMs = performance.now() - start;
   }
 
-  /** Memory for a result. */
-  allocate(byteLength: number): CudaBuffer {
-    return this.context.allocator.allocate(byteLength, `a result of ${this.#options.name}`);
+  /** Memory for a result; where it was in the call before, if that is free. */
+  allocate(byteLength: number, slot: number): CudaBuffer {
+    const { allocator, currentStream } = this.context;
+    const buffer = allocator.allocate(byteLength, this.#resultLabel, currentStream, this.#resultAddresses[slot]);
+    this.#resultAddresses[slot] = buffer.address;
+    return buffer;
   }
 
   /** The device's copy of memory of the CPU. What is `kept` is copied again only after it was written. */

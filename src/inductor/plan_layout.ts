@@ -106,6 +106,7 @@ export function sourcesOf(layout: PlanLayout): SlotSource[] {
     switch (slot.kind) {
       case "input":
       case "attribute":
+        return { kind: "external", given: true };
       case "output":
         return { kind: "external" };
       case "donated":

@@ -10,7 +10,8 @@ import { cpuAllocator, type CpuBuffer, CpuBuffer as Cpu } from "./cpu/memory.ts"
 
 /** Where a slot's memory comes from. Offsets and byte counts are functions of the plan's sizes. */
 export type SlotSource =
-  | { readonly kind: "external" }
+  /** The caller's memory; `given` if it holds data that the plan reads and, unless another slot is its alias, never writes. */
+  | { readonly kind: "external"; readonly given?: boolean }
   | { readonly kind: "alias"; readonly of: number }
   | {
     readonly kind: "arena";

@@ -13,6 +13,7 @@ import { CudaArguments, type LaunchShape, type ParameterKind } from "./layout.ts
 import type { Launchable } from "./launchable.ts";
 import type { CudaPlan, CudaPlanArg, CudaPlanLaunch } from "./plan.ts";
 import type { CudaStream } from "./stream.ts";
+import { isWorthParking, Parking } from "./parking.ts";
 import { encodeMap } from "./tensor_map.ts";
 
 /** Scratch ranges start at multiples of this, as allocations do. */
@@ -72,6 +73,8 @@ export class Binding {
   /** For each slot of the arena its offset; -1 for others. */
   readonly arenaOffsets: readonly number[];
   readonly slotBytes: readonly number[];
+  /** For each slot what brings it to one place in calls that replay graphs; null for what is used where it is. */
+  readonly parkings: readonly (Parking | null)[];
   readonly #context: CudaContext;
   readonly #uses: readonly Use[][];
   readonly #arenaUses: Use[] = [];
@@ -122,6 +125,14 @@ export class Binding {
     this.segments = segments;
     this.arenaBytes = arenaBytes;
     this.zeroBytes = zeroBytes;
+    const written = new Set(plan.sources.flatMap((s) => s.kind === "alias" ? [s.of] : []));
+    const recorded = new Set(segments.flatMap((s) => s.kind === "launches" && isRecorded(s) ? s.launches : []));
+    this.parkings = plan.sources.map((source, slot): Parking | null => {
+      if (source.kind !== "external" || source.given !== true || written.has(slot)) return null;
+      const bytes = this.slotBytes[slot] ?? 0;
+      const readers = new Set((this.#uses[slot] ?? []).map(({ launch }) => launch).filter((l) => recorded.has(l)));
+      return isWorthParking(readers.size, bytes) ? new Parking(context, bytes) : null;
+    });
   }
 
   /** Whether these are the sizes. */
@@ -158,9 +169,7 @@ export class Binding {
   /** Sends the launches of a segment to a stream: from the second run on as one graph. */
   run(segment: Segment, stream: CudaStream, asked: boolean): void {
     const record = asked && segment.recordable;
-    if (record && segment.graph === null && segment.runs > 0 && segment.launches.length >= FEWEST_LAUNCHES) {
-      this.#record(segment);
-    }
+    if (record && segment.graph === null && segment.runs > 0 && isRecorded(segment)) this.#record(segment);
     segment.runs++;
     const { graph, launches } = segment;
     if (graph === null || !record) {
@@ -178,6 +187,7 @@ export class Binding {
 
   /** Gives the recorded graphs back. */
   dispose(): void {
+    for (const parking of this.parkings) parking?.dispose();
     for (const segment of this.segments) {
       if (segment.kind !== "launches") continue;
       segment.graph?.dispose();
@@ -257,6 +267,11 @@ export class Binding {
     if (map === null) launch.args.setAddress(parameter, base + offset);
     else encodeMap(this.#context, { ...map, address: base + offset }, launch.args.tensorMap(parameter));
   }
+}
+
+/** Whether the launches become a graph when they run again. */
+function isRecorded({ recordable, launches }: Segment): boolean {
+  return recordable && launches.length >= FEWEST_LAUNCHES;
 }
 
 /** What is read while earlier kernels run may be no memory that kernels write. */

@@ -80,8 +80,8 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     const stream = this.#context.currentStream;
     this.#errors?.check();
     const binding = this.#bindingFor(sizes);
-    const detours = this.#bind(binding, buffers, stream);
     const record = this.#graphs && !stream.capturing && !this.#context.launchBlocking;
+    const detours = this.#bind(binding, buffers, stream, record);
     for (const segment of binding.segments) {
       if (segment.kind === "launches") binding.run(segment, stream, record);
       else this.#runHost(segment.step, binding, buffers, sizes, stream);
@@ -93,7 +93,7 @@ export class CudaExecutable implements Executable<CudaBuffer> {
   measure(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): CudaLaunchTime[] {
     const stream = this.#context.currentStream;
     const binding = this.#bindingFor(sizes);
-    const detours = this.#bind(binding, buffers, stream);
+    const detours = this.#bind(binding, buffers, stream, false);
     const times: CudaLaunchTime[] = [];
     for (const segment of binding.segments) {
       if (segment.kind === "launches") times.push(...measureSegment(segment, stream));
@@ -130,7 +130,12 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     return found;
   }
 
-  #bind(binding: Binding, buffers: readonly (CudaBuffer | undefined)[], stream: CudaStream): Detour[] | null {
+  #bind(
+    binding: Binding,
+    buffers: readonly (CudaBuffer | undefined)[],
+    stream: CudaStream,
+    record: boolean,
+  ): Detour[] | null {
     const workspace = workspaceOf(this.#context, stream);
     const arena = workspace.arena(binding.arenaBytes);
     binding.place(arena, workspace.zeros(binding.zeroBytes));
@@ -149,7 +154,7 @@ export class CudaExecutable implements Executable<CudaBuffer> {
         this.#context.copy(copy.address, address, bytes, stream);
         (detours ??= []).push({ slot, buffer, copy });
         address = copy.address;
-      }
+      } else if (record) address = binding.parkings[slot]?.settle(address, stream) ?? address;
       binding.point(slot, address);
     }
     for (let slot = 0; slot < binding.arenaOffsets.length; slot++) {

@@ -16,19 +16,11 @@ import type { Device } from "../../core/device.ts";
 import { type Allocator, type AllocatorStats, type Buffer, checkByteLength } from "../buffer.ts";
 import { CudaOutOfMemoryError, type LiveAllocation } from "./errors.ts";
 import { collectGarbage, DeathWatch } from "./garbage.ts";
+import { ANY_STREAM, Block, Pool } from "./pool.ts";
 import type { DeviceHeap, OrderedStream, StreamMark } from "./ordering.ts";
 import { sizeClass } from "./size_class.ts";
 
 export { sizeClass } from "./size_class.ts";
-
-/** One range of memory that wanders between buffers and free lists. */
-class Block {
-  requested = 0;
-  label = "";
-  /** Streams other than its own that use it since it was handed out. */
-  uses: Set<OrderedStream> | null = null;
-  constructor(readonly address: number, readonly capacity: number, public stream: OrderedStream, readonly pool: Pool) {}
-}
 
 /** What the finalizer of a buffer gets: a way to the block that does not hold the buffer. */
 interface Lease {
@@ -37,28 +29,6 @@ interface Lease {
 
 /** Buffers of this size and more are watched: what died of them is known without a turn of the event loop. */
 const WATCHED_BYTES = 64 * 1024;
-
-/** The list of blocks that any stream may have: in a private pool, those of streams that are gone. */
-const ANY_STREAM = 0;
-
-/** Free lists by stream and capacity, over one heap. */
-class Pool {
-  readonly free: Map<number, Map<number, Block[]>> = new Map();
-  closed = false;
-  constructor(readonly heap: DeviceHeap, readonly isPrivate: boolean) {}
-
-  take(stream: OrderedStream, capacity: number): Block | undefined {
-    return this.free.get(stream.id)?.get(capacity)?.pop() ?? this.free.get(ANY_STREAM)?.get(capacity)?.pop();
-  }
-
-  put(block: Block, stream: number = block.stream.id): void {
-    let lists = this.free.get(stream);
-    if (lists === undefined) this.free.set(stream, lists = new Map());
-    const list = lists.get(block.capacity);
-    if (list === undefined) lists.set(block.capacity, [block]);
-    else list.push(block);
-  }
-}
 
 /** A released block that other streams may still use. */
 interface Waiting {
@@ -224,15 +194,16 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
    * {@linkcode CudaBuffer.recordUse}.
    *
    * @param label what it is for, shown when memory runs out
+   * @param wanted an address that is preferred if it is free: a recorded graph whose results lie where they lay needs no correction
    * @throws {RangeError} if `byteLength` is not a non-negative safe integer
    * @throws {CudaOutOfMemoryError} naming the largest live allocations
    */
-  allocate(byteLength: number, label = "", stream: OrderedStream = this.#stream()): CudaBuffer {
+  allocate(byteLength: number, label = "", stream: OrderedStream = this.#stream(), wanted = 0): CudaBuffer {
     checkByteLength(byteLength);
     const capacity = sizeClass(byteLength);
     const pool = this.#pool;
     if (this.#waiting.length > 0) this.#reclaim();
-    let block = pool.take(stream, capacity);
+    let block = pool.take(stream, capacity, wanted);
     if (block === undefined) {
       block = this.#reserve(capacity, byteLength, stream, pool);
     } else {

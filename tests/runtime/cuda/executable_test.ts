@@ -2,70 +2,12 @@
 import assert from "node:assert/strict";
 import { withConfig } from "../../../src/core/mod.ts";
 import { CpuBuffer } from "../../../src/runtime/cpu/mod.ts";
-import {
-  type CudaBuffer,
-  type CudaContext,
-  CudaDeviceMemory,
-  CudaExecutable,
-  CudaModule,
-  type CudaPlan,
-  type CudaPlanArg,
-  type CudaPlanLaunch,
-  type CudaPlanStep,
-} from "../../../src/runtime/cuda/mod.ts";
-import { fakeContext, fakeTest } from "./support.ts";
-
-const ELEMENTS = 8;
-const BYTES = 4 * ELEMENTS;
-const external = { kind: "external" } as const;
-
-/** What is the same in all plans here: the kernel y += a · x over the fake driver. */
-class Bench {
-  readonly context: CudaContext = fakeContext();
-  readonly memory: CudaDeviceMemory = new CudaDeviceMemory(() => this.context);
-  readonly #axpy = CudaModule.load(this.context, new TextEncoder().encode("fake"), "axpy").function("axpy", "an axpy");
-
-  /** The factor is an integer size whose bits are a float's: the fake kernel reads 4 bytes. */
-  axpy(x: CudaPlanArg, y: CudaPlanArg, grid = 1): CudaPlanLaunch {
-    const bits = new Int32Array(new Float32Array([1]).buffer)[0] ?? 0;
-    return {
-      fn: this.#axpy,
-      args: [x, y, { kind: "size", value: () => bits, type: "i32" }, {
-        kind: "size",
-        value: (sizes) => sizes[0] ?? ELEMENTS,
-        type: "i32",
-      }],
-      grid: [() => grid, () => 1, () => 1],
-      block: [32, 1, 1],
-      sharedBytes: 0,
-    };
-  }
-
-  plan(plan: Partial<CudaPlan> & Pick<CudaPlan, "steps" | "sources">): CudaPlan {
-    return { name: "test", arenaBytes: () => 0, slotBytes: plan.sources.map(() => () => BYTES), ...plan };
-  }
-
-  executable(plan: CudaPlan, graphs = true): CudaExecutable {
-    return new CudaExecutable({ context: this.context, memory: this.memory, plan, graphs });
-  }
-
-  buffer(values: readonly number[]): CudaBuffer {
-    const buffer = this.context.allocator.allocate(4 * values.length);
-    this.memory.write(buffer, 0, new Uint8Array(new Float32Array(values).buffer));
-    return buffer;
-  }
-
-  read(buffer: CudaBuffer): number[] {
-    return [...new Float32Array(this.memory.readSync(buffer, 0, buffer.byteLength).buffer)];
-  }
-}
-
-const slot = (n: number, align = 4): CudaPlanArg => ({ kind: "slot", slot: n, align });
-const times = (values: readonly number[], factor: number): number[] => values.map((v) => v * factor);
-const ONES = [1, 2, 3, 4, 5, 6, 7, 8];
+import { type CudaBuffer, type CudaPlan, type CudaPlanArg, type CudaPlanStep } from "../../../src/runtime/cuda/mod.ts";
+import { BYTES, external, ONES, PlanBench, slot, times } from "./plan_bench.ts";
+import { fakeTest } from "./support.ts";
 
 fakeTest("a plan runs on the buffers of each call, replayed as a graph from the second one on", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const launches = [0, 1, 2, 3].map(() => bench.axpy(slot(0), slot(1)));
   const executable = bench.executable(
     bench.plan({ steps: [{ kind: "launches", launches }], sources: [external, external] }),
@@ -85,7 +27,7 @@ fakeTest("a plan runs on the buffers of each call, replayed as a graph from the 
 });
 
 fakeTest("few launches, and plans that do not want it, are not recorded", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   for (const [count, graphs] of [[2, true], [6, false]] as const) {
     const launches = Array.from({ length: count }, () => bench.axpy(slot(0), slot(1)));
     const executable = bench.executable(
@@ -101,7 +43,7 @@ fakeTest("few launches, and plans that do not want it, are not recorded", () => 
 
 fakeTest("kernels that wait by themselves begin before the one ahead has ended, on devices that can", (fake) => {
   const overlaps = (waits: readonly boolean[], between: readonly CudaPlanStep[] = []): number | undefined => {
-    const bench = new Bench();
+    const bench = new PlanBench();
     const launches = waits.map((w) => ({ ...bench.axpy(slot(0), slot(1)), waits: w }));
     const steps = launches.map((launch): CudaPlanStep => ({ kind: "launches", launches: [launch] }));
     steps.splice(1, 0, ...between);
@@ -122,7 +64,7 @@ fakeTest("kernels that wait by themselves begin before the one ahead has ended, 
 fakeTest(
   "memory that kernels write is read by none before it waits, and devices that cannot wait start kernels in turn",
   (fake) => {
-    const bench = new Bench();
+    const bench = new PlanBench();
     const early = { ...bench.axpy(slot(0), slot(1)), waits: true, early: [0] };
     const plan = (sources: CudaPlan["sources"]): CudaPlan =>
       bench.plan({ steps: [{ kind: "launches", launches: [early, early] }], sources });
@@ -137,7 +79,7 @@ fakeTest(
       });
     }
     fake.set("capability", 80);
-    const old = new Bench();
+    const old = new PlanBench();
     const launches = [0, 1].map(() => ({ ...old.axpy(slot(0), slot(1)), waits: true }));
     const executable = old.executable(
       old.plan({ steps: [{ kind: "launches", launches }], sources: [external, external] }),
@@ -149,7 +91,7 @@ fakeTest(
 );
 
 fakeTest("sizes have their own launches; the least recently used go", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const launches = Array.from({ length: 4 }, () => bench.axpy(slot(0), slot(1)));
   const executable = bench.executable(bench.plan({
     steps: [{ kind: "launches", launches }],
@@ -167,7 +109,7 @@ fakeTest("sizes have their own launches; the least recently used go", () => {
 });
 
 fakeTest("the arena and scratch memory lie in one workspace, and zeros stay apart", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const scratch: CudaPlanArg = { kind: "scratch", bytes: () => BYTES, zeroed: false, id: 1 };
   const zeroed: CudaPlanArg = { kind: "scratch", bytes: () => BYTES, zeroed: true, id: 2 };
   const executable = bench.executable(bench.plan({
@@ -187,7 +129,7 @@ fakeTest("the arena and scratch memory lie in one workspace, and zeros stay apar
 });
 
 fakeTest("a view at an odd address is copied to an aligned one, and back if it is written", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const executable = bench.executable(bench.plan({
     steps: [{ kind: "launches", launches: [bench.axpy(slot(0, 16), slot(2, 16))] }],
     sources: [external, external, { kind: "alias", of: 1 }],
@@ -199,7 +141,7 @@ fakeTest("a view at an odd address is copied to an aligned one, and back if it i
 });
 
 fakeTest("launches without blocks are left out", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const launches = [0, 1, 0, 1, 1, 1].map((grid) => bench.axpy(slot(0), slot(1), grid));
   const executable = bench.executable(
     bench.plan({ steps: [{ kind: "launches", launches }], sources: [external, external] }),
@@ -213,7 +155,7 @@ fakeTest("launches without blocks are left out", () => {
 });
 
 fakeTest("host steps cut the plan: they see host memory, and kernels after them their results", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const launches = Array.from({ length: 4 }, () => bench.axpy(slot(0), slot(2)));
   const seen: number[][] = [];
   const executable = bench.executable(bench.plan({
@@ -252,7 +194,7 @@ fakeTest("host steps cut the plan: they see host memory, and kernels after them 
 });
 
 fakeTest("what a kernel reports as a wrong index is thrown where data are read", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const slotOf = bench.context.errors.allocate("index_select");
   const words = new BigInt64Array(
     Deno.UnsafePointerView.getArrayBuffer(
@@ -271,7 +213,7 @@ fakeTest("what a kernel reports as a wrong index is thrown where data are read",
 });
 
 fakeTest("a part of a buffer keeps its place, and cannot dispose of the whole", () => {
-  const bench = new Bench();
+  const bench = new PlanBench();
   const whole = bench.buffer(ONES);
   const part = whole.part(8, 16).part(4, 8);
   assert.equal(part.address, whole.address + 12);

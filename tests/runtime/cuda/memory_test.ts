@@ -245,3 +245,21 @@ Deno.test("memory that runs out is looked for among what died, and the error nam
   assert.throws(() => memory.allocate(2 ** 25), /weights/);
   assert.ok(!kept.disposed);
 });
+
+Deno.test("memory comes back at the address that is wanted, whatever was released last, and never while it is in use", () => {
+  const stream = new SlowStream(1);
+  const memory = makeAllocator(new CountingHeap(2 ** 20), stream);
+  const first = [0, 1, 2].map(() => memory.allocate(256));
+  const addresses = first.map((b) => b.address);
+  for (const buffer of first) buffer.dispose();
+  // Without a wish the one that was released last comes first.
+  const again = addresses.map((a) => memory.allocate(256, "", stream, a));
+  assert.deepEqual(again.map((b) => b.address), addresses);
+  const [a = 0] = addresses;
+  again[1]?.dispose();
+  const other = memory.allocate(256, "", stream, a);
+  assert.equal(other.address, addresses[1], "the wanted block is in use: another free one is given");
+  // Another stream's blocks are not given, whatever is wanted.
+  other.dispose();
+  assert.ok(!addresses.includes(memory.allocate(256, "", new SlowStream(2), addresses[1]).address));
+});
