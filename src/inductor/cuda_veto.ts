@@ -6,8 +6,10 @@
  * many blocks as there are, and what follows is pointwise. Mirrors the split of outer reductions in TorchInductor, which also ends fusion there.
  */
 import { computeType } from "../core/mod.ts";
-import { coefficient, constantValue, dependsOn } from "../symbolic/mod.ts";
+import type { LoopVar } from "../loops/mod.ts";
+import { coefficient, constantValue, dependsOn, type Expr } from "../symbolic/mod.ts";
 import { crossShape } from "./codegen/cuda/emit_cross.ts";
+import { shortPiece } from "./codegen/cuda/emit_groups.ts";
 import { CUDA_TARGET } from "./codegen/cuda/emit_tile.ts";
 import { joinMoments } from "./codegen/cuda/moments.ts";
 import { partsOf } from "./codegen/cuda/nests.ts";
@@ -18,6 +20,7 @@ import { costOf } from "./lowered.ts";
 import { spaceNumel } from "./loop_maps.ts";
 import type { Hint } from "./loop_space.ts";
 import { isFinal, isInner, settleGroup, stageRanks } from "./stage_order.ts";
+import { extent } from "./tile/axes.ts";
 import { lowerGroup } from "./tile/lower_group.ts";
 
 /** Multiprocessors of the devices that matter, roughly. */
@@ -53,6 +56,19 @@ function passesOf(group: LoopGroup): number {
     const stage = group.stages[i];
     return stage !== undefined && isInner(stage);
   })).size;
+}
+
+/** Bytes of the pieces in which rows lie, where the next one is the next row's; null where they do not. */
+function pieceBytes(group: LoopGroup): number | null {
+  const axesOf = (list: LoopGroup["axes"]): { symbol: LoopVar; extent: Expr }[] =>
+    list.map((v) => ({ symbol: v, extent: extent(v) }));
+  const reads = accessesOf(group).reads.flatMap(({ index, buffer }) =>
+    index === null ? [] : [{ index, bytes: buffer.dtype.bytes }]
+  );
+  const found = shortPiece(reads, axesOf(group.axes), axesOf(group.reduceAxes));
+  const piece = found === null ? undefined : group.reduceAxes[found.piece];
+  const length = piece === undefined ? null : constantValue(extent(piece));
+  return length === null ? null : length * Math.max(...reads.map(({ bytes }) => bytes));
 }
 
 /** Whether all that a group reduces is a sum and the squares around its mean: the emitter reads elements once for both, and blocks share that. */
@@ -129,6 +145,8 @@ export function cudaVeto(group: Group, hint: Hint): string | null {
   const rows = hint(spaceNumel(group.axes));
   const length = hint(spaceNumel(group.reduceAxes));
   if (rows * length < SMALL) return null;
+  const piece = passesOf(group) < 2 ? null : pieceBytes(group);
+  if (piece !== null) return isOneReading(group) ? null : `rows lie in pieces of ${piece} bytes beside each other`;
   const isAlong = alongRows(group);
   const blocks = isAlong ? rows : Math.ceil(rows / COLUMNS);
   if (blocks >= MULTIPROCESSORS || passesOf(group) < 2 || (!isAlong && isOneReading(group))) return null;

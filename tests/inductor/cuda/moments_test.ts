@@ -24,9 +24,41 @@ function columns(rows: number, width: number, dtype: DType): Tensor {
     const [row, at] = [Math.floor(i / width), i % width];
     if (at === 1) return 7;
     if (at === 2 && row === 0) return 1000;
-    return Math.sin(i * 0.37 + row) + (dtype === float32 ? 100 : 4) * (at % 5);
+    return Math.sin(i * 0.37 + row) + (dtype === float32 ? 20 : 4) * (at % 5);
   });
   return tensor(data).view([rows, width]).to(dtype);
+}
+
+for (const [n, side, channels, groups] of [[2, 16, 128, 32], [1, 34, 60, 6], [1, 40, 48, 16]] as const) {
+  cudaTest(`group norm of ${channels} innermost channels in ${groups} groups reads whole lines`, () => {
+    const texts: string[] = [];
+    using _ = onCompile(({ graph }) => {
+      if (!(graph instanceof CompiledGraph) || graph.cuda === null) return;
+      texts.push(...graph.cuda.modules.modules.map((m) => m.source));
+    });
+    const compiled = compile((x: Tensor, w: Tensor): Tensor[] => {
+      const y = F.silu(F.groupNorm(F.permute(x, [0, 3, 1, 2]), groups, w, w));
+      return [y, F.contiguous(F.permute(y, [0, 2, 3, 1]))];
+    });
+    const count = n * side * side * channels;
+    const x = tensor(Array.from({ length: count }, (_, i) => Math.sin(i * 0.37) + 3 * (i % 7))).view([
+      n,
+      side,
+      side,
+      channels,
+    ]);
+    const w = tensor(Array.from({ length: channels }, (_, i) => 1 + i / channels));
+    const [got, want] = ["cuda", "cpu"].map((where) =>
+      noGrad(() => compiled(x.to(device(where)), w.to(device(where)))).map((t) => t.to(device("cpu")).dataSync())
+    );
+    if (count >= 1 << 16) assert.ok(texts.some((text) => text.includes("beside")), "neighbouring groups share a block");
+    got?.forEach((own, k) => {
+      for (let i = 0; i < own.length; i++) {
+        const [a, b] = [Number(own[i]), Number(want?.[k]?.[i])];
+        assert.ok(Math.abs(a - b) <= 2e-4 * Math.max(1, Math.abs(b)), `result ${k}, ${i}: ${a}, ${b}`);
+      }
+    });
+  });
 }
 
 for (const [rows, width, dtype] of [[4100, 64, float16], [1500, 48, float32], [40100, 7, float32]] as const) {

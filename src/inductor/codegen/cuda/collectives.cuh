@@ -91,6 +91,41 @@ TSR V tsr_column_reduce(V v, V* room, F f) {
   __syncthreads();
   return v;
 }
+// The same for N values a thread at once, at most Y, in four barriers whatever N is; `room` holds N · X · Y elements.
+template <int X, int Y, int N, typename V, typename F>
+TSR void tsr_columns_reduce(V (&v)[N], V* room, F f) {
+  if (Y == 1) return;
+  constexpr int P = Y / N, E = N;
+  const int tid = threadIdx.x, o = tid % (N * X), p = tid / (N * X);
+#pragma unroll
+  for (int i = 0; i < N; i++) room[tid / X * (N * X) + i * X + tid % X] = v[i];
+  __syncthreads();
+  V w = room[p * E * (N * X) + o];
+#pragma unroll
+  for (int e = 1; e < E; e++) w = f(w, room[(p * E + e) * (N * X) + o]);
+  __syncthreads();
+  room[p * (N * X) + o] = w;
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < N; i++) {
+    w = room[i * X + tid % X];
+#pragma unroll
+    for (int q = 1; q < P; q++) w = f(w, room[q * (N * X) + i * X + tid % X]);
+    v[i] = w;
+  }
+  __syncthreads();
+}
+// Over runs of M neighbours of a block's first X threads, where all threads of a column have the same.
+template <int X, int M, typename V, typename F>
+TSR V tsr_beside_reduce(V v, V* room, F f) {
+  const int first = threadIdx.x % X / M * M;
+  if (threadIdx.x < X) room[threadIdx.x] = v;
+  __syncthreads();
+  v = room[first];
+  for (int i = 1; i < M; i++) v = f(v, room[first + i]);
+  __syncthreads();
+  return v;
+}
 template <int X, int Y, typename S>
 TSR void tsr_column_best(S& v, long& p, S* room, long* places, int sign) {
   if (Y == 1) return;

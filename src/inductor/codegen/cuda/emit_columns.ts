@@ -122,10 +122,8 @@ export function emitColumns(
     s.line(`const ${f.index} column = tsr_min(at, ${f.extent(columns)} - 1);`);
     s.line(`const bool valid = at < ${f.extent(columns)};`);
   }
-  if (y > 1) {
-    const ops = parts.flatMap((part) => part.kind === "pass" ? [...sumsOf(part.pass).values()] : []);
-    s.line(`__shared__ long room[${x * y}]${ops.some(isArg) ? `, places[${x * y}]` : ""};`);
-  }
+  const ops = parts.flatMap((part) => part.kind === "pass" ? [...sumsOf(part.pass).values()] : []);
+  writeRoom(f, x, y, ops.some(isArg));
   const side: Side = { lanes, column, names: new Map(), carried: new Map() };
   if (lanes === 1 || column === null) f.decompose(grid, "column", (axis) => f.extent(axis.extent));
   else {
@@ -138,7 +136,7 @@ export function emitColumns(
     ? { pieces, outputs: columns, output: "column", id: context.scratchId(), tile: "blockIdx.x", tiles, block: x * y }
     : null;
   const leader = [...(y > 1 ? ["ty == 0"] : []), ...(exact ? [] : ["valid"])].join(" && ");
-  const combine = (v: TileValue, op: TileReduceOp): void => combineColumn(f, v, op, x, y);
+  const combine = (list: readonly Partial[]): void => combineColumns(f, list, x, y);
   let partials = 0;
   for (const [i, part] of parts.entries()) {
     if (part.kind === "statements") {
@@ -155,12 +153,7 @@ export function emitColumns(
     });
     partials = Math.max(partials, list.length);
     if (moments !== null) combineThreads(f, moments, side, threads, combine);
-    else {
-      for (const { v, op, name } of list) {
-        f.renameAccumulator(v, name);
-        combine(v, op);
-      }
-    }
+    else combine(list);
     if (splitting !== null) {
       const total = f.extent(extentsOf(part.pass.axes));
       const share = (piece: string): string => shareText(f, total, y, pieces, piece);
@@ -286,11 +279,10 @@ function combineThreads(
   pass: MomentsPass,
   side: Side,
   threads: Threads,
-  combine: (v: TileValue, op: TileReduceOp) => void,
+  combine: (list: readonly Partial[]) => void,
 ): void {
-  for (let u = 0; u < side.lanes; u++) {
-    combineMoments(f, pass, lane(f, pass, side, threads, String(u)), threads.own, threads.count, combine);
-  }
+  const lanes = Array.from({ length: side.lanes }, (_, u) => lane(f, pass, side, threads, String(u)));
+  combineMoments(f, pass, lanes, threads.own, threads.count, combine);
 }
 
 function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact: boolean, side: Side): Threads {
@@ -332,13 +324,34 @@ function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact
   return threads;
 }
 
-function combineColumn(f: CudaFunction, v: TileValue, op: TileReduceOp, x: number, y: number): void {
-  if (y === 1) return;
-  const name = f.accumulator(v);
-  const type = scalarType(v.dtype);
-  f.scopes.line(
-    isArg(op)
-      ? `tsr_column_best<${x}, ${y}>(${name}, ${name}p, (${type}*)room, places, ${op === "argmax" ? 1 : -1});`
-      : `${name} = tsr_column_reduce<${x}, ${y}>(${name}, (${type}*)room, ${combineLambda(op, v.dtype)});`,
-  );
+/** Bytes a thread of the room by way of which columns are combined. */
+const ROOM_BYTES = 16;
+
+/** Declares the `room` of {@linkcode combineColumns}, and `places` for positions. */
+export function writeRoom(f: CudaFunction, x: number, y: number, hasPlaces: boolean): void {
+  if (x * y === 1) return;
+  f.scopes.line(`__shared__ uint4 room[${x * y * ROOM_BYTES / 16}];`);
+  if (hasPlaces) f.scopes.line(`__shared__ long places[${x * y}];`);
+}
+
+/** Combines variables down the columns of a block, those that combine alike together: each time all threads wait four times. */
+export function combineColumns(f: CudaFunction, list: readonly Partial[], x: number, y: number): void {
+  const rest = y === 1 ? [] : [...list];
+  for (let first = rest.shift(); first !== undefined; first = rest.shift()) {
+    const { v, op, name } = first;
+    const type = scalarType(v.dtype);
+    if (isArg(op)) {
+      const sign = op === "argmax" ? 1 : -1;
+      f.scopes.line(`tsr_column_best<${x}, ${y}>(${name}, ${name}p, (${type}*)room, places, ${sign});`);
+      continue;
+    }
+    const alike = [first, ...rest.filter((other) => other.op === op && other.v.dtype === v.dtype)];
+    const most = Math.min(alike.length, y, ROOM_BYTES / Math.max(4, v.dtype.bytes));
+    const together = alike.slice(0, 2 ** Math.floor(Math.log2(most)));
+    for (const other of together.slice(1)) rest.splice(rest.indexOf(other), 1);
+    const names = together.map((other) => other.name);
+    f.scopes.line(`{ ${type} m[${names.length}] = {${names.join(", ")}};`);
+    f.scopes.line(`  tsr_columns_reduce<${x}, ${y}>(m, (${type}*)room, ${combineLambda(op, v.dtype)});`);
+    f.scopes.line(`  ${names.map((own, i) => `${own} = m[${i}];`).join(" ")} }`);
+  }
 }

@@ -20,7 +20,7 @@ import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nes
 import { exponentialHooks, keepExponential, type LaneHooks } from "./kept_exps.ts";
 import { LEAST_THREADS, type OddRows, oddRows, writeEnds, writeOddLoads } from "./odd_rows.ts";
 import { combineOnline, isOnline, joinOnline, writeOnline } from "./online.ts";
-import { combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
+import { combineEach, combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import type { CachedLoad, Chunk } from "./vectors.ts";
 
 /** Registers of a thread that may hold parts of rows. */
@@ -233,7 +233,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
         f,
         partialsOf(f, accumulatorsOf(part.pass)),
         splitting,
-        (v, op) => combineRow(f, v, op, threads),
+        (list) => combineEach(f, list, (v, op) => combineRow(f, v, op, threads)),
         "tx == 0",
         "tx",
         threads,

@@ -11,6 +11,7 @@ import type { TileKernel } from "../../tile/tile_ir.ts";
 import { emitWindow } from "../../templates/cuda_window.ts";
 import { emitColumns } from "./emit_columns.ts";
 import { emitCross, isCross } from "./emit_cross.ts";
+import { emitGroups } from "./emit_groups.ts";
 import { emitPoints } from "./emit_points.ts";
 import { emitRows } from "./emit_rows.ts";
 import { emitScan } from "./emit_scan.ts";
@@ -56,6 +57,8 @@ export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKern
   const window = emitWindow(kernel, given, context);
   if (window !== null) return [window];
   const parts = orderPass(given);
+  const groups = emitGroups(kernel, given, context);
+  if (groups !== null) return [groups];
   const column = bestColumn(kernel, parts);
   const rows = rowScore(parts);
   let longest = 0;

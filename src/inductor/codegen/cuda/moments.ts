@@ -8,10 +8,11 @@
  */
 import { float32 } from "../../../core/mod.ts";
 import { constantValue, type Expr } from "../../../symbolic/mod.ts";
-import type { TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
+import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
 import { extentsOf, type Part, type Pass } from "./nests.ts";
 import { isSame, onlyAccumulation } from "./online.ts";
+import type { Partial } from "./split.ts";
 
 /** A pass whose body computes an element, of which a sum and the squares around the mean are made. */
 export interface MomentsPass extends Pass {
@@ -115,28 +116,32 @@ export function writeMoments(f: CudaFunction, m: ThreadMoments, element: string)
 }
 
 /**
- * Combines the moments of a block's threads; all that share get the results. `own` and `count` are the texts of how many elements a thread and all of them have;
- * `reduce` combines an accumulator over the threads.
+ * Combines the moments of a block's threads, of several columns side by side at once; all that share get the results. `own` and `count` are the texts of how many elements a thread and
+ * all of them have; `reduce` combines variables over the threads.
  */
 export function combineMoments(
   f: CudaFunction,
   pass: MomentsPass,
-  m: ThreadMoments,
+  list: readonly ThreadMoments[],
   own: string,
   count: string,
-  reduce: (v: TileValue, op: TileReduceOp) => void,
+  reduce: (list: readonly Partial[]) => void,
 ): void {
   const { sum, squares } = pass.moments;
   const s = f.scopes;
-  const [mean, apart, within] = [s.fresh("m"), s.fresh("d"), s.fresh("w")];
-  s.line(`const float ${mean} = ${own} > 0 ? ${m.differences} / (float)${own} : 0.0f;`);
-  f.renameAccumulator(sum, m.sum);
-  reduce(sum, "sum");
-  s.line(`const float ${apart} = ${m.shift} + ${mean} - ${m.sum} / (float)${count};`);
-  s.line(`const float ${within} = ${m.squares} - ${m.differences} * ${mean};`);
-  s.line(
-    `${m.squares} = ${own} > 0 ? (${within} < 0.0f ? 0.0f : ${within}) + (float)${own} * ${apart} * ${apart} : 0.0f;`,
-  );
-  f.renameAccumulator(squares, m.squares);
-  reduce(squares, "sum");
+  const means = list.map(({ differences }) => {
+    const mean = s.fresh("m");
+    s.line(`const float ${mean} = ${own} > 0 ? ${differences} / (float)${own} : 0.0f;`);
+    return mean;
+  });
+  reduce(list.map((m) => ({ v: sum, op: "sum", name: m.sum })));
+  for (const [i, m] of list.entries()) {
+    const [apart, within] = [s.fresh("d"), s.fresh("w")];
+    s.line(`const float ${apart} = ${m.shift} + ${means[i]} - ${m.sum} / (float)${count};`);
+    s.line(`const float ${within} = ${m.squares} - ${m.differences} * ${means[i]};`);
+    s.line(
+      `${m.squares} = ${own} > 0 ? (${within} < 0.0f ? 0.0f : ${within}) + (float)${own} * ${apart} * ${apart} : 0.0f;`,
+    );
+  }
+  reduce(list.map((m) => ({ v: squares, op: "sum", name: m.squares })));
 }

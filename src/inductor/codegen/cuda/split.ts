@@ -34,6 +34,18 @@ export function partialsOf(f: CudaFunction, accumulators: ReadonlyMap<TileValue,
   return [...accumulators].map(([v, op]) => ({ v, op, name: f.accumulator(v) }));
 }
 
+/** Combines variables one by one. */
+export function combineEach(
+  f: CudaFunction,
+  list: readonly Partial[],
+  combine: (v: TileValue, op: TileReduceOp) => void,
+): void {
+  for (const { v, op, name } of list) {
+    f.renameAccumulator(v, name);
+    combine(v, op);
+  }
+}
+
 /** Bytes of one partial result at most: positions stand beside values. */
 const PARTIAL = 16;
 
@@ -67,7 +79,7 @@ export function combinePartials(
   f: CudaFunction,
   list: readonly Partial[],
   splitting: Splitting,
-  combine: (v: TileValue, op: TileReduceOp) => void,
+  combine: (list: readonly Partial[]) => void,
   leader: string,
   first: string,
   step: number,
@@ -111,10 +123,7 @@ export function combinePartials(
       take(name, i);
     }
     s.close();
-    for (const { v, op, name } of some) {
-      f.renameAccumulator(v, name);
-      combine(v, op);
-    }
+    combine(some);
   };
   if (moments === null) {
     walk(all, () => {});
