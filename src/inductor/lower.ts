@@ -28,7 +28,13 @@ import { inputLayout, pairsRead } from "./lower_inputs.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
 import { contractionGroup, operatorOf, refuseUnloweredForms, scanGroup } from "./lower_stored.ts";
-import { reasonToFinish, reasonToRealize, reasonToRealizeOperand, reasonToRealizeStencil } from "./realize.ts";
+import {
+  isMultipliedAsItIs,
+  reasonToFinish,
+  reasonToRealize,
+  reasonToRealizeOperand,
+  reasonToRealizeStencil,
+} from "./realize.ts";
 import { paddedRows, padRows } from "./row_padding.ts";
 import { unrollReduction } from "./unroll.ts";
 import { feedsSmaller, UserCounts } from "./users.ts";
@@ -197,7 +203,7 @@ class GraphLowering {
       if (loop.kind === "contraction" && !this.#onCuda && joinsWeights(tensor.base.node)) continue;
       const cost = tensor.cost;
       const reason = loop.kind === "contraction" && places > 0
-        ? reasonToRealizeOperand(cost, this.#onCuda && tensor.dtype.bytes === 2, isConvolution)
+        ? reasonToRealizeOperand(cost, this.#onCuda && isMultipliedAsItIs(tensor.dtype), isConvolution)
         : !this.#inline && places > 0
         ? "inlining is turned off"
         : reasonToRealizeStencil(cost, places * this.#hint(window));

@@ -4,6 +4,7 @@
  * Inlining trades memory traffic for recomputation. A value with many reads, or one that several users would each compute again, is
  * stored instead; the scheduler may still fuse producer and consumers into one kernel, where the store costs nothing if nobody else reads it.
  */
+import { config, type DType, float32 } from "../core/mod.ts";
 import { type BufferRef, foldValue, type Value } from "../loops/mod.ts";
 import { type Expr } from "../symbolic/mod.ts";
 import type { ValueCost } from "./lowered.ts";
@@ -40,6 +41,11 @@ export function reasonToRealize(cost: ValueCost, users: number): string | null {
   }
   if (cost.weight > MAX_WEIGHT_SHARED) return `${users} users would each repeat work worth ${cost.weight} additions`;
   return null;
+}
+
+/** Whether tensor cores multiply elements of a dtype from where they lie: halves, and float32 that may be rounded to tf32. */
+export function isMultipliedAsItIs(dtype: DType): boolean {
+  return dtype.bytes === 2 || (dtype === float32 && config().float32MatmulPrecision !== "highest");
 }
 
 /**

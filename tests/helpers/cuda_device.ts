@@ -2,7 +2,7 @@
  * Runs plans on a real GPU with as little between as possible: for tests of generated kernels and for their benchmark.
  */
 import { emitCudaModules } from "../../src/inductor/codegen/cuda/emit_module.ts";
-import type { CudaArg, CudaLaunch, CudaModules } from "../../src/inductor/codegen/cuda/launch.ts";
+import type { CudaArg, CudaLaunch, CudaModules, CudaOptions } from "../../src/inductor/codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "../../src/inductor/codegen/slots.ts";
 import type { HostPlan } from "../../src/inductor/host_plan.ts";
 import { type CpuBuffer } from "../../src/runtime/cpu/memory.ts";
@@ -51,11 +51,16 @@ export class DevicePlan {
   readonly #scratch = new Map<number, CudaBuffer>();
   #ready: Ready[] = [];
 
-  constructor(plan: HostPlan) {
+  constructor(plan: HostPlan, options: Pick<CudaOptions, "allowTf32"> = {}) {
     this.#plan = plan;
     const { capability, attributes } = this.context.info;
     const multiprocessors = attributes.multiprocessors;
-    this.modules = emitCudaModules(plan, { arch: capability, multiprocessors, parameterBytes: parameterBytes() });
+    this.modules = emitCudaModules(plan, {
+      ...options,
+      arch: capability,
+      multiprocessors,
+      parameterBytes: parameterBytes(),
+    });
     const nvrtc = findNvrtc();
     if (!nvrtc.ok) throw new Error(nvrtc.problem.problem);
     const compiler = new NvrtcCompiler(nvrtc.value);

@@ -86,7 +86,10 @@ export function copyLines(
   mates: boolean,
 ): string[] {
   const { map, to, row } = names;
-  if (matrix.pixels !== undefined) return pixelLines(matrix.pixels, names);
+  if (matrix.pixels !== undefined) {
+    const [group] = matrix.pixels.groups;
+    return pixelLines(matrix.pixels, names, group === undefined ? null : f.symbolText(group.axis.symbol));
+  }
   const batch = matrix.batch.map((axis) => `, (int)${f.symbolText(axis.symbol)}`).join("");
   const copy = (place: string, outer: number, x: string, y: string): string =>
     mates

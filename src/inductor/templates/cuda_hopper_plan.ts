@@ -16,7 +16,7 @@ import {
   sub,
   symbol,
 } from "../../symbolic/mod.ts";
-import type { DType } from "../../core/mod.ts";
+import { type DType, float32 } from "../../core/mod.ts";
 import type { EmitContext } from "../codegen/cuda/kernel_text.ts";
 import type { TensorMapSpec } from "../codegen/cuda/launch.ts";
 import type { BufferRef } from "../../loops/mod.ts";
@@ -201,8 +201,15 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
     return null;
   };
   const [a, b] = [matrix(0), matrix(1)];
+  // Elements of tf32 are read as they are, in vectors of four.
+  const read = (i: 0 | 1): OperandPlan =>
+    elements[i].dtype === float32 ? planOperand(i === 0 ? given.a : given.b, 4, false, float32) : plans[i];
+  const pixels = ([0, 1] as const).map((i) => {
+    const own = i === 0 ? given.epilogue.m : given.epilogue.n;
+    return (i === 0 ? a : b) !== null ? null : pixelMatrix(read(i), given.batch, own, elements[i], LINE);
+  });
   const gathers = (i: 0 | 1): boolean =>
-    plans[i].copy !== null && plans[i].along === "k" && elements[i].dtype.bytes === 2;
+    pixels[i] !== null || (plans[i].copy !== null && plans[i].along === "k" && elements[i].dtype.bytes === 2);
   // Rows come in tiles of 128: what is gathered must be the rows, and else the longer side should be.
   let swap = false;
   if (a !== null && b !== null) swap = prefersRows(given) ?? (guess(given.m) <= 96 && guess(given.n) > guess(given.m));
@@ -212,9 +219,8 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
   if (columns === null) return null;
   const [element, other] = swap ? [elements[1], elements[0]] : elements;
   const kernel = swap ? swapped(given) : given;
-  const gathered = plans[swap ? 1 : 0];
-  const rows = matrixRows ?? pixelMatrix(gathered, kernel.batch, kernel.epilogue.m, element, LINE);
-  return { kernel, element, other, rows, gathered, columns };
+  const rows = matrixRows ?? pixels[swap ? 1 : 0] ?? null;
+  return { kernel, element, other, rows, gathered: plans[swap ? 1 : 0], columns };
 }
 
 /**

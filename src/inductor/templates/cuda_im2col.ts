@@ -2,7 +2,7 @@
  * Pixels of convolutions by the copy engine of Hopper (im2col mode): one instruction brings one place of the window, and some channels, for all pixels of a tile.
  *
  * Enters: the operand of a contraction whose rows are images and positions and whose k are places of a window and channels. Leaves: a tensor map, and the lines that copy one
- * step. Channels must fill steps, so that a step has one place of the window; the tile lies in shared memory as that of a plain matrix.
+ * step. Channels of a group must fill steps, so that a step has one place of the window; the tile lies in shared memory as that of a plain matrix.
  */
 import { constant, constantValue } from "../../symbolic/mod.ts";
 import type { Axis } from "../tile/tile_ir.ts";
@@ -27,9 +27,11 @@ export function pixelMatrix(
 ): Matrix | null {
   const { copy, program, along } = plan;
   const { dtype } = element;
-  if (copy === null || along !== "k" || copy.load.buffer.dtype !== dtype || batch.length > 0) return null;
-  const found = pixelsOf(program, copy.load, [], outer);
-  if (found === null) return null;
+  if (copy === null || along !== "k" || copy.load.buffer.dtype !== dtype || batch.length > 1) return null;
+  const found = pixelsOf(program, copy.load, batch, outer);
+  // Groups have channels one after the other.
+  if (found === null || found.groups.some(({ stride }) => stride !== found.channels.extent)) return null;
+  const groups = found.groups.reduce((n, { extent }) => n * extent, 1);
   const pixels = { ...found, dims: withoutIdle(found) };
   if (!inOrder(found)) return null;
   const { image, dims, channels, start } = pixels;
@@ -56,7 +58,7 @@ export function pixelMatrix(
     map: {
       type: element.map,
       offset: constant(start),
-      sizes: [...[channels.extent, ...inner.map(({ size }) => size)].map((n) => constant(n)), count],
+      sizes: [...[channels.extent * groups, ...inner.map(({ size }) => size)].map((n) => constant(n)), count],
       strideBytes: strides.map((n) => constant(n * dtype.bytes)),
       box: [wide, wide],
       swizzle: 128,
@@ -81,10 +83,11 @@ function withoutIdle({ dims }: Pixels): Pixels["dims"] {
   return kept.length === 0 ? dims.slice(-1) : kept;
 }
 
-/** Lines that copy one step of a tile whose first row is `row`, and whose first k is `k0`. */
+/** Lines that copy one step of a tile whose first row is `row`, and whose first k is `k0`. @param group the number of the group, where there are several */
 export function pixelLines(
   { dims, channels }: Pixels,
   names: { readonly map: string; readonly to: string; readonly row: string },
+  group: string | null,
 ): string[] {
   const lines: string[] = [];
   // Digits of a number, the last one first; what is left is outermost.
@@ -103,6 +106,7 @@ export function pixelLines(
   const at = inner.map(({ stride, before }, i) => `${places[i]} * ${stride} - ${before}`);
   const moved = inner.map(({ dilation }, i) => `${taps[i]} * ${dilation}`);
   const image = `place${inner.length - 1}q`;
-  const all = [channel, ...at, image, ...moved].join(", ");
+  const first = group === null ? channel : `${channel} + (int)${group} * ${channels.extent}`;
+  const all = [first, ...at, image, ...moved].join(", ");
   return ["{", ...lines, `tsr_pixels(${names.to}, &${names.map}, full, ${all});`, "}"];
 }

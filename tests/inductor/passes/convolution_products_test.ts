@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { GraphRecorder, interpretProgram } from "../../../src/aot_autograd/mod.ts";
 import { bfloat16, device, type DType, float32 } from "../../../src/core/mod.ts";
-import type { Graph } from "../../../src/graph/mod.ts";
+import type { Graph, TensorMeta } from "../../../src/graph/mod.ts";
 import { rewriteConvolutions } from "../../../src/inductor/passes/convolution_products.ts";
 import { contiguousStride } from "../../../src/symbolic/mod.ts";
-import { F, installOperators, manualSeed, randn, type Tensor, withMode } from "../../../src/tensor/mod.ts";
+import { F, installOperators, manualSeed, randn, sameLayout, type Tensor, withMode } from "../../../src/tensor/mod.ts";
 
 installOperators();
 
@@ -15,26 +15,31 @@ interface Case {
   readonly n: number;
   readonly channels: number;
   readonly out: number;
-  readonly size: readonly [number, number];
-  readonly window: readonly [number, number];
-  readonly stride: readonly [number, number];
-  readonly padding: readonly [number, number];
+  readonly size: readonly number[];
+  readonly window: readonly number[];
+  readonly stride: readonly number[];
+  readonly padding: readonly number[];
+  readonly dilation?: readonly number[];
+  readonly groups?: number;
 }
 
-function outSize({ size, window, stride, padding }: Case): number[] {
-  return size.map((s, d) => Math.floor((s + 2 * (padding[d] ?? 0) - (window[d] ?? 1)) / (stride[d] ?? 1)) + 1);
+function outSize({ size, window, stride, padding, dilation = [] }: Case): number[] {
+  return size.map((s, d) => {
+    const reach = ((window[d] ?? 1) - 1) * (dilation[d] ?? 1) + 1;
+    return Math.floor((s + 2 * (padding[d] ?? 0) - reach) / (stride[d] ?? 1)) + 1;
+  });
 }
 
 type Kind = "conv" | "input" | "weight";
 
 function shapes(c: Case, kind: Kind): readonly [readonly number[], readonly number[]] {
   const x = [c.n, c.channels, ...c.size];
-  const w = [c.out, c.channels, ...c.window];
+  const w = [c.out, c.channels / (c.groups ?? 1), ...c.window];
   const g = [c.n, c.out, ...outSize(c)];
   return kind === "conv" ? [x, w] : kind === "input" ? [g, w] : [x, g];
 }
 
-function graphOf(c: Case, kind: Kind, dtype: DType): Graph {
+function graphOf(c: Case, kind: Kind, dtype: DType, returned = false): Graph {
   const r = new GraphRecorder();
   const [a, b] = shapes(c, kind).map((shape, i) =>
     r.placeholder(`x${i}`, {
@@ -46,13 +51,13 @@ function graphOf(c: Case, kind: Kind, dtype: DType): Graph {
     })
   ) as [Tensor, Tensor];
   const result = withMode(r, () => {
-    const rest = [c.stride, c.padding, [1, 1], 1] as const;
+    const rest = [c.stride, c.padding, c.dilation ?? c.size.map(() => 1), c.groups ?? 1] as const;
     const y = kind === "conv"
       ? F.conv(a, b, outSize(c), ...rest)
       : kind === "input"
       ? F.convInputGrad(a, b, c.size, ...rest)
       : F.convWeightGrad(a, b, c.window, ...rest);
-    return y.to(float32);
+    return returned ? y : y.to(float32);
   });
   r.graph.setOutput([r.nodeOf(result)]);
   return r.graph;
@@ -130,26 +135,62 @@ Deno.test("the gradient by the weight is a product of windows", () => {
   }
 });
 
-Deno.test("few channels make a product of windows, filled up to whole vectors", () => {
-  const first: Case = { ...PLAIN, channels: 3, window: [7, 7], stride: [2, 2], padding: [3, 3], size: [12, 10] };
-  check(first, "conv", "");
-  const graph = graphOf(first, "conv", bfloat16);
+/** The shapes of the operands of the first convolution that is left. */
+function operandShapes(c: Case): unknown[] {
+  const graph = graphOf(c, "conv", bfloat16);
   rewriteConvolutions(graph);
   const call = graph.nodes.find((n) => n.op === "call" && n.target.schema.name === "conv");
   assert.ok(call?.op === "call");
-  const [image] = call.args;
-  assert.deepEqual((image as { value: { shape: unknown } }).value.shape, [2, 152, 6, 5]);
+  return call.args.slice(0, 2).map((of) => (of as { value: { shape: unknown } }).value.shape);
+}
+
+Deno.test("few channels are filled up to whole vectors, or make a product of windows where that is less", () => {
+  const first: Case = { ...PLAIN, channels: 3, window: [7, 7], stride: [2, 2], padding: [3, 3], size: [12, 10] };
+  check(first, "conv", "");
+  assert.deepEqual(operandShapes(first), [[2, 8, 12, 10], [16, 8, 7, 7]]);
+  const patches: Case = { ...PLAIN, channels: 3, window: [4, 4], stride: [4, 4], padding: [0, 0], size: [12, 9] };
+  check(patches, "conv", "");
+  assert.deepEqual(operandShapes(patches), [[2, 48, 3, 2], [16, 48, 1, 1]]);
 });
 
-Deno.test("what does not fit stays as it is", () => {
-  check({ ...PLAIN, out: 6 }, "input", null);
-  check({ ...PLAIN, out: 6 }, "weight", null);
-  check(PLAIN, "conv", null);
-  check({ ...PLAIN, window: [1, 1], padding: [0, 0] }, "weight", null);
-  for (const kind of ["input", "weight"] as const) {
-    const graph = graphOf(PLAIN, kind, float32);
-    const before = names(graph).join();
-    rewriteConvolutions(graph);
-    assert.equal(names(graph).join(), before);
+Deno.test("odd features, one dimension and three, gaps and groups are rewritten as well", () => {
+  check({ ...PLAIN, out: 6 }, "input", "conv_input_grad");
+  check({ ...PLAIN, out: 6 }, "weight", "");
+  const others: Case[] = [
+    { ...PLAIN, size: [9], window: [3], stride: [2], padding: [1] },
+    { ...PLAIN, size: [4, 5, 4], window: [2, 3, 2], stride: [1, 2, 2], padding: [0, 1, 0] },
+    { ...PLAIN, channels: 3, size: [9, 8], dilation: [2, 1] },
+    { ...PLAIN, channels: 16, out: 32, groups: 8 },
+    { ...PLAIN, channels: 16, out: 8, groups: 4, size: [7, 5], stride: [2, 1] },
+  ];
+  for (const c of others) {
+    check(c, "conv", "");
+    check(c, "input", c.groups === undefined || c.stride[0] === 1 ? "conv_input_grad" : "");
+    check(c, "weight", "");
+  }
+});
+
+Deno.test("what the graph returns keeps its strides", () => {
+  const one: Case = { ...PLAIN, channels: 3, window: [4, 4], stride: [4, 4], padding: [0, 0], size: [12, 9] };
+  for (const kind of ["conv", "input", "weight"] as const) {
+    for (const c of [PLAIN, one, { ...PLAIN, size: [7, 9] as const, stride: [2, 2] as const }]) {
+      const [before, after] = [graphOf(c, kind, bfloat16, true), graphOf(c, kind, bfloat16, true)];
+      rewriteConvolutions(after);
+      const [own, made] = [before, after].map(({ output: { results: [node] } }) => node as { value: TensorMeta });
+      assert.ok(own !== undefined && made !== undefined && after.nodes.length > before.nodes.length);
+      assert.ok(sameLayout(own.value.shape, own.value.stride, made.value.stride), `${kind} of ${c.size}`);
+    }
+  }
+});
+
+Deno.test("depthwise convolutions and float32 that stays exact stay as they are", () => {
+  const depthwise: Case = { ...PLAIN, channels: 8, out: 8, groups: 8 };
+  for (const kind of ["conv", "input", "weight"] as const) {
+    for (const [c, dtype] of [[depthwise, bfloat16], [PLAIN, float32]] as const) {
+      const graph = graphOf(c, kind, dtype);
+      const before = names(graph).join();
+      rewriteConvolutions(graph);
+      assert.equal(names(graph).join(), before);
+    }
   }
 });
