@@ -123,6 +123,8 @@ export class CompiledGraph {
   readonly #buffers: (Buffer | undefined)[];
   readonly #storages: (Storage | null)[];
   readonly #inputSlots: readonly InputSlot[];
+  /** Slots whose memory a call makes, or takes from an input. */
+  readonly #resultSlots: readonly number[];
   #compiled: CompiledPlan | null = null;
   #jsModule: JsModule | null = null;
   #executable: Executable | null = null;
@@ -199,6 +201,7 @@ export class CompiledGraph {
       const offset = (attribute ? this.#attributeOffsets : this.#inputOffsets)[slot.index] ?? 0;
       return [{ slot: i, index: slot.index, attribute, offset }];
     });
+    this.#resultSlots = slots.flatMap(({ kind }, i) => kind === "output" || kind === "donated" ? [i] : []);
     this.donated = new Set(
       results.flatMap((r, i) => r.kind === "tensor" && slots[r.slot]?.kind === "donated" ? [i] : []),
     );
@@ -296,18 +299,17 @@ export class CompiledGraph {
     const buffers = this.#buffers;
     const storages = this.#storages;
     const { slots, results } = this.layout;
-    for (const { slot, index, attribute, offset } of this.#inputSlots) {
-      const t = (attribute ? attributes : inputs)[index] as Tensor;
-      storages[slot] = t.storage;
-      buffers[slot] = this.#cuda === null
-        ? bufferAt(t, offset)
-        : this.#deviceMemory(this.#cuda, t, { slot, index, attribute, offset });
+    const cuda = this.#cuda;
+    for (const input of this.#inputSlots) {
+      const t = (input.attribute ? attributes : inputs)[input.index] as Tensor;
+      storages[input.slot] = t.storage;
+      buffers[input.slot] = cuda === null ? bufferAt(t, input.offset) : this.#deviceMemory(cuda, t, input);
     }
-    for (let i = 0; i < slots.length; i++) {
+    for (const i of this.#resultSlots) {
       const slot = slots[i];
       if (slot?.kind === "output") {
         const byteLength = slot.bytes(sizes);
-        const buffer = this.#cuda === null ? cpuAllocator().allocate(byteLength) : this.#cuda.allocate(byteLength, i);
+        const buffer = cuda === null ? cpuAllocator().allocate(byteLength) : cuda.allocate(byteLength, i);
         buffers[i] = buffer;
         storages[i] = new Storage(buffer);
       } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;
@@ -353,6 +355,7 @@ export class CompiledGraph {
     if (!(buffer instanceof CudaBuffer)) {
       return cuda.upload(t.storage, bufferAt(t, offset), slot, this.#sizes, attribute);
     }
+    if (t.storageOffset === offset) return buffer;
     const delta = Math.min((Number(t.storageOffset) - offset) * t.dtype.bytes, buffer.byteLength);
     return delta === 0 ? buffer : buffer.part(delta, buffer.byteLength - delta);
   }

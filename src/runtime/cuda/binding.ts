@@ -80,8 +80,8 @@ export class Binding {
   readonly #arenaUses: Use[] = [];
   readonly #zeroUses: Use[] = [];
   readonly #addresses: Float64Array<ArrayBuffer>;
-  #arena = 0;
-  #zeros = 0;
+  #arena = -1;
+  #zeros = -1;
 
   constructor(context: CudaContext, plan: CudaPlan, sizes: readonly number[], errorAddress: number) {
     this.#context = context;
@@ -147,6 +147,9 @@ export class Binding {
     if (arena !== this.#arena) {
       this.#arena = arena;
       for (const use of this.#arenaUses) this.#write(use, arena);
+      this.arenaOffsets.forEach((offset, slot) => {
+        if (offset >= 0) this.point(slot, arena + offset);
+      });
     }
     if (zeros !== this.#zeros) {
       this.#zeros = zeros;

@@ -148,6 +148,8 @@ export class CudaExecutable implements Executable<CudaBuffer> {
       }
       if (foreign) buffer.recordUse(stream);
       let address = buffer.address;
+      // As in the call before, which is how most of a model's parameters are.
+      if (binding.addressOf(slot) === address && binding.parkings[slot] === null) continue;
       if (address % (this.#align[slot] ?? 1) !== 0) {
         const bytes = Math.min(binding.slotBytes[slot] ?? 0, buffer.byteLength);
         const copy = this.#context.allocator.allocate(bytes, "an aligned copy of a view", stream);
@@ -156,10 +158,6 @@ export class CudaExecutable implements Executable<CudaBuffer> {
         address = copy.address;
       } else if (record) address = binding.parkings[slot]?.settle(address, stream) ?? address;
       binding.point(slot, address);
-    }
-    for (let slot = 0; slot < binding.arenaOffsets.length; slot++) {
-      const offset = binding.arenaOffsets[slot] ?? -1;
-      if (offset >= 0) binding.point(slot, arena + offset);
     }
     for (const [slot, of] of this.#aliases) binding.point(slot, binding.addressOf(of));
     return detours;
