@@ -120,7 +120,7 @@ function measure(name: string, launches: number, call: (i: number) => void): voi
     middle(whole, 0.99),
     ...[...times.values()].map((t) => middle(t, 0.5)),
   ]);
-  print(`${name}: ${middle(whole, 0.5)} µs, 99th percentile ${middle(whole, 0.99)}`);
+  print(rows.at(-1)?.join("  ") ?? "");
 }
 
 /** Compiles, and tells how many launches a call has. */
