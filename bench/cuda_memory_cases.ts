@@ -65,7 +65,7 @@ for (const dtype of [float32, bfloat16]) {
   }
   add(`sum all ${s} 2^27`, [[[1 << 27], dtype]], [[[100000], dtype]], (x) => [F.sum(x as Tensor)], t);
   add(`transpose ${s} 8192x8192`, [[[8192, 8192], dtype]], [[[70, 90], dtype]], (x) => {
-    return [F.add(F.transpose(x as Tensor, 0, 1), 1)];
+    return [F.contiguous(F.add(F.transpose(x as Tensor, 0, 1), 1))];
   }, t);
 }
 for (const dtype of [float32, bfloat16]) {

@@ -14,6 +14,7 @@ import { CudaFunction } from "./function.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import type { CudaArg } from "./launch.ts";
 import { lanesFor } from "./nests.ts";
+import { steppedAxis, transposedOrder } from "./point_order.ts";
 
 const THREADS = 256;
 
@@ -135,7 +136,13 @@ function emitOnce(
   ) {
     lanes /= 2;
   }
-  const count = inner === undefined ? rows : mul(rows, ceilDiv(inner.extent, lanes));
+  const runs = inner === undefined ? rows : mul(rows, ceilDiv(inner.extent, lanes));
+  const isPlain = !scatters && !hasLoops && last === null;
+  const order = !isPlain || inner === undefined ? null : transposedOrder(kernel, outer, inner, lanes);
+  const steps = isPlain && order === null
+    ? steppedAxis(kernel, outer, lanes, constantValue(runs) ?? 0, context.multiprocessors * 4096)
+    : null;
+  const count = steps === null ? runs : floorDiv(runs, steps.count);
   const total = constantValue(count);
   const threads = total !== null && total < 2 * THREADS * context.multiprocessors ? 128 : THREADS;
   const block = context.backwards === true ? "(gridDim.x - 1 - blockIdx.x)" : "blockIdx.x";
@@ -153,19 +160,39 @@ function emitOnce(
     inside(i + 1);
     s.close();
   };
+  // Of an axis with steps a thread has neighbouring positions.
+  const first = steps === null ? null : { ...steps.axis, extent: floorDiv(steps.axis.extent, steps.count) };
+  const shared = (axes: readonly Axis[]): Axis[] =>
+    axes.map((axis) => first !== null && axis === steps?.axis ? first : axis);
+  const stepped = (write: () => void): void => {
+    if (steps === null) {
+      write();
+      return;
+    }
+    const [from, step, x] = [f.symbolText(steps.axis.symbol), s.fresh("j"), s.fresh("x")];
+    s.open(`#pragma unroll\nfor (int ${step} = 0; ${step} < ${steps.count}; ${step}++) {`);
+    s.line(`const ${f.index} ${x} = ${from} * ${steps.count} + ${step};`);
+    s.define(steps.axis.symbol, x);
+    write();
+    s.close();
+  };
   if (inner === undefined || lanes === 1) {
-    f.decompose(parallel, "t", (axis) => f.extent(axis.extent));
-    inside(0);
+    f.decompose(shared(parallel), "t", (axis) => f.extent(axis.extent));
+    stepped(() => inside(0));
   } else {
     const base = s.fresh("b");
     const across = f.extent(ceilDiv(inner.extent, lanes));
-    if (outer.length === 0) s.line(`const ${f.index} ${base} = t * ${lanes};`);
+    if (order !== null) {
+      f.decompose(order.axes, "t", (axis) => f.extent(axis.extent));
+      const run = `${f.symbolText(order.high.symbol)} * ${order.runs} + ${f.symbolText(order.low.symbol)}`;
+      s.line(`const ${f.index} ${base} = (${run}) * ${lanes};`);
+    } else if (outer.length === 0) s.line(`const ${f.index} ${base} = t * ${lanes};`);
     else {
       s.line(`const ${f.index} row = t / ${across};`);
       s.line(`const ${f.index} ${base} = (t - row * ${across}) * ${lanes};`);
-      f.decompose(outer, "row", (axis) => f.extent(axis.extent));
+      f.decompose(shared(outer), "row", (axis) => f.extent(axis.extent));
     }
-    f.chunk(kernel.body, { symbol: inner.symbol, lanes, base, ...restOf(f, inner, lanes, base) });
+    stepped(() => f.chunk(kernel.body, { symbol: inner.symbol, lanes, base, ...restOf(f, inner, lanes, base) }));
   }
   const { args, parameters } = signature(f, last === null ? [] : [{ arg: last.arg, text: "int* last" }]);
   const body = s.text("  ");
