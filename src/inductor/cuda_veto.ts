@@ -73,6 +73,7 @@ function pieceBytes(group: LoopGroup): number | null {
 
 /** Whether all that a group reduces is a sum and the squares around its mean: the emitter reads elements once for both, and blocks share that. */
 function isOneReading(group: LoopGroup): boolean {
+  if (constantValue(spaceNumel([...group.axes, ...group.reduceAxes])) === null) return false;
   const reductions = group.stages.filter((s) => s.kind === "reduction");
   if (reductions.length !== 2 || reductions.some((s) => s.op !== "sum")) return false;
   if (
@@ -147,8 +148,7 @@ export function cudaVeto(group: Group, hint: Hint): string | null {
   if (rows * length < SMALL) return null;
   const piece = passesOf(group) < 2 ? null : pieceBytes(group);
   if (piece !== null) return isOneReading(group) ? null : `rows lie in pieces of ${piece} bytes beside each other`;
-  const isAlong = alongRows(group);
-  const blocks = isAlong ? rows : Math.ceil(rows / COLUMNS);
-  if (blocks >= MULTIPROCESSORS || passesOf(group) < 2 || (!isAlong && isOneReading(group))) return null;
+  const blocks = alongRows(group) ? rows : Math.ceil(rows / COLUMNS);
+  if (blocks >= MULTIPROCESSORS || passesOf(group) < 2 || isOneReading(group)) return null;
   return `${blocks} blocks would each walk ${length} elements several times`;
 }

@@ -14,6 +14,7 @@ import { emitCross, isCross } from "./emit_cross.ts";
 import { emitGroups } from "./emit_groups.ts";
 import { emitPoints } from "./emit_points.ts";
 import { emitRows } from "./emit_rows.ts";
+import { emitSharedRows } from "./emit_shared_rows.ts";
 import { emitScan } from "./emit_scan.ts";
 import type { CudaKernelText, EmitContext } from "./kernel_text.ts";
 import { bestColumn, extentsOf, partsOf, rowScore } from "./nests.ts";
@@ -66,5 +67,7 @@ export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKern
     if (p.kind === "pass") longest = Math.max(longest, constantValue(extentsOf(p.pass.axes)) ?? Infinity);
   }
   const across = column.axis !== null && (column.score > rows || longest <= 4);
+  const shared = across ? null : emitSharedRows(kernel, parts, context);
+  if (shared !== null) return [shared];
   return [across ? emitColumns(kernel, parts, column.axis, context) : emitRows(kernel, parts, context)];
 }
