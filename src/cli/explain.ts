@@ -4,7 +4,7 @@
  * The script is a module of the user's: it exports the function and, under `inputs`, an array of arguments or a function that makes
  * one. It runs with the permissions of this process, as any program does.
  */
-import { toFileUrl } from "./paths.ts";
+import { checkReadable, toFileUrl } from "./paths.ts";
 import { UsageError } from "./output.ts";
 
 /** A function to be explained, and what to call it with. */
@@ -19,19 +19,14 @@ export interface Target {
 /**
  * Loads `SCRIPT#export`; without `#export`, the default export.
  *
- * @throws {UsageError} if the script or its export is missing, or is no function.
+ * @throws {Error} if there is no such script; {UsageError} if its export is missing, or is no function
  */
 export async function loadTarget(spec: string): Promise<Target> {
   const at = spec.lastIndexOf("#");
   const path = at < 0 ? spec : spec.slice(0, at);
   const name = at < 0 ? "default" : spec.slice(at + 1);
   const url = toFileUrl(path);
-  try {
-    await Deno.lstat(url);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw new UsageError(`explain: there is no file ${path}`);
-    throw error;
-  }
+  checkReadable("explain", path, url);
   const module = await import(url.href) as Readonly<Record<string, unknown>>;
   const fn = module[name];
   if (typeof fn !== "function") {

@@ -8,6 +8,7 @@ import { graphToText, isTensorMeta, valueToText } from "../graph/mod.ts";
 import { type CompiledGraph, onCompile } from "../inductor/mod.ts";
 import { compiledToText, measuredToText } from "./explain_target.ts";
 import { UsageError } from "./output.ts";
+import { checkReadable } from "./paths.ts";
 import { readInputs } from "./run.ts";
 
 /** What is asked for beside the model. */
@@ -31,6 +32,8 @@ export async function explainModel(path: string, options: ExplainModelOptions): 
   if (chromeTrace !== undefined && inputs === undefined) {
     throw new UsageError("explain: --chrome-trace times launches of a model: add --inputs FILE");
   }
+  checkReadable("explain", path);
+  if (inputs !== undefined) checkReadable("explain: --inputs", inputs);
   const program = await readExportedProgram(path, { device, ...(model === undefined ? {} : { model }) });
   const graphs: [string, CompiledGraph][] = [];
   const call = (() => {

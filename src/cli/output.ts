@@ -30,12 +30,12 @@ export function printError(text: string): void {
 /**
  * Writes the text of a trace.
  *
- * @throws {UsageError} if it cannot be written there
+ * @throws {Error} if it cannot be written there
  */
 export function writeTrace(path: string, text: string): void {
   try {
     Deno.writeTextFileSync(path, text);
   } catch (error) {
-    throw new UsageError(`--chrome-trace ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new Error(`--chrome-trace ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -10,10 +10,10 @@ import { ENVIRONMENT } from "../core/mod.ts";
 import { diskCache } from "../runtime/mod.ts";
 import { entriesText, statsText } from "./cache.ts";
 import { examine, reportText } from "./doctor.ts";
-import { type Device, device } from "../core/mod.ts";
 import { loadTarget } from "./explain.ts";
-import { modeOf } from "./mode.ts";
+import { deviceOf, modeOf } from "./mode.ts";
 import { EXIT, print, printError, UsageError } from "./output.ts";
+import { checkReadable, checkWritable } from "./paths.ts";
 import type { RunFlags } from "./run.ts";
 import { endWithInput, HANDED_OVER } from "./hand_over.ts";
 
@@ -97,9 +97,10 @@ Examples:
         readonly chromeTrace?: string;
       },
     ) => {
-      const where = checkDevice(options.device);
+      const where = deviceOf("explain", options.device);
       const mode = modeOf("explain", options.mode);
       const { model, inputs, chromeTrace } = options;
+      if (chromeTrace !== undefined) checkWritable("explain: --chrome-trace", chromeTrace);
       if (script.endsWith(".pt2")) {
         const { explainModel } = await import("./explain_model.ts");
         const given = {
@@ -132,6 +133,7 @@ Examples:
   deno task tessera inspect model.pt2 --json | jq .unsupported`,
     )
     .action(async (path: string, options: { readonly model?: string; readonly json?: boolean }) => {
+      checkReadable("inspect", path);
       const { inspectModel, inspectToText } = await import("../export/mod.ts");
       const report = await inspectModel(path, options.model === undefined ? {} : { model: options.model });
       print(options.json === true ? JSON.stringify(report) : inspectToText(report));
@@ -142,7 +144,7 @@ Examples:
     .description("compile a model and run it on inputs from a file")
     .option("--inputs <file>", "safetensors file with input_0, input_1, … in the order of the flattened inputs")
     .option("--outputs <file>", "safetensors file to write, with output_0, …")
-    .option("--device <device>", "cpu, cuda, cuda:1 or webgpu", "cpu")
+    .option("--device <device>", "cpu, cuda or cuda:1", "cpu")
     .option("--backend <name>", "inductor, aot_eager, eager or reference", "inductor")
     .option("--mode <mode>", "default, reduce-overhead, max-autotune or aot", "default")
     .option("--dtype <dtype>", "run in another float dtype than the model was exported in")
@@ -202,14 +204,6 @@ Examples:
       print(`removed ${removed} ${removed === 1 ? "entry" : "entries"} from ${store.directory}`);
     });
   return program;
-}
-
-function checkDevice(text: string): Device {
-  try {
-    return device(text);
-  } catch (error) {
-    throw new UsageError(`--device: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 /** Runs the command line and returns the exit code. */

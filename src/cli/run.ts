@@ -14,14 +14,15 @@ import {
 import { openKept, type RunValue } from "../export/mod.ts";
 import type { CompileMode } from "../capture/mod.ts";
 import { listBackends } from "../capture/mod.ts";
-import { type Device, device as deviceOf, type DType, dtypeFromName, withConfig } from "../core/mod.ts";
+import { type Device, type DType, dtypeFromName, withConfig } from "../core/mod.ts";
 import { isTensorMeta, valueToText } from "../graph/mod.ts";
 import { profileToText, traceToJson } from "../inductor/mod.ts";
 import { cudaContext, peaksOf } from "../runtime/cuda/mod.ts";
 import { Tensor } from "../tensor/mod.ts";
 import { collectGarbage, shrinkProcess } from "./memory.ts";
-import { modeOf } from "./mode.ts";
+import { deviceOf, modeOf } from "./mode.ts";
 import { UsageError, writeTrace } from "./output.ts";
+import { checkFiles, checkWritable } from "./paths.ts";
 import { countOf, peakRss, reportOf, type RunReport, runToText, timedCalls } from "./run_report.ts";
 
 /** Options as commander hands them over. */
@@ -159,7 +160,7 @@ const WORTH_COLLECTING_MS = 500;
 export async function runModel(path: string, flags: RunFlags): Promise<RunReport | HandedOver> {
   const mode = modeOf("run", flags.mode);
   const iterations = countOf(flags.bench);
-  const device = usage("--device", () => deviceOf(flags.device));
+  const device = deviceOf("run", flags.device);
   const dtype: DType | null = flags.dtype === undefined
     ? null
     : usage("--dtype", () => dtypeFromName(flags.dtype as string));
@@ -173,6 +174,8 @@ export async function runModel(path: string, flags: RunFlags): Promise<RunReport
   if (flags.chromeTrace !== undefined && flags.profile !== true) {
     throw new UsageError("run: --chrome-trace shows timed launches: add --profile and --bench CALLS");
   }
+  checkFiles(path, flags);
+  if (flags.chromeTrace !== undefined) checkWritable("run: --chrome-trace", flags.chromeTrace);
   const start = performance.now();
   using _ = withConfig({ profile: flags.profile === true });
   const model = flags.model === undefined ? {} : { model: flags.model };

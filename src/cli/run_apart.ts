@@ -14,6 +14,7 @@ import { verifyNativePlan } from "../runtime/cpu/native_plan.ts";
 import { releaseSpareMemory } from "../runtime/cpu/spare_memory.ts";
 import { HANDED_OVER } from "./hand_over.ts";
 import { EXIT, print, printError } from "./output.ts";
+import { checkFiles } from "./paths.ts";
 import { type ApartFlags, becomeRun, type Compiled, type ReadyRun } from "./run_as_program.ts";
 
 const VALUED = new Set(["--inputs", "--outputs", "--device", "--backend", "--mode", "--bench", "--model"]);
@@ -152,6 +153,7 @@ export async function runApart(script: string, args: readonly string[]): Promise
   try {
     // What loading took of the engine's code is not needed beside the weights, and so at each step.
     releaseSpareMemory();
+    checkFiles(flags.path, flags);
     // Where nothing can be kept, another process would compile in vain.
     if (nativeKey(fileIdentity(flags.path), optionsOf(flags)) === null) return null;
     const known = await open(flags);

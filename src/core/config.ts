@@ -10,7 +10,8 @@ export const ENVIRONMENT = {
   TESSERA_CACHE_DIR: "folder of the on-disk cache (default: the user's cache folder, `tessera`)",
   TESSERA_LOGS:
     "comma-separated: guards, graph_breaks, recompiles, graph, aot_graphs, loops, fusion, tile, output_code, autotune, perf_hints; prints these to standard error",
-  TESSERA_TRACE: "folder that receives one folder a compile, with every stage as text, timings and a runnable repro.ts",
+  TESSERA_TRACE:
+    "folder that receives what TESSERA_LOGS would print, all of it, as numbered text files in a folder a process",
   TESSERA_DISABLE:
     "comma-separated stages to turn off, to bisect: fusion, inlining, cache, cpp, templates, reuse, verify, cuda_graphs, cuda_async, batch_norm_folding, constant_folding, split_joining, linear_merging, attention, layouts, autotune, dependent_launch",
   TESSERA_CUDA_PATH: "folder in which libcuda and nvrtc are looked for first",

@@ -1,7 +1,7 @@
 /**
- * Logging of compiler artefacts (TESSERA_LOGS) and events that users should see.
+ * Logging of compiler artefacts (TESSERA_LOGS, TESSERA_TRACE) and events that users should see.
  *
- * Artefacts print only when asked for. A {@linkcode warnOnce} prints once for each text: it reports what Tessera did
+ * Artefacts print, or go to files, only when asked for. A {@linkcode warnOnce} prints once for each text: it reports what Tessera did
  * instead of what was asked (a fallback, a cache that cannot be written), so that nothing happens silently.
  */
 import { config, type LogName } from "./config.ts";
@@ -35,17 +35,29 @@ function print(text: string): void {
   Deno.stderr.writeSync(encoder.encode(text + "\n"));
 }
 
-/** Tells whether an artefact is logged, so that its text need not be made otherwise. */
-export function isLogged(name: LogName): boolean {
-  return config().logs.has(name);
-}
-
-/** Prints an artefact if it was asked for. The text is only made when needed. */
+/** Prints an artefact if it was asked for, and writes it to the folder of traces if there is one. The text is only made when needed. */
 export function log(name: LogName, text: () => string): void {
-  if (!isLogged(name)) return;
+  const { logs, traceDir } = config();
+  const printed = logs.has(name);
+  if (!printed && traceDir === null) return;
   const made = text();
+  if (traceDir !== null) writeArtefact(traceDir, name, made);
+  if (!printed) return;
   emitEvent({ kind: "log", message: made });
   print(`[${name}] ${made}`);
+}
+
+let artefacts = 0;
+
+/** Writes `DIR/PID/0001_graph.txt` and so on; a folder that cannot be written is told once. */
+function writeArtefact(directory: string, name: LogName, text: string): void {
+  const folder = `${directory}/${Deno.pid}`;
+  try {
+    Deno.mkdirSync(folder, { recursive: true });
+    Deno.writeTextFileSync(`${folder}/${String(++artefacts).padStart(4, "0")}_${name}.txt`, `${text}\n`);
+  } catch (error) {
+    warnOnce(`TESSERA_TRACE: ${directory} cannot be written: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** Tells the user something once. */

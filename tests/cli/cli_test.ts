@@ -71,7 +71,6 @@ Deno.test("bad usage ends with 2 and says what is wrong on standard error", asyn
       [["nonsense"], /unknown command 'nonsense'/],
       [["explain"], /missing required argument 'script'/],
       [["doctor", "--nonsense"], /unknown option '--nonsense'/],
-      [["explain", "missing.ts#f"], /there is no file missing\.ts/],
       [["explain", "missing.ts#f", "--mode", "fast"], /explain: --mode fast: use one of default, .*max-autotune/],
     ] as const
   ) {
@@ -138,10 +137,33 @@ Deno.test("tessera explain says what a script lacks, and fails with 1 if its fun
     export const inputs = [1];
     export const broken = () => { throw new RangeError("a fault of the script"); };
   `);
+  const absent = await tessera(["explain", "missing.ts#f"]);
+  assert.equal(absent.code, 1);
+  assert.match(absent.err, /explain: there is no file missing\.ts/);
   const missing = await tessera(["explain", `${file}#other`]);
   assert.equal(missing.code, 2);
   assert.match(missing.err, /no function "other"; it exports broken/);
   const failing = await tessera(["explain", `${file}#broken`]);
   assert.equal(failing.code, 1);
   assert.match(failing.err, /a fault of the script/);
+});
+
+Deno.test("TESSERA_TRACE receives what is compiled as text", async () => {
+  const file = await script(`
+    import { type Tensor, tensor } from "@MOD";
+    export const inputs = () => [tensor([1, 2])];
+    export const model = (x: Tensor) => x.relu();
+  `);
+  const folder = await Deno.makeTempDir();
+  const { code, err } = await tessera(["explain", `${file}#model`], { TESSERA_TRACE: folder });
+  assert.equal(code, 0, err);
+  const texts = new Map<string, string>();
+  for (const { name: process } of Deno.readDirSync(folder)) {
+    for (const { name } of Deno.readDirSync(`${folder}/${process}`)) {
+      texts.set(name.replace(/^\d{4}_/, ""), await Deno.readTextFile(`${folder}/${process}/${name}`));
+    }
+  }
+  assert.match(texts.get("graph.txt") ?? "", /relu/);
+  assert.ok(texts.has("guards.txt") && texts.has("loops.txt"), [...texts.keys()].join());
+  await Deno.remove(folder, { recursive: true });
 });

@@ -96,6 +96,7 @@ Deno.test("tessera run ends with 2 for bad usage and says what to give", async (
     [[model, "--mode", "fast"], /--mode fast: use one of default, reduce-overhead/],
     [[model, "--backend", "xla"], /--backend xla: use one of .*inductor/],
     [[model, "--device", "tpu"], /--device: .*"tpu" is not a device/],
+    [[model, "--device", "meta"], /--device meta: nothing is computed there/],
     [[model, "--device", "cpu:3"], /--device: .*there is no "cpu:3"/],
     [[model, "--dtype", "f99"], /--dtype: unknown dtype "f99"/],
     [[model, "--dtype", "int32"], /--dtype int32: give a float dtype/],
@@ -117,7 +118,18 @@ Deno.test("tessera run ends with 1 for files that do not fit", async () => {
   await saveSafetensors(inputs, { input_0: tensorFrom([2, 5], new Array<number>(10).fill(1), float32) });
   const unsupported = await writeChanged(directory, "unsupported", makeUnknown);
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [[fixture("mlp_dynamic.pt2"), "--inputs", `${directory}/none`], /No such file/],
+    [[`${directory}/none.pt2`, "--inputs", inputs], /run: there is no file .*none\.pt2/],
+    [[directory, "--inputs", inputs], /run: .* is a folder, not a file/],
+    [[fixture("mlp_dynamic.pt2"), "--inputs", `${directory}/none`], /run: --inputs: there is no file .*none/],
+    [
+      [fixture("mlp_dynamic.pt2"), "--inputs", inputs, "--outputs", `${directory}/none/out`],
+      /--outputs: .*\/none\/out cannot be written: there is no folder .*\/none/,
+    ],
+    [
+      [fixture("mlp_dynamic.pt2"), "--inputs", inputs, "--outputs", directory],
+      /--outputs: .* is a folder: name a file/,
+    ],
+    [[fixture("mlp_dynamic.pt2"), "--inputs", inputs, "--device", "webgpu"], /--device webgpu: there is no backend/],
     [[fixture("mlp_dynamic.pt2"), "--inputs", fixture("mlp_dynamic.safetensors")], /holds output_0; the model takes/],
     [[fixture("mlp_dynamic.pt2"), "--inputs", inputs], /input x: dimension 1 must be 4/],
     [[unsupported, "--inputs", inputs], /cannot run: \d+ things it uses are not supported/],
@@ -128,5 +140,15 @@ Deno.test("tessera run ends with 1 for files that do not fit", async () => {
     assert.match(err, message);
     assert.equal(code, 1, err);
   }
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("tessera run says that the folder of TESSERA_TRACE cannot be written, and runs", async () => {
+  const directory = await Deno.makeTempDir();
+  const inputs = await inputsOf("mlp_dynamic", directory);
+  const args = ["run", fixture("mlp_dynamic.pt2"), "--inputs", inputs];
+  const { code, err } = await runScript(MAIN, args, { TESSERA_TRACE: `${inputs}/below` });
+  assert.equal(code, 0, err);
+  assert.match(err, /TESSERA_TRACE: .*below cannot be written/);
   await Deno.remove(directory, { recursive: true });
 });
