@@ -263,7 +263,7 @@ function exchanged(node: CallNode, rank: number): number[] | null {
 
 /** The orders of a graph that has convolutions; empty for all others. */
 export function dimOrders(graph: Graph): ReadonlyMap<Node, DimOrder> {
-  const has = graph.nodes.some((n) => n.op === "call" && n.target.schema.name === "conv");
+  const has = graph.nodes.some((n) => n.op === "call" && CONVOLUTIONS.has(n.target.schema.name));
   const orders = new Orders();
   if (has) orders.run(graph);
   return orders.orders;

@@ -198,7 +198,7 @@ class GraphLowering {
     let stored = false;
     // A loop over a window reads each element from as many places as the window has.
     const window = isConvolution && loop.kind === "reduction" ? product(loop.reduceVars.map(extentOf)) : constant(1);
-    for (const { tensor, places } of inputs) {
+    for (const [i, { tensor, places }] of inputs.entries()) {
       if (tensor.isInMemory || loop.kind === "view") continue;
       if (loop.kind === "contraction" && !this.#onCuda && joinsWeights(tensor.base.node)) continue;
       const cost = tensor.cost;
@@ -206,7 +206,7 @@ class GraphLowering {
         ? reasonToRealizeOperand(cost, this.#onCuda && isMultipliedAsItIs(tensor.dtype), isConvolution)
         : !this.#inline && places > 0
         ? "inlining is turned off"
-        : reasonToRealizeStencil(cost, places * this.#hint(window));
+        : reasonToRealizeStencil(cost, places * this.#hint(window), this.#onCuda && isConvolution && i === 1);
       if (reason === null) continue;
       this.#realize(tensor.base, reason);
       stored = true;

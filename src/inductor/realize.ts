@@ -60,8 +60,11 @@ export function reasonToRealizeOperand(cost: ValueCost, asItIs = false, isConvol
   return null;
 }
 
-/** Why an input that is loaded at `places` indices by one operator should be stored first, or null. */
-export function reasonToRealizeStencil(cost: ValueCost, places: number): string | null {
+/** Why an input that is loaded at `places` indices by one operator should be stored first, or null. Copies of `weights` are made so that they are read in vectors. */
+export function reasonToRealizeStencil(cost: ValueCost, places: number, weights = false): string | null {
+  if (weights && cost.operations + cost.casts === 0) {
+    return "the weights of a window are read where they lie side by side";
+  }
   if (places < 2 || cost.operations === 0) return null;
   const work = places * Math.max(cost.weight, cost.operations);
   return work > MAX_STENCIL_WORK ? `one operator loads it at ${places} places` : null;

@@ -26,6 +26,8 @@ import {
   sizesOf,
 } from "./convolution_rewriter.ts";
 
+/** Operations that take longer than copies without tensor cores that are fed in vectors. */
+const LEAST_WORK = 1e8;
 /** Elements of written windows at most: 2 GiB. */
 const MOST_WINDOWS = 2 ** 30;
 /** How many more elements windows may have than an image whose channels are filled up. */
@@ -83,11 +85,33 @@ function isImageProduct({ first, sizes, stride, padding, groups, second, vector 
     first.value.stride.at(-1) === 1 && area(sizes) % vector === 0 && vector === 8;
 }
 
+/** Features below which sums would be made one by one, and to how many they are filled up. */
+const FEW_FEATURES = 4;
+const MORE_FEATURES = 8;
+
+/** Depthwise weights with channels innermost, and images too where the graph does not lay them out. */
+function rewriteDepthwise(rewriter: Rewriter, call: Call): void {
+  const { first, second, sizes, stride, padding, dilation, groups } = call;
+  const { shape, stride: lies } = second.value;
+  const isWell = lies[0] === 1 || shape.slice(2).every((s) => s === 1);
+  const rank = sizes.length;
+  if (call.vector !== 8 || (isWell && !liesOtherwise(first))) return;
+  rewriter.replace(call, (tensor) => {
+    const order = [...sizes.map((_, d) => d + 2), 1, 0];
+    const back = [rank + 1, rank, ...sizes.map((_, d) => d)];
+    const w = isWell
+      ? tensor(second)
+      : tensor(second).permute(order).clone({ memoryFormat: "contiguous_format" }).permute(back);
+    return F.conv(channelsInnermost(first, tensor(first)), w, sizes, stride, padding, dilation, groups);
+  });
+}
+
 function rewriteForward(rewriter: Rewriter, call: Call): void {
   const { first, second, sizes, stride, padding, dilation, groups, vector } = call;
   const [n, channels = 1] = sizesOf(first);
   const [features, own = 1, ...window] = sizesOf(second) as [number, number, ...number[]];
-  if (groups > 1) return joinGroups(rewriter, call);
+  if (!rewriter.pays(call)) return;
+  if (groups > 1) return groups === channels ? rewriteDepthwise(rewriter, call) : joinGroups(rewriter, call);
   if (isImageProduct(call)) {
     rewriter.replace(call, (tensor) => {
       const [x, w] = [tensor(first), tensor(second)];
@@ -98,6 +122,14 @@ function rewriteForward(rewriter: Rewriter, call: Call): void {
   }
   const length = own * area(window);
   if (length < vector) return;
+  if (features < FEW_FEATURES && length >= STEP_CHANNELS) {
+    rewriter.replace(call, (tensor) => {
+      const w = padded(tensor(second), 0, [0], [MORE_FEATURES - features]);
+      const x = channelsInnermost(first, tensor(first));
+      return F.conv(x, w, sizes, stride, padding, dilation, 1).narrow(1, 0, features);
+    });
+    return;
+  }
   if (channels % vector === 0) {
     if (![first, second].some(liesOtherwise)) return;
     rewriter.replace(call, (tensor) => {
@@ -153,12 +185,12 @@ function joinedWeight(w: Tensor, groups: number, count: number): Tensor {
     .permute([0, rank + 2, 1, rank + 3, ...places]).reshape([features, wide, ...window]);
 }
 
-/** Groups of few channels are joined. Depthwise convolutions have kernels of their own. */
+/** Groups of few channels are joined. */
 function joinGroups(rewriter: Rewriter, call: Call): void {
   const { first, second, sizes, stride, padding, dilation, groups } = call;
   const [, channels = 1] = sizesOf(first);
   const count = joined(channels, groups);
-  if (channels === groups || (count === 1 && !liesOtherwise(first) && !liesOtherwise(second))) return;
+  if (count === 1 && !liesOtherwise(first) && !liesOtherwise(second)) return;
   rewriter.replace(call, (tensor) => {
     const x = channelsInnermost(first, tensor(first));
     const w = joinedWeight(tensor(second), groups, count).clone();
@@ -177,7 +209,24 @@ function rewriteInputGrad(rewriter: Rewriter, call: Call): void {
   const { first, second, sizes, stride, padding, dilation, vector } = call;
   const [n, features = 1, ...small] = sizesOf(first);
   const [, narrow = 1, ...window] = sizesOf(second) as [number, number, ...number[]];
-  if (features === call.groups || narrow * call.groups === call.groups) return;
+  if (narrow === 1 && call.groups > 1) {
+    const around = window.map((k, d) => (k - 1) * (dilation[d] ?? 1) - (padding[d] ?? 0));
+    if (features !== call.groups || !isAll(stride, 1) || around.some((p) => p < 0)) return;
+    rewriter.replace(
+      call,
+      (tensor) =>
+        F.conv(
+          tensor(first),
+          tensor(second).flip(window.map((_, d) => d + 2)),
+          sizes,
+          ones(call),
+          around,
+          dilation,
+          features,
+        ),
+    );
+    return;
+  }
   const count = call.groups === 1 ? 1 : joined(narrow * call.groups, call.groups);
   const groups = call.groups / count;
   const own = narrow * count;
@@ -282,9 +331,9 @@ function rewriteWeightGrad(rewriter: Rewriter, call: Call, windows: Map<string, 
   });
 }
 
-/** Rewrites the convolutions of a graph and their gradients. */
-export function rewriteConvolutions(graph: Graph): void {
-  const rewriter = new Rewriter(graph);
+/** Rewrites the convolutions of a graph and their gradients; of fewer than `least` operations forward ones stay as they are. */
+export function rewriteConvolutions(graph: Graph, least: number = LEAST_WORK): void {
+  const rewriter = new Rewriter(graph, least);
   const windows = new Map<string, Tensor>();
   for (const node of [...graph.nodes]) {
     const call = callOf(node);

@@ -13,7 +13,7 @@ import {
   type TensorMeta,
 } from "../../graph/mod.ts";
 import { isOperator } from "../../ops/mod.ts";
-import type { Size } from "../../symbolic/mod.ts";
+import { hintOf, type Size } from "../../symbolic/mod.ts";
 import { F, restride, type Tensor, withMode } from "../../tensor/mod.ts";
 
 const CONVOLUTIONS: ReadonlySet<string> = new Set(["conv", "conv_input_grad", "conv_weight_grad"]);
@@ -101,10 +101,19 @@ export function padded(t: Tensor, from: number, before: readonly number[], behin
 export class Rewriter {
   readonly #graph: Graph;
   readonly #recorder: GraphRecorder;
+  readonly #least: number;
 
-  constructor(graph: Graph) {
+  /** @param least operations from which on copies are worth their launches */
+  constructor(graph: Graph, least: number) {
     this.#graph = graph;
+    this.#least = least;
     this.#recorder = new GraphRecorder(() => false, graph);
+  }
+
+  /** Whether a convolution is long enough for copies of what it reads. */
+  pays({ first, second, sizes }: Call): boolean {
+    const n = hintOf(first.value.shape[0] ?? 1);
+    return 2 * n * area(sizes) * area(second.value.shape.map(hintOf)) >= this.#least;
   }
 
   /** The tensor of the body instead of the call's, with its strides where the caller gets it. */

@@ -99,9 +99,17 @@ export function spatialOf(
   bounds: readonly Bound[] | null,
   channels: number,
 ): Spatial[] | null {
+  // Without conditions any row of pixels will do whose neighbours' distance is less: addresses are the same.
+  const inner = [...rows].reverse();
+  const unbound = windows.filter((w) => !bounds?.some(({ position }) => mentions(position, w.axis)));
+  const paired = new Map(
+    unbound.length === windows.length && unbound.length < rows.length
+      ? [...unbound].reverse().flatMap((w, i) => inner[i] === undefined ? [] : [[inner[i], w] as const])
+      : [],
+  );
   const pairs = rows.map((row, i) => {
     const bound = bounds?.filter(({ position }) => mentions(position, row.axis)) ?? [];
-    const window = windows.find((w) => bound.some(({ position }) => mentions(position, w.axis))) ??
+    const window = windows.find((w) => bound.some(({ position }) => mentions(position, w.axis))) ?? paired.get(row) ??
       (windows.length === rows.length ? windows[i] : undefined);
     return { row, window, bound };
   });

@@ -22,6 +22,7 @@ interface Case {
   readonly stride?: number;
   readonly padding?: number;
   readonly dilation?: number;
+  readonly groups?: number;
 }
 
 const CASES: readonly Case[] = [
@@ -37,6 +38,14 @@ const CASES: readonly Case[] = [
   { name: "3×2 with gaps", image: [44, 16, 13, 64], outputs: 16, window: [3, 2], dilation: 2 },
   { name: "1×1 in steps of two", image: [230, 9, 10, 128], outputs: 16, window: [1, 1], stride: 2 },
   { name: "5 along one dimension", image: [57, 100, 64], outputs: 16, window: [5], padding: 2 },
+  {
+    name: "3 along one dimension in steps of two, without padding",
+    image: [57, 115, 64],
+    outputs: 16,
+    window: [3],
+    stride: 2,
+  },
+  { name: "two groups", image: [15, 14, 14, 128], outputs: 32, window: [3, 3], padding: 1, groups: 2 },
   { name: "3×1×2 in three dimensions", image: [13, 6, 8, 9, 64], outputs: 16, window: [3, 1, 2], padding: 1 },
 ];
 
@@ -48,7 +57,12 @@ for (const c of CASES) {
       texts.push(...graph.cuda.modules.modules.map((m) => m.source));
     });
     const rank = c.window.length;
-    const options = { stride: c.stride ?? 1, padding: c.padding ?? 0, dilation: c.dilation ?? 1 };
+    const options = {
+      stride: c.stride ?? 1,
+      padding: c.padding ?? 0,
+      dilation: c.dilation ?? 1,
+      groups: c.groups ?? 1,
+    };
     const spatial = Array.from({ length: rank }, (_, i) => i + 1);
     const convolution = [conv1d, conv2d, conv3d][rank - 1] as typeof conv2d;
     // Channels are innermost, and stay so.
@@ -57,7 +71,8 @@ for (const c of CASES) {
       convolution(first(x), first(w), null, options).relu().permute([0, ...spatial.map((d) => d + 1), 1]).contiguous()
     );
     const channels = c.image.at(-1) ?? 1;
-    const x = waveOf(c.image, 0.7, float16), w = waveOf([c.outputs, ...c.window, channels], 1.1, float16);
+    const x = waveOf(c.image, 0.7, float16),
+      w = waveOf([c.outputs, ...c.window, channels / (c.groups ?? 1)], 1.1, float16);
     const [got, want] = ["cuda", "cpu"].map((where) => noGrad(() => f(x.to(device(where)), w.to(device(where))))) as [
       Tensor,
       Tensor,
