@@ -1,10 +1,10 @@
 /**
  * Reductions across rows: neighbouring threads have neighbouring results, each walks its column, several share one.
  */
-import { ceilDiv, constant, constantValue, type Expr, floorDiv, mul } from "../../../symbolic/mod.ts";
+import { ceilDiv, constant, constantValue, dependsOn, type Expr, floorDiv, mul } from "../../../symbolic/mod.ts";
 import { guess } from "../../tile/axes.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
-import { guarded } from "./emit_rows.ts";
+import { declareCaches, guarded } from "./emit_rows.ts";
 import { CudaFunction } from "./function.ts";
 import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
@@ -18,7 +18,7 @@ import {
   writeMoments,
 } from "./moments.ts";
 import { combinePartials, type Partial, splitParameters, type Splitting } from "./split.ts";
-import { operandsOf } from "./vectors.ts";
+import { type CachedLoad, operandsOf } from "./vectors.ts";
 
 interface Shape {
   /** Columns of a block, and threads that share each. */
@@ -69,6 +69,45 @@ function chooseShape(parts: readonly Part[], columns: number, lanes: number, con
   return { x, y, pieces };
 }
 
+/** Registers of a thread that hold its part of a column, and threads of a block then. */
+const [MOST_HELD, HELD_THREADS] = [24, 256];
+
+/** The shape in which columns that several passes walk stay in registers after the first: as few threads a column as fill the device; null where they do not fit. */
+function heldShape(
+  kernel: TileKernel,
+  parts: readonly Part[],
+  columns: number,
+  lanes: number,
+  context: EmitContext,
+): Shape & { readonly kept: number } | null {
+  const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
+  const [first] = passes;
+  const length = first === undefined ? null : constantValue(extentsOf(first.axes));
+  if (first === undefined || length === null || passes.length < 2) return null;
+  if (passes.some((p) => p.axes.length !== first.axes.length || p.axes.some((a, i) => a !== first.axes[i]))) {
+    return null;
+  }
+  const seen = new Map<string, { count: number; registers: number }>();
+  for (const s of passes.flatMap((p) => p.body)) {
+    if (s.kind !== "load" || s.mask !== null || kernel.writes.includes(s.buffer)) continue;
+    if (!first.axes.some((axis) => dependsOn(s.index, axis.symbol))) continue;
+    const key = `${s.buffer.id}/${s.index.id}`;
+    const { count } = seen.get(key) ?? { count: 0 };
+    seen.set(key, { count: count + 1, registers: Math.max(1, lanes * s.buffer.dtype.bytes / 4) });
+  }
+  const each = [...seen.values()].reduce((n, { count, registers }) => n + (count > 1 ? registers : 0), 0);
+  if (each === 0) return null;
+  let best: Shape & { readonly kept: number } | null = null;
+  for (let y = 1; y <= 32 && y <= length; y *= 2) {
+    const kept = Math.ceil(length / y);
+    const x = Math.max(32, HELD_THREADS / y);
+    if (kept * each > MOST_HELD) continue;
+    best = { x, y, pieces: 1, kept };
+    if (columns / x >= context.multiprocessors * 2) break;
+  }
+  return best;
+}
+
 /** Columns that a thread has side by side: several where elements are small, and only accumulators and what stands between passes goes from part to part. */
 function chooseLanes(parts: readonly Part[], column: Axis | null, columns: number): number {
   const extent = column === null ? null : constantValue(column.extent);
@@ -78,7 +117,8 @@ function chooseLanes(parts: readonly Part[], column: Axis | null, columns: numbe
   let lanes = Math.min(4, lanesFor(passes, column, false));
   // Of few columns each thread of a warp should have some.
   while (lanes > 1 && (extent % lanes !== 0 || columns < 32 * lanes)) lanes /= 2;
-  const widest = accessesIn(passes).reduce((n, { buffer }) => Math.max(n, buffer.dtype.bytes), 1);
+  const along = accessesIn(passes).filter(({ index }) => dependsOn(index, column.symbol));
+  const widest = along.reduce((n, { buffer }) => Math.max(n, buffer.dtype.bytes), 1);
   if (lanes === 1 || widest >= 4) return 1;
   const isOther = (s: TileStatement): boolean =>
     s.kind === "combine" || s.kind === "bind" || ("op" in s && (s.op === "argmax" || s.op === "argmin"));
@@ -103,14 +143,16 @@ export function emitColumns(
   column: Axis | null,
   context: EmitContext,
 ): CudaKernelText {
-  const parts = joinMoments(given);
   const own = kernel.axes.filter((axis) => axis.role === "grid");
   const grid = column === null ? own : [...own.filter((axis) => axis !== column), column];
-  const lanes = chooseLanes(parts, column, guess(extentsOf(grid)));
+  const lanes = chooseLanes(given, column, guess(extentsOf(grid)));
   const columns = lanes === 1 || column === null
     ? extentsOf(grid)
     : mul(extentsOf(grid.slice(0, -1)), floorDiv(column.extent, lanes));
-  const { x, y, pieces, blocksEach } = chooseShape(parts, guess(columns), lanes, context);
+  const held = column === null ? null : heldShape(kernel, given, guess(columns), lanes, context);
+  // A column that stays in registers may well be walked once more.
+  const parts = held === null ? joinMoments(given) : given;
+  const { x, y, pieces, blocksEach } = held ?? chooseShape(parts, guess(columns), lanes, context);
   const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
   const s = f.scopes;
   const known = constantValue(columns);
@@ -124,12 +166,18 @@ export function emitColumns(
   }
   const ops = parts.flatMap((part) => part.kind === "pass" ? [...sumsOf(part.pass).values()] : []);
   writeRoom(f, x, y, ops.some(isArg));
-  const side: Side = { lanes, column, names: new Map(), carried: new Map() };
-  if (lanes === 1 || column === null) f.decompose(grid, "column", (axis) => f.extent(axis.extent));
+  const isWide = held !== null || lanes > 1;
+  const side: Side = { lanes, isWide, column, names: new Map(), carried: new Map(), held: null };
+  if (!isWide || column === null) f.decompose(grid, "column", (axis) => f.extent(axis.extent));
   else {
     const across = f.extent(floorDiv(column.extent, lanes));
     s.line(`const ${f.index} others = column / ${across}, base = (column - others * ${across}) * ${lanes};`);
     f.decompose(grid.slice(0, -1), "others", (axis) => f.extent(axis.extent));
+  }
+  if (held !== null) {
+    const slot = { text: "c" };
+    const shape = { threads: y, rowsEach: 1, lanes: [lanes], kept: held.kept, sharedBytes: 0, pieces: 1 };
+    side.held = { kept: held.kept, cached: declareCaches(f, kernel, parts, shape, slot) };
   }
   const tiles: Expr = ceilDiv(columns, x);
   const splitting: Splitting | null = pieces > 1
@@ -147,9 +195,7 @@ export function emitColumns(
     const threads = writePass(f, part.pass, y, pieces, exact, side);
     const list = [...sumsOf(part.pass)].flatMap(([v, op]): Partial[] => {
       const name = side.names.get(v) ?? f.accumulator(v);
-      return lanes === 1
-        ? [{ v, op, name }]
-        : Array.from({ length: lanes }, (_, u) => ({ v, op, name: `${name}[${u}]` }));
+      return !isWide ? [{ v, op, name }] : Array.from({ length: lanes }, (_, u) => ({ v, op, name: `${name}[${u}]` }));
     });
     partials = Math.max(partials, list.length);
     if (moments !== null) combineThreads(f, moments, side, threads, combine);
@@ -178,9 +224,13 @@ export function emitColumns(
 /** Columns side by side, and the arrays of their accumulators and of other values. */
 interface Side {
   readonly lanes: number;
+  /** Whether there are such arrays. */
+  readonly isWide: boolean;
   readonly column: Axis | null;
   readonly names: Map<TileValue, string>;
   readonly carried: Map<TileValue, string>;
+  /** How many of a column's elements a thread has in registers, and where. */
+  held: { readonly kept: number; readonly cached: ReadonlyMap<TileStatement, CachedLoad> } | null;
 }
 
 function inLanes(
@@ -188,9 +238,11 @@ function inLanes(
   body: readonly TileStatement[],
   side: Side,
   after: (u: string) => void = () => {},
+  cached: ReadonlyMap<TileStatement, CachedLoad> | null = null,
 ): void {
   if (side.column === null) return;
   f.chunk(body, {
+    ...(cached === null ? {} : { cached }),
     symbol: side.column.symbol,
     lanes: side.lanes,
     base: "base",
@@ -210,7 +262,7 @@ function writeBetween(
   leader: string,
   carried: readonly TileValue[],
 ): void {
-  if (side.lanes === 1) {
+  if (!side.isWide) {
     guarded(f, body, leader);
     return;
   }
@@ -269,7 +321,7 @@ function lane(
   { shift, differences }: Threads,
   u: string,
 ): ThreadMoments {
-  const name = (v: TileValue): string => side.lanes === 1 ? f.accumulator(v) : `${side.names.get(v)}[${u}]`;
+  const name = (v: TileValue): string => !side.isWide ? f.accumulator(v) : `${side.names.get(v)}[${u}]`;
   const { sum, squares } = pass.moments;
   return { sum: name(sum), squares: name(squares), shift: `${shift}[${u}]`, differences: `${differences}[${u}]` };
 }
@@ -301,13 +353,22 @@ function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact
   };
   const body = (at: string, after: (u: string) => void): void => {
     f.decompose(pass.axes, at, (axis) => f.extent(axis.extent));
-    if (side.lanes > 1) {
-      inLanes(f, pass.body, side, after);
+    if (side.isWide) {
+      inLanes(f, pass.body, side, after, side.held?.cached);
       return;
     }
     f.statements(pass.body);
     after("0");
   };
+  if (side.held !== null) {
+    s.open(`#pragma unroll\nfor (int c = 0; c < ${side.held.kept}; c++) {`);
+    s.line(`const ${f.index} ${q} = c * ${y}${y === 1 ? "" : " + ty"};`);
+    s.open(`if (${q} < ${end}) {`);
+    body(q, () => {});
+    s.close();
+    s.close();
+    return threads;
+  }
   const moments = hasMoments(pass) ? pass : null;
   if (moments !== null) {
     s.line(`const ${f.index} ${threads.own} = ${first} < ${end} ? (${end} - ${first} + ${step - 1}) / ${step} : 0;`);
