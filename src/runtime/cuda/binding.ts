@@ -53,6 +53,7 @@ export interface Segment {
   readonly launches: readonly BoundLaunch[];
   graph: CudaGraph | null;
   runs: number;
+  replays: number;
   /** Whether all its launches can be in a graph whose arguments change. */
   readonly recordable: boolean;
 }
@@ -100,7 +101,7 @@ export class Binding {
     const close = (): void => {
       if (current.length > 0) {
         const recordable = current.every(({ fn }) => fn.recordable);
-        segments.push({ kind: "launches", launches: current, graph: null, runs: 0, recordable });
+        segments.push({ kind: "launches", launches: current, graph: null, runs: 0, replays: 0, recordable });
       }
       current = [];
     };
@@ -169,10 +170,16 @@ export class Binding {
     return this.#addresses[slot] ?? 0;
   }
 
-  /** Sends the launches of a segment to a stream: from the second run on as one graph. */
-  run(segment: Segment, stream: CudaStream, asked: boolean): void {
+  /** How often the recorded graph that was used least was replayed; null if none was recorded. */
+  get fewestReplays(): number | null {
+    const recorded = this.segments.flatMap((s) => s.kind === "launches" && s.graph !== null ? [s.replays] : []);
+    return recorded.length === 0 ? null : Math.min(...recorded);
+  }
+
+  /** Sends the launches of a segment to a stream: as one graph, when it has run `patience` times. */
+  run(segment: Segment, stream: CudaStream, asked: boolean, patience: number): void {
     const record = asked && segment.recordable;
-    if (record && segment.graph === null && segment.runs > 0 && isRecorded(segment)) this.#record(segment);
+    if (record && segment.graph === null && segment.runs >= patience && isRecorded(segment)) this.#record(segment);
     segment.runs++;
     const { graph, launches } = segment;
     if (graph === null || !record) {
@@ -186,6 +193,7 @@ export class Binding {
       launch.stale = false;
     }
     graph.replay(stream);
+    segment.replays++;
   }
 
   /** Gives the recorded graphs back. */

@@ -15,6 +15,7 @@ import { PlainHeap, PoolHeap } from "./heap.ts";
 import { CudaAllocator } from "./memory.ts";
 import { CudaEvent, type CudaEventOptions, CudaStream } from "./stream.ts";
 import type { DriverApi, Handle } from "./symbols.ts";
+import { dropWorkspaces } from "./workspace.ts";
 
 /** How many launches an error can name. A power of two. */
 const JOURNAL = 64;
@@ -141,6 +142,7 @@ export class CudaContext {
   releaseStream(stream: CudaStream): void {
     stream.synchronize();
     this.#streams.delete(stream);
+    dropWorkspaces(stream);
     this.allocator.adoptBlocksOf(stream, this.stream);
     this.check(this.api.cuStreamDestroy_v2(stream.handle), "cuStreamDestroy");
   }

@@ -3,10 +3,10 @@
  *
  * The words lie in pinned host memory, which kernels reach by its address: the host sees them without a copy as soon as it has waited for the device
  * anyway. So a wrong index costs nothing until somebody reads data, and unlike an assertion it does not end the context. Each executable has
- * four int64 words of its own: a wrong index, the size that it broke, what kind of error it is (0: none), one in reserve.
+ * four int64 words of its own: a wrong index, the size that it broke, what kind of error it is (0: none), one in reserve. They are another's when it is gone.
  */
 
-import { indexErrorText } from "../../core/mod.ts";
+import { indexErrorText, operatorErrorText } from "../../core/mod.ts";
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
 
@@ -40,6 +40,9 @@ export class ErrorBoard {
   readonly #context: CudaContext;
   readonly #pages: { readonly address: number; readonly words: BigInt64Array<ArrayBuffer> }[] = [];
   readonly #labels: string[] = [];
+  /** Words whose executables are gone. */
+  #free: number[] = [];
+  readonly #collected = new FinalizationRegistry<number>((number) => void this.#free.push(number));
 
   constructor(context: CudaContext) {
     this.#context = context;
@@ -47,12 +50,24 @@ export class ErrorBoard {
 
   /** Words for an executable; `label` begins the message of its errors. */
   allocate(label: string): ErrorSlot {
-    const number = this.#labels.push(label) - 1;
-    if (number % SLOTS === 0) this.#addPage();
+    const number = this.#next();
+    this.#labels[number] = label;
     const page = this.#pages[Math.floor(number / SLOTS)];
     if (page === undefined) throw new RangeError("the error board has no such page");
     const at = WORDS * (number % SLOTS);
-    return { address: page.address + 8 * at, check: () => this.#check(number) };
+    const slot: ErrorSlot = { address: page.address + 8 * at, check: () => this.#check(number) };
+    this.#collected.register(slot, number);
+    return slot;
+  }
+
+  /** Words that nobody has: those of an executable that is gone, unless they say something that nobody has read. */
+  #next(): number {
+    const isRead = (n: number): boolean => this.#pages[Math.floor(n / SLOTS)]?.words[WORDS * (n % SLOTS) + FLAG] === 0n;
+    const at = this.#free.findIndex(isRead);
+    if (at >= 0) return this.#free.splice(at, 1)[0] ?? 0;
+    const number = this.#labels.length;
+    if (number % SLOTS === 0) this.#addPage();
+    return number;
   }
 
   /** Throws the first error that was written. Call it after waiting for the device. @throws {RangeError} */
@@ -66,7 +81,10 @@ export class ErrorBoard {
     if (page === undefined || page.words[at + FLAG] === 0n) return;
     const [value = 0n, size = 0n, kind = 0n] = page.words.subarray(at, at + WORDS);
     page.words.fill(0n, at, at + WORDS);
-    throw new RangeError(`${this.#labels[number]}: ${MESSAGES[Number(kind)]?.(value, size)}`);
+    const label = this.#labels[number] ?? "";
+    throw new RangeError(
+      Number(kind) === 1 ? operatorErrorText(label, value, size) : `${label}: ${MESSAGES[Number(kind)]?.(value, size)}`,
+    );
   }
 
   #addPage(): void {

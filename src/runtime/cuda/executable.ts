@@ -2,7 +2,7 @@
  * Runs a compiled plan on a CUDA device.
  *
  * A call binds the addresses of its buffers and sends the plan's launches to the current stream; it does not wait for them. What is in the plan's arena
- * lives in the stream's workspace. The second call at the same sizes records the launches between host steps as CUDA graphs, and replays them from then on.
+ * lives in the stream's workspace. The second call at the same sizes, or a later one where recordings did not pay, records the launches between host steps as CUDA graphs, and replays them from then on.
  * A few sizes are kept, the least recently used goes first. Host steps copy their tensors to the host, wait, and copy results back.
  */
 
@@ -15,11 +15,16 @@ import type { CudaDeviceMemory } from "./device_memory.ts";
 import type { ErrorSlot } from "./error_board.ts";
 import type { CudaBuffer } from "./memory.ts";
 import type { CudaPlan, CudaPlanStep } from "./plan.ts";
+import { reportLabel } from "./report_label.ts";
 import type { CudaStream } from "./stream.ts";
-import { withinGraph, workspaceOf } from "./workspace.ts";
+import { beginCall, withinGraph, workspaceOf } from "./workspace.ts";
 
 /** Sizes for which launches, and graphs, are kept. */
 const SIZES_KEPT = 8;
+
+/** A recording takes about as long as this many calls without it; and a size is not made to wait for longer than so many runs. */
+const PAYING_REPLAYS = 4;
+const MOST_PATIENCE = 16;
 
 /** How to run a plan. */
 export interface CudaExecutableOptions {
@@ -60,6 +65,8 @@ export class CudaExecutable implements Executable<CudaBuffer> {
   readonly #written: ReadonlySet<number>;
   readonly #errors: ErrorSlot | null;
   #bindings: Binding[] = [];
+  /** Runs at one size before its launches are recorded: more where recordings were dropped before they paid. */
+  #patience = 1;
 
   constructor({ context, memory, plan, graphs }: CudaExecutableOptions) {
     this.#context = context;
@@ -70,10 +77,8 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     this.#aliases = plan.sources.flatMap((s, i) => s.kind === "alias" ? [[i, s.of] as const] : []);
     this.#written = new Set(this.#aliases.map(([, of]) => of));
     this.#align = alignments(plan);
-    const reports = plan.steps.some((s) =>
-      s.kind === "launches" && s.launches.some((l) => l.args.some((a) => a.kind === "error"))
-    );
-    this.#errors = reports ? context.errors.allocate(plan.name) : null;
+    const label = reportLabel(plan);
+    this.#errors = label === null ? null : context.errors.allocate(label);
   }
 
   run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): void {
@@ -81,26 +86,36 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     this.#errors?.check();
     const binding = this.#bindingFor(sizes);
     const record = this.#graphs && !stream.capturing && !this.#context.launchBlocking;
-    const detours = this.#bind(binding, buffers, stream, record);
-    for (const segment of binding.segments) {
-      if (segment.kind === "launches") binding.run(segment, stream, record);
-      else this.#runHost(segment.step, binding, buffers, sizes, stream);
+    const sent = beginCall(this.#context, stream);
+    try {
+      const detours = this.#bind(binding, buffers, stream, record);
+      for (const segment of binding.segments) {
+        if (segment.kind === "launches") binding.run(segment, stream, record, this.#patience);
+        else this.#runHost(segment.step, binding, buffers, sizes, stream);
+      }
+      if (detours !== null) this.#endDetours(detours, stream);
+    } finally {
+      sent.calls--;
     }
-    if (detours !== null) this.#endDetours(detours, stream);
   }
 
   /** Runs the plan once, and measures each launch by events around it; host steps are not in the list. */
   measure(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): CudaLaunchTime[] {
     const stream = this.#context.currentStream;
     const binding = this.#bindingFor(sizes);
-    const detours = this.#bind(binding, buffers, stream, false);
-    const times: CudaLaunchTime[] = [];
-    for (const segment of binding.segments) {
-      if (segment.kind === "launches") times.push(...measureSegment(segment, stream));
-      else this.#runHost(segment.step, binding, buffers, sizes, stream);
+    const sent = beginCall(this.#context, stream);
+    try {
+      const detours = this.#bind(binding, buffers, stream, false);
+      const times: CudaLaunchTime[] = [];
+      for (const segment of binding.segments) {
+        if (segment.kind === "launches") times.push(...measureSegment(segment, stream));
+        else this.#runHost(segment.step, binding, buffers, sizes, stream);
+      }
+      if (detours !== null) this.#endDetours(detours, stream);
+      return times;
+    } finally {
+      sent.calls--;
     }
-    if (detours !== null) this.#endDetours(detours, stream);
-    return times;
   }
 
   /** Recorded graphs that are kept. */
@@ -126,7 +141,12 @@ export class CudaExecutable implements Executable<CudaBuffer> {
       ? new Binding(this.#context, this.plan, sizes, this.#errors?.address ?? 0)
       : list.splice(at, 1)[0] as Binding;
     list.unshift(found);
-    if (list.length > SIZES_KEPT) list.pop()?.dispose();
+    const dropped = list.length > SIZES_KEPT ? list.pop() : undefined;
+    if (dropped !== undefined) {
+      const replays = dropped.fewestReplays;
+      if (replays !== null) this.#patience = replays < PAYING_REPLAYS ? Math.min(2 * this.#patience, MOST_PATIENCE) : 1;
+      dropped.dispose();
+    }
     return found;
   }
 
@@ -190,7 +210,7 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     if (step.run.onDevice === true) {
       const there: CudaBuffer[] = [];
       for (const slot of [...step.reads, ...step.writes]) there[slot] ??= memoryOf(slot);
-      withinGraph(this.#context, stream, () => step.run(there as readonly Buffer[] as readonly CpuBuffer[], sizes));
+      withinGraph(stream, () => step.run(there as readonly Buffer[] as readonly CpuBuffer[], sizes));
       return;
     }
     const hosts: CpuBuffer[] = [];
@@ -199,7 +219,7 @@ export class CudaExecutable implements Executable<CudaBuffer> {
       hosts[slot] = CpuBuffer.wrap(this.#memory.readSync(source, 0, source.byteLength));
     }
     for (const slot of step.writes) hosts[slot] ??= CpuBuffer.wrap(new Uint8Array(binding.slotBytes[slot] ?? 0));
-    withinGraph(this.#context, stream, () => step.run(hosts, sizes));
+    withinGraph(stream, () => step.run(hosts, sizes));
     for (const slot of step.writes) this.#memory.write(memoryOf(slot), 0, (hosts[slot] as CpuBuffer).uint8);
   }
 }

@@ -9,11 +9,12 @@
 import { InternalError } from "../../core/mod.ts";
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
-import { CudaError, type LaunchRecord } from "./errors.ts";
+import type { LaunchRecord } from "./errors.ts";
 import type { Launchable } from "./launchable.ts";
 import { clearedBefore } from "./library_nodes.ts";
 import type { CudaArguments, LaunchShape } from "./layout.ts";
 import type { CudaBuffer, PrivatePool } from "./memory.ts";
+import { releaseWith } from "./remains.ts";
 import type { CudaStream } from "./stream.ts";
 import type { Handle } from "./symbols.ts";
 
@@ -42,8 +43,7 @@ export class CudaGraph implements Disposable {
   /** All its nodes: kernels, copies, fills, waits. */
   readonly nodeCount: number;
   readonly #exec: Handle;
-  readonly #graph: Handle;
-  readonly #pool: PrivatePool | null;
+  readonly #release: () => void;
   readonly #held: Set<CudaBuffer>;
   #disposed = false;
 
@@ -56,12 +56,15 @@ export class CudaGraph implements Disposable {
     pool: PrivatePool | null,
   ) {
     this.context = context;
-    this.#graph = graph;
     this.#exec = exec;
     this.kernels = kernels;
     this.nodeCount = nodeCount;
-    this.#pool = pool;
     this.#held = new Set();
+    this.#release = releaseWith(this, context, () => {
+      context.check(context.api.cuGraphExecDestroy(exec), "cuGraphExecDestroy");
+      context.check(context.api.cuGraphDestroy(graph), "cuGraphDestroy");
+      pool?.dispose();
+    }, kernels);
     this.#record = {
       name: "a CUDA graph",
       get origin(): string {
@@ -162,18 +165,8 @@ export class CudaGraph implements Disposable {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    const { context } = this;
-    try {
-      context.synchronize();
-    } catch (error) {
-      // With a lost context everything in it is gone; who used it last has heard of it.
-      if (error instanceof CudaError && error.sticky) return;
-      throw error;
-    }
-    context.check(context.api.cuGraphExecDestroy(this.#exec), "cuGraphExecDestroy");
-    context.check(context.api.cuGraphDestroy(this.#graph), "cuGraphDestroy");
+    this.#release();
     this.#held.clear();
-    this.#pool?.dispose();
   }
 
   [Symbol.dispose](): void {

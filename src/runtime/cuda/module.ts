@@ -7,6 +7,7 @@
 
 import type { CudaContext } from "./context.ts";
 import { handleFrom } from "./driver.ts";
+import { releaseWith } from "./remains.ts";
 import type { Launchable, NodeParams } from "./launchable.ts";
 import {
   type CudaArguments,
@@ -38,13 +39,14 @@ export type CudaFunctionAttributes = { readonly [name in keyof typeof FUNCTION_A
 const outInts = new Int32Array(new ArrayBuffer(16));
 const terminated = (name: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(`${name}\0`);
 
-/** Code on a device. It stays loaded until it is disposed. */
+/** Code on a device. It stays loaded until it is disposed, or nobody reaches it or any of its kernels. */
 export class CudaModule implements Disposable {
   readonly context: CudaContext;
   readonly name: string;
   readonly #handle: Handle;
   readonly #isLibrary: boolean;
   readonly #functions = new Map<string, CudaFunction>();
+  readonly #release: () => void;
   #disposed = false;
 
   private constructor(context: CudaContext, name: string, handle: Handle, isLibrary: boolean) {
@@ -52,6 +54,11 @@ export class CudaModule implements Disposable {
     this.name = name;
     this.#handle = handle;
     this.#isLibrary = isLibrary;
+    this.#release = releaseWith(this, context, () => {
+      const { cuLibraryUnload, cuModuleUnload } = context.api;
+      if (isLibrary && cuLibraryUnload !== null) context.check(cuLibraryUnload(handle), "cuLibraryUnload", name);
+      else context.check(cuModuleUnload(handle), "cuModuleUnload", name);
+    });
   }
 
   /**
@@ -102,7 +109,7 @@ export class CudaModule implements Disposable {
     let found = this.#functions.get(name);
     if (found === undefined) {
       if (this.#disposed) throw new TypeError(`the CUDA module ${this.name} was disposed; load it anew`);
-      found = new CudaFunction(this.context, name, origin, this.#lookUp(name));
+      found = new CudaFunction(this, name, origin, this.#lookUp(name));
       this.#functions.set(name, found);
     }
     return found;
@@ -136,13 +143,7 @@ export class CudaModule implements Disposable {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#functions.clear();
-    const { context } = this;
-    context.synchronize();
-    if (this.#isLibrary && context.api.cuLibraryUnload !== null) {
-      context.check(context.api.cuLibraryUnload(this.#handle), "cuLibraryUnload", this.name);
-    } else {
-      context.check(context.api.cuModuleUnload(this.#handle), "cuModuleUnload", this.name);
-    }
+    this.#release();
   }
 
   [Symbol.dispose](): void {
@@ -153,6 +154,8 @@ export class CudaModule implements Disposable {
 /** A kernel on a device. Made by {@linkcode CudaModule.function}. */
 export class CudaFunction implements Launchable {
   readonly recordable = true;
+  /** The code that it is in, which stays loaded as long as the kernel is reached. */
+  readonly module: CudaModule;
   readonly context: CudaContext;
   readonly name: string;
   readonly origin: string;
@@ -166,8 +169,9 @@ export class CudaFunction implements Launchable {
     | undefined;
 
   /** Internal: use {@linkcode CudaModule.function}. */
-  constructor(context: CudaContext, name: string, origin: string, handle: Handle) {
-    this.context = context;
+  constructor(module: CudaModule, name: string, origin: string, handle: Handle) {
+    this.module = module;
+    this.context = module.context;
     this.name = name;
     this.origin = origin;
     this.handle = handle;

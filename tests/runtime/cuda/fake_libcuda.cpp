@@ -97,6 +97,7 @@ size_t capacity = 1ull << 30, used = 0;
 std::map<CUdeviceptr, size_t> sizes;
 unsigned log_[64];  // what the last launch was, for tests
 uint64_t calls[8];
+int64_t alive[2];
 CUcontext current = nullptr;
 char contexts[16];
 
@@ -225,6 +226,8 @@ __attribute__((constructor)) static void settle() {
 }
 API void fake_last_launch(unsigned* out) { memcpy(out, log_, sizeof log_); }
 API double fake_used() { return (double)used; }
+// Recorded graphs that can run, and loaded code.
+API double fake_alive(int what) { return (double)alive[what]; }
 
 API CUresult cuInit(unsigned flags) { return R(initStatus); }
 API CUresult cuDriverGetVersion(int* out) { *out = version; return OK; }
@@ -319,11 +322,13 @@ API CUresult cuLibraryLoadData(CUlibrary* out, const void* code, CUjit_option* o
 #endif
     if (!handle) { fprintf(stderr, "%s\n", dlerror()); return R(200); }
     *out = (CUlibrary) new Library{handle};
+    alive[1]++;
     return OK;
   }
   // Real machine code loads as well, so that everything up to it can be tried; its kernels do nothing.
   if (strncmp((const char*)code, "fake", 4) != 0 && memcmp(code, "\x7f" "ELF", 4) != 0) return R(218);
   *out = (CUlibrary) new Library;
+  alive[1]++;
   return OK;
 }
 API CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary l, const char* name) {
@@ -339,7 +344,7 @@ API CUresult cuLibraryGetKernel(CUkernel* out, CUlibrary l, const char* name) {
   *out = (CUkernel)fn;
   return OK;
 }
-API CUresult cuLibraryUnload(CUlibrary l) { return OK; }
+API CUresult cuLibraryUnload(CUlibrary l) { alive[1]--; return OK; }
 API CUresult cuKernelGetFunction(CUfunction* out, CUkernel k) { *out = (CUfunction)k; return OK; }
 API CUresult cuFuncGetAttribute(int* out, CUfunction_attribute a, CUfunction f) { *out = 100 + (int)a; return OK; }
 API CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) { if ((int)a == 8) ((Function*)f)->shared = v; return OK; }
@@ -429,11 +434,12 @@ API CUresult cuGraphInstantiateWithFlags(CUgraphExec* out, CUgraph g, unsigned l
   Exec* e = new Exec;
   for (Op* op : ((Graph*)g)->ops) { e->copies[op] = *op; e->order.push_back(op); }
   *out = (CUgraphExec)e;
+  alive[0]++;
   return OK;
 }
 API CUresult cuGraphUpload(CUgraphExec e, CUstream s) { return OK; }
 API CUresult cuGraphLaunch(CUgraphExec e, CUstream s) { for (Op* op : ((Exec*)e)->order) { CUresult r = send(s, ((Exec*)e)->copies[op]); if ((int)r) return r; } return OK; }
-API CUresult cuGraphExecDestroy(CUgraphExec e) { delete (Exec*)e; return OK; }
+API CUresult cuGraphExecDestroy(CUgraphExec e) { alive[0]--; delete (Exec*)e; return OK; }
 API CUresult cuGraphDestroy(CUgraph g) { for (Op* op : ((Graph*)g)->ops) delete op; delete (Graph*)g; return OK; }
 #undef cuGraphExecKernelNodeSetParams
 #ifdef WITH_CUDA_H

@@ -4,6 +4,7 @@ import {
   type CudaContext,
   CudaDeviceMemory,
   CudaExecutable,
+  type CudaFunction,
   CudaModule,
   type CudaPlan,
   type CudaPlanArg,
@@ -17,9 +18,14 @@ export const external = { kind: "external" } as const;
 
 /** What is the same in all plans here: the kernel y += a · x over the fake driver. */
 export class PlanBench {
-  readonly context: CudaContext = fakeContext();
+  readonly context: CudaContext;
   readonly memory: CudaDeviceMemory = new CudaDeviceMemory(() => this.context);
-  readonly #axpy = CudaModule.load(this.context, new TextEncoder().encode("fake"), "axpy").function("axpy", "an axpy");
+  readonly #axpy: CudaFunction;
+
+  constructor(context: CudaContext = fakeContext()) {
+    this.context = context;
+    this.#axpy = CudaModule.load(context, new TextEncoder().encode("fake"), "axpy").function("axpy", "an axpy");
+  }
 
   /** The factor is an integer size whose bits are a float's: the fake kernel reads 4 bytes. */
   axpy(x: CudaPlanArg, y: CudaPlanArg, grid = 1): CudaPlanLaunch {

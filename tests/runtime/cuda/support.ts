@@ -25,6 +25,8 @@ export interface FakeDriver {
   set(knob: keyof typeof KNOB, value: number): void;
   /** Bytes allocated on the device. */
   used(): number;
+  /** Recorded graphs, or loaded code, that nobody has given back. */
+  alive(what: "graphs" | "code"): number;
   /** Grid, block, shared bytes, cluster, cooperation, overlap of the last launch. */
   lastLaunch(): number[];
 }
@@ -60,12 +62,14 @@ export function fakeDriver(): FakeDriver | null {
     fake_set: { parameters: ["i32", "f64"], result: "void" },
     fake_last_launch: { parameters: ["buffer"], result: "void" },
     fake_used: { parameters: [], result: "f64" },
+    fake_alive: { parameters: ["i32"], result: "f64" },
   });
   symbols.fake_reset();
   return fake = {
     path,
     set: (knob, value) => symbols.fake_set(KNOB[knob], value),
     used: () => symbols.fake_used(),
+    alive: (what) => symbols.fake_alive(what === "graphs" ? 0 : 1),
     lastLaunch: () => {
       const out = new Uint32Array(new ArrayBuffer(256));
       symbols.fake_last_launch(out);

@@ -104,6 +104,7 @@ static void tsr_prepare(tsr_fiber& f) {
 }
 static void tsr_reset_block();
 static void tsr_finish_block();
+static void tsr_finish_launch();
 // Whether the running block was left because it waits for others, and whether blocks run again that were.
 TSR_INTERNAL static bool tsr_left, tsr_again;
 #ifdef TSR_WATCHED
@@ -202,8 +203,13 @@ static void tsr_launch(void (*kernel)(A...), void** values, const unsigned* dims
   };
   for (unsigned i = 0; i < blocks; i++) run(tsr_order(i, blocks, 0));
   tsr_again = true;
-  for (unsigned i = 0, all = left; i < all; i++) run(waiting[i]);
+  while (left > 0) {
+    const unsigned all = left;
+    left = 0;
+    for (unsigned i = 0; i < all; i++) run(waiting[i]);
+  }
   tsr_again = false;
+  tsr_finish_launch();
   free(waiting);
   free(tsr_dynamic_shared);
 }

@@ -2,8 +2,10 @@
 //
 // Addresses in shared memory are offsets from `tsr_dynamic_shared`, plus one alignment so that none is 0. Copies and products are done when they are
 // issued, which is one of the orders that the device may choose; a thread that waits lets the others run. A wait that never ends stops the process.
+#include <algorithm>
 #include <map>
 #include <string>
+#include <vector>
 
 struct tsr_map;
 static const unsigned TSR_SHARED_BASE = 4096;
