@@ -10,7 +10,9 @@ import { InternalError } from "../../../core/mod.ts";
 import type { BufferRef } from "../../../loops/mod.ts";
 import { ceilDiv, constant, constantValue, dependsOn, type Expr, substitute } from "../../../symbolic/mod.ts";
 import type { Axis, TileArrayOp, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
-import { combineRow, combineRows, declareCaches, guarded, type RowShape, writePass } from "./emit_rows.ts";
+import { combineRow, combineRows, declareCaches, guarded, writePass } from "./emit_rows.ts";
+import type { RowShape } from "./row_shape.ts";
+import { fewerPasses } from "./fewer_passes.ts";
 import { CudaFunction } from "./function.ts";
 import { writesHalves } from "./halves.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
@@ -126,7 +128,8 @@ function readCross(kernel: TileKernel): CrossKernel {
     rows.push(only.axis);
     body = only.body;
   }
-  const parts = partsOf(body);
+  const own = partsOf(body);
+  const parts = own === null ? null : fewerPasses(own, new Set(kernel.writes));
   const after = partsOf(kernel.body.slice(at + 1));
   if (parts === null || after === null || rows.length === 0) {
     throw new InternalError(`${kernel.name}: rows are nested otherwise`);

@@ -35,6 +35,7 @@ import { CUDA_TARGET, emitCudaTile } from "./emit_tile.ts";
 import type { CudaInclude, CudaKernelText, EmitContext } from "./kernel_text.ts";
 import type { CudaLaunch, CudaModules, CudaModuleText, CudaOptions, CudaStep } from "./launch.ts";
 import PRELUDE from "./prelude.cuh" with { type: "text" };
+import ROW_CLUSTER from "./row_cluster.cuh" with { type: "text" };
 import RUNS from "./runs.cuh" with { type: "text" };
 import FLASH from "../../templates/cuda_flash.cuh" with { type: "text" };
 import FLASH_BACKWARD from "../../templates/cuda_flash_backward.cuh" with { type: "text" };
@@ -58,6 +59,7 @@ const INCLUDES: Readonly<Record<CudaInclude, string>> = {
   hopper: HOPPER,
   cluster: CLUSTER,
   runs: RUNS,
+  row_cluster: ROW_CLUSTER,
   block_groups: BLOCK_GROUPS,
   halves: HALVES,
   attention: ATTENTION,

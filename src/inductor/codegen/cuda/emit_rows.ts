@@ -6,9 +6,7 @@
  * the block that comes last combines them in order, so results do not depend on timing.
  */
 import { InternalError } from "../../../core/mod.ts";
-import type { BufferRef } from "../../../loops/mod.ts";
-import { ceilDiv, constant, constantValue, dependsOn, mul } from "../../../symbolic/mod.ts";
-import { guess } from "../../tile/axes.ts";
+import { ceilDiv, constant, constantValue, type Expr, mul } from "../../../symbolic/mod.ts";
 import type { Axis, TileKernel, TileReduceOp, TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import { restOf } from "./emit_points.ts";
 import { memoryType } from "../cpp/types.ts";
@@ -16,163 +14,23 @@ import { CudaFunction } from "./function.ts";
 import { writesHalves } from "./halves.ts";
 import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
-import { accumulatorsOf, extentsOf, lanesFor, type Part, type Pass } from "./nests.ts";
+import { accumulatorsOf, extentsOf, type Part, type Pass } from "./nests.ts";
 import { exponentialHooks, keepExponential, type LaneHooks } from "./kept_exps.ts";
-import { LEAST_THREADS, type OddRows, oddRows, writeEnds, writeOddLoads } from "./odd_rows.ts";
-import { combineOnline, isOnline, joinOnline, writeOnline } from "./online.ts";
+import { writeEnds, writeOddLoads } from "./odd_rows.ts";
+import { combineOnline, isOnline, writeOnline } from "./online.ts";
+import { combineInCluster, writeCluster } from "./row_cluster.ts";
+import { chooseShape, repeatedLoads, type RowShape } from "./row_shape.ts";
 import { combineEach, combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import type { CachedLoad, Chunk } from "./vectors.ts";
 
-/** Registers of a thread that may hold parts of rows. */
-const MOST_KEPT = 40;
-
-/** Registers of a multiprocessor, and those of a thread that do not hold parts of rows. */
-const REGISTERS = 65536;
-const OTHER_REGISTERS = 40;
-/** Registers that hold a row of which an online maximum is taken: with more, few blocks fit, and all wait at the same time. */
-const ONLINE_KEPT = 24;
 /** Exponentials that a thread keeps from one walk to the next at most. */
 const MOST_EXPONENTIALS = 12;
 /** Elements that an online maximum takes together. */
 const ONLINE_ELEMENTS = 16;
 
-/** How rows are taken by threads. */
-export interface RowShape {
-  /** Threads a row. */
-  readonly threads: number;
-  readonly rowsEach: number;
-  readonly lanes: readonly number[];
-  /** Runs a thread has, if the row stays in registers; -1 if it stays in shared memory; null if it is read again. */
-  readonly kept: number | null;
-  readonly sharedBytes: number;
-  readonly pieces: number;
-  /** Blocks that should fit a multiprocessor: the compiler reads a row far ahead, and takes the registers of a second block for that. */
-  readonly blocksEach?: number | null;
-  /** Rows that begin anywhere. */
-  readonly odd?: OddRows | null;
-}
-
-function power(n: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(1, n)));
-}
-
-/** Loads that several passes repeat. */
-function repeatedLoads(
-  kernel: TileKernel,
-  passes: readonly Pass[],
-  rows: readonly Axis[] = [],
-): Map<string, TileStatement[]> {
-  const written = new Set<BufferRef>(kernel.writes);
-  const found = new Map<string, { first: number; list: TileStatement[] }>();
-  passes.forEach((pass, i) => {
-    for (const s of pass.body) {
-      if (s.kind !== "load" || s.mask !== null || written.has(s.buffer)) continue;
-      if (!pass.axes.some((axis) => varies(s, axis))) continue;
-      if (rows.length > 0 && !rows.some((axis) => varies(s, axis))) continue;
-      const key = `${s.buffer.id}/${s.index.id}`;
-      const entry = found.get(key);
-      if (entry === undefined) found.set(key, { first: i, list: [s] });
-      else entry.list.push(s);
-    }
-  });
-  const result = new Map<string, TileStatement[]>();
-  for (const [key, { list }] of found) if (list.length > 1) result.set(key, list);
-  return result;
-}
-
-function varies(s: TileStatement & { readonly kind: "load" }, axis: Axis): boolean {
-  return dependsOn(s.index, axis.symbol);
-}
-
-/** How rows are taken; those that begin anywhere as vectors and ends, if threads suffice. */
-function chooseShape(kernel: TileKernel, parts: readonly Part[], context: EmitContext): RowShape {
-  const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
-  const plain = shapeFor(kernel, passes, context, null);
-  const odd = oddRows(kernel, passes, plain.lanes);
-  const shape = odd === null ? plain : { ...shapeFor(kernel, passes, context, odd), odd };
-  return shape.threads >= LEAST_THREADS && shape.pieces === 1 ? shape : plain;
-}
-
-function shapeFor(kernel: TileKernel, passes: readonly Pass[], context: EmitContext, odd: OddRows | null): RowShape {
-  const grid = kernel.axes.filter((axis) => axis.role === "grid");
-  const rows = grid.reduce((n, axis) => n * guess(axis.extent), 1);
-  const same = passes.every((p) =>
-    p.axes.length === passes[0]?.axes.length && p.axes.every((a, i) => a === passes[0]?.axes[i])
-  );
-  const all = passes.flatMap((p) => p.body);
-  const lanes = passes.map((pass) => {
-    const axis = pass.axes[pass.axes.length - 1] as Axis;
-    return odd !== null ? odd.lanes : lanesFor(same ? all : pass.body, axis, pass.axes.length === 1);
-  });
-  const length = constantValue(extentsOf(passes[0]?.axes ?? []));
-  const units = Math.max(
-    ...passes.map((p, i) =>
-      odd !== null
-        ? Math.floor(odd.length / odd.lanes)
-        : Math.ceil(extentsOf(p.axes).kind === "const" ? guess(extentsOf(p.axes)) / (lanes[i] ?? 1) : 64)
-    ),
-  );
-  const repeated = [...repeatedLoads(kernel, passes).values()].flatMap(([s]) => s?.kind === "load" ? [s.buffer] : []);
-  const width = lanes[0] ?? 1;
-  const online = passes.some(isOnline);
-  if (passes.length > 1 && same && length !== null && repeated.length > 0) {
-    const run = repeated.reduce((n, b) => n + Math.max(1, width * b.dtype.bytes / 4), 0);
-    const threads = keptThreads(units, run);
-    const kept = threads === null ? 0 : Math.ceil(units / threads);
-    if (threads !== null && (!online || (width >= 4 && kept * run <= ONLINE_KEPT))) {
-      const blocksEach = threads < 256 ? null : Math.floor(REGISTERS / (threads * (kept * run + OTHER_REGISTERS)));
-      return { threads, rowsEach: rowsOf(threads), lanes, kept, sharedBytes: 0, pieces: 1, blocksEach };
-    }
-    const bytes = repeated.reduce((n, b) => n + Math.ceil(units * width * b.dtype.bytes / 16) * 16, 0);
-    if (bytes <= sharedLimit(context.arch)) {
-      const fits = online ? Math.floor(sharedLimit(context.arch) / bytes) : 1;
-      const threads = bytes > 50_000 && fits < 3 ? 1024 : 512;
-      return { threads, rowsEach: 1, lanes, kept: -1, sharedBytes: bytes, pieces: 1, blocksEach: Math.min(3, fits) };
-    }
-  }
-  const atOnce = units <= 32 ? 1 : units <= 256 ? 2 : 4;
-  let threads = Math.min(rows < context.multiprocessors * 2 ? 1024 : 512, power(Math.ceil(units / atOnce)));
-  let pieces = 1;
-  if (passes.length === 1 && !online && length !== null && rows * 2 < context.multiprocessors * 2 && units >= 2048) {
-    threads = 256;
-    const wanted = Math.ceil(context.multiprocessors * 4 / rows);
-    pieces = Math.max(1, Math.min(wanted, Math.floor(units / (threads * 2)), 1024));
-  }
-  return { threads, rowsEach: rowsOf(threads), lanes, kept: null, sharedBytes: 0, pieces };
-}
-
-/** Shared memory that a block may have for a row. */
-function sharedLimit(arch: number): number {
-  return arch === 90 || arch === 100 ? 220_000 : arch === 80 ? 160_000 : 96_000;
-}
-
-/** Threads for rows that stay in registers: little waste, few barriers, several blocks a multiprocessor. Null where a row is too long. */
-function keptThreads(units: number, registersEach: number): number | null {
-  let best: number | null = null;
-  let lowest = Infinity;
-  for (let threads = 1; threads <= 1024; threads *= 2) {
-    const own = Math.ceil(units / threads);
-    const registers = own * registersEach;
-    if (registers > MOST_KEPT || (threads === 1024 && registers > 32)) continue;
-    const steps = threads > 32 ? 1 + 0.03 * Math.log2(threads / 32) : 1 + 0.02 * Math.log2(32 / threads);
-    const cost = own * threads / units * steps * (registers > 16 ? 1.05 : 1) * (own < 2 && threads > 32 ? 1.05 : 1) *
-      (threads === 1024 ? 1.1 : 1);
-    if (cost < lowest) {
-      best = threads;
-      lowest = cost;
-    }
-  }
-  return best;
-}
-
-function rowsOf(threads: number): number {
-  return threads > 32 ? 1 : 128 / threads;
-}
-
 /** Emits a kernel whose rows are reduced by neighbouring threads. */
 export function emitRows(kernel: TileKernel, given: readonly Part[], context: EmitContext): CudaKernelText {
-  const joint = joinOnline(given);
-  const shape = chooseShape(kernel, joint, context);
+  const { shape, parts: joint } = chooseShape(kernel, given, context);
   const odd = shape.odd ?? null;
   const count = shape.kept ?? 0;
   const few = (shape.lanes[0] ?? 1) * count <= MOST_EXPONENTIALS && count > 0;
@@ -184,23 +42,9 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
   const f = new CudaFunction(kernel, [kernel.body], kernel.axes, { shared: context.shared });
   const s = f.scopes;
   const rows = extentsOf(grid);
-  const block = Math.max(threads, threads * rowsEach);
-  let valid: string | null = null;
-  s.line(
-    threads > 1 ? `const int tx = (int)threadIdx.x ${rowsEach > 1 ? `& ${threads - 1}` : ""};` : "const int tx = 0;",
-  );
-  if (rowsEach === 1) s.line(`const ${f.index} row = (${f.index})blockIdx.x;`);
-  else {
-    const known = constantValue(rows);
-    s.line(`const ${f.index} at = (${f.index})blockIdx.x * ${rowsEach} + (${f.index})(threadIdx.x / ${threads});`);
-    if (known !== null && known % rowsEach === 0) s.line(`const ${f.index} row = at;`);
-    else {
-      // Threads beyond the last row go along with it, for the shuffles, and store nothing.
-      s.line(`const ${f.index} row = tsr_min(at, ${f.extent(rows)} - 1);`);
-      s.line(`const bool valid = at < ${f.extent(rows)};`);
-      valid = "valid";
-    }
-  }
+  const cluster = shape.cluster ?? null;
+  const valid = cluster === null ? writePlace(f, shape, rows) : null;
+  if (cluster !== null) writeCluster(f, cluster);
   f.decompose(grid, "row", (axis) => f.extent(axis.extent));
   if (odd !== null) writeEnds(f, odd, valid);
   const slot: CacheSlot = { text: "0" };
@@ -227,7 +71,9 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     writePass(f, part.pass, shape.lanes[p++] ?? 1, shape, cached, valid, slot, exp, hooks?.(part.pass));
     if (odd !== null) writeEndOf(f, part.pass, endCached, exp, endHooks?.(part.pass));
     if (isOnline(part.pass)) combineOnline(f, part.pass, exp, (v, op) => combineRow(f, v, op, threads, isReused));
-    combineRows(f, [...accumulatorsOf(part.pass)], threads, isReused);
+    const own = [...accumulatorsOf(part.pass)];
+    if (cluster === null) combineRows(f, own, threads, isReused);
+    else for (const [v, op] of own) combineInCluster(f, cluster, v, op);
     if (splitting !== null) {
       combinePartials(
         f,
@@ -245,13 +91,39 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
   return {
     parameters,
     body: s.text("  "),
-    includes: new Set(["collectives"]),
+    includes: new Set(cluster === null ? ["collectives"] : ["collectives", "row_cluster"]),
     args,
-    grid: splitting === null ? line(ceilDiv(rows, rowsEach)) : [rows, constant(pieces), constant(1)],
-    block: [block, 1, 1],
+    ...(cluster === null
+      ? { block: [Math.max(threads, threads * rowsEach), 1, 1] }
+      : { block: [cluster.threads, 1, 1], cluster: [cluster.blocks, 1, 1] }),
+    grid: splitting !== null
+      ? [rows, constant(pieces), constant(1)]
+      : line(cluster === null ? ceilDiv(rows, rowsEach) : mul(rows, cluster.blocks)),
     sharedBytes: shape.sharedBytes,
     ...((shape.blocksEach ?? 1) > 1 ? { blocksEach: shape.blocksEach ?? 1 } : {}),
   };
+}
+
+/** Declares which row a thread has (`row`), and its place in it (`tx`). Returns the condition under which the row exists, where it may not. */
+function writePlace(f: CudaFunction, { threads, rowsEach }: RowShape, rows: Expr): string | null {
+  const s = f.scopes;
+  s.line(
+    threads > 1 ? `const int tx = (int)threadIdx.x ${rowsEach > 1 ? `& ${threads - 1}` : ""};` : "const int tx = 0;",
+  );
+  if (rowsEach === 1) {
+    s.line(`const ${f.index} row = (${f.index})blockIdx.x;`);
+    return null;
+  }
+  const known = constantValue(rows);
+  s.line(`const ${f.index} at = (${f.index})blockIdx.x * ${rowsEach} + (${f.index})(threadIdx.x / ${threads});`);
+  if (known !== null && known % rowsEach === 0) {
+    s.line(`const ${f.index} row = at;`);
+    return null;
+  }
+  // Threads beyond the last row go along with it, for the shuffles, and store nothing.
+  s.line(`const ${f.index} row = tsr_min(at, ${f.extent(rows)} - 1);`);
+  s.line(`const bool valid = at < ${f.extent(rows)};`);
+  return "valid";
 }
 
 function passOf(parts: readonly Part[]): Pass {

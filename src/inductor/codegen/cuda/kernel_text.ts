@@ -25,6 +25,7 @@ export type CudaInclude =
   | "hopper"
   | "cluster"
   | "runs"
+  | "row_cluster"
   | "halves"
   | "attention"
   | "ragged"
