@@ -177,7 +177,7 @@ export class Binding {
   }
 
   /** Sends the launches of a segment to a stream: as one graph, when it has run `patience` times. */
-  run(segment: Segment, stream: CudaStream, asked: boolean, patience: number): void {
+  run(segment: Segment, stream: CudaStream, asked: boolean, patience = 1): void {
     const record = asked && segment.recordable;
     if (record && segment.graph === null && segment.runs >= patience && isRecorded(segment)) this.#record(segment);
     segment.runs++;
