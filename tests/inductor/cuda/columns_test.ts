@@ -55,3 +55,23 @@ for (
     }
   });
 }
+
+for (
+  const [shape, dim] of [[[300, 70], 0], [[2, 131, 64], 1], [[1, 2048, 33], 1]] as const
+) {
+  cudaTest(`running sums of ${shape} along dimension ${dim} are shared by threads`, () => {
+    const texts: string[] = [];
+    using _ = onCompile(({ graph }) => {
+      if (!(graph instanceof CompiledGraph) || graph.cuda === null) return;
+      texts.push(...graph.cuda.modules.modules.map((m) => m.source.slice(m.source.indexOf('extern "C"'))));
+    });
+    const compiled = compile((x: Tensor): Tensor => F.mul(F.cumsum(F.add(x, 1), dim), 2));
+    const count = shape.reduce<number>((n, size) => n * size, 1);
+    const x = tensor(Array.from({ length: count }, (_, i) => (i * 7 + 3) % 11)).view(shape).to(float32);
+    const [got, want] = ["cuda", "cpu"].map((where) =>
+      noGrad(() => compiled(x.to(device(where)))).to(device("cpu")).dataSync()
+    );
+    assert.ok(texts.some((text) => text.includes("tsr_column_scan")), "threads share columns");
+    assert.deepEqual(got, want);
+  });
+}

@@ -168,14 +168,30 @@ TSR V tsr_block_scan(V v, V neutral, V& total, V* room, F f) {
   __syncthreads();
   return lane == 0 ? prefix : f(prefix, before);
 }
+// The same down the columns of a block of X × Y threads, x fastest; `room` holds X · Y elements.
+template <int X, int Y, typename V, typename F>
+TSR V tsr_column_scan(V v, V neutral, V& total, V* room, F f) {
+  const int x = threadIdx.x % X, y = threadIdx.x / X;
+  room[threadIdx.x] = v;
+  __syncthreads();
+  V prefix = neutral;
+  total = neutral;
+#pragma unroll
+  for (int w = 0; w < Y; w++) {
+    if (w == y) prefix = total;
+    total = f(total, room[w * X + x]);
+  }
+  __syncthreads();
+  return prefix;
+}
 
 // ---- split reductions ----
-// True in all threads of the block that is the last of `blocks` to come here; what the others wrote before is visible to it.
 // How many of `total` positions a piece has, of pieces that take runs of `each` by turns.
 template <typename I> TSR I tsr_share(I total, int each, int pieces, int piece) {
   const I runs = (total + each - 1) / each, own = piece < runs ? (runs - 1 - piece) / pieces + 1 : 0;
   return own * each - (runs > 0 && (runs - 1) % pieces == piece ? runs * each - total : 0);
 }
+// True in all threads of the block that is the last of `blocks` to come here; what the others wrote before is visible to it.
 TSR bool tsr_is_last(unsigned* counter, unsigned blocks, int* room) {
   __threadfence();
   __syncthreads();
