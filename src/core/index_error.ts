@@ -33,6 +33,14 @@ export function conditionTexts(): string[] {
   return NAMES.map((name) => CONDITIONS[name]);
 }
 
+/** The same in the words of the operator that the program called: losses pick the target's class with one of their own. */
+export function operatorErrorText(operator: string, index: number | bigint, size: number | bigint): string {
+  if (!operator.startsWith("pick_class")) return `${operator}: ${indexErrorText(index, size)}`;
+  return `cross_entropy: a target is ${index}, but there are ${size} classes, 0 to ${
+    Number(size) - 1
+  }; correct the targets, or leave positions out with ignoreIndex`;
+}
+
 /** The text of an error that a kernel reported. */
 export function indexErrorText(index: number | bigint, size: number | bigint): string {
   const broken = Number(size) === CONDITION_SIZE ? NAMES[-Number(index) - CONDITION_SIZE - 1] : undefined;

@@ -4,7 +4,7 @@
  * The graph goes through the same lowering, tiling and emitter as every other, so eager and compiled code share one meaning. What was compiled
  * is kept by operator, dtypes, shapes, strides and plain arguments; the least recently used entries go first.
  */
-import { cpu, type Device, InternalError, numericsKey } from "../core/mod.ts";
+import { cpu, type Device, InternalError, numericsKey, operatorErrorText } from "../core/mod.ts";
 import { type Argument, Graph, type TensorMeta } from "../graph/mod.ts";
 import type { ArgValue, NamedArgs, Operator } from "../ops/mod.ts";
 import { CpuBuffer as Cpu } from "../runtime/cpu/memory.ts";
@@ -267,13 +267,9 @@ export class InductorEagerBackend implements EagerBackend {
   }
 }
 
-/** In the words of the operator that the program called: losses pick the target's class with one of their own. */
+/** What was found wrong, with the operator's name. */
 function rangeMessage(op: Operator, error: RangeError): string {
-  const { message } = error;
-  const found = op.schema.name.startsWith("pick_class") ? /^an index is (-?\d+).* has (\d+)/.exec(message) : null;
-  if (found === null) return `${op.schema.name}: ${message}`;
-  const [, target, classes] = found;
-  return `cross_entropy: a target is ${target}, but there are ${classes} classes, 0 to ${
-    Number(classes) - 1
-  }; correct the targets, or leave positions out with ignoreIndex`;
+  const [, index, size] = /^an index is (-?\d+).* has (\d+)/.exec(error.message) ?? [];
+  if (index === undefined || size === undefined) return `${op.schema.name}: ${error.message}`;
+  return operatorErrorText(op.schema.name, BigInt(index), BigInt(size));
 }
