@@ -18,7 +18,7 @@ import {
 } from "../graph/mod.ts";
 import { type GraphModule, isControlOperator } from "../capture/mod.ts";
 import { type Functional, getOp, isOperator, type NamedArgs, type Operator, preservedStride } from "../ops/mod.ts";
-import { contiguousStride, hintOf, isSymInt, shapeToText, type Size, sizeMul, sizeSame } from "../symbolic/mod.ts";
+import { contiguousStride, hintOf, isSymInt, shapeToText, type Size, sizeMul } from "../symbolic/mod.ts";
 import {
   dispatchComplete,
   enableGrad,
@@ -361,11 +361,4 @@ function viewOfArgument(whole: Operator, t: Tensor, places: Readonly<Record<stri
 
 function placesAmong(values: Readonly<Record<string, unknown>>): Place[] {
   return Object.values(values).flat().filter((v) => v instanceof Place);
-}
-
-/** Tells whether two descriptions are of the same geometry. */
-export function sameGeometry(a: TensorMeta, b: TensorMeta): boolean {
-  const same = (x: readonly Size[], y: readonly Size[]): boolean =>
-    x.length === y.length && x.every((s, i) => sizeSame(s, y[i] ?? -1));
-  return same(a.shape, b.shape) && same(a.stride, b.stride);
 }

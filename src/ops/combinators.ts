@@ -19,7 +19,7 @@ import {
 } from "../core/mod.ts";
 import type { ArgsOf, Scalar, TensorMeta } from "../graph/mod.ts";
 import { type LoopInput, type LoopNode, type Ops, ops, pointwise, type Value } from "../loops/mod.ts";
-import { broadcastShapes, constant, type Expr, exprOf, type Size } from "../symbolic/mod.ts";
+import { broadcastShapes, constant, type Expr, type Size } from "../symbolic/mod.ts";
 import {
   defineOp,
   type Definition,
@@ -92,11 +92,6 @@ export function loadBroadcast(input: LoopInput, index: readonly Expr[]): Value {
       size.kind === "const" && size.value === 1 ? constant(0) : index[skip + i] ?? constant(0)
     ),
   );
-}
-
-/** Shapes of loop results as expressions. */
-export function exprShape(shape: readonly Size[]): Expr[] {
-  return shape.map(exprOf);
 }
 
 /** A pointwise operator of any number of tensor arguments. */

@@ -7,7 +7,7 @@
  */
 import { complex64, float32 } from "../core/mod.ts";
 import { broadcastShapes, shapeToText, type Size, sizeEq, sizeFloorDiv, sizeMod, sizeMul } from "../symbolic/mod.ts";
-import { defineOp, type HostTensor, type MetaInput, type TensorSpec } from "./define.ts";
+import { defineOp, type MetaInput, type TensorSpec } from "./define.ts";
 import type { Functional } from "./functional.ts";
 import { hostShape } from "./host_axis.ts";
 import type { SampleGenerator } from "./samples.ts";
@@ -135,15 +135,6 @@ defineOp({
   decompose: ({ self }) => self.viewAsReal().select(-1, 1),
   samples: () => [],
 });
-
-/** Pairs of a host tensor: element i is (data[2i], data[2i + 1]). */
-export function hostPairs(t: HostTensor): Float64Array {
-  const n = hostShape(t).reduce((a, b) => a * b, 1);
-  const out = new Float64Array(2 * n);
-  if (t.dtype.isComplex) { for (let i = 0; i < 2 * n; i++) out[i] = Number(t.data[i] ?? 0); }
-  else for (let i = 0; i < n; i++) out[2 * i] = Number(t.data[i] ?? 0);
-  return out;
-}
 
 /** Shapes as numbers with one dimension replaced. */
 export function resized(shape: readonly Size[], axis: number, size: Size): Size[] {

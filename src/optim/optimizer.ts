@@ -9,9 +9,6 @@ import { float32, shapeText } from "../core/mod.ts";
 import { stateName } from "../nn/mod.ts";
 import { F, noGrad, Tensor, tracked, trackedNumber, zeros } from "../tensor/mod.ts";
 
-/** A hyper-parameter: a number, or an array of numbers, a flag, or (the learning rate) a 0-dim tensor. */
-export type Hyper = number | boolean | Tensor | readonly number[];
-
 /** Options that every optimiser has. */
 export interface CommonOptions {
   /** Learning rate; a 0-dim tensor can change without compiling again. */

@@ -5,7 +5,7 @@ export * from "./expr.ts";
 export { ceilDiv, floorDiv, floorDivNumber, mod, modNumber } from "./divide.ts";
 export * from "./relations.ts";
 export { type Bounds, bounds, isNonNegative, isPositive, provablyLe, provablyLt } from "./bounds.ts";
-export { coefficient, dependsOn, evaluate, evaluateBool, freeSymbols, isAffineIn, isSymbol } from "./traverse.ts";
+export { coefficient, dependsOn, evaluate, evaluateBool, freeSymbols, isAffineIn } from "./traverse.ts";
 export { sizeHint, substitute, substituteBool, Substitution, withoutSymbol } from "./traverse.ts";
 export * from "./print.ts";
 export { compareBool, compareExpr } from "./order.ts";

@@ -5,7 +5,6 @@
  * the operands, because C, WGSL and JavaScript truncate: only non-negative operands may use the plain operator.
  */
 import { isNonNegative } from "./bounds.ts";
-import { sub } from "./expr.ts";
 import type { BoolExpr, Expr, RelationExpr, Sym, Term } from "./nodes.ts";
 
 /** What is proven about the two operands of a division. */
@@ -245,9 +244,4 @@ export function javascriptDialect(options: { readonly symbol: (sym: Sym) => stri
     mod: (a, b, facts) => facts.nonNegative ? `${a} % ${b}` : `(${a} - ${b} * Math.floor(${a} / ${b}))`,
     relation: (kind, a, b) => `${a} ${kind === "eq" ? "===" : kind === "ne" ? "!==" : relationSigns[kind]} ${b}`,
   };
-}
-
-/** The difference of two expressions as text, for messages such as "extents differ by s0 - 4". */
-export function differenceText(a: Expr, b: Expr): string {
-  return toText(sub(a, b));
 }

@@ -5,7 +5,6 @@
  */
 import { floorDiv, floorDivNumber, mod, modNumber } from "./divide.ts";
 import { add, checkSafe, constant, constantTerm, factorsOf, max, min, mul, productOf, termsOf, where } from "./expr.ts";
-import { symbol } from "./expr.ts";
 import type { BoolExpr, Expr, Sym } from "./nodes.ts";
 import { and, eq, le, lt, ne, or } from "./relations.ts";
 export { constantTerm };
@@ -241,9 +240,4 @@ export function sizeHint(e: Expr, fallback: number | ((s: Sym) => number)): numb
     const guess = typeof fallback === "number" ? fallback : fallback(s);
     return Math.min(Math.max(guess, s.lower), s.upper);
   });
-}
-
-/** Whether the symbol itself is this expression. */
-export function isSymbol(e: Expr, sym: Sym): boolean {
-  return e === symbol(sym);
 }

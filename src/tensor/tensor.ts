@@ -8,7 +8,7 @@
  */
 import { type Device, type DType, int64, InternalError } from "../core/mod.ts";
 import type { Node } from "../graph/mod.ts";
-import type { ArgValue, HostArray, NamedArgs, Operator, TensorMethods } from "../ops/mod.ts";
+import type { HostArray, NamedArgs, Operator, TensorMethods } from "../ops/mod.ts";
 import type { Buffer } from "../runtime/mod.ts";
 import { contiguousStride, isContiguous, numelOf, sameShape, type Size } from "../symbolic/mod.ts";
 import { autogradEngine, type AutogradMeta, type BackwardOptions, type GradFn, type GradHook } from "./engine.ts";
@@ -456,6 +456,3 @@ export function isTensor(value: unknown): value is Tensor {
 export function allocateStorage(device: Device, byteLength: number): Storage {
   return new Storage(deviceMemory(device).allocate(device, byteLength));
 }
-
-/** Arguments of operators, with tensors. */
-export type TensorArg = ArgValue<Tensor>;

@@ -8,6 +8,6 @@ export { readExportedProgram, type ReadOptions, readProgram } from "./reader.ts"
 export type { ConstantData } from "./schema.ts";
 export { type Constraint, ProgramShapes, type SymbolRange } from "./shape_env.ts";
 export { parseSympy, parseSympyBool, type SymbolFacts, type SymbolLookup } from "./sympy_parser.ts";
-export { type ControlKind, type ControlTarget, isControl, isItem, isUnsupported, type ItemTarget } from "./targets.ts";
+export { type ControlKind, type ControlTarget, isControl, isItem, type ItemTarget } from "./targets.ts";
 export type { UnsupportedTarget } from "./targets.ts";
 export { flattenTree, leafCount, parseTreeSpec, type TreeSpec, unflattenTree } from "./tree_spec.ts";

@@ -28,10 +28,6 @@ export function isItem(target: OpTarget): target is ItemTarget {
   return "readsItem" in target;
 }
 
-export function isUnsupported(target: OpTarget): target is UnsupportedTarget {
-  return "unsupported" in target;
-}
-
 /** The kind of control flow that a higher-order operator's name stands for, or null. */
 export function controlKind(name: string): ControlKind | null {
   switch (name) {

@@ -6,13 +6,14 @@ import runPlan from "../../../native/cpu/run_plan.cpp" with { type: "text" };
 import threadPool from "../../../native/cpu/thread_pool.cpp" with { type: "text" };
 import vecF64 from "../../../native/cpu/vec_f64.h" with { type: "text" };
 import vecMath from "../../../native/cpu/vec_math.h" with { type: "text" };
+import vecRandom from "../../../native/cpu/vec_random.h" with { type: "text" };
 import vecSpecial from "../../../native/cpu/vec_special.h" with { type: "text" };
 import vec from "../../../native/cpu/vec.h" with { type: "text" };
 
 /** Headers that every translation unit may include by name. */
 export const NATIVE_HEADERS: Readonly<
   Record<
-    "abi.h" | "vec.h" | "vec_math.h" | "vec_f64.h" | "vec_special.h",
+    "abi.h" | "vec.h" | "vec_math.h" | "vec_f64.h" | "vec_random.h" | "vec_special.h",
     string
   >
 > = {
@@ -20,6 +21,7 @@ export const NATIVE_HEADERS: Readonly<
   "vec.h": vec,
   "vec_math.h": vecMath,
   "vec_f64.h": vecF64,
+  "vec_random.h": vecRandom,
   "vec_special.h": vecSpecial,
 };
 

@@ -151,11 +151,6 @@ export function isSticky(code: number): boolean {
   return STATUSES.get(code)?.sticky === true;
 }
 
-/** The name of a status; `status 1234` for one that is not in the table. */
-export function statusName(code: number): string {
-  return code === 0 ? "CUDA_SUCCESS" : STATUSES.get(code)?.name ?? `status ${code}`;
-}
-
 /** What was launched, for the errors of later calls. */
 export interface LaunchRecord {
   /** The kernel's name. */

@@ -29,6 +29,8 @@ import { type CppFunctionText, emitCppTile, grainText, type KeptOperand } from "
 import BLOCKS_PRELUDE from "./blocks.h" with { type: "text" };
 import { emitCppBlocks } from "./emit_blocks.ts";
 import PRELUDE from "./prelude.h" with { type: "text" };
+import LANES_PRELUDE from "./prelude_lanes.h" with { type: "text" };
+import MATH_PRELUDE from "./prelude_math.h" with { type: "text" };
 
 /** What the emitter must know of the machine. */
 export interface CppOptions {
@@ -350,6 +352,8 @@ export function emitCppModule(plan: HostPlan, options: CppOptions): CppModule {
       '#include "abi.h"',
       '#include "vec.h"',
       PRELUDE,
+      MATH_PRELUDE,
+      LANES_PRELUDE,
       ...(functions.some((f) => f.needs.includes("contraction")) ? [CONTRACTION_PRELUDE] : []),
       ...(functions.some((f) => f.needs.includes("winograd")) ? [WINOGRAD_PRELUDE] : []),
       ...(functions.some((f) => f.needs.includes("direct")) ? [DIRECT_PRELUDE] : []),

@@ -29,11 +29,6 @@ export interface JsModule {
   readonly hostGroups: readonly (HostGroup | BlocksGroup)[];
 }
 
-/** The kernels of a plan, step by step; `null` stands for a host group. */
-export function lowerPlan(plan: HostPlan): (readonly Kernel[] | HostGroup)[] {
-  return plan.steps.map(({ group }) => group.kind === "host" ? group : lowerGroup(group, JS_TARGET));
-}
-
 function emitTile(kernel: TileKernel, use: (name: JsHelper) => string): JsFunctionText {
   const f = new JsFunction(kernel, [kernel.body], kernel.axes, use);
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
