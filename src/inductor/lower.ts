@@ -28,13 +28,7 @@ import { inputLayout, pairsRead } from "./lower_inputs.ts";
 import { costOf, flatIndex, type InMemory, isConst, type Layout, LoweredTensor, rowMajorStride } from "./lowered.ts";
 import { type Lowering, plainResult } from "./lowering.ts";
 import { contractionGroup, operatorOf, refuseUnloweredForms, scanGroup } from "./lower_stored.ts";
-import {
-  isMultipliedAsItIs,
-  reasonToFinish,
-  reasonToRealize,
-  reasonToRealizeOperand,
-  reasonToRealizeStencil,
-} from "./realize.ts";
+import { reasonToFinish, reasonToRealize, reasonToRealizeInput } from "./realize.ts";
 import { paddedRows, padRows } from "./row_padding.ts";
 import { unrollReduction } from "./unroll.ts";
 import { feedsSmaller, UserCounts } from "./users.ts";
@@ -196,17 +190,11 @@ class GraphLowering {
   #storeCostlyInputs(loop: LoopNode, inputs: readonly TrackedInput[], isConvolution: boolean): boolean {
     if (this.#keepsLazy) return false;
     let stored = false;
-    // A loop over a window reads each element from as many places as the window has.
-    const window = isConvolution && loop.kind === "reduction" ? product(loop.reduceVars.map(extentOf)) : constant(1);
     for (const [i, { tensor, places }] of inputs.entries()) {
       if (tensor.isInMemory || loop.kind === "view") continue;
       if (loop.kind === "contraction" && !this.#onCuda && joinsWeights(tensor.base.node)) continue;
-      const cost = tensor.cost;
-      const reason = loop.kind === "contraction" && places > 0
-        ? reasonToRealizeOperand(cost, this.#onCuda && isMultipliedAsItIs(tensor.dtype), isConvolution)
-        : !this.#inline && places > 0
-        ? "inlining is turned off"
-        : reasonToRealizeStencil(cost, places * this.#hint(window), this.#onCuda && isConvolution && i === 1);
+      const how = { places, isConvolution, isSecond: i === 1, onCuda: this.#onCuda, inline: this.#inline };
+      const reason = reasonToRealizeInput(loop, tensor, how, this.#hint);
       if (reason === null) continue;
       this.#realize(tensor.base, reason);
       stored = true;

@@ -5,7 +5,7 @@
  * stored instead; the scheduler may still fuse producer and consumers into one kernel, where the store costs nothing if nobody else reads it.
  */
 import { config, type DType, float32 } from "../core/mod.ts";
-import { type BufferRef, foldValue, type Value } from "../loops/mod.ts";
+import { type BufferRef, extentOf, foldValue, type LoopNode, type LoopVar, type Value } from "../loops/mod.ts";
 import { type Expr } from "../symbolic/mod.ts";
 import type { ValueCost } from "./lowered.ts";
 
@@ -43,8 +43,14 @@ export function reasonToRealize(cost: ValueCost, users: number): string | null {
   return null;
 }
 
-/** Whether tensor cores multiply elements of a dtype from where they lie: halves, and float32 that may be rounded to tf32. */
-export function isMultipliedAsItIs(dtype: DType): boolean {
+/** Rows below which a product has no use for tensor cores: what is read is widened on the way. */
+const FEW_ROWS = 4;
+
+/** Whether tensor cores multiply elements of a dtype from where they lie: halves, and float32 that may be rounded to tf32, of products of more than a few rows. */
+function isMultipliedAsItIs(dtype: DType, loop: LoopNode, hint: (e: Expr) => number): boolean {
+  if (loop.kind !== "contraction" || Math.min(elementsOf(loop.m, hint), elementsOf(loop.n, hint)) < FEW_ROWS) {
+    return false;
+  }
   return dtype.bytes === 2 || (dtype === float32 && config().float32MatmulPrecision !== "highest");
 }
 
@@ -68,6 +74,35 @@ export function reasonToRealizeStencil(cost: ValueCost, places: number, weights 
   if (places < 2 || cost.operations === 0) return null;
   const work = places * Math.max(cost.weight, cost.operations);
   return work > MAX_STENCIL_WORK ? `one operator loads it at ${places} places` : null;
+}
+
+/** How an operator reads one of its inputs. */
+interface Reading {
+  readonly places: number;
+  readonly isConvolution: boolean;
+  readonly isSecond: boolean;
+  readonly onCuda: boolean;
+  readonly inline: boolean;
+}
+
+/** Why an input should be stored before a loop reads it, or null. */
+export function reasonToRealizeInput(
+  loop: LoopNode,
+  { cost, dtype }: { readonly cost: ValueCost; readonly dtype: DType },
+  { places, isConvolution, isSecond, onCuda, inline }: Reading,
+  hint: (e: Expr) => number,
+): string | null {
+  if (loop.kind === "contraction" && places > 0) {
+    return reasonToRealizeOperand(cost, onCuda && isMultipliedAsItIs(dtype, loop, hint), isConvolution);
+  }
+  if (!inline && places > 0) return "inlining is turned off";
+  // A loop over a window reads each element from as many places as the window has.
+  const window = isConvolution && loop.kind === "reduction" ? elementsOf(loop.reduceVars, hint) : 1;
+  return reasonToRealizeStencil(cost, places * window, onCuda && isConvolution && isSecond);
+}
+
+function elementsOf(axes: readonly LoopVar[], hint: (e: Expr) => number): number {
+  return axes.reduce((n, v) => n * hint(extentOf(v)), 1);
 }
 
 /**

@@ -105,6 +105,8 @@ const COSTS = {
 /** How much faster than the template whose blocks stay a product must be: both models err. That one's takes streams of weights for faster than they are (21.8 instead of 25.0 us of 64 × 4096 × 4096). */
 const CAUTION = 1.05;
 const STREAMS = 0.85;
+/** What streams lose where half of the multiprocessors ask for nothing: 8 × 4096 × 4096 took 14.2 us in 64 blocks, 16 × 4096 × 4096 9.3 in 128, of weights in the second cache. */
+const HALF = 1.03;
 /** Columns up to which a product is a stream of weights. */
 const FEW_COLUMNS = 64;
 /** Cycles of a step at least. */
@@ -189,7 +191,8 @@ export function clusterShapesOf(
         const each = blocksEach(shape, blocks, context.multiprocessors);
         if (each === 0 || roomOf(shape, steps, each) === null) return;
         const cost = clusterCost({ shape, blocks, each, steps, straddles, bytes: moved });
-        out.push({ shape, cost: cost * (width <= FEW_COLUMNS ? STREAMS : CAUTION) });
+        const idle = 2 * blocks <= context.multiprocessors ? HALF : 1;
+        out.push({ shape, cost: cost * (width <= FEW_COLUMNS ? STREAMS * idle : CAUTION) });
       };
       for (let pieces = 1; pieces <= (isStatic ? Math.min(MOST_PIECES, steps >> 1) : 1); pieces++) {
         add({ m, n, pieces }, pieces * tileCount(kernel, m, n));

@@ -184,6 +184,23 @@ function elementsOf(
   return x === null || y === null || (x !== y && !(x.promoted === true && y.promoted === true)) ? null : [x, y];
 }
 
+function matrixFor(given: ContractionKernel, i: 0 | 1, plan: OperandPlan, element: Element): Matrix | null {
+  const extents = { rows: i === 0 ? given.m : given.n, k: productOf(given.k) };
+  for (const way of [plan, ...ragged(plan, element.dtype)]) {
+    const found = matrixOf(way, given.batch, extents, element);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+/** Which operands of a product the copy engine reads where they lie; null where the tensor cores multiply nothing of it. */
+export function readableOperands(given: ContractionKernel, tf32: boolean): readonly [boolean, boolean] | null {
+  const plans = [planOperand(given.a, 8, true), planOperand(given.b, 8, true)] as const;
+  const elements = elementsOf(plans, given.accumulate, tf32);
+  if (elements === null) return null;
+  return [matrixFor(given, 0, plans[0], elements[0]) !== null, matrixFor(given, 1, plans[1], elements[1]) !== null];
+}
+
 /** The product as the template takes it; null where it does not apply. */
 export function prepareHopper(given: ContractionKernel, context: EmitContext): Prepared | null {
   if (context.arch !== 90) return null;
@@ -192,15 +209,10 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
   const plans = [planOperand(given.a, 8, true), planOperand(given.b, 8, true)] as const;
   const elements = elementsOf(plans, given.accumulate, context.allowTf32 === true);
   if (elements === null) return null;
-  const matrix = (i: 0 | 1): Matrix | null => {
-    const element = elements[i];
-    for (const plan of [plans[i], ...ragged(plans[i], element.dtype)]) {
-      const found = matrixOf(plan, given.batch, { rows: i === 0 ? given.m : given.n, k }, element);
-      if (found !== null) return found;
-    }
-    return null;
-  };
-  const [a, b] = [matrix(0), matrix(1)];
+  const [a, b] = ([0, 1] as const).map((i) => matrixFor(given, i, plans[i], elements[i])) as [
+    Matrix | null,
+    Matrix | null,
+  ];
   // Elements of tf32 are read as they are, in vectors of four.
   const read = (i: 0 | 1): OperandPlan =>
     elements[i].dtype === float32 ? planOperand(i === 0 ? given.a : given.b, 4, false, float32) : plans[i];

@@ -1,12 +1,22 @@
 /**
- * Products whose operands the tensor cores cannot turn: a kernel before them lays such operands along k.
+ * Products whose operands the copy engine cannot read or the tensor cores cannot turn: a kernel before them lays such operands along k.
  *
- * Enters: a contraction that Hopper's template refuses because elements of 8 or 32 bits lie along rows. Leaves: the same contraction over scratch memory where they lie along k, and the
+ * Enters: a contraction that Hopper's template refuses because elements of 8 or 32 bits lie along rows, or because rows begin anywhere. Leaves: the same contraction over scratch memory where they lie along k, and the
  * kernels that copy them there; null where that cannot be, or costs more than it saves. wgmma turns halves alone; mma.sync, which takes anything, has a third of its speed.
  */
 import { InternalError } from "../../core/mod.ts";
 import type { BufferRef } from "../../loops/mod.ts";
-import { add, ceilDiv, constant, constantValue, type Expr, freeSymbols, mul, symbol } from "../../symbolic/mod.ts";
+import {
+  add,
+  ceilDiv,
+  coefficient,
+  constant,
+  constantValue,
+  type Expr,
+  freeSymbols,
+  mul,
+  symbol,
+} from "../../symbolic/mod.ts";
 import { newBuffer } from "../buffers.ts";
 import { memoryType } from "../codegen/cpp/types.ts";
 import { CudaFunction } from "../codegen/cuda/function.ts";
@@ -15,8 +25,8 @@ import type { CudaArg } from "../codegen/cuda/launch.ts";
 import { guess, guessProduct } from "../tile/axes.ts";
 import { parametersOf } from "../tile/parameters.ts";
 import type { Axis, ContractionKernel, OperandProgram, TileStatement } from "../tile/tile_ir.ts";
-import { prepareHopper } from "./cuda_hopper_plan.ts";
-import { planOperand, productOf, ragged } from "./cuda_operands.ts";
+import { prepareHopper, readableOperands } from "./cuda_hopper_plan.ts";
+import { type OperandPlan, planOperand, productOf, ragged } from "./cuda_operands.ts";
 
 /** A contraction over turned operands. */
 export interface TurnedContraction {
@@ -27,6 +37,8 @@ export interface TurnedContraction {
 
 /** What a product gains for each of its operations, and what copying costs, in microseconds: measured on an H100 (134 and 390 TFLOP/s, 2.5 TB/s). */
 const GAIN = 4.9e-9;
+/** The same of halves whose rows begin anywhere, one by one (55 and 350 TFLOP/s). */
+const HALF_GAIN = 1.5e-8;
 const BYTE = 4e-7;
 const LAUNCH = 3;
 
@@ -36,6 +48,7 @@ interface Turned {
   readonly bytes: Expr;
   /** From where, and the distance of rows there. */
   readonly load: TileStatement & { readonly kind: "load" };
+  readonly along: OperandPlan["along"];
   readonly pitch: Expr;
   readonly batch: readonly Axis[];
   readonly cost: number;
@@ -50,13 +63,16 @@ function linear(axes: readonly Axis[]): Expr {
   return axes.reduce<Expr>((at, axis) => add(mul(at, axis.extent), symbol(axis.symbol)), constant(0));
 }
 
-/** The operand in memory of its own, along k; null if it is not one plain load that lies along its rows. */
+/** The operand in memory of its own, along k; null if it is not one plain load that has neighbours along its rows or along k. */
 function turned(program: OperandProgram, batch: readonly Axis[]): Turned | null {
   const plan = planOperand(program, 8, true);
   const load = [plan, ...ragged(plan, plan.half ?? program.value.dtype)].find((p) => p.copy !== null)?.copy?.load;
-  if (load === undefined || load.mask !== null || plan.along !== "rows") return null;
+  if (load === undefined || load.mask !== null) return null;
   const { dtype } = load.buffer;
-  if (dtype.bytes === 2) return null;
+  const isNext = (axis: Axis | undefined): boolean =>
+    axis !== undefined && constantValue(coefficient(load.index, axis.symbol) ?? constant(0)) === 1;
+  const along = isNext(program.k.at(-1)) ? "k" : isNext(program.rows.at(-1)) ? "rows" : null;
+  if (along === null) return null;
   const used = batch.filter((axis) => freeSymbols(load.index).has(axis.symbol));
   const count = productOf([...used, ...program.rows].map((axis) => axis.extent));
   // Rows begin at multiples of 16 bytes; what is behind their end is not read.
@@ -74,6 +90,7 @@ function turned(program: OperandProgram, batch: readonly Axis[]): Turned | null 
     buffer,
     bytes: mul(buffer.numel, dtype.bytes),
     load,
+    along,
     pitch,
     batch: used,
     cost: LAUNCH + 2 * BYTE * dtype.bytes * elements,
@@ -81,7 +98,7 @@ function turned(program: OperandProgram, batch: readonly Axis[]): Turned | null 
 }
 
 /** The kernel that lays an operand along k, a square at a time by way of shared memory. */
-function emitTurn({ program, buffer, load, pitch, batch }: Turned, context: EmitContext): CudaKernelText {
+function emitTurn({ program, buffer, load, along, pitch, batch }: Turned, context: EmitContext): CudaKernelText {
   const { rows, k } = program;
   const axes = [...batch, ...rows, ...k];
   const base = parametersOf([[load, { kind: "store", buffer, index: constant(0), value: load.out }]], axes);
@@ -91,7 +108,6 @@ function emitTurn({ program, buffer, load, pitch, batch }: Turned, context: Emit
   const [R, K] = extents.map((e) => f.extent(e)) as [string, string];
   const [tilesR, tilesK] = extents.map((e) => ceilDiv(e, SIDE)) as [Expr, Expr];
   const extent = (axis: Axis): string => f.extent(axis.extent);
-  s.line(`__shared__ ${memoryType(buffer.dtype)} square[${SIDE}][${SIDE + 1}];`);
   s.line(`const int across = ${f.extent(tilesR)}, all = across * ${f.extent(tilesK)};`);
   s.line("const int batch = (int)blockIdx.x / all, tile = (int)blockIdx.x - batch * all;");
   s.line(`const int r0 = tile % across * ${SIDE}, k0 = tile / across * ${SIDE}, fast = (int)threadIdx.x % ${SIDE};`);
@@ -106,15 +122,20 @@ function emitTurn({ program, buffer, load, pitch, batch }: Turned, context: Emit
     s.close();
     s.close();
   };
-  each("k", "r", () => {
+  const read = (): string => {
     f.decompose(rows, "r", extent);
     f.decompose(k, "k", extent);
-    s.line(`square[slow][fast] = ${f.pointer(load.buffer)}[${s.index(load.index)}];`);
-  });
-  s.line("__syncthreads();");
-  each("r", "k", () => {
-    s.line(`${f.pointer(buffer)}[((long)batch * ${R} + r) * ${f.extent(pitch)} + k] = square[fast][slow];`);
-  });
+    return `${f.pointer(load.buffer)}[${s.index(load.index)}]`;
+  };
+  const write = (value: string): void =>
+    s.line(`${f.pointer(buffer)}[((long)batch * ${R} + r) * ${f.extent(pitch)} + k] = ${value};`);
+  if (along === "k") each("r", "k", () => write(read()));
+  else {
+    s.line(`__shared__ ${memoryType(buffer.dtype)} square[${SIDE}][${SIDE + 1}];`);
+    each("k", "r", () => s.line(`square[slow][fast] = ${read()};`));
+    s.line("__syncthreads();");
+    each("r", "k", () => write("square[fast][slow]"));
+  }
   const { args, parameters } = signature(f);
   return {
     parameters,
@@ -135,7 +156,9 @@ export function turnOperands(
 ): TurnedContraction | null {
   if (context.arch !== 90 || prepareHopper(kernel, context) !== null) return null;
   const { batch, epilogue } = kernel;
-  const [a, b] = [turned(kernel.a, batch), turned(kernel.b, batch)];
+  const readable = readableOperands(kernel, context.allowTf32 === true);
+  if (readable === null) return null;
+  const [a, b] = [readable[0] ? null : turned(kernel.a, batch), readable[1] ? null : turned(kernel.b, batch)];
   const found = [a, b].filter((t) => t !== null);
   if (found.length === 0) return null;
   const [first, second] = [a?.program ?? kernel.a, b?.program ?? kernel.b];
@@ -149,7 +172,8 @@ export function turnOperands(
   if (prepareHopper(result, context) === null) return null;
   const each = 2 * guess(kernel.m) * guess(kernel.n) * guess(productOf(kernel.k)) *
     guessProduct(batch.map((axis) => axis.symbol));
-  if (!anyway && each * GAIN < found.reduce((sum, t) => sum + t.cost, 0)) return null;
+  const isHalf = found.some(({ buffer }) => buffer.dtype.bytes === 2);
+  if (!anyway && each * (isHalf ? HALF_GAIN : GAIN) < found.reduce((sum, t) => sum + t.cost, 0)) return null;
   const memory = new Map(found.map((t) => [t.buffer, { bytes: t.bytes, id: context.scratchId() }]));
   const own = (text: CudaKernelText): CudaKernelText => ({
     ...text,

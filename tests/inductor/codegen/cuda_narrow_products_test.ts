@@ -109,6 +109,9 @@ emulated(
     turned(matmul([1, 70, 68, 100], float32, { bias: true }), tolerance, 2);
     turned(matmul([2, 40, 36, 70], float32, { ta: true }), tolerance, 3);
     turned(matmul([1, 70, 80, 160], int8, { result: int32 }), EXACT, 2);
+    // Rows of halves that begin anywhere, along k and along themselves.
+    turned(matmul([2, 39, 41, 77], float16, { bias: true }), tolerance, 3);
+    turned(matmul([1, 64, 41, 77], float16, { ta: true, tb: true }), tolerance, 2);
   },
 );
 
