@@ -81,6 +81,7 @@ function heldShape(
   context: EmitContext,
 ): Shape & { readonly kept: number } | null {
   const passes = parts.flatMap((p) => p.kind === "pass" ? [p.pass] : []);
+  if (!canRepeat(parts)) return null;
   const [first] = passes;
   const length = first === undefined ? null : constantValue(extentsOf(first.axes));
   if (first === undefined || length === null || passes.length < 2) return null;
@@ -112,7 +113,6 @@ function heldShape(
 function chooseLanes(parts: readonly Part[], column: Axis | null, columns: number): number {
   const extent = column === null ? null : constantValue(column.extent);
   if (column === null || extent === null) return 1;
-  const bodies = parts.map((p) => p.kind === "pass" ? p.pass.body : p.body);
   const passes = parts.flatMap((p) => p.kind === "pass" ? p.pass.body : []);
   let lanes = Math.min(4, lanesFor(passes, column, false));
   // Of few columns each thread of a warp should have some.
@@ -120,9 +120,14 @@ function chooseLanes(parts: readonly Part[], column: Axis | null, columns: numbe
   const along = accessesIn(passes).filter(({ index }) => dependsOn(index, column.symbol));
   const widest = along.reduce((n, { buffer }) => Math.max(n, buffer.dtype.bytes), 1);
   if (lanes === 1 || widest >= 4) return 1;
+  return canRepeat(parts) ? lanes : 1;
+}
+
+/** Whether parts may be written lane by lane: what they bind (an index that is read) would be known in its own part alone. */
+function canRepeat(parts: readonly Part[]): boolean {
   const isOther = (s: TileStatement): boolean =>
     s.kind === "combine" || s.kind === "bind" || ("op" in s && (s.op === "argmax" || s.op === "argmin"));
-  return bodies.some((body) => body.some(isOther)) ? 1 : lanes;
+  return !parts.some((p) => (p.kind === "pass" ? p.pass.body : p.body).some(isOther));
 }
 
 /** What stands between passes and is read by later parts, in order. */
