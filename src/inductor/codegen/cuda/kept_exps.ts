@@ -7,7 +7,7 @@
 import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
 import type { Part, Pass } from "./nests.ts";
-import { isSame } from "./online.ts";
+import { isSame } from "./joined_passes.ts";
 import { scalarType } from "./texts.ts";
 import { operandsOf } from "./vectors.ts";
 

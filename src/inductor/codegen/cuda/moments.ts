@@ -10,8 +10,8 @@ import { float32 } from "../../../core/mod.ts";
 import { constantValue, type Expr } from "../../../symbolic/mod.ts";
 import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
+import { inOnePass, isSame, joinPasses, makersOf, onlyAccumulation } from "./joined_passes.ts";
 import { extentsOf, type Part, type Pass } from "./nests.ts";
-import { isSame, onlyAccumulation } from "./online.ts";
 import type { Partial } from "./split.ts";
 
 /** A pass whose body computes an element, of which a sum and the squares around the mean are made. */
@@ -26,29 +26,14 @@ export function hasMoments(pass: Pass): pass is MomentsPass {
 
 /** Joins what can be joined. */
 export function joinMoments(parts: readonly Part[]): Part[] {
-  const out: Part[] = [];
-  for (let i = 0; i < parts.length; i++) {
-    const [first, between, second] = parts.slice(i, i + 3);
-    const joined = first?.kind === "pass" && between?.kind === "statements" && second?.kind === "pass"
-      ? join(first.pass, between.body, second.pass)
-      : null;
-    if (joined === null) {
-      if (first !== undefined) out.push(first);
-      continue;
-    }
-    out.push(...joined);
-    i += 2;
-  }
-  return out;
+  return joinPasses(parts, join);
 }
 
 function join(first: Pass, between: readonly TileStatement[], second: Pass): Part[] | null {
-  if (first.axes.length !== second.axes.length || first.axes.some((axis, i) => axis !== second.axes[i])) return null;
   const [sum, squares] = [onlyAccumulation(first), onlyAccumulation(second)];
   if (sum?.op !== "sum" || squares?.op !== "sum") return null;
   if (sum.accumulator.dtype !== float32 || squares.accumulator.dtype !== float32) return null;
-  const made = new Map<TileValue, TileStatement>();
-  for (const s of [...between, ...second.body]) if ("out" in s) made.set(s.out, s);
+  const made = makersOf(between, second);
   const square = made.get(squares.value);
   if (square?.kind !== "pointwise" || square.op !== "mul" || square.args[0] !== square.args[1]) return null;
   const difference = made.get(square.args[0] as TileValue);
@@ -58,15 +43,9 @@ function join(first: Pass, between: readonly TileStatement[], second: Pass): Par
     return null;
   }
   if (!isSame(sum.value, first.body, element, second.body)) return null;
-  const declared = between.filter((s) => s.kind === "accumulator");
-  if (declared.length !== 1 || declared[0]?.out !== squares.accumulator) return null;
   const moments = { sum: sum.accumulator, squares: squares.accumulator, element: sum.value };
   const pass: MomentsPass = { axes: first.axes, body: first.body.filter((s) => s !== sum), moments };
-  return [
-    { kind: "statements", body: declared },
-    { kind: "pass", pass },
-    { kind: "statements", body: between.filter((s) => s !== declared[0]) },
-  ];
+  return inOnePass(pass, between, squares.accumulator);
 }
 
 /** Whether a value is an accumulator's sum over `count` elements divided by that count. */

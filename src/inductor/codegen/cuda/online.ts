@@ -9,8 +9,8 @@ import { float32 } from "../../../core/mod.ts";
 import { constantValue } from "../../../symbolic/mod.ts";
 import type { TileStatement, TileValue } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
+import { inOnePass, isSame, joinPasses, makersOf, onlyAccumulation } from "./joined_passes.ts";
 import { extentsOf, type Part, type Pass } from "./nests.ts";
-import { operandsOf } from "./vectors.ts";
 
 /** A pass whose body computes an element, from which a maximum and a sum of exponentials are made. */
 export interface OnlinePass extends Pass {
@@ -27,30 +27,15 @@ export function isOnline(pass: Pass): pass is OnlinePass {
 
 /** Joins what can be joined. */
 export function joinOnline(parts: readonly Part[]): Part[] {
-  const out: Part[] = [];
-  for (let i = 0; i < parts.length; i++) {
-    const [first, between, second] = parts.slice(i, i + 3);
-    const joined = first?.kind === "pass" && between?.kind === "statements" && second?.kind === "pass"
-      ? join(first.pass, between.body, second.pass)
-      : null;
-    if (joined === null) {
-      if (first !== undefined) out.push(first);
-      continue;
-    }
-    out.push(...joined);
-    i += 2;
-  }
-  return out;
+  return joinPasses(parts, join);
 }
 
 function join(first: Pass, between: readonly TileStatement[], second: Pass): Part[] | null {
-  if (first.axes.length !== second.axes.length || first.axes.some((axis, i) => axis !== second.axes[i])) return null;
   if ((constantValue(extentsOf(first.axes)) ?? 0) < LONG) return null;
   const [largest, sum] = [onlyAccumulation(first), onlyAccumulation(second)];
   if (largest?.op !== "max" || sum?.op !== "sum") return null;
   if (largest.accumulator.dtype !== float32 || sum.accumulator.dtype !== float32) return null;
-  const made = new Map<TileValue, TileStatement>();
-  for (const s of [...between, ...second.body]) if ("out" in s) made.set(s.out, s);
+  const made = makersOf(between, second);
   const exp = made.get(sum.value);
   const difference = exp?.kind === "pointwise" && exp.op === "exp" ? made.get(exp.args[0] as TileValue) : undefined;
   if (difference?.kind !== "pointwise" || difference.op !== "sub") return null;
@@ -58,58 +43,9 @@ function join(first: Pass, between: readonly TileStatement[], second: Pass): Par
   const finish = base === undefined ? undefined : made.get(base);
   if (element === undefined || finish?.kind !== "finish" || finish.accumulator !== largest.accumulator) return null;
   if (!isSame(largest.value, first.body, element, second.body)) return null;
-  const declared = between.filter((s) => s.kind === "accumulator");
-  if (declared.length !== 1 || declared[0]?.out !== sum.accumulator) return null;
   const online = { max: largest.accumulator, sum: sum.accumulator, element: largest.value };
   const pass: OnlinePass = { axes: first.axes, body: first.body.filter((s) => s !== largest), online };
-  return [
-    { kind: "statements", body: declared },
-    { kind: "pass", pass },
-    { kind: "statements", body: between.filter((s) => s !== declared[0]) },
-  ];
-}
-
-/** What a pass combines, if that is all that it does. */
-export function onlyAccumulation(pass: Pass): TileStatement & { readonly kind: "accumulate" } | null {
-  const effects = pass.body.filter((s) => ["accumulate", "store", "combine", "dot", "bind", "philox"].includes(s.kind));
-  const [only] = effects;
-  return effects.length === 1 && only?.kind === "accumulate" ? only : null;
-}
-
-/** Whether two values are computed alike, each in its own body; what comes from outside must be one value. */
-export function isSame(
-  x: TileValue,
-  bodyX: readonly TileStatement[],
-  y: TileValue,
-  bodyY: readonly TileStatement[],
-): boolean {
-  const [a, b] = [bodyX.find((s) => "out" in s && s.out === x), bodyY.find((s) => "out" in s && s.out === y)];
-  if (a === undefined || b === undefined) return x === y;
-  if (a.kind !== b.kind || x.dtype !== y.dtype) return false;
-  const own = ((): boolean => {
-    switch (a.kind) {
-      case "load":
-        return b.kind === "load" && a.buffer === b.buffer && a.index === b.index;
-      case "constant":
-        return b.kind === "constant" && Object.is(a.value, b.value);
-      case "index":
-        return b.kind === "index" && a.expr === b.expr;
-      case "pointwise":
-        return b.kind === "pointwise" && a.op === b.op;
-      case "lookup":
-        return b.kind === "lookup" && a.table.join() === b.table.join();
-      case "cast":
-      case "bitcast":
-        return true;
-      default:
-        return false;
-    }
-  })();
-  const [inA, inB] = [operandsOf(a), operandsOf(b)];
-  return own && inA.length === inB.length && inA.every((v, i) => {
-    const w = inB[i];
-    return v === null || w === null || w === undefined ? v === w : isSame(v, bodyX, w, bodyY);
-  });
+  return inOnePass(pass, between, sum.accumulator);
 }
 
 /** Takes `count` elements in the array `xs` into a thread's maximum and sum; elements that do not exist are minus infinity. */
