@@ -1,5 +1,5 @@
 /**
- * Generates text: `deno run -A examples/generate.ts [PROMPT] [--model FOLDER]`.
+ * Generates text: `deno run -A examples/generate.ts [PROMPT] [--model FOLDER] [--device cuda]`.
  *
  * FOLDER is a GPT-2 or LLaMA as the Hugging Face Hub has them (`config.json`, `model.safetensors`, `tokenizer.json`), or a `.pt2` file of a decoder that PyTorch
  * exported, with `tokenizer.json` beside it. Without one, a small model first learns the characters of a text for some seconds: of `--text`, or of this project's
@@ -33,6 +33,7 @@ interface Options {
   readonly topP: number;
   readonly seed: number;
   readonly capacity: number;
+  readonly device: string;
   readonly eager: boolean;
   readonly bench: boolean;
 }
@@ -61,6 +62,7 @@ const command = new Command("generate")
   .option("--top-p <p>", "choose among the best ones that together have this probability", number, 0.95)
   .option("--seed <n>", "decides weights and choices", number, 0)
   .option("--capacity <n>", "tokens that the cache holds", whole, 512)
+  .option("--device <device>", "where the model is: cpu, cuda, cuda:1", "cpu")
   .option("--eager", "do not compile", false)
   .option("--bench", "tokens a second, eager and compiled", false)
   .exitOverride((error) => Deno.exit(error.exitCode === 0 ? 0 : 2))
@@ -88,6 +90,7 @@ async function learn(): Promise<{ readonly model: Decoder; readonly codec: TextC
   const { model, codec, steps, loss } = await trainCharacters(text, {
     seconds: options.seconds,
     seed: options.seed,
+    device: options.device,
     ...(options.eager ? { compileOptions: null } : {}),
     onStep: (loss, step) => bar.update(seconds(), { step, loss: loss.toFixed(3) }),
   });
@@ -122,11 +125,11 @@ async function prepare(): Promise<Ready> {
     const found = await readHubModel(path);
     if (!found.isTrained) print(`${path} has no model.safetensors: the weights are random, the text is noise`);
     if (found.codec === null) noCodec();
-    return { ...fromDecoder(found.model), codec: found.codec, stopTokens: found.stopTokens };
+    return { ...fromDecoder(found.model.to(options.device)), codec: found.codec, stopTokens: found.stopTokens };
   }
   const found = await readCodec(dirname(path));
   if (found.codec === null) noCodec();
-  const program = await readExportedProgram(path);
+  const program = await readExportedProgram(path, { device: options.device });
   const open = (eager: boolean): ExportedSession =>
     new ExportedSession(program, { capacity, ...(eager ? { backend: "eager" } : {}) });
   const first = open(options.eager);

@@ -3,11 +3,12 @@
  * Generation for several sequences at once, whose keys lie in pages of one pool: sequences begin and end at any time, none is padded or moved, and one compiled function
  * serves them all.
  *
- *     deno run -A examples/paged_attention.ts [--cuda]
+ *     deno run -A examples/paged_attention.ts [--device cuda]
  */
+import { parseArgs } from "node:util";
 import { compile, float16, nn, noGrad, randn, type Tensor, tensor, zeros } from "../mod.ts";
 
-const device = Deno.args.includes("--cuda") ? "cuda" : "cpu";
+const { device } = parseArgs({ options: { device: { type: "string", default: "cpu" } } }).values;
 const [HEADS, SHARED, WIDTH, PAGE, PAGES, SLOTS, COLUMNS] = [8, 2, 64, 16, 64, 3, 8];
 
 /** A pool of pages for keys and values; free ones are on a list. */

@@ -1,7 +1,7 @@
 /**
  * A small LLaMA that learns the characters of a text in some seconds, with a compiled training step.
  */
-import { compile, Generator, manualSeed, nn, optim, randint, type Tensor, tensor } from "../../mod.ts";
+import { compile, type DeviceLike, Generator, manualSeed, nn, optim, randint, type Tensor, tensor } from "../../mod.ts";
 import { LlamaForCausalLM } from "../../bench/models/zoo/llama.ts";
 import { characterCodec, type TextCodec } from "./text.ts";
 
@@ -15,6 +15,8 @@ export interface CharacterTraining {
   readonly context?: number;
   /** Default 96. */
   readonly width?: number;
+  /** Where it learns. Default "cpu". */
+  readonly device?: DeviceLike;
   /** Options of `compile`; null trains eagerly. */
   readonly compileOptions?: Parameters<typeof compile>[1] | null;
   /** Called after each step. */
@@ -38,7 +40,8 @@ const BATCH = 12;
  * @throws {RangeError} if the text is shorter than what the model sees at once.
  */
 export async function trainCharacters(text: string, options: CharacterTraining): Promise<CharacterModel> {
-  const { seconds, seed, steps: most = Infinity, context = 96, width = 96, compileOptions = {} } = options;
+  const { seconds, seed, steps: most = Infinity, context = 96, width = 96, compileOptions = {}, device = "cpu" } =
+    options;
   const codec = characterCodec(text);
   const tokens = codec.encode(text);
   if (tokens.length < context + 2) {
@@ -52,7 +55,7 @@ export async function trainCharacters(text: string, options: CharacterTraining):
     numHiddenLayers: 2,
     numAttentionHeads: 4,
     maxPositionEmbeddings: 1024,
-  });
+  }).to(device);
   const optimizer = new optim.AdamW(model.parameters(), { lr: 4e-3 });
   const plain = (x: Tensor, y: Tensor): Tensor => {
     const loss = nn.functional.crossEntropy(model.forward(x).flatten(0, 1), y.flatten());
@@ -69,7 +72,7 @@ export async function trainCharacters(text: string, options: CharacterTraining):
   while (losses.length < most && (losses.length === 0 || performance.now() < until)) {
     const starts = Array.from(randint(0, tokens.length - context - 1, [BATCH], { generator }).dataSync(), Number);
     const windows = (shift: number): Tensor =>
-      tensor(starts.map((at) => tokens.slice(at + shift, at + shift + context)));
+      tensor(starts.map((at) => tokens.slice(at + shift, at + shift + context)), { device });
     losses.push(step(windows(0), windows(1)).item());
     options.onStep?.(losses.at(-1) ?? NaN, losses.length);
     // What compiles in the background gets its turn.

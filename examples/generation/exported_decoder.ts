@@ -5,7 +5,7 @@
  * `TorchExportableModuleWithStaticCache` of transformers makes it: each call writes its tokens into the cache, in place. The other takes token numbers alone and
  * gives logits of all of them: each step reads the whole text again, in one compiled program for all lengths.
  */
-import { compileExported, type ExportedProgram, noGrad, Tensor, tensor } from "../../mod.ts";
+import { compileExported, cpu, type Device, type ExportedProgram, noGrad, Tensor, tensor } from "../../mod.ts";
 import type { TokenReader } from "./generate_tokens.ts";
 
 type Run = ReturnType<typeof compileExported>;
@@ -51,6 +51,7 @@ export class ExportedSession implements TokenReader {
   readonly capacity: number;
   readonly vocabSize: number;
   readonly #run: Run;
+  readonly #device: Device;
   readonly #hasCache: boolean;
   /** How many tokens a call takes. */
   readonly #lengths: Range;
@@ -84,6 +85,8 @@ export class ExportedSession implements TokenReader {
     if (typeof last !== "number") throw new TypeError("an exported decoder gives logits [1, n, vocabulary]");
     this.vocabSize = last;
     const { backend = "inductor" } = options;
+    const given = program.userInputs[ids]?.value;
+    this.#device = typeof given === "object" && given !== null && "device" in given ? given.device : cpu;
     this.#run = compileExported(program, { backend });
   }
 
@@ -132,13 +135,14 @@ export class ExportedSession implements TokenReader {
   }
 
   #call(ids: readonly number[], positions: readonly number[] | null, at: number): ArrayLike<number> {
-    const given = new Map([[this.#order[0], tensor([[...ids]])]]);
-    if (positions !== null) given.set(this.#order[1], tensor([...positions]));
+    const device = this.#device;
+    const given = new Map([[this.#order[0], tensor([[...ids]], { device })]]);
+    if (positions !== null) given.set(this.#order[1], tensor([...positions], { device }));
     const inputs = [...given].sort(([a = 0], [b = 0]) => a - b).map(([, t]) => t);
     return noGrad(() => {
       const logits = this.#run(inputs).find((r) => r instanceof Tensor && r.shape.length === 3);
       if (!(logits instanceof Tensor)) throw new TypeError("the exported decoder gave no logits");
-      return logits.select(0, 0).select(0, at).contiguous().dataSync() as ArrayLike<number>;
+      return logits.select(0, 0).select(0, at).contiguous().cpu().dataSync() as ArrayLike<number>;
     });
   }
 }

@@ -4,7 +4,7 @@
  * The prompt but its last token is read in pieces of one size, then each step reads one token. As shapes never change, two graphs are compiled and no more.
  * A padded piece writes rubbish behind the prompt, which later steps overwrite before they look at it.
  */
-import { compile, Generator, noGrad, rand, type Tensor, tensor } from "../../mod.ts";
+import { compile, cpu, type Device, Generator, noGrad, rand, type Tensor, tensor } from "../../mod.ts";
 import type { Decoder, LayerCache } from "../../bench/models/zoo/kv_cache.ts";
 import { checkSampling, sampleToken, type SamplingOptions } from "./sampling.ts";
 
@@ -46,6 +46,7 @@ export class DecoderSession implements TokenReader {
   readonly #readPiece: (ids: Tensor, positions: Tensor) => void;
   readonly #readOne: (ids: Tensor, positions: Tensor) => Tensor;
   readonly #piece: number;
+  readonly #device: Device;
   #compiled: readonly { ready(): Promise<void> }[] = [];
   #length = 0;
 
@@ -53,6 +54,7 @@ export class DecoderSession implements TokenReader {
     const most = Math.min(options.capacity ?? 1024, model.maxLength);
     this.#piece = Math.min(PIECE, most);
     this.capacity = most - most % this.#piece;
+    this.#device = [...model.parameters()][0]?.device ?? cpu;
     this.#cache = model.makeCache(this.capacity);
     model.eval();
     const cache = this.#cache;
@@ -104,17 +106,22 @@ export class DecoderSession implements TokenReader {
     while (at < tokens.length - 1 && this.#length + this.#piece <= this.capacity) {
       const part = tokens.slice(at, Math.min(tokens.length - 1, at + this.#piece));
       const padded = Array.from({ length: this.#piece }, (_, i) => part[i] ?? 0);
-      this.#readPiece(tensor([padded]), tensor(padded.map((_, i) => this.#length + i)));
+      this.#readPiece(this.#numbers([padded]), this.#numbers(padded.map((_, i) => this.#length + i)));
       this.#length += part.length;
       at += part.length;
     }
     let logits: Tensor | null = null;
     for (; at < tokens.length; at++) {
-      logits = this.#readOne(tensor([[tokens[at] ?? 0]]), tensor([this.#length]));
+      logits = this.#readOne(this.#numbers([[tokens[at] ?? 0]]), this.#numbers([this.#length]));
       this.#length++;
     }
     if (logits === null) throw new RangeError("read: no tokens");
-    return logits.dataSync() as ArrayLike<number>;
+    return logits.cpu().dataSync() as ArrayLike<number>;
+  }
+
+  /** Whole numbers where the model is. */
+  #numbers(values: readonly number[] | readonly (readonly number[])[]): Tensor {
+    return tensor(values, { device: this.#device });
   }
 }
 

@@ -2,12 +2,13 @@
 /**
  * Runs the kernels of `kernels.ts` and holds them against the library's own operators.
  *
- * `deno run -A examples/kernels/main.ts [cpu|cuda]`
+ * `deno run -A examples/kernels/main.ts [--device cuda]`
  */
+import { parseArgs } from "node:util";
 import { F, randn, type Tensor } from "../../mod.ts";
 import { flashAttention, layerNorm, matmul, softmax, vectorAdd } from "./kernels.ts";
 
-const device = Deno.args[0] ?? "cpu";
+const { device } = parseArgs({ options: { device: { type: "string", default: "cpu" } } }).values;
 const make = (...shape: number[]): Tensor => randn(shape).to(device);
 
 function compare(name: string, got: unknown, want: Tensor): void {
