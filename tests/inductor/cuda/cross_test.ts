@@ -74,6 +74,11 @@ for (const [name, f, [rows, length], dtype] of CASES) {
     ) as [Tensor[], Tensor[]];
     assert.equal(launches, 2);
     assert.match(texts.join("\n"), /for \(int row = piece; row < \d+; row \+= \d+\)/);
+    // What waits for the variance only as a factor is summed beside it.
+    if (f === gradients) {
+      const [kernel = ""] = texts.join("\n").split(/(?=extern "C" __global__)/).slice(1);
+      assert.equal(kernel.split("for (int c = 0;").length - 1, 3 + 2, "three walks, and the sums of columns");
+    }
     // Long rows are in shared memory before a block needs them.
     assert.equal(/tsr_run\(tsr_smem/.test(texts.join("\n")), length === 2048);
     want.forEach((t, i) => {

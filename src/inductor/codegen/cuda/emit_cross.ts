@@ -30,7 +30,7 @@ const MOST_HELD = 64;
 /** Rows of a piece at least: its sums are written and read once. */
 const LEAST_ROWS = 8;
 /** Threads of the second launch, and how many of them have columns side by side: few where there are few columns, so that all multiprocessors take part. */
-const PIECE_THREADS = 512;
+const PIECE_THREADS = 1024;
 const [COLUMNS, FEW_COLUMNS] = [32, 8];
 const ARRAY_OPS: readonly TileArrayOp[] = ["sum", "prod", "max", "min"];
 
@@ -415,28 +415,39 @@ function emitPieces(launch: Launch): CudaKernelText {
   const block = PIECE_THREADS;
   const columns = length / COLUMNS < context.multiprocessors / 2 ? FEW_COLUMNS : COLUMNS;
   const atOnce = block / columns;
-  const hasArrays = sums.some((sum) => sum.isArray);
   s.line(`const int tx = (int)threadIdx.x % ${columns}, ty = (int)threadIdx.x / ${columns};`);
   s.line(`const int at = (int)blockIdx.x * ${columns} + tx;`);
   s.line(`const int column = tsr_min(at, ${length} - 1);`);
   for (const st of cross.before) if (st.kind !== "accumulators") f.statement(st);
+  const names = new Map(sums.map(({ v, op }) => {
+    const name = s.fresh("w");
+    s.line(`${scalarType(v.dtype)} ${name} = ${neutralText(op, v.dtype)};`);
+    return [v, name];
+  }));
+  const add = (sum: Sum, column: string): void => {
+    const name = names.get(sum.v);
+    s.line(`${name} = (${combineLambda(sum.op, sum.v.dtype)})(${name}, *${placeOf(launch, sum, "piece", column)});`);
+  };
+  // Parts of all sums are on their way at a time.
+  const countOf = (sum: Sum): number => joinsRows(shape, length, sum) ? pieces / shape.rowsEach : pieces;
+  const arrays = sums.filter((sum) => sum.isArray);
+  for (const count of new Set(arrays.map(countOf))) {
+    s.open(`#pragma unroll 8\nfor (int piece = ty; piece < ${count}; piece += ${atOnce}) {`);
+    for (const sum of arrays) if (countOf(sum) === count) add(sum, "column");
+    s.close();
+  }
   for (const sum of sums) {
     const type = scalarType(sum.v.dtype);
     const lambda = combineLambda(sum.op, sum.v.dtype);
-    const name = s.fresh("w");
-    s.line(`${type} ${name} = ${neutralText(sum.op, sum.v.dtype)};`);
+    const name = names.get(sum.v) ?? "";
     if (sum.isArray) {
-      const count = joinsRows(shape, length, sum) ? pieces / shape.rowsEach : pieces;
-      s.open(`#pragma unroll 8\nfor (int piece = ty; piece < ${count}; piece += ${atOnce}) {`);
-      s.line(`${name} = (${lambda})(${name}, *${placeOf(launch, sum, "piece", "column")});`);
-      s.close();
       s.line(`{ __shared__ ${type} room[${block}];`);
       s.line(`  ${name} = tsr_column_reduce<${columns}, ${atOnce}>(${name}, room, ${lambda}); }`);
       held.set(sum.v, name);
       continue;
     }
     s.open(`for (int piece = (int)threadIdx.x; piece < ${pieces}; piece += ${block}) {`);
-    s.line(`${name} = (${lambda})(${name}, *${placeOf(launch, sum, "piece", "0")});`);
+    add(sum, "0");
     s.close();
     s.line(`{ __shared__ ${type} room[32]; ${name} = tsr_block_reduce<${block}>(${name}, room, ${lambda}); }`);
     f.renameAccumulator(sum.v, name);
@@ -457,7 +468,7 @@ function emitPieces(launch: Launch): CudaKernelText {
     body: s.text("  "),
     includes: new Set(["collectives"]),
     args,
-    grid: line(hasArrays ? ceilDiv(constant(length), columns) : constant(1)),
+    grid: line(arrays.length > 0 ? ceilDiv(constant(length), columns) : constant(1)),
     block: [block, 1, 1],
     sharedBytes: 0,
   };
