@@ -7,7 +7,7 @@
  * All are compiled first; `--turn` waits then, where others compile beside it (`waitForTurn`).
  */
 import { GraphRecorder } from "../src/aot_autograd/recorder.ts";
-import { bfloat16, cpu, device as deviceOf, type DType, float16, float32 } from "../src/core/mod.ts";
+import { bfloat16, device as deviceOf, type DType, float16, float32 } from "../src/core/mod.ts";
 import { Graph } from "../src/graph/mod.ts";
 import { compileGraphToPlan } from "../src/inductor/compile_plan.ts";
 import type { HostPlan } from "../src/inductor/host_plan.ts";
@@ -107,7 +107,7 @@ function product(
   });
 }
 
-/** A convolution with channels innermost; sizes: batch, channels in and out, image, filter, stride. */
+/** A convolution with channels innermost, as networks have it; sizes: batch, channels in and out, image, filter, stride. */
 function convolution(name: string, [n, ci, co, hw, kernel, stride]: readonly number[]): void {
   if (!name.includes(filter) || n === undefined || ci === undefined || co === undefined || hw === undefined) return;
   if (kernel === undefined || stride === undefined) return;
@@ -118,10 +118,17 @@ function convolution(name: string, [n, ci, co, hw, kernel, stride]: readonly num
   };
   const r = new GraphRecorder();
   const input = (shape: readonly number[], i: number): Tensor =>
-    r.placeholder(`x${i}`, { shape, stride: last(shape), storageOffset: 0, dtype: bfloat16, device: cpu });
+    r.placeholder(`x${i}`, {
+      shape,
+      stride: last(shape),
+      storageOffset: 0,
+      dtype: bfloat16,
+      device: deviceOf("cuda:0"),
+    });
   const y = withMode(r, () => {
     const [x, w] = [input([n, ci, hw, hw], 0), input([co, ci, kernel, kernel], 1)];
-    return F.relu(F.conv2d(x, w, null, [stride, stride], [pad, pad]));
+    const found = F.relu(F.conv2d(x, w, null, [stride, stride], [pad, pad]));
+    return F.permute(F.permute(found, [0, 2, 3, 1]).contiguous(), [0, 3, 1, 2]);
   });
   r.graph.setOutput([r.nodeOf(y)]);
   later(name, () => compileGraphToPlan(r.graph, { crossReductions: false }).plan, (device, plan) => {
