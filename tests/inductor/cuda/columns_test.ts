@@ -75,3 +75,25 @@ for (
     assert.deepEqual(got, want);
   });
 }
+
+cudaTest(
+  "positions of the largest and smallest of columns and rows: the first of equals, and of what is no number",
+  () => {
+    const compiled = compile((x: Tensor): Tensor[] => [
+      F.argmax(x, 0, false),
+      F.argmin(x, 0, false),
+      F.argmax(x, 1, false),
+      F.argmin(x, 1, true),
+    ]);
+    const [rows, columns] = [300, 41];
+    const values = Array.from({ length: rows * columns }, (_, i) => (i * 7 + 3) % 13);
+    for (const i of [41 * 5 + 3, 41 * 200 + 3, 41 * 17 + 20, 41 * 17 + 30]) values[i] = NaN;
+    for (let i = 0; i < rows; i++) values[i * columns + 9] = -Infinity;
+    for (let i = 0; i < columns; i++) values[100 * columns + i] = Infinity;
+    const x = tensor(values).view([rows, columns]);
+    const [got, want] = ["cuda", "cpu"].map((where) =>
+      noGrad(() => compiled(x.to(device(where)))).map((t) => t.to(device("cpu")).dataSync())
+    );
+    assert.deepEqual(got, want);
+  },
+);

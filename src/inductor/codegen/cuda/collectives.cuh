@@ -13,6 +13,15 @@ TSR void tsr_better(S& best, long& at, S value, long position, int sign) {
     at = position;
   }
 }
+// The same for an element that is there, without branches, so that reads ahead are not held up.
+template <typename S>
+TSR void tsr_take(S& best, long& at, S value, long position, int sign) {
+  const int nan = value != value, known = best != best;
+  const int better = sign > 0 ? value > best : value < best, equal = (value == best) | nan;
+  const int taken = (at == TSR_NOWHERE) | (nan & !known) | ((nan == known) & (better | (equal & (position < at))));
+  best = taken ? value : best;
+  at = taken ? position : at;
+}
 
 // ---- copies ----
 // Asks for a run of bytes that will be read soon; both ends are aligned to 16 bytes.

@@ -371,12 +371,12 @@ export class CudaFunction {
       }
       case "cast": {
         const lane = laneOf(s.arg.dtype, false);
-        // What is computed in float stays so until it is stored, where the store rounds it anyway.
+        // What is computed in float stays so until it is stored, where the store rounds it anyway. From 64 bits a conversion takes four times as long.
         const exact = this.#halves && s.arg.dtype === float32 && s.out.dtype.isFloat && s.out.dtype.bytes === 2 &&
           !this.#compared.has(s.out);
-        const text = exact
-          ? this.text(s.arg)
-          : castText(this.text(s.arg), lane, s.arg.dtype, s.out.dtype, laneOf(s.out.dtype, false), false);
+        const from = (s.out.dtype.isFloat && s.arg.dtype === int64 && this.#isSmall(s.arg) ? "(int)" : "") +
+          this.text(s.arg);
+        const text = exact ? from : castText(from, lane, s.arg.dtype, s.out.dtype, laneOf(s.out.dtype, false), false);
         this.#define(s.out, text, this.levelOf([s.arg]));
         return;
       }
@@ -409,7 +409,7 @@ export class CudaFunction {
         if (isArg(s.op)) {
           const position = s.position === null ? "0" : this.scopes.index(s.position);
           const way = s.op === "argmax" ? 1 : -1;
-          this.scopes.line(`tsr_better(${name}, ${name}p, ${value}, (long)${position}, ${way});`);
+          this.scopes.line(`tsr_take(${name}, ${name}p, ${value}, (long)${position}, ${way});`);
           return;
         }
         const text = combineText(s.op, name, value, s.accumulator.dtype, laneOf(s.accumulator.dtype, false), false);

@@ -82,8 +82,7 @@ export function steppedAxis(
   threads: number,
   fewest: number,
 ): Steps | null {
-  const writes = accessesIn(kernel.body).filter((a) => a.write);
-  const bytes = Math.max(...writes.map(({ buffer }) => buffer.dtype.bytes)) * lanes;
+  const bytes = Math.max(...accessesIn(kernel.body).map(({ buffer }) => buffer.dtype.bytes)) * lanes;
   const isPlain = (s: TileStatement): boolean => s.kind !== "combine" && s.kind !== "for" && s.kind !== "philox";
   if (bytes >= RUN_BYTES || !kernel.body.every(isPlain)) return null;
   let best: Steps | null = null;
