@@ -202,9 +202,11 @@ function launchText(status: Status | undefined, launches: readonly LaunchRecord[
   return `\nLaunched last, newest first; the fault is in one of these or before them:${lines.join("")}`;
 }
 
-/** One live allocation, for the message of {@linkcode CudaOutOfMemoryError}. */
+/** Live allocations of one size for one purpose, for the message of {@linkcode CudaOutOfMemoryError}. */
 export interface LiveAllocation {
+  /** Of each. */
   readonly bytes: number;
+  readonly count: number;
   /** What it is for; empty if nobody said. */
   readonly label: string;
 }
@@ -216,7 +218,7 @@ export interface MemoryPicture {
   /** Free on the device after the caches were emptied; null if the driver did not say. */
   readonly freeBytes: number | null;
   readonly totalBytes: number | null;
-  /** The largest live allocations, largest first. */
+  /** The largest live allocations, those that take most first. */
   readonly largest: readonly LiveAllocation[];
 }
 
@@ -234,7 +236,9 @@ export class CudaOutOfMemoryError extends OutOfMemoryError {
         `${others > 2 ** 30 ? ` (${formatBytes(others)} belong to contexts, graphs and other processes)` : ""}.`;
     }
     if (picture.largest.length > 0) {
-      const lines = picture.largest.map((a) => `\n  ${formatBytes(a.bytes)}${a.label === "" ? "" : `  ${a.label}`}`);
+      const lines = picture.largest.map(({ bytes, count, label }) =>
+        `\n  ${formatBytes(bytes)}${count === 1 ? "" : ` × ${count}`}${label === "" ? "" : `  ${label}`}`
+      );
       this.message += `\nLargest live allocations:${lines.join("")}`;
     }
   }

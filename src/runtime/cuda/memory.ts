@@ -325,10 +325,16 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
     this.#peak = this.#live;
   }
 
-  /** The largest live allocations, equal labels of equal size together. */
+  /** What most of the memory is used for: live allocations, equal labels of equal size together. */
   largest(count = 8): LiveAllocation[] {
-    return [...this.#liveBlocks].sort((a, b) => b.requested - a.requested).slice(0, count)
-      .map((block) => ({ bytes: block.requested, label: block.label }));
+    const kinds = new Map<string, { readonly bytes: number; readonly label: string; count: number }>();
+    for (const { requested: bytes, label } of this.#liveBlocks) {
+      const key = `${bytes} ${label}`;
+      const known = kinds.get(key);
+      if (known === undefined) kinds.set(key, { bytes, label, count: 1 });
+      else known.count++;
+    }
+    return [...kinds.values()].sort((a, b) => b.bytes * b.count - a.bytes * a.count).slice(0, count);
   }
 
   #reserve(capacity: number, requested: number, stream: OrderedStream, pool: Pool): Block {

@@ -263,3 +263,20 @@ Deno.test("memory comes back at the address that is wanted, whatever was release
   other.dispose();
   assert.ok(!addresses.includes(memory.allocate(256, "", new SlowStream(2), addresses[1]).address));
 });
+
+Deno.test("where memory runs out, many equal allocations are one line, before a larger one that takes less", () => {
+  const memory = makeAllocator(new CountingHeap(2 ** 20), new SlowStream(1));
+  const kept = [
+    memory.allocate(200_000, "the weights"),
+    ...Array.from({ length: 6 }, () => memory.allocate(100_000, "a result")),
+    memory.allocate(1000),
+  ];
+  assert.throws(() => memory.allocate(2 ** 19), (error: unknown) => {
+    assert.match(
+      String(error),
+      /allocations:\n {2}97\.7 KiB × 6 {2}a result\n {2}195\.3 KiB {2}the weights\n {2}1000 B$/,
+    );
+    return true;
+  });
+  assert.equal(kept.length, 8);
+});
