@@ -31,7 +31,7 @@ export function interpretProgram(request: CompileRequest): CompiledProgram {
 }
 
 /** Runs a functional graph element by element with the reference executor: slow, and the meaning of every operator. */
-export function interpretReference(request: CompileRequest): CompiledProgram {
+function interpretReference(request: CompileRequest): CompiledProgram {
   const run = interpretProgram(request);
   return Object.assign((inputs: readonly GraphInput[]) => withEagerBackend(referenceBackend, () => run(inputs)), {
     leavesNoTrace: true,

@@ -235,7 +235,7 @@ function survey(roots: readonly Edge[], captures: readonly Capture[] | null): {
 }
 
 /** Walks from `roots`, whose gradients are given, to the leaves, or to the captures. No autocast region casts what rules compute. */
-export function walkBack(
+function walkBack(
   roots: readonly { readonly edge: Edge; readonly grad: Tensor }[],
   captures: readonly Capture[] | null,
   options: Required<BackwardOptions>,

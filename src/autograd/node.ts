@@ -136,7 +136,7 @@ export class AccumulateNode extends TapeNode {
 }
 
 /** A gradient in the shape and dtype of the tensor it belongs to. */
-export function fitGradient(grad: Tensor, like: Tensor, name: string): Tensor {
+function fitGradient(grad: Tensor, like: Tensor, name: string): Tensor {
   let g = grad;
   if (!sameShape(g.shape, like.shape)) {
     if (g.ndim < like.ndim) {

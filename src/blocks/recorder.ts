@@ -13,7 +13,7 @@ import type { BlockAxis, BlockReduceOp, BlockStatement, BlockValue } from "./blo
 const MAX_BLOCK = 65536;
 
 /** Arithmetic on halves happens in float32. */
-export function arithmeticType(dtype: DType): DType {
+function arithmeticType(dtype: DType): DType {
   return computeType(dtype);
 }
 

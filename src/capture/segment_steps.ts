@@ -143,7 +143,7 @@ function fitsSpec(t: Tensor, spec: InputSpec, sizes: number[]): boolean {
 }
 
 /** Tells whether a number may stand at a place. */
-export function fitsNumber(value: unknown, numbers: NumberKind): value is number {
+function fitsNumber(value: unknown, numbers: NumberKind): value is number {
   return typeof value === "number" && (numbers === "any" || Number.isSafeInteger(value) === (numbers === "whole"));
 }
 

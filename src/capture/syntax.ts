@@ -63,7 +63,7 @@ const NOTHING = {
 } as const;
 
 /** Tells whether a value looks like a syntax node. */
-export function isSyntaxNode(value: unknown): value is AnyNode {
+function isSyntaxNode(value: unknown): value is AnyNode {
   return typeof value === "object" && value !== null && "type" in value && typeof value.type === "string";
 }
 

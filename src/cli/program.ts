@@ -18,7 +18,7 @@ import type { RunFlags } from "./run.ts";
 import { endWithInput, HANDED_OVER } from "./hand_over.ts";
 
 /** Builds the program; `exit` receives the code of commands that fail without an error. */
-export function makeProgram(exit: (code: number) => void): Command {
+function makeProgram(exit: (code: number) => void): Command {
   const program = new Command("tessera")
     .description("Captures, compiles and runs programs on tensors.")
     .version(config.version)

@@ -27,7 +27,7 @@ export function attentionParts(group: AttentionGroup): AttentionPart[] {
 }
 
 /** What is computed of scores. */
-export function scoreValues({ scores }: AttentionGroup): Value[] {
+function scoreValues({ scores }: AttentionGroup): Value[] {
   return scores === null ? [] : [scores.change, scores.keep, scores.back].filter((v) => v !== null);
 }
 

@@ -179,7 +179,7 @@ function keyOfTraining(module: GraphModule, inputs: readonly Tensor[], context: 
 }
 
 /** Finds the compiled form of a captured graph in the cache. */
-export function restoreProgram(module: GraphModule, context: BackendContext): RestoredProgram | null {
+function restoreProgram(module: GraphModule, context: BackendContext): RestoredProgram | null {
   // What was assumed of symbolic sizes is found out by lowering.
   if (!isNative(context, graphDevice(module.graph)) || isSymbolic(module)) return null;
   const key = keyOfProgram(module, context);

@@ -16,14 +16,14 @@ import { isFinal } from "./stage_order.ts";
 import { partitionByUse, type Unification } from "./unify.ts";
 
 /** Elements of one array of accumulators at most: one a worker has to stay in its cache. */
-export const MAX_ARRAY = 1 << 17;
+const MAX_ARRAY = 1 << 17;
 /** Rows that workers must have to share, where there is work to share. */
 const LEAST_ROWS = 16;
 /** Iterations from which on sharing them matters. */
 const SHARED_WORK = 32768;
 
 /** A reduction that can be carried over rows. */
-export function isCrossOp(op: ReductionStage["op"]): op is CrossOp {
+function isCrossOp(op: ReductionStage["op"]): op is CrossOp {
   return op === "sum" || op === "prod" || op === "max" || op === "min";
 }
 
@@ -99,7 +99,7 @@ export function crossStages(group: LoopGroup, space: "outer" | "inner"): Stage[]
 }
 
 /** Why a group's reductions cannot be carried over another group's rows, whatever the spaces are; null if they can. */
-export function cannotCross(group: LoopGroup): string | null {
+function cannotCross(group: LoopGroup): string | null {
   if (group.reduceAxes.length === 0) return "it reduces nothing";
   for (const s of group.stages) {
     if (s.kind === "cross" && s.space === "outer") return `${s.out.label} sums up over what is summed up itself`;
@@ -112,7 +112,7 @@ export function cannotCross(group: LoopGroup): string | null {
  * Why carrying a group's reductions over the rows `axes` would cost more than it saves; null if not: arrays of accumulators must stay in
  * caches and be small beside what is walked, and workers must have rows to share.
  */
-export function crossCost(group: LoopGroup, axes: readonly LoopVar[], hint: Hint): string | null {
+function crossCost(group: LoopGroup, axes: readonly LoopVar[], hint: Hint): string | null {
   const product = (vars: readonly LoopVar[]): number => hint(spaceNumel(vars));
   const kept = product(group.axes);
   const iterations = kept * product(group.reduceAxes);
@@ -124,7 +124,7 @@ export function crossCost(group: LoopGroup, axes: readonly LoopVar[], hint: Hint
 }
 
 /** Whether a group reduces along memory: then its rows should be the rows of a common kernel. */
-export function isRowwise(group: LoopGroup): boolean {
+function isRowwise(group: LoopGroup): boolean {
   return accessesOf(group).reads.some(({ index }) => {
     if (index === null) return false;
     return group.reduceAxes.some((v) => {

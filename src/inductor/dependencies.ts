@@ -37,7 +37,7 @@ export interface Accesses {
 }
 
 /** The symbols that an index varies over, through gathers too. */
-export function indexVars(index: Expr): { readonly vars: LoopVar[]; readonly indirect: boolean } {
+function indexVars(index: Expr): { readonly vars: LoopVar[]; readonly indirect: boolean } {
   const vars = new Set<LoopVar>();
   let indirect = false;
   const add = (sym: Sym): void => {

@@ -10,7 +10,7 @@ import { readBuffers, readsOf, scatteredBuffers, writtenBuffers } from "./depend
 import type { ForeachGroup, Group, LoopGroup } from "./groups.ts";
 
 /** Kernels in one launch at most: keeps parameter lists within what devices take. */
-export const MAX_MEMBERS = 64;
+const MAX_MEMBERS = 64;
 /** Stages in one launch at most: keeps its source small. */
 const MAX_MEMBER_STAGES = 180;
 /** Both where alike kernels have one text, as on CUDA. */

@@ -17,9 +17,9 @@ import { isFinal } from "./stage_order.ts";
 import { partitionByUse, type Space, type Unification, unifySpaces } from "./unify.ts";
 
 /** More stages than this are not put into one kernel. */
-export const MAX_STAGES = 64;
+const MAX_STAGES = 64;
 /** More buffers than this are not walked side by side for shared reads alone: memory systems follow only so many streams. */
-export const MAX_STREAMS = 32;
+const MAX_STREAMS = 32;
 
 /** How two groups become one. */
 export interface FusionPlan {

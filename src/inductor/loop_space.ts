@@ -138,7 +138,7 @@ export function splitAxes(
 }
 
 /** Runs of axes that may become one, as lists of consecutive symbols. */
-export function mergeRuns(axes: readonly LoopVar[], exprs: readonly Expr[]): LoopVar[][] {
+function mergeRuns(axes: readonly LoopVar[], exprs: readonly Expr[]): LoopVar[][] {
   const runs: LoopVar[][] = [];
   for (const axis of axes) {
     const run = runs.at(-1);

@@ -28,7 +28,7 @@ export interface LoweredBlocks {
 }
 
 /** The names of an operator's results in its kernel. */
-export function resultNames(count: number): string[] {
+function resultNames(count: number): string[] {
   return count === 1 ? ["out"] : Array.from({ length: count }, (_, i) => `out${i}`);
 }
 

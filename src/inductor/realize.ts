@@ -12,19 +12,19 @@ import type { ValueCost } from "./lowered.ts";
 /** More distinct reads than this and the value is stored, however few users it has. */
 export const MAX_READS = 8;
 /** With several users: more reads than this and the value is stored. */
-export const MAX_READS_SHARED = 4;
+const MAX_READS_SHARED = 4;
 /** With several users: more operations than this and the value is stored. */
-export const MAX_OPERATIONS_SHARED = 30;
+const MAX_OPERATIONS_SHARED = 30;
 /** With several users: heavier than this many additions and the value is stored (random bits, long special functions). */
-export const MAX_WEIGHT_SHARED = 48;
+const MAX_WEIGHT_SHARED = 48;
 /** More operations than this and the value is stored, so that bodies stay small and lowering stays linear. */
-export const MAX_OPERATIONS = 96;
+const MAX_OPERATIONS = 96;
 /** A contraction loads its operands more than once: what is heavier than this is computed beforehand. */
-export const MAX_PROLOGUE_WEIGHT = 4;
+const MAX_PROLOGUE_WEIGHT = 4;
 /** A contraction's operand may combine this many reads. */
-export const MAX_PROLOGUE_READS = 2;
+const MAX_PROLOGUE_READS = 2;
 /** An operator that loads an input at this many places recomputes it as often. */
-export const MAX_STENCIL_WORK = 8;
+const MAX_STENCIL_WORK = 8;
 /** What a product's end reads besides, a bias or a factor for each channel, is smaller than its result by this. */
 const SMALL_OPERAND = 8;
 /** A reduction over at most this many elements may become pointwise. */
@@ -58,7 +58,7 @@ function isMultipliedAsItIs(dtype: DType, loop: LoopNode, hint: (e: Expr) => num
  * Why an operand of a contraction should be stored first, or null if it can be computed while it is packed. For tensor cores, which are fed from memory by
  * copies, it must be stored as it is (`asItIs`).
  */
-export function reasonToRealizeOperand(cost: ValueCost, asItIs = false, isConvolution = false): string | null {
+function reasonToRealizeOperand(cost: ValueCost, asItIs = false, isConvolution = false): string | null {
   if (asItIs && isConvolution) return "a convolution reads pixels and weights where they lie side by side";
   if (asItIs && cost.operations + cost.casts > 0) return "tensor cores read it as it is in memory";
   if (cost.weight > MAX_PROLOGUE_WEIGHT) return `a contraction would repeat work worth ${cost.weight} additions`;
@@ -67,7 +67,7 @@ export function reasonToRealizeOperand(cost: ValueCost, asItIs = false, isConvol
 }
 
 /** Why an input that is loaded at `places` indices by one operator should be stored first, or null. Copies of `weights` are made so that they are read in vectors. */
-export function reasonToRealizeStencil(cost: ValueCost, places: number, weights = false): string | null {
+function reasonToRealizeStencil(cost: ValueCost, places: number, weights = false): string | null {
   if (weights && cost.operations + cost.casts === 0) {
     return "the weights of a window are read where they lie side by side";
   }

@@ -56,7 +56,7 @@ function resultBuffers(lowering: Lowering): Set<BufferRef> {
 }
 
 /** Drops groups whose results nobody reads, back to front. */
-export function dropDeadGroups(groups: readonly Group[], results: ReadonlySet<BufferRef>): Group[] {
+function dropDeadGroups(groups: readonly Group[], results: ReadonlySet<BufferRef>): Group[] {
   const needed = new Set(results);
   const kept: Group[] = [];
   for (const group of [...groups].reverse()) {

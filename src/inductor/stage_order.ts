@@ -52,7 +52,7 @@ export function stageRanks(stages: readonly Stage[]): number[] {
 }
 
 /** Sorts stages into passes, keeping the order within each. */
-export function orderStages(stages: readonly Stage[]): Stage[] {
+function orderStages(stages: readonly Stage[]): Stage[] {
   const ranks = stageRanks(stages);
   const order = stages.map((_, i) => i).sort((x, y) => (ranks[x] ?? 0) - (ranks[y] ?? 0) || x - y);
   return order.map((i) => stages[i] as Stage);

@@ -176,7 +176,7 @@ const double = new Float64Array(1);
 const doubleBits = new BigInt64Array(double.buffer);
 
 /** The double next to `a` in the direction of `b`. */
-export function nextDouble(a: number, b: number): number {
+function nextDouble(a: number, b: number): number {
   if (Number.isNaN(a) || Number.isNaN(b)) return NaN;
   if (a === b) return b;
   if (a === 0) return b > 0 ? Number.MIN_VALUE : -Number.MIN_VALUE;

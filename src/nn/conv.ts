@@ -42,7 +42,7 @@ export interface ConvTransposeOptions extends Omit<ConvOptions, "padding" | "pad
 }
 
 /** Expands a number to one for each dimension. @throws {TypeError} for a list of another length. */
-export function perDim(where: string, name: string, value: PerDim, n: number): readonly number[] {
+function perDim(where: string, name: string, value: PerDim, n: number): readonly number[] {
   if (typeof value === "number") return new Array<number>(n).fill(value);
   if (value.length !== n) {
     throw new TypeError(`${where}: ${name} needs a number or ${n} numbers, got [${value.join(", ")}]`);

@@ -200,7 +200,7 @@ export interface IndexPlan {
 }
 
 /** Plans an indexing of a tensor of `shape` by index tensors, null for a whole dimension. @throws {TypeError} on too many indices. */
-export function planIndex(
+function planIndex(
   where: string,
   shape: readonly Size[],
   indices: readonly ({ readonly shape: readonly Size[] } | null)[],
@@ -218,7 +218,7 @@ export function planIndex(
 }
 
 /** The index into self from an index of the result of `index`. */
-export function indexedPosition(
+function indexedPosition(
   self: { readonly shape: readonly Expr[] },
   indices: readonly (LoopInput | null)[],
   depth: number,

@@ -56,7 +56,7 @@ export function lossSpec(
 }
 
 /** One sample for each reduction. */
-export function lossSamples(g: SampleGenerator, more: Sample["args"] = {}): Sample[] {
+function lossSamples(g: SampleGenerator, more: Sample["args"] = {}): Sample[] {
   return [0, 1, 2].map((reduction) => ({
     args: { self: g.tensor([3, 4]), target: g.tensor([3, 4]), reduction, ...more },
   }));

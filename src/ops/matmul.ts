@@ -31,7 +31,7 @@ export function checkSameDtype(where: string, a: Operand, b: Operand): DType {
 }
 
 /** Checks an operand's rank. @throws {TypeError} */
-export function checkRank(where: string, name: string, operand: Operand, rank: number): void {
+function checkRank(where: string, name: string, operand: Operand, rank: number): void {
   if (operand.shape.length !== rank) {
     throw new TypeError(
       `${where}: ${name} must have ${rank} dimension${rank === 1 ? "" : "s"}, got ${shapeToText(operand.shape)}`,
@@ -53,7 +53,7 @@ function cannotMultiply(where: string, a: readonly Size[], b: readonly Size[], n
 }
 
 /** The shape of a matrix product of any ranks, by the rules of `matmul`. */
-export function matmulShape(where: string, a: readonly Size[], b: readonly Size[]): Size[] {
+function matmulShape(where: string, a: readonly Size[], b: readonly Size[]): Size[] {
   if (a.length === 0 || b.length === 0) {
     throw new TypeError(
       `${where}: both operands need at least 1 dimension, got ${shapeToText(a)} and ${shapeToText(b)}`,

@@ -187,7 +187,7 @@ interface Candidate {
 }
 
 /** Number of windows that can hold one element, by dimension. */
-export function candidateCounts(w: PoolWindow): number[] {
+function candidateCounts(w: PoolWindow): number[] {
   return w.kernel.map((k, d) => Math.ceil(((w.dilation[d] ?? 1) * (k - 1) + 1) / (w.stride[d] ?? 1)));
 }
 

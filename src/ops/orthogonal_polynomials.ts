@@ -83,7 +83,7 @@ const POLYNOMIALS: Readonly<Record<string, readonly [doc: string, value: (x: num
 };
 
 /** The Hurwitz zeta function Σ (k + q)^-s, by Euler and Maclaurin's formula. */
-export function hurwitzZeta(s: number, q: number): number {
+function hurwitzZeta(s: number, q: number): number {
   if (Number.isNaN(s) || Number.isNaN(q)) return NaN;
   if (s === 1) return Infinity;
   if (s < 1) return NaN;

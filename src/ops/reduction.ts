@@ -44,7 +44,7 @@ export function axesOf(where: string, args: object, rank: number): number[] {
 }
 
 /** Defines a reduction. */
-export function defineReduction<const S extends string>(definition: ReductionDefinition<S>): Operator {
+function defineReduction<const S extends string>(definition: ReductionDefinition<S>): Operator {
   const { schema, doc, samples, op, dtype, accumulate, body, needsElements = false, vjp, check } = definition;
   const where = operatorName(schema);
   const common = {

@@ -314,7 +314,7 @@ function uniformGamma(a: number, x: number, upper: boolean): number {
 }
 
 /** The regularised lower incomplete gamma function P(a, x), or with `upper` its complement Q(a, x). */
-export function incompleteGamma(a: number, x: number, upper: boolean): number {
+function incompleteGamma(a: number, x: number, upper: boolean): number {
   if (Number.isNaN(a) || Number.isNaN(x) || a < 0 || x < 0) return NaN;
   if (a === 0) return x > 0 ? (upper ? 0 : 1) : NaN;
   if (x === 0) return upper ? 1 : 0;

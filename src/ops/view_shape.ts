@@ -35,7 +35,7 @@ import type { SampleGenerator } from "./samples.ts";
 import { viewSpec } from "./view.ts";
 
 /** A target shape with its -1 replaced by what is left. @throws {TypeError} if the elements do not fit. */
-export function inferShape(where: string, shape: readonly Size[], target: readonly Size[]): Size[] {
+function inferShape(where: string, shape: readonly Size[], target: readonly Size[]): Size[] {
   const fail = (): never => {
     throw new TypeError(
       `${where}: ${shapeToText(shape)} has ${numelOf(shape)} elements, which do not fit ${shapeToText(target)}`,
@@ -63,7 +63,7 @@ export function inferShape(where: string, shape: readonly Size[], target: readon
 }
 
 /** The index into `shape` of the element that stands at `at` in `target`, both in row-major order. */
-export function regroupIndex(shape: readonly Expr[], target: readonly Expr[], at: readonly Expr[]): Expr[] {
+function regroupIndex(shape: readonly Expr[], target: readonly Expr[], at: readonly Expr[]): Expr[] {
   let head = 0;
   const shorter = Math.min(shape.length, target.length);
   while (head < shorter && shape[head] === target[head]) head++;

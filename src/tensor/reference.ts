@@ -36,7 +36,7 @@ export function flatIndex(index: readonly Expr[], stride: readonly Size[]): Expr
 }
 
 /** A dense tensor as an operator body reads it. Positions count from its first element. */
-export function memoryInput(t: TensorMeta, buffer: BufferRef): LoopInput & MetaInput {
+function memoryInput(t: TensorMeta, buffer: BufferRef): LoopInput & MetaInput {
   return {
     shape: t.shape.map(exprOf) as unknown as readonly Expr[] & readonly Size[],
     stride: t.stride,

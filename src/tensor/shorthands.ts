@@ -82,7 +82,7 @@ export interface Shorthands {
 }
 
 /** Gives `Tensor` these names, unless it has them. */
-export function installShorthands(): void {
+function installShorthands(): void {
   const methods: Record<string, (this: Tensor, ...args: never[]) => unknown> = {
     tolist() {
       return this.toArray();

@@ -225,7 +225,7 @@ const scan: Rule = (op, args, context) => {
 const AFTER = parseSchema("tessera::recompute_after(Tensor(a) self, Tensor after) -> Tensor(a)");
 
 /** A view that stands for its first argument once the second is there: what is computed from it is not what was computed before. */
-export const RECOMPUTE_AFTER: Operator = {
+const RECOMPUTE_AFTER: Operator = {
   schema: AFTER,
   target: AFTER.target,
   doc: "",

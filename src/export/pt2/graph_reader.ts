@@ -466,7 +466,7 @@ export class GraphReader extends GraphNames {
 }
 
 /** Reads the graph of a higher-order operator: all its inputs are placeholders. */
-export function readSubGraph(data: GraphData, context: ReadContext): Graph {
+function readSubGraph(data: GraphData, context: ReadContext): Graph {
   const reader = new GraphReader(data, context);
   data.inputs.forEach((input, i) => {
     if (input.kind === "tensor") {

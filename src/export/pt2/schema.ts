@@ -8,7 +8,7 @@
 import type { JsonCursor } from "./json.ts";
 
 /** The major version that is read. */
-export const SCHEMA_MAJOR = 8;
+const SCHEMA_MAJOR = 8;
 
 /** A SymPy expression and its value for the example inputs. */
 export interface SymExprText {
@@ -188,7 +188,7 @@ function deviceData(c: JsonCursor): DeviceData {
   return { type: c.get("type").string(), index: c.get("index").optional((i) => i.size()) };
 }
 
-export function tensorMetaData(c: JsonCursor): TensorMetaData {
+function tensorMetaData(c: JsonCursor): TensorMetaData {
   const sizes = c.get("sizes").list(sizeValue);
   const strides = c.get("strides").list(sizeValue);
   if (sizes.length !== strides.length) c.fail(`has ${sizes.length} sizes but ${strides.length} strides`);
@@ -263,7 +263,7 @@ const argumentReaders: Readonly<Record<string, (c: JsonCursor) => ArgumentData>>
   }),
 };
 
-export function argumentData(c: JsonCursor): ArgumentData {
+function argumentData(c: JsonCursor): ArgumentData {
   const [tag, value] = c.tagged();
   const read = Object.hasOwn(argumentReaders, tag) ? argumentReaders[tag] : undefined;
   return read === undefined ? value.fail("is no kind of argument that is known") : read(value);
@@ -286,7 +286,7 @@ function mapOf<T>(c: JsonCursor, read: (c: JsonCursor) => T): Map<string, T> {
   return new Map(c.isNull ? [] : c.fields().map(([key, value]) => [key, read(value)] as const));
 }
 
-export function graphData(c: JsonCursor): GraphData {
+function graphData(c: JsonCursor): GraphData {
   return {
     inputs: c.get("inputs").list(argumentData),
     outputs: c.get("outputs").list(argumentData),

@@ -27,7 +27,7 @@ import {
 import { FormatError, quoteName } from "../format_error.ts";
 
 /** Longest header that is read. */
-export const MAX_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 const MAX_RANK = 64;
 
 const DTYPES: Readonly<Record<string, DType>> = {

@@ -40,7 +40,7 @@ export interface Access {
 }
 
 /** What a size symbol counts as where a decision needs a number. */
-export const SIZE_GUESS = 256;
+const SIZE_GUESS = 256;
 
 /** A number for an extent. */
 export function guess(e: Expr): number {

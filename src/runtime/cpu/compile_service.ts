@@ -77,7 +77,7 @@ printf %s "$code" >"$base.code"; mv -f "$base.code" "$base.status"`;
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** Flags of every kernel: floating point as written (no contraction, signed zeros and NaN kept), no C++ runtime. */
-export function baseFlags(toolchain: Toolchain, executable = false): readonly string[] {
+function baseFlags(toolchain: Toolchain, executable = false): readonly string[] {
   return [
     "-O3",
     "-std=gnu++17",
@@ -481,7 +481,7 @@ function writeHeaders(cache: DiskCache): string {
 let shared: CompileService | undefined;
 
 /** The process's service. */
-export function compileService(): CompileService {
+function compileService(): CompileService {
   return shared ??= new CompileService();
 }
 

@@ -10,7 +10,7 @@ import { findDriver, type Found } from "./libraries.ts";
 import { type LibraryCandidate, libraryCandidates, machine, type SearchWorld } from "./paths.ts";
 
 /** The functions that are used. All return a `cublasStatus_t` but those of version and text. */
-export const CUBLASLT_SYMBOLS = {
+const CUBLASLT_SYMBOLS = {
   cublasLtGetVersion: { parameters: [], result: "usize" },
   cublasLtGetStatusName: { parameters: ["i32"], result: "pointer" },
   cublasLtCreate: { parameters: ["buffer"], result: "i32" },

@@ -251,7 +251,7 @@ export class CudnnConvolution implements Launchable, Disposable {
 }
 
 /** A convolution in a line. */
-export function convolutionToText(spec: ConvolutionSpec): string {
+function convolutionToText(spec: ConvolutionSpec): string {
   const { batch, channels, features, size, window, stride, groups, type, steps } = spec;
   const by = (list: readonly number[]): string => list.join("×");
   const ending = steps.map(({ kind }) => `, ${kind}`).join("");

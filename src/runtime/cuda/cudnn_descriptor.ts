@@ -9,7 +9,7 @@ import { writeAddress } from "./layout.ts";
 import type { Handle } from "./symbols.ts";
 
 /** `cudnnBackendDescriptorType_t`. */
-export const CUDNN_DESCRIPTOR = {
+const CUDNN_DESCRIPTOR = {
   pointwise: 0,
   convolution: 1,
   engineConfig: 3,
@@ -23,7 +23,7 @@ export const CUDNN_DESCRIPTOR = {
 } as const;
 
 /** `cudnnBackendAttributeName_t`. */
-export const CUDNN_ATTRIBUTE = {
+const CUDNN_ATTRIBUTE = {
   pointwiseMode: 0,
   pointwisePrecision: 1,
   convolutionType: 100,

@@ -11,7 +11,7 @@ import { findDriver, type Found } from "./libraries.ts";
 import { type LibraryCandidate, libraryCandidates, machine, type SearchWorld } from "./paths.ts";
 
 /** The functions that are used. All return a `cudnnStatus_t` but those of versions and text. */
-export const CUDNN_SYMBOLS = {
+const CUDNN_SYMBOLS = {
   cudnnGetVersion: { parameters: [], result: "usize" },
   cudnnGetCudartVersion: { parameters: [], result: "usize" },
   cudnnGetErrorString: { parameters: ["i32"], result: "pointer" },

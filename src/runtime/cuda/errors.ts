@@ -135,8 +135,6 @@ const STATUSES: ReadonlyMap<number, Status> = new Map<number, Status>([
   }],
 ]);
 
-/** The statuses that this runtime itself tells apart. */
-export const CUDA_SUCCESS = 0;
 /** No room on the device. */
 export const CUDA_ERROR_OUT_OF_MEMORY = 2;
 /** No context is current on the calling thread. */

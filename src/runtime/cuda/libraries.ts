@@ -58,7 +58,7 @@ export interface NvrtcLibrary {
 }
 
 /** The oldest driver that has stream-ordered memory, graphs and capture information: CUDA 11.4. */
-export const OLDEST_DRIVER = 11_040;
+const OLDEST_DRIVER = 11_040;
 
 /** `12040` as `"12.4"`. */
 export function versionText(version: number): string {

@@ -47,7 +47,7 @@ export interface NvrtcOptions {
 }
 
 /** Options of every kernel: C++17, the source's folder is not searched, floating point as written but for contraction. */
-export function baseOptions(version: number): readonly string[] {
+function baseOptions(version: number): readonly string[] {
   return version >= 12_000 ? ["--std=c++17", "--no-source-include"] : ["--std=c++17"];
 }
 

@@ -46,7 +46,7 @@ export const machine: SearchWorld = {
 const DRIVER_NAMES: readonly string[] = ["libcuda.so.1", "libcuda.so"];
 const NVRTC_PATTERN = /^libnvrtc\.so\.(1[1-3])(?:\.(\d+))*$/;
 /** Majors of nvrtc that this runtime knows, newest first. */
-export const NVRTC_MAJORS: readonly number[] = [13, 12, 11];
+const NVRTC_MAJORS: readonly number[] = [13, 12, 11];
 
 /** Where drivers are installed besides the linker's own folders: Debian, Red Hat, containers, WSL, NixOS. */
 const DRIVER_FOLDERS: readonly string[] = [
@@ -229,7 +229,7 @@ function unique(items: readonly string[]): string[] {
 }
 
 /** Orders `12.4` before `12.10`. */
-export function compareVersions(a: string, b: string): number {
+function compareVersions(a: string, b: string): number {
   const left = a.split(".").map(Number), right = b.split(".").map(Number);
   for (let i = 0; i < Math.max(left.length, right.length); i++) {
     const difference = (left[i] ?? 0) - (right[i] ?? 0);

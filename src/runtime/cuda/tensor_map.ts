@@ -8,7 +8,7 @@
 import type { CudaContext } from "./context.ts";
 
 /** Element types, by `CUtensorMapDataType`. */
-export const TENSOR_MAP_TYPE = {
+const TENSOR_MAP_TYPE = {
   uint8: 0,
   uint16: 1,
   uint32: 2,
@@ -35,9 +35,9 @@ const ELEMENT_BYTES = {
   tfloat32: 4,
 } as const satisfies Record<keyof typeof TENSOR_MAP_TYPE, number>;
 /** How rows of a box are laid out in shared memory so that banks do not collide, by `CUtensorMapSwizzle`. */
-export const SWIZZLE = { none: 0, 32: 1, 64: 2, 128: 3 } as const;
+const SWIZZLE = { none: 0, 32: 1, 64: 2, 128: 3 } as const;
 /** How much the cache reads ahead, by `CUtensorMapL2promotion`. */
-export const L2_PROMOTION = { none: 0, 64: 1, 128: 2, 256: 3 } as const;
+const L2_PROMOTION = { none: 0, 64: 1, 128: 2, 256: 3 } as const;
 
 /** What both kinds of map say. Dimensions innermost first. */
 export interface TensorMapBase {

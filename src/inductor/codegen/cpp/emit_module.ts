@@ -92,7 +92,7 @@ export interface ClockedLaunch {
 export const PROFILE_EXPORT = "tessera_profile";
 
 /** Text that is worth a compiler of its own: some tenths of a second, several times what starting one and reading the preludes takes. */
-export const PART_BYTES = 48_000;
+const PART_BYTES = 48_000;
 
 /** Positions in `args`. */
 export interface ArgsLayout {
@@ -116,10 +116,10 @@ export function argsLayout(plan: HostPlan): ArgsLayout {
  * Flags: integers wrap, memory may be seen as another type. The text is vectorised and unrolled already, so the first level of optimisation is
  * enough: measured on a training step, kernels are 5 % slower than with the third and compile in half the time.
  */
-export const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-aliasing"];
+const CPP_FLAGS: readonly string[] = ["-O1", "-fwrapv", "-fno-strict-aliasing"];
 
 /** The text of one kernel's function. */
-export function emitCppKernel(
+function emitCppKernel(
   kernel: Kernel,
   lanes: number,
   constants?: ReadonlySet<BufferRef>,

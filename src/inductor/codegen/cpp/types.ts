@@ -129,7 +129,7 @@ export function broadcast(text: string, lane: Lane): string {
 }
 
 /** Wraps integers of fewer than 32 bits, and rounds half types. */
-export function wrapTo(text: string, dtype: DType): string {
+function wrapTo(text: string, dtype: DType): string {
   switch (dtype) {
     case int16:
       return `tsr_wrap_i16(${text})`;

@@ -39,7 +39,7 @@ function emitTile(kernel: TileKernel, use: (name: JsHelper) => string): JsFuncti
 }
 
 /** The text of one kernel's function. */
-export function emitJsKernel(kernel: Kernel, use: (name: JsHelper) => string): JsFunctionText {
+function emitJsKernel(kernel: Kernel, use: (name: JsHelper) => string): JsFunctionText {
   if (kernel.kind === "attention" || kernel.kind === "blocks") {
     throw new InternalError(`a kernel of ${kernel.kind} is not emitted for JavaScript`);
   }
