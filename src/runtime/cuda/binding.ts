@@ -37,6 +37,8 @@ interface BoundLaunch {
   readonly step: number;
   /** Whether the graph that contains it has other arguments. */
   stale: boolean;
+  /** How many launches of its segment are stale: so a call need not look at each. */
+  readonly among: { stale: number };
 }
 
 /** Where an address goes: a parameter of a launch, at a distance. */
@@ -51,6 +53,7 @@ interface Use {
 export interface Segment {
   readonly kind: "launches";
   readonly launches: readonly BoundLaunch[];
+  readonly among: BoundLaunch["among"];
   graph: CudaGraph | null;
   runs: number;
   replays: number;
@@ -96,14 +99,16 @@ export class Binding {
     let zeroBytes = 0;
     const segments: (Segment | HostSegment)[] = [];
     let current: BoundLaunch[] = [];
+    let among = { stale: 0 };
     const early = context.info.capability >= DEPENDENT_LAUNCHES && context.api.cuLaunchKernelEx !== null &&
       isStageEnabled("dependent_launch");
     const close = (): void => {
       if (current.length > 0) {
         const recordable = current.every(({ fn }) => fn.recordable);
-        segments.push({ kind: "launches", launches: current, graph: null, runs: 0, replays: 0, recordable });
+        segments.push({ kind: "launches", launches: current, among, graph: null, runs: 0, replays: 0, recordable });
       }
       current = [];
+      among = { stale: 0 };
     };
     plan.steps.forEach((step, i) => {
       if (step.kind === "host") {
@@ -116,7 +121,7 @@ export class Binding {
       for (const launch of step.launches) {
         checkEarly(plan, launch);
         const overlaps = early && launch.waits === true && current.length > 0;
-        const bound = this.#bind(launch, i, errorAddress, scratch, end, overlaps);
+        const bound = this.#bind(launch, i, errorAddress, scratch, end, overlaps, among);
         if (bound !== null) current.push(bound);
       }
       arenaBytes = Math.max(arenaBytes, end.arena);
@@ -186,11 +191,13 @@ export class Binding {
       for (const { fn, shape, args } of launches) fn.launch(shape, args, stream);
       return;
     }
-    for (let i = 0; i < launches.length; i++) {
+    const { among } = segment;
+    for (let i = 0; among.stale > 0 && i < launches.length; i++) {
       const launch = launches[i] as BoundLaunch;
       if (!launch.stale) continue;
       graph.update(i, launch.shape, launch.args);
       launch.stale = false;
+      among.stale--;
     }
     graph.replay(stream);
     segment.replays++;
@@ -211,6 +218,7 @@ export class Binding {
       for (const { fn, shape, args } of segment.launches) fn.launch(shape, args, stream);
     });
     for (const launch of segment.launches) launch.stale = false;
+    segment.among.stale = 0;
   }
 
   /** Null for a launch without any block. */
@@ -221,6 +229,7 @@ export class Binding {
     scratch: Map<number, number>,
     end: { arena: number; zeros: number },
     overlaps: boolean,
+    among: BoundLaunch["among"],
   ): BoundLaunch | null {
     const { sizes } = this;
     const [x, y, z] = launch.grid.map((f) => f(sizes)) as [number, number, number];
@@ -232,7 +241,7 @@ export class Binding {
       ...(overlaps ? { overlapPrevious: true } : {}),
     };
     const args = new CudaArguments(launch.args.map(parameterKind));
-    const bound: BoundLaunch = { fn: launch.fn, shape, args, step, stale: true };
+    const bound: BoundLaunch = { fn: launch.fn, shape, args, step, stale: false, among };
     const uses: [Use[], Use][] = [];
     launch.args.forEach((arg, parameter) => {
       switch (arg.kind) {
@@ -274,7 +283,10 @@ export class Binding {
   }
 
   #write({ launch, parameter, offset, map }: Use, base: number): void {
-    launch.stale = true;
+    if (!launch.stale) {
+      launch.stale = true;
+      launch.among.stale++;
+    }
     if (map === null) launch.args.setAddress(parameter, base + offset);
     else encodeMap(this.#context, { ...map, address: base + offset }, launch.args.tensorMap(parameter));
   }
