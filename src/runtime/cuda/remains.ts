@@ -14,7 +14,14 @@ interface Remains {
   readonly release: () => void;
 }
 
-const collected = new FinalizationRegistry<Remains>((remains) => giveBack(remains));
+const collected = new FinalizationRegistry<Remains>((remains) => {
+  try {
+    giveBack(remains);
+  } catch (error) {
+    // Nobody called, so that nobody could catch it: what is wrong with the device the next call will say.
+    if (!(error instanceof CudaError)) throw error;
+  }
+});
 
 /** Waits for the device and gives back; with a lost context everything in it is gone already. */
 function giveBack({ context, release }: Remains): void {

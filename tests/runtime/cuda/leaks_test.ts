@@ -43,6 +43,24 @@ fakeTest("graphs, code and words of executables that nobody reaches are given ba
   assert.ok(span < 60 * 32, "words of executables that are gone are used again");
 });
 
+fakeTest("a device that has gone does not end the process when what was on it is collected", async (fake) => {
+  const bench = new PlanBench();
+  const [x, y] = [bench.buffer(ONES), bench.buffer(ONES)];
+  const graphs = fake.alive("graphs");
+  const use = (): void => {
+    const executable = makeExecutable(new PlanBench(bench.context));
+    for (let k = 0; k < 3; k++) executable.run([x, y], [8]);
+  };
+  for (let i = 0; i < 5; i++) use();
+  // CUDA_ERROR_DEVICE_UNAVAILABLE, which is no fault of a kernel, and an illegal address, after which everything is lost.
+  for (const status of [46, 700]) {
+    fake.set("sticky", status);
+    for (let k = 0; k < 3; k++) await bench.context.allocator.collect();
+    assert.throws(() => bench.context.synchronize(), { name: "CudaError", code: status });
+  }
+  assert.ok(fake.alive("graphs") > graphs, "the device could give nothing back");
+});
+
 fakeTest("10,000 calls at changing sizes: memory and graphs stay as they were after the first hundred", (fake) => {
   const bench = new PlanBench();
   const executable = makeExecutable(bench);
