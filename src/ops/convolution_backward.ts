@@ -224,20 +224,28 @@ defineOp({
         return ops.mul(ops.cast(x, accumulate), ops.cast(grad.load([n, o, ...at]), accumulate));
       }, out.dtype);
     }
+    // On CUDA channels are innermost: neighbours in memory, which the copy engine brings for a place of the window.
+    const channelsLast = out.device.type === "cuda";
+    const split = (n: readonly Expr[]): { readonly c: Expr; readonly k: readonly Expr[] } =>
+      channelsLast ? { c: n.at(-1) ?? ZERO, k: n.slice(0, -1) } : { c: n[0] ?? ZERO, k: n.slice(1) };
     return contraction({
       dtype: out.dtype,
       accumulate,
       batch: [g.groups],
       m: [outPerGroup],
-      n: [inPerGroup, ...kernel],
+      n: channelsLast ? [...kernel, inPerGroup] : [inPerGroup, ...kernel],
       k: [samples, ...windows],
       a: ({ batch, m, k: [n, ...at] }) =>
         ops.cast(grad.load([n ?? ZERO, groupChannel(batch[0], outPerGroup, m[0]), ...at]), accumulate),
-      b: ({ batch, n: [c, ...k], k: [n, ...at] }) => {
+      b: ({ batch, n: places, k: [n, ...at] }) => {
+        const { c, k } = split(places);
         const x = loadPadded(input, [n ?? ZERO, groupChannel(batch[0], inPerGroup, c), ...convInputIndex(g, at, k)], 0);
         return ops.cast(x, accumulate);
       },
-      out: ({ batch, m, n: [c, ...k] }) => [groupChannel(batch[0], outPerGroup, m[0]), c ?? ZERO, ...k],
+      out: ({ batch, m, n: places }) => {
+        const { c, k } = split(places);
+        return [groupChannel(batch[0], outPerGroup, m[0]), c, ...k];
+      },
     });
   },
   vjp: (args, { grad, F }) => {

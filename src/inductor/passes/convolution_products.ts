@@ -7,7 +7,7 @@
  * - narrow groups are joined, with zeros between them, until they fill a step of the tensor cores;
  * - the gradient by the input, and so the transposed convolution, is the convolution of the gradient with the weights mirrored and their channels exchanged. Steps
  *   make residues of positions further features, whose pixels are put between each other last (the sub-pixel form); where the window is one pixel, the product comes first and is spread out then;
- * - the gradient by the weight sums over pixels. Where a tile cannot be read from the image, the windows are written out once and what is left is one long product.
+ * - the gradient by the weight sums over pixels. Where channels do not fill steps, so that a tile cannot be read from the image, the windows are written out once and what is left is one long product.
  * Zeros that are multiplied yield no number beside what is not finite, as in other libraries' transforms. Mirrors what cuDNN does inside; TorchInductor calls it.
  */
 import type { Graph } from "../../graph/mod.ts";
@@ -314,6 +314,15 @@ function rewriteWeightGrad(rewriter: Rewriter, call: Call, windows: Map<string, 
   if (isMatrix && call.groups === 1 && ![first, second].some(liesOtherwise)) return;
   const count = call.groups === 1 ? 1 : joined(channels, call.groups);
   const groups = call.groups / count;
+  if (channels / groups % STEP_CHANNELS === 0 && features / groups % vector === 0) {
+    if (count === 1 && ![first, second].some(liesOtherwise)) return;
+    rewriter.replace(call, (tensor) => {
+      const [x, g] = [channelsInnermost(first, tensor(first)), channelsInnermost(second, tensor(second))];
+      const joint = F.convWeightGrad(x, g, sizes, stride, padding, dilation, groups);
+      return count === 1 ? joint : apartWeight(joint, call.groups, count);
+    });
+    return;
+  }
   const more = groups === 1 ? filled(features, vector) - features : 0;
   if ((features / groups + more) % vector !== 0 || (groups > 1 && channels / groups % vector !== 0)) return;
   if (typeof n !== "number" || n * area(positions) * channels * area(sizes) > MOST_WINDOWS) return;

@@ -32,6 +32,7 @@ const SLAB = 64;
 export function prepareCluster(given: ContractionKernel, context: EmitContext): ClusterPrepared | null {
   const prepared = prepareHopper(given, context);
   if (prepared === null || prepared.rows === null || prepared.element.promoted === true) return null;
+  if (prepared.columns.pixels !== undefined) return null;
   return prepared.element.name === "s8" ? null : { ...prepared, rows: prepared.rows };
 }
 

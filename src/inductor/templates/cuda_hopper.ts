@@ -87,8 +87,14 @@ export function copyLines(
 ): string[] {
   const { map, to, row } = names;
   if (matrix.pixels !== undefined) {
-    const [group] = matrix.pixels.groups;
-    return pixelLines(matrix.pixels, names, group === undefined ? null : f.symbolText(group.axis.symbol));
+    const { pixels } = matrix;
+    const [group] = pixels.groups;
+    const number = group === undefined ? null : f.symbolText(group.axis.symbol);
+    if (matrix.along === "k") return pixelLines(pixels, { map, to, pixel: row, place: "k0" }, number);
+    return Array.from({ length: rows / 64 }, (_, i) => {
+      const names = { map, to: `${to} + ${i * 64 * LINE}`, pixel: "k0", place: `${row} + ${i * 64}` };
+      return pixelLines(pixels, names, number);
+    }).flat();
   }
   const batch = matrix.batch.map((axis) => `, (int)${f.symbolText(axis.symbol)}`).join("");
   const copy = (place: string, outer: number, x: string, y: string): string =>
@@ -211,7 +217,7 @@ function write(
   const producers = gather ? 2 : 1;
   s.open(`if (group4 < ${producers}) {`);
   // Where pixels are takes more registers than where boxes are.
-  const pixels = rows.kind === "map" && rows.matrix.pixels !== undefined;
+  const pixels = b.pixels !== undefined || (rows.kind === "map" && rows.matrix.pixels !== undefined);
   s.line(`tsr_fewer_registers<${gather ? 96 : pixels ? 40 : 24}>();`);
   if (gather) {
     s.line("bool mine = group4 == 0;");

@@ -217,17 +217,19 @@ export function prepareHopper(given: ContractionKernel, context: EmitContext): P
   const read = (i: 0 | 1): OperandPlan =>
     elements[i].dtype === float32 ? planOperand(i === 0 ? given.a : given.b, 4, false, float32) : plans[i];
   const pixels = ([0, 1] as const).map((i) => {
-    const own = i === 0 ? given.epilogue.m : given.epilogue.n;
-    return (i === 0 ? a : b) !== null ? null : pixelMatrix(read(i), given.batch, own, elements[i], LINE);
+    const plan = read(i);
+    const own = plan.along === "rows" ? plan.program.k : i === 0 ? given.epilogue.m : given.epilogue.n;
+    return (i === 0 ? a : b) !== null ? null : pixelMatrix(plan, given.batch, own, elements[i], LINE);
   });
   const gathers = (i: 0 | 1): boolean =>
-    pixels[i] !== null || (plans[i].copy !== null && plans[i].along === "k" && elements[i].dtype.bytes === 2);
+    pixels[i]?.along === "k" || (plans[i].copy !== null && plans[i].along === "k" && elements[i].dtype.bytes === 2);
   // Rows come in tiles of 128: what is gathered must be the rows, and else the longer side should be.
   let swap = false;
   if (a !== null && b !== null) swap = prefersRows(given) ?? (guess(given.m) <= 96 && guess(given.n) > guess(given.m));
   else if (a !== null && gathers(1)) swap = true;
-  else if (b === null || !gathers(0)) return null;
-  const [matrixRows, columns] = swap ? [b, a] : [a, b];
+  else if ((b === null || !gathers(0)) && (a === null || pixels[1]?.along !== "rows")) return null;
+  const own = b ?? (pixels[1]?.along === "rows" ? pixels[1] : null);
+  const [matrixRows, columns] = swap ? [own, a] : [a, own];
   if (columns === null) return null;
   const [element, other] = swap ? [elements[1], elements[0]] : elements;
   const kernel = swap ? swapped(given) : given;
@@ -298,7 +300,7 @@ export function shapesOf(
       out.push({ shape, query, cost: contractionCost(HOPPER_COSTS, query) });
     };
     // Pairs read less, of several rows of tiles; in one round of straddling rows they wait for each other longer than that saves.
-    const pairs = !gathered && m > height && (!straddles || count > sms);
+    const pairs = !gathered && columns.pixels === undefined && m > height && (!straddles || count > sms);
     if (pairs) add(1, false, true);
     if (height === 256) {
       add(1, false);

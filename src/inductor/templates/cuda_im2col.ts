@@ -17,7 +17,10 @@ const REACH = [0, 2 ** 16 - 1, 2 ** 8 - 1, 2 ** 5 - 1] as const;
 /** The longest step of a map. */
 const MOST_STEP = 8;
 
-/** An operand as pixels that the copy engine reads, `line` bytes a step; null where it is something else, or a map has no bits for it. */
+/**
+ * An operand as pixels that the copy engine reads, `line` bytes a step; null where it is something else, or a map has no bits for it. Pixels are its rows, or, where channels lie along
+ * these (the gradient by the weight), they are k.
+ */
 export function pixelMatrix(
   plan: OperandPlan,
   batch: readonly Axis[],
@@ -25,9 +28,11 @@ export function pixelMatrix(
   element: Element,
   line: number,
 ): Matrix | null {
-  const { copy, program, along } = plan;
+  const { copy, along } = plan;
   const { dtype } = element;
-  if (copy === null || along !== "k" || copy.load.buffer.dtype !== dtype || batch.length > 1) return null;
+  if (copy === null || copy.load.buffer.dtype !== dtype || batch.length > 1) return null;
+  if (along === "rows" && dtype.bytes !== 2) return null;
+  const program = along === "k" ? plan.program : { ...plan.program, rows: plan.program.k, k: plan.program.rows };
   const found = pixelsOf(program, copy.load, batch, outer);
   // Groups have channels one after the other.
   if (found === null || found.groups.some(({ stride }) => stride !== found.channels.extent)) return null;
@@ -51,7 +56,7 @@ export function pixelMatrix(
   if ([...lower, ...upper].some((at) => at < -corner || at >= corner)) return null;
   if (inner.some(({ window, dilation, stride }) => (window - 1) * dilation > reach || stride > MOST_STEP)) return null;
   return {
-    along: "k",
+    along,
     buffer: copy.load.buffer,
     batch: [],
     pixels,
@@ -83,10 +88,10 @@ function withoutIdle({ dims }: Pixels): Pixels["dims"] {
   return kept.length === 0 ? dims.slice(-1) : kept;
 }
 
-/** Lines that copy one step of a tile whose first row is `row`, and whose first k is `k0`. @param group the number of the group, where there are several */
+/** Lines that copy the pixels from number `pixel` on, at the place and channel of number `place`. @param group the number of the group, where there are several */
 export function pixelLines(
   { dims, channels }: Pixels,
-  names: { readonly map: string; readonly to: string; readonly row: string },
+  names: { readonly map: string; readonly to: string; readonly pixel: string; readonly place: string },
   group: string | null,
 ): string[] {
   const lines: string[] = [];
@@ -94,14 +99,14 @@ export function pixelLines(
   const digits = (name: string, of: string, sizes: readonly number[]): string[] => {
     let rest = of;
     return sizes.map((size, i) => {
-      lines.push(`const int ${name}${i}q = ${rest} / ${size}, ${name}${i} = ${rest} - ${name}${i}q * ${size};`);
+      lines.push(`const int ${name}${i}q = (${rest}) / ${size}, ${name}${i} = (${rest}) - ${name}${i}q * ${size};`);
       rest = `${name}${i}q`;
       return `${name}${i}`;
     });
   };
   const inner = [...dims].reverse();
-  const places = digits("place", names.row, inner.map(({ output }) => output));
-  const windows = digits("window", "k0", [channels.extent, ...inner.map(({ window }) => window)]);
+  const places = digits("place", names.pixel, inner.map(({ output }) => output));
+  const windows = digits("window", names.place, [channels.extent, ...inner.map(({ window }) => window)]);
   const [channel = "0", ...taps] = windows;
   const at = inner.map(({ stride, before }, i) => `${places[i]} * ${stride} - ${before}`);
   const moved = inner.map(({ dilation }, i) => `${taps[i]} * ${dilation}`);

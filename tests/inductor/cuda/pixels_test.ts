@@ -105,6 +105,36 @@ cudaTest("the copy engine brings the pixels of a convolution of as many images a
   assert.ok(dynamic.some((text) => /tsr_pixels\(to/.test(text)), "pixels are not brought by the copy engine");
 });
 
+for (
+  const [what, size, step, channels, groups] of [["", 14, 1, 128, 1], [
+    " in steps of two, of two groups",
+    27,
+    2,
+    128,
+    2,
+  ]] as const
+) {
+  cudaTest(`the copy engine brings pixels for the gradient by the weight${what}`, () => {
+    const texts: string[] = [];
+    using _ = onCompile(({ graph }) => {
+      if (!(graph instanceof CompiledGraph) || graph.cuda === null) return;
+      texts.push(...graph.cuda.modules.modules.map((m) => m.source));
+    });
+    const two = (n: number): number[] => [n, n];
+    const f = compile((x: Tensor, g: Tensor): Tensor =>
+      F.convWeightGrad(x.permute([0, 3, 1, 2]), g.permute([0, 3, 1, 2]), two(3), two(step), two(1), two(1), groups)
+    );
+    // The last step has pixels beyond the last image.
+    const x = waveOf([9, size, size, channels], 0.7, float16), g = waveOf([9, 14, 14, 16 * groups], 1.1, float16);
+    const [got, want] = ["cuda", "cpu"].map((where) => noGrad(() => f(x.to(device(where)), g.to(device(where))))) as [
+      Tensor,
+      Tensor,
+    ];
+    assert.ok(texts.some((text) => /tsr_pixels\(to \+ /.test(text)), "pixels are not brought by the copy engine");
+    assert.ok(farthest(got, want) < 0.1, `off by ${farthest(got, want)}`);
+  });
+}
+
 cudaTest("what max-autotune measures of a convolution has its pixels brought by the copy engine", () => {
   const kernel = contractionOf("a convolution", float16, (input) => {
     const [x, w] = [input("x", [2, 64, 8, 8], [4096, 1, 512, 64]), input("w", [32, 64, 3, 3], [576, 1, 192, 64])];
