@@ -192,13 +192,18 @@ function contentText(kernels: readonly GraphKernel[]): string {
   return `${kernels.length} kernels:${names.slice(0, NAMED).join("")}${more}`;
 }
 
+/** What the driver says of a capture is asked for after each launch: it is written here. */
+const captureInfo = {
+  status: new Int32Array(new ArrayBuffer(8)),
+  id: new BigUint64Array(new ArrayBuffer(8)),
+  graph: new BigUint64Array(new ArrayBuffer(8)),
+  nodes: new BigUint64Array(new ArrayBuffer(8)),
+  count: new BigUint64Array(new ArrayBuffer(8)),
+};
+
 /** The node that the last call added: what the next one will depend on. */
 function lastNode(context: CudaContext, stream: CudaStream): Handle {
-  const status = new Int32Array(new ArrayBuffer(8));
-  const id = new BigUint64Array(new ArrayBuffer(8));
-  const graph = new BigUint64Array(new ArrayBuffer(8));
-  const nodes = new BigUint64Array(new ArrayBuffer(8));
-  const count = new BigUint64Array(new ArrayBuffer(8));
+  const { status, id, graph, nodes, count } = captureInfo;
   const result = context.api.cuStreamGetCaptureInfo_v2(stream.handle, status, id, graph, nodes, count);
   context.check(result, "cuStreamGetCaptureInfo");
   const list = Deno.UnsafePointer.create(nodes[0] ?? 0n);

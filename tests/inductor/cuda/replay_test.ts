@@ -1,12 +1,12 @@
 /** What replays of compiled functions find where it was: results at the addresses of the call before, inputs that move at one place. On an emulated device. */
 import assert from "node:assert/strict";
-import { compile, randn, type Tensor } from "../../../mod.ts";
-import { CudaBuffer, CudaGraph } from "../../../src/runtime/cuda/mod.ts";
+import { compile, onCompile, randn, type Tensor } from "../../../mod.ts";
+import { CudaBuffer, cudaContext, CudaGraph } from "../../../src/runtime/cuda/mod.ts";
 import { emulateCuda } from "../../runtime/cuda/emulator/mod.ts";
 
 const reason = emulateCuda();
 
-function replayTest(name: string, fn: () => void): void {
+function replayTest(name: string, fn: () => void | Promise<void>): void {
   Deno.test({
     name: reason === null ? name : `${name} [skipped: ${reason}]`,
     ignore: reason !== null,
@@ -66,4 +66,26 @@ replayTest("an input that many kernels read may move at each call, and no record
     CudaGraph.prototype.update = real;
   }
   assert.equal(corrections, 0);
+});
+
+replayTest("a compiled function that nobody reaches takes its kernels and recorded graphs with it", async () => {
+  const collected = new Set<string>();
+  const registry = new FinalizationRegistry<string>((what) => void collected.add(what));
+  const x = randn([8, 8]).to("cuda");
+  const use = (i: number): void => {
+    using _ = onCompile(({ graph }) => {
+      const { cuda } = graph;
+      assert.ok(cuda !== null);
+      registry.register(cuda.executable, `executable ${i}`);
+    });
+    const f = compile((t: Tensor): Tensor => {
+      let y = t;
+      for (let k = 0; k < 3; k++) y = y.softmax(1).matmul(t);
+      return y;
+    });
+    for (let k = 0; k < 3; k++) f(x).dispose();
+  };
+  for (let i = 0; i < 4; i++) use(i);
+  for (let k = 0; k < 3; k++) await cudaContext().allocator.collect();
+  assert.ok(collected.size >= 3, `${collected.size} of 4 are collected`);
 });
