@@ -43,7 +43,7 @@ export class CudaBuffer implements Buffer {
   readonly device: Device;
   readonly byteLength: number;
   readonly #lease: Lease;
-  readonly #release: (block: Block) => void;
+  readonly #release: (block: Block, lease: Lease) => void;
   /** Set in a part of a buffer, which keeps the whole alive. */
   readonly #whole: CudaBuffer | null;
   readonly #offset: number;
@@ -53,7 +53,7 @@ export class CudaBuffer implements Buffer {
     device: Device,
     byteLength: number,
     lease: Lease,
-    release: (block: Block) => void,
+    release: (block: Block, lease: Lease) => void,
     whole: CudaBuffer | null = null,
     offset = 0,
   ) {
@@ -103,7 +103,7 @@ export class CudaBuffer implements Buffer {
     const block = this.#lease.block;
     if (block === null || this.#whole !== null) return;
     this.#lease.block = null;
-    this.#release(block);
+    this.#release(block, this.#lease);
   }
 
   [Symbol.dispose](): void {
@@ -167,7 +167,11 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
   readonly #pressure = new Set<(bytes: number) => void>();
   readonly #collected = new FinalizationRegistry<Lease>((lease) => this.#bury(lease));
   readonly #watch = new DeathWatch<Lease>((lease) => lease.block === null);
-  readonly #release = (block: Block): void => this.#recycle(block);
+  readonly #release = (block: Block, lease: Lease): void => {
+    // A loop that never awaits would heap up what nobody waits for.
+    this.#collected.unregister(lease);
+    this.#recycle(block);
+  };
   readonly #collectionStep: number;
   #nextCollection: number;
   #live = 0;
@@ -222,7 +226,7 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
     }
     const lease: Lease = { block };
     const buffer = new CudaBuffer(this.device, byteLength, lease, this.#release);
-    this.#collected.register(buffer, lease);
+    this.#collected.register(buffer, lease, lease);
     if (byteLength >= WATCHED_BYTES) this.#watch.watch(buffer, lease);
     return buffer;
   }
@@ -236,7 +240,7 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
     const { block } = lease;
     if (block === null) return;
     lease.block = null;
-    this.#release(block);
+    this.#recycle(block);
     this.#nextCollection = Math.min(this.#nextCollection, this.#live + this.#collectionStep);
   }
 

@@ -280,3 +280,26 @@ Deno.test("where memory runs out, many equal allocations are one line, before a 
   });
   assert.equal(kept.length, 8);
 });
+
+Deno.test("V8 is asked to watch what lives, not what was disposed", () => {
+  const memory = makeAllocator(new CountingHeap(2 ** 20), new SlowStream(1));
+  const watched = new Set<unknown>();
+  const { register, unregister } = FinalizationRegistry.prototype;
+  FinalizationRegistry.prototype.register = function (target, held, token): void {
+    watched.add(token);
+    register.call(this, target, held, token);
+  };
+  FinalizationRegistry.prototype.unregister = function (token): boolean {
+    watched.delete(token);
+    return unregister.call(this, token);
+  };
+  try {
+    const kept = memory.allocate(256);
+    for (let i = 0; i < 100; i++) memory.allocate(256).dispose();
+    assert.equal(watched.size, 1);
+    kept.dispose();
+    assert.equal(watched.size, 0);
+  } finally {
+    Object.assign(FinalizationRegistry.prototype, { register, unregister });
+  }
+});
