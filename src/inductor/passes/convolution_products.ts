@@ -82,7 +82,7 @@ function zeros(call: Call): number[] {
 function isImageProduct({ first, sizes, stride, padding, groups, second, vector }: Call): boolean {
   const [, ...window] = sizesOf(second).slice(1) as [number, ...number[]];
   return groups === 1 && isAll(window, 1) && isAll(stride, 1) && isAll(padding, 0) && liesOtherwise(first) &&
-    first.value.stride.at(-1) === 1 && area(sizes) % vector === 0 && vector === 8;
+    first.value.stride.at(-1) === 1 && area(sizes) % vector === 0;
 }
 
 /** Features below which sums would be made one by one, and to how many they are filled up. */
@@ -309,12 +309,13 @@ function rewriteWeightGrad(rewriter: Rewriter, call: Call, windows: Map<string, 
   const { first, second, sizes, stride, padding, dilation, vector } = call;
   const [n, channels = 1] = sizesOf(first);
   const [, features = 1, ...positions] = sizesOf(second);
-  if (vector !== 8 || channels === call.groups && call.groups > 1) return;
+  if (channels === call.groups && call.groups > 1) return;
   const isMatrix = isAll(sizes, 1) && isAll(stride, 1) && isAll(padding, 0);
-  if (isMatrix && call.groups === 1 && ![first, second].some(liesOtherwise)) return;
+  if (isMatrix && call.groups === 1 && (vector !== 8 || ![first, second].some(liesOtherwise))) return;
   const count = call.groups === 1 ? 1 : joined(channels, call.groups);
   const groups = call.groups / count;
-  if (channels / groups % STEP_CHANNELS === 0 && features / groups % vector === 0) {
+  // Tensor cores turn halves alone: other images are no rows.
+  if (vector === 8 && channels / groups % STEP_CHANNELS === 0 && features / groups % vector === 0) {
     if (count === 1 && ![first, second].some(liesOtherwise)) return;
     rewriter.replace(call, (tensor) => {
       const [x, g] = [channelsInnermost(first, tensor(first)), channelsInnermost(second, tensor(second))];
