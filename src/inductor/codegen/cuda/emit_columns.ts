@@ -19,6 +19,7 @@ import {
 } from "./moments.ts";
 import { combinePartials, type Partial, splitParameters, type Splitting } from "./split.ts";
 import { type CachedLoad, operandsOf } from "./vectors.ts";
+import { onlyAccumulates, writeWalk } from "./walk.ts";
 
 interface Shape {
   /** Columns of a block, and threads that share each. */
@@ -382,10 +383,17 @@ function writePass(f: CudaFunction, pass: Pass, y: number, pieces: number, exact
     body(first, (u) => s.line(`${threads.shift}[${u}] = ${f.text(moments.moments.element)};`));
     s.close();
   }
+  const inside = (at: string): void =>
+    body(at, (u) => {
+      if (moments !== null) writeMoments(f, lane(f, moments, side, threads, u), f.text(moments.moments.element));
+    });
+  if (onlyAccumulates(pass.body)) {
+    const rows = constantValue(extentsOf(pass.axes));
+    writeWalk(f, { first, end, step, count: rows === null ? null : Math.ceil(rows / step) }, inside);
+    return threads;
+  }
   s.open(`#pragma unroll 8\nfor (${f.index} ${q} = ${first}; ${q} < ${end}; ${q} += ${step}) {`);
-  body(q, (u) => {
-    if (moments !== null) writeMoments(f, lane(f, moments, side, threads, u), f.text(moments.moments.element));
-  });
+  inside(q);
   s.close();
   return threads;
 }

@@ -15,6 +15,7 @@ import { accessesIn, accumulatorsOf, extentsOf, lanesFor, type Part, type Pass }
 import { combineMoments, hasMoments, joinMoments, type ThreadMoments, writeMoments } from "./moments.ts";
 import { combinePartials, type Partial, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import { combineLambda, isArg, scalarType } from "./texts.ts";
+import { onlyAccumulates, writeWalk } from "./walk.ts";
 
 /** Bytes of a piece from which on rows by themselves read whole lines, and bytes that a block's pieces side by side should have. */
 const [WHOLE_BYTES, SIDE_BYTES] = [64, 128];
@@ -69,8 +70,7 @@ function readGroups(kernel: TileKernel, given: readonly Part[]): Groups | null {
   if (pass === undefined || more.length > 0 || pass.axes.some((axis) => constantValue(axis.extent) === null)) {
     return null;
   }
-  if (pass.body.some((s) => s.kind === "store" || s.kind === "combine" || s.kind === "bind")) return null;
-  if ([...accumulatorsOf(pass).values()].some(isArg)) return null;
+  if (!onlyAccumulates(pass.body)) return null;
   const grid = kernel.axes.filter((axis) => axis.role === "grid");
   if (grid.some((axis) => constantValue(axis.extent) === null)) return null;
   const accesses = accessesIn(pass.body).map(({ index, buffer }) => ({ index, bytes: buffer.dtype.bytes }));
@@ -139,7 +139,7 @@ export function emitGroups(kernel: TileKernel, given: readonly Part[], context: 
       guarded(f, part.body, leader);
       continue;
     }
-    const walk = writeWalk(f, pass, piece, lanes, shape);
+    const walk = writePieces(f, pass, piece, lanes, shape);
     const sums: ReadonlyMap<TileValue, TileReduceOp> = hasMoments(pass)
       ? new Map([[pass.moments.sum, "sum"], [pass.moments.squares, "sum"]])
       : accumulatorsOf(pass);
@@ -171,12 +171,12 @@ interface Walk {
   readonly share: (piece: string) => string;
 }
 
-function writeWalk(f: CudaFunction, pass: Pass, piece: Axis, lanes: number, { y, pieces }: Shape): Walk {
+function writePieces(f: CudaFunction, pass: Pass, piece: Axis, lanes: number, { y, pieces }: Shape): Walk {
   const s = f.scopes;
   const others = pass.axes.filter((axis) => axis !== piece);
   const steps = constantValue(extentsOf(others)) ?? 1;
   const length = constantValue(piece.extent) ?? 1;
-  const [first, own, base, q] = [s.fresh("q"), s.fresh("n"), s.fresh("b"), s.fresh("q")];
+  const [first, own, base] = [s.fresh("q"), s.fresh("n"), s.fresh("b")];
   const step = y * pieces;
   s.line(`const ${f.index} ${first} = ${pieces > 1 ? `(${f.index})blockIdx.y * ${y} + ` : ""}ty;`);
   s.line(`const ${f.index} ${base} = beside * ${lanes};`);
@@ -199,11 +199,10 @@ function writeWalk(f: CudaFunction, pass: Pass, piece: Axis, lanes: number, { y,
     body(first, pass.body, (u) => s.line(`if (${u} == 0) ${shift} = ${f.text(moments.element)};`));
     s.close();
   }
-  s.open(`#pragma unroll 8\nfor (${f.index} ${q} = ${first}; ${q} < ${steps}; ${q} += ${step}) {`);
-  body(q, pass.body, () => {
-    if (moments !== null && thread !== null) writeMoments(f, thread, f.text(moments.element));
-  });
-  s.close();
+  writeWalk(f, { first, end: String(steps), step, count: Math.ceil(steps / step) }, (at) =>
+    body(at, pass.body, () => {
+      if (moments !== null && thread !== null) writeMoments(f, thread, f.text(moments.element));
+    }));
   return { moments: thread, own, share };
 }
 

@@ -20,6 +20,7 @@ import {
 } from "./moments.ts";
 import { extentsOf, lanesFor, type Part } from "./nests.ts";
 import { combineEach, combinePartials, type Partial, splitParameters, type Splitting } from "./split.ts";
+import { onlyAccumulates, writeWalk } from "./walk.ts";
 
 /** Threads of a block, blocks of a multiprocessor, and runs that a thread should have at least. */
 const [THREADS, BLOCKS_EACH, LEAST_RUNS] = [256, 6, 4];
@@ -39,7 +40,7 @@ export function emitSharedRows(
   const lanes = lanesFor(pass.body, inner, false);
   const total = constantValue(extentsOf(pass.axes));
   if (rows === null || total === null || (constantValue(inner.extent) ?? 1) % lanes !== 0) return null;
-  if (pass.body.some((s) => s.kind === "store" || s.kind === "combine" || s.kind === "bind")) return null;
+  if (!onlyAccumulates(pass.body)) return null;
   const units = total / lanes;
   const sharing = Math.floor(context.multiprocessors * BLOCKS_EACH / rows);
   const pieces = Math.min(sharing, Math.floor(units / (THREADS * LEAST_RUNS)), 512);
@@ -66,7 +67,7 @@ export function emitSharedRows(
       guarded(f, part.body, "tx == 0");
       continue;
     }
-    const { own, moments } = writeWalk(f, pass, lanes, units, pieces);
+    const { own, moments } = writeRuns(f, pass, lanes, units, pieces);
     combineMoments(f, pass, [moments], own, share("(int)blockIdx.y"), combine);
     const list: Partial[] = [
       { v: pass.moments.sum, op: "sum", name: moments.sum },
@@ -87,7 +88,7 @@ export function emitSharedRows(
   };
 }
 
-function writeWalk(
+function writeRuns(
   f: CudaFunction,
   pass: MomentsPass,
   lanes: number,
@@ -98,13 +99,8 @@ function writeWalk(
   const inner = pass.axes.at(-1) as Axis;
   const others = pass.axes.slice(0, -1);
   const across = (constantValue(inner.extent) ?? 1) / lanes;
-  const [own, first, q, shift, differences] = ["n", "q", "q", "k", "d"].map((name) => s.fresh(name)) as [
-    string,
-    string,
-    string,
-    string,
-    string,
-  ];
+  const [own, first] = [s.fresh("n"), s.fresh("q")];
+  const [shift, differences] = [s.fresh("k"), s.fresh("d")];
   const { sum, squares, element } = pass.moments;
   const moments = { sum: f.accumulator(sum), squares: f.accumulator(squares), shift, differences };
   const step = THREADS * pieces;
@@ -120,8 +116,10 @@ function writeWalk(
   s.open(`if (${first} < ${units}) {`);
   body(first, (u) => s.line(`if (${u} == 0) ${shift} = ${f.text(element)};`));
   s.close();
-  s.open(`#pragma unroll 4\nfor (int ${q} = ${first}; ${q} < ${units}; ${q} += ${step}) {`);
-  body(q, () => writeMoments(f, moments, f.text(element)));
-  s.close();
+  writeWalk(
+    f,
+    { first, end: String(units), step, count: Math.ceil(units / step), atOnce: 4 },
+    (at) => body(at, () => writeMoments(f, moments, f.text(element))),
+  );
   return { own, moments };
 }

@@ -22,7 +22,7 @@ import { findRanges, type Range } from "../ranges.ts";
 import { Scopes } from "../scopes.ts";
 import type { FunctionOptions } from "./function_options.ts";
 import { comparedHalves, FastForms, roundsOnce } from "./halves.ts";
-import { fitsInt, isArg, neutralText, scalarType, sizeName, storeText, vectorStoreText } from "./texts.ts";
+import { fitsInt, isArg, neutralText, onlyIf, scalarType, sizeName, storeText, vectorStoreText } from "./texts.ts";
 import { type Chunk, isVectorAccess, uniformMasks, varying } from "./vectors.ts";
 
 interface Known {
@@ -38,8 +38,9 @@ export class CudaFunction {
   readonly index: "int" | "long";
   /** Whether an index is checked, so that the function takes a pointer for errors. */
   usesErrors = false;
-  /** The condition under which anything is stored; null where it always is. */
+  /** The conditions under which anything is stored, and accumulated; null where it always is. */
   storeIf: string | null = null;
+  accumulateIf: string | null = null;
   readonly kernel: KernelBase;
   readonly #options: FunctionOptions;
   readonly #ranges: ReadonlyMap<TileValue, Range>;
@@ -408,12 +409,11 @@ export class CudaFunction {
         const value = this.text(s.value);
         if (isArg(s.op)) {
           const position = s.position === null ? "0" : this.scopes.index(s.position);
-          const way = s.op === "argmax" ? 1 : -1;
-          this.scopes.line(`tsr_take(${name}, ${name}p, ${value}, (long)${position}, ${way});`);
+          this.scopes.line(`tsr_take(${name}, ${name}p, ${value}, (long)${position}, ${s.op === "argmax" ? 1 : -1});`);
           return;
         }
         const text = combineText(s.op, name, value, s.accumulator.dtype, laneOf(s.accumulator.dtype, false), false);
-        this.scopes.line(`${name} = ${text};`);
+        this.scopes.line(`${name} = ${onlyIf(this.accumulateIf, text, name)};`);
         return;
       }
       case "dot": {

@@ -13,6 +13,7 @@ import type { CudaFunction } from "./function.ts";
 import { inOnePass, isSame, joinPasses, makersOf, onlyAccumulation } from "./joined_passes.ts";
 import { extentsOf, type Part, type Pass } from "./nests.ts";
 import type { Partial } from "./split.ts";
+import { onlyIf } from "./texts.ts";
 
 /** A pass whose body computes an element, of which a sum and the squares around the mean are made. */
 export interface MomentsPass extends Pass {
@@ -84,12 +85,13 @@ export interface ThreadMoments {
   readonly shift: string;
 }
 
-/** Takes an element into a thread's moments. */
+/** Takes an element into a thread's moments, where it counts (`accumulateIf`). */
 export function writeMoments(f: CudaFunction, m: ThreadMoments, element: string): void {
   const s = f.scopes;
   const d = s.fresh("d");
-  s.line(`const float ${d} = ${element} - ${m.shift};`);
-  s.line(`${m.sum} += ${element};`);
+  const counted = (text: string): string => onlyIf(f.accumulateIf, text, "0.0f");
+  s.line(`const float ${d} = ${counted(`${element} - ${m.shift}`)};`);
+  s.line(`${m.sum} += ${counted(element)};`);
   s.line(`${m.differences} += ${d};`);
   s.line(`${m.squares} += ${d} * ${d};`);
 }

@@ -46,6 +46,9 @@ export function combineEach(
   }
 }
 
+/** Pieces whose results a thread asks for together. */
+const AT_ONCE = 8;
+
 /** Bytes of one partial result at most: positions stand beside values. */
 const PARTIAL = 16;
 
@@ -106,39 +109,57 @@ export function combinePartials(
     if (isArg(op)) s.line(`${name}p = TSR_NOWHERE;`);
   }
   const all = list.map((partial, i) => ({ ...partial, i }));
-  const walk = (some: readonly (Partial & { readonly i: number })[], take: (name: string, i: number) => void): void => {
-    s.open(`#pragma unroll 8\nfor (int piece = ${first}; piece < ${pieces}; piece += ${step}) {`);
-    for (const { v, op, name, i } of some) {
-      const type = scalarType(v.dtype);
-      const at = s.fresh("w");
-      s.line(`const char* const ${at} = ${place(i, "piece")};`);
-      const value = `*(volatile const ${type}*)${at}`;
-      if (isArg(op)) {
-        s.line(
-          `tsr_better(${name}, ${name}p, (${type})${value}, (long)*(volatile const long*)(${at} + 8), ${
-            op === "argmax" ? 1 : -1
-          });`,
-        );
-      } else s.line(`${name} = (${combineLambda(op, v.dtype)})(${name}, ${value});`);
-      take(name, i);
+  // Several pieces at once: what blocks have left lies in the second cache, which answers late.
+  const walk = (
+    some: readonly (Partial & { readonly i: number })[],
+    more: readonly number[],
+    take: (name: string, i: number, k: string) => void,
+  ): void => {
+    const indices = [...some.map(({ i }) => i), ...more];
+    const atOnce = Math.min(AT_ONCE, Math.ceil(pieces / step));
+    const isPosition = (i: number): boolean => isArg(list[i]?.op ?? "sum");
+    s.open(`for (int from = ${first}; from < ${pieces}; from += ${atOnce * step}) {`);
+    for (const i of indices) {
+      s.line(`${scalarType((list[i] as Partial).v.dtype)} w${i}[${atOnce}];`);
+      if (isPosition(i)) s.line(`long w${i}p[${atOnce}];`);
     }
+    s.open(`#pragma unroll\nfor (int k = 0; k < ${atOnce}; k++) {`);
+    s.line(`const int piece = from + k * ${step};`);
+    for (const i of indices) {
+      const { v, op } = list[i] as Partial;
+      const there = `piece < ${pieces} ? *(volatile const`;
+      s.line(`w${i}[k] = ${there} ${scalarType(v.dtype)}*)(${place(i, "piece")}) : ${neutralText(op, v.dtype)};`);
+      if (isPosition(i)) s.line(`w${i}p[k] = ${there} long*)(${place(i, "piece")} + 8) : TSR_NOWHERE;`);
+    }
+    s.close();
+    s.open(`#pragma unroll\nfor (int k = 0; k < ${atOnce}; k++) {`);
+    for (const { v, op, name, i } of some) {
+      s.line(
+        isArg(op)
+          ? `tsr_better(${name}, ${name}p, w${i}[k], w${i}p[k], ${op === "argmax" ? 1 : -1});`
+          : `${name} = (${combineLambda(op, v.dtype)})(${name}, w${i}[k]);`,
+      );
+      take(name, i, "k");
+    }
+    s.close();
     s.close();
     combine(some);
   };
   if (moments === null) {
-    walk(all, () => {});
+    walk(all, [], () => {});
     return;
   }
   // First the common mean, then what pieces have around their own and how far that is from it.
   const lanes = list.length / 2;
-  walk(all.slice(0, lanes), () => {});
-  walk(all.slice(lanes), (name, i) => {
+  walk(all.slice(0, lanes), [], () => {});
+  walk(all.slice(lanes), all.slice(0, lanes).map(({ i }) => i), (name, i, k) => {
     const [own, apart] = [s.fresh("n"), s.fresh("d")];
-    s.line(`const float ${own} = (float)${moments.share("piece")};`);
-    const sum = `*(volatile const float*)(${place(i - lanes, "piece")})`;
+    s.line(`const int ${own} = from + ${k} * ${step} < ${pieces} ? ${moments.share(`(from + ${k} * ${step})`)} : 0;`);
     s.line(
-      `const float ${apart} = ${own} > 0 ? ${sum} / ${own} - ${list[i - lanes]?.name} / (float)${moments.count} : 0;`,
+      `const float ${apart} = ${own} > 0 ? w${i - lanes}[${k}] / (float)${own} - ${
+        list[i - lanes]?.name
+      } / (float)${moments.count} : 0.0f;`,
     );
-    s.line(`${name} += ${own} * ${apart} * ${apart};`);
+    s.line(`${name} += (float)${own} * ${apart} * ${apart};`);
   });
 }

@@ -65,3 +65,8 @@ export function vectorStoreText(lanes: number, to: string, from: string, whether
 export function sizeName(i: number): string {
   return `size${i}`;
 }
+
+/** `text` where a condition holds, if there is one; `other` elsewhere. */
+export function onlyIf(condition: string | null, text: string, other: string): string {
+  return condition === null ? text : `${condition} ? ${text} : ${other}`;
+}
