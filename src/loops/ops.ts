@@ -269,8 +269,102 @@ function uniformFromBits(bits: Value): Value {
   return apply("mul", [cast(high, float32), constant(2 ** -24, float32)]);
 }
 
+/** Functions of one value. */
+type UnaryName =
+  | "neg"
+  | "abs"
+  | "sqrt"
+  | "rsqrt"
+  | "reciprocal"
+  | "exp"
+  | "exp2"
+  | "expm1"
+  | "log"
+  | "log2"
+  | "log10"
+  | "log1p"
+  | "sin"
+  | "cos"
+  | "tan"
+  | "asin"
+  | "acos"
+  | "atan"
+  | "sinh"
+  | "cosh"
+  | "tanh"
+  | "asinh"
+  | "acosh"
+  | "atanh"
+  | "sigmoid"
+  | "erf"
+  | "erfc"
+  | "erfinv"
+  | "lgamma"
+  | "digamma"
+  | "floor"
+  | "ceil"
+  | "trunc"
+  | "round"
+  | "isnan"
+  | "isinf"
+  | "signbit"
+  | "bitwiseNot";
+
+/** Functions of two values, or of a value and a number. */
+type BinaryName =
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "truncDiv"
+  | "floorDiv"
+  | "floorMod"
+  | "truncMod"
+  | "pow"
+  | "maximum"
+  | "minimum"
+  | "atan2"
+  | "hypot"
+  | "copysign"
+  | "nextafter"
+  | "bitwiseAnd"
+  | "bitwiseOr"
+  | "bitwiseXor"
+  | "shiftLeft"
+  | "shiftRight"
+  | "gcd"
+  | "eq"
+  | "ne"
+  | "lt"
+  | "le"
+  | "gt"
+  | "ge";
+
+/** The vocabulary of operator bodies. */
+export type Ops =
+  & Readonly<Record<UnaryName, (a: Value) => Value>>
+  & Readonly<Record<BinaryName, (a: Operand, b: Operand) => Value>>
+  & {
+    readonly constant: typeof constant;
+    readonly index: typeof index;
+    readonly load: typeof load;
+    readonly cast: typeof cast;
+    readonly bitcast: typeof bitcast;
+    readonly masked: typeof masked;
+    readonly philox: typeof philox;
+    readonly lookup: typeof lookup;
+    readonly indirect: typeof indirect;
+    readonly apply: typeof apply;
+    readonly uniformFromBits: typeof uniformFromBits;
+    readonly where: (condition: Value, a: Operand, b: Operand) => Value;
+    /** a × b + c, rounded once where the machine can: for series, which need it neither more nor less exact. */
+    readonly fma: (a: Value, b: Value, c: Operand) => Value;
+    /** Logical negation of a bool. */
+    readonly not: (a: Value) => Value;
+  };
+
 /** Constructors of loop values. */
-export const ops = {
+export const ops: Ops = {
   constant,
   index,
   load,
@@ -283,7 +377,6 @@ export const ops = {
   apply,
   uniformFromBits,
   where: (condition: Value, a: Operand, b: Operand): Value => apply("where", [condition, ...unify(a, b)]),
-  /** a × b + c, rounded once where the machine can: for series, which need it neither more nor less exact. */
   fma: (a: Value, b: Value, c: Operand): Value => apply("fma", [a, ...unify(b, c)]),
   neg: unary("neg"),
   abs: unary("abs"),
@@ -350,9 +443,5 @@ export const ops = {
   le: binary("le"),
   gt: binary("gt"),
   ge: binary("ge"),
-  /** Logical negation of a bool. */
   not: (a: Value): Value => apply("eq", [a, constant(0, a.dtype)]),
-} as const;
-
-/** The vocabulary of operator bodies. */
-export type Ops = typeof ops;
+};
