@@ -172,7 +172,12 @@ export class CudaExecutable implements Executable<CudaBuffer> {
       if (binding.addressOf(slot) === address && binding.parkings[slot] === null) continue;
       if (address % (this.#align[slot] ?? 1) !== 0) {
         const bytes = Math.min(binding.slotBytes[slot] ?? 0, buffer.byteLength);
-        const copy = this.#context.allocator.allocate(bytes, "an aligned copy of a view", stream);
+        const copy = this.#context.allocator.allocate(
+          bytes,
+          "an aligned copy of a view",
+          stream,
+          binding.addressOf(slot),
+        );
         this.#context.copy(copy.address, address, bytes, stream);
         (detours ??= []).push({ slot, buffer, copy });
         address = copy.address;

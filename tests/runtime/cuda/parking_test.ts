@@ -98,3 +98,21 @@ fakeTest("another stream reads the input itself: the copy is in the order of one
   assert.equal(moved, 40);
   assert.deepEqual(bench.read(out), times(ONES, 1 + 9 * 40));
 });
+
+fakeTest("aligned copies of views lie where they lay in the call before", () => {
+  const bench = new PlanBench();
+  const launches = [0, 1, 0, 1].map((n) => bench.axpy(slot(n, 16), slot(2)));
+  const executable = bench.executable(
+    bench.plan({ steps: [{ kind: "launches", launches }], sources: [external, external, external] }),
+  );
+  const [a, b, out] = [bench.buffer([0, ...ONES]), bench.buffer([0, ...ONES]), bench.buffer(ONES)];
+  const call = (): void => executable.run([a.part(4, BYTES), b.part(4, BYTES), out], []);
+  for (let i = 0; i < 3; i++) call();
+  assert.equal(
+    corrections(() => {
+      for (let i = 0; i < 4; i++) call();
+    }),
+    0,
+  );
+  assert.deepEqual(bench.read(out), times(ONES, 1 + 7 * 4));
+});
