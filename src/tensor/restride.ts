@@ -54,9 +54,11 @@ export function restrideAs(where: string, result: OpResult, specs: readonly Tens
  *
  * @example
  * ```ts
+ * import { tensor, zeros } from "../../mod.ts";
+ * import { fillExpanded } from "./restride.ts";
  * const row = zeros([1, 2]);
  * fillExpanded(row.expand([3, 2]), tensor([[1, 2], [1, 2], [1, 2]]));
- * row; // [[1, 2]]
+ * console.assert(String(row.toArray()) === "1,2");
  * ```
  */
 export function fillExpanded(into: Tensor, from: Tensor): Tensor {
