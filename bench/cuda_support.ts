@@ -70,8 +70,9 @@ export async function waitForTurn(turn: string | null): Promise<void> {
   await waitForFile(turn);
 }
 
-/** Waits until a file is there. */
-export async function waitForFile(path: string): Promise<void> {
+/** Waits until a file is there, for so many seconds at most. */
+export async function waitForFile(path: string, seconds = Infinity): Promise<void> {
+  const end = performance.now() + seconds * 1000;
   const isThere = (): boolean => {
     try {
       return Deno.statSync(path).isFile;
@@ -79,5 +80,5 @@ export async function waitForFile(path: string): Promise<void> {
       return false;
     }
   };
-  while (!isThere()) await new Promise((resolve) => setTimeout(resolve, 20));
+  while (!isThere() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
 }

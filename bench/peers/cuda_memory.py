@@ -2,12 +2,13 @@
 
     python bench/peers/cuda_memory.py [FILTER ...] [--part I/N] [--turn FILE]
 
-All are compiled first. With --turn FILE the script writes FILE.ready then, and times them when FILE is there.
+All are compiled first, for --within SECONDS at most. With --turn FILE the script writes FILE.ready then, and times them when FILE is there.
 """
 import os
 import sys
 import time
 
+began = time.time()
 import torch
 import torch.nn.functional as F
 
@@ -19,11 +20,14 @@ def option(name, default):
 
 
 turn = option("--turn", None)
+within = float(option("--within", "1e9"))
 part, parts = map(int, option("--part", "0/1").split("/"))
-filters = [a for i, a in enumerate(args) if not a.startswith("--") and (i == 0 or args[i - 1] not in ("--turn", "--part"))]
+filters = [a for i, a in enumerate(args) if not a.startswith("--") and (i == 0 or args[i - 1] not in ("--turn", "--part", "--within"))]
 f32, bf16, f16 = torch.float32, torch.bfloat16, torch.float16
 SHORT = {f32: "f32", bf16: "bf16", f16: "f16"}
 cases = []
+# One text serves many sizes.
+torch._dynamo.config.recompile_limit = 200
 
 
 def r(*shape, dtype=f32):
@@ -166,15 +170,26 @@ for n, side, c in ((32, 112, 64), (32, 56, 256)):
     )
 
 
-def graph_of(fn, calls=5):
+CALLS = 5
+# Bytes that no cache keeps from one call to the next: with fewer, calls take other tensors by turns.
+COLD = 256 << 20
+
+
+def sets_for(total):
+    return min(CALLS, -(-COLD // max(1, total)))
+
+
+def graph_of(fn, sets):
+    """Calls as one graph, of the sets by turns; the results of as many live at a time."""
     graph = torch.cuda.CUDAGraph()
+    outs = [None] * len(sets)
     with torch.cuda.graph(graph):
-        for _ in range(calls):
-            out = fn()
-    return graph, out
+        for i in range(CALLS):
+            outs[i % len(sets)] = fn(*sets[i % len(sets)])
+    return graph, outs
 
 
-def time_of(graph, calls=5, rounds=12):
+def time_of(graph, rounds=12):
     times = []
     for i in range(rounds + 2):
         a, b = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
@@ -182,7 +197,7 @@ def time_of(graph, calls=5, rounds=12):
         graph.replay()
         b.record()
         b.synchronize()
-        times.append(a.elapsed_time(b) / calls)
+        times.append(a.elapsed_time(b) / CALLS)
     return sorted(times[2:])[rounds // 2]
 
 
@@ -192,11 +207,11 @@ def bytes_of(ts):
 
 wanted = [c for c in cases if not filters or any(f in c[0] for f in filters)]
 ready = []
+print(f"part {part}: torch is there after {time.time() - began:.1f} s", flush=True)
 for i, (name, inputs, fn, moved) in enumerate(wanted):
     if i % parts != part:
         continue
     try:
-        torch._dynamo.reset()
         own = [make() for make in inputs]
         compiled = torch.compile(fn, dynamic=False)
         compiled(*own)
@@ -204,27 +219,32 @@ for i, (name, inputs, fn, moved) in enumerate(wanted):
         ready.append((name, inputs, compiled, moved))
     except Exception as e:
         print(f"{name:62s} FAILED {repr(e)[:200]}", flush=True)
-    if turn is not None and os.path.exists(turn):
+    own = compiled = None
+    torch.cuda.empty_cache()
+    if time.time() - began > within:
         break
+print(f"part {part}: compiled {len(ready)} in {time.time() - began:.1f} s", flush=True)
 if turn is not None:
     open(turn + ".ready", "w").close()
     while not os.path.exists(turn):
         time.sleep(0.02)
 for name, inputs, compiled, moved in ready:
     try:
-        own = [make() for make in inputs]
-        for _ in range(2):
-            compiled(*own)
+        sets = [[make() for make in inputs]]
+        result = compiled(*sets[0])
+        outs = result if isinstance(result, (list, tuple)) else [result]
+        total = moved if moved is not None else bytes_of(sets[0]) + bytes_of(outs)
+        sets += [[make() for make in inputs] for _ in range(sets_for(total) - 1)]
+        del result, outs
         torch.cuda.synchronize()
-        graph, out = graph_of(lambda: compiled(*own))
+        graph, outs = graph_of(compiled, sets)
         ms = time_of(graph)
-        outs = out if isinstance(out, (list, tuple)) else [out]
-        total = moved if moved is not None else bytes_of(own) + bytes_of(outs)
-        x = torch.empty(total // 2, dtype=torch.uint8, device="cuda")
-        y = torch.empty_like(x)
-        again, _ = graph_of(lambda: y.copy_(x))
-        copy = time_of(again)
+        del graph, outs, sets
+        torch.cuda.empty_cache()
+        pairs = [[torch.empty(total // 32 * 16, dtype=torch.uint8, device="cuda") for _ in range(2)] for _ in range(sets_for(total))]
+        copies, _ = graph_of(lambda x, y: y.copy_(x), pairs)
+        copy = time_of(copies)
+        del copies, _, pairs
         print(f"{name:62s} {ms:8.4f} ms {total / ms / 1e6:6.0f} GB/s {100 * copy / ms:4.0f} % of a copy", flush=True)
-        del graph, again, out, outs, x, y, own
     except Exception as e:
         print(f"{name:62s} FAILED {repr(e)[:200]}", flush=True)

@@ -13,6 +13,7 @@ import {
   cudaContext,
   CudaDeviceMemory,
   type CudaFunction,
+  CudaGraph,
   CudaModule,
   encodeMap,
   findDriver,
@@ -168,7 +169,15 @@ export class DevicePlan {
 
   /** Launches everything. */
   launch(): void {
-    for (const { fn, shape, args } of this.#ready) fn.launch(shape, args);
+    this.bound()();
+  }
+
+  /** What launches everything for the buffers as they were bound last, also after others are bound. */
+  bound(): () => void {
+    const ready = this.#ready;
+    return () => {
+      for (const { fn, shape, args } of ready) fn.launch(shape, args);
+    };
   }
 
   /** Kernels in one run. */
@@ -181,12 +190,17 @@ export class DevicePlan {
     return this.timeOf(() => this.launch(), rounds, perRound);
   }
 
-  /** Median milliseconds on the device of what `send` sends. */
-  timeOf(send: () => void, rounds = 20, perRound = 5): number {
-    for (let i = 0; i < 5; i++) send();
+  /** Median milliseconds on the device of what `send` sends: `perRound` times as one recorded graph, with their numbers. */
+  timeOf(send: (i: number) => void, rounds = 20, perRound = 5): number {
+    for (let i = 0; i < perRound; i++) send(i);
+    this.context.synchronize();
+    using graph = CudaGraph.capture(this.context, () => {
+      for (let i = 0; i < perRound; i++) send(i);
+    });
+    graph.replay();
     const times = Array.from({ length: rounds }, () => {
       using start = this.context.stream.record({ timing: true });
-      for (let i = 0; i < perRound; i++) send();
+      graph.replay();
       using end = this.context.stream.record({ timing: true });
       end.synchronize();
       return end.millisecondsSince(start) / perRound;

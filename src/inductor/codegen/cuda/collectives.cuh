@@ -31,6 +31,41 @@ TSR void tsr_prefetch(const void* from, int size) {
 #endif
 }
 
+// N elements, 16 bytes in all, from `shift` behind p on, where p is aligned: two vectors of which each word is taken from where it lies. `whole`: 2 · N elements are there.
+template <int N, typename T, typename C>
+TSR void tsr_load_shifted(C (&out)[N], const T* p, int shift, bool whole) {
+  static_assert(sizeof(T) * N == 16, "vectors of 16 bytes");
+  if (!whole) {
+#pragma unroll
+    for (int i = 0; i < N; i++) out[i] = tsr_get(p + shift + i);
+    return;
+  }
+  union { uint4 units[2]; unsigned words[8]; } a;
+  a.units[0] = ((const uint4*)p)[0];
+  a.units[1] = ((const uint4*)p)[1];
+  const int bytes = shift * (int)sizeof(T);
+#pragma unroll
+  for (int i = 0; i < 6; i++) a.words[i] = bytes & 8 ? a.words[i + 2] : a.words[i];
+#pragma unroll
+  for (int i = 0; i < 5; i++) a.words[i] = bytes & 4 ? a.words[i + 1] : a.words[i];
+  union { unsigned words[4]; T v[N]; } r;
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    const unsigned long both = a.words[i] | (unsigned long)a.words[i + 1] << 32;
+    r.words[i] = sizeof(T) >= 4 ? a.words[i] : (unsigned)(both >> (bytes & 3) * 8);
+  }
+#pragma unroll
+  for (int i = 0; i < N; i++) out[i] = tsr_get(&r.v[i]);
+}
+// The same pointer, of which the compiler does not know that: what is read through it is not asked for earlier.
+template <typename T>
+TSR const T* tsr_later(const T* p) {
+#ifndef TSR_EMULATED
+  asm volatile("" : "+l"(p));
+#endif
+  return p;
+}
+
 // ---- reductions: every thread of the group gets the result ----
 // Groups of W neighbouring lanes, W a power of two of at most 32.
 template <int W, typename T, typename F>

@@ -15,10 +15,10 @@ import { writesHalves } from "./halves.ts";
 import { combineLambda, isArg, scalarType } from "./texts.ts";
 import { type CudaKernelText, type EmitContext, line, signature } from "./kernel_text.ts";
 import { accumulatorsOf, extentsOf, type Part, type Pass } from "./nests.ts";
-import { exponentialHooks, keepExponential, type LaneHooks } from "./kept_exps.ts";
-import { writeEnds, writeOddLoads } from "./odd_rows.ts";
+import { exponentialHooks, joinHooks, keepExponential, type LaneHooks } from "./kept_exps.ts";
+import { writeEnds, writeOddLoads, writeShifted } from "./odd_rows.ts";
 import { combineOnline, isOnline, writeOnline } from "./online.ts";
-import { combineInCluster, writeCluster } from "./row_cluster.ts";
+import { combineInCluster, writeCluster, writeLater } from "./row_cluster.ts";
 import { chooseShape, repeatedLoads, type RowShape } from "./row_shape.ts";
 import { combineEach, combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import type { CachedLoad, Chunk } from "./vectors.ts";
@@ -74,6 +74,7 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     const own = [...accumulatorsOf(part.pass)];
     if (cluster === null) combineRows(f, own, threads, isReused);
     else for (const [v, op] of own) combineInCluster(f, cluster, v, op);
+    if (cluster !== null && own.length > 0) writeLater(f, kernel);
     if (splitting !== null) {
       combinePartials(
         f,
@@ -268,12 +269,13 @@ export function writePass(
     f.decompose(pass.axes.slice(0, -1), outer, (axis) => f.extent(axis.extent));
   }
   const rest = odd !== null ? { phase: odd.phase } : lanes === 1 ? {} : restOf(f, inner, lanes, base);
-  const use = { ...(kept === null ? {} : { cached }), ...hooks };
-  if (!isOnline(pass)) f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
+  const shifted = odd === null ? { body: pass.body, hooks: {} } : writeShifted(f, odd, pass, q);
+  const use = { ...(kept === null ? {} : { cached }), ...joinHooks(hooks, shifted.hooks) };
+  if (!isOnline(pass)) f.chunk(shifted.body, { symbol: inner.symbol, lanes, base, ...rest, ...use });
   else {
     const at = kept !== null && kept > 0 ? "" : `r * ${lanes} + `;
     const after = (u: string): void => s.line(`${xs}[${at}${u}] = ${f.text(pass.online.element)};`);
-    f.chunk(pass.body, { symbol: inner.symbol, lanes, base, ...rest, ...use, after });
+    f.chunk(shifted.body, { symbol: inner.symbol, lanes, base, ...rest, ...use, after });
     if (at !== "") {
       s.close();
       s.close();

@@ -65,6 +65,22 @@ export interface LaneHooks {
   readonly outside?: readonly TileValue[];
 }
 
+/** What two say of each lane. */
+export function joinHooks(first: LaneHooks, second: LaneHooks): LaneHooks {
+  const outside = [...first.outside ?? [], ...second.outside ?? []];
+  const both = (x: LaneHooks["before"], y: LaneHooks["before"]): LaneHooks["before"] =>
+    x === undefined || y === undefined ? x ?? y : (lane) => {
+      x(lane);
+      y(lane);
+    };
+  const [before, after] = [both(first.before, second.before), both(first.after, second.after)];
+  return {
+    ...(outside.length > 0 ? { outside } : {}),
+    ...(before === undefined ? {} : { before }),
+    ...(after === undefined ? {} : { after }),
+  };
+}
+
 /** Declares the registers, and says what the two passes do with them; `slot` is the place of the current run. */
 export function exponentialHooks(
   f: CudaFunction,

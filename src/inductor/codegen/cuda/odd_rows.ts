@@ -6,13 +6,15 @@
  * what is a vector in one is in all; what lies along columns alone (weights) is read element by element.
  */
 import type { BufferRef } from "../../../loops/mod.ts";
-import { constantValue, dependsOn, type Expr, mod, sub, symbol } from "../../../symbolic/mod.ts";
+import { constant, constantValue, dependsOn, type Expr, mod, sub, substitute, symbol } from "../../../symbolic/mod.ts";
 import { walkStatements } from "../../tile/parameters.ts";
 import type { Axis, TileKernel, TileStatement } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
 import { memoryType } from "../cpp/types.ts";
 import type { Pass } from "./nests.ts";
-import type { CachedLoad } from "./vectors.ts";
+import type { LaneHooks } from "./kept_exps.ts";
+import { scalarType } from "./texts.ts";
+import { type CachedLoad, isAlignedRun } from "./vectors.ts";
 
 /** Shorter rows have too many ends. */
 const SHORTEST = 64;
@@ -30,8 +32,13 @@ export interface OddRows {
 /** Threads of a row that suffice for its ends. */
 export const LEAST_THREADS = 16;
 
-/** Decides; `lanes` is what accesses along a row would have without. */
-export function oddRows(kernel: TileKernel, passes: readonly Pass[], lanes: readonly number[]): OddRows | null {
+/** Decides; `lanes` is what accesses along a row would have without. `isShared`: blocks share a row. */
+export function oddRows(
+  kernel: TileKernel,
+  passes: readonly Pass[],
+  lanes: readonly number[],
+  isShared = false,
+): OddRows | null {
   const columns = passes.map((pass) => pass.axes[0] as Axis);
   const length = columns[0] === undefined ? null : constantValue(columns[0].extent);
   if (length === null || length < SHORTEST || passes.some((pass) => pass.axes.length > 1)) return null;
@@ -59,8 +66,8 @@ export function oddRows(kernel: TileKernel, passes: readonly Pass[], lanes: read
       bytes = Math.min(bytes, s.buffer.dtype.bytes);
     });
   }
-  // Words are fast enough where they are, and what lies along columns is faster read so (layer norm of 50257 float32: 0.202 ms, 0.228 as vectors).
-  if (!fits || phase === null || (bytes === 4 && besides > 1)) return null;
+  // Words are fast enough where they are, and what lies along columns is faster read so (layer norm of 50257 float32 by one block: 0.202 ms, 0.228 as vectors; by eight: 0.191, 0.169).
+  if (!fits || phase === null || (bytes === 4 && besides > 1 && !isShared)) return null;
   const own = Math.min(8, 16 / bytes);
   // Vectors of half the width are wide enough.
   if (Math.max(...lanes) * 4 > own || constantValue(mod(phase, own)) !== null) return null;
@@ -103,4 +110,42 @@ export function writeOddLoads(f: CudaFunction, odd: OddRows, caches: OddCaches, 
     vectors.fill();
     ends.fill();
   }
+}
+
+type Load = TileStatement & { readonly kind: "load" };
+
+/** Whether a load has the same elements in every row, and those of a whole vector lie within two aligned ones. Words are read singly, which is as fast (`oddRows`). */
+function isShifted(s: TileStatement, { grid, lanes }: OddRows, axis: Axis): s is Load {
+  return s.kind === "load" && s.mask === null && s.buffer.dtype.bytes * lanes === 16 && s.buffer.dtype.bytes < 4 &&
+    dependsOn(s.index, axis.symbol) && !grid.some((other) => dependsOn(s.index, other.symbol)) &&
+    isAlignedRun(s.index, axis.symbol, lanes);
+}
+
+/**
+ * Reads what lies along columns (weights) for a vector of a row that begins anywhere, run number `q`: two aligned vectors, of which the elements are taken. Returns the statements that
+ * remain, and what a lane is told of the others.
+ */
+export function writeShifted(
+  f: CudaFunction,
+  odd: OddRows,
+  pass: Pass,
+  q: string,
+): { readonly body: readonly TileStatement[]; readonly hooks: LaneHooks } {
+  const axis = pass.axes[0] as Axis;
+  const { lanes, length } = odd;
+  const loads = pass.body.filter((s) => isShifted(s, odd, axis));
+  const names = loads.map((load) => {
+    const name = f.scopes.fresh("l");
+    const start = f.scopes.index(substitute(load.index, new Map([[axis.symbol, constant(0)]])));
+    const from = `${f.pointer(load.buffer)} + (${start} + ${q} * ${lanes})`;
+    f.scopes.line(`${scalarType(load.out.dtype)} ${name}[${lanes}];`);
+    f.scopes.line(`tsr_load_shifted<${lanes}>(${name}, ${from}, head, (${q} + 2) * ${lanes} <= ${length});`);
+    return name;
+  });
+  const outside = loads.map((load) => load.out);
+  const before = (u: string): void => outside.forEach((v, i) => f.assign(v, `${names[i]}[${u}]`));
+  return {
+    body: pass.body.filter((s) => !isShifted(s, odd, axis)),
+    hooks: loads.length === 0 ? {} : { outside, before },
+  };
 }

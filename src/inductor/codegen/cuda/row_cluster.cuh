@@ -47,6 +47,6 @@ TSR V tsr_row_reduce(V v, tsr_row_room<T / 32 * BLOCKS>& room, int& step, F f) {
   step++;
   v = *(const V*)(values + (lane & (FIRST - 1)));
 #pragma unroll
-  for (int i = 1; i < ALL / 32; i++) v = f(v, *(const V*)(values + lane + i * 32));
+  for (int i = 32; i < ALL; i += 32) if (lane + i < ALL) v = f(v, *(const V*)(values + lane + i));
   return tsr_warp_reduce<FIRST>(v, f);
 }

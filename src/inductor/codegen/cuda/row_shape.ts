@@ -100,7 +100,7 @@ function sharedRow(kernel: TileKernel, passes: readonly Pass[], context: EmitCon
   const repeated = [...repeatedLoads(kernel, passes).values()].flatMap(([s]) => s?.kind === "load" ? [s.buffer] : []);
   if (repeated.reduce((n, b) => n + b.dtype.bytes, 0) * length < LONG_ROW) return null;
   const plain = lanesFor(passes.flatMap((p) => p.body), axis, true);
-  const odd = oddRows(kernel, passes, passes.map(() => plain));
+  const odd = oddRows(kernel, passes, passes.map(() => plain), true);
   const lanes = odd?.lanes ?? plain;
   const run = repeated.reduce((n, b) => n + Math.max(1, lanes * b.dtype.bytes / 4), 0);
   const cluster = rowCluster(odd === null ? Math.ceil(length / lanes) : Math.floor(length / lanes), run);
