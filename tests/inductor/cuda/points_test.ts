@@ -59,3 +59,8 @@ cudaTest("rows of short runs are taken several a thread", () => {
   const text = compare([1024, 26, 26], float16, (x) => F.constantPadNd(x, [1, 1, 1, 1], 0.5));
   assert.match(text, /tsr_store<2>|tsr_store<4>/);
 });
+
+cudaTest("pixels are shuffled several images a thread, read and written along different axes", () => {
+  const text = compare([96, 16, 32, 32], float16, (x) => F.pixelShuffle(x, 2));
+  assert.match(text, /j\d+ < [24];/);
+});

@@ -139,8 +139,8 @@ function emitOnce(
   const runs = inner === undefined ? rows : mul(rows, ceilDiv(inner.extent, lanes));
   const isPlain = !scatters && !hasLoops && last === null;
   const order = !isPlain || inner === undefined ? null : transposedOrder(kernel, outer, inner, lanes);
-  const steps = isPlain && order === null
-    ? steppedAxis(kernel, outer, lanes, constantValue(runs) ?? 0, context.multiprocessors * 4096)
+  const steps = isPlain
+    ? steppedAxis(kernel, order?.others ?? outer, lanes, constantValue(runs) ?? 0, context.multiprocessors * 2048)
     : null;
   const count = steps === null ? runs : floorDiv(runs, steps.count);
   const total = constantValue(count);
@@ -183,7 +183,7 @@ function emitOnce(
     const base = s.fresh("b");
     const across = f.extent(ceilDiv(inner.extent, lanes));
     if (order !== null) {
-      f.decompose(order.axes, "t", (axis) => f.extent(axis.extent));
+      f.decompose(shared(order.axes), "t", (axis) => f.extent(axis.extent));
       const run = `${f.symbolText(order.high.symbol)} * ${order.runs} + ${f.symbolText(order.low.symbol)}`;
       s.line(`const ${f.index} ${base} = (${run}) * ${lanes};`);
     } else if (outer.length === 0) s.line(`const ${f.index} ${base} = t * ${lanes};`);

@@ -25,6 +25,8 @@ function stepOf(index: Parameters<typeof coefficient>[0], axis: Axis): number | 
 /** An order of axes, the runs' axis in two parts. */
 export interface ThreadOrder {
   readonly axes: readonly Axis[];
+  /** Those of them that are contiguous neither where it is read nor where it is written. */
+  readonly others: readonly Axis[];
   /** The outer and the inner part of the position among runs, and how many the inner part has. */
   readonly high: Axis;
   readonly low: Axis;
@@ -65,7 +67,8 @@ export function transposedOrder(
   const symbol = (name: string): Axis["symbol"] => newSym(name, { kind: "index", lower: 0 });
   const high: Axis = { ...inner, symbol: symbol("high"), extent: floorDiv(inner.extent, lanes * runs) };
   const low: Axis = { ...inner, symbol: symbol("low"), extent: constant(runs) };
-  return { axes: [...outer.filter((a) => !chain.includes(a)), high, ...chain.toReversed(), low], high, low, runs };
+  const others = outer.filter((a) => !chain.includes(a));
+  return { axes: [...others, high, ...chain.toReversed(), low], others, high, low, runs };
 }
 
 /** An axis and how many of its positions a thread takes. */
