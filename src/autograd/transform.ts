@@ -76,8 +76,8 @@ export type GradResult = TensorTree;
  *
  * @example
  * ```ts
- * import { tensor, valueAndGrad } from "@tessera/tessera";
- * const f = valueAndGrad((x) => x.mul(x).sum());
+ * import { type Tensor, tensor, valueAndGrad } from "@tessera/tessera";
+ * const f = valueAndGrad((x: Tensor) => x.mul(x).sum());
  * const [value, gradient] = f(tensor([1.5, 2]));
  * ```
  */
@@ -129,8 +129,8 @@ export function valueAndGrad<A extends Args>(
  *
  * @example
  * ```ts
- * import { grad, tensor } from "@tessera/tessera";
- * const second = grad((x) => grad((y) => y.mul(y).mul(y).sum())(x).sum());
+ * import { grad, type Tensor, tensor } from "@tessera/tessera";
+ * const second = grad((x: Tensor) => grad((y: Tensor) => y.mul(y).mul(y).sum())(x).sum());
  * console.log(second(tensor([1.5])).toArray()); // [9]
  * ```
  */

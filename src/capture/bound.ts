@@ -32,9 +32,10 @@ const withoutThis = new Function(
  *
  * @example
  * ```ts
+ * import { unbound } from "./bound.ts";
  * const scale = { by: 2, apply(x: number) { return this.by * x; } };
- * unbound(scale.apply.bind(scale))?.(3); // 6
- * unbound((x: number) => x); // null
+ * const same = unbound(scale.apply.bind(scale)) as (x: number) => number;
+ * console.assert(same(3) === 6 && unbound((x: number) => x) === null);
  * ```
  */
 export function unbound(fn: AnyFunction): AnyFunction | null {
