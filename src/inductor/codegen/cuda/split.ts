@@ -46,8 +46,8 @@ export function combineEach(
   }
 }
 
-/** Pieces whose results a thread asks for together. */
-const AT_ONCE = 8;
+/** Pieces whose results a thread asks for together, and registers that may hold these. */
+const [AT_ONCE, MOST_HELD] = [8, 32];
 
 /** Bytes of one partial result at most: positions stand beside values. */
 const PARTIAL = 16;
@@ -116,7 +116,7 @@ export function combinePartials(
     take: (name: string, i: number, k: string) => void,
   ): void => {
     const indices = [...some.map(({ i }) => i), ...more];
-    const atOnce = Math.min(AT_ONCE, Math.ceil(pieces / step));
+    const atOnce = Math.max(1, Math.min(AT_ONCE, Math.floor(MOST_HELD / indices.length), Math.ceil(pieces / step)));
     const isPosition = (i: number): boolean => isArg(list[i]?.op ?? "sum");
     s.open(`for (int from = ${first}; from < ${pieces}; from += ${atOnce * step}) {`);
     for (const i of indices) {
