@@ -47,6 +47,8 @@ export class CudaBuffer implements Buffer {
   /** Set in a part of a buffer, which keeps the whole alive. */
   readonly #whole: CudaBuffer | null;
   readonly #offset: number;
+  /** Of a whole buffer until it is disposed; negative else. */
+  #address: number;
 
   /** Made by {@linkcode CudaAllocator.allocate}. */
   constructor(
@@ -63,6 +65,7 @@ export class CudaBuffer implements Buffer {
     this.#release = release;
     this.#whole = whole;
     this.#offset = offset;
+    this.#address = whole === null && lease.block !== null ? lease.block.address : -1;
   }
 
   get disposed(): boolean {
@@ -71,7 +74,8 @@ export class CudaBuffer implements Buffer {
 
   /** The device address; a multiple of 256, but for parts. */
   get address(): number {
-    return this.#live().address + this.#offset;
+    // Of the parameters of a model at each call: without a look at its block, which lies elsewhere.
+    return this.#address >= 0 ? this.#address : this.#live().address + this.#offset;
   }
 
   /** A part of the memory, valid as long as the whole is; disposing of it does nothing. @throws {RangeError} if it lies outside */
@@ -103,6 +107,7 @@ export class CudaBuffer implements Buffer {
     const block = this.#lease.block;
     if (block === null || this.#whole !== null) return;
     this.#lease.block = null;
+    this.#address = -1;
     this.#release(block, this.#lease);
   }
 
