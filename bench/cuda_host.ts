@@ -1,11 +1,11 @@
 /**
  * What a call of a function of 500 kernels costs on the host, and which part of it takes how long.
  *
- *     deno run -A bench/cuda_host.ts [--idle] [--calls N] [--profile]
+ *     deno run -A bench/cuda_host.ts [--idle] [--calls N] [--program FILE] [PART OF A NAME…]
  *
- * Every case is timed call by call, thousands of them after thousands to warm up: the median and the 99th percentile of the call; beside them the call of the compiled graph alone (without
- * guards), the plan's run alone (without results), and the sending of the recorded graph alone. The device is waited for between calls, outside of the times, because a full queue makes the host
- * wait. `--idle` runs on an emulated device whose kernels do nothing: what remains is JavaScript.
+ * Every case is timed call by call after as many calls to warm up: the median and the 99th percentile. Then once more with the parts of a call noted by themselves: guards, making results, allocating,
+ * binding addresses, correcting recorded kernels, and the replay. The device is waited for between calls, outside of the times, because a full queue makes the host wait. `--program` adds an
+ * exported program (`bench/peers/many_kernels.py` makes it). `--idle` runs on an emulated device whose kernels do nothing, with a real nvrtc: what remains is JavaScript.
  */
 import {
   compile,
