@@ -17,7 +17,8 @@ import {
   type Tensor,
   tensor,
 } from "../../../mod.ts";
-import { cudaTest } from "../../helpers/cuda_test.ts";
+import { cudaTest, farthest } from "../../helpers/cuda_test.ts";
+import { wave } from "../../helpers/wave.ts";
 
 const { logSoftmax, softmax } = nn.functional;
 
@@ -33,12 +34,13 @@ function rows(count: number, length: number, dtype: DType): Tensor {
 
 /** What says that the maximum and the sum come from one reading, and that blocks share a row that stays in their registers. */
 const [ONLINE, SHARED] = ["-__builtin_inff() ? 0.0f", "= tsr_row_reduce<"] as const;
-/** In registers of one block, and of several: of whole vectors, and of rows that begin anywhere. */
+/** Of one block, in registers and in shared memory; in the registers of several: of whole vectors, and of rows that begin anywhere. */
 const SHAPES = [
   [3, 20000, float16, ONLINE],
-  [3, 16400, float32, SHARED],
-  [3, 16387, float32, SHARED],
-  [1, 50257, float16, SHARED],
+  [3, 16387, float32, ONLINE],
+  [1, 40000, float32, SHARED],
+  [3, 20485, float32, SHARED],
+  [1, 50257, float16, ONLINE],
 ] as const;
 
 for (
@@ -70,3 +72,28 @@ for (
     });
   }
 }
+
+cudaTest("layer norm of rows that begin anywhere reads its weights as vectors where blocks share a row", () => {
+  const texts: string[] = [];
+  using _ = onCompile(({ graph }) => {
+    if (!(graph instanceof CompiledGraph) || graph.cuda === null) return;
+    texts.push(...graph.cuda.modules.modules.map((m) => m.source));
+  });
+  // Fewer rows would be several kernels.
+  const [count, length] = [132, 41001];
+  const f = compile(
+    (x: Tensor, weight: Tensor, bias: Tensor): Tensor => nn.functional.layerNorm(x, [length], { weight, bias }),
+    {
+      dynamic: false,
+    },
+  );
+  const weights = (step: number): Tensor => wave([length], step, float16, 2);
+  const inputs = [wave([count, length], 0.7, float16, 2), weights(0.9), weights(1.1)] as const;
+  const [got, want] = ["cuda", "cpu"].map((where) => {
+    const [x, w, b] = inputs.map((t) => t.to(device(where))) as [Tensor, Tensor, Tensor];
+    return noGrad(() => f(x, w, b)).to(device("cpu"));
+  }) as [Tensor, Tensor];
+  assert.ok(farthest(got, want) <= 2e-2, `off by ${farthest(got, want)}`);
+  const kernels = texts.map((text) => text.slice(text.indexOf('extern "C" __global__'))).join("");
+  assert.ok(kernels.includes("= tsr_row_reduce<") && kernels.includes("tsr_load_shifted<8>(l"));
+});

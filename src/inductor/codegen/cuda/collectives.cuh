@@ -57,15 +57,6 @@ TSR void tsr_load_shifted(C (&out)[N], const T* p, int shift, bool whole) {
 #pragma unroll
   for (int i = 0; i < N; i++) out[i] = tsr_get(&r.v[i]);
 }
-// The same pointer, of which the compiler does not know that: what is read through it is not asked for earlier.
-template <typename T>
-TSR const T* tsr_later(const T* p) {
-#ifndef TSR_EMULATED
-  asm volatile("" : "+l"(p));
-#endif
-  return p;
-}
-
 // ---- reductions: every thread of the group gets the result ----
 // Groups of W neighbouring lanes, W a power of two of at most 32.
 template <int W, typename T, typename F>

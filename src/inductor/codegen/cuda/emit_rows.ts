@@ -18,7 +18,7 @@ import { accumulatorsOf, extentsOf, type Part, type Pass } from "./nests.ts";
 import { exponentialHooks, joinHooks, keepExponential, type LaneHooks } from "./kept_exps.ts";
 import { writeEnds, writeOddLoads, writeShifted } from "./odd_rows.ts";
 import { combineOnline, isOnline, writeOnline } from "./online.ts";
-import { combineInCluster, writeCluster, writeLater } from "./row_cluster.ts";
+import { combineInCluster, writeCluster } from "./row_cluster.ts";
 import { chooseShape, repeatedLoads, type RowShape } from "./row_shape.ts";
 import { combineEach, combinePartials, partialsOf, splitParameters, type Splitting } from "./split.ts";
 import type { CachedLoad, Chunk } from "./vectors.ts";
@@ -74,7 +74,6 @@ export function emitRows(kernel: TileKernel, given: readonly Part[], context: Em
     const own = [...accumulatorsOf(part.pass)];
     if (cluster === null) combineRows(f, own, threads, isReused);
     else for (const [v, op] of own) combineInCluster(f, cluster, v, op);
-    if (cluster !== null && own.length > 0) writeLater(f, kernel);
     if (splitting !== null) {
       combinePartials(
         f,

@@ -7,11 +7,7 @@
  * 0.160. Blocks that stay and take row after row were slower (0.21), because fewer clusters may fit than blocks.
  */
 import { InternalError } from "../../../core/mod.ts";
-import type { BufferRef } from "../../../loops/mod.ts";
-import { dependsOn } from "../../../symbolic/mod.ts";
-import { walkStatements } from "../../tile/parameters.ts";
-import type { TileKernel, TileReduceOp, TileValue } from "../../tile/tile_ir.ts";
-import { memoryType } from "../cpp/types.ts";
+import type { TileReduceOp, TileValue } from "../../tile/tile_ir.ts";
 import type { CudaFunction } from "./function.ts";
 import { combineLambda, isArg } from "./texts.ts";
 
@@ -56,22 +52,6 @@ export function writeCluster(f: CudaFunction, { blocks, threads }: RowCluster): 
   s.line("int step = 0;");
   s.line(`const int tx = (int)threadIdx.x + tsr_row_rank<${blocks}>() * ${threads};`);
   s.line(`const ${f.index} row = (${f.index})(blockIdx.x / ${blocks});`);
-}
-
-/**
- * Lets the weights of a row be asked for when its sums are there and not before: the compiler asks for them ahead, beside the row itself, and takes the registers of a block for that.
- */
-export function writeLater(f: CudaFunction, kernel: TileKernel): void {
-  const rows = kernel.axes.filter((axis) => axis.role === "grid");
-  const seen = new Set<BufferRef>();
-  walkStatements(kernel.body, (s) => {
-    if (s.kind !== "load" || seen.has(s.buffer) || kernel.writes.includes(s.buffer)) return;
-    if (rows.some((axis) => dependsOn(s.index, axis.symbol))) return;
-    seen.add(s.buffer);
-    const name = f.scopes.fresh("late");
-    f.scopes.line(`const ${memoryType(s.buffer.dtype)}* const ${name} = tsr_later(${f.pointer(s.buffer)});`);
-    f.replacePointer(s.buffer, name);
-  });
 }
 
 /** Combines an accumulator over all threads of a row. */
