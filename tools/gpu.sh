@@ -2,7 +2,7 @@
 # Everything that needs a GPU, in one call of ten minutes at most: tests, operators against PyTorch's results, random programs, sanitizers, what it costs. Ends with a short table.
 #
 #     tools/gpu.sh [all]                 all that is below
-#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo memcheck racecheck training models kernels bench memory optimizers convolutions
+#     tools/gpu.sh doctor tests sample   some: doctor tests sample vectors fuzz demo memcheck racecheck training models kernels bench host memory optimizers convolutions
 #     tools/gpu.sh pack [DIR]            on a machine with a network: fills .gpu/ (which git ignores) with what a machine without one needs: this Deno, the packages of
 #                                        deno.json, and the operator vectors of DIR (cases.jsonl, tensors.safetensors); about 45 MB
 #
@@ -13,7 +13,7 @@
 # are asked where they are there. Logs go to $OUT/logs.tar.gz if OUT is set, and are dropped otherwise. Exits with 1 if anything failed.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-ALL="doctor tests sample vectors fuzz demo memcheck racecheck training models kernels bench memory optimizers convolutions"
+ALL="doctor tests sample vectors fuzz demo memcheck racecheck training models kernels bench host memory optimizers convolutions"
 NO_COLOR=1
 PYTHONUNBUFFERED=1
 export NO_COLOR PYTHONUNBUFFERED
@@ -70,7 +70,7 @@ for what in "$@"; do
   case $what in
   doctor | tests | sample | vectors | fuzz | demo | memcheck | racecheck) side="$side $what" ;;
   training | models | kernels) turns="$turns $what" ;;
-  bench | memory | optimizers | convolutions) timed="$timed $what" ;;
+  bench | host | memory | optimizers | convolutions) timed="$timed $what" ;;
   *) echo "gpu.sh: $what is not one of $ALL" >&2; exit 2 ;;
   esac
 done
@@ -210,7 +210,8 @@ keep
 for what in $timed; do
   case $what in
   bench) work bench 60 $run bench/cuda_runtime.ts ;;
-  memory) work memory 75 $run bench/cuda_memory.ts ;;
+  host) work host 45 $run bench/cuda_host.ts --calls 1500 ;;
+  memory) work memory 90 $run bench/cuda_memory.ts ;;
   optimizers) work optimizers 75 $run bench/cuda_optimizers.ts resnet50 bert_base ;;
   convolutions) work convolutions 45 $run bench/cuda_convolutions.ts --seconds 25 ;;
   esac
