@@ -212,7 +212,7 @@ for what in $timed; do
   bench) work bench 60 $run bench/cuda_runtime.ts ;;
   host) work host 45 $run bench/cuda_host.ts --calls 1500 ;;
   memory) work memory 90 $run bench/cuda_memory.ts ;;
-  optimizers) work optimizers 75 $run bench/cuda_optimizers.ts resnet50 bert_base ;;
+  optimizers) work optimizers 110 $run bench/cuda_optimizers.ts resnet50 bert_base ;;
   convolutions) work convolutions 45 $run bench/cuda_convolutions.ts --seconds 25 ;;
   esac
   tell $what 60
