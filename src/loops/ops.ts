@@ -269,47 +269,6 @@ function uniformFromBits(bits: Value): Value {
   return apply("mul", [cast(high, float32), constant(2 ** -24, float32)]);
 }
 
-/** Functions of one value. */
-type UnaryName =
-  | "neg"
-  | "abs"
-  | "sqrt"
-  | "rsqrt"
-  | "reciprocal"
-  | "exp"
-  | "exp2"
-  | "expm1"
-  | "log"
-  | "log2"
-  | "log10"
-  | "log1p"
-  | "sin"
-  | "cos"
-  | "tan"
-  | "asin"
-  | "acos"
-  | "atan"
-  | "sinh"
-  | "cosh"
-  | "tanh"
-  | "asinh"
-  | "acosh"
-  | "atanh"
-  | "sigmoid"
-  | "erf"
-  | "erfc"
-  | "erfinv"
-  | "lgamma"
-  | "digamma"
-  | "floor"
-  | "ceil"
-  | "trunc"
-  | "round"
-  | "isnan"
-  | "isinf"
-  | "signbit"
-  | "bitwiseNot";
-
 /** Functions of two values, or of a value and a number. */
 type BinaryName =
   | "add"
@@ -339,6 +298,9 @@ type BinaryName =
   | "le"
   | "gt"
   | "ge";
+
+/** Functions of one value: all others. */
+type UnaryName = Exclude<PrimitiveName, BinaryName | "fma" | "where">;
 
 /** The vocabulary of operator bodies. */
 export type Ops =

@@ -25,6 +25,7 @@ const REGISTERS = 65536;
 const OTHER_REGISTERS = 40;
 /** Registers that hold a row of which an online maximum is taken: with more, few blocks fit, and all wait at the same time. */
 const ONLINE_KEPT = 24;
+
 /** How rows are taken by threads. */
 export interface RowShape {
   /** Threads a row. */
