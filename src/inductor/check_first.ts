@@ -209,5 +209,6 @@ export class ChecksFirst {
 }
 
 function settledKey(buffer: BufferRef, sym: Sym): string {
-  return `${buffer.id}/${indirectPayload(sym).size.id}`;
+  const { size, fromEnd } = indirectPayload(sym);
+  return `${buffer.id}/${size.id}/${fromEnd}`;
 }

@@ -153,10 +153,10 @@ function lookup(table: readonly number[], at: Value): Value {
 const indirectSymbols = new Map<string, WeakRef<Sym>>();
 
 /**
- * Uses a computed integer as an index. Negative values count from the end of a dimension of `size` elements.
- * The result stands in index expressions like any symbol.
+ * Uses a computed integer as an index into a dimension of `size` elements. One that is not in it is an error when the kernel runs, as is a negative one unless
+ * those count from the end. The result stands in index expressions like any symbol.
  */
-function indirect(value: Value, size: Expr): Expr {
+function indirect(value: Value, size: Expr, { fromEnd = false }: { readonly fromEnd?: boolean } = {}): Expr {
   // What is known to lie within needs no check when it runs.
   const known = value.kind === "index"
     ? value.expr
@@ -164,10 +164,10 @@ function indirect(value: Value, size: Expr): Expr {
     ? exprConstant(value.value)
     : null;
   if (known !== null && provablyLe(0, known) && provablyLt(known, size)) return known;
-  const key = `${value.id},${size.id}`;
+  const key = `${value.id},${size.id},${fromEnd}`;
   let sym = indirectSymbols.get(key)?.deref();
   if (sym === undefined) {
-    const payload: IndirectPayload = { value, size };
+    const payload: IndirectPayload = { value, size, fromEnd };
     sym = newSym(`ind${value.id}`, { kind: "indirect", lower: 0, upper: Infinity, extent: size, payload });
     indirectSymbols.set(key, new WeakRef(sym));
   }

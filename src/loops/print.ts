@@ -178,8 +178,10 @@ function oneValue(
 ): string {
   const at = (e: Expr): string => {
     for (const sym of symbolsBehind(e)) {
-      const { value, size } = indirectPayload(sym);
-      const line = `${namer.symbol(sym)} = index ${of(value)} of ${namer.expr(size)}`;
+      const { value, size, fromEnd } = indirectPayload(sym);
+      const line = `${namer.symbol(sym)} = index ${of(value)} of ${namer.expr(size)}${
+        fromEnd ? " or from its end" : ""
+      }`;
       if (!lines.includes(line)) lines.push(line);
     }
     return namer.expr(e);

@@ -114,8 +114,10 @@ export type Value =
  */
 export interface IndirectPayload {
   readonly value: Value;
-  /** The size of the dimension that is indexed; negative values count from its end. */
+  /** The size of the dimension that is indexed. */
   readonly size: Expr;
+  /** Whether negative values count from the end of the dimension; else they are out of it. */
+  readonly fromEnd: boolean;
 }
 
 /** How a reduction combines. `argmax`/`argmin` yield the linear position within the reduced domain, first of equals. */

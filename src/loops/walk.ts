@@ -113,7 +113,9 @@ export function rewriteValues(roots: readonly Value[], rewrite: ValueRewrite): V
         const payload = indirectPayload(sym);
         const value = of(payload.value);
         const size = rewrite.symbols === undefined ? payload.size : substituteExpr(payload.size, rewrite.symbols);
-        if (value !== payload.value || size !== payload.size) (map ??= new Map()).set(sym, ops.indirect(value, size));
+        if (value !== payload.value || size !== payload.size) {
+          (map ??= new Map()).set(sym, ops.indirect(value, size, payload));
+        }
       }
     }
     return map === null ? expr : substituteExpr(expr, map);

@@ -286,8 +286,8 @@ defineOp({
     pointwise(out.shape, (index) => {
       const last = index[index.length - 1] ?? constant(0), classes = exprOf(out.shape[index.length - 1] ?? 1);
       const named = ops.cast(self.load(index.slice(0, -1)), int64);
-      // As a position, so that its bounds are checked; a negative one, which would count from the end, is out of them.
-      const position = ops.indirect(ops.where(ops.lt(named, 0), ops.index(classes), named), classes);
+      // As a position, so that its bounds are checked.
+      const position = ops.indirect(named, classes);
       return ops.cast(ops.eq(ops.index(position), ops.index(last)), int64);
     }),
   samples: (g) => [{ args: { self: g.indices([2, 3], 4), numClasses: 5 } }],

@@ -2344,7 +2344,7 @@ export interface TensorMethods<T> {
   tCopy(): T;
   /** The elements of the flattened self that index names. */
   take(index: T | Scalar): T;
-  /** gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null. */
+  /** gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null. Negative indices count from the end. */
   takeAlongDim(indices: T | Scalar, options?: { dim?: Size | null }): T;
   takeAlongDim(indices: T | Scalar, dim?: Size | null): T;
   /** The tangent. */
@@ -7223,7 +7223,7 @@ export interface Functional<T = TensorValue> {
   tCopy(self: T | Scalar): T;
   /** The elements of the flattened self that index names. */
   take(self: T | Scalar, index: T | Scalar): T;
-  /** gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null. */
+  /** gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null. Negative indices count from the end. */
   takeAlongDim(self: T | Scalar, indices: T | Scalar, options?: { dim?: Size | null }): T;
   takeAlongDim(self: T | Scalar, indices: T | Scalar, dim?: Size | null): T;
   /** The tangent. */

@@ -77,7 +77,8 @@ defineOp({
       const target = out.shape.map((_, d) => {
         const index = indices[d] ?? null;
         if (index === null) return others[next++] ?? asExpr(0);
-        return ops.indirect(ops.cast(loadBroadcast(index, common), int64), input.shape[d] ?? asExpr(1));
+        const row = ops.cast(loadBroadcast(index, common), int64);
+        return ops.indirect(row, input.shape[d] ?? asExpr(1), { fromEnd: true });
       });
       return { target, value: loadBroadcast(values, at) };
     });

@@ -2,8 +2,8 @@
  * Reading elements that other tensors name: index, index_select, gather, take.
  *
  * Indices are loaded and stand in the address of another load (indirect symbols), so a lookup is a pointwise loop and fuses like one. Negative indices
- * count from the end. Masks have a result whose size depends on data: they are read on the host. Mirrors `TensorAdvancedIndexing.cpp`
- * of ATen.
+ * count from the end in index, take, take_along_dim and index_fill; elsewhere they are refused, as in ATen. Masks have a result whose size depends on data: they are
+ * read on the host. Mirrors `TensorAdvancedIndexing.cpp` of ATen.
  */
 import { bool, type DType, int32, int64, uint8 } from "../core/mod.ts";
 import type { TensorMeta } from "../graph/mod.ts";
@@ -33,9 +33,9 @@ function checkIndex(where: string, argument: string, dtype: DType): void {
   }
 }
 
-/** The position that an index tensor names at `at`. */
-function position(index: LoopInput, at: readonly Expr[], size: Expr): Expr {
-  return ops.indirect(ops.cast(index.load(at), int64), size);
+/** The position that an index tensor names at `at`; negative ones are refused unless they count from the end. */
+function position(index: LoopInput, at: readonly Expr[], size: Expr, options?: { readonly fromEnd: boolean }): Expr {
+  return ops.indirect(ops.cast(index.load(at), int64), size, options);
 }
 
 defineOp({
@@ -134,20 +134,23 @@ defineOp({
   loop: ({ self, index }, out) =>
     pointwise(out.shape, (at) => {
       const numel = self.shape.reduce((n, s) => mul(n, s), constant(1));
-      const flat = position(index, at, numel);
+      const flat = position(index, at, numel, { fromEnd: true });
       const value = self.load(unravel(flat, self.shape));
       return numel.kind === "const" && numel.value === 1 ? onlyElement(value, flat) : value;
     }),
   vjp: ({ self, index }, { grad, F }) => ({
     self: () =>
-      F.indexAdd(grad.newZeros([numelOf(self.shape)]), 0, index.reshape([-1]), grad.reshape([-1])).view(self.shape),
+      F.indexPutInto(grad.newZeros([numelOf(self.shape)]), [index.reshape([-1])], grad.reshape([-1]), true).view(
+        self.shape,
+      ),
   }),
   samples: (g) => [{ args: { self: g.tensor([3, 4]), index: g.indices([2, 5], 12) } }],
 });
 
 defineOp({
   schema: "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor",
-  doc: "gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null.",
+  doc:
+    "gather() with broadcasting of self and indices outside of dim; over the flattened tensor if dim is null. Negative indices count from the end.",
   meta: ({ self, indices, dim }) => {
     if (indices.dtype !== int64) {
       throw new TypeError(`take_along_dim: indices must be int64, got ${indices.dtype.name}; convert with .to(int64)`);
@@ -157,12 +160,13 @@ defineOp({
     const axis = axisOf("take_along_dim", dim, self.shape.length);
     return { shape: shape.with(axis, indices.shape[axis] ?? 1), dtype: self.dtype };
   },
-  decompose: ({ self, indices, dim }) => {
-    if (dim === null) return self.reshape([-1]).gather(0, indices.reshape([-1]));
+  decompose: ({ self, indices, dim }, F) => {
+    if (dim === null) return self.take(indices.reshape([-1]));
     const axis = axisOf("take_along_dim", dim, self.ndim);
     const shape = alongShape(self, indices, dim);
     const source = self.expand(shape.with(axis, self.shape[axis] ?? 1));
-    return source.gather(axis, indices.expand(shape.with(axis, indices.shape[axis] ?? 1)));
+    const place = F.where(indices.lt(0), indices.add(self.shape[axis] ?? 1), indices);
+    return source.gather(axis, place.expand(shape.with(axis, indices.shape[axis] ?? 1)));
   },
   samples: (g) => [
     { args: { self: g.tensor([3, 4]), indices: g.indices([3, 2], 4), dim: 1 } },
@@ -233,7 +237,7 @@ function indexedPosition(
   return self.shape.map((size, axis) => {
     const index = indices[axis] ?? null;
     if (index === null) return rest[next++] ?? constant(0);
-    return ops.indirect(ops.cast(loadBroadcast(index, inner), int64), size);
+    return ops.indirect(ops.cast(loadBroadcast(index, inner), int64), size, { fromEnd: true });
   });
 }
 

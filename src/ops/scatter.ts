@@ -325,13 +325,14 @@ function indexLoop(
   dim: Size,
   index: LoopInput,
   value: (at: readonly Expr[]) => Value,
+  options?: { readonly fromEnd: boolean },
 ): LoopNode {
   const axis = normalizeAxis(Number(dim), self.shape.length, "index");
   const length = index.shape[0] ?? asExpr(1);
   const shape = self.shape.length === 0 ? [length] : self.shape.map((s, d) => d === axis ? length : s);
   return scatter(op, self, shape, (at) => {
     const row = ops.cast(index.load(index.shape.length === 0 ? [] : [at[axis] ?? asExpr(0)]), int64);
-    const position = ops.indirect(row, self.shape[axis] ?? asExpr(1));
+    const position = ops.indirect(row, self.shape[axis] ?? asExpr(1), options);
     if (self.shape.length === 0) return { target: [], value: onlyElement(ops.cast(value(at), self.dtype), position) };
     const target = at.map((e, d) => d === axis ? position : e);
     return { target, value: ops.cast(value(at), self.dtype) };
@@ -397,7 +398,8 @@ defineOp({
     checkFits("index_fill", "value", value, self.dtype);
     return indexSpec("index_fill", self, dim, index, null);
   },
-  loop: ({ self, dim, index, value }) => indexLoop("set", self, dim, index, () => scalarValue(value, self.dtype)),
+  loop: ({ self, dim, index, value }) =>
+    indexLoop("set", self, dim, index, () => scalarValue(value, self.dtype), { fromEnd: true }),
   vjp: ({ dim, index }, { grad }) => ({ self: () => grad.indexFill(dim, index, 0) }),
   samples: (g) => [{ args: { self: g.tensor([3, 4]), dim: 1, index: g.indices([2], 4), value: 2 } }],
 });
@@ -412,7 +414,7 @@ defineOp({
     }
     return indexSpec("index_fill", self, dim, index, null);
   },
-  loop: ({ self, dim, index, value }) => indexLoop("set", self, dim, index, () => value.load([])),
+  loop: ({ self, dim, index, value }) => indexLoop("set", self, dim, index, () => value.load([]), { fromEnd: true }),
   vjp: ({ dim, index }, { grad }) => ({
     self: () => grad.indexFill(dim, index, 0),
     // What is no more in the gradient of self; a position named twice counts once.

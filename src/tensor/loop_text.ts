@@ -56,14 +56,14 @@ const runtime = {
   /** Python's remainder. */
   mod: (a: number, b: number): number => a - Math.floor(a / b) * b,
   /** Resolves an index computed at run time. */
-  at: (value: Num, size: number): number => {
+  at: (value: Num, size: number, fromEnd: boolean): number => {
     const v = Number(value);
-    const at = v < 0 ? v + size : v;
+    const at = v < 0 && fromEnd ? v + size : v;
     if (!(at >= 0 && at < size)) {
       throw new RangeError(
         size === CONDITION_SIZE
           ? indexErrorText(v, size)
-          : `index ${v} is out of range for a dimension of size ${size}: use ${-size} to ${size - 1}`,
+          : `index ${v} is out of range for a dimension of size ${size}: use ${fromEnd ? -size : 0} to ${size - 1}`,
       );
     }
     return at;
@@ -141,9 +141,9 @@ class Writer {
     const indirect = new Map<Sym, string>();
     for (const sym of freeSymbols(e)) {
       if (sym.kind !== "indirect") continue;
-      const { value, size } = indirectPayload(sym);
+      const { value, size, fromEnd } = indirectPayload(sym);
       const name = this.fresh();
-      this.lines.push(`const ${name} = R.at(${this.value(value)}, ${this.expr(size)});`);
+      this.lines.push(`const ${name} = R.at(${this.value(value)}, ${this.expr(size)}, ${fromEnd});`);
       indirect.set(sym, name);
     }
     const symbol = (sym: Sym): string => {

@@ -345,7 +345,7 @@ export class Builder {
     const bound = newSym(sym.name, { kind: "indirect", lower: 0, extent: size, payload });
     const frame = this.#frame(depth);
     frame.bound.set(key, bound);
-    frame.statements.push({ kind: "bind", symbol: bound, value, size, mask });
+    frame.statements.push({ kind: "bind", symbol: bound, value, size, fromEnd: payload.fromEnd, mask });
     this.#symbolDepth.set(bound, depth);
     const axes = mask === null ? value.axes : this.#union([value, mask]);
     if (axes.length > 0) this.#symbolAxes.set(bound, axes);

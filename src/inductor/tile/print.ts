@@ -101,7 +101,9 @@ class Printer {
       case "index":
         return `${this.define(s.out)} = index(${this.expr(s.expr)})`;
       case "bind":
-        return `${this.symbol(s.symbol)} = bind ${this.value(s.value)} in ${this.expr(s.size)}${this.#mask(s.mask)}`;
+        return `${this.symbol(s.symbol)} = bind ${this.value(s.value)} in ${this.expr(s.size)}${
+          s.fromEnd ? " or from its end" : ""
+        }${this.#mask(s.mask)}`;
       case "load":
         return `${this.define(s.out)} = load ${this.buffer(s.buffer)}[${this.expr(s.index)}]${this.#mask(s.mask)}`;
       case "store":

@@ -44,14 +44,15 @@ export type TileStatement =
   /** An integer expression over axis, size and bound symbols, as a number. */
   | { readonly kind: "index"; readonly out: TileValue; readonly expr: Expr }
   /**
-   * Makes a symbol stand for a computed integer in later index expressions (a gather). Negative values count from the end of `size`; a
-   * value outside of the dimension (where `mask` holds) is an error that the kernel reports.
+   * Makes a symbol stand for a computed integer in later index expressions (a gather). With `fromEnd`, negative values count from the end
+   * of `size`; a value outside of the dimension (where `mask` holds) is an error that the kernel reports.
    */
   | {
     readonly kind: "bind";
     readonly symbol: Sym;
     readonly value: TileValue;
     readonly size: Expr;
+    readonly fromEnd: boolean;
     readonly mask: TileValue | null;
   }
   | {

@@ -1,11 +1,13 @@
 /**
  * Class numbers as rows of zeros and a one.
  */
-import { int64 } from "../../core/mod.ts";
-import { arange, type Tensor } from "../../tensor/mod.ts";
+import type { Tensor } from "../../tensor/mod.ts";
 
-/** [*] integers → [*, numClasses] zeros and ones (int64). */
+/**
+ * [*] integers (int64) → [*, numClasses] zeros and ones (int64).
+ *
+ * @throws {RangeError} if a class is not one of 0 to numClasses - 1; where the data are read, on devices that compute behind the call's back
+ */
 export function oneHot(classes: Tensor, numClasses: number): Tensor {
-  const range = arange(0, numClasses, { device: classes.device, dtype: classes.dtype });
-  return classes.unsqueeze(-1).eq(range).to(int64);
+  return classes.oneHot(numClasses);
 }

@@ -17,8 +17,7 @@ export function reportLabel(plan: CudaPlan): string | null {
     for (const { fn, args } of step.launches) {
       if (!args.some((a) => a.kind === "error")) continue;
       reports = true;
-      // Of an operator outside of compiled functions, the plan's name says as much.
-      if (fn.origin.includes(" at ")) origins.add(fn.origin);
+      if (fn.origin !== "") origins.add(fn.origin);
     }
   }
   if (!reports) return null;

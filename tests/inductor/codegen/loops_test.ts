@@ -201,13 +201,13 @@ eachTier((test, tier) => {
       buffer("out2", float32, picks),
     ];
     const [i, j] = [loopVar(picks), loopVar(columns)];
-    const row = ops.indirect(ops.load(index, symbol(i)), constant(rows));
+    const row = ops.indirect(ops.load(index, symbol(i)), constant(rows), { fromEnd: true });
     const at = flat([i, j]);
     const rowsGroup = loops([i, j], [], [
       { kind: "pointwise", space: "outer", out, index: at, value: ops.load(table, add(mul(row, columns), symbol(j))) },
     ], [out]);
     const p = loopVar(picks);
-    const own = ops.indirect(ops.load(index, symbol(p)), constant(rows));
+    const own = ops.indirect(ops.load(index, symbol(p)), constant(rows), { fromEnd: true });
     const elements = loops([p], [], [
       {
         kind: "pointwise",
@@ -235,9 +235,9 @@ eachTier((test, tier) => {
       buffer("x", float32, picks * columns),
     ];
     const [i, j] = [loopVar(picks), loopVar(columns)];
-    const row = ops.indirect(ops.load(index, symbol(i)), constant(rows));
+    const row = ops.indirect(ops.load(index, symbol(i)), constant(rows), { fromEnd: true });
     const p = loopVar(picks);
-    const own = ops.indirect(ops.load(index, symbol(p)), constant(rows));
+    const own = ops.indirect(ops.load(index, symbol(p)), constant(rows), { fromEnd: true });
     const groups = [
       loops([i, j], [], [{
         kind: "scatter",

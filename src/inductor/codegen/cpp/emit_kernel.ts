@@ -296,8 +296,9 @@ export class CppFunction extends CppValues {
     const level = this.levelOf([s.value, s.mask], [s.size]);
     const size = this.scopes.index(s.size);
     const name = this.scopes.fresh("g");
+    const bind = s.fromEnd ? "tsr_bind_from_end" : "tsr_bind";
     if (!vector) {
-      const text = `tsr_bind((long)${this.scalar(s.value)}, ${size})`;
+      const text = `${bind}((long)${this.scalar(s.value)}, ${size})`;
       const masked = s.mask === null ? text : `${this.scalar(s.mask)} ? ${text} : 0`;
       this.scopes.line(`const long ${name} = ${masked};`, level);
       this.scopes.define(s.symbol, name, level);
@@ -316,7 +317,7 @@ export class CppFunction extends CppValues {
       const mask = s.mask === null ? "tsr_mask(1)" : this.operand(s.mask, true, "mask", u);
       const value = this.operand(s.value, true, lane, u);
       const lanes = lane === "u32" ? `tsr_i64(${value})` : value;
-      this.scopes.line(`const vi32 ${own} = tsr_bind(${lanes}, ${size}, ${this.inRest(mask)});`, level);
+      this.scopes.line(`const vi32 ${own} = ${bind}(${lanes}, ${size}, ${this.inRest(mask)});`, level);
       texts.push(own);
     }
     this.bindLanes(s.symbol, texts, level);

@@ -275,12 +275,14 @@ static __attribute__((noinline, cold, unused)) void tsr_no_memory(long bytes) {
   tsr_error[0] = bytes;
   tsr_error[2] = 2;
 }
-TSR long tsr_bind(long value, long size) {
-  const long at = value < 0 ? value + size : value;
+// `at` is where an index points that was `value`: the same, or as far from the end.
+TSR long tsr_bind_at(long at, long value, long size) {
   if (__builtin_expect((unsigned long)at < (unsigned long)size, 1)) return at;
   tsr_bad_index(value, size);
   return 0;
 }
+TSR long tsr_bind(long value, long size) { return tsr_bind_at(value, value, size); }
+TSR long tsr_bind_from_end(long value, long size) { return tsr_bind_at(value < 0 ? value + size : value, value, size); }
 // A condition that is stated as an index. Written in line: around a call registers would go to memory and back, whether it is made or not.
 TSR void tsr_require(int holds, long value, long size) {
   if (__builtin_expect(!holds, 0) && tsr_error[2] == 0) {
@@ -290,19 +292,25 @@ TSR void tsr_require(int holds, long value, long size) {
   }
 }
 // Lanes where `m` does not hold are 0.
-TSR vi32 tsr_bind(vi32 value, long size, vi32 m) {
-  vi32 at = value < 0 ? value + (int)size : value;
+TSR vi32 tsr_bind_at(vi32 at, vi32 value, long size, vi32 m) {
   vi32 bad = (((at < 0) | (at >= (int)size)) & m);
   if (__builtin_expect(vany(bad), 0)) for (int i = 0; i < VW; i++) if (bad[i]) tsr_bad_index(value[i], size);
   return at & m & ~bad;
 }
-TSR vi32 tsr_bind(vl2 value, long size, vi32 m) {
-  vl2 at = tsr_where(value < 0l, value + size, value);
+TSR vi32 tsr_bind(vi32 value, long size, vi32 m) { return tsr_bind_at(value, value, size, m); }
+TSR vi32 tsr_bind_from_end(vi32 value, long size, vi32 m) {
+  return tsr_bind_at(value < 0 ? value + (int)size : value, value, size, m);
+}
+TSR vi32 tsr_bind_at(vl2 at, vl2 value, long size, vi32 m) {
   vi32 bad = (((at < 0l) | (at >= size)) & m);
   if (__builtin_expect(vany(bad), 0)) {
     for (int i = 0; i < VW; i++) if (bad[i]) tsr_bad_index(i < VH ? value.a[i] : value.b[i - VH], size);
   }
   return tsr_i32(at) & m & ~bad;
+}
+TSR vi32 tsr_bind(vl2 value, long size, vi32 m) { return tsr_bind_at(value, value, size, m); }
+TSR vi32 tsr_bind_from_end(vl2 value, long size, vi32 m) {
+  return tsr_bind_at(tsr_where(value < 0l, value + size, value), value, size, m);
 }
 
 // ---- running ----

@@ -466,7 +466,8 @@ export class CudaFunction {
     this.usesErrors = true;
     const level = this.levelOf([s.value, s.mask], [s.size]);
     const name = this.scopes.fresh("g");
-    const text = `tsr_bind<${this.index}>((long)${this.text(s.value)}, ${this.scopes.index(s.size)}, error)`;
+    const [bind, size] = [s.fromEnd ? "tsr_bind_from_end" : "tsr_bind", this.scopes.index(s.size)];
+    const text = `${bind}<${this.index}>((long)${this.text(s.value)}, ${size}, error)`;
     const masked = s.mask === null ? text : `${this.text(s.mask)} ? ${text} : 0`;
     this.scopes.line(`const ${this.index} ${name} = ${masked};`, level);
     this.scopes.define(s.symbol, name, level);

@@ -405,6 +405,12 @@ static __device__ __noinline__ void tsr_report(long* error, long value, long siz
 }
 template <typename I>
 TSR I tsr_bind(long value, I size, long* error) {
+  if (value >= 0 && value < size) return (I)value;
+  tsr_report(error, value, size, 1);
+  return 0;
+}
+template <typename I>
+TSR I tsr_bind_from_end(long value, I size, long* error) {
   const long at = value < 0 ? value + size : value;
   if (at >= 0 && at < size) return (I)at;
   tsr_report(error, value, size, 1);

@@ -342,7 +342,7 @@ export class JsFunction {
     const size = this.#limit(s.size);
     const lines = [
       `${name} = ${asNumber(value)};`,
-      `if (${name} < 0) ${name} += ${size};`,
+      ...(s.fromEnd ? [`if (${name} < 0) ${name} += ${size};`] : []),
       `if (!(${name} >= 0 && ${name} < ${size})) ${this.#use("indexError")}(${value.text}, ${size});`,
     ];
     this.scopes.line(`let ${name} = 0;`, level);
