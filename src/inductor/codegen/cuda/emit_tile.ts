@@ -9,6 +9,7 @@ import { walkStatements } from "../../tile/parameters.ts";
 import type { TileTarget } from "../../tile/target.ts";
 import type { TileKernel } from "../../tile/tile_ir.ts";
 import { emitWindow } from "../../templates/cuda_window.ts";
+import { emitWindowSums } from "../../templates/cuda_window_sums.ts";
 import { emitColumns } from "./emit_columns.ts";
 import { emitCross, isCross } from "./emit_cross.ts";
 import { emitGroups } from "./emit_groups.ts";
@@ -57,6 +58,8 @@ export function emitCudaTile(kernel: TileKernel, context: EmitContext): CudaKern
   if (given === null || sets || (combines && context.deterministic === true)) return emitPoints(kernel, context);
   const window = emitWindow(kernel, given, context);
   if (window !== null) return [window];
+  const windowSums = emitWindowSums(kernel, given, context);
+  if (windowSums !== null) return windowSums;
   const parts = orderPass(given);
   const groups = emitGroups(kernel, given, context);
   if (groups !== null) return [groups];
