@@ -9,10 +9,13 @@ import { autogradMeta, enableGrad, isGradEnabled, Tensor } from "../tensor/mod.t
 import { gradOf } from "./engine.ts";
 import { AccumulateNode, edgeOf, type TapeNode } from "./node.ts";
 
-/** Which arguments to differentiate with respect to, and what the function returns. */
-export interface GradTransformOptions {
+/** Positions of arguments: one, or a list. */
+export type ArgNums = number | readonly number[];
+
+/** Which arguments to differentiate with respect to, and so what the function returns. */
+export interface GradTransformOptions<N extends ArgNums = ArgNums> {
   /** Positions of the arguments; default the first. */
-  readonly argnums?: number | readonly number[];
+  readonly argnums?: N;
 }
 
 /** Tensors in arrays and plain objects. */
@@ -65,14 +68,23 @@ function checkScalar(where: string, out: unknown): Tensor {
 
 type Args = readonly TensorTree[];
 
-/** The gradient of an argument: the same tree for one argument, a list for several. */
-export type GradResult = TensorTree;
+/** The gradient of the argument at a position: a tree like it. Of arguments that nobody can name when types are checked, any tree. */
+type GradOfArg<A extends Args, I> = I extends number ? number extends I ? TensorTree
+  : `${I}` extends keyof A ? A[`${I}` & keyof A]
+  : number extends A["length"] ? A[number]
+  : never
+  : never;
+
+/** What is returned for positions: the gradient of one argument, or a list of them in the order of the positions. */
+export type GradResult<A extends Args, N extends ArgNums> = N extends readonly number[]
+  ? { -readonly [K in keyof N]: GradOfArg<A, N[K]> }
+  : GradOfArg<A, N>;
 
 /**
  * A function that returns `fn`'s value and its gradient with respect to its first argument, or to `argnums`. Arguments are tensors or
  * trees of tensors; gradients have the same structure.
  *
- * @throws {TypeError} (from the returned function) if `fn` does not return a scalar tensor.
+ * @throws {TypeError} (from the returned function) if `fn` does not return a scalar tensor; {RangeError} if a call has no argument at a position
  *
  * @example
  * ```ts
@@ -81,20 +93,17 @@ export type GradResult = TensorTree;
  * const [value, gradient] = f(tensor([1.5, 2]));
  * ```
  */
-export function valueAndGrad<A extends Args>(
+export function valueAndGrad<A extends Args, const N extends ArgNums = 0>(
   fn: (...args: A) => Tensor,
-  options: GradTransformOptions & { readonly argnums: readonly number[] },
-): (...args: A) => [Tensor, GradResult[]];
-export function valueAndGrad<A extends Args>(
-  fn: (...args: A) => Tensor,
-  options?: GradTransformOptions,
-): (...args: A) => [Tensor, A[0]];
-export function valueAndGrad<A extends Args>(
-  fn: (...args: A) => Tensor,
-  options: GradTransformOptions = {},
-): (...args: A) => [Tensor, GradResult | GradResult[]] {
-  const argnums = typeof options.argnums === "object" ? options.argnums : [options.argnums ?? 0];
+  options: GradTransformOptions<N> = {},
+): (...args: A) => [Tensor, GradResult<A, N>] {
+  const chosen: ArgNums = options.argnums ?? 0;
+  const argnums = typeof chosen === "number" ? [chosen] : chosen;
   return (...args) => {
+    const beyond = argnums.find((i) => !(i in args));
+    if (beyond !== undefined) {
+      throw new RangeError(`grad: argnums names argument ${beyond}, but the call has ${args.length}, from 0 on`);
+    }
     const leaves: Tensor[] = [];
     const entered = args.map((arg, i) =>
       argnums.includes(i)
@@ -120,7 +129,7 @@ export function valueAndGrad<A extends Args>(
     });
     const result = argnums.map((i) => byArg.get(i) as TensorTree);
     const value = outer ? out : out.detach();
-    return [value, typeof options.argnums === "object" ? result : result[0] as TensorTree];
+    return [value, (typeof chosen === "number" ? result[0] : result) as GradResult<A, N>];
   };
 }
 
@@ -134,16 +143,11 @@ export function valueAndGrad<A extends Args>(
  * console.log(second(tensor([1.5])).toArray()); // [9]
  * ```
  */
-export function grad<A extends Args>(
+export function grad<A extends Args, const N extends ArgNums = 0>(
   fn: (...args: A) => Tensor,
-  options: GradTransformOptions & { readonly argnums: readonly number[] },
-): (...args: A) => GradResult[];
-export function grad<A extends Args>(fn: (...args: A) => Tensor, options?: GradTransformOptions): (...args: A) => A[0];
-export function grad<A extends Args>(
-  fn: (...args: A) => Tensor,
-  options: GradTransformOptions = {},
-): (...args: A) => GradResult | GradResult[] {
-  const both = valueAndGrad(fn, options as GradTransformOptions) as (...args: A) => [Tensor, GradResult];
+  options: GradTransformOptions<N> = {},
+): (...args: A) => GradResult<A, N> {
+  const both = valueAndGrad(fn, options);
   return (...args) => both(...args)[1];
 }
 
