@@ -10,7 +10,10 @@ const { positionals: [path = "model.pt2"], values: { device } } = parseArgs({
   allowPositionals: true,
   options: { device: { type: "string", default: "cpu" } },
 });
-const program = await readExportedProgram(path, { device });
+const program = await readExportedProgram(path, { device }).catch((error: Error) => {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${path}: ${error.message}\n`));
+  Deno.exit(1);
+});
 const run = compileExported(program);
 const inputs = program.userInputs.map(({ value }) => {
   if (typeof value !== "object" || value === null || !("dtype" in value)) throw new TypeError("an input is no tensor");

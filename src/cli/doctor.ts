@@ -5,6 +5,7 @@
  * called, the cache is written. Nothing is concluded from names of files.
  */
 import config from "../../deno.json" with { type: "json" };
+import { readEnvironment } from "../core/config.ts";
 import { type CacheStats, cacheSummary, diskCache } from "../runtime/mod.ts";
 import { findToolchain, hasFfi, threadPool } from "../runtime/cpu/mod.ts";
 import {
@@ -163,6 +164,18 @@ function runOneKernel(ordinal: number, target: NonNullable<CudaDiagnosis["device
   return performance.now() - start;
 }
 
+/** What TESSERA_CUDA_PATH names, if it names no folder: the search goes on without it. */
+function checkCudaPath(): Check[] {
+  const named = readEnvironment("TESSERA_CUDA_PATH");
+  if (named === null) return [];
+  const remedy = "Set it to the folder in which libcuda and libnvrtc lie, or to a toolkit's; or unset it.";
+  const check = attempt("TESSERA_CUDA_PATH", true, remedy, () => {
+    if (!Deno.statSync(named).isDirectory) throw new Error(`${named} is no folder`);
+    return named;
+  });
+  return check.works ? [] : [check];
+}
+
 /** Examines the machine. */
 export function examine(): DoctorReport {
   const javaScript = checkJavaScript();
@@ -178,7 +191,7 @@ export function examine(): DoctorReport {
   const cache = diskCache().stats();
   const diagnosis = diagnoseCuda();
   const cuda = checkCuda(diagnosis);
-  const checks = [javaScript, compiler, ffi, native, ...cuda, checkCache(cache)];
+  const checks = [javaScript, compiler, ffi, native, ...checkCudaPath(), ...cuda, checkCache(cache)];
   return {
     versions: {
       tessera: config.version,

@@ -251,6 +251,9 @@ Deno.test("exported_model.ts runs a program that PyTorch exported", async () => 
   const { code, out, err } = await run("exported_model.ts", [file]);
   assert.equal(code, 0, err);
   assert.equal(out, "float32 [2, 3]\n");
+  const missing = await run("exported_model.ts", ["nowhere.pt2"]);
+  assert.equal(missing.code, 1);
+  assert.match(missing.err, /^nowhere\.pt2: No such file[^\n]*\n$/);
 });
 
 for (const kind of ["cached", "plain"]) {
