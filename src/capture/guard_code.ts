@@ -10,6 +10,7 @@ import { getDefaultDtype, numericsKey } from "../core/mod.ts";
 import { type Expr, javascriptDialect, printBool, printExpr, type Sym, toText } from "../symbolic/mod.ts";
 import { autocastKey, isGradEnabled, Tensor } from "../tensor/mod.ts";
 import type { Check, TensorCheck } from "./checks.ts";
+import { GradFlags } from "./grad_flags.ts";
 import { guardHelpers } from "./guard_helpers.ts";
 import { loopText } from "./guard_loops.ts";
 import type { CompiledGuard, GuardFunction, GuardInput } from "./guard_types.ts";
@@ -40,6 +41,8 @@ class Emitter {
   #names = new Map<Source, string>();
   #scopes = new Map<unknown, string>();
   #sizes = new Map<Sym, string>();
+  /** Tensors known by identity, and what their `requiresGrad` must be. */
+  readonly #flags = new Map<Tensor, boolean>();
   /** Where a size is read. */
   readonly #sizeAt = new Map<Sym, { readonly source: Source; readonly dim: number }>();
   #next = 0;
@@ -213,6 +216,7 @@ class Emitter {
         );
         break;
       case "requiresGrad":
+        if (this.#brief && this.#isSettled(source, check.value)) break;
         this.#fail(`${v}.requiresGrad !== ${check.value}`, `${source}.requiresGrad was ${check.value}`);
         break;
       case "getter":
@@ -239,6 +243,17 @@ class Emitter {
       default:
         check satisfies never;
     }
+  }
+
+  /** Whether the flag is that of a known tensor, and so need not be looked at in each call. */
+  #isSettled(source: Source, requiresGrad: boolean): boolean {
+    for (const check of source.checks) {
+      if (check.kind !== "identical" || !(check.value instanceof Tensor)) continue;
+      const known = this.#flags.get(check.value);
+      this.#flags.set(check.value, known ?? requiresGrad);
+      return known === undefined || known === requiresGrad;
+    }
+    return false;
   }
 
   #tensor(source: Source, v: string, check: TensorCheck): void {
@@ -405,6 +420,7 @@ class Emitter {
   /** Writes what stands at the end. */
   finish(wanted: readonly Source[]): void {
     if (this.#brief) this.#startChunk();
+    if (this.#flags.size > 0) this.#fail(`!${this.#constant(new GradFlags(this.#flags))}.hold()`, "");
     for (const emit of this.#late) emit();
     wanted.forEach((s, i) => this.#lines.push(`values[${i}] = ${this.nameOf(s)};`));
   }

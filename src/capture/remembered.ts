@@ -4,7 +4,7 @@
  * Content, versions and the tape's notes come back, so that the program cannot tell that anything was tried.
  */
 import { cpu } from "../core/mod.ts";
-import { type AutogradMeta, cpuBuffer, type Storage, type Tensor } from "../tensor/mod.ts";
+import { type AutogradMeta, cpuBuffer, dropAutograd, type Storage, type Tensor } from "../tensor/mod.ts";
 
 /** Remembers the tensors; the result puts them back. */
 export function remember(tensors: readonly Tensor[]): () => void {
@@ -12,10 +12,10 @@ export function remember(tensors: readonly Tensor[]): () => void {
     Storage,
     { readonly bytes: Uint8Array; readonly version: number; readonly history: number }
   >();
-  const metas = new Map<Tensor, AutogradMeta | null>();
+  const metas = new Map<Tensor, Partial<AutogradMeta> | null>();
   for (const t of tensors) {
     const { storage, autograd } = t;
-    metas.set(t, autograd === null ? null : { ...autograd });
+    metas.set(t, autograd === null ? null : notesOf(autograd));
     const { buffer } = storage;
     if (storages.has(storage) || buffer === null || t.device !== cpu) continue;
     storages.set(storage, {
@@ -32,8 +32,14 @@ export function remember(tensors: readonly Tensor[]): () => void {
       storage.history = history;
     }
     for (const [t, meta] of metas) {
-      if (meta === null) t.autograd = null;
+      if (meta === null) dropAutograd(t);
       else if (t.autograd !== null) Object.assign(t.autograd, meta);
     }
   };
+}
+
+/** What the tape has noted; who relies on it is no part of that. */
+function notesOf(meta: AutogradMeta): Partial<AutogradMeta> {
+  const { isRelied: _, ...notes } = meta;
+  return { ...notes, requiresGrad: meta.requiresGrad };
 }

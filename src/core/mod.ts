@@ -6,4 +6,5 @@ export * from "./errors.ts";
 export * from "./index_error.ts";
 export * from "./log.ts";
 export * from "./narrow_floats.ts";
+export * from "./reliance.ts";
 export * from "./seed.ts";

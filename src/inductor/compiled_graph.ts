@@ -22,7 +22,7 @@ import type { Buffer, CacheKey } from "../runtime/mod.ts";
 import { cpuAllocator, CpuBuffer, type Toolchain } from "../runtime/cpu/mod.ts";
 import type { Executable } from "../runtime/kernel.ts";
 import { CudaBuffer } from "../runtime/cuda/mod.ts";
-import { cpuBuffer, moveTo, Storage, Tensor } from "../tensor/mod.ts";
+import { moveTo, Storage, Tensor } from "../tensor/mod.ts";
 import { type GraphArtifact, graphKey, loadArtifact, saveArtifact, type StoredCpp } from "./cache/graph_cache.ts";
 import { storeCuda, storedDevices } from "./cache/stored_cuda.ts";
 import { restoreHost, storeHost } from "./cache/stored_host.ts";
@@ -40,8 +40,9 @@ import { donationsOn, graphDevice, resultDevices } from "./graph_device.ts";
 import { hostRunner } from "./host_steps.ts";
 import { hostSteps, instantiateJs } from "./js_tier.ts";
 import { estimateJsMs, type PlanCounters } from "./metrics.ts";
-import { layoutOf, type PlanLayout, type ResultLayout } from "./plan_layout.ts";
+import { layoutOf, type PlanLayout, type ResultLayout, type SlotLayout } from "./plan_layout.ts";
 import { type LaunchTime, launchTimes } from "./profile.ts";
+import { AttributeSlots, bufferAt, deviceMemory, type InputSlot } from "./slot_memory.ts";
 import { type GraphValue, type SizeReader, sizeReader, type SizeSource, sizeSources } from "./size_sources.ts";
 
 /** When C++ takes over: never, as soon as it is ready, or before the first call. */
@@ -79,15 +80,6 @@ const WORTH_WAITING_MS = 5000;
 /** Emitting C++ (some tens of milliseconds) comes before the first call if that takes longer than this, else after it. */
 const EMIT_FIRST_MS = 100;
 
-/** Where an input's or attribute's memory goes. */
-interface InputSlot {
-  readonly slot: number;
-  readonly index: number;
-  readonly attribute: boolean;
-  /** The storage offset that the plan's indices already contain, in elements. */
-  readonly offset: number;
-}
-
 /** What a plan for a device is made with; the same where the graph comes from the cache. */
 function planOptionsOn(device: Device, graph: Graph, options: PlanOptions): PlanOptions {
   const donate = donationsOn(device, graph, options.donate);
@@ -123,7 +115,8 @@ export class CompiledGraph {
   readonly #buffers: (Buffer | undefined)[];
   readonly #storages: (Storage | null)[];
   readonly #inputSlots: readonly InputSlot[];
-  /** Slots whose memory a call makes, or takes from an input. */
+  readonly #attributeSlots: AttributeSlots;
+  /** Slots whose memory a call makes. */
   readonly #resultSlots: readonly number[];
   #compiled: CompiledPlan | null = null;
   #jsModule: JsModule | null = null;
@@ -195,13 +188,13 @@ export class CompiledGraph {
     const { slots, results } = this.layout;
     this.#buffers = new Array<Buffer | undefined>(slots.length).fill(undefined);
     this.#storages = new Array<Storage | null>(slots.length).fill(null);
-    this.#inputSlots = slots.flatMap((slot, i): InputSlot[] => {
-      if (slot.kind !== "input" && slot.kind !== "attribute") return [];
-      const attribute = slot.kind === "attribute";
-      const offset = (attribute ? this.#attributeOffsets : this.#inputOffsets)[slot.index] ?? 0;
-      return [{ slot: i, index: slot.index, attribute, offset }];
-    });
-    this.#resultSlots = slots.flatMap(({ kind }, i) => kind === "output" || kind === "donated" ? [i] : []);
+    const given = (kind: "input" | "attribute", offsets: readonly number[]): InputSlot[] =>
+      slots.flatMap((slot, i) =>
+        slot.kind === kind ? [{ slot: i, index: slot.index, offset: offsets[slot.index] ?? 0 }] : []
+      );
+    this.#inputSlots = given("input", this.#inputOffsets);
+    this.#attributeSlots = new AttributeSlots(given("attribute", this.#attributeOffsets));
+    this.#resultSlots = slots.flatMap(({ kind }, i) => kind === "output" ? [i] : []);
     this.donated = new Set(
       results.flatMap((r, i) => r.kind === "tensor" && slots[r.slot]?.kind === "donated" ? [i] : []),
     );
@@ -297,31 +290,35 @@ export class CompiledGraph {
     const sizes = this.#sizes;
     for (let i = 0; i < sizes.length; i++) sizes[i] = (this.#sizeReaders[i] as SizeReader)(inputs);
     const buffers = this.#buffers;
-    const storages = this.#storages;
     const { slots, results } = this.layout;
     const cuda = this.#cuda;
     for (const input of this.#inputSlots) {
-      const t = (input.attribute ? attributes : inputs)[input.index] as Tensor;
-      storages[input.slot] = t.storage;
-      buffers[input.slot] = cuda === null ? bufferAt(t, input.offset) : this.#deviceMemory(cuda, t, input);
+      const t = inputs[input.index] as Tensor;
+      buffers[input.slot] = cuda === null ? bufferAt(t, input.offset) : deviceMemory(cuda, t, input, sizes, false);
     }
     for (const i of this.#resultSlots) {
-      const slot = slots[i];
-      if (slot?.kind === "output") {
-        const byteLength = slot.bytes(sizes);
-        const buffer = cuda === null ? cpuAllocator().allocate(byteLength) : cuda.allocate(byteLength, i);
-        buffers[i] = buffer;
-        storages[i] = new Storage(buffer);
-      } else if (slot?.kind === "donated") storages[i] = storages[slot.of] ?? null;
+      const slot = slots[i] as Extract<SlotLayout, { kind: "output" }>;
+      const byteLength = slot.bytes(sizes);
+      const buffer = cuda === null ? cpuAllocator().allocate(byteLength) : cuda.allocate(byteLength, i);
+      buffers[i] = buffer;
+      this.#storages[i] = new Storage(buffer);
     }
     try {
       this.#attributes = attributes;
-      this.runBuffers(buffers, sizes);
+      if (cuda !== null) this.#attributeSlots.runOn(cuda, buffers as (CudaBuffer | undefined)[], attributes, sizes);
+      else {
+        this.#attributeSlots.fill(buffers, attributes);
+        this.#runOnCpu(buffers as readonly (CpuBuffer | undefined)[], sizes);
+      }
       return results.map((result, i) => this.#placed(i, this.#result(result, inputs, attributes)));
     } finally {
       this.#attributes = null;
-      buffers.fill(undefined);
-      storages.fill(null);
+      if (cuda === null) this.#attributeSlots.clear(buffers);
+      for (const { slot } of this.#inputSlots) buffers[slot] = undefined;
+      for (const i of this.#resultSlots) {
+        buffers[i] = undefined;
+        this.#storages[i] = null;
+      }
     }
   }
 
@@ -349,17 +346,6 @@ export class CompiledGraph {
     this.#executable.run(buffers, sizes);
   }
 
-  /** Memory of the device that holds an input or attribute. */
-  #deviceMemory(cuda: CudaTier, t: Tensor, { slot, attribute, offset }: InputSlot): Buffer {
-    const { buffer } = t.storage;
-    if (!(buffer instanceof CudaBuffer)) {
-      return cuda.upload(t.storage, bufferAt(t, offset), slot, this.#sizes, attribute);
-    }
-    if (t.storageOffset === offset) return buffer;
-    const delta = Math.min((Number(t.storageOffset) - offset) * t.dtype.bytes, buffer.byteLength);
-    return delta === 0 ? buffer : buffer.part(delta, buffer.byteLength - delta);
-  }
-
   /** A result on the device where the graph says that it is. */
   #placed(index: number, value: GraphValue): GraphValue {
     const device = this.#resultDevices[index] ?? null;
@@ -372,23 +358,23 @@ export class CompiledGraph {
     if (result.kind === "size") return result.value(sizes);
     const { slot, fixed } = result;
     const { slots } = this.layout;
-    const storage = this.#storages[slot];
     const entry = slots[slot];
-    if (storage === null || storage === undefined || entry === undefined) {
-      throw new InternalError(`slot ${slot} is a result but has no storage`);
-    }
+    if (entry === undefined) throw new InternalError(`slot ${slot} is a result but is not there`);
+    const base = entry.kind === "donated" ? slots[entry.of] : entry;
     const shape = fixed?.shape ?? result.shape.map((f) => f(sizes));
     const stride = fixed?.stride ?? result.stride.map((f) => f(sizes));
     let storageOffset = fixed?.offset ?? result.offset(sizes);
-    const base = entry.kind === "donated" ? slots[entry.of] : entry;
     let { device } = this;
+    let storage = this.#storages[slot] ?? null;
     if (base?.kind === "input" || base?.kind === "attribute") {
       // The plan counts from where the input starts; the tensor may start later in its storage.
       const t = (base.kind === "input" ? inputs : attributes)[base.index] as Tensor;
       const planned = (base.kind === "input" ? this.#inputOffsets : this.#attributeOffsets)[base.index] ?? 0;
       storageOffset += Number(t.storageOffset) - planned;
       device = t.device;
+      storage = t.storage;
     }
+    if (storage === null) throw new InternalError(`slot ${slot} is a result but has no storage`);
     return new Tensor({ shape, stride, storageOffset, dtype: entry.dtype, device, storage });
   }
 
@@ -472,17 +458,4 @@ export function targetOf(toolchain: Toolchain): string {
 
 function report(message: string): void {
   warnOnce(message, "tier");
-}
-
-/** The memory of a tensor from the element that the plan calls number 0. */
-function bufferAt(t: Tensor, offset: number): CpuBuffer {
-  const whole = cpuBuffer(t.storage.buffer ?? fail(t));
-  // An empty tensor may start behind the end of its memory.
-  const delta = Math.min((Number(t.storageOffset) - offset) * t.dtype.bytes, whole.byteLength);
-  if (delta === 0) return whole;
-  return CpuBuffer.wrap(new Uint8Array(whole.pin().storage, whole.byteOffset + delta, whole.byteLength - delta));
-}
-
-function fail(t: Tensor): never {
-  throw new InternalError(`a ${t.dtype.name} tensor without memory reached a compiled graph`);
 }

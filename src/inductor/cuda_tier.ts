@@ -171,11 +171,26 @@ export class CudaTier {
     return buffer;
   }
 
-  /** Runs the plan. */
-  run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): void {
+  /** Whether a call at these sizes needs no buffers of attributes: they are where they were in the call before. */
+  isHeld(sizes: readonly number[]): boolean {
+    return this.#executable !== null && this.#executable.isHeld(sizes);
+  }
+
+  /** Whether the call that begins should mark what says where the attributes are, and end with {@linkcode CudaTier.hold}. */
+  isWorthHolding(sizes: readonly number[]): boolean {
+    return this.#executable !== null && !this.#options.profile && this.#executable.isWorthHolding(sizes);
+  }
+
+  /** After a call before which all attributes were marked. */
+  hold(): void {
+    this.#executable?.hold();
+  }
+
+  /** Runs the plan. `held`: as {@linkcode CudaTier.isHeld} said. */
+  run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[], held = false): void {
     const { executable } = this;
     if (!this.#options.profile) {
-      executable.run(buffers, sizes);
+      executable.run(buffers, sizes, held);
       return;
     }
     for (const { step, milliseconds } of executable.measure(buffers, sizes)) {

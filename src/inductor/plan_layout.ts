@@ -105,8 +105,9 @@ export function sourcesOf(layout: PlanLayout): SlotSource[] {
   return layout.slots.map((slot): SlotSource => {
     switch (slot.kind) {
       case "input":
-      case "attribute":
         return { kind: "external", given: true };
+      case "attribute":
+        return { kind: "external", given: true, held: true };
       case "output":
         return { kind: "external" };
       case "donated":

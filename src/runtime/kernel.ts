@@ -10,8 +10,11 @@ import { cpuAllocator, type CpuBuffer, CpuBuffer as Cpu } from "./cpu/memory.ts"
 
 /** Where a slot's memory comes from. Offsets and byte counts are functions of the plan's sizes. */
 export type SlotSource =
-  /** The caller's memory; `given` if it holds data that the plan reads and, unless another slot is its alias, never writes. */
-  | { readonly kind: "external"; readonly given?: boolean }
+  /**
+   * The caller's memory; `given` if it holds data that the plan reads and, unless another slot is its alias, never writes; `held` if it belongs to the plan, as parameters do: it is where it was
+   * in the call before unless the caller says otherwise.
+   */
+  | { readonly kind: "external"; readonly given?: boolean; readonly held?: boolean }
   | { readonly kind: "alias"; readonly of: number }
   | {
     readonly kind: "arena";

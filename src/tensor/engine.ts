@@ -4,6 +4,7 @@
  * `AutogradMeta` is what a tensor carries once it takes part; `GradFn` is a recorded step. Without an engine, tensors work and
  * `backward()` says what to import.
  */
+import { countChange } from "../core/mod.ts";
 import type { NamedArgs, Operator } from "../ops/mod.ts";
 import type { Tensor } from "./tensor.ts";
 import type { OpResult } from "./mode.ts";
@@ -18,18 +19,34 @@ export interface GradFn {
 export type GradHook = (grad: Tensor) => Tensor | undefined | void;
 
 /** A tensor's part in differentiation. */
-export interface AutogradMeta {
-  requiresGrad: boolean;
-  grad: Tensor | null;
-  gradFn: GradFn | null;
+export class AutogradMeta {
+  grad: Tensor | null = null;
+  gradFn: GradFn | null = null;
   /** Which result of `gradFn` the tensor is. */
-  outputIndex: number;
+  outputIndex = 0;
   /** For leaves: the step that adds to `.grad`. */
-  accumulator: GradFn | null;
-  retainsGrad: boolean;
-  hooks: GradHook[] | null;
+  accumulator: GradFn | null = null;
+  retainsGrad = false;
+  hooks: GradHook[] | null = null;
   /** The storage's history count when `gradFn` was set; differs if a view must find its history anew. */
   historyAt: number;
+  /** Whether somebody relies on what `requiresGrad` is, and so is told of changes. */
+  isRelied: boolean;
+  #requiresGrad = false;
+
+  constructor(historyAt: number, isRelied: boolean) {
+    this.historyAt = historyAt;
+    this.isRelied = isRelied;
+  }
+
+  get requiresGrad(): boolean {
+    return this.#requiresGrad;
+  }
+
+  set requiresGrad(value: boolean) {
+    if (this.isRelied && value !== this.#requiresGrad) countChange();
+    this.#requiresGrad = value;
+  }
 }
 
 /** Options of `backward()`. */

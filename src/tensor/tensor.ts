@@ -6,12 +6,12 @@
  * `TensorMethods`. Metadata never changes after construction; data change through in-place operators, which count in the
  * storage's version. Mirrors `torch.Tensor` and `c10::TensorImpl`.
  */
-import { type Device, type DType, int64, InternalError } from "../core/mod.ts";
+import { countChange, type Device, type DType, int64, InternalError } from "../core/mod.ts";
 import type { Node } from "../graph/mod.ts";
 import type { HostArray, NamedArgs, Operator, TensorMethods } from "../ops/mod.ts";
 import type { Buffer } from "../runtime/mod.ts";
 import { contiguousStride, isContiguous, numelOf, sameShape, type Size } from "../symbolic/mod.ts";
-import { autogradEngine, type AutogradMeta, type BackwardOptions, type GradFn, type GradHook } from "./engine.ts";
+import { autogradEngine, AutogradMeta, type BackwardOptions, type GradFn, type GradHook } from "./engine.ts";
 import { deviceMemory, hostFromRaw } from "./memory.ts";
 import { activeMode, suspendMode } from "./mode.ts";
 import { readElements, readElementsAsync } from "./read.ts";
@@ -47,8 +47,9 @@ export class Storage {
   version = 0;
   /** Counts writes that changed the differentiation history of the base; views compare it. */
   history = 0;
-  /** Work to do before anybody touches the memory; operators that are recorded to run later leave it. */
-  pending: PendingWork | null = null;
+  /** Whether somebody relies on where the memory is, and so is told of changes. */
+  isRelied = false;
+  #pending: PendingWork | null = null;
   /** Told before the memory is written. */
   watch: StorageWatch | null = null;
 
@@ -56,9 +57,19 @@ export class Storage {
     this.#buffer = buffer;
   }
 
+  /** Work to do before anybody touches the memory; operators that are recorded to run later leave it. */
+  get pending(): PendingWork | null {
+    return this.#pending;
+  }
+
+  set pending(work: PendingWork | null) {
+    if (this.isRelied && work !== null) countChange();
+    this.#pending = work;
+  }
+
   /** The memory, its content computed; null for fake and traced tensors. */
   get buffer(): Buffer | null {
-    if (this.pending !== null) this.settle();
+    if (this.#pending !== null) this.settle();
     return this.#buffer;
   }
 
@@ -69,16 +80,17 @@ export class Storage {
 
   /** Does what was put off. Work that is done may leave other work, as a result that was not kept. */
   settle(): void {
-    while (this.pending !== null) this.pending.settle(this);
+    while (this.#pending !== null) this.#pending.settle(this);
   }
 
   /** Whether there is memory, or will be once somebody asks for it. */
   get isDense(): boolean {
-    return this.#buffer !== null || this.pending !== null;
+    return this.#buffer !== null || this.#pending !== null;
   }
 
   /** Gives a storage whose content was put off its memory. */
   adopt(buffer: Buffer): void {
+    if (this.isRelied) countChange();
     this.#buffer = buffer;
   }
 }
@@ -132,12 +144,14 @@ export class Tensor {
   readonly storageOffset: Size;
   readonly dtype: DType;
   readonly device: Device;
-  /** Shared with views. Set by dispatch. @internal */
+  /** Shared with views. Dispatch sets it on results that nobody has seen yet, and nobody else does. @internal */
   storage: Storage;
   /** The node of the graph under capture that yields this tensor; the tracer may move it. @internal */
   node: Node | null;
-  /** @internal */
+  /** Set by `autogradMeta` and `dropAutograd` alone. @internal */
   autograd: AutogradMeta | null = null;
+  /** Whether somebody relies on what `requiresGrad` is, and so is told of changes. @internal */
+  isRelied = false;
   /** @internal */
   viewOf: ViewOrigin | null = null;
   /** The plain number that this 0-dim tensor stands for in a gradient rule or decomposition. @internal */
@@ -416,16 +430,21 @@ export class Tensor {
 
 /** The tensor's part in differentiation, made if it has none. */
 export function autogradMeta(t: Tensor): AutogradMeta {
-  return t.autograd ??= {
-    requiresGrad: false,
-    grad: null,
-    gradFn: null,
-    outputIndex: 0,
-    accumulator: null,
-    retainsGrad: false,
-    hooks: null,
-    historyAt: t.storage.history,
-  };
+  return t.autograd ??= new AutogradMeta(t.storage.history, t.isRelied);
+}
+
+/** Forgets the tensor's part in differentiation. */
+export function dropAutograd(t: Tensor): void {
+  if (t.isRelied) countChange();
+  t.autograd = null;
+}
+
+/** Marks the tensor: whoever changes what `requiresGrad` says counts. Returns whether all changes are counted; those of views follow from writes to their base, which are not. */
+export function relyOnGrad(t: Tensor): boolean {
+  if (t.viewOf !== null) return false;
+  t.isRelied = true;
+  if (t.autograd !== null) t.autograd.isRelied = true;
+  return true;
 }
 
 function gradOwner(t: Tensor): Tensor {

@@ -2,14 +2,18 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { compile } from "../../src/capture/mod.ts";
+import { GradFlags } from "../../src/capture/grad_flags.ts";
 import { loopText } from "../../src/capture/guard_loops.ts";
+import { remember } from "../../src/capture/remembered.ts";
 import * as nn from "../../src/nn/mod.ts";
 import { GradScaler, SGD } from "../../src/optim/mod.ts";
 import { float64 } from "../../src/core/mod.ts";
-import { randn, type Tensor, tensor } from "../../src/tensor/mod.ts";
+import { dropAutograd, randn, type Tensor, tensor } from "../../src/tensor/mod.ts";
 import { compilations, same } from "./support.ts";
 
 const COUNT = 70;
+/** So many parameters make a guard long. */
+const PARAMETERS = 150;
 
 /** What a function over many tensors gives, and how it is asked again. */
 function many(): { readonly items: { w: Tensor; s: number; k: string }[]; readonly f: (x: Tensor) => Tensor } {
@@ -121,4 +125,71 @@ Deno.test("loopText() says what the lines say, whatever repeats in them", () => 
     const changed = items.map((x) => someWrong && x.wrong ? { ...x, value: x.value + 1 } : x);
     assert.equal(holds([changed], null, []), !(someWrong && items.some((x) => x.wrong)));
   }));
+});
+
+Deno.test("whether gradients flow to known tensors is looked at again when that of one changes", () => {
+  const base = randn([3]);
+  const weights = Array.from({ length: PARAMETERS }, (_, i) => nn.parameter(i === 1 ? base : randn([3]), false));
+  // Gradients of a view come and go with writes to its base, which nobody counts.
+  const [view, whole] = [base.clone(), base.clone()];
+  const seen = whole.narrow(0, 0, 3);
+  seen.isParameter = view.isParameter = true;
+  weights.push(view, seen);
+  const plain = (x: Tensor): Tensor => weights.reduce((y, w) => y.add(w), x);
+  const f = compile(plain, { backend: "eager", fullgraph: true });
+  const x = randn([3]);
+  const check = (requiresGrad: boolean): void => {
+    const y = f(x);
+    assert.equal(y.requiresGrad, requiresGrad);
+    same(y.detach(), plain(x).detach());
+  };
+  const settle = (requiresGrad: boolean): void => {
+    for (let i = 0; i < 4; i++) check(requiresGrad);
+  };
+  const source = randn([3]).requiresGrad_();
+  const changes: readonly (readonly [(w: Tensor) => void, boolean])[] = [
+    [(w) => void (w.requiresGrad = true), true],
+    [(w) => void (w.requiresGrad = false), false],
+    [(w) => void w.requiresGrad_(), true],
+    [(w) => dropAutograd(w), false],
+    // What is written brings its history with it.
+    [(w) => void w.copy_(source.mul(2)), true],
+    [(w) => dropAutograd(w), false],
+  ];
+  for (const at of [0, 31, PARAMETERS - 1, PARAMETERS]) {
+    for (const [change, requiresGrad] of changes) {
+      settle(!requiresGrad);
+      change(weights[at] as Tensor);
+      check(requiresGrad);
+    }
+  }
+  settle(false);
+  whole.copy_(source.mul(3));
+  check(true);
+});
+
+Deno.test("flags of known tensors: what is dropped, or put back after a failed call, is counted, before and after somebody relies on it", () => {
+  const [plain, trained] = [randn([3]), randn([3]).requiresGrad_()];
+  const flags = new GradFlags(new Map([[plain, false], [trained, true]]));
+  const settle = (): void => {
+    for (let i = 0; i < 4; i++) assert.ok(flags.hold());
+  };
+  const [putBack, putTrainedBack] = [remember([plain, trained]), remember([trained])];
+  settle();
+  dropAutograd(trained);
+  assert.ok(!flags.hold());
+  trained.requiresGrad = true;
+  settle();
+  plain.requiresGrad = true;
+  assert.ok(!flags.hold());
+  putBack();
+  settle();
+  trained.requiresGrad = false;
+  assert.ok(!flags.hold());
+  putBack();
+  settle();
+  // It is told of changes, although it was not when it was remembered.
+  putTrainedBack();
+  trained.requiresGrad = false;
+  assert.ok(!flags.hold());
 });

@@ -6,7 +6,7 @@
  * the caller: a replay writes to the memory of its own call.
  */
 
-import { InternalError, isStageEnabled } from "../../core/mod.ts";
+import { InternalError, isStageEnabled, Reliance } from "../../core/mod.ts";
 import type { CudaContext } from "./context.ts";
 import { CudaGraph } from "./graphs.ts";
 import { CudaArguments, type LaunchShape, type ParameterKind } from "./layout.ts";
@@ -79,6 +79,8 @@ export class Binding {
   readonly slotBytes: readonly number[];
   /** For each slot what brings it to one place in calls that replay graphs; null for what is used where it is. */
   readonly parkings: readonly (Parking | null)[];
+  /** While it holds, what the plan holds is where it was bound last. */
+  readonly held: Reliance = new Reliance();
   readonly #context: CudaContext;
   readonly #uses: readonly Use[][];
   readonly #arenaUses: Use[] = [];

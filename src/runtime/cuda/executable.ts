@@ -60,6 +60,14 @@ export class CudaExecutable implements Executable<CudaBuffer> {
   readonly #graphs: boolean;
   readonly #external: readonly number[];
   readonly #aliases: readonly (readonly [slot: number, of: number])[];
+  /** Those of them that a call binds while what the plan holds is where it was. */
+  readonly #moving: readonly number[];
+  readonly #movingAliases: readonly (readonly [slot: number, of: number])[];
+  readonly #held: ReadonlySet<number>;
+  /** Whether calls need nothing of what the plan holds but its addresses. */
+  readonly #canHold: boolean;
+  /** Whether the last call used everything that the plan holds where it is. */
+  #inPlace = false;
   /** For each slot the multiple that its address must be. */
   readonly #align: readonly number[];
   readonly #written: ReadonlySet<number>;
@@ -75,20 +83,50 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     this.#graphs = graphs;
     this.#external = plan.sources.flatMap((s, i) => s.kind === "external" ? [i] : []);
     this.#aliases = plan.sources.flatMap((s, i) => s.kind === "alias" ? [[i, s.of] as const] : []);
+    const held = this.#held = new Set(
+      plan.sources.flatMap((s, i) => s.kind === "external" && s.held === true ? [i] : []),
+    );
+    const isHeld = (slot: number): boolean => {
+      const source = plan.sources[slot];
+      return source?.kind === "alias" ? isHeld(source.of) : held.has(slot);
+    };
+    this.#moving = this.#external.filter((slot) => !held.has(slot));
+    this.#movingAliases = this.#aliases.filter(([slot]) => !isHeld(slot));
+    this.#canHold = held.size > 0 && plan.steps.every((s) => s.kind === "launches");
     this.#written = new Set(this.#aliases.map(([, of]) => of));
     this.#align = alignments(plan);
     const label = reportLabel(plan);
     this.#errors = label === null ? null : context.errors.allocate(label);
   }
 
-  run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[]): void {
+  /** Whether a call at these sizes finds what the plan holds where it was: then {@linkcode CudaExecutable.run} needs no buffers of it. */
+  isHeld(sizes: readonly number[]): boolean {
+    const known = this.#knownFor(sizes);
+    return known !== undefined && known.held.holds && this.#context.currentStream === this.#context.stream;
+  }
+
+  /** Whether the call that is about to begin should mark what the plan holds, and end with {@linkcode CudaExecutable.hold}. */
+  isWorthHolding(sizes: readonly number[]): boolean {
+    if (!this.#canHold) return false;
+    const known = this.#knownFor(sizes);
+    // Another stream must be told of all memory that it uses.
+    return known !== undefined && known.held.isCalm() && this.#context.currentStream === this.#context.stream;
+  }
+
+  /** After a call: all that the plan holds was marked before it, and stays where it is until a change is counted. */
+  hold(): void {
+    if (this.#inPlace) this.#bindings[0]?.held.settle();
+  }
+
+  /** `held`: as {@linkcode CudaExecutable.isHeld} said; buffers of what the plan holds are not looked at. */
+  run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[], held = false): void {
     const stream = this.#context.currentStream;
     this.#errors?.check();
     const binding = this.#bindingFor(sizes);
     const record = this.#graphs && !stream.capturing && !this.#context.launchBlocking;
     const sent = beginCall(this.#context, stream);
     try {
-      const detours = this.#bind(binding, buffers, stream, record);
+      const detours = this.#bind(binding, buffers, stream, record, held);
       for (const segment of binding.segments) {
         if (segment.kind === "launches") binding.run(segment, stream, record, this.#patience);
         else this.#runHost(segment.step, binding, buffers, sizes, stream);
@@ -105,7 +143,7 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     const binding = this.#bindingFor(sizes);
     const sent = beginCall(this.#context, stream);
     try {
-      const detours = this.#bind(binding, buffers, stream, false);
+      const detours = this.#bind(binding, buffers, stream, false, false);
       const times: CudaLaunchTime[] = [];
       for (const segment of binding.segments) {
         if (segment.kind === "launches") times.push(...measureSegment(segment, stream));
@@ -132,6 +170,11 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     this.#bindings = [];
   }
 
+  #knownFor(sizes: readonly number[]): Binding | undefined {
+    for (const binding of this.#bindings) if (binding.fits(sizes)) return binding;
+    return undefined;
+  }
+
   #bindingFor(sizes: readonly number[]): Binding {
     const list = this.#bindings;
     const last = list[0];
@@ -155,13 +198,15 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     buffers: readonly (CudaBuffer | undefined)[],
     stream: CudaStream,
     record: boolean,
+    held: boolean,
   ): Detour[] | null {
     const workspace = workspaceOf(this.#context, stream);
     const arena = workspace.arena(binding.arenaBytes);
     binding.place(arena, workspace.zeros(binding.zeroBytes));
     let detours: Detour[] | null = null;
     const foreign = stream !== this.#context.stream;
-    for (const slot of this.#external) {
+    this.#inPlace = true;
+    for (const slot of held ? this.#moving : this.#external) {
       const buffer = buffers[slot];
       if (buffer === undefined) {
         throw new TypeError(`run() got no buffer for slot ${slot} of ${this.plan.sources.length}`);
@@ -182,9 +227,10 @@ export class CudaExecutable implements Executable<CudaBuffer> {
         (detours ??= []).push({ slot, buffer, copy });
         address = copy.address;
       } else if (record) address = binding.parkings[slot]?.settle(address, stream) ?? address;
+      if (address !== buffer.address && this.#held.has(slot)) this.#inPlace = false;
       binding.point(slot, address);
     }
-    for (const [slot, of] of this.#aliases) binding.point(slot, binding.addressOf(of));
+    for (const [slot, of] of held ? this.#movingAliases : this.#aliases) binding.point(slot, binding.addressOf(of));
     return detours;
   }
 

@@ -13,6 +13,7 @@
  */
 
 import type { Device } from "../../core/device.ts";
+import { countChange } from "../../core/reliance.ts";
 import { type Allocator, type AllocatorStats, type Buffer, checkByteLength } from "../buffer.ts";
 import { CudaOutOfMemoryError, type LiveAllocation } from "./errors.ts";
 import { collectGarbage, DeathWatch } from "./garbage.ts";
@@ -25,6 +26,8 @@ export { sizeClass } from "./size_class.ts";
 /** What the finalizer of a buffer gets: a way to the block that does not hold the buffer. */
 interface Lease {
   block: Block | null;
+  /** Whether somebody relies on the memory being there, and so is told when it goes. */
+  relied: boolean;
 }
 
 /** Buffers of this size and more are watched: what died of them is known without a turn of the event loop. */
@@ -103,9 +106,15 @@ export class CudaBuffer implements Buffer {
     if (stream.id !== block.stream.id) (block.uses ??= new Set()).add(stream);
   }
 
+  /** Marks the memory, of which this may be a part: that it goes is counted as a change. */
+  rely(): void {
+    this.#lease.relied = true;
+  }
+
   dispose(): void {
     const block = this.#lease.block;
     if (block === null || this.#whole !== null) return;
+    if (this.#lease.relied) countChange();
     this.#lease.block = null;
     this.#address = -1;
     this.#release(block, this.#lease);
@@ -229,7 +238,7 @@ export class CudaAllocator implements Allocator<CudaBuffer> {
       this.#collectNow();
       this.#nextCollection = this.#live + this.#collectionStep;
     }
-    const lease: Lease = { block };
+    const lease: Lease = { block, relied: false };
     const buffer = new CudaBuffer(this.device, byteLength, lease, this.#release);
     this.#collected.register(buffer, lease, lease);
     if (byteLength >= WATCHED_BYTES) this.#watch.watch(buffer, lease);
