@@ -1,11 +1,13 @@
 /**
  * What a call of a function of 500 kernels costs on the host, and which part of it takes how long.
  *
- *     deno run -A bench/cuda_host.ts [--idle] [--calls N] [--program FILE] [PART OF A NAME…]
+ *     deno run -A bench/cuda_host.ts [--idle] [--rounds N] [--calls N] [--cold MIB] [--program FILE] [PART OF A NAME…]
  *
- * Every case is timed call by call after as many calls to warm up: the median and the 99th percentile. Then once more with the parts of a call noted by themselves: guards, making results, allocating,
- * binding addresses, correcting recorded kernels, and the replay. The device is waited for between calls, outside of the times, because a full queue makes the host wait. `--program` adds an
- * exported program (`bench/peers/many_kernels.py` makes it). `--idle` runs on an emulated device whose kernels do nothing, with a real nvrtc: what remains is JavaScript.
+ * All cases take turns: each round times `--calls` calls of every case, so that a machine that is slow for a while is slow for all of them. A row has the median of all calls, the least and the
+ * largest median of a round, and the 99th percentile. The device is waited for between calls, outside of the times, because a full queue makes the host wait. `--cold` reads so much memory before each
+ * call: then the caches hold nothing of the call before, as in a program that does something else in between. Last, the parts of a call noted by themselves: guards, making results, allocating,
+ * binding addresses, correcting recorded kernels, and the replay; noting them takes time of its own. `--program` adds an exported program (`bench/peers/many_kernels.py` makes it). `--idle` runs on an
+ * emulated device that replays nothing and copies nothing, with a real nvrtc: what remains is JavaScript.
  */
 import {
   compile,
@@ -20,7 +22,7 @@ import {
 } from "../mod.ts";
 import { CudaTier } from "../src/inductor/cuda_tier.ts";
 import { CompiledGraph } from "../src/inductor/mod.ts";
-import { CudaAllocator, cudaContext, CudaGraph } from "../src/runtime/cuda/mod.ts";
+import { CudaAllocator, CudaContext, cudaContext, CudaGraph } from "../src/runtime/cuda/mod.ts";
 import { countsOf } from "./cuda_support.ts";
 import { print, printTable } from "./support.ts";
 
@@ -34,13 +36,23 @@ const flag = (name: string): string | null => {
   const at = Deno.args.indexOf(name);
   return at < 0 ? null : Deno.args[at + 1] ?? null;
 };
-const CALLS = Number(flag("--calls") ?? 3000);
+const ROUNDS = Number(flag("--rounds") ?? 20);
+const CALLS = Number(flag("--calls") ?? 100);
 const PARAMETERS = 150;
+/** Calls before anything is timed: V8 compiles what runs often. */
+const WARM_UP = 2000;
 const context = cudaContext();
-const rows: string[][] = [];
+const swept = new Float64Array(Number(flag("--cold") ?? 0) * 2 ** 17);
+let sum = 0;
 
-const middle = (times: readonly number[], at: number): string =>
-  (1000 * (times.toSorted((a, b) => a - b)[Math.floor(at * times.length)] ?? NaN)).toFixed(1);
+/** Fills the caches with other data. */
+function sweep(): void {
+  for (let i = 0; i < swept.length; i += 8) sum += swept[i] as number;
+}
+
+const at = (times: readonly number[], part: number): number =>
+  1000 * (times.toSorted((a, b) => a - b)[Math.floor(part * times.length)] ?? NaN);
+const text = (microseconds: number): string => microseconds.toFixed(1);
 
 /** Methods whose time within a call is noted, outermost first; what is noted is without that of those inside. */
 const PARTS = [
@@ -83,53 +95,85 @@ function withParts(fn: (take: () => ReadonlyMap<string, number>) => void): void 
   }
 }
 
-/** Times a case: `call` gets the number of the call. */
-function measure(name: string, launches: number, call: (i: number) => void): void {
-  for (let i = 0; i < CALLS; i++) {
-    call(i);
-    if (i % 50 === 0) context.synchronize();
-  }
-  const whole: number[] = [];
-  for (let i = 0; i < CALLS; i++) {
-    context.synchronize();
-    const start = performance.now();
-    call(i);
-    whole.push(performance.now() - start);
-  }
-  const times = new Map<string, number[]>(["rest", ...PARTS.map((p) => p[2])].map((p) => [p, []]));
-  withParts((take) => {
-    for (let i = 0; i < CALLS; i++) {
-      context.synchronize();
-      take();
-      const start = performance.now();
-      call(i);
-      let rest = performance.now() - start;
-      const spent = take();
-      for (const [, , part] of PARTS) {
-        const time = spent.get(part) ?? 0;
-        rest -= time;
-        if (i >= CALLS / 2) times.get(part)?.push(time);
-      }
-      if (i >= CALLS / 2) times.get("rest")?.push(rest);
-    }
-  });
-  rows.push([
-    name,
-    `${launches}`,
-    middle(whole, 0.5),
-    middle(whole, 0.99),
-    ...[...times.values()].map((t) => middle(t, 0.5)),
-  ]);
-  print(rows.at(-1)?.join("  ") ?? "");
+/** A case: `call` gets the number of the call. */
+interface Case {
+  readonly name: string;
+  readonly launches: number;
+  readonly call: (i: number) => void;
+  /** The times of each round, in milliseconds. */
+  readonly rounds: number[][];
 }
 
-/** Compiles, and tells how many launches a call has. */
-function launchesOf(call: () => void): number {
+/** Times some calls, one by one. `after` is called behind each. */
+function timed({ call }: Case, after: (milliseconds: number) => void): void {
+  for (let i = 0; i < CALLS; i++) {
+    context.synchronize();
+    sweep();
+    const start = performance.now();
+    call(i);
+    after(performance.now() - start);
+  }
+}
+
+/** The medians of the parts of a call, those that are not noted first. */
+function partsOf(which: Case): number[] {
+  const names = ["rest", ...PARTS.map((p) => p[2])];
+  const times = new Map<string, number[]>(names.map((name) => [name, []]));
+  withParts((take) => {
+    // What notes the times must be compiled, too.
+    for (let i = 0; i < WARM_UP / 4; i++) which.call(i);
+    context.synchronize();
+    take();
+    for (let round = 0; round < 3; round++) {
+      timed(which, (whole) => {
+        const spent = take();
+        const noted = PARTS.reduce((all, [, , part]) => all + (spent.get(part) ?? 0), 0);
+        for (const name of names) times.get(name)?.push(name === "rest" ? whole - noted : spent.get(name) ?? 0);
+      });
+    }
+  });
+  return [...times.values()].map((t) => at(t, 0.5));
+}
+
+/** Runs all cases in turns and prints what they took. */
+function measure(cases: readonly Case[]): void {
+  for (const { call } of cases) {
+    for (let i = 0; i < WARM_UP; i++) {
+      call(i);
+      if (i % 50 === 0) context.synchronize();
+    }
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const c of cases) {
+      const times: number[] = [];
+      timed(c, (whole) => void times.push(whole));
+      c.rounds.push(times);
+    }
+  }
+  const rows = cases.map((c) => {
+    const medians = c.rounds.map((times) => at(times, 0.5));
+    const all = c.rounds.flat();
+    const whole = [at(all, 0.5), Math.min(...medians), Math.max(...medians), at(all, 0.99)];
+    print([c.name, ...whole.map(text)].join("  "));
+    return [c.name, `${c.launches}`, ...whole.map(text)];
+  });
+  cases.forEach((c, i) => rows[i]?.push(...partsOf(c).map(text)));
+  printTable(["call", "kernels", "µs", "least", "most", "99 %", "guards", ...PARTS.map((p) => p[2])], rows);
+}
+
+const launches = new Map<unknown, number>();
+
+/** Compiles a function by calling it, and tells how many launches a call has. */
+function launchesOf(fn: unknown, call: () => void): number {
+  const known = launches.get(fn);
+  if (known !== undefined) return known;
   const graphs: CompiledGraph[] = [];
   using _ = onCompile(({ graph }) => void graphs.push(graph));
   for (let i = 0; i < 3; i++) call();
   context.synchronize();
-  return countsOf(graphs).launches;
+  const count = countsOf(graphs).launches;
+  launches.set(fn, count);
+  return count;
 }
 
 /** 250 products, each with one of 75 layers, and a softmax behind each. */
@@ -145,9 +189,11 @@ class Deep extends nn.Module {
 
 manualSeed(0);
 const inputs = Array.from({ length: 3 }, () => randn([32, 32], { device: "cuda" }));
-const at = (i: number): Tensor => inputs[i % inputs.length] as Tensor;
+const inTurn = (i: number): Tensor => inputs[i % inputs.length] as Tensor;
+const same = (): Tensor => inTurn(0);
+const cases: Case[] = [];
 const wanted = Deno.args.filter((a, i) =>
-  !a.startsWith("--") && !["--calls", "--program"].includes(Deno.args[i - 1] ?? "")
+  !a.startsWith("--") && !["--rounds", "--calls", "--cold", "--program"].includes(Deno.args[i - 1] ?? "")
 );
 const isWanted = (name: string): boolean => wanted.length === 0 || wanted.some((w) => name.includes(w));
 const chained = (x: Tensor): Tensor => {
@@ -156,34 +202,35 @@ const chained = (x: Tensor): Tensor => {
   return y;
 };
 
-/** A case: what is called, with the input that a call gets, and what becomes of its results. */
-function run(name: string, fn: (x: Tensor) => Tensor, input: (i: number) => Tensor, keep = 0): void {
+/** Adds a case: what is called, with the input that a call gets, and what becomes of its results. */
+function add(name: string, fn: (x: Tensor) => Tensor, input: (i: number) => Tensor, keep = 0): void {
   if (!isWanted(name)) return;
   const kept: Tensor[] = [];
-  const launches = launchesOf(() => fn(at(0)).dispose());
-  measure(name, launches, (i) => {
+  const count = launchesOf(fn, () => fn(same()).dispose());
+  const call = (i: number): void => {
     const y = fn(input(i));
     if (keep === 0) y.dispose();
     else {
       kept[i % keep]?.dispose();
       kept[i % keep] = y;
     }
-  });
+  };
+  cases.push({ name, launches: count, call, rounds: [] });
 }
 
 const chain = compile(chained);
-run("one input", chain, () => at(0));
-run("one input, results kept for 3 calls", chain, () => at(0), 3);
-run("one input, of three in turn", chain, at);
-run("one input, always a new one", chain, fresh());
+add("one input", chain, same);
+add("one input, results kept for 3 calls", chain, same, 3);
+add("one input, of three in turn", chain, inTurn);
+add("one input, always a new one", chain, fresh());
 const model = new Deep().to("cuda");
 const infer = compile((x: Tensor): Tensor => noGrad(() => model.forward(x)));
-run("150 parameters", infer, () => at(0));
-run("150 parameters, input always a new one", infer, fresh());
+add("150 parameters", infer, same);
+add("150 parameters, input always a new one", infer, fresh());
 
 /** Inputs whose addresses do not come again soon. */
 function fresh(): (i: number) => Tensor {
-  const many = Array.from({ length: 97 }, () => at(0).clone());
+  const many = Array.from({ length: 97 }, () => same().clone());
   return (i) => many[i % many.length] as Tensor;
 }
 
@@ -193,7 +240,14 @@ if (program !== null) {
   const ran = compileExported(read, { device: "cuda" });
   await ran.ready();
   const call = (x: Tensor): Tensor => ran([x])[0] as Tensor;
-  run("exported, 150 parameters", call, () => at(0));
-  run("exported, 150 parameters, input always a new one", call, fresh());
+  add("exported, 150 parameters", call, same);
+  add("exported, 150 parameters, input always a new one", call, fresh());
 }
-printTable(["call", "kernels", "µs", "99 %", "guards", ...PARTS.map((p) => p[2])], rows);
+if (idle) {
+  // A graph is recorded by the second call at the latest.
+  for (const { call } of cases) for (let i = 0; i < 4; i++) call(i);
+  CudaGraph.prototype.replay = () => {};
+  CudaContext.prototype.copy = () => {};
+}
+measure(cases);
+if (Number.isNaN(sum)) print("memory that was zero is not");
