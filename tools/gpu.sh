@@ -210,7 +210,7 @@ keep
 for what in $timed; do
   case $what in
   bench) work bench 60 $run bench/cuda_runtime.ts ;;
-  host) work host 45 $run bench/cuda_host.ts --calls 1500 ;;
+  host) work host 45 $run bench/cuda_host.ts ;;
   memory) work memory 90 $run bench/cuda_memory.ts ;;
   optimizers) work optimizers 110 $run bench/cuda_optimizers.ts resnet50 bert_base ;;
   convolutions) work convolutions 45 $run bench/cuda_convolutions.ts --seconds 25 ;;
