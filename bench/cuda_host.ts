@@ -161,21 +161,6 @@ function measure(cases: readonly Case[]): void {
   printTable(["call", "kernels", "µs", "least", "most", "99 %", "guards", ...PARTS.map((p) => p[2])], rows);
 }
 
-const launches = new Map<unknown, number>();
-
-/** Compiles a function by calling it, and tells how many launches a call has. */
-function launchesOf(fn: unknown, call: () => void): number {
-  const known = launches.get(fn);
-  if (known !== undefined) return known;
-  const graphs: CompiledGraph[] = [];
-  using _ = onCompile(({ graph }) => void graphs.push(graph));
-  for (let i = 0; i < 3; i++) call();
-  context.synchronize();
-  const count = countsOf(graphs).launches;
-  launches.set(fn, count);
-  return count;
-}
-
 /** 250 products, each with one of 75 layers, and a softmax behind each. */
 class Deep extends nn.Module {
   readonly layers = new nn.ModuleList(Array.from({ length: PARAMETERS / 2 }, () => new nn.Linear(32, 32)));
@@ -196,17 +181,22 @@ const wanted = Deno.args.filter((a, i) =>
   !a.startsWith("--") && !["--rounds", "--calls", "--cold", "--program"].includes(Deno.args[i - 1] ?? "")
 );
 const isWanted = (name: string): boolean => wanted.length === 0 || wanted.some((w) => name.includes(w));
-const chained = (x: Tensor): Tensor => {
-  let y = x;
-  for (let i = 0; i < 250; i++) y = y.softmax(1).matmul(x);
-  return y;
-};
+type Call = (x: Tensor) => Tensor;
 
-/** Adds a case: what is called, with the input that a call gets, and what becomes of its results. */
-function add(name: string, fn: (x: Tensor) => Tensor, input: (i: number) => Tensor, keep = 0): void {
+/** Adds a case: what makes the function, which is this case's own, the input that a call gets, and for how many calls results are kept. */
+async function add(
+  name: string,
+  make: () => Call | Promise<Call>,
+  input: (i: number) => Tensor,
+  keep = 0,
+): Promise<void> {
   if (!isWanted(name)) return;
+  const graphs: CompiledGraph[] = [];
+  using _ = onCompile(({ graph }) => void graphs.push(graph));
+  const fn = await make();
+  for (let i = 0; i < 3; i++) fn(input(i)).dispose();
+  context.synchronize();
   const kept: Tensor[] = [];
-  const count = launchesOf(fn, () => fn(same()).dispose());
   const call = (i: number): void => {
     const y = fn(input(i));
     if (keep === 0) y.dispose();
@@ -215,18 +205,23 @@ function add(name: string, fn: (x: Tensor) => Tensor, input: (i: number) => Tens
       kept[i % keep] = y;
     }
   };
-  cases.push({ name, launches: count, call, rounds: [] });
+  cases.push({ name, launches: countsOf(graphs).launches, call, rounds: [] });
 }
 
-const chain = compile(chained);
-add("one input", chain, same);
-add("one input, results kept for 3 calls", chain, same, 3);
-add("one input, of three in turn", chain, inTurn);
-add("one input, always a new one", chain, fresh());
+const chain = (): Call =>
+  compile((x: Tensor): Tensor => {
+    let y = x;
+    for (let i = 0; i < 250; i++) y = y.softmax(1).matmul(x);
+    return y;
+  });
+await add("one input", chain, same);
+await add("one input, results kept for 3 calls", chain, same, 3);
+await add("one input, of three in turn", chain, inTurn);
+await add("one input, always a new one", chain, fresh());
 const model = new Deep().to("cuda");
-const infer = compile((x: Tensor): Tensor => noGrad(() => model.forward(x)));
-add("150 parameters", infer, same);
-add("150 parameters, input always a new one", infer, fresh());
+const infer = (): Call => compile((x: Tensor): Tensor => noGrad(() => model.forward(x)));
+await add("150 parameters", infer, same);
+await add("150 parameters, input always a new one", infer, fresh());
 
 /** Inputs whose addresses do not come again soon. */
 function fresh(): (i: number) => Tensor {
@@ -236,12 +231,13 @@ function fresh(): (i: number) => Tensor {
 
 const program = flag("--program");
 if (program !== null) {
-  const read = await readExportedProgram(program, { device: "cuda" });
-  const ran = compileExported(read, { device: "cuda" });
-  await ran.ready();
-  const call = (x: Tensor): Tensor => ran([x])[0] as Tensor;
-  add("exported, 150 parameters", call, same);
-  add("exported, 150 parameters, input always a new one", call, fresh());
+  const exported = async (): Promise<Call> => {
+    const ran = compileExported(await readExportedProgram(program, { device: "cuda" }), { device: "cuda" });
+    await ran.ready();
+    return (x) => ran([x])[0] as Tensor;
+  };
+  await add("exported, 150 parameters", exported, same);
+  await add("exported, 150 parameters, input always a new one", exported, fresh());
 }
 if (idle) {
   // A graph is recorded by the second call at the latest.
