@@ -1,7 +1,7 @@
 /** Exported programs that compute complex numbers: rotary embeddings, spectra, writes through complex views. */
 import assert from "node:assert/strict";
 import { compileExported } from "../../src/export/mod.ts";
-import { onEvent } from "../../src/core/mod.ts";
+import { bfloat16, type DType, float16, float32, onEvent } from "../../src/core/mod.ts";
 import "../../mod.ts";
 import type { Tensor } from "../../src/tensor/mod.ts";
 import { partsOf, readParts } from "./rewrite.ts";
@@ -39,3 +39,28 @@ Deno.test("Complex arithmetic of exported programs leaves only transforms on the
   run(recorded("complex").inputs);
   assert.ok(![...seen].some((name) => ["mul", "view", "select", "transpose"].includes(name)), [...seen].join());
 });
+
+/** ‖a − b‖ / ‖b‖ over real numbers, or the pairs of complex ones. */
+async function distance(a: Tensor, b: Tensor): Promise<number> {
+  const numbers = async (t: Tensor): Promise<number[]> =>
+    Array.from(await (t.dtype.isComplex ? t.viewAsReal() : t.to(float32)).contiguous().data() as Float32Array, Number);
+  const [got, wanted] = [await numbers(a), await numbers(b)];
+  assert.equal(got.length, wanted.length);
+  const squares = (list: readonly number[]): number => list.reduce((sum, x) => sum + x * x, 0);
+  return Math.sqrt(squares(got.map((x, i) => x - (wanted[i] ?? NaN))) / squares(wanted));
+}
+
+for (
+  const [dtype, most] of [[float16, 3e-3], [bfloat16, 2e-2]] as const satisfies readonly (readonly [DType, number])[]
+) {
+  Deno.test(`In ${dtype.name} complex numbers and transforms stay in float32, and the rest is converted`, async () => {
+    const run = compileExported(await read("complex"), { dtype, options: { tier: "js" } });
+    const { inputs, output } = recorded("complex");
+    for (const [i, result] of (run(inputs) as Tensor[]).entries()) {
+      const wanted = output(i) as Tensor;
+      assert.equal(result.dtype, wanted.dtype === float32 ? dtype : wanted.dtype, `result ${i}`);
+      const far = await distance(result, wanted);
+      assert.ok(far < most, `result ${i} is off by ${far}`);
+    }
+  });
+}

@@ -15,7 +15,7 @@ import {
   type Node,
   type NodeValue,
 } from "../../graph/mod.ts";
-import { getOp, type Operator } from "../../ops/mod.ts";
+import { getOp, type Operator, preservedStride } from "../../ops/mod.ts";
 
 function floatDtype(node: Node): DType | null {
   return isTensorMeta(node.value) && node.value.dtype.isFloat ? node.value.dtype : null;
@@ -29,7 +29,7 @@ export function castTo(graph: Graph, node: Node, dtype: DType): Node {
     if (arg.name === "self") return node;
     return arg.name === "dtype" ? dtype : arg.defaultValue;
   });
-  return graph.call(op, args, { ...node.value, dtype });
+  return graph.call(op, args, { ...node.value, dtype, stride: preservedStride(node.value), storageOffset: 0 });
 }
 
 /** The arguments with the casts that an autocast region to `low` makes. */

@@ -145,8 +145,7 @@ export function callableGraph(
           break;
         }
         if (isOperator(node.target) && copier.expand(node, node.target, stateAttr)) break;
-        const args = node.args.map((a) => copier.argument(a));
-        copier.set(node, graph.call(node.target, args, copier.value(node.value), node.location));
+        copier.call(node);
         break;
       }
       case "getItem":

@@ -123,10 +123,7 @@ function bodyOf(graph: Graph, kept: readonly boolean[], sizes: readonly Size[], 
   for (const node of graph.nodes) {
     if (node.op === "call") {
       if (isControl(node.target)) copyControl(node, node.target, copier, context);
-      else {
-        const args = node.args.map((a) => copier.argument(a));
-        copier.set(node, copier.graph.call(node.target, args, copier.value(node.value), node.location));
-      }
+      else copier.call(node);
     } else if (node.op === "getItem") copier.set(node, copier.item(node.source, node.index, node.value));
   }
   copier.graph.setOutput(graph.output.results.map((r) => {

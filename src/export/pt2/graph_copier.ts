@@ -5,7 +5,7 @@
  * Operators that write beside their results (running statistics, the state of a generator) are taken apart on the way, so that the writes are calls. Mirrors
  * `Interpreter`-based graph transforms of `torch.fx`.
  */
-import { complex64, type DType, InternalError } from "../../core/mod.ts";
+import { CompileError, complex64, type DType, InternalError } from "../../core/mod.ts";
 import {
   type Argument,
   type CallNode,
@@ -16,7 +16,9 @@ import {
   type NodeValue,
 } from "../../graph/mod.ts";
 import { GraphRecorder } from "../../aot_autograd/mod.ts";
-import { type ArgValue, complexFormOf, type NamedArgs, type Operator } from "../../ops/mod.ts";
+import { castTo } from "./autocast.ts";
+import { lacksHalves } from "./wide_calls.ts";
+import { type ArgValue, complexFormOf, isOperator, type NamedArgs, type Operator } from "../../ops/mod.ts";
 import { dispatchComplete, noGrad, type OpResult, Tensor, withMode } from "../../tensor/mod.ts";
 
 /** Other dtypes than the program was exported in: what to put in the place of what. */
@@ -61,9 +63,50 @@ export class GraphCopier {
   readonly graph: Graph = new Graph();
   readonly #map = new Map<Node, Argument>();
   readonly #change: DTypeChange | null;
+  /** Calls that stay in the dtype that they were exported in, as nodes of the new graph. */
+  readonly #wide = new Set<Node>();
 
   constructor(change: DTypeChange | null) {
     this.#change = change;
+  }
+
+  /** Whether a call stays in the dtype that it was exported in, since there are no kernels for the new one. */
+  #staysWide(node: CallNode): boolean {
+    return this.#change !== null && this.#change.to.bytes < 4 && this.#change.from.bytes >= 4 && lacksHalves(node);
+  }
+
+  /** An argument of such a call: what it reads is cast back. */
+  #wideArgument(argument: Argument): Argument {
+    if (Array.isArray(argument)) return argument.map((a: Argument) => this.#wideArgument(a));
+    if (!isNode(argument)) return argument;
+    const found = this.argument(argument);
+    if (this.#change === null || !isNode(found) || !isTensorMeta(argument.value) || !isTensorMeta(found.value)) {
+      return found;
+    }
+    const { from, to } = this.#change;
+    return argument.value.dtype === from && found.value.dtype === to ? castTo(this.graph, found, from) : found;
+  }
+
+  /** What such a call yields, for calls in the new dtype. */
+  #narrow(result: Argument): Argument {
+    if (Array.isArray(result)) return result.map((r: Argument) => this.#narrow(r));
+    if (!isNode(result) || this.#change === null) return result;
+    const { value } = result;
+    if (!isTensorMeta(value) || value.dtype !== this.#change.from) return result;
+    return castTo(this.graph, result, this.#change.to);
+  }
+
+  /** Copies a call as it is, or in the new dtype. */
+  call(node: CallNode): void {
+    const isWide = this.#staysWide(node);
+    if (isWide && isOperator(node.target) && node.target.schema.args.some((arg) => arg.mutated)) {
+      const { name } = node.target.schema;
+      throw new CompileError(`${name} has no kernels for ${this.#change?.to.name}, and would write to a copy`);
+    }
+    const args = node.args.map((a) => isWide ? this.#wideArgument(a) : this.argument(a));
+    const made = this.graph.call(node.target, args, isWide ? node.value : this.value(node.value), node.location);
+    if (isWide) this.#wide.add(made);
+    this.set(node, isWide ? this.#narrow(made) : made);
   }
 
   dtype(dtype: DType): DType {
@@ -97,7 +140,9 @@ export class GraphCopier {
   item(source: Node, index: number, value: NodeValue): Argument {
     const found = this.#map.get(source);
     if (Array.isArray(found)) return found[index] ?? null;
-    return this.graph.getItem(this.node(source), index, this.value(value));
+    const made = this.node(source);
+    if (!this.#wide.has(made)) return this.graph.getItem(made, index, this.value(value));
+    return this.#narrow(this.graph.getItem(made, index, value));
   }
 
   /**
@@ -122,7 +167,11 @@ export class GraphCopier {
       twins.set(argument, tensor);
       return tensor;
     };
-    const given = op.schema.args.map((arg, i) => [arg.key, traced(this.argument(node.args[i] ?? null))]);
+    const isWide = this.#staysWide(node);
+    const given = op.schema.args.map((arg, i) => {
+      const value = node.args[i] ?? null;
+      return [arg.key, traced(isWide ? this.#wideArgument(value) : this.argument(value))];
+    });
     const args = Object.fromEntries(given) as NamedArgs<Tensor>;
     if (!isComplex && !op.isRandom && op.writesArguments?.(args) !== true) return false;
     const result = withMode(recorder, () => noGrad(() => dispatchComplete(op, args)));
@@ -150,7 +199,8 @@ export class GraphCopier {
       if (made === undefined) throw new InternalError(`${op.target}: a result is missing`);
       return made;
     };
-    this.#map.set(node, result instanceof Tensor ? counterpart(result) : result.map(counterpart));
+    const made: Argument = result instanceof Tensor ? counterpart(result) : result.map(counterpart);
+    this.#map.set(node, isWide ? this.#narrow(made) : made);
     return true;
   }
 
