@@ -227,10 +227,10 @@ function weightsFunction(kernel: TileKernel, slide: Slide, lanes: number): strin
     const s = f.scopes;
     const count = guess(kx.extent);
     f.overAxis(ky, () => {
-      inRegisters(f, lane, "0", String(count), (_, rest) => {
+      inRegisters(f, lane, "0", String(count), (at, rest) => {
         f.statements(weight);
         const value = f.vector(weightValue);
-        s.line(rest === null ? `tsr_store(to, ${value});` : `tsr_store_n(to, ${value}, ${rest});`);
+        s.line(rest === null ? `tsr_store(to + ${at}, ${value});` : `tsr_store_n(to + ${at}, ${value}, ${rest});`);
       });
       s.line(`to += ${count};`);
     });
