@@ -5,9 +5,15 @@ import type { Toolchain } from "../../src/runtime/cpu/mod.ts";
 import { nativeTest } from "../runtime/support.ts";
 import { checkConvolutions, type Fn } from "./convolutions.ts";
 
-/** Asserts that as many convolutions of a function are direct, and that all results are near to those in float64. */
-function check(toolchain: Toolchain, count: number, fn: Fn, calls: readonly (readonly Tensor[])[]): void {
-  checkConvolutions(toolchain, "tsr_sum_directly<", count, fn, calls);
+/** Asserts that as many sums are done directly (`narrow` of them with 256 bits, none with fewer), and that all results are near to those in float64. */
+function check(
+  { isa: { vectorBytes } }: Toolchain,
+  count: number,
+  fn: Fn,
+  calls: readonly (readonly Tensor[])[],
+  narrow = count,
+): void {
+  checkConvolutions("tsr_sum_directly<", { 64: count, 32: narrow, 16: 0 }[vectorBytes], fn, calls);
 }
 
 /** Samples, channels, results, height, width, the window's height and width, step, padding, distance, groups. */
@@ -41,7 +47,8 @@ nativeTest("direct convolutions are as near to float64 as sums in another order"
       const y = F.conv2d(x.mul(2).relu(), w, b, step, around, apart, groups);
       return y.add(y.mean([1], true)).relu();
     });
-  check(toolchain, CASES.length, convolve, [args]);
+  // With half the registers, writing windows out costs less for three of them.
+  check(toolchain, CASES.length, convolve, [args], CASES.length - 3);
 });
 
 nativeTest("direct convolutions take batches of any size, and windows of lines", (toolchain) => {

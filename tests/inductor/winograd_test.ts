@@ -6,9 +6,9 @@ import type { Toolchain } from "../../src/runtime/cpu/mod.ts";
 import { nativeTest } from "../runtime/support.ts";
 import { checkConvolutions, errorOf, type Fn } from "./convolutions.ts";
 
-/** Asserts that as many convolutions of a function are filtered, and that all results are near to those in float64. */
+/** Asserts that as many convolutions of a function are filtered (with registers of 512 bits; narrower ones are too few), and that all results are near to those in float64. */
 function check(toolchain: Toolchain, filtered: number, fn: Fn, calls: readonly (readonly Tensor[])[]): void {
-  checkConvolutions(toolchain, "tsr_filter_by<", filtered, fn, calls);
+  checkConvolutions("tsr_filter_by<", toolchain.isa.vectorBytes === 64 ? filtered : 0, fn, calls);
 }
 
 nativeTest("filtered convolutions are as near to float64 as a few roundings", (toolchain) => {
