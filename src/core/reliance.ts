@@ -35,6 +35,11 @@ export class Reliance {
     return calm;
   }
 
+  /** Something else stands where the facts were kept: the next look finds them anew. */
+  drop(): void {
+    this.#since = -1;
+  }
+
   /** All facts were found, and their objects are marked. What was counted during the look makes the next one look again. */
   settle(): void {
     if (this.#seen === changes) this.#since = changes;

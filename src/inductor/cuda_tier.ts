@@ -186,6 +186,11 @@ export class CudaTier {
     this.#executable?.hold();
   }
 
+  /** Before a call with other attributes. */
+  letGo(): void {
+    this.#executable?.letGo();
+  }
+
   /** Runs the plan. `held`: as {@linkcode CudaTier.isHeld} said. */
   run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[], held = false): void {
     const { executable } = this;

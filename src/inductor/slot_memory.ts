@@ -53,6 +53,7 @@ export class AttributeSlots {
       cuda.run(buffers, sizes, true);
       return;
     }
+    if (!isSame) cuda.letGo();
     this.#last = attributes;
     let marks = isSame && cuda.isWorthHolding(sizes);
     try {

@@ -118,6 +118,11 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     if (this.#inPlace) this.#bindings[0]?.held.settle();
   }
 
+  /** What the plan holds is no longer what it was: calls at all sizes are given it anew. */
+  letGo(): void {
+    for (const binding of this.#bindings) binding.held.drop();
+  }
+
   /** `held`: as {@linkcode CudaExecutable.isHeld} said; buffers of what the plan holds are not looked at. */
   run(buffers: readonly (CudaBuffer | undefined)[], sizes: readonly number[], held = false): void {
     const stream = this.#context.currentStream;
@@ -206,6 +211,8 @@ export class CudaExecutable implements Executable<CudaBuffer> {
     let detours: Detour[] | null = null;
     const foreign = stream !== this.#context.stream;
     this.#inPlace = true;
+    // Other memory may be bound from here on.
+    if (!held) binding.held.drop();
     for (const slot of held ? this.#moving : this.#external) {
       const buffer = buffers[slot];
       if (buffer === undefined) {

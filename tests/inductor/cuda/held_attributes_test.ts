@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { compile, nn, noGrad, optim, randn, reset, type Tensor } from "../../../mod.ts";
 import { CudaBuffer, cudaContext, CudaExecutable } from "../../../src/runtime/cuda/mod.ts";
+import { type CompiledGraph, onCompile } from "../../../src/inductor/mod.ts";
 import type { PendingWork, Storage } from "../../../src/tensor/mod.ts";
 import { assertClose, cudaTest } from "../../helpers/cuda_test.ts";
 
@@ -63,6 +64,24 @@ cudaTest("parameters that stay are not looked at, and what is written to them is
     noGrad(() => w.a.add_(1));
     assert.deepEqual(held(check), [true]);
   }
+});
+
+cudaTest("one graph with other attributes takes none of the first ones", () => {
+  const a = randn([4, 4]).to("cuda"), b = randn([4, 4]).to("cuda");
+  let graph: CompiledGraph | null = null;
+  using _ = onCompile((record) => graph = record.graph);
+  const f = compile((x: Tensor): Tensor => noGrad(() => x.matmul(a)), { dynamic: true });
+  f(randn([2, 4]).to("cuda"));
+  const call = (x: Tensor, attributes: readonly Tensor[]): void => {
+    const [y] = (graph as CompiledGraph | null)?.run([x], attributes) ?? [];
+    assertClose((y as Tensor).cpu(), x.cpu().matmul((attributes[0] as Tensor).cpu()));
+  };
+  const [two, three] = [randn([2, 4]).to("cuda"), randn([3, 4]).to("cuda")];
+  const [first, other] = [[a], [b]];
+  assert.deepEqual(held(() => [two, two, two, two].forEach((x) => call(x, first))).at(-1), true);
+  // At other sizes first, so that the same list comes twice in a row.
+  for (const x of [three, two, two, two]) call(x, other);
+  assert.deepEqual(held(() => call(two, other)), [true]);
 });
 
 const changes: Readonly<Record<string, (w: { a: Tensor; b: Tensor }) => void>> = {
