@@ -156,7 +156,8 @@ export function planHost(scheduled: readonly Group[], lowering: Lowering, option
   const sizes = new Set<Sym>();
   collectSizes(sizes, groups.flatMap(groupExpressions));
   collectSizes(sizes, lowering.results.flatMap(resultExpressions));
-  collectSizes(sizes, slots.flatMap((s) => s.kind === "output" || s.kind === "arena" ? [s.bytes] : []));
+  // Of inputs too: memory that kernels cannot read where it is has to be copied whole, though they may read one element of it.
+  collectSizes(sizes, slots.map((s) => s.kind === "output" || s.kind === "arena" ? s.bytes : s.buffer.numel));
   return {
     sizes: [...sizes].sort((a, b) => a.id - b.id),
     slots,

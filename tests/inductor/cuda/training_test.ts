@@ -17,10 +17,11 @@ import {
   nn,
   onCompile,
   randint,
+  randn,
   type Tensor,
 } from "../../../mod.ts";
 import { withMode } from "../../../src/tensor/mod.ts";
-import { cudaTest } from "../../helpers/cuda_test.ts";
+import { assertClose, cudaTest } from "../../helpers/cuda_test.ts";
 
 function groupsOf(
   shapes: readonly (readonly [readonly number[], DType])[],
@@ -125,4 +126,19 @@ cudaTest("a step of embeddings and norms has the gradients of the CPU", () => {
     });
     assert.ok(Math.sqrt(wrong / all) < 1e-4, `parameter ${i}: off by ${Math.sqrt(wrong / all)}`);
   });
+});
+
+cudaTest("a weight that is broadcast in some calls has the gradient that it has without compilation", () => {
+  const plain = (x: Tensor, w: Tensor): Tensor => x.mul(w).tanh().sum();
+  const step = compile(plain);
+  // From the second size on it is a symbol: that of the weight is one that no kernel of the backward needs to know.
+  for (const [length, rows] of [[1, 2], [1, 3], [4, 2], [4, 3], [1, 2], [1, 3]] as const) {
+    const x = randn([rows, 4]), w = randn([length]);
+    const [got, want] = [["cuda", step], ["cpu", plain]].map(([where, fn]) => {
+      const weight = nn.parameter(w.to(device(where as string)));
+      (fn as typeof plain)(x.to(device(where as string)), weight).backward();
+      return weight.grad?.cpu();
+    });
+    assertClose(got as Tensor, want as Tensor);
+  }
 });
