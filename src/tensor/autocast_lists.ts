@@ -21,6 +21,14 @@ const LOSSES = `
   margin_ranking_loss soft_margin_loss triplet_margin_loss multi_margin_loss kl_div multilabel_margin_loss
   binary_cross_entropy_with_logits`;
 
+/** What autocast on the CPU leaves in float32 because nothing else exists: transforms, factorisations, what makes complex numbers. */
+export const NO_HALVES = `polar stft stft.center view_as_complex cholesky cholesky_inverse cholesky_solve inverse
+    lu_solve pinverse qr svd triangular_solve linalg_cond linalg_cond.p_str linalg_matrix_rank
+    linalg_matrix_rank.atol_rtol_float linalg_matrix_rank.atol_rtol_tensor linalg_solve linalg_cholesky
+    linalg_cholesky_ex linalg_svdvals linalg_eigvalsh linalg_inv linalg_inv_ex linalg_qr linalg_svd linalg_eigh
+    linalg_lstsq fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft fft_rfft2 fft_irfft2
+    fft_rfftn fft_irfftn fft_hfft fft_ihfft`;
+
 const CUDA: Readonly<Record<AutocastPolicy, string>> = {
   low: `${PRODUCTS} convolution addmv addr einsum mv chain_matmul linalg_multi_dot
     lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell`,
@@ -50,13 +58,8 @@ const CPU: Readonly<Record<AutocastPolicy, string>> = {
     `${LOSSES} nll_loss_nd cross_entropy_loss binary_cross_entropy multilabel_margin_loss_forward ctc_loss.IntList
     avg_pool3d max_pool3d max_unpool2d max_unpool3d adaptive_avg_pool3d adaptive_max_pool3d
     reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d replication_pad3d
-    grid_sampler grid_sampler_2d grid_sampler_3d polar prod prod.dim_int quantile quantile.scalar nanquantile
-    nanquantile.scalar stft stft.center cdist trace view_as_complex cholesky cholesky_inverse cholesky_solve inverse
-    lu_solve pinverse qr svd triangular_solve linalg_cond linalg_cond.p_str linalg_matrix_rank
-    linalg_matrix_rank.atol_rtol_float linalg_matrix_rank.atol_rtol_tensor linalg_solve linalg_cholesky
-    linalg_cholesky_ex linalg_svdvals linalg_eigvalsh linalg_inv linalg_inv_ex linalg_qr linalg_svd linalg_eigh
-    linalg_lstsq fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft fft_rfft2 fft_irfft2
-    fft_rfftn fft_irfftn fft_hfft fft_ihfft`,
+    grid_sampler grid_sampler_2d grid_sampler_3d prod prod.dim_int quantile quantile.scalar nanquantile
+    nanquantile.scalar cdist trace ${NO_HALVES}`,
   set_dtype: "",
   promote: "stack cat index_copy",
   banned: "",

@@ -13,6 +13,7 @@ export {
   isAutocasting,
   withoutAutocast,
 } from "./autocast.ts";
+export { NO_HALVES } from "./autocast_lists.ts";
 export * from "./backend.ts";
 export * from "./create.ts";
 export * from "./cuda.ts";

@@ -1,23 +1,21 @@
 /**
  * Calls that stay in float32 where the rest of a program is put into a half type: what has no kernels for halves, in PyTorch as here.
  *
- * They are Fourier transforms, factorisations of matrices and what reads or yields complex numbers: complex64 has parts of float32. Mirrors the list of operators that
- * PyTorch's autocast leaves in float32 because nothing else exists.
+ * They are Fourier transforms, factorisations of matrices and what reads or yields complex numbers: complex64 has parts of float32. What PyTorch's autocast lists
+ * of them is taken from there; the others are those that it has no rule for, such as the parts that programs are decomposed into.
  */
 import { complex64 } from "../../core/mod.ts";
 import { type Argument, type CallNode, isNode, isTensorMeta, mapNodes, type NodeValue } from "../../graph/mod.ts";
 import { isOperator } from "../../ops/mod.ts";
+import { NO_HALVES } from "../../tensor/mod.ts";
 
 /** Operators by their names without overloads. */
 const WITHOUT_HALVES: ReadonlySet<string> = new Set(
-  `fft_fft fft_ifft fft_fft2 fft_ifft2 fft_fftn fft_ifftn fft_rfft fft_irfft fft_rfft2 fft_irfft2 fft_rfftn fft_irfftn
-  fft_hfft fft_ihfft fft_hfft2 fft_ihfft2 fft_hfftn fft_ihfftn _fft_r2c _fft_c2r _fft_c2c stft istft view_as_complex complex polar
-  cholesky cholesky_inverse cholesky_solve inverse lu_solve lu_unpack pinverse qr svd triangular_solve logdet slogdet det geqrf ormqr orgqr
-  linalg_cond linalg_matrix_rank linalg_solve linalg_solve_ex linalg_solve_triangular linalg_cholesky linalg_cholesky_ex linalg_det
-  linalg_eig linalg_eigvals linalg_eigh linalg_eigvalsh _linalg_eigh _linalg_eigvals _linalg_svd _linalg_det _linalg_slogdet _linalg_solve_ex
-  linalg_svd linalg_svdvals linalg_inv linalg_inv_ex linalg_qr linalg_lu linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve
-  linalg_ldl_factor linalg_ldl_factor_ex linalg_ldl_solve linalg_lstsq linalg_pinv linalg_slogdet linalg_tensorinv linalg_tensorsolve
-  linalg_householder_product linalg_matrix_exp`.split(/\s+/),
+  `${NO_HALVES} fft_hfft2 fft_ihfft2 fft_hfftn fft_ihfftn _fft_r2c _fft_c2r _fft_c2c istft complex lu_unpack logdet slogdet det geqrf ormqr
+  orgqr linalg_solve_ex linalg_solve_triangular linalg_det linalg_eig linalg_eigvals _linalg_eigh _linalg_eigvals _linalg_svd
+  _linalg_det _linalg_slogdet _linalg_solve_ex linalg_lu linalg_lu_factor linalg_lu_factor_ex linalg_lu_solve linalg_ldl_factor
+  linalg_ldl_factor_ex linalg_ldl_solve linalg_pinv linalg_slogdet linalg_tensorinv linalg_tensorsolve
+  linalg_householder_product linalg_matrix_exp`.split(/\s+/).map((name) => name.replace(/\..*/, "")),
 );
 
 function isComplexValue(value: NodeValue): boolean {
