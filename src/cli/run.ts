@@ -111,8 +111,8 @@ async function openModel(
     readonly model: { readonly model?: string };
   },
 ): Promise<OpenModel> {
-  const byFile = device.type === "cuda" && flags.backend === "inductor" && dtype === null;
-  const kept = byFile ? await openKept(path, { device, mode, ...model }) : null;
+  const byFile = device.type === "cuda" && flags.backend === "inductor";
+  const kept = byFile ? await openKept(path, { device, mode, ...model, ...(dtype === null ? {} : { dtype }) }) : null;
   if (kept !== null) {
     const placeholders = kept.inputs.map(({ name, dtype, shape }) => ({
       name,

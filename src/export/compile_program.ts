@@ -26,6 +26,7 @@ import { prepareRunner } from "../runtime/cpu/mod.ts";
 import { fakeTensor, noGrad, Tensor } from "../tensor/mod.ts";
 import { inLayout } from "./input_layout.ts";
 import { keepNative } from "./keep_native.ts";
+import { compileConversion } from "./kept_conversion.ts";
 import { keepProgram } from "./kept_program.ts";
 import type { Bindings } from "./pt2/bindings.ts";
 import { callableGraph, type DTypeChange, whatNeedsInterpreter } from "./pt2/callable_graph.ts";
@@ -210,24 +211,35 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     graphBreaks: 0,
   };
   const { file, device } = options;
-  // Only what runs as it was exported; on a device, what nobody else writes.
+  // On the CPU only what runs in the dtype of its file, on a device only what nobody else writes.
   let isKept = false;
   const isFixed = sizeInputs.length === 0 && writtenInputs.size === 0 && !program.yieldsNumbers &&
     program.outputSpecs.every(({ kind }) => kind === "userOutput" || kind === "lossOutput");
-  let keeps = file !== undefined && device !== undefined && frozen !== null && change === null &&
-    options.options === undefined && (isFixed || deviceOf(device) === cpu);
+  const isOnCpu = device !== undefined && deviceOf(device) === cpu;
+  let keeps = file !== undefined && device !== undefined && frozen !== null && options.options === undefined &&
+    (isOnCpu ? options.dtype === undefined : isFixed);
+  const conversion = keeps && change !== null && device !== undefined
+    ? compileConversion(compiler, change, deviceOf(device))
+    : null;
   // Is built while the kernels are.
-  if (keeps && device !== undefined && deviceOf(device) === cpu) prepareRunner();
+  if (keeps && isOnCpu) prepareRunner();
   const keep = (): void => {
     if (!keeps || file === undefined || device === undefined || frozen === null) return;
     keeps = false;
     const { path, ...model } = file;
+    const dtype = options.dtype === undefined ? {} : { dtype: options.dtype };
     const where = deviceOf(device);
     const kept = compiler.kept?.nameOf(module, examples, context) ?? null;
     const parts = { program, path, kept, tensorInputs, held, stats };
     isKept = where.type === "cpu"
       ? keepNative({ ...parts, options: { mode: context.mode, ...model }, metas, sizeInputs })
-      : keepProgram({ ...parts, options: { device: where, mode: context.mode, ...model }, frozen });
+      : keepProgram({
+        ...parts,
+        options: { device: where, mode: context.mode, ...model, ...dtype },
+        frozen,
+        change,
+        conversion: conversion?.stored ?? null,
+      });
   };
   return Object.assign(run, {
     kind: "compiled" as const,
@@ -235,6 +247,7 @@ export function compileExported(program: ExportedProgram, options: CompileExport
     stats,
     ready: async () => {
       await compiled.ready?.();
+      await conversion?.ready();
       keep();
     },
     readProfile: () => records.flatMap((r) => r.graph.readProfile() ?? []),

@@ -31,7 +31,8 @@ const MOST_CONSTANT_BYTES = 2 ** 30;
 const ALIGN = 64;
 
 /** What {@linkcode keepNative} writes down: constants are told from weights by their storages, so none are named. */
-export interface NativeProgramParts extends Omit<CompiledProgramParts, "options" | "frozen" | "stats"> {
+export interface NativeProgramParts
+  extends Omit<CompiledProgramParts, "options" | "frozen" | "stats" | "change" | "conversion"> {
   readonly options: NativeOptions;
   readonly stats: NativeEntry["stats"];
   /** The tensors among the graph's inputs. */

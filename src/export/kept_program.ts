@@ -7,7 +7,15 @@
  * parameters, are not kept. Mirrors what `torch._inductor.aoti_load_package` skips.
  */
 import { type CompileMode, findBackend } from "../capture/mod.ts";
-import { config, type Device, device as deviceOf, dtypeFromName, emitEvent, isStageEnabled } from "../core/mod.ts";
+import {
+  config,
+  type Device,
+  device as deviceOf,
+  type DType,
+  dtypeFromName,
+  emitEvent,
+  isStageEnabled,
+} from "../core/mod.ts";
 import { isTensorMeta } from "../graph/mod.ts";
 import { computeStored, type FrozenConstants, sourcesOf, type StoredConstant } from "../inductor/mod.ts";
 import { CpuBuffer, mapFile } from "../runtime/cpu/mod.ts";
@@ -17,6 +25,7 @@ import { contiguousStride } from "../symbolic/mod.ts";
 import { allocateStorage, deviceMemory, fillExpanded, noGrad, Storage, Tensor } from "../tensor/mod.ts";
 import type { CompiledExport, CompiledStats } from "./compile_program.ts";
 import { fileIdentity } from "./file_identity.ts";
+import { keepsStrides, openConversion, type StoredConversion, tensorOver } from "./kept_conversion.ts";
 import {
   type FileJoin,
   joinedInFile,
@@ -25,16 +34,19 @@ import {
   unpackConstants,
   Uploads,
 } from "./kept_uploads.ts";
+import type { DTypeChange } from "./pt2/callable_graph.ts";
 import type { RunValue } from "./pt2/execute.ts";
 import type { ExportedProgram } from "./pt2/program.ts";
 
 /** Raise it when the meaning of entries changes. */
-const FORMAT = "2";
+const FORMAT = "3";
 
 /** An input as the entry knows it. */
 export interface KeptInput {
   readonly name: string;
   readonly dtype: string;
+  /** What the compiled graph takes instead; absent where that is the same. Calls give either. */
+  readonly as?: string;
   readonly shape: readonly number[];
   readonly stride: readonly number[];
 }
@@ -57,6 +69,8 @@ interface Entry {
   }[];
   /** Constants that were computed, where they lie in an entry of their own; what is not among them, or not there any more, is computed anew. */
   readonly computed: readonly KeptTensor[];
+  /** How weights are converted that say so; null if there are none. */
+  readonly conversion: StoredConversion | null;
   readonly stats: CompiledStats;
 }
 
@@ -73,15 +87,18 @@ export interface KeptOptions {
   readonly mode: CompileMode;
   /** Which model of the file. */
   readonly model?: string;
+  /** The float dtype that it runs in, as it was asked for. Default: as exported. */
+  readonly dtype?: DType;
 }
 
 /** The key of the entry of a file, which is named by its identity; null if nothing may be kept or read now. */
-function keyOf(file: string | null, { device, mode, model }: KeptOptions): CacheKey | null {
+function keyOf(file: string | null, { device, mode, model, dtype }: KeptOptions): CacheKey | null {
   const { disabled, profile } = config();
   if (!isStageEnabled("cache") || disabled.size > 0 || profile || device.type !== "cuda") return null;
   const compiler = libraryVersion();
   if (file === null || compiler === null) return null;
-  return cacheKey("opened", JSON.stringify([file, String(device), mode, model ?? null]), { compiler, format: FORMAT });
+  const asked = [file, String(device), mode, model ?? null, dtype?.name ?? null];
+  return cacheKey("opened", JSON.stringify(asked), { compiler, format: FORMAT });
 }
 
 /** The key of a program's computed constants. */
@@ -125,10 +142,6 @@ async function restore(
     }
   }
   const bytesOf = (t: KeptTensor): Uint8Array<ArrayBuffer> => file.subarray(t.offset, t.offset + t.byteLength);
-  const tensorOver = (t: KeptTensor, where: Device, storage: Storage): Tensor => {
-    const { shape, stride, storageOffset } = t;
-    return new Tensor({ shape, stride, storageOffset, dtype: dtypeFromName(t.dtype), device: where, storage });
-  };
   const cpu = deviceOf("cpu");
   const places = new Map([...entry.tensors, ...entry.sources].map((t) => [t.path, t]));
   const place = (path: string): KeptTensor => {
@@ -144,7 +157,9 @@ async function restore(
     const bytes = bytesOf(t);
     const { bytes: alignment } = dtypeFromName(t.dtype);
     const own = bytes.byteOffset % alignment === 0 ? bytes : bytes.slice();
-    const tensor = tensorOver(t, cpu, new Storage(CpuBuffer.wrap(own)));
+    const stored = tensorOver(t, cpu, new Storage(CpuBuffer.wrap(own)));
+    const { as } = t;
+    const tensor = as === undefined ? stored : noGrad(() => stored.to(dtypeFromName(as)));
     sources.set(path, tensor);
     return tensor;
   };
@@ -162,29 +177,27 @@ async function restore(
     return { path, made: found };
   });
   await started;
-  const uploads = new Uploads(device);
-  const attributes = new Map<string, Tensor>();
-  const storages = uploads.storages(entry.tensors);
-  for (const t of entry.tensors) {
-    attributes.set(t.path, tensorOver(t, device, storages.get(t.offset) as Storage));
-  }
+  const backend = findBackend("inductor");
+  const conversion = entry.conversion === null ? null : openConversion(backend, entry.conversion);
+  if (entry.conversion !== null && conversion === null) return null;
+  const uploads = new Uploads(device, conversion);
+  const joins = constants.flatMap(({ made }) => made instanceof Tensor ? [] : [made]);
+  const placed = uploads.place(entry.tensors, new Set(joins));
+  const attributes = new Map(placed.tensors);
   if (computed !== null) {
     for (const [path, t] of unpackConstants(entry.computed, computed, device)) attributes.set(path, t);
   }
-  const uploaded = new Map<Tensor | FileJoin, Tensor>();
+  const uploaded = new Map<Tensor, Tensor>();
   for (const { path, made } of constants) {
-    let tensor = uploaded.get(made);
-    if (tensor === undefined) {
-      uploaded.set(made, tensor = made instanceof Tensor ? onDevice(made, device) : uploads.joined(made));
-    }
-    attributes.set(path, tensor);
+    let tensor = made instanceof Tensor ? uploaded.get(made) : placed.joined.get(made);
+    if (tensor === undefined && made instanceof Tensor) uploaded.set(made, tensor = onDevice(made, device));
+    attributes.set(path, tensor as Tensor);
   }
   // Threads read the file while this one loads the kernels.
   const sent = uploads.send(path);
   // Where loading fails as well, that is the error.
   sent.catch(() => {});
-  const { kept } = findBackend("inductor");
-  const compiled = kept?.restore(entry.program, attributes, { mode, options: { freezing: true } }) ?? null;
+  const compiled = backend.kept?.restore(entry.program, attributes, { mode, options: { freezing: true } }) ?? null;
   await compiled?.ready?.();
   await sent;
   if (compiled === null) return null;
@@ -218,7 +231,8 @@ function onDevice(t: Tensor, device: Device): Tensor {
 }
 
 function geometryOf(t: Tensor | FileJoin): string {
-  const { dtype, shape } = t;
+  const { shape } = t;
+  const dtype = t instanceof Tensor ? t.dtype : t.as ?? t.dtype;
   const [stride, storageOffset] = t instanceof Tensor
     ? [t.stride, t.storageOffset]
     : [contiguousStride(shape.map(Number)), 0];
@@ -231,25 +245,26 @@ function checked(value: RunValue | undefined, entry: Entry, at: number, device: 
   if (wanted === undefined) throw new RangeError(`${entry.name}: an entry of the cache names input ${at}`);
   const text = `${wanted.dtype}[${wanted.shape.join(", ")}]`;
   if (
-    !(value instanceof Tensor) || value.dtype.name !== wanted.dtype ||
+    !(value instanceof Tensor) || (value.dtype.name !== wanted.dtype && value.dtype.name !== wanted.as) ||
     String(value.shape.map(Number)) !== String(wanted.shape)
   ) {
     const got = value instanceof Tensor ? `${value.dtype.name}[${value.shape.join(", ")}]` : typeof value;
     throw new TypeError(`${entry.name}: input ${wanted.name} must be ${text}, got ${got}`);
   }
-  const moved = value.device === device ? value : value.to(device);
+  const dtype = dtypeFromName(wanted.as ?? wanted.dtype);
+  const moved = noGrad(() => (value.device === device ? value : value.to(device)).to(dtype));
   if (wanted.stride.every((s, d) => moved.stride[d] === s)) return moved;
   return noGrad(() => {
-    const { shape, stride, dtype } = wanted;
+    const { shape, stride } = wanted;
     const made = new Tensor({
       shape,
       stride,
       storageOffset: 0,
-      dtype: dtypeFromName(dtype),
+      dtype,
       device,
       storage: allocateStorage(
         device,
-        (1 + shape.reduce((n, s, d) => n + (s - 1) * (stride[d] ?? 0), 0)) * dtypeFromName(dtype).bytes,
+        (1 + shape.reduce((n, s, d) => n + (s - 1) * (stride[d] ?? 0), 0)) * dtype.bytes,
       ),
     });
     return fillExpanded(made, moved);
@@ -268,11 +283,14 @@ export interface CompiledProgramParts {
   readonly held: ReadonlyMap<string, Tensor>;
   readonly frozen: FrozenConstants;
   readonly stats: CompiledStats;
+  /** The dtypes of weights and inputs that were changed, and how weights are; null if none were. */
+  readonly change: DTypeChange | null;
+  readonly conversion: StoredConversion | null;
 }
 
 /** Keeps what a warm process needs, if the program can be kept; tells whether it was. */
 export function keepProgram(
-  { program, path, options, kept, tensorInputs, held, frozen, stats }: CompiledProgramParts,
+  { program, path, options, kept, tensorInputs, held, frozen, stats, change, conversion }: CompiledProgramParts,
 ): boolean {
   // A file that was replaced while its program was compiled is another one.
   const key = program.file === fileIdentity(path) ? keyOf(program.file, options) : null;
@@ -282,21 +300,19 @@ export function keepProgram(
     if (!isTensorMeta(value)) return false;
     const { shape, stride, dtype } = value;
     if (![...shape, ...stride].every((s) => typeof s === "number")) return false;
-    inputs.push({ name, dtype: dtype.name, shape: shape as number[], stride: stride as number[] });
+    const as = dtype === change?.from ? { as: change.to.name } : {};
+    inputs.push({ name, dtype: dtype.name, ...as, shape: shape as number[], stride: stride as number[] });
   }
   const describe = (path: string): KeptTensor | null => {
     const t = program.attributes.has(path) ? program.attributes.tensor(path) : null;
     const place = t === null ? null : program.attributes.place(path);
     if (t === null || place === null) return null;
     const { dtype } = t;
-    return {
-      path,
-      dtype: dtype.name,
-      shape: t.shape.map(Number),
-      stride: t.stride.map(Number),
-      storageOffset: Number(t.storageOffset),
-      ...place,
-    };
+    const [shape, stride] = [t.shape.map(Number), t.stride.map(Number)];
+    const isConverted = dtype === change?.from;
+    if (isConverted && !keepsStrides({ shape, stride })) return null;
+    const as = isConverted ? { as: change.to.name } : {};
+    return { path, dtype: dtype.name, shape, stride, storageOffset: Number(t.storageOffset), ...place, ...as };
   };
   const tensors: KeptTensor[] = [];
   const sources = new Map<string, KeptTensor>();
@@ -319,6 +335,8 @@ export function keepProgram(
     }
   }
   for (const { path } of tensors) sources.delete(path);
+  const isConverted = [...tensors, ...sources.values()].some(({ as }) => as !== undefined);
+  if (isConverted && conversion === null) return false;
   const places = new Map([...tensors, ...sources.values()].map((t) => [t.path, t]));
   const moved = constants.filter(({ recipe }) =>
     joinedInFile(recipe, (path) => places.get(path) as KeptTensor) === null
@@ -334,6 +352,7 @@ export function keepProgram(
     sources: [...sources.values()],
     constants,
     computed: packed?.tensors ?? [],
+    conversion: isConverted ? conversion : null,
     stats,
   };
   diskCache().put(key, new TextEncoder().encode(JSON.stringify(entry)));

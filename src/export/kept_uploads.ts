@@ -6,8 +6,9 @@
  */
 import { type Device, type DType, dtypeFromName } from "../core/mod.ts";
 import type { StoredConstant } from "../inductor/mod.ts";
-import { CudaBuffer, cudaContext, type FilePiece } from "../runtime/cuda/mod.ts";
+import { CudaBuffer, type FilePiece } from "../runtime/cuda/mod.ts";
 import { contiguousStride } from "../symbolic/mod.ts";
+import { Conversion, joinPieces, type KeptConversion, rowMajor, tensorOver } from "./kept_conversion.ts";
 import { allocateStorage, cudaMemory, Storage, Tensor } from "../tensor/mod.ts";
 
 /** A tensor whose memory lies in the program's file. */
@@ -20,15 +21,26 @@ export interface KeptTensor {
   /** Where its memory lies in the file. */
   readonly offset: number;
   readonly byteLength: number;
+  /** The dtype that the program runs it in; absent where that is its own. */
+  readonly as?: string;
 }
 
 /** A row-major tensor whose memory is ranges of a file one after the other, and zeros. */
 export interface FileJoin {
   readonly shape: readonly number[];
+  /** In the file. */
   readonly dtype: DType;
+  /** Of the tensor; absent where that is the file's. */
+  readonly as?: DType;
   readonly byteLength: number;
   /** `offset` is null for zeros. */
   readonly parts: readonly { readonly offset: number | null; readonly byteLength: number; readonly at: number }[];
+}
+
+/** What is placed: tensors by their paths, and joins. */
+export interface Placed {
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  readonly joined: ReadonlyMap<FileJoin, Tensor>;
 }
 
 /** Memory starts at multiples of this, as allocations do. */
@@ -47,14 +59,15 @@ export function joinedInFile(recipe: StoredConstant, find: (path: string) => Kep
   for (const part of recipe.parts) {
     const from = part.path === null ? null : find(part.path);
     const isRowMajor = from === null || String(from.stride) === String(contiguousStride(from.shape));
-    if (!isRowMajor || (from !== null && from.dtype !== like.dtype)) return null;
+    if (!isRowMajor || (from !== null && (from.dtype !== like.dtype || from.as !== like.as))) return null;
     const count = from === null ? part.length : from.shape[dim] ?? 0;
     const offset = from === null ? null : from.offset + from.storageOffset * dtype.bytes;
     parts.push({ offset, byteLength: count * inner, at });
     at += count * inner;
     length += count;
   }
-  return { shape: like.shape.map((size, d) => d === dim ? length : size), dtype, byteLength: at, parts };
+  const as = like.as === undefined ? {} : { as: dtypeFromName(like.as) };
+  return { shape: like.shape.map((size, d) => d === dim ? length : size), dtype, ...as, byteLength: at, parts };
 }
 
 /** Computed constants that are kept beside a program take at most so much. */
@@ -105,17 +118,56 @@ export function unpackConstants(
   }));
 }
 
-/** What goes from one file to one device. */
+/** What goes from one file to one device, with what is converted there. */
 export class Uploads {
   readonly #device: Device;
   readonly #pieces: FilePiece[] = [];
+  readonly #converted: Conversion | null;
 
-  constructor(device: Device) {
+  /** `conversion`: how those tensors are converted that say so; null if there are none. */
+  constructor(device: Device, conversion: KeptConversion | null = null) {
     this.#device = device;
+    this.#converted = conversion === null ? null : new Conversion(conversion, device);
   }
 
-  /** Memory of tensors by their place in the file. Those of one place share theirs; all lie in one allocation. */
-  storages(tensors: readonly KeptTensor[]): ReadonlyMap<number, Storage> {
+  /**
+   * Tensors and joins on the device, before their elements are there. Tensors of one place share their memory; all lie in one allocation.
+   *
+   * @throws {TypeError} if something is converted and nothing says how
+   */
+  place(tensors: readonly KeptTensor[], joins: ReadonlySet<FileJoin>): Placed {
+    const placed = new Map<string, Tensor>();
+    const storages = this.#storages(tensors.filter(({ as }) => as === undefined));
+    const joined = new Map<FileJoin, Tensor>();
+    const later: (() => void)[] = [];
+    for (const t of tensors) {
+      const storage = storages.get(t.offset);
+      if (t.as === undefined && storage !== undefined) placed.set(t.path, tensorOver(t, this.#device, storage));
+      else later.push(this.#conversion().tensor(t, (made) => placed.set(t.path, made)));
+    }
+    for (const join of joins) {
+      if (join.as === undefined) joined.set(join, this.#joined(join));
+      else later.push(this.#conversion().joined(join, (made) => joined.set(join, made)));
+    }
+    this.#converted?.allocate();
+    for (const finish of later) finish();
+    return { tensors: placed, joined };
+  }
+
+  /** Reads and converts it all; resolves when what is sent to the device from then on finds it there. @throws {RangeError} if the file ends before */
+  async send(path: string): Promise<void> {
+    const converted = this.#converted;
+    await cudaMemory().writeFile(path, [...this.#pieces, ...converted?.pieces ?? []]);
+    converted?.run();
+  }
+
+  #conversion(): Conversion {
+    if (this.#converted === null) throw new TypeError("tensors are to be converted, and nothing says how");
+    return this.#converted;
+  }
+
+  /** Memory of tensors by their place in the file. */
+  #storages(tensors: readonly KeptTensor[]): ReadonlyMap<number, Storage> {
     const places = new Map<number, { readonly byteLength: number; readonly at: number }>();
     let end = 0;
     for (const { offset, byteLength } of tensors) {
@@ -134,28 +186,10 @@ export class Uploads {
   }
 
   /** A tensor that is put together of ranges of the file. */
-  joined({ shape, dtype, byteLength, parts }: FileJoin): Tensor {
-    const storage = allocateStorage(this.#device, byteLength);
-    const { buffer: to } = storage;
-    if (to instanceof CudaBuffer) {
-      for (const { offset, byteLength, at } of parts) {
-        if (byteLength === 0) continue;
-        if (offset === null) cudaContext(this.#device.index).fill(to.address + at, 0, byteLength);
-        else this.#pieces.push({ offset, byteLength, to, at });
-      }
-    }
-    return new Tensor({
-      shape,
-      stride: contiguousStride(shape),
-      storageOffset: 0,
-      dtype,
-      device: this.#device,
-      storage,
-    });
-  }
-
-  /** Reads it all; resolves when what is sent to the device from then on finds it there. @throws {RangeError} if the file ends before */
-  async send(path: string): Promise<void> {
-    await cudaMemory().writeFile(path, this.#pieces);
+  #joined(join: FileJoin): Tensor {
+    const storage = allocateStorage(this.#device, join.byteLength);
+    const { buffer } = storage;
+    if (buffer instanceof CudaBuffer) this.#pieces.push(...joinPieces(join, buffer, 0));
+    return rowMajor(join.shape, join.dtype, this.#device, storage);
   }
 }

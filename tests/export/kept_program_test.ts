@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import "../../mod.ts";
-import { device } from "../../src/core/mod.ts";
+import { bfloat16, device, float32, float64 } from "../../src/core/mod.ts";
 import { compileExported, loadSafetensors, openKept, readExportedProgram } from "../../src/export/mod.ts";
 import type { RunValue } from "../../src/export/mod.ts";
 import { diskCache } from "../../src/runtime/mod.ts";
@@ -62,3 +62,44 @@ cudaTest("a program that was compiled for CUDA is found by its file, without its
   assert.equal(await openKept(path, options), null);
   await Deno.remove(folder, { recursive: true });
 });
+
+cudaTest(
+  "in another dtype it is found as well: weights are converted on the device, inputs before each call",
+  async () => {
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/model.pt2`;
+    await Deno.copyFile(fixture("convolutions.pt2"), path);
+    const recorded = loadSafetensors(fixture("convolutions.safetensors"));
+    const inputs = [0, 1].map((i) => recorded.get(`input_${i}`)?.to(cuda) as Tensor);
+    const program = await readExportedProgram(path, { device: cuda });
+    const call = compileExported(program, { device: cuda, file: { path }, dtype: float32 });
+    await call.ready();
+    assert.equal(call.isKept?.(), true);
+    const results = call(inputs);
+    assertResults(results, recorded);
+    // The dtype that is asked for is part of what is looked for.
+    assert.equal(await openKept(path, options), null);
+    assert.equal(await openKept(path, { ...options, dtype: bfloat16 }), null);
+    const began = new Date(Date.now() - 2000);
+    const kept = await openKept(path, { ...options, dtype: float32 });
+    assert.ok(kept !== null, "the cache has it");
+    const same = (got: readonly RunValue[]): void =>
+      results.forEach((r, i) => {
+        const [wanted, found] = [r, got[i]] as [Tensor, Tensor];
+        assert.equal(found.dtype, wanted.dtype);
+        assert.deepEqual(found.toArray(), wanted.toArray());
+      });
+    same(kept.call(inputs));
+    // Inputs may have the new dtype already; another one is refused.
+    same(kept.call(inputs.map((t) => t.to(float32))));
+    assert.throws(() => kept.call(inputs.map((t) => t.to(float64))), /must be float16/);
+    // What is computed of converted weights is computed of them anew where it is gone.
+    for (const entry of diskCache().entries()) {
+      if (entry.kind === "constants" && entry.lastUsed >= began) await Deno.remove(entry.path);
+    }
+    const anew = await openKept(path, { ...options, dtype: float32 });
+    assert.ok(anew !== null);
+    same(anew.call(inputs));
+    await Deno.remove(folder, { recursive: true });
+  },
+);
