@@ -33,8 +33,15 @@ import { cudaMemory, reportHostStep, type Storage } from "../tensor/mod.ts";
 import type { ClockedLaunch } from "./codegen/cpp/emit_module.ts";
 import { type CudaArtifact, restoreCuda } from "./cache/stored_cuda.ts";
 import { ContractionTuner, type TunedContraction } from "./autotune/tuner.ts";
-import { architectureName, emitCudaModules } from "./codegen/cuda/emit_module.ts";
-import type { CudaArg, CudaLaunch, CudaModules, CudaOptions, TensorMapSpec } from "./codegen/cuda/launch.ts";
+import { architectureName, CUDA_FLAGS, cudaEmission, type EmittedModule } from "./codegen/cuda/emit_module.ts";
+import type {
+  CudaArg,
+  CudaLaunch,
+  CudaModules,
+  CudaModuleText,
+  CudaOptions,
+  TensorMapSpec,
+} from "./codegen/cuda/launch.ts";
 import { sizeFunction, slotNumbers } from "./codegen/slots.ts";
 import type { Expr } from "../symbolic/mod.ts";
 import { hostRunner } from "./host_steps.ts";
@@ -42,6 +49,9 @@ import type { HostPlan } from "./host_plan.ts";
 import type { Hint } from "./loop_space.ts";
 import { type PlanLayout, sourcesOf } from "./plan_layout.ts";
 import { type LaunchTime, launchTimes } from "./profile.ts";
+
+/** Between two turns of the event loop while modules are emitted. */
+const TURN_MS = 20;
 
 /** What makes a tier. */
 export interface CudaTierOptions {
@@ -74,6 +84,8 @@ export class CudaTier {
   /** For each slot of a result where it was in the call before; 0 before. */
   readonly #resultAddresses: Float64Array<ArrayBuffer>;
   #modules: CudaModules | null = null;
+  /** Under way, until it has returned the modules. */
+  #emission: ReturnType<typeof cudaEmission> | null = null;
   #executable: CudaExecutable | null = null;
   #tuned: readonly TunedContraction[] = [];
   #compileMs: number | null = null;
@@ -91,25 +103,41 @@ export class CudaTier {
 
   /** The plan as text; emitted when it is first needed. */
   get modules(): CudaModules {
-    if (this.#modules === null) {
-      const { capability, attributes } = this.context.info;
-      const options: CudaOptions = {
-        arch: capability,
-        multiprocessors: attributes.multiprocessors,
-        allowTf32: config().float32MatmulPrecision !== "highest",
-        deterministic: config().deterministic,
-        parameterBytes: parameterBytes(),
-      };
-      const plan = this.#options.plan();
-      if (this.#options.autotune && isStageEnabled("autotune")) {
-        const target = targetOf(this.context, architectureName(capability));
-        const tuner = new ContractionTuner(this.context, cudaMemory(), options, target);
-        tuner.tune(plan);
-        this.#modules = emitCudaModules(plan, { ...options, choose: tuner.choose });
-        this.#tuned = tuner.used;
-      } else this.#modules = emitCudaModules(plan, options);
-    }
+    while (this.#modules === null) this.#emitNext();
     return this.#modules;
+  }
+
+  /** Goes on emitting: the next module that is complete, or null when all are known. */
+  #emitNext(): EmittedModule | null {
+    if (this.#modules !== null) return null;
+    const emission = this.#emission ??= this.#emit();
+    try {
+      const next = emission.next();
+      if (next.done !== true) return next.value;
+      this.#modules = next.value;
+    } catch (error) {
+      this.#emission = null;
+      throw error;
+    }
+    this.#emission = null;
+    return null;
+  }
+
+  #emit(): ReturnType<typeof cudaEmission> {
+    const { capability, attributes } = this.context.info;
+    const options: CudaOptions = {
+      arch: capability,
+      multiprocessors: attributes.multiprocessors,
+      allowTf32: config().float32MatmulPrecision !== "highest",
+      deterministic: config().deterministic,
+      parameterBytes: parameterBytes(),
+    };
+    const plan = this.#options.plan();
+    if (!this.#options.autotune || !isStageEnabled("autotune")) return cudaEmission(plan, options);
+    const tuner = new ContractionTuner(this.context, cudaMemory(), options, this.#target());
+    tuner.tune(plan);
+    this.#tuned = tuner.used;
+    return cudaEmission(plan, { ...options, choose: tuner.choose });
   }
 
   /** What was measured of the contractions, and chosen; empty without autotuning, and where the cache had the whole plan. */
@@ -146,7 +174,21 @@ export class CudaTier {
     }
     const start = performance.now();
     const compiler = nvrtcCompiler();
-    const results = await Promise.all(this.#requests().map((request) => compiler.compile(request)));
+    const underWay = new Map<number, Promise<NvrtcResult>>();
+    let turned = start;
+    for (let module = this.#emitNext(); module !== null; module = this.#emitNext()) {
+      const job = compiler.compile(this.#request(module, module.index));
+      // It is asked for below; until then its failure is nobody's.
+      job.catch(() => {});
+      underWay.set(module.index, job);
+      if (performance.now() - turned < TURN_MS) continue;
+      // Compilers that have ended make room for those that wait.
+      await new Promise<void>((resolve) => setTimeout(resolve, 0));
+      turned = performance.now();
+    }
+    const results = await Promise.all(
+      this.modules.modules.map((module, i) => underWay.get(i) ?? compiler.compile(this.#request(module, i))),
+    );
     if (this.#executable !== null) return;
     this.#load(results);
     this.#compileMs = performance.now() - start;
@@ -227,13 +269,17 @@ export class CudaTier {
   }
 
   #requests(): NvrtcRequest[] {
-    const { modules, flags, architecture } = this.modules;
-    const target = targetOf(this.context, architecture);
+    return this.modules.modules.map((module, i) => this.#request(module, i));
+  }
+
+  #request({ source }: CudaModuleText, index: number): NvrtcRequest {
     const { name } = this.#options;
-    return modules.map(({ source }, i): NvrtcRequest => {
-      log("output_code", () => `${name} (CUDA, module ${i})\n${source}`);
-      return { source, target, name: `${name}_${i}`, options: flags };
-    });
+    log("output_code", () => `${name} (CUDA, module ${index})\n${source}`);
+    return { source, target: this.#target(), name: `${name}_${index}`, options: CUDA_FLAGS };
+  }
+
+  #target(): CompileTarget {
+    return targetOf(this.context, architectureName(this.context.info.capability));
   }
 
   #load(results: readonly NvrtcResult[]): CudaExecutable {

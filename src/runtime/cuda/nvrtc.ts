@@ -60,7 +60,7 @@ export class NvrtcCompiler {
   readonly #cache: DiskCache | undefined;
   readonly #concurrency: number;
   readonly #underWay = new Map<string, Promise<NvrtcResult>>();
-  readonly #queue: (() => void)[] = [];
+  readonly #queue: { readonly length: number; readonly begin: () => void }[] = [];
   #running = 0;
 
   constructor(library: NvrtcLibrary, options: NvrtcOptions = {}) {
@@ -124,7 +124,9 @@ export class NvrtcCompiler {
     const known = this.#lookUp(key, request);
     if (typeof known !== "string") return known;
     const requested = performance.now();
-    if (this.#running >= this.#concurrency) await new Promise<void>((resolve) => this.#queue.push(resolve));
+    if (this.#running >= this.#concurrency) {
+      await new Promise<void>((begin) => this.#queue.push({ length: request.source.length, begin }));
+    }
     this.#running++;
     try {
       using program = new Program(this.library, request);
@@ -134,8 +136,17 @@ export class NvrtcCompiler {
       return this.#finish(program, status, now - started, started - requested, known, request, key);
     } finally {
       this.#running--;
-      this.#queue.shift()?.();
+      this.#beginNext();
     }
+  }
+
+  /** The longest that waits, so that none is left alone at the end. */
+  #beginNext(): void {
+    const longest = this.#queue.reduce(
+      (best, { length }, i) => length > (this.#queue[best]?.length ?? -1) ? i : best,
+      0,
+    );
+    this.#queue.splice(longest, 1)[0]?.begin();
   }
 
   /** What the cache has, or why it has nothing. */

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { bfloat16, type DType, float16, float32, int64 } from "../../../src/core/mod.ts";
-import { emitCudaModules } from "../../../src/inductor/codegen/cuda/emit_module.ts";
+import { cudaEmission, emitCudaModules } from "../../../src/inductor/codegen/cuda/emit_module.ts";
 import type { CudaLaunch } from "../../../src/inductor/codegen/cuda/launch.ts";
 import type { ContractionGroup, Group, LoopGroup } from "../../../src/inductor/groups.ts";
 import { type BufferRef, loopVar, ops, type Value } from "../../../src/loops/mod.ts";
@@ -283,6 +283,33 @@ test("on an H100 a convolution's weights come by the copy engine, and pixels too
   assert.deepEqual(mapsOf(gathered), [false]);
   assert.doesNotMatch(copied.modules[0]?.source ?? "", /tsr_gather16<\w+>\(to/);
   assert.deepEqual(mapsOf(copied).toSorted(), [false, true]);
+});
+
+Deno.test("modules come as soon as nothing is added to them: a product's before the next step is emitted", () => {
+  const cases = [64, 72].map((channels) => channelsLast(32, channels, 64, 28, bfloat16));
+  const plan = planOf(cases.map((c) => c.group), cases.flatMap((c) => [...c.data.keys()]), []);
+  const options = { arch: 90, multiprocessors: 132 };
+  const { modules, steps } = emitCudaModules(plan, options);
+  let looked = 0;
+  const counted = {
+    ...plan,
+    steps: new Proxy(plan.steps, {
+      get: (list, key) => (/^\d+$/.test(String(key)) && looked++, Reflect.get(list, key)),
+    }),
+  };
+  const emission = cudaEmission(counted, options);
+  looked = 0;
+  const first = emission.next();
+  assert.ok(first.done !== true);
+  assert.deepEqual(first.value, { index: 0, ...modules[0] });
+  const before = looked;
+  const second = emission.next();
+  assert.ok(looked > before);
+  assert.deepEqual(second.value, { index: 1, ...modules[1] });
+  const whole = emission.next();
+  assert.ok(whole.done === true);
+  assert.deepEqual(whole.value.modules, modules);
+  assert.equal(whole.value.steps.length, steps.length);
 });
 
 Deno.test("the text of an addition: vectors of 16 bytes, no test of the end", () => {

@@ -12,7 +12,7 @@ import { emitCudaContraction } from "../../templates/cuda_contraction.ts";
 import { lowerGroup } from "../../tile/lower_group.ts";
 import { tileToText } from "../../tile/print.ts";
 import type { Kernel, TileKernel } from "../../tile/tile_ir.ts";
-import { type HostGroup, userLine } from "../../groups.ts";
+import { userLine } from "../../groups.ts";
 import { verifyWhenAsked } from "../../tile/verify.ts";
 import { emitAlgorithm } from "./algorithms/mod.ts";
 import ELEMENTWISE from "./algorithms/cuda_elementwise.cuh" with { type: "text" };
@@ -109,10 +109,18 @@ export function emitCudaKernel(kernel: Kernel, context: EmitContext): CudaKernel
   return kernel.kind === "tile" ? emitCudaTile(kernel, context) : emitCudaContraction(kernel, context);
 }
 
+/** A module that is complete while others are not. */
+export interface EmittedModule extends CudaModuleText {
+  /** Its place among all modules. */
+  readonly index: number;
+}
+
 class Modules {
   readonly #known = new Map<string, { readonly module: number; readonly name: string }>();
   readonly #open: { includes: Set<CudaInclude>; texts: string[]; names: string[]; size: number }[] = [];
   #count = 0;
+  /** Modules that take no more kernels and were not taken yet. */
+  #closed: number[] = [];
 
   add(text: CudaKernelText): { readonly module: number; readonly name: string } {
     const key = kernelSource("@", text);
@@ -134,13 +142,27 @@ class Modules {
     module.names.push(name);
     module.size += key.length;
     for (const include of text.includes) module.includes.add(include);
+    if (heavy || module.size >= MODULE_SIZE) this.#closed.push(at);
     found = { module: at, name };
     this.#known.set(key, found);
     return found;
   }
 
+  /** What has become complete since this was last asked. */
+  takeClosed(): EmittedModule[] {
+    const closed = this.#closed.map((index) => ({ index, ...this.#text(index) }));
+    this.#closed = [];
+    return closed;
+  }
+
   finish(): CudaModuleText[] {
-    return this.#open.map((m) => ({ source: moduleSource(m.includes, m.texts), functions: m.names }));
+    return this.#open.map((_, index) => this.#text(index));
+  }
+
+  #text(index: number): CudaModuleText {
+    const module = this.#open[index];
+    if (module === undefined) throw new InternalError("no module");
+    return { source: moduleSource(module.includes, module.texts), functions: module.names };
   }
 }
 
@@ -158,22 +180,35 @@ function fixedBuffers({ slots, steps }: HostPlan): ReadonlySet<BufferRef> {
   return updates ? new Set() : given;
 }
 
-/** A step's kernels, or what the host does. */
-type PlannedStep = { readonly origin: string; readonly texts: readonly CudaKernelText[] } | HostGroup;
-
 /** Emits a whole plan. */
 export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<EmitContext, "choose">): CudaModules {
+  const emission = cudaEmission(plan, options);
+  for (;;) {
+    const next = emission.next();
+    if (next.done === true) return next.value;
+  }
+}
+
+/** Emits a plan bit by bit: yields each module as soon as it is complete, so that it can be compiled meanwhile; returns the whole. */
+export function* cudaEmission(
+  plan: HostPlan,
+  options: CudaOptions & Pick<EmitContext, "choose">,
+): Generator<EmittedModule, CudaModules, void> {
   const modules = new Modules();
   let scratch = 0;
   const fixed = fixedBuffers(plan);
   const directions = backwardSteps(plan);
-  const planned = plan.steps.map((step, at): PlannedStep => {
+  const steps: CudaStep[] = [];
+  for (const [at, step] of plan.steps.entries()) {
     const shared = new Set<BufferRef>(step.aliases.flat());
     const backwards = directions[at] === true;
     const context: EmitContext = { ...options, shared, fixed, backwards, scratchId: () => (scratch += 2) - 2 };
     const origin = originOf(step);
     const algorithm = step.group.kind === "host" ? emitAlgorithm(step.group, context) : [];
-    if (step.group.kind === "host" && algorithm === null) return step.group;
+    if (step.group.kind === "host" && algorithm === null) {
+      steps.push({ kind: "host", group: step.group });
+      continue;
+    }
     const kernels = step.group.kind === "host" ? [] : lowerGroup(step.group, CUDA_TARGET);
     for (const kernel of kernels) {
       verifyWhenAsked(kernel);
@@ -188,11 +223,6 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<Emit
       ...sums?.joined ?? [],
       ...(sums?.rest ?? kernels).flatMap((kernel) => emitCudaKernel(kernel, context)),
     ];
-    return { origin, texts };
-  });
-  const steps = planned.map((step): CudaStep => {
-    if (!("texts" in step)) return { kind: "host", group: step };
-    const { origin, texts } = step;
     const launches = texts.map((text): CudaLaunch => {
       const { module, name } = text.library === undefined ? modules.add(text) : LIBRARY;
       return {
@@ -209,7 +239,8 @@ export function emitCudaModules(plan: HostPlan, options: CudaOptions & Pick<Emit
         origin,
       };
     });
-    return { kind: "launches", launches };
-  });
+    steps.push({ kind: "launches", launches });
+    yield* modules.takeClosed();
+  }
   return { modules: modules.finish(), steps, flags: CUDA_FLAGS, architecture: architectureName(options.arch) };
 }
