@@ -123,7 +123,7 @@ export class CudaTier {
     return null;
   }
 
-  #emit(): ReturnType<typeof cudaEmission> {
+  *#emit(): ReturnType<typeof cudaEmission> {
     const { capability, attributes } = this.context.info;
     const options: CudaOptions = {
       arch: capability,
@@ -133,11 +133,12 @@ export class CudaTier {
       parameterBytes: parameterBytes(),
     };
     const plan = this.#options.plan();
-    if (!this.#options.autotune || !isStageEnabled("autotune")) return cudaEmission(plan, options);
+    if (!this.#options.autotune || !isStageEnabled("autotune")) return yield* cudaEmission(plan, options);
     const tuner = new ContractionTuner(this.context, cudaMemory(), options, this.#target());
     tuner.tune(plan);
+    const modules = yield* cudaEmission(plan, { ...options, choose: tuner.choose });
     this.#tuned = tuner.used;
-    return cudaEmission(plan, { ...options, choose: tuner.choose });
+    return modules;
   }
 
   /** What was measured of the contractions, and chosen; empty without autotuning, and where the cache had the whole plan. */
