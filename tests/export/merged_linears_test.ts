@@ -1,9 +1,10 @@
 /** Query, key and value of an exported program as one product: on the processor, and on CUDA (emulated where there is no GPU), where weights become parts of one matrix. */
 import assert from "node:assert/strict";
 import "../../mod.ts";
-import { device, type StageName, withConfig } from "../../src/core/mod.ts";
+import { device, float16, float32, type StageName, withConfig } from "../../src/core/mod.ts";
 import { compileExported, openKept, readExportedProgram } from "../../src/export/mod.ts";
-import { CudaBuffer } from "../../src/runtime/cuda/mod.ts";
+import { CudaBuffer, CudaDeviceMemory } from "../../src/runtime/cuda/mod.ts";
+import { keepsStrides } from "../../src/export/kept_conversion.ts";
 import { noGrad, type Tensor } from "../../src/tensor/mod.ts";
 import { cudaTest } from "../helpers/cuda_test.ts";
 import { assertClose, fixture, read, recorded } from "./support.ts";
@@ -58,4 +59,52 @@ cudaTest("query, key and value are one product on CUDA, and their weights its pa
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+cudaTest(
+  "in halves the joined weights of a later process are read from the file and converted on the device",
+  async () => {
+    const cuda = device("cuda");
+    const { inputs: [x], output } = recorded("qkv");
+    const inputs = [x?.to(cuda) as Tensor];
+    const folder = await Deno.makeTempDir();
+    const path = `${folder}/model.pt2`;
+    await Deno.copyFile(fixture("qkv.pt2"), path);
+    try {
+      const program = await readExportedProgram(path, { device: cuda });
+      const run = compileExported(program, { device: cuda, file: { path }, dtype: float16 });
+      await run.ready();
+      const first = (run(inputs)[0] as Tensor).cpu();
+      assertClose(first.to(float32), output(0) as Tensor, "in halves", 2e-2);
+      const read: number[] = [];
+      const real = CudaDeviceMemory.prototype.writeFile;
+      CudaDeviceMemory.prototype.writeFile = function (file, pieces) {
+        read.push(...pieces.map(({ byteLength }) => byteLength));
+        return real.call(this, file, pieces);
+      };
+      try {
+        const kept = await openKept(path, { device: cuda, mode: "default", dtype: float16 });
+        assert.ok(kept !== null);
+        assert.deepEqual((kept.call(inputs)[0] as Tensor).cpu().toArray(), first.toArray());
+      } finally {
+        CudaDeviceMemory.prototype.writeFile = real;
+      }
+      // Three weights in float32, as the file has them.
+      assert.equal(
+        read.filter((n) => n === 32 * 128 * 4 || n === 24 * 128 * 4 || n === 64 * 128 * 4).length,
+        3,
+        `${read}`,
+      );
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+);
+
+Deno.test("a tensor is converted where it lies only if it keeps its strides", () => {
+  assert.ok(keepsStrides({ shape: [2, 3], stride: [3, 1] }));
+  assert.ok(keepsStrides({ shape: [2, 3], stride: [1, 2] }));
+  assert.ok(keepsStrides({ shape: [2, 1, 3], stride: [3, 99, 1] }));
+  assert.ok(!keepsStrides({ shape: [2, 3], stride: [4, 1] }));
+  assert.ok(!keepsStrides({ shape: [2, 3], stride: [0, 1] }));
 });
